@@ -7,8 +7,8 @@
         meter = pymeter.Meter(connection)
         meter.record("acct_1", "tokens", 120, idempotency_key="req_1")
 
-Names are loaded when they are first used: pytest imports this package in every run (entry point ``pytest11``), and
-must not pay for pydantic and psycopg there.
+Names are loaded when they are first used: pytest imports this package in every run (entry point
+``pytest11``), and must not pay for pydantic and psycopg there.
 """
 
 from __future__ import annotations

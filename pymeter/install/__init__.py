@@ -1,0 +1,6 @@
+"""The installer behind ``pymeter.migrate`` and ``pymeter.bundle``.
+
+sources.py     which files there are, in which order they run, and their fingerprint
+statements.py  the installer's own SQL, as text: the same for a database and for a bundle
+engine.py      runs all of it in one transaction
+"""

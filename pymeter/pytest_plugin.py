@@ -1,0 +1,135 @@
+"""Fixtures that give a test a migrated meter, with no server to set up.
+
+    def test_my_code(meter):
+        meter.define_metric("tokens", "sum", "token")
+        my_code(meter)
+        assert meter.usage("acct_1", "tokens").quantity == 120
+
+meter_dsn         the DSN of a database of the test's own, with pymeter in schema ``meter``
+meter_connection  a psycopg connection to it, in transactions that the test controls
+meter             a pymeter.Meter on a connection of its own that commits every call
+pymeter_server    (session) the server: PYMETER_TEST_DSN, else a private temporary one (extra ``embedded``)
+pymeter_template  (session) the database that is migrated once and copied for every test
+pymeter_migrate   (session) what migrates it: override it to install something else beside pymeter
+
+pytest loads this module in every run, so at the top it imports nothing but pytest.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    import psycopg
+    from pytest_postgresql.janitor import DatabaseJanitor
+
+    from pymeter.client import Meter
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def pymeter_server() -> Iterator[str]:
+    """The DSN of the server that test databases are created on, by a role that may create them."""
+    if dsn := os.environ.get("PYMETER_TEST_DSN"):
+        yield dsn
+        return
+    from pymeter.embedded import EmbeddedError, temporary_server
+
+    try:
+        with temporary_server() as dsn:
+            yield dsn
+    except EmbeddedError as error:
+        pytest.fail(f"{error} (in PYMETER_TEST_DSN)", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def pymeter_migrate() -> Callable[[str], object]:
+    """Called with the DSN of the template database, once."""
+    from pymeter.migrate import migrate
+
+    return migrate
+
+
+@pytest.fixture(scope="session")
+def pymeter_template(pymeter_server: str, pymeter_migrate: Callable[[str], object]) -> Iterator[str]:
+    """The name of the database that every test's own is copied from."""
+    name = _database_name("template")
+    with _janitor(pymeter_server, name, as_template=True):
+        pymeter_migrate(_with_database(pymeter_server, name))
+        yield name
+
+
+@pytest.fixture
+def meter_dsn(pymeter_server: str, pymeter_template: str) -> Iterator[str]:
+    """The DSN of a database that only this test sees. It is dropped at the end, whoever is still connected."""
+    name = _database_name(str(next(_numbers)))
+    with _janitor(pymeter_server, name, template_dbname=pymeter_template):
+        yield _with_database(pymeter_server, name)
+
+
+@pytest.fixture
+def meter_connection(meter_dsn: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to the test's database. Nothing is committed unless the test commits it."""
+    import psycopg
+
+    connection = psycopg.connect(meter_dsn)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def meter(meter_dsn: str) -> Iterator[Meter]:
+    """A meter whose every call is committed."""
+    import psycopg
+
+    from pymeter.client import Meter
+
+    with psycopg.connect(meter_dsn, autocommit=True) as connection:
+        yield Meter(connection)
+
+
+def _database_name(suffix: str) -> str:
+    """A name that no other run and no other worker of pytest-xdist uses on the same server."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    return f"pymeter_test_{os.getpid()}_{worker}_{suffix}"
+
+
+def _with_database(dsn: str, name: str) -> str:
+    """``dsn`` with another database; a URL stays a URL, because that is what most programs take."""
+    from psycopg.conninfo import make_conninfo
+
+    if "://" not in dsn:
+        return make_conninfo(dsn, dbname=name)
+    from urllib.parse import urlsplit
+
+    return urlsplit(dsn)._replace(path=f"/{name}").geturl()
+
+
+def _janitor(dsn: str, name: str, **options: Any) -> DatabaseJanitor:
+    """pytest-postgresql's janitor for one database of a server that is already running.
+
+    Its own fixtures want to know the server when they are declared, or to start one with pg_ctl, which
+    refuses root.
+    """
+    try:
+        from pytest_postgresql.janitor import DatabaseJanitor
+    except ImportError:
+        pytest.fail("pymeter's fixtures need pytest-postgresql: pip install 'pymeter[pytest]'", pytrace=False)
+    from psycopg.conninfo import conninfo_to_dict
+
+    server = conninfo_to_dict(dsn)
+    return DatabaseJanitor(
+        user=str(server.get("user") or os.environ.get("PGUSER") or "postgres"),
+        password=server.get("password"),  # type: ignore[arg-type]
+        host=str(server.get("host") or os.environ.get("PGHOST") or ""),
+        port=server.get("port") or os.environ.get("PGPORT") or 5432,
+        dbname=name,
+        maintenance_dbname=str(server.get("dbname") or "postgres"),
+        **options,
+    )
