@@ -1,0 +1,593 @@
+"""Every call that the clients can make, once: its Python signature, its documentation, its SQL and its
+result.
+
+Each function here is pure: it checks what only Python can check (a float, a time without a zone, a lone
+surrogate), and returns a :class:`Call`. The clients bind these functions as methods and do the I/O. All
+other rules are in SQL.
+
+An optional argument left at None is not sent, so that the SQL function's own default applies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, Generic, Literal, LiteralString, TypeVar
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from pymeter import exact_json
+from pymeter.errors import InvalidInput
+from pymeter.models import (
+    Aggregate,
+    BatchOutcome,
+    Drift,
+    Event,
+    MaintenanceAction,
+    Metric,
+    NewEvent,
+    Period,
+    Quantity,
+    QuotaStatus,
+    Recorded,
+    Rollup,
+    SubjectActivity,
+    UsageBucket,
+    UsageGroup,
+    UsageTotal,
+    Window,
+    to_decimal,
+)
+
+T = TypeVar("T")
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One named argument of a call, with the SQL type that it is cast to."""
+
+    name: LiteralString
+    type: LiteralString
+    value: Any
+    required: bool = False
+
+    @property
+    def sent(self) -> bool:
+        """Whether the call names it. A missing required argument is named: SQL refuses it by its own rule."""
+        return self.required or self.value is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """A call of one SQL function: what is sent, and how its rows become a ``T``."""
+
+    function: LiteralString
+    arguments: tuple[Argument, ...]
+    result: Callable[[Sequence[Row]], T] = field(repr=False)
+
+    def statement(self, schema: str) -> sql.Composed:
+        """``SELECT * FROM schema.function(name => %(name)s::type, ...)``."""
+        return _statement(schema, self.function, tuple((a.name, a.type) for a in self.arguments if a.sent))
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The values for the statement's placeholders."""
+        return {argument.name: argument.value for argument in self.arguments if argument.sent}
+
+
+@lru_cache(maxsize=512)
+def _statement(
+    schema: str, function: LiteralString, arguments: tuple[tuple[LiteralString, LiteralString], ...]
+) -> sql.Composed:
+    # psycopg reads % as the start of a placeholder, also inside a quoted identifier.
+    named = (
+        sql.SQL("{} => {}::{}").format(sql.SQL(name), sql.Placeholder(name), sql.SQL(type))
+        for name, type in arguments
+    )
+    return sql.SQL("SELECT * FROM {}.{}({})").format(
+        sql.Identifier(schema.replace("%", "%%")), sql.SQL(function), sql.SQL(", ").join(named)
+    )
+
+
+# --- checks that only Python can make -----------------------------------------------------------------------
+
+
+def _refuse(parameter: str, message: str, hint: str, detail: str | None = None) -> InvalidInput:
+    return InvalidInput(message, parameter=parameter, hint=hint, detail=detail or f"parameter {parameter}")
+
+
+def _text(name: LiteralString, value: str | None, *, required: bool = False) -> Argument:
+    if value is not None:
+        if not isinstance(value, str):
+            raise _refuse(name, "the value is not a string", f"Convert it: {name}=str(...).")
+        _check_text(name, value)
+    return Argument(name, "text", value, required)
+
+
+def _check_text(name: str, value: str) -> None:
+    if value.isascii():
+        good = "\0" not in value
+    else:
+        good = "\0" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
+    if not good:
+        raise _refuse(name, "the text cannot be stored", "Remove NUL characters and lone surrogates.")
+
+
+def _quantity(name: LiteralString, value: Quantity | None, *, required: bool = False) -> Argument:
+    return Argument(name, "numeric", None if value is None else _exact(name, value), required)
+
+
+def _exact(name: str, value: object) -> Decimal:
+    try:
+        return to_decimal(value)
+    except ValueError as exc:
+        raise _refuse(
+            name,
+            f"{'a float is not exact' if isinstance(value, float) else 'the value is not a number'}",
+            "Give an int, a Decimal or a numeric string.",
+            f"{name}: {value!r:.80}",
+        ) from exc
+
+
+def _time(name: LiteralString, value: datetime | None, *, required: bool = False) -> Argument:
+    if value is not None:
+        _check_time(name, value)
+    return Argument(name, "timestamptz", value, required)
+
+
+def _check_time(name: str, value: datetime) -> None:
+    if not isinstance(value, datetime):
+        raise _refuse(name, "the value is not a datetime", "Give an aware datetime.datetime.")
+    if value.utcoffset() is None:
+        raise _refuse(
+            name,
+            "the time has no time zone",
+            "Give an aware datetime, for example datetime.now(timezone.utc).",
+            f"{name}: {value.isoformat()}",
+        )
+
+
+def _integer(name: LiteralString, type: LiteralString, value: int | None) -> Argument:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise _refuse(name, "the value is not an int", "Give an int.")
+    return Argument(name, type, value)
+
+
+def _json(name: LiteralString, value: Any) -> Argument:
+    try:
+        text = None if value is None else Jsonb(exact_json.dumps(value), dumps=_as_it_is)
+    except (ValueError, RecursionError) as exc:
+        raise _refuse(
+            name, "the value has no form in JSON", "Give dicts, lists, strings, numbers, None.", str(exc)
+        ) from exc
+    return Argument(name, "jsonb", text)
+
+
+def _as_it_is(text: Any) -> str:
+    return str(text)
+
+
+def _window(
+    period: str | None, since: datetime | None, until: datetime | None, timezone: str, now: datetime | None
+) -> tuple[Argument, ...]:
+    return (
+        _text("period", period),
+        _time("since", since),
+        _time("until", until),
+        _text("timezone", timezone, required=True),
+        _time("now", now),
+    )
+
+
+# --- results ------------------------------------------------------------------------------------------------
+
+
+def _one(model: Callable[..., T]) -> Callable[[Sequence[Row]], T]:
+    return lambda rows: model(**rows[0])
+
+
+def _all(model: Callable[..., T]) -> Callable[[Sequence[Row]], list[T]]:
+    return lambda rows: [model(**row) for row in rows]
+
+
+def _number(rows: Sequence[Row]) -> int:
+    (value,) = rows[0].values()
+    return int(value)
+
+
+def _range(rows: Sequence[Row]) -> Window:
+    (value,) = rows[0].values()
+    return Window(since=value.lower, until=value.upper)
+
+
+# --- catalog ------------------------------------------------------------------------------------------------
+
+
+def define_metric(
+    key: str,
+    aggregate: Aggregate,
+    unit: str,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    period: Period = "month",
+    rollup: Rollup = "hour",
+    striped: bool = False,
+    max_future: timedelta | None = None,
+) -> Call[Metric]:
+    """Define a metric, or change how it is described. Defining the same again changes nothing.
+
+    `aggregate` is one of ``sum count min max avg last unique``; `period` is the billing bucket
+    (``minute hour day week month year never``, calendar, UTC); `rollup` the finer bucket kept beside it
+    (``hour day none``). `striped` spreads one hot subject over several rows. `max_future` is how far ahead
+    of the clock an event may lie (one day unless given).
+
+    Raises InvalidInput for an unknown word, MetricForbids when the aggregate or period of a metric that has
+    events would change.
+
+        meter.define_metric("tokens", "sum", "tokens", name="Tokens")
+    """
+    return Call(
+        "define_metric",
+        (
+            _text("key", key, required=True),
+            _text("aggregate", aggregate, required=True),
+            _text("unit", unit, required=True),
+            _text("name", name),
+            _text("description", description),
+            _text("period", period, required=True),
+            _text("rollup", rollup, required=True),
+            Argument("striped", "boolean", striped, required=True),
+            Argument("max_future", "interval", max_future),
+        ),
+        _one(Metric),
+    )
+
+
+def retire_metric(key: str) -> Call[Metric]:
+    """Retire a metric: its history stays readable, recording is refused (MetricForbids).
+
+    Raises UnknownMetric.
+
+        meter.retire_metric("tokens")
+    """
+    return Call("retire_metric", (_text("key", key, required=True),), _one(Metric))
+
+
+def catalog() -> Call[list[Metric]]:
+    """Return every metric that was ever defined, the retired ones included.
+
+    [metric.key for metric in meter.catalog()]
+    """
+    return Call("catalog", (), _all(Metric))
+
+
+# --- record -------------------------------------------------------------------------------------------------
+
+
+def record(
+    subject: str,
+    metric: str,
+    quantity: Quantity | None = None,
+    *,
+    member: str | None = None,
+    idempotency_key: str | None = None,
+    at: datetime | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Call[Recorded]:
+    """Record one event, exactly once per (subject, metric, idempotency_key).
+
+    `quantity` is in the metric's unit; a ``count`` metric counts 1 without it. `member` is what a ``unique``
+    metric counts, and replaces the quantity there. `at` is when it happened (now unless given), `metadata`
+    any JSON object.
+
+    The result says ``recorded``, ``duplicate`` (same key, same payload) or ``conflict`` (same key, another
+    payload; nothing changed), and holds the period's new aggregate. Without a key every call counts.
+
+    Raises UnknownMetric, MetricForbids, InvalidInput, NullInput; SerializationFailure means: run the whole
+    transaction again.
+
+        meter.record("acct_1", "tokens", 120, idempotency_key="req_1").quantity   # Decimal('120')
+    """
+    return Call(
+        "record",
+        (
+            _text("subject", subject, required=True),
+            _text("metric", metric, required=True),
+            _quantity("quantity", quantity),
+            _text("member", member),
+            _text("idempotency_key", idempotency_key),
+            _time("at", at),
+            _json("metadata", metadata),
+        ),
+        _one(Recorded),
+    )
+
+
+def record_batch(
+    events: Iterable[NewEvent | Mapping[str, Any]], on_invalid: Literal["raise", "skip"] = "raise"
+) -> Call[list[BatchOutcome]]:
+    """Record many events in one call; the outcomes come back in input order, counted from 1.
+
+    Each event is a :class:`NewEvent` or a mapping with the names of `record`'s parameters. With ``raise``
+    one bad event refuses the whole batch, and the error's detail names its ordinal; with ``skip`` it comes
+    back as ``rejected`` with its sqlstate while the others count.
+
+    Raises what `record` raises. A float as a quantity is refused in both modes.
+
+        meter.record_batch([{"subject": "acct_1", "metric": "tokens", "quantity": 120}])
+    """
+    rows = [_event_row(ordinal, event) for ordinal, event in enumerate(events, start=1)]
+    return Call(
+        "record_batch",
+        (_json("events", rows), _text("on_invalid", on_invalid, required=True)),
+        _all(BatchOutcome),
+    )
+
+
+def _event_row(ordinal: int, event: NewEvent | Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(event, NewEvent):
+        row = event.model_dump(exclude_none=True)
+    elif isinstance(event, Mapping):
+        row = dict(event)
+    else:
+        raise _refuse("events", "an event is not a mapping", "Give dicts or NewEvents.", f"event {ordinal}")
+    quantity, at = row.get("quantity"), row.get("at")
+    try:
+        if isinstance(quantity, float | Decimal):
+            # As a JSON string: exact at any size, and NaN reaches the SQL function, which refuses it by name.
+            row["quantity"] = str(_exact("quantity", quantity))
+        if isinstance(at, datetime):
+            _check_time("at", at)
+            row["at"] = at.isoformat()
+    except InvalidInput as exc:
+        exc.detail = f"event {ordinal}: {exc.detail}"
+        raise
+    return row
+
+
+# --- usage --------------------------------------------------------------------------------------------------
+
+
+def usage(
+    subject: str,
+    metric: str,
+    *,
+    period: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    timezone: str = "UTC",
+    now: datetime | None = None,
+) -> Call[UsageTotal]:
+    """Return the usage of one metric in one window; zero of zero events when there was none.
+
+    The window is `period`, a calendar word (``minute hour day week month year``) or a trailing duration
+    (``30 days``, ``90 minutes``, ``1 month``), or [`since`, `until`); without any, the metric's current
+    period.
+
+    Raises UnknownMetric, InvalidInput for a window that cannot be (both forms, reversed, unknown word or
+    zone).
+
+        meter.usage("acct_1", "tokens", period="30 days").quantity
+    """
+    return Call(
+        "usage",
+        (
+            _text("subject", subject, required=True),
+            _text("metric", metric, required=True),
+            *_window(period, since, until, timezone, now),
+        ),
+        _one(UsageTotal),
+    )
+
+
+def summary(
+    subject: str,
+    *,
+    period: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    timezone: str = "UTC",
+    now: datetime | None = None,
+) -> Call[list[UsageTotal]]:
+    """Return an invoice's lines: the usage of every metric that is not retired, zeros included.
+
+    The window is given as for `usage`. Raises InvalidInput, NullInput.
+
+        for line in meter.summary("acct_1", period="month"): print(line.metric, line.quantity, line.unit)
+    """
+    return Call(
+        "summary",
+        (_text("subject", subject, required=True), *_window(period, since, until, timezone, now)),
+        _all(UsageTotal),
+    )
+
+
+def series(
+    subject: str,
+    metric: str,
+    since: datetime,
+    until: datetime,
+    *,
+    step: str = "day",
+    timezone: str = "UTC",
+) -> Call[list[UsageBucket]]:
+    """Return the usage step by step over [`since`, `until`), gaps filled with zeros.
+
+    A chart plots it as it is.
+    `step` is ``minute hour day week month year``, of the calendar in `timezone`.
+
+    Raises UnknownMetric, InvalidInput.
+
+        meter.series("acct_1", "tokens", midnight, midnight + timedelta(days=1), step="hour")
+    """
+    return Call(
+        "series",
+        (
+            _text("subject", subject, required=True),
+            _text("metric", metric, required=True),
+            _time("since", since, required=True),
+            _time("until", until, required=True),
+            _text("step", step, required=True),
+            _text("timezone", timezone, required=True),
+        ),
+        _all(UsageBucket),
+    )
+
+
+def usage_by(
+    subject: str,
+    metric: str,
+    dimension: str,
+    *,
+    period: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    timezone: str = "UTC",
+    now: datetime | None = None,
+) -> Call[list[UsageGroup]]:
+    """Return the usage of one metric in one window, grouped by a field of the events' metadata.
+
+    The window is given as for `usage`. The group ``None`` holds the events that do not have the field.
+
+    Raises UnknownMetric, InvalidInput.
+
+        meter.usage_by("acct_1", "tokens", "model", period="month")
+    """
+    return Call(
+        "usage_by",
+        (
+            _text("subject", subject, required=True),
+            _text("metric", metric, required=True),
+            _text("dimension", dimension, required=True),
+            *_window(period, since, until, timezone, now),
+        ),
+        _all(UsageGroup),
+    )
+
+
+def check_quota(
+    subject: str,
+    metric: str,
+    quota: Quantity,
+    requested: Quantity | None = None,
+    *,
+    period: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    timezone: str = "UTC",
+    now: datetime | None = None,
+) -> Call[QuotaStatus]:
+    """Say whether `quota` (in the metric's unit) leaves room, now or for `requested` more.
+
+    Allowed means used < quota, or used + requested <= quota. It is a check, not a reservation: two callers
+    may both be told yes. The window is given as for `usage`.
+
+    Raises UnknownMetric, InvalidInput.
+
+        meter.check_quota("acct_1", "tokens", 1_000_000, requested=5_000).allowed
+    """
+    return Call(
+        "check_quota",
+        (
+            _text("subject", subject, required=True),
+            _text("metric", metric, required=True),
+            _quantity("quota", quota, required=True),
+            _quantity("requested", requested),
+            *_window(period, since, until, timezone, now),
+        ),
+        _one(QuotaStatus),
+    )
+
+
+def subjects(max_rows: int = 100) -> Call[list[SubjectActivity]]:
+    """Return the subjects that were last active, most recent first.
+
+    [row.subject for row in meter.subjects(10)]
+    """
+    return Call("subjects", (_integer("max_rows", "integer", max_rows),), _all(SubjectActivity))
+
+
+def events(
+    subject: str,
+    metric: str | None = None,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    after_id: int | None = None,
+    max_rows: int = 100,
+    after_at: datetime | None = None,
+) -> Call[list[Event]]:
+    """Return a page of the log, newest first: why was this charged?
+
+    For the next page pass the last row's ``event_id`` as `after_id` and its ``at`` as `after_at`;
+    `iter_events` does that. Raises UnknownMetric, InvalidInput.
+
+        meter.events("acct_1", "tokens", max_rows=10)
+    """
+    return Call(
+        "events",
+        (
+            _text("subject", subject, required=True),
+            _text("metric", metric),
+            _time("since", since),
+            _time("until", until),
+            _integer("after_id", "bigint", after_id),
+            _integer("max_rows", "integer", max_rows),
+            _time("after_at", after_at),
+        ),
+        _all(Event),
+    )
+
+
+def resolve_window(
+    period: str | None = None,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    timezone: str = "UTC",
+    now: datetime | None = None,
+) -> Call[Window]:
+    """Return the window that all other calls would use for these arguments.
+
+    Raises InvalidInput.
+
+        meter.resolve_window("month", timezone="Europe/Berlin").since
+    """
+    return Call("resolve_window", _window(period, since, until, timezone, now), _range)
+
+
+# --- repair -------------------------------------------------------------------------------------------------
+
+
+def rebuild(subject: str | None = None, metric: str | None = None) -> Call[int]:
+    """Recompute rollups from the log while others record; returns how many rollup rows were written.
+
+    Everything, or one subject, or one metric, or one subject's metric. Raises UnknownMetric.
+
+        meter.rebuild("acct_1")
+    """
+    return Call("rebuild", (_text("subject", subject), _text("metric", metric)), _number)
+
+
+def verify(subject: str | None = None, metric: str | None = None) -> Call[list[Drift]]:
+    """Recompute from the log and return only what differs: an empty list means no drift.
+
+    Raises UnknownMetric.
+
+        assert meter.verify() == []
+    """
+    return Call("verify", (_text("subject", subject), _text("metric", metric)), _all(Drift))
+
+
+def maintain() -> Call[list[MaintenanceAction]]:
+    """Create partitions ahead, move strays out of the default one, and so on. Idempotent: for cron.
+
+    meter.maintain()
+    """
+    return Call("maintain", (), _all(MaintenanceAction))

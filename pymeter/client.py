@@ -1,0 +1,163 @@
+"""The synchronous client. Every method is defined in :mod:`pymeter.calls`; here is only the I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+import psycopg
+from psycopg.rows import dict_row
+
+from pymeter import calls
+from pymeter._binding import describe, keep_exact
+from pymeter.calls import Call
+from pymeter.errors import meter_errors
+from pymeter.models import Event
+from pymeter.tracing import call_span
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class ConnectionPool(Protocol):
+    """What a pool must offer; psycopg_pool.ConnectionPool does."""
+
+    def connection(self) -> AbstractContextManager[psycopg.Connection[Any]]:
+        """Lend a connection; commit when the block ends well, roll back when it raises."""
+        ...
+
+
+def _method(call: Callable[P, Call[T]]) -> Callable[Concatenate[Meter, P], T]:
+    def method(self: Meter, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._run(call(*args, **kwargs))
+
+    return describe(method, call)
+
+
+class Meter:
+    """The meter in one schema of one database.
+
+    Given a psycopg connection it never commits or rolls back: what it records is part of the caller's
+    transaction. Given a pool, every call is a transaction of its own. Creating a Meter does no I/O.
+
+    With `prepare` at False, the default, no prepared statement outlives a call, so a pgbouncer that pools
+    transactions may sit in between. True saves planning time on a direct connection.
+
+        with psycopg.connect(dsn) as connection:
+            Meter(connection).record("acct_1", "tokens", 120, idempotency_key="req_1")
+    """
+
+    def __init__(
+        self,
+        connection_or_pool: psycopg.Connection[Any] | ConnectionPool,
+        *,
+        schema: str = "meter",
+        prepare: bool = False,
+    ) -> None:
+        if not isinstance(connection_or_pool, psycopg.Connection) and (
+            isinstance(connection_or_pool, psycopg.AsyncConnection)
+            or not hasattr(connection_or_pool, "connection")
+        ):
+            raise TypeError(
+                "Meter takes a psycopg.Connection or a psycopg_pool.ConnectionPool"
+                f", not {type(connection_or_pool).__name__}"
+            )
+        self._source = connection_or_pool
+        self.schema = schema
+        self.prepare = prepare
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(schema={self.schema!r})"
+
+    def _run(self, call: Call[T]) -> T:
+        params = call.params
+        with (
+            call_span(call.function, self.schema, params),
+            meter_errors(),
+            self._connection() as connection,
+            psycopg.Cursor(connection, row_factory=dict_row) as cursor,
+        ):
+            keep_exact(cursor.adapters)
+            cursor.execute(call.statement(self.schema), params, prepare=self.prepare, binary=True)
+            return call.result(cursor.fetchall())
+
+    def _connection(self) -> AbstractContextManager[psycopg.Connection[Any]]:
+        if isinstance(self._source, psycopg.Connection):
+            return nullcontext(self._source)
+        return self._source.connection()
+
+    define_metric = _method(calls.define_metric)
+    """Define a metric, or change how it is described. Defining the same again changes nothing."""
+
+    retire_metric = _method(calls.retire_metric)
+    """Retire a metric: its history stays readable, recording is refused (MetricForbids)."""
+
+    catalog = _method(calls.catalog)
+    """Return every metric that was ever defined, the retired ones included."""
+
+    record = _method(calls.record)
+    """Record one event, exactly once per (subject, metric, idempotency_key)."""
+
+    record_batch = _method(calls.record_batch)
+    """Record many events in one call; the outcomes come back in input order, counted from 1."""
+
+    usage = _method(calls.usage)
+    """Return the usage of one metric in one window; zero of zero events when there was none."""
+
+    summary = _method(calls.summary)
+    """Return an invoice's lines: the usage of every metric that is not retired, zeros included."""
+
+    series = _method(calls.series)
+    """Return the usage step by step over [`since`, `until`), gaps filled with zeros."""
+
+    usage_by = _method(calls.usage_by)
+    """Return the usage of one metric in one window, grouped by a field of the events' metadata."""
+
+    check_quota = _method(calls.check_quota)
+    """Say whether `quota` (in the metric's unit) leaves room, now or for `requested` more."""
+
+    subjects = _method(calls.subjects)
+    """Return the subjects that were last active, most recent first."""
+
+    events = _method(calls.events)
+    """Return a page of the log, newest first: why was this charged?"""
+
+    resolve_window = _method(calls.resolve_window)
+    """Return the window that all other calls would use for these arguments."""
+
+    rebuild = _method(calls.rebuild)
+    """Recompute rollups from the log while others record; returns how many rollup rows were written."""
+
+    verify = _method(calls.verify)
+    """Recompute from the log and return only what differs: an empty list means no drift."""
+
+    maintain = _method(calls.maintain)
+    """Create partitions ahead, move strays out of the default one, and so on. Idempotent: for cron."""
+
+    def iter_events(
+        self,
+        subject: str,
+        metric: str | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        page_size: int = 1000,
+    ) -> Iterator[Event]:
+        """Yield all events of a subject, newest first, one page of `events` at a time."""
+        page: list[Event] = []
+        while not page or len(page) == page_size:
+            after_id, after_at = (page[-1].event_id, page[-1].at) if page else (None, None)
+            page = self.events(
+                subject,
+                metric,
+                since=since,
+                until=until,
+                after_id=after_id,
+                after_at=after_at,
+                max_rows=page_size,
+            )
+            if not page:
+                return
+            yield from page

@@ -1,0 +1,154 @@
+"""What a call can raise: one class for every SQLSTATE that a caller branches on.
+
+The database decides and words every refusal; this module only gives it a Python type. The psycopg error stays
+reachable as ``__cause__``. An error that is not in :data:`BY_SQLSTATE` (a lost connection, a missing
+privilege, a statement timeout ...) passes through as psycopg raised it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import psycopg
+
+
+class MeterError(Exception):
+    """Base of everything that pymeter raises on purpose.
+
+    ``sqlstate`` is the contract, ``message`` one constant sentence, ``detail`` the values, ``hint`` the fix
+    and ``parameter`` the name of the argument that was refused (each of the last three may be None).
+    """
+
+    default_sqlstate: ClassVar[str] = "XX000"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        sqlstate: str | None = None,
+        detail: str | None = None,
+        hint: str | None = None,
+        parameter: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.sqlstate = sqlstate or self.default_sqlstate
+        self.detail = detail
+        self.hint = hint
+        self.parameter = parameter
+
+    def __str__(self) -> str:
+        lines = [self.message]
+        if self.detail:
+            lines.append(f"DETAIL:  {self.detail}")
+        if self.hint:
+            lines.append(f"HINT:  {self.hint}")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Task queues pickle exceptions; keyword-only arguments need help for that.
+        return (type(self), (self.message,), self.__dict__)
+
+
+class UnknownMetric(MeterError):
+    """The catalog has no such metric: define it first (UM001)."""
+
+    default_sqlstate = "UM001"
+
+
+class MetricForbids(MeterError):
+    """The metric's definition forbids this: retired, another aggregate, a member too many (UM002)."""
+
+    default_sqlstate = "UM002"
+
+
+class QuotaExceeded(MeterError):
+    """The event would exceed a quota; nothing was recorded (UM003)."""
+
+    default_sqlstate = "UM003"
+
+
+class PeriodSealed(MeterError):
+    """The period is closed; its statement does not change any more (UM004)."""
+
+    default_sqlstate = "UM004"
+
+
+class DuplicateEvent(MeterError):
+    """The key was used before, and the caller asked to be refused in that case (UM005)."""
+
+    default_sqlstate = "UM005"
+
+
+class InvalidInput(MeterError, ValueError):
+    """A value cannot be accepted (22023, or PostgreSQL's own data exception); nothing was written."""
+
+    default_sqlstate = "22023"
+
+
+class NullInput(InvalidInput):
+    """A null where a value is needed (22004)."""
+
+    default_sqlstate = "22004"
+
+
+class SerializationFailure(MeterError):
+    """Two transactions collided: roll back and run the whole transaction again (40001, 40P01)."""
+
+    default_sqlstate = "40001"
+
+
+class NotInstalled(MeterError):
+    """The schema holds no meter, or an older one: run ``pymeter migrate`` (55000, 42883 ...)."""
+
+    default_sqlstate = "55000"
+
+
+BY_SQLSTATE: dict[str, type[MeterError]] = {
+    "UM001": UnknownMetric,
+    "UM002": MetricForbids,
+    "UM003": QuotaExceeded,
+    "UM004": PeriodSealed,
+    "UM005": DuplicateEvent,
+    "22004": NullInput,
+    "22023": InvalidInput,  # invalid_parameter_value: what pymeter's own functions raise
+    "22003": InvalidInput,  # numeric_value_out_of_range
+    "22007": InvalidInput,  # invalid_datetime_format
+    "22008": InvalidInput,  # datetime_field_overflow
+    "22021": InvalidInput,  # character_not_in_repertoire
+    "22P02": InvalidInput,  # invalid_text_representation
+    "22P05": InvalidInput,  # untranslatable_character: \u0000 in a JSON string
+    "40001": SerializationFailure,
+    "40P01": SerializationFailure,  # deadlock_detected
+    "55000": NotInstalled,
+    "3F000": NotInstalled,  # invalid_schema_name
+    "42883": NotInstalled,  # undefined_function
+    "42P01": NotInstalled,  # undefined_table
+}
+
+_INSTALL_HINT = (
+    "Run `pymeter migrate` (or pymeter.migrate(dsn, schema=...)) and check the name of the schema."
+)
+
+
+@contextmanager
+def meter_errors() -> Iterator[None]:
+    """Turn the errors that :data:`BY_SQLSTATE` names into :class:`MeterError`; let all others through."""
+    try:
+        yield
+    except psycopg.Error as exc:
+        kind = BY_SQLSTATE.get(exc.sqlstate or "")
+        if kind is None:
+            raise
+        diag = exc.diag
+        # PostgreSQL's own hint for a missing function speaks of type casts, which helps nobody here.
+        hint = diag.message_hint if kind is not NotInstalled or exc.sqlstate == "55000" else None
+        raise kind(
+            diag.message_primary or str(exc),
+            sqlstate=exc.sqlstate,
+            detail=diag.message_detail,
+            hint=hint or (_INSTALL_HINT if kind is NotInstalled else None),
+            parameter=diag.column_name,
+        ) from exc
