@@ -27,7 +27,7 @@ def bundle(schema: str = "meter", *, after: str | None = None, transaction: bool
 def bundle_sources(
     sources: Sources, schema: str, *, after: str | None = None, transaction: bool = True
 ) -> str:
-    """``bundle`` for given sources."""
+    """``bundle`` of given sources."""
     statements.check_schema_name(schema)
     ids = [migration.id for migration in sources.migrations]
     if after is not None and after not in ids:

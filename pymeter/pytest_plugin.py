@@ -120,7 +120,7 @@ def _janitor(dsn: str, name: str, **options: Any) -> DatabaseJanitor:
     try:
         from pytest_postgresql.janitor import DatabaseJanitor
     except ImportError:
-        pytest.fail("pymeter's fixtures need pytest-postgresql: pip install 'pymeter[pytest]'", pytrace=False)
+        pytest.fail("these fixtures need more: pip install 'pymeter[pytest]'", pytrace=False)
     from psycopg.conninfo import conninfo_to_dict
 
     server = conninfo_to_dict(dsn)

@@ -105,10 +105,14 @@ def _compare(connection: Connection, schema: str, sources: Sources) -> Status:
 
 
 def _read_installed(connection: Connection, schema: str) -> _Installed:
+    # Read from the catalogs: to_regclass() answers from a cache, and after a wait for an advisory lock that
+    # cache does not know yet what the other installer committed.
     has_bookkeeping, has_installation = _row(
         connection,
-        "SELECT to_regclass(format('%%I._yoyo_migration', %(schema)s::text)) IS NOT NULL,"
-        "       to_regclass(format('%%I.installation', %(schema)s::text)) IS NOT NULL",
+        "SELECT count(*) FILTER (WHERE c.relname = '_yoyo_migration') > 0,"
+        "       count(*) FILTER (WHERE c.relname = 'installation') > 0"
+        " FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %(schema)s AND c.relname IN ('_yoyo_migration', 'installation')",
         schema=schema,
     )
     if not has_bookkeeping:

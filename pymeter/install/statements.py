@@ -109,14 +109,14 @@ SET LOCAL search_path = {identifier(schema)}, pg_temp;
 def prepare(schema: str) -> str:
     """Create the schema, where it is missing, and yoyo's tables in it.
 
-    CREATE SCHEMA IF NOT EXISTS would demand CREATE on the database even where the schema is there. The lock
-    keeps a bare ``yoyo apply`` from starting beside us; a row that a killed yoyo left in yoyo_lock does not
-    matter.
+    CREATE SCHEMA IF NOT EXISTS would demand CREATE on the database even where the schema is there, and
+    to_regnamespace() may answer from a cache that is older than our wait for the lock. The table lock keeps
+    a bare ``yoyo apply`` from starting beside us; a row that a killed yoyo left in yoyo_lock does not matter.
     """
     name = identifier(schema)
     create = f"""
 BEGIN
-    IF to_regnamespace({literal(name)}) IS NULL THEN
+    IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = {literal(schema)}) THEN
         CREATE SCHEMA {name};
     END IF;
 END

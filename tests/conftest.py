@@ -1,0 +1,64 @@
+"""Fixtures for every folder. ``meter``, ``meter_dsn`` and the like come from pymeter's own pytest plugin.
+
+``python -m pytest`` starts a private PostgreSQL; PYMETER_TEST_DSN names another server to use instead.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import psycopg
+import pytest
+
+_WAIT_SECONDS_MAX = 20
+
+
+class Connect(Protocol):
+    """``connect("reader")``: a new connection whose application_name is ``reader``."""
+
+    def __call__(
+        self, name: str = "test", *, dsn: str | None = None, autocommit: bool = True, **options: Any
+    ) -> psycopg.Connection[Any]: ...
+
+
+@pytest.fixture
+def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
+    """Open connections to the test's database (or to ``dsn``); all of them are closed at the end."""
+    opened: list[psycopg.Connection[Any]] = []
+
+    def new(
+        name: str = "test", *, dsn: str | None = None, autocommit: bool = True, **options: Any
+    ) -> psycopg.Connection[Any]:
+        target = dsn or request.getfixturevalue("meter_dsn")
+        connection = psycopg.connect(target, autocommit=autocommit, application_name=name, **options)
+        opened.append(connection)
+        return connection
+
+    yield new
+    for connection in opened:
+        connection.close()
+
+
+@pytest.fixture
+def wait_until_blocked() -> Callable[[psycopg.Connection[Any], str], None]:
+    """``wait_until_blocked(observer, "writer")`` returns when the connection of that name waits for a lock.
+
+    ``observer`` is a third, idle connection in autocommit. This is how a race is made instead of hoped for.
+    """
+
+    def wait(observer: psycopg.Connection[Any], name: str) -> None:
+        deadline = time.monotonic() + _WAIT_SECONDS_MAX
+        while time.monotonic() < deadline:
+            row = observer.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE application_name = %s AND wait_event_type = 'Lock' AND datname = current_database()",
+                [name],
+            ).fetchone()
+            if row and row[0]:
+                return
+            time.sleep(0.005)
+        pytest.fail(f"the connection {name!r} never waited for a lock")
+
+    return wait
