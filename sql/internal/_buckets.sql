@@ -1,0 +1,39 @@
+create or replace function _buckets(since timestamptz, until timestamptz, step text, timezone text)
+returns table (bucket_start timestamptz, bucket_end timestamptz)
+language plpgsql
+stable
+set search_path from current
+as $$
+declare
+    v_step     text := lower(btrim(step));
+    v_duration interval;
+    v_count    int := 0;
+begin
+    if v_step not in ('minute', 'hour', 'day', 'week', 'month', 'year') then
+        v_duration := _parse_duration(v_step);
+    end if;
+    if v_step is null or (v_duration is null and v_step not in ('minute', 'hour', 'day', 'week', 'month', 'year')) then
+        raise exception using
+            errcode = case when v_step is null then '22004' else '22023' end,
+            message = 'step is not a known unit or duration', column = 'step', detail = format('step %L.', left(step, 80)),
+            hint = 'Use minute, hour, day, week, month, year, or a duration such as 15m or 7 days.';
+    end if;
+    bucket_start := since;
+    while bucket_start < until loop
+        v_count := v_count + 1;
+        if v_count > 100000 then
+            raise exception using errcode = '22023', message = 'the series has more than 100,000 buckets', column = 'step',
+                detail = format('step %s.', step), hint = 'Use a longer step or a shorter window.';
+        end if;
+        bucket_end := least(until, case
+            when v_duration is null then _calendar_end(v_step, _calendar_start(v_step, bucket_start, timezone), timezone)
+            else _step(since, v_duration, v_count, timezone)
+        end);
+        return next;
+        bucket_start := bucket_end;
+    end loop;
+end
+$$;
+
+comment on function _buckets(timestamptz, timestamptz, text, text) is
+    'The buckets that tile a window: by calendar unit, or by a duration from its start. Raises 22004 or 22023 for a bad step.';

@@ -1,0 +1,27 @@
+-- Writers are kept out while the partition appears: one that had already chosen the default partition would fail its check.
+create or replace function _create_partition(month timestamptz)
+returns text
+language plpgsql
+volatile
+set search_path from current
+as $$
+declare
+    v_name text := _partition_name(month);
+begin
+    if to_regclass(format('%I.%I', current_schema(), v_name)) is not null then
+        return null;
+    end if;
+    lock table events in share row exclusive mode;
+    execute format('create table %I (like events including defaults including constraints)', v_name);
+    execute format('alter table events attach partition %I for values from (%L) to (%L)',
+        v_name, month, _bucket_end('month', month));
+    execute format('create trigger events_are_not_truncated before truncate on %I for each statement execute function _guard_log()',
+        v_name);
+    execute format('comment on table %I is %L', v_name,
+        format('Events of %s (UTC).', to_char(month at time zone 'UTC', 'YYYY-MM')));
+    return v_name;
+end
+$$;
+
+comment on function _create_partition(timestamptz) is
+    'Creates the log''s partition for the month that starts at an instant; returns its name, or null if there is one already.';

@@ -1,0 +1,31 @@
+-- One statement, so one snapshot: an event and its rollup commit together and are seen together, or not at all.
+create or replace function _drifts(subject text, metric text)
+returns setof rollup_drift
+language plpgsql
+stable
+set search_path from current
+set plan_cache_mode to force_custom_plan
+as $$
+#variable_conflict use_column
+begin
+    return query
+    with stored as (
+        select t.subject, t.metric, t.bucket, t.bucket_start, t.stripe, t as rollup
+        from rollups t
+        where (_drifts.subject is null or t.subject = _drifts.subject) and (_drifts.metric is null or t.metric = _drifts.metric)
+    ), recomputed as (
+        select t.subject, t.metric, t.bucket, t.bucket_start, t.stripe, t as rollup
+        from _recompute(_drifts.subject, _drifts.metric) t
+    )
+    select s.rollup, r.rollup, m.bucket is not null
+    from stored s
+    full join recomputed r using (subject, metric, bucket, bucket_start, stripe)
+    full join (
+        select distinct subject, metric, bucket, bucket_start from _member_drifts(_drifts.subject, _drifts.metric)
+    ) m using (subject, metric, bucket, bucket_start)
+    where s.rollup is distinct from r.rollup or m.bucket is not null;
+end
+$$;
+
+comment on function _drifts(text, text) is
+    'Every rollup of one subject and metric (null: all) that does not equal the log, or whose members do not.';

@@ -1,0 +1,30 @@
+create or replace function _metric_problem(
+    key text, aggregate text, unit text, period text, rollup text, striped boolean, max_future interval
+)
+returns text
+language sql
+immutable parallel safe
+as $$
+    select case
+        when key is null then 'key is null'
+        when btrim(key, E' \t\n\r\f\v') = '' then 'key is blank'
+        when length(key) > 512 then 'key is longer than 512 characters'
+        when octet_length(key) > 2000 then 'key is longer than 2000 bytes'
+        when aggregate is null then 'aggregate is null'
+        when aggregate not in ('count', 'sum', 'min', 'max', 'avg', 'last', 'unique') then 'aggregate is not a known one'
+        when unit is null then 'unit is null'
+        when btrim(unit, E' \t\n\r\f\v') = '' then 'unit is blank'
+        when length(unit) > 512 then 'unit is longer than 512 characters'
+        when period is null then 'period is null'
+        when period not in ('minute', 'hour', 'day', 'week', 'month', 'year', 'never') then 'period is not a known one'
+        when rollup is null then 'rollup is null'
+        when rollup not in ('hour', 'day', 'none') then 'rollup is not a known one'
+        when striped is null then 'striped is null'
+        when max_future is null then 'max_future is null'
+        when max_future < interval '0' then 'max_future is negative'
+        when max_future > interval '100 years' then 'max_future is more than 100 years'
+    end
+$$;
+
+comment on function _metric_problem(text, text, text, text, text, boolean, interval) is
+    'What is wrong with a definition of a metric, as the message of an error; null if nothing is.';

@@ -1,0 +1,51 @@
+-- The log is never deleted from. The default partition is taken off, the partitions that its events need are created, the events are
+-- inserted anew, and the table that held them is dropped: all in one transaction, with everybody else kept out.
+create or replace function _move_strays()
+returns setof maintenance_action
+language plpgsql
+volatile
+set search_path from current
+as $$
+declare
+    v_month timestamptz;
+    v_name  text;
+    v_held  bigint;
+    v_moved bigint;
+begin
+    lock table events in access exclusive mode;
+    alter table events detach partition events_default;
+    alter table events_default rename to events_strays;
+    alter table events_strays rename constraint events_default_pkey to events_strays_pkey;
+    create table events_default partition of events default;
+    create trigger events_are_not_truncated before truncate on events_default
+        for each statement execute function _guard_log();
+    comment on table events_default is
+        'Takes events of months that have no partition yet, so that none is ever refused; maintain() moves them on.';
+
+    for v_month in
+        select distinct _bucket_start('month', at) from events_strays
+        union
+        select generate_series(date_trunc('month', now() at time zone 'UTC'),
+                               date_trunc('month', now() at time zone 'UTC') + interval '3 months', '1 month') at time zone 'UTC'
+        order by 1
+    loop
+        v_name := _create_partition(v_month);
+        if v_name is not null then
+            return next ('created partition', v_name)::maintenance_action;
+        end if;
+    end loop;
+
+    select count(*) into v_held from events_strays;
+    insert into events select * from events_strays;
+    get diagnostics v_moved = row_count;
+    if v_moved <> v_held then
+        raise exception using errcode = 'XX001', message = 'not every stray event was moved',
+            detail = format('%s of %s.', v_moved, v_held), hint = 'Nothing was changed. Look at the triggers on events.';
+    end if;
+    drop table events_strays;
+    return next ('moved strays', format('%s events', v_moved))::maintenance_action;
+end
+$$;
+
+comment on function _move_strays() is
+    'Moves the events of the default partition into partitions of their months; returns what it did.';

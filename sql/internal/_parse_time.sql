@@ -1,0 +1,26 @@
+-- A cast would raise, and would read a time without an offset in the session's zone. So the form is checked first, down to the
+-- number of days in the month; after that the cast cannot fail. A second of 60 is a leap second (RFC 3339, section 5.6).
+create or replace function _parse_time(value text)
+returns timestamptz
+language plpgsql
+stable strict parallel safe
+set search_path from current
+as $$
+begin
+    if lower(value) in ('infinity', '-infinity') then
+        return value::timestamptz;
+    end if;
+    if value !~ ('^(?!0000)\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt ]([01]\d|2[0-3]):[0-5]\d(:([0-5]\d|60)([.,]\d{1,12})?)?'
+        ' ?([Zz]|[+-](0\d|1[0-4])(:?[0-5]\d)?)$') then
+        return null;
+    end if;
+    if substr(value, 9, 2)::int > extract(day from
+        make_date(substr(value, 1, 4)::int, substr(value, 6, 2)::int, 1) + interval '1 month' - interval '1 day') then
+        return null;
+    end if;
+    return replace(value, ',', '.')::timestamptz;
+end
+$$;
+
+comment on function _parse_time(text) is
+    'The instant that an ISO 8601 text with a UTC offset stands for; infinity and -infinity as such; null for any other text.';

@@ -1,0 +1,62 @@
+-- The rollups that the log says there should be, in the form of the table. Events are read once, into the finer buckets; the coarser
+-- ones are put together from those, by the same rules. Only `last` needs its events in order, so only its events are sorted.
+create or replace function _recompute(subject text, metric text)
+returns setof rollups
+language plpgsql
+stable
+set search_path from current
+set plan_cache_mode to force_custom_plan
+as $$
+#variable_conflict use_column
+begin
+    return query
+    with kinds as materialized (
+        select key, aggregate, _fine_bucket(period, rollup) as fine, _coarse_bucket(period, rollup) as coarse
+        from metrics
+        where _recompute.metric is null or key = _recompute.metric
+    ), fine as materialized (
+        select _bucket_start(k.fine, e.at) as bucket_start, e.subject, e.metric, k.fine as bucket, k.coarse, k.aggregate,
+               count(*) as event_count, max(e.at) as last_at,
+               case when k.aggregate in ('sum', 'count', 'avg') then sum(e.quantity) end as total,
+               case when k.aggregate = 'min' then min(e.quantity) end as lowest,
+               case when k.aggregate = 'max' then max(e.quantity) end as highest,
+               null::numeric as latest, null::bigint as last_event_id
+        from events e
+        join kinds k on k.key = e.metric and k.aggregate <> 'last'
+        where _recompute.subject is null or e.subject = _recompute.subject
+        group by 1, 2, 3, 4, 5, 6
+        union all
+        select _bucket_start(k.fine, e.at), e.subject, e.metric, k.fine, k.coarse, k.aggregate,
+               count(*), max(e.at), null, null, null,
+               (array_agg(e.quantity order by e.at desc, e.event_id desc))[1],
+               (array_agg(e.event_id order by e.at desc, e.event_id desc))[1]
+        from events e
+        join kinds k on k.key = e.metric and k.aggregate = 'last'
+        where _recompute.subject is null or e.subject = _recompute.subject
+        group by 1, 2, 3, 4, 5, 6
+    ), every as (
+        select bucket_start, subject, metric, bucket, aggregate,
+               event_count, last_at, total, lowest, highest, latest, last_event_id
+        from fine
+        union all
+        select _bucket_start(coarse, bucket_start), subject, metric, coarse, aggregate,
+               sum(event_count)::bigint, max(last_at), sum(total), min(lowest), max(highest),
+               (array_agg(latest order by last_at desc, last_event_id desc) filter (where aggregate = 'last'))[1],
+               (array_agg(last_event_id order by last_at desc, last_event_id desc) filter (where aggregate = 'last'))[1]
+        from fine
+        where coarse <> bucket
+        group by 1, 2, 3, 4, 5
+    ), members as (
+        select bucket_start, subject, metric, bucket, count(*) as total
+        from _recompute_members(_recompute.subject, _recompute.metric)
+        group by bucket_start, subject, metric, bucket
+    )
+    select e.bucket_start, e.event_count, e.last_at, e.last_event_id, 0::smallint, e.subject, e.metric, e.bucket,
+           case when e.aggregate = 'unique' then m.total else e.total end, e.lowest, e.highest, e.latest
+    from every e
+    left join members m using (bucket_start, subject, metric, bucket);
+end
+$$;
+
+comment on function _recompute(text, text) is
+    'The rollups of one subject and metric (null: all) as the log says they should be.';

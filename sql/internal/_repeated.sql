@@ -1,0 +1,38 @@
+create or replace function _repeated(metric metrics, subject text, key_digest bytea, payload_digest bytea)
+returns recorded
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_first    idempotency_keys;
+    v_start    timestamptz;
+    v_recorded recorded;
+begin
+    select k.* into v_first
+    from idempotency_keys k
+    where k.subject = _repeated.subject and k.metric = (_repeated.metric).key and k.key_digest = _repeated.key_digest;
+    if v_first.event_id is null then
+        raise exception using
+            errcode = '40001', message = 'the idempotency key was deleted while it was being looked up',
+            hint = 'Try the transaction again.';
+    end if;
+
+    v_start := _bucket_start((_repeated.metric).period, v_first.at);
+    v_recorded.event_id := v_first.event_id;
+    v_recorded.outcome := case when v_first.payload_digest = _repeated.payload_digest then 'duplicate' else 'conflict' end;
+    v_recorded.quantity := coalesce((
+        select _quantity((_repeated.metric).aggregate, r.event_count, r.total, r.lowest, r.highest, r.latest)
+        from rollups r
+        where r.subject = _repeated.subject and r.metric = (_repeated.metric).key
+          and r.bucket = (_repeated.metric).period and r.bucket_start = v_start), 0);
+    v_recorded.unit := (_repeated.metric).unit;
+    v_recorded.period_start := v_start;
+    v_recorded.period_end := nullif(_bucket_end((_repeated.metric).period, v_start), 'infinity');
+    return v_recorded;
+end
+$$;
+
+comment on function _repeated(metrics, text, bytea, bytea) is
+    'What record() answers for a key that was used before: the first event, and the aggregate of the period that it counts in.';

@@ -1,0 +1,61 @@
+-- In one statement: the members CTE is read to its end before the first rollup is written, because the rollups are sorted after it.
+create or replace function _roll_up(batch batch_event[])
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    with placed as materialized (
+        select e.subject, e.metric, b.bucket, _bucket_start(b.bucket, e.at) as bucket_start,
+               e.aggregate, e.quantity, e.member, e.at, e.event_id
+        from unnest(batch) e
+        cross join lateral (values (e.period), (e.rollup)) as b (bucket)
+        where b.bucket is not null
+    ), added as (
+        insert into unique_members (subject, metric, bucket, bucket_start, member_digest)
+        select distinct subject, metric, bucket, bucket_start, _digest(member)
+        from placed
+        where aggregate = 'unique'
+        order by 1, 2, 3, 4, 5
+        on conflict (subject, metric, bucket, bucket_start, member_digest) do nothing
+        returning subject, metric, bucket, bucket_start
+    ), members as (
+        select subject, metric, bucket, bucket_start, count(*) as added
+        from added
+        group by subject, metric, bucket, bucket_start
+    ), gathered as (
+        select subject, metric, bucket, bucket_start, aggregate, count(*) as event_count, max(at) as last_at,
+               sum(quantity) as total, min(quantity) as lowest, max(quantity) as highest,
+               (array_agg(quantity order by at desc, event_id desc) filter (where aggregate = 'last'))[1] as latest,
+               (array_agg(event_id order by at desc, event_id desc) filter (where aggregate = 'last'))[1] as last_event_id
+        from placed
+        group by subject, metric, bucket, bucket_start, aggregate
+    )
+    insert into rollups as r (subject, metric, bucket, bucket_start, event_count, last_at, last_event_id,
+                              total, lowest, highest, latest)
+    select subject, metric, bucket, bucket_start, g.event_count, g.last_at, g.last_event_id,
+           case when g.aggregate in ('sum', 'count', 'avg') then g.total
+                when g.aggregate = 'unique' then coalesce(m.added, 0) end,
+           case when g.aggregate = 'min' then g.lowest end,
+           case when g.aggregate = 'max' then g.highest end,
+           g.latest
+    from gathered g
+    left join members m using (subject, metric, bucket, bucket_start)
+    order by subject, metric, bucket, bucket_start
+    on conflict (subject, metric, bucket, bucket_start, stripe) do update set
+        event_count = r.event_count + excluded.event_count,
+        last_at = greatest(r.last_at, excluded.last_at),
+        last_event_id = case when (excluded.last_at, excluded.last_event_id) > (r.last_at, r.last_event_id)
+                             then excluded.last_event_id else r.last_event_id end,
+        total = r.total + excluded.total,
+        lowest = least(r.lowest, excluded.lowest),
+        highest = greatest(r.highest, excluded.highest),
+        latest = case when (excluded.last_at, excluded.last_event_id) > (r.last_at, r.last_event_id)
+                      then excluded.latest else r.latest end;
+end
+$$;
+
+comment on function _roll_up(batch_event[]) is
+    'Adds new events to the members and rollups of their buckets: members first, then rollups, each in primary-key order.';

@@ -1,0 +1,50 @@
+create or replace function record_batch(events jsonb, on_invalid text default 'raise')
+returns setof batch_outcome
+language plpgsql
+volatile
+security definer
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_rows    batch_event[];
+    v_invalid batch_event;
+    v_problem problem;
+begin
+    if record_batch.events is null or record_batch.on_invalid is null then
+        raise exception using
+            errcode = '22004', message = 'events or on_invalid is null', column = 'events',
+            hint = 'Give events as a JSON array; an empty one is fine. on_invalid is raise or skip.';
+    elsif jsonb_typeof(record_batch.events) <> 'array' then
+        raise exception using
+            errcode = '22023', message = 'events is not a JSON array', column = 'events',
+            detail = format('It is of type %s.', jsonb_typeof(record_batch.events)),
+            hint = 'Give an array of objects with the names of record()''s parameters.';
+    elsif record_batch.on_invalid not in ('raise', 'skip') then
+        raise exception using
+            errcode = '22023', message = 'on_invalid is not a known word', column = 'on_invalid',
+            detail = format('on_invalid %s.', quote_literal(left(record_batch.on_invalid, 80))),
+            hint = 'Use raise (all or nothing) or skip (invalid events come back as rejected).';
+    end if;
+
+    v_rows := _prepare_batch(record_batch.events);
+
+    if record_batch.on_invalid = 'raise' then
+        select * into v_invalid from unnest(v_rows) where problem is not null order by ordinal limit 1;
+        if v_invalid.problem is not null then
+            select * into v_problem from _problems() where code = v_invalid.problem;
+            raise exception using
+                errcode = v_problem.sqlstate, message = v_problem.message, hint = v_problem.hint, column = v_problem.parameter,
+                detail = format('Event %s: %s', v_invalid.ordinal, concat_ws(', ', v_invalid.detail,
+                    _event_detail(v_invalid.subject, v_invalid.metric, v_invalid.quantity, v_invalid.member, v_invalid.at)));
+        end if;
+    end if;
+
+    return query select * from _record_rows(v_rows);
+end
+$$;
+
+comment on function record_batch(jsonb, text) is
+    'Records a JSON array of objects with record()''s parameters, in one set-based pass; the same outcomes and state as one by one, '
+    'in order. Returns a row per event in input order. on_invalid raise: all or nothing, the error''s DETAIL names the ordinal; '
+    'skip: invalid events come back as rejected with their sqlstate. Raises as record() does.';

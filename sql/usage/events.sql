@@ -1,0 +1,60 @@
+-- Per metric, the primary key delivers the newest events in order, so a page costs its rows, not the log's.
+create or replace function events(
+    subject text,
+    metric text default null,
+    since timestamptz default null,
+    until timestamptz default null,
+    after_id bigint default null,
+    max_rows integer default 100,
+    after_at timestamptz default null
+)
+returns setof events
+language plpgsql
+stable
+security definer
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_since    timestamptz := coalesce(events.since, '-infinity');
+    v_until    timestamptz := coalesce(events.until, 'infinity');
+    v_after_at timestamptz := events.after_at;
+begin
+    perform _check_subject(events.subject), _check_max_rows(events.max_rows);
+    if events.metric is not null then
+        perform _metric(events.metric);
+    end if;
+    if events.since is not null or events.until is not null then
+        perform resolve_window(since => events.since, until => events.until);
+    end if;
+    if events.after_id is not null and v_after_at is null then
+        select e.at into v_after_at from events e
+        where e.subject = events.subject and e.event_id = events.after_id
+          and (events.metric is null or e.metric = events.metric);
+        if v_after_at is null then
+            raise exception using errcode = '22023', message = 'after_id is not an event of this subject', column = 'after_id',
+                detail = format('after_id %s.', events.after_id), hint = 'Give the event_id of the last row of the page before.';
+        end if;
+    end if;
+    return query
+        select page.*
+        from metrics m
+        cross join lateral (
+            select e.*
+            from events e
+            where e.subject = events.subject and e.metric = m.key and e.at >= v_since and e.at < v_until
+              and (v_after_at is null or e.at <= v_after_at)
+              and (v_after_at is null or (e.at, e.event_id) < (v_after_at, coalesce(events.after_id, 0)))
+            order by e.at desc, e.event_id desc
+            limit events.max_rows
+        ) page
+        where events.metric is null or m.key = events.metric
+        order by page.at desc, page.event_id desc
+        limit events.max_rows;
+end
+$$;
+
+comment on function events(text, text, timestamptz, timestamptz, bigint, integer, timestamptz) is
+    'The events of a subject, newest first (by at, then event_id), as they were recorded: why a charge is what it is. '
+    'The next page: event_id and at of the last row as after_id and after_at (after_id alone will do, but has to be looked up). '
+    'At most max_rows (1 to 10,000). Raises UM001 for an unknown metric, 22004 or 22023 for a bad value.';

@@ -1,0 +1,62 @@
+create or replace function resolve_window(
+    period text default null,
+    since timestamptz default null,
+    until timestamptz default null,
+    timezone text default 'UTC',
+    now timestamptz default now()
+)
+returns tstzrange
+language plpgsql
+stable
+security definer
+set search_path from current
+as $$
+declare
+    v_now      timestamptz := coalesce(resolve_window.now, now());
+    v_period   text := lower(btrim(resolve_window.period));
+    v_duration interval;
+    v_start    timestamptz;
+begin
+    perform _check_timezone(resolve_window.timezone);
+    perform _check_time('now', v_now);
+    if v_period is null then
+        perform _check_time('since', since), _check_time('until', until);
+        if since is null and until is null then
+            raise exception using
+                errcode = '22023', message = 'no window is given', column = 'period',
+                hint = 'Give a period such as month or 30 days, or since and until.';
+        elsif since >= until then
+            raise exception using
+                errcode = '22023', message = 'the window is empty or reversed', column = 'until',
+                detail = format('since %s, until %s.', since at time zone 'UTC', until at time zone 'UTC'),
+                hint = 'Windows are half-open: since must be before until.';
+        end if;
+        return tstzrange(since, until);
+    elsif since is not null or until is not null then
+        raise exception using
+            errcode = '22023', message = 'both a period and a range are given', column = 'period',
+            hint = 'Give either period, or since and until.';
+    elsif v_period in ('minute', 'hour', 'day', 'week', 'month', 'year') then
+        v_start := _calendar_start(v_period, v_now, resolve_window.timezone);
+        return tstzrange(v_start, _calendar_end(v_period, v_start, resolve_window.timezone));
+    elsif v_period = 'never' then
+        return tstzrange('1970-01-01 00:00:00+00', null);
+    end if;
+
+    v_duration := _parse_duration(v_period);
+    if v_duration is null then
+        raise exception using
+            errcode = '22023', message = 'period is not a known word or duration', column = 'period',
+            detail = format('period %s.', quote_literal(left(resolve_window.period, 80))),
+            hint = 'Use minute, hour, day, week, month, year, or a duration such as 15m, 30 days, 2 months, 1h 30m.';
+    end if;
+    -- The shortest step after now: the window ends at now and includes it.
+    return tstzrange(_step(v_now, v_duration, -1, resolve_window.timezone), v_now + interval '1 microsecond');
+end
+$$;
+
+comment on function resolve_window(text, timestamptz, timestamptz, text, timestamptz) is
+    'The half-open window that every question about usage is answered for. period: minute, hour, day, week, month or year is the '
+    'calendar bucket, in timezone, that contains now (weeks start on Monday); a duration (15m, 30 days, 2 months, 1h 30m) trails and '
+    'includes now, months and years by calendar, days of 24 hours; never is all time. Or no period but since and until, one of which '
+    'may be null: open on that side. Raises 22023 for anything else, 22004 for a null timezone.';

@@ -1,0 +1,25 @@
+-- Rollups of a metric's finer kind of bucket, newest first, tell who was active last without looking at the rest: a bucket's events
+-- are all later than those of the buckets before it. Kinds are looked through one by one, since their buckets do not line up.
+create or replace function subjects(max_rows integer default 100)
+returns setof subject_activity
+language plpgsql
+stable
+security definer
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    perform _check_max_rows(subjects.max_rows);
+    return query
+        select a.subject, max(a.last_activity_at)
+        from (select distinct _fine_bucket(period, rollup) as bucket from metrics) kind
+        cross join lateral _newest_subjects(kind.bucket, subjects.max_rows) a
+        group by a.subject
+        order by 2 desc, 1
+        limit subjects.max_rows;
+end
+$$;
+
+comment on function subjects(integer) is
+    'The subjects with the latest event times, most recent first, at most max_rows (1 to 10,000) of them. '
+    'Raises 22004 or 22023 for a bad max_rows.';

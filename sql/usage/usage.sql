@@ -1,0 +1,31 @@
+create or replace function usage(
+    subject text,
+    metric text,
+    period text default null,
+    since timestamptz default null,
+    until timestamptz default null,
+    timezone text default 'UTC',
+    now timestamptz default now()
+)
+returns usage_total
+language plpgsql
+stable
+security definer
+set search_path from current
+as $$
+declare
+    v_metric metrics := _metric(usage.metric);
+    v_window tstzrange;
+    v_state  usage_state;
+begin
+    perform _check_subject(usage.subject);
+    v_window := _window(v_metric, usage.period, usage.since, usage.until, usage.timezone, usage.now);
+    v_state := _usage(v_metric, usage.subject, lower(v_window), upper(v_window));
+    return (v_metric.key, v_state.quantity, v_metric.unit, v_metric.aggregate, v_state.event_count,
+            lower(v_window), upper(v_window));
+end
+$$;
+
+comment on function usage(text, text, text, timestamptz, timestamptz, text, timestamptz) is
+    'How much a subject has consumed of a metric in a window (see resolve_window(); none given: the metric''s current period). '
+    'No usage: quantity 0, event_count 0. Raises UM001 for an unknown metric, 22004 or 22023 for a bad value.';

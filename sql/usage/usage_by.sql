@@ -1,0 +1,47 @@
+-- Reads the log on purpose: which dimensions there are is known only there. Its cost grows with the events in the window.
+create or replace function usage_by(
+    subject text,
+    metric text,
+    dimension text,
+    period text default null,
+    since timestamptz default null,
+    until timestamptz default null,
+    timezone text default 'UTC',
+    now timestamptz default now()
+)
+returns setof usage_group
+language plpgsql
+stable
+security definer
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_metric metrics := _metric(usage_by.metric);
+    v_window tstzrange;
+begin
+    perform _check_subject(usage_by.subject);
+    if usage_by.dimension is null then
+        raise exception using errcode = '22004', message = 'dimension is null', column = 'dimension',
+            hint = 'Name a key of the events'' metadata.';
+    end if;
+    v_window := _window(v_metric, usage_by.period, usage_by.since, usage_by.until, usage_by.timezone, usage_by.now);
+    return query
+        select e.metadata ->> usage_by.dimension,
+               case v_metric.aggregate
+                   when 'unique' then count(distinct e.member)
+                   else _quantity(v_metric.aggregate, count(*), sum(e.quantity), min(e.quantity), max(e.quantity),
+                       (array_agg(e.quantity order by e.at desc, e.event_id desc) filter (where v_metric.aggregate = 'last'))[1])
+               end as quantity,
+               count(*)
+        from events e
+        where e.subject = usage_by.subject and e.metric = v_metric.key
+          and e.at >= coalesce(lower(v_window), '-infinity') and e.at < coalesce(upper(v_window), 'infinity')
+        group by 1
+        order by quantity desc, 1 nulls last;
+end
+$$;
+
+comment on function usage_by(text, text, text, text, timestamptz, timestamptz, text, timestamptz) is
+    'The usage in a window (as for usage()) for each value of a key of the events'' metadata, the largest first; events without the '
+    'key form the group null. Read from the log. Raises as usage() does.';

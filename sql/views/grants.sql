@@ -1,0 +1,9 @@
+-- Nobody but the owner may call or see anything until it is granted.
+do $$
+begin
+    execute format('revoke all on schema %I from public', current_schema());
+    execute format('revoke all on all tables in schema %I from public', current_schema());
+    execute format('revoke all on all sequences in schema %I from public', current_schema());
+    execute format('revoke execute on all functions in schema %I from public', current_schema());
+end
+$$;
