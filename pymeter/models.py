@@ -86,7 +86,7 @@ class Metric(_Model):
 
 
 class Recorded(_Model):
-    """What became of one event. ``duplicate`` and ``conflict`` changed nothing, and have its id."""
+    """What became of one event. For a duplicate or a conflict: the first event's id; nothing changed."""
 
     event_id: int
     outcome: Outcome

@@ -1,0 +1,32 @@
+"""Import files of usage events: CSV, JSON Lines and CloudEvents, gzipped or not, of any size.
+
+    report = import_file("usage.csv.gz", lambda: psycopg.connect(dsn, autocommit=True))
+
+A file is streamed in batches, each a transaction of its own. Importing it again, after an interruption or by
+mistake, counts nothing twice: every line has an idempotency key, its own or one made from its place and its
+text.
+"""
+
+from __future__ import annotations
+
+from pymeter.importing.loading import (
+    ImportReport,
+    ImportStopped,
+    Progress,
+    import_file,
+)
+from pymeter.importing.reading import FileFormat, guess_format
+from pymeter.importing.shaping import Extra, ImportOptions, OptionsError, Unkeyed
+
+__all__ = [
+    "Extra",
+    "FileFormat",
+    "ImportOptions",
+    "ImportReport",
+    "ImportStopped",
+    "OptionsError",
+    "Progress",
+    "Unkeyed",
+    "guess_format",
+    "import_file",
+]

@@ -1,0 +1,277 @@
+"""From events to the ledger: batches, retries, the file of rejected lines, the final counts."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Protocol
+
+import psycopg
+
+from pymeter import exact_json
+from pymeter.client import Meter
+from pymeter.errors import InvalidInput, SerializationFailure
+from pymeter.importing.reading import LineReader, Problem, guess_format, open_stream
+from pymeter.importing.shaping import ImportOptions, Shaped, shaped_records
+from pymeter.models import BatchOutcome
+
+Connect = Callable[[], "psycopg.Connection[Any]"]
+
+_PAUSES_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+_SIZE_ERRORS = ("54",)  # program limits: a nesting that is too deep for PostgreSQL, for example
+
+
+class ImportStopped(Exception):
+    """The import ended before the end of the file. The report has what was counted; import again to go on."""
+
+    def __init__(self, reason: str, hint: str | None = None) -> None:
+        super().__init__(reason)
+        self.hint = hint
+
+
+@dataclass
+class ImportReport:
+    """What became of a file's lines. `conflict`: the key had another payload before; nothing changed."""
+
+    file: str
+    lines: int = 0
+    recorded: int = 0
+    duplicate: int = 0
+    conflict: int = 0
+    rejected: int = 0
+    seconds: float = 0.0
+    rejects_file: str | None = None
+    """Where the conflict and rejected lines are, if there are any."""
+    complete: bool = False
+
+    @property
+    def events_per_second(self) -> int:
+        """Lines handled in a second, of whatever outcome."""
+        return round(self.lines / self.seconds) if self.seconds else 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            **asdict(self),
+            "seconds": f"{self.seconds:.3f}",
+            "events_per_second": self.events_per_second,
+        }
+
+
+class Progress(Protocol):
+    """Called after every batch."""
+
+    def __call__(self, report: ImportReport, bytes_read: int, /) -> None: ...
+
+
+@dataclass
+class _Rejects:
+    """The file of lines that were not counted; it appears when the import ends, if there are any."""
+
+    path: Path
+    _file: IO[str] | None = field(default=None, init=False)
+
+    def write(self, shaped: Shaped, outcome: str, problem: Problem) -> None:
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed in __exit__
+                "w", encoding="utf-8", dir=self.path.parent, prefix=f".{self.path.name}.", delete=False
+            )
+        row = {
+            "line": shaped.record.number,
+            "outcome": outcome,
+            "sqlstate": problem.sqlstate,
+            "reason": problem.reason,
+            "hint": problem.hint,
+            "original": shaped.record.text,
+        }
+        self._file.write(exact_json.dumps(row) + "\n")
+
+    @property
+    def used(self) -> bool:
+        return self._file is not None
+
+    def __enter__(self) -> _Rejects:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+            Path(self._file.name).replace(self.path)
+
+
+def import_file(
+    name: str | os.PathLike[str],
+    connect: Connect,
+    *,
+    schema: str = "meter",
+    options: ImportOptions | None = None,
+    rejects: Path | None = None,
+    progress: Progress | None = None,
+    report: ImportReport | None = None,
+) -> ImportReport:
+    """Import one file (``-``: standard input) and say what became of its lines.
+
+    `connect` opens a connection in autocommit mode; it is called again when a connection is lost. `rejects`
+    is where lines that were not counted go (beside the current directory's other files, named after the
+    file, by default). `report`, if given, is filled as the import goes on, so it is right even when this
+    raises.
+
+    Raises OptionsError before anything is written, ImportStopped for a file or a server that fails half-way,
+    MeterError and psycopg.Error for what no repetition cures.
+    """
+    name = os.fspath(name)
+    options = options or ImportOptions()
+    report = report if report is not None else ImportReport(name)
+    stem = "stdin" if name == "-" else Path(name).name
+    started = time.monotonic()
+    try:
+        with (
+            open_stream(name) as (stream, raw),
+            _Ledger(connect, schema) as ledger,
+            _Rejects(rejects or Path(f"{stem}.rejects.jsonl")) as rejected,
+        ):
+            events = shaped_records(LineReader(stream), name, options.format or guess_format(name), options)
+            for batch in _batches(_readable(events), options.batch_size):
+                for shaped, outcome, problem in ledger.record(batch):
+                    report.lines += 1
+                    setattr(report, outcome, getattr(report, outcome) + 1)
+                    if problem is not None:
+                        rejected.write(shaped, outcome, problem)
+                        report.rejects_file = str(rejected.path)
+                report.seconds = time.monotonic() - started
+                if progress is not None:
+                    progress(report, raw.tell() if raw.seekable() else 0)
+            report.complete = True
+    finally:
+        report.seconds = time.monotonic() - started
+    return report
+
+
+def _readable(events: Iterator[Shaped]) -> Iterator[Shaped]:
+    try:
+        yield from events
+    except (EOFError, zlib.error, OSError) as exc:
+        raise ImportStopped(
+            f"the file is damaged or ends in the middle: {exc}", "What came before it was imported."
+        ) from exc
+
+
+def _batches(events: Iterator[Shaped], size: int) -> Iterator[list[Shaped]]:
+    """Lists of `size`; what was read before the file turned out to be damaged comes before the error."""
+    batch: list[Shaped] = []
+    try:
+        for shaped in events:
+            batch.append(shaped)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    except ImportStopped:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
+
+
+_CONFLICT = Problem(
+    "UM005",
+    "the idempotency key was used before, with another quantity or member",
+    "The first one counts. Give a correction a key of its own.",
+)
+
+Told = tuple[Shaped, str, Problem | None]
+
+
+class _Ledger:
+    """Sends batches, each as one transaction, and sends them again where that is right."""
+
+    def __init__(self, connect: Connect, schema: str) -> None:
+        self._connect = connect
+        self._schema = schema
+        self._connection = connect()
+
+    def __enter__(self) -> _Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def record(self, batch: list[Shaped]) -> Iterator[Told]:
+        """Every record with its outcome, in order."""
+        outcomes = iter(self._send([shaped for shaped in batch if shaped.problem is None]))
+        for shaped in batch:
+            if shaped.problem is not None:
+                yield shaped, "rejected", shaped.problem
+                continue
+            outcome = next(outcomes)
+            if isinstance(outcome, Problem):
+                yield shaped, "rejected", outcome
+            elif outcome.outcome == "rejected":
+                problem = Problem(outcome.sqlstate or "", outcome.message or "", outcome.hint)
+                yield shaped, "rejected", problem
+            else:
+                yield shaped, outcome.outcome, _CONFLICT if outcome.outcome == "conflict" else None
+
+    def _send(self, batch: list[Shaped]) -> list[BatchOutcome | Problem]:
+        if not batch:
+            return []
+        try:
+            return list(self._persist(batch))
+        except (InvalidInput, psycopg.Error) as exc:
+            if not _is_about_values(exc):
+                raise
+            # PostgreSQL could not even read the batch as JSON. Halving it finds the event that is to blame.
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                return self._send(batch[:middle]) + self._send(batch[middle:])
+            return [_told_by(exc)]
+
+    def _persist(self, batch: list[Shaped]) -> list[BatchOutcome]:
+        events = [shaped.event or {} for shaped in batch]
+        pauses = iter(_PAUSES_SECONDS)
+        while True:
+            try:
+                if self._connection.closed:
+                    self._connection = self._connect()
+                return Meter(self._connection, schema=self._schema).record_batch(events, on_invalid="skip")
+            except (SerializationFailure, psycopg.OperationalError) as exc:
+                lost = not isinstance(exc, SerializationFailure)
+                if lost and not (self._connection.closed or _is_going_away(exc)):
+                    raise
+                if lost and not all(shaped.keyed for shaped in batch):
+                    raise ImportStopped(
+                        "the connection was lost, and lines without a key may or may not have been counted",
+                        "Look at the newest events before you import the rest; keys make it safe to repeat.",
+                    ) from exc
+                if (pause := next(pauses, None)) is None:
+                    raise ImportStopped(
+                        "the server cannot be reached, or is too busy", "Import the file again."
+                    ) from exc
+                if lost:
+                    self._connection.close()
+                time.sleep(pause)
+
+
+def _is_going_away(exc: Exception) -> bool:
+    return (getattr(exc, "sqlstate", None) or "").startswith(("08", "57P", "53300"))
+
+
+def _is_about_values(exc: Exception) -> bool:
+    return isinstance(exc, InvalidInput) or (getattr(exc, "sqlstate", None) or "").startswith(_SIZE_ERRORS)
+
+
+def _told_by(exc: InvalidInput | psycopg.Error) -> Problem:
+    if isinstance(exc, InvalidInput):
+        return Problem(exc.sqlstate, exc.message, exc.hint)
+    return Problem(
+        exc.sqlstate or "", exc.diag.message_primary or "the event cannot be stored", exc.diag.message_hint
+    )
