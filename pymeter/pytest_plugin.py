@@ -67,7 +67,7 @@ def pymeter_template(pymeter_server: str, pymeter_migrate: Callable[[str], objec
 
 @pytest.fixture
 def meter_dsn(pymeter_server: str, pymeter_template: str) -> Iterator[str]:
-    """The DSN of a database that only this test sees. It is dropped at the end, whoever is still connected."""
+    """The DSN of a database of this test's own. It is dropped at the end, whoever is still connected."""
     name = _database_name(str(next(_numbers)))
     with _janitor(pymeter_server, name, template_dbname=pymeter_template):
         yield _with_database(pymeter_server, name)
@@ -122,9 +122,17 @@ def _janitor(dsn: str, name: str, **options: Any) -> DatabaseJanitor:
     except ImportError:
         pytest.fail("these fixtures need more: pip install 'pymeter[pytest]'", pytrace=False)
     from psycopg.conninfo import conninfo_to_dict
+    from psycopg.sql import SQL, Composed
+
+    class Janitor(DatabaseJanitor):
+        """Copies the files of the template where nothing waits for a disk: 3 times as fast there as WAL."""
+
+        def _build_create_database_sql(self) -> Composed:
+            query = super()._build_create_database_sql()
+            return query if "PYMETER_TEST_DSN" in os.environ else query + SQL(" STRATEGY FILE_COPY")
 
     server = conninfo_to_dict(dsn)
-    return DatabaseJanitor(
+    return Janitor(
         user=str(server.get("user") or os.environ.get("PGUSER") or "postgres"),
         password=server.get("password"),  # type: ignore[arg-type]
         host=str(server.get("host") or os.environ.get("PGHOST") or ""),

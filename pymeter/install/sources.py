@@ -132,8 +132,9 @@ def _read_functions(root: Path) -> tuple[SqlFile, ...]:
 
 def _function_order(name: str) -> tuple[int, str]:
     """Retired signatures go first, so that their names are free; grants last, when everything is there."""
-    folder = name.split("/")[1]
-    return {"retired.sql": 0, "internal": 1, "views": 3, "grants.sql": 4}.get(folder, 2), name
+    if name.endswith("/grants.sql"):
+        return 4, name
+    return {"retired.sql": 0, "internal": 1, "views": 3}.get(name.split("/")[1], 2), name
 
 
 def _read_migrations(root: Path) -> tuple[Migration, ...]:

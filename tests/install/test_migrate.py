@@ -123,7 +123,9 @@ def test_a_broken_body_leaves_the_old_installation_working(tree, dsn, dump: Dump
 
 
 def test_a_failing_migration_names_file_and_line_and_leaves_no_schema(tree, dsn):
-    tree.write("migrations/0003-more.sql", "-- more\nSELECT 1;\n\n-- again\nCREATE TABLE things (x integer);\n")
+    tree.write(
+        "migrations/0003-more.sql", "-- more\nSELECT 1;\n\n-- again\nCREATE TABLE things (x integer);\n"
+    )
 
     with pytest.raises(MigrateError, match=r"migrations/0003-more\.sql:5: relation \"things\"") as caught:
         install(tree.load(), dsn, "meter")
