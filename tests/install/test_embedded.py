@@ -179,3 +179,19 @@ def test_root_is_told_when_the_servers_account_cannot_enter_a_directory(home):
 
     with pytest.raises(embedded.EmbeddedError, match="nobody"):
         embedded.server_dsn(home / "postgres-18")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root has two accounts")
+def test_roots_server_starts_from_programs_that_only_root_can_read(home, tmp_path):
+    package = embedded._programs().parents[1]
+    for part in (package, *package.parent.glob(f"{package.name}.libs")):
+        shutil.copytree(part, tmp_path / part.name)
+    tmp_path.chmod(0o700)
+
+    done = start_in_a_process(
+        home / "postgres-18", PYTHONPATH=str(tmp_path), PYMETER_DATA_DIR=str(home / "programs")
+    )
+
+    assert done.stderr == ""
+    assert version(done.stdout.strip()) == 18
+    assert tmp_path.stat().st_mode & 0o777 == 0o700
