@@ -84,13 +84,10 @@ class Call(Generic[T]):
 def _statement(
     schema: str, function: LiteralString, arguments: tuple[tuple[LiteralString, LiteralString], ...]
 ) -> sql.Composed:
+    named = ", ".join([f"{name} => %({name})s::{type}" for name, type in arguments])
     # psycopg reads % as the start of a placeholder, also inside a quoted identifier.
-    named = (
-        sql.SQL("{} => {}::{}").format(sql.SQL(name), sql.Placeholder(name), sql.SQL(type))
-        for name, type in arguments
-    )
-    return sql.SQL("SELECT * FROM {}.{}({})").format(
-        sql.Identifier(schema.replace("%", "%%")), sql.SQL(function), sql.SQL(", ").join(named)
+    return sql.SQL("SELECT * FROM {}.{}").format(
+        sql.Identifier(schema.replace("%", "%%")), sql.SQL(f"{function}({named})")
     )
 
 
@@ -420,7 +417,8 @@ def series(
     """Return the usage step by step over [`since`, `until`), gaps filled with zeros.
 
     A chart plots it as it is.
-    `step` is ``minute hour day week month year``, of the calendar in `timezone`.
+    `step` is a unit of the calendar in `timezone` (``minute hour day week month year``), or a duration such
+    as ``15m``, counted from `since`.
 
     Raises UnknownMetric, InvalidInput.
 

@@ -20,6 +20,8 @@ Extra = Literal["refuse", "metadata", "ignore"]
 
 FIELDS = ("subject", "metric", "quantity", "member", "idempotency_key", "at", "metadata")
 
+# Columns of `pymeter export` that say how the ledger it came from had stored the event.
+_OF_ANOTHER_LEDGER = ("event_id", "recorded_at")
 _CLOUDEVENTS = {"subject": "subject", "metric": "type", "idempotency_key": "id", "at": "time"}
 _CLOUDEVENTS_DATA = ("quantity", "member")
 _NAIVE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?)?")
@@ -148,7 +150,9 @@ def _csv_reader(columns: list[str], options: ImportOptions) -> Reader:
             f"the file has no column {missing[0]!r}", f"Its columns are: {', '.join(columns)}."
         )
     used = set(mapping.values())
-    extra = [column for column in columns if column not in used and column]
+    extra = [
+        column for column in columns if column and column not in used and column not in _OF_ANOTHER_LEDGER
+    ]
     if extra and options.extra == "refuse":
         raise OptionsError(
             f"these columns are no fields of an event: {', '.join(extra)}",
@@ -205,6 +209,8 @@ def _json_reader(options: ImportOptions) -> Reader:
         for name in FIELDS:
             if name in rest and name not in options.mapping:
                 event[name] = rest.pop(name)
+        for name in _OF_ANOTHER_LEDGER:
+            rest.pop(name, None)
         if options.extra == "metadata":
             nested |= rest
         elif options.extra == "refuse":

@@ -1,0 +1,21 @@
+"""The command line. Exit status: 0 done; 1 the ledger says no (refused, drift ...); 2 it could not run."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+
+def main() -> None:
+    """Entry point of the ``pymeter`` script."""
+    try:
+        from pymeter.cli.app import app
+    except ModuleNotFoundError as exc:
+        if exc.name not in {"typer", "rich"}:
+            raise
+        sys.stderr.write("pymeter: the command line needs two more packages: pip install 'pymeter[cli]'\n")
+        sys.exit(2)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character still gets the rest
+    app()

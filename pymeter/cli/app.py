@@ -1,0 +1,121 @@
+"""The application: global options, groups of commands, and the one place where failures end."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from pymeter import __version__
+from pymeter.cli import ledger, questions, server, upkeep
+from pymeter.cli.demonstration import demo
+from pymeter.cli.errors import EXPECTED, INTERRUPTED, fail, show_error
+from pymeter.cli.target import DEFAULT_SCHEMA, settings
+
+_GLOBAL_OPTIONS = ("--dsn", "--schema")
+
+
+class _Group(TyperGroup):
+    """Accepts the global options behind the command too, and turns failures into a line and a status."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _globals_first(args))
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            show_error("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            raise  # the reader of our output has seen enough
+        except EXPECTED as exc:
+            fail(exc)
+
+
+def _globals_first(args: list[str]) -> list[str]:
+    first: list[str] = []
+    rest: list[str] = []
+    position = 0
+    while position < len(args):
+        arg = args[position]
+        if arg == "--" or arg == "psql":
+            return first + rest + args[position:]  # what follows is for another program
+        if arg in _GLOBAL_OPTIONS:
+            first += args[position : position + 2]
+            position += 2
+            continue
+        (first if arg.startswith(tuple(f"{option}=" for option in _GLOBAL_OPTIONS)) else rest).append(arg)
+        position += 1
+    return first + rest
+
+
+app = typer.Typer(
+    name="pymeter",
+    cls=_Group,
+    help="A usage ledger that lives in PostgreSQL.",
+    epilog="Exit status: 0 done; 1 the ledger says no (refused, conflict, over quota, drift, not up to date); 2 "
+    "it could not run (wrong usage, no connection, not installed).",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"pymeter {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    dsn: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DSN",
+            help="The database: postgresql://user@host/name. Default: PYMETER_DSN, else DATABASE_URL, else a "
+            "private PostgreSQL that starts by itself.",
+        ),
+    ] = None,
+    schema: Annotated[str, typer.Option(help="The schema that holds the meter.")] = DEFAULT_SCHEMA,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """A usage ledger that lives in PostgreSQL."""
+    settings.dsn = dsn
+    settings.schema = schema
+
+
+_START = "Start here"
+_RECORD = "Define and record"
+_ASK = "Ask"
+_KEEP = "Install and keep"
+
+app.command(rich_help_panel=_START)(demo)
+app.command(rich_help_panel=_START)(upkeep.migrate)
+app.command(rich_help_panel=_START)(upkeep.status)
+app.command(rich_help_panel=_RECORD)(ledger.define)
+app.command(rich_help_panel=_RECORD)(ledger.retire)
+app.command(rich_help_panel=_RECORD)(ledger.catalog)
+app.command(rich_help_panel=_RECORD, context_settings={"ignore_unknown_options": True})(ledger.record)
+app.command("import", rich_help_panel=_RECORD)(ledger.import_)
+app.command(rich_help_panel=_ASK)(questions.usage)
+app.command(rich_help_panel=_ASK)(questions.summary)
+app.command(rich_help_panel=_ASK)(questions.series)
+app.command(rich_help_panel=_ASK)(questions.check)
+app.command(rich_help_panel=_ASK)(questions.subjects)
+app.command(rich_help_panel=_ASK)(questions.events)
+app.command(rich_help_panel=_ASK)(questions.export)
+app.command(rich_help_panel=_KEEP)(upkeep.verify)
+app.command(rich_help_panel=_KEEP)(upkeep.rebuild)
+app.command(rich_help_panel=_KEEP)(upkeep.maintain)
+app.command(rich_help_panel=_KEEP)(upkeep.sql)
+app.add_typer(server.app, name="server", rich_help_panel=_KEEP)
+app.command(
+    rich_help_panel=_KEEP,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
+)(server.psql)

@@ -1,0 +1,86 @@
+"""How a failure is told: one red line, its detail and its hint; never a traceback, never a password."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import psycopg
+import typer
+from rich.markup import escape
+from rich.text import Text
+
+from pymeter.cli.output import stderr
+from pymeter.cli.target import redact
+from pymeter.embedded import EmbeddedError
+from pymeter.errors import InvalidInput, MeterError, NotInstalled
+from pymeter.importing import ImportStopped, OptionsError
+from pymeter.migrate import MigrateError
+
+SAYS_NO = 1
+COULD_NOT_RUN = 2
+INTERRUPTED = 130
+
+
+class CliError(Exception):
+    """A failure that the command line itself words."""
+
+    def __init__(self, message: str, hint: str | None = None, status: int = COULD_NOT_RUN) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.status = status
+
+
+EXPECTED: tuple[type[Exception], ...] = (
+    CliError,
+    MeterError,
+    MigrateError,
+    EmbeddedError,
+    ImportStopped,
+    OptionsError,
+    psycopg.Error,
+    OSError,
+)
+
+
+def fail(exc: Exception) -> NoReturn:
+    """Print what went wrong and end with the right status."""
+    message, detail, hint, code = _told(exc)
+    show_error(message, detail, hint, code)
+    if isinstance(exc, CliError):
+        raise typer.Exit(exc.status)
+    raise typer.Exit(
+        SAYS_NO if isinstance(exc, MeterError) and not isinstance(exc, NotInstalled) else COULD_NOT_RUN
+    )
+
+
+def show_error(
+    message: str, detail: str | None = None, hint: str | None = None, code: str | None = None
+) -> None:
+    """One red line on standard error, with its detail and hint below."""
+    console = stderr()
+    line = Text("error: ", style="bold red").append(redact(message), style="red")
+    if code:
+        line.append(f"  [{code}]", style="dim")
+    console.print(line, soft_wrap=True)
+    if detail:
+        console.print(Text("  " + redact(detail)), soft_wrap=True)
+    if hint:
+        console.print(f"  [cyan]hint:[/cyan] {escape(redact(hint))}", soft_wrap=True, highlight=False)
+
+
+def _told(exc: Exception) -> tuple[str, str | None, str | None, str | None]:
+    if isinstance(exc, InvalidInput | MeterError):
+        return exc.message, exc.detail, exc.hint, exc.sqlstate
+    if isinstance(exc, psycopg.Error):
+        message = exc.diag.message_primary or str(exc)
+        first, _, rest = message.strip().partition("\n")
+        return (
+            first,
+            exc.diag.message_detail or " ".join(rest.split()) or None,
+            exc.diag.message_hint,
+            exc.sqlstate,
+        )
+    if isinstance(exc, OSError) and exc.filename is not None:
+        return f"{exc.filename}: {exc.strerror}", None, None, None
+    first, _, rest = str(exc).strip().partition("\n")
+    return first, rest.strip() or None, getattr(exc, "hint", None), getattr(exc, "sqlstate", None)

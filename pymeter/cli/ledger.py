@@ -1,0 +1,303 @@
+"""Commands that write to the ledger: define, retire, catalog, record, import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, cast, get_args
+
+import typer
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from pymeter import importing
+from pymeter.cli.errors import SAYS_NO
+from pymeter.cli.options import (
+    AsCsv,
+    AsJson,
+    Form,
+    MetricKey,
+    Subject,
+    Zone,
+    form,
+    read_duration,
+    read_json_object,
+    read_moment,
+    read_pairs,
+    read_zone,
+)
+from pymeter.cli.output import bad, good, moment, number, print_csv, print_json, stderr, stdout, table, window
+from pymeter.cli.target import connect, open_meter, settings, target
+from pymeter.importing import ImportOptions, ImportReport, import_file
+from pymeter.models import Aggregate, Metric, Period, Rollup
+
+
+def define(
+    key: Annotated[str, typer.Argument(help="The name that record and usage take.")],
+    aggregate: Annotated[str, typer.Argument(help="sum, count, min, max, avg, last or unique.")],
+    unit: Annotated[str, typer.Argument(help="What one of it is: token, request, seat, GB.")],
+    name: Annotated[str | None, typer.Option(help="A title for people.")] = None,
+    description: Annotated[str | None, typer.Option(help="What is counted, and why.")] = None,
+    period: Annotated[
+        str, typer.Option(help="Billing bucket: minute, hour, day, week, month, year or never.")
+    ] = "month",
+    rollup: Annotated[str, typer.Option(help="Finer bucket kept beside it: hour, day or none.")] = "hour",
+    striped: Annotated[bool, typer.Option(help="Spread one hot subject over several rows.")] = False,
+    max_future: Annotated[
+        str | None,
+        typer.Option(help="How far ahead of the clock an event may lie: 2h, 7 days. Default: 1 day."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Define a metric, or change how it is described. Doing it again changes nothing."""
+    ahead = read_duration(max_future, "--max-future")
+    with connect() as connection:
+        metric = open_meter(connection).define_metric(
+            key,
+            cast(Aggregate, aggregate),
+            unit,
+            name=name,
+            description=description,
+            period=cast(Period, period),
+            rollup=cast(Rollup, rollup),
+            striped=striped,
+            max_future=ahead,
+        )
+    if as_json:
+        print_json(metric)
+    else:
+        stdout().print(good(f"{metric.key}: {metric.aggregate} of {metric.unit} per {metric.period}"))
+
+
+def retire(key: MetricKey, as_json: AsJson = False) -> None:
+    """Retire a metric: its history stays readable, recording is refused."""
+    with connect() as connection:
+        metric = open_meter(connection).retire_metric(key)
+    if as_json:
+        print_json(metric)
+    else:
+        stdout().print(good(f"{metric.key} is retired since {moment(metric.retired_at)} UTC"))
+
+
+def catalog(as_json: AsJson = False, as_csv: AsCsv = False) -> None:
+    """List the metrics."""
+    wanted = form(as_json, as_csv)
+    with connect() as connection:
+        metrics = open_meter(connection).catalog()
+    if wanted is Form.json:
+        print_json(metrics)
+    elif wanted is Form.csv:
+        print_csv(Metric, metrics)
+    elif not metrics:
+        stdout().print("[dim]no metric is defined yet; begin with: pymeter define tokens sum token[/dim]")
+    else:
+        result = table("metric", "aggregate", "unit", "period", "rollup", "name", "retired")
+        for metric in metrics:
+            result.add_row(
+                metric.key,
+                metric.aggregate,
+                metric.unit,
+                metric.period,
+                metric.rollup + (" striped" if metric.striped else ""),
+                metric.name or "",
+                moment(metric.retired_at) if metric.retired_at else "",
+                style="dim" if metric.retired_at else None,
+            )
+        stdout().print(result)
+
+
+def record(
+    subject: Subject,
+    metric: MetricKey,
+    quantity: Annotated[str | None, typer.Argument(help="How much, in the metric's unit.")] = None,
+    member: Annotated[str | None, typer.Option(help="What a unique metric counts.")] = None,
+    idempotency_key: Annotated[
+        str | None, typer.Option("--key", "-k", "--idempotency-key", help="The same key counts once.")
+    ] = None,
+    at: Annotated[str | None, typer.Option(help="When it happened; default: now.")] = None,
+    metadata: Annotated[str | None, typer.Option(help="A JSON object.")] = None,
+    timezone: Zone = "UTC",
+    as_json: AsJson = False,
+) -> None:
+    """Record one event. Exit status 1 if it is refused, or in conflict with the first one of its key."""
+    happened = read_moment(at, timezone, "--at")
+    more = read_json_object(metadata, "--metadata")
+    with connect() as connection:
+        result = open_meter(connection).record(
+            subject,
+            metric,
+            quantity,
+            member=member,
+            idempotency_key=idempotency_key,
+            at=happened,
+            metadata=more,
+        )
+    if as_json:
+        print_json(result)
+    else:
+        line = bad if result.outcome == "conflict" else good
+        when = window(result.period_start, result.period_end)
+        now = f"{metric} of {subject} is now {number(result.quantity)} {result.unit}"
+        stdout().print(line(f"{result.outcome}: event {result.event_id}; {now} in {when}"))
+        if result.outcome == "conflict":
+            stdout().print(
+                "[dim]  the key was used before, with another quantity or member; the first one counts[/dim]"
+            )
+    if result.outcome == "conflict":
+        raise typer.Exit(SAYS_NO)
+
+
+def import_(
+    files: Annotated[
+        list[str], typer.Argument(help="Files of events, gzipped or not; - for standard input.")
+    ],
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format", "-f", help="csv, jsonl or cloudevents; guessed from the name (csv or jsonl)."
+        ),
+    ] = None,
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map", help="field=column, where names differ; metadata.NAME=column too; in JSON with dots."
+        ),
+    ] = None,
+    constants: Annotated[
+        list[str] | None, typer.Option("--set", help="field=value for all events, such as metric=tokens.")
+    ] = None,
+    header: Annotated[
+        bool, typer.Option(help="Whether a CSV file has one; without, columns are 1, 2, 3 ...")
+    ] = True,
+    delimiter: Annotated[str | None, typer.Option(help="Of CSV; default: comma, tab for .tsv.")] = None,
+    timezone: Zone = "UTC",
+    unkeyed: Annotated[
+        str,
+        typer.Option(
+            help="Lines without a key: derive one from the file's path, the line's number and its text; count "
+            "them at every import; or reject them."
+        ),
+    ] = "derive",
+    source: Annotated[
+        str | None, typer.Option(help="Name to derive keys from, instead of the file's path.")
+    ] = None,
+    extra: Annotated[
+        str, typer.Option(help="Columns that are no fields: refuse, keep as metadata, or ignore.")
+    ] = "refuse",
+    batch_size: Annotated[int, typer.Option(min=1, max=10000, help="Lines in one transaction.")] = 1000,
+    rejects: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where lines that were not counted go; default: FILE.rejects.jsonl in the current directory."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Import events from CSV, JSON Lines or CloudEvents 1.0 files.
+
+    The fields are subject, metric, quantity, member, idempotency_key, at and metadata (JSON); an empty cell
+    is null. Importing a file again counts nothing twice, so after an interruption run the same command again.
+
+    CloudEvents: subject; type is the metric, id the key, time the time; data.quantity or data.member; the
+    rest of data becomes the metadata.
+
+    Exit status 1 if lines were rejected or in conflict: they are in the rejects file with number and reason.
+    """
+    if format is not None and format not in get_args(importing.FileFormat):
+        raise typer.BadParameter("--format is csv, jsonl or cloudevents")
+    read_zone(timezone)
+    if rejects is not None and len(files) > 1:
+        raise typer.BadParameter(
+            "--rejects is for one file; each file has a rejects file of its own by default"
+        )
+    options = ImportOptions(
+        format=cast("importing.FileFormat | None", format),
+        mapping=read_pairs(mapping, "--map"),
+        constants=read_pairs(constants, "--set"),
+        header=header,
+        delimiter="\t" if delimiter in {"\\t", "tab"} else delimiter,
+        timezone=timezone,
+        unkeyed=cast(importing.Unkeyed, unkeyed),
+        extra=cast(importing.Extra, extra),
+        source=source,
+        batch_size=batch_size,
+    )
+    database = target()
+    reports: list[ImportReport] = []
+    try:
+        for name in files:
+            report = ImportReport(name)
+            with _Bar(report) as show:
+                reports.append(report)
+                import_file(
+                    name,
+                    database.connect,
+                    schema=settings.schema,
+                    options=options,
+                    rejects=rejects,
+                    progress=show,
+                    report=report,
+                )
+    finally:
+        _print_reports(reports, as_json)
+    if any(report.rejected or report.conflict for report in reports):
+        raise typer.Exit(SAYS_NO)
+
+
+class _Bar:
+    """A progress bar on standard error: by bytes where the size is known."""
+
+    def __init__(self, report: ImportReport) -> None:
+        path = Path(report.file)
+        size = path.stat().st_size if report.file != "-" and path.is_file() else None
+        self._bar = Progress(
+            TextColumn("[dim]{task.description}"),
+            BarColumn(complete_style="cyan", finished_style="cyan"),
+            *([TaskProgressColumn()] if size else []),
+            TextColumn("{task.fields[lines]} lines", style="dim"),
+            TimeElapsedColumn(),
+            console=stderr(),
+            transient=True,
+        )
+        self._task = self._bar.add_task(path.name if size else "standard input", total=size, lines=0)
+
+    def __enter__(self) -> _Bar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, report: ImportReport, bytes_read: int, /) -> None:
+        self._bar.update(self._task, completed=bytes_read or None, lines=number(report.lines))
+
+
+def _print_reports(reports: list[ImportReport], as_json: bool) -> None:
+    if as_json:
+        print_json(reports[0].as_dict() if len(reports) == 1 else [report.as_dict() for report in reports])
+        return
+    columns = ("lines", "recorded", "duplicate", "conflict", "rejected", "lines/s")
+    result = table("file", *columns, numbers=columns)
+    for report in reports:
+        result.add_row(
+            Path(report.file).name or "-",
+            number(report.lines),
+            number(report.recorded),
+            number(report.duplicate),
+            _alarm(report.conflict),
+            _alarm(report.rejected),
+            number(report.events_per_second),
+        )
+    console = stdout()
+    console.print(result)
+    for report in reports:
+        if report.rejects_file:
+            console.print(
+                f"  lines that were not counted, and why: [cyan]{report.rejects_file}[/cyan]", soft_wrap=True
+            )
+        if not report.complete:
+            console.print(
+                f"  [yellow]not finished:[/yellow] run the same command again to go on with {report.file}"
+            )
+
+
+def _alarm(count: int) -> str:
+    return f"[yellow]{number(count)}[/yellow]" if count else "0"

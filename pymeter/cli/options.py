@@ -1,0 +1,113 @@
+"""Options that several commands share, and how their texts are read."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+
+from pymeter import exact_json
+
+Subject = Annotated[str, typer.Argument(help="Who consumes: an account, an organisation, an API key.")]
+MetricKey = Annotated[str, typer.Argument(help="The metric's key in the catalog.")]
+OptionalMetric = Annotated[str | None, typer.Argument(help="The metric's key; without it, all metrics.")]
+PeriodOption = Annotated[
+    str | None,
+    typer.Option(
+        "--period",
+        "-p",
+        help="A calendar word (hour, day, week, month, year) or a trailing duration ('30 days', 15m).",
+    ),
+]
+Since = Annotated[
+    str | None, typer.Option(help="Start of the window, inclusive: 2026-11-01 or 2026-11-01T09:00.")
+]
+Until = Annotated[str | None, typer.Option(help="End of the window, exclusive.")]
+Zone = Annotated[
+    str, typer.Option("--timezone", "-z", help="Zone of calendar periods, and of times without an offset.")
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print JSON; quantities are strings, so they stay exact.")
+]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")]
+OnlySubject = Annotated[str | None, typer.Option("--subject", "-s", help="Only this subject.")]
+OnlyMetric = Annotated[str | None, typer.Option("--metric", "-m", help="Only this metric.")]
+
+
+class Form(Enum):
+    """How an answer is printed."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+def form(as_json: bool, as_csv: bool = False) -> Form:
+    """The form that the flags ask for."""
+    if as_json and as_csv:
+        raise typer.BadParameter("--json and --csv exclude each other")
+    return Form.json if as_json else Form.csv if as_csv else Form.table
+
+
+def read_zone(name: str) -> ZoneInfo:
+    """A time zone by its name."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise typer.BadParameter(f"{name!r} is not a time zone; a name looks like Europe/Berlin") from None
+
+
+def read_moment(text: str | None, timezone: str, option: str) -> datetime | None:
+    """A date or time in ISO 8601; without an offset it is in `timezone`."""
+    if text is None:
+        return None
+    try:
+        value = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise typer.BadParameter(
+            f"{option}: {text!r} is not a time; write 2026-11-01 or 2026-11-01T09:00:00Z"
+        ) from None
+    return value if value.utcoffset() is not None else value.replace(tzinfo=read_zone(timezone))
+
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def read_duration(text: str | None, option: str) -> timedelta | None:
+    """A length of time such as 90 minutes, 2h or 7 days."""
+    if text is None:
+        return None
+    match = re.fullmatch(
+        r"(\d{1,6})\s*(s|m|h|d|w|sec|min|hour|day|week|second|minute)s?", text.strip().lower()
+    )
+    if match is None:
+        raise typer.BadParameter(f"{option}: {text!r} is not a duration; write 90 minutes, 2h or 7 days")
+    return timedelta(**{_UNITS[match[2][0]]: int(match[1])})
+
+
+def read_json_object(text: str | None, option: str) -> Any:
+    """A JSON object."""
+    if text is None:
+        return None
+    try:
+        value = exact_json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise typer.BadParameter(f'{option}: write a JSON object, such as \'{{"model": "large"}}\'')
+    return value
+
+
+def read_pairs(pairs: list[str] | None, option: str) -> dict[str, str]:
+    """field=value, several times."""
+    result: dict[str, str] = {}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not equals or not name or not value:
+            raise typer.BadParameter(f"{option}: write field=value, not {pair!r}")
+        result[name.strip()] = value
+    return result

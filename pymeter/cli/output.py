@@ -1,0 +1,169 @@
+"""How answers look: tables for people; JSON and CSV for programs, with every number exact."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pymeter import exact_json
+
+_PIPE_COLUMNS = 200
+
+
+def stdout() -> Console:
+    """The console for answers. In a pipe, lines are not folded to 80 columns."""
+    return _console(stderr=False)
+
+
+def stderr() -> Console:
+    """The console for errors and progress."""
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _PIPE_COLUMNS
+    return console
+
+
+# --- values -------------------------------------------------------------------------------------------------
+
+
+def number(value: Decimal | int | None) -> str:
+    """Exact, with thousands separators, without zeros at the end: 1,234.5."""
+    if value is None:
+        return "-"
+    text = f"{value:,f}" if isinstance(value, Decimal) else f"{value:,}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def moment(value: datetime | None, timezone: str = "UTC") -> str:
+    """A time in a zone, to the second, or finer where it is."""
+    if value is None:
+        return "-"
+    local = value.astimezone(ZoneInfo(timezone)).replace(tzinfo=None)
+    return local.isoformat(" ", "seconds" if not local.microsecond else "milliseconds")
+
+
+def window(since: datetime | None, until: datetime | None, timezone: str = "UTC") -> str:
+    """A half-open window: 2026-11-01 → 2026-12-01 UTC."""
+    return f"{_edge(since, timezone)} → {_edge(until, timezone)} {timezone}"
+
+
+def _edge(value: datetime | None, timezone: str) -> str:
+    if value is None:
+        return "…"
+    return moment(value, timezone).removesuffix(":00").removesuffix(" 00:00")
+
+
+# --- for people ---------------------------------------------------------------------------------------------
+
+
+def table(
+    *columns: str, numbers: Sequence[str] = (), unfolded: Sequence[str] = (), title: str | None = None
+) -> Table:
+    """An empty table. `numbers` are the columns that are aligned right; they, and `unfolded`, keep to one line."""
+    result = Table(
+        box=box.SIMPLE_HEAD,
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        caption_justify="left",
+        caption_style="dim",
+        header_style="bold cyan",
+        border_style="dim",
+        pad_edge=False,
+    )
+    for column in columns:
+        result.add_column(
+            column,
+            justify="right" if column in numbers else "left",
+            no_wrap=column in numbers or column in unfolded,
+            overflow="fold",
+        )
+    return result
+
+
+def good(text: str) -> Text:
+    """A line that says yes."""
+    return Text("✓ ", style="bold green").append(text, style="default")
+
+
+def bad(text: str) -> Text:
+    """A line that says no."""
+    return Text("✗ ", style="bold red").append(text, style="default")
+
+
+# --- for programs -------------------------------------------------------------------------------------------
+
+
+def plain(value: Any) -> Any:
+    """A model or value for JSON: quantities as strings, since most JSON readers would round a number."""
+    if isinstance(value, BaseModel):
+        # Metadata is the caller's own JSON: it goes out as it came in.
+        fields = {name: getattr(value, name) for name in type(value).model_fields}
+        return {name: item if name == "metadata" else plain(item) for name, item in fields.items()}
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, timedelta):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def print_json(value: Any) -> None:
+    """One JSON document: an object on one line, or an array with a line for each element."""
+    value = plain(value)
+    if isinstance(value, list):
+        lines = ",\n".join(f"  {exact_json.dumps(item)}" for item in value)
+        print(f"[\n{lines}\n]" if value else "[]")
+    else:
+        print(exact_json.dumps(value))
+
+
+def print_csv(model: type[BaseModel], rows: Iterable[BaseModel]) -> None:
+    """A header and a line for each row."""
+    write_csv(sys.stdout, model, rows)
+
+
+def write_csv(stream: Any, model: type[BaseModel], rows: Iterable[BaseModel]) -> int:
+    """Write a header and a line for each row; null is an empty cell, metadata JSON text. Returns how many."""
+    fields = list(model.model_fields)
+    line = io.StringIO()
+    writer = csv.writer(line, lineterminator="\n")
+    writer.writerow(fields)
+    count = 0
+    for row in rows:
+        writer.writerow([_cell(getattr(row, name)) for name in fields])
+        count += 1
+        if line.tell() > 65536:
+            stream.write(line.getvalue())
+            line.seek(0)
+            line.truncate()
+    stream.write(line.getvalue())
+    return count
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, dict):
+        return exact_json.dumps(value)
+    return plain(value)

@@ -1,0 +1,371 @@
+"""Commands that read: usage, summary, series, check, subjects, events, export."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from pymeter import exact_json
+from pymeter.cli.chart import chart
+from pymeter.cli.errors import SAYS_NO, CliError
+from pymeter.cli.options import (
+    AsCsv,
+    AsJson,
+    Form,
+    MetricKey,
+    OnlyMetric,
+    OptionalMetric,
+    PeriodOption,
+    Since,
+    Subject,
+    Until,
+    Zone,
+    form,
+    read_moment,
+    read_zone,
+)
+from pymeter.cli.output import (
+    bad,
+    good,
+    moment,
+    number,
+    plain,
+    print_csv,
+    print_json,
+    stderr,
+    stdout,
+    table,
+    window,
+    write_csv,
+)
+from pymeter.cli.target import connect, open_meter
+from pymeter.client import Meter
+from pymeter.models import Event, QuotaStatus, SubjectActivity, UsageBucket, UsageGroup, UsageTotal
+
+_SUBJECTS_MAX = 10_000
+
+
+def usage(
+    subject: Subject,
+    metric: MetricKey,
+    period: PeriodOption = None,
+    since: Since = None,
+    until: Until = None,
+    timezone: Zone = "UTC",
+    by: Annotated[str | None, typer.Option(help="Group by this field of the metadata.")] = None,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Show the usage of one metric in a window; by default in its current period."""
+    wanted = form(as_json, as_csv)
+    start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
+    with connect() as connection:
+        meter = open_meter(connection)
+        total = meter.usage(subject, metric, period=period, since=start, until=end, timezone=timezone)
+        groups = (
+            meter.usage_by(subject, metric, by, period=period, since=start, until=end, timezone=timezone)
+            if by is not None
+            else None
+        )
+    if wanted is Form.json:
+        print_json(total if groups is None else groups)
+    elif wanted is Form.csv:
+        print_csv(*((UsageTotal, [total]) if groups is None else (UsageGroup, groups)))
+    elif groups is None:
+        _print_totals(subject, [total], timezone)
+    else:
+        result = table(by or "", total.unit, "events", numbers=(total.unit, "events"))
+        for group in groups:
+            name = Text(group.value) if group.value is not None else Text("(none)", style="dim")
+            result.add_row(name, number(group.quantity), number(group.event_count))
+        result.title = f"{metric} of {subject} by {by}"
+        result.caption = window(total.since, total.until, timezone)
+        stdout().print(result)
+
+
+def summary(
+    subject: Subject,
+    period: PeriodOption = None,
+    since: Since = None,
+    until: Until = None,
+    timezone: Zone = "UTC",
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Show an invoice's lines: every metric's usage in a window; by default its current period."""
+    wanted = form(as_json, as_csv)
+    start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
+    with connect() as connection:
+        totals = open_meter(connection).summary(
+            subject, period=period, since=start, until=end, timezone=timezone
+        )
+    if wanted is Form.json:
+        print_json(totals)
+    elif wanted is Form.csv:
+        print_csv(UsageTotal, totals)
+    else:
+        _print_totals(subject, totals, timezone)
+
+
+def _print_totals(subject: str, totals: list[UsageTotal], timezone: str) -> None:
+    windows = {(total.since, total.until) for total in totals}
+    same = len(windows) == 1
+    result = table(
+        "metric", "quantity", "unit", "events", *([] if same else ["window"]), numbers=("quantity", "events")
+    )
+    for total in totals:
+        when = [] if same else [window(total.since, total.until, timezone)]
+        unit = total.unit + (f" ({total.aggregate})" if total.aggregate not in {"sum", "count"} else "")
+        result.add_row(
+            total.metric,
+            number(total.quantity),
+            unit,
+            number(total.event_count),
+            *when,
+            style=None if total.event_count else "dim",
+        )
+    result.title = Text(subject)
+    if same:
+        result.caption = window(*windows.pop(), timezone)
+    stdout().print(result)
+
+
+def series(
+    subject: Subject,
+    metric: MetricKey,
+    period: PeriodOption = None,
+    since: Since = None,
+    until: Until = None,
+    step: Annotated[
+        str | None,
+        typer.Option(help="minute, hour, day, week, month, year, or a duration; default: what fits."),
+    ] = None,
+    timezone: Zone = "UTC",
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Draw the usage of one metric over time; by default this month's days."""
+    wanted = form(as_json, as_csv)
+    start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
+    with connect() as connection:
+        meter = open_meter(connection)
+        if start is None and end is None:
+            period = period or "month"
+        elif start is not None and end is None and period is None:
+            end = datetime.now(read_zone(timezone))
+        around = meter.resolve_window(period, since=start, until=end, timezone=timezone)
+        if around.since is None or around.until is None:
+            raise typer.BadParameter("a series needs a window with two ends: give --period, or --since")
+        step = step or _fitting_step(around.until - around.since)
+        buckets = meter.series(subject, metric, around.since, around.until, step=step, timezone=timezone)
+        unit = meter.usage(subject, metric).unit
+    if wanted is Form.json:
+        print_json(buckets)
+    elif wanted is Form.csv:
+        print_csv(UsageBucket, buckets)
+    else:
+        console = stdout()
+        console.print(Text(f"{metric} of {subject} in {unit} per {step}", style="bold"))
+        console.print(chart(buckets, console, timezone, unit))
+
+
+def _fitting_step(length: timedelta) -> str:
+    if length <= timedelta(hours=3):
+        return "minute"
+    if length <= timedelta(days=4):
+        return "hour"
+    return "day" if length <= timedelta(days=120) else "month"
+
+
+def check(
+    subject: Subject,
+    metric: MetricKey,
+    quota: Annotated[str, typer.Argument(help="The most that may be used in the window.")],
+    requested: Annotated[str | None, typer.Argument(help="Whether this much more would fit.")] = None,
+    period: PeriodOption = None,
+    since: Since = None,
+    until: Until = None,
+    timezone: Zone = "UTC",
+    as_json: AsJson = False,
+) -> None:
+    """Check a quota: exit status 0 if there is room, 1 if there is not."""
+    start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
+    with connect() as connection:
+        status = open_meter(connection).check_quota(
+            subject, metric, quota, requested, period=period, since=start, until=end, timezone=timezone
+        )
+    if as_json:
+        print_json(status)
+    else:
+        stdout().print(
+            good(f"allowed: {room(status)}") if status.allowed else bad(f"refused: {room(status)}")
+        )
+    if not status.allowed:
+        raise typer.Exit(SAYS_NO)
+
+
+def room(status: QuotaStatus) -> str:
+    """What a quota leaves, as a sentence."""
+    used, quota, left = number(status.used), number(status.quota), number(status.remaining)
+    return f"{used} of {quota} {status.unit} used, {left} left"
+
+
+def subjects(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=_SUBJECTS_MAX, help="How many.")] = 20,
+    timezone: Zone = "UTC",
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """List the subjects that were active last, most recent first."""
+    wanted = form(as_json, as_csv)
+    read_zone(timezone)
+    with connect() as connection:
+        rows = open_meter(connection).subjects(limit)
+    if wanted is Form.json:
+        print_json(rows)
+    elif wanted is Form.csv:
+        print_csv(SubjectActivity, rows)
+    elif not rows:
+        stdout().print("[dim]nobody has used anything yet[/dim]")
+    else:
+        result = table("subject", f"last activity ({timezone})")
+        for row in rows:
+            result.add_row(Text(row.subject), moment(row.last_activity_at, timezone))
+        stdout().print(result)
+
+
+def events(
+    subject: Subject,
+    metric: OptionalMetric = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many.")] = 20,
+    after_id: Annotated[int | None, typer.Option(help="The page that follows this event.")] = None,
+    timezone: Zone = "UTC",
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Show the newest events of a subject: why is the number what it is?"""
+    wanted = form(as_json, as_csv)
+    start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
+    read_zone(timezone)
+    with connect() as connection:
+        rows = open_meter(connection).events(
+            subject, metric, since=start, until=end, after_id=after_id, max_rows=limit
+        )
+    if wanted is Form.json:
+        print_json(rows)
+    elif wanted is Form.csv:
+        print_csv(Event, rows)
+    elif not rows:
+        stdout().print("[dim]no events[/dim]")
+    else:
+        stdout().print(events_table(rows, timezone))
+        if len(rows) == limit:
+            stdout().print(f"[dim]the page that follows: --after-id {rows[-1].event_id}[/dim]")
+
+
+def events_table(rows: list[Event], timezone: str = "UTC") -> Table:
+    """Events as people read them."""
+    at = f"at ({timezone})"
+    result = table(
+        "event",
+        at,
+        "metric",
+        "quantity",
+        "key",
+        "metadata",
+        numbers=("event", "quantity"),
+        unfolded=(at, "metric"),
+    )
+    for row in rows:
+        about = " ".join(f"{name}={_short(value)}" for name, value in (row.metadata or {}).items())
+        result.add_row(
+            str(row.event_id),
+            moment(row.at, timezone),
+            Text(row.metric),
+            Text(row.member) if row.member is not None else number(row.quantity),
+            Text(row.idempotency_key or "-"),
+            Text(about, style="dim"),
+        )
+    return result
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) else exact_json.dumps(value)
+
+
+def export(
+    subject: Annotated[str | None, typer.Argument(help="Whose events; or give --all.")] = None,
+    metric: OnlyMetric = None,
+    since: Since = None,
+    until: Until = None,
+    everybody: Annotated[
+        bool, typer.Option("--all", help=f"All subjects (at most {_SUBJECTS_MAX:,}).")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="A file; gzipped if its name ends in .gz. Default: standard output."
+        ),
+    ] = None,
+    timezone: Zone = "UTC",
+    as_json: Annotated[bool, typer.Option("--json", "--jsonl", help="JSON Lines instead of CSV.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="CSV (the default, unless the file's name says JSON).")
+    ] = False,
+) -> None:
+    """Write events to a file that `pymeter import` reads: CSV or JSON Lines, newest first."""
+    wanted = form(as_json, as_csv)
+    if wanted is Form.table:
+        named_json = output is not None and {".json", ".jsonl", ".ndjson"} & set(output.suffixes)
+        wanted = Form.json if named_json else Form.csv
+    if (subject is None) != everybody:
+        raise typer.BadParameter("give a subject, or --all for all of them")
+    start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
+    with connect() as connection:
+        meter = open_meter(connection)
+        who = [subject] if subject is not None else _all_subjects(meter)
+        rows = (event for one in who for event in meter.iter_events(one, metric, since=start, until=end))
+        with _open_output(output) as stream:
+            count = _write_jsonl(stream, rows) if wanted is Form.json else write_csv(stream, Event, rows)
+    if output is not None:
+        stderr().print(good(f"{number(count)} events in {output}"))
+
+
+def _all_subjects(meter: Meter) -> list[str]:
+    found = meter.subjects(_SUBJECTS_MAX)
+    if len(found) == _SUBJECTS_MAX:
+        raise CliError(
+            "there are too many subjects for --all", "Export them one by one, or with COPY from psql."
+        )
+    return [row.subject for row in found]
+
+
+def _write_jsonl(stream: IO[str], rows: Iterable[Event]) -> int:
+    count = 0
+    for row in rows:
+        stream.write(exact_json.dumps(plain(row)) + "\n")
+        count += 1
+    return count
+
+
+@contextmanager
+def _open_output(path: Path | None) -> Iterator[IO[str]]:
+    if path is None:
+        yield sys.stdout
+    elif path.suffix == ".gz":
+        with gzip.open(path, "wt", encoding="utf-8", newline="") as stream:
+            yield stream
+    else:
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            yield stream

@@ -1,0 +1,88 @@
+"""Commands for the private server: server start|stop|status, psql."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import psycopg
+import typer
+
+from pymeter.cli.errors import SAYS_NO, CliError
+from pymeter.cli.output import bad, good, stdout
+from pymeter.cli.target import Target, checked, given_dsn, private_target, without_password
+
+app = typer.Typer(help="The private PostgreSQL that is used when no other is given.", no_args_is_help=True)
+
+
+@app.command()
+def start() -> None:
+    """Start it, and print its DSN."""
+    print(private_target().dsn)
+
+
+@app.command()
+def stop() -> None:
+    """Stop it; its data stays."""
+    from pymeter.embedded import stop as stop_server
+
+    stdout().print(good("stopped; its data stays" if stop_server() else "it was not running"))
+
+
+@app.command()
+def status() -> None:
+    """Say whether it runs, and where its data is. Exit status 1 if it does not run."""
+    from pymeter.embedded import default_data_dir
+
+    data = default_data_dir()
+    runs = _answers(data)
+    line = good(f"running; data in {data}") if runs else bad(f"not running; data in {data}")
+    stdout().print(line, soft_wrap=True)
+    if not runs:
+        raise typer.Exit(SAYS_NO)
+
+
+def _answers(data: Path) -> bool:
+    """Whether a server for this directory accepts connections; its postmaster.pid says where it listens."""
+    try:
+        _, _, _, port, socket_dir, address, *_ = (data / "postmaster.pid").read_text().splitlines()
+        psycopg.connect(host=socket_dir or address, port=port, user="postgres", dbname="postgres").close()
+    except (OSError, ValueError, psycopg.Error):
+        return False
+    return True
+
+
+def psql(
+    context: typer.Context,
+    args: Annotated[
+        list[str] | None, typer.Argument(help="Passed on to psql: -c 'SELECT 1', -f FILE ...")
+    ] = None,
+) -> None:
+    """Open psql on the database. Options behind the word psql are psql's own."""
+    dsn = given_dsn()
+    database = private_target() if dsn is None else Target(checked(dsn), private=False)
+    # Other users of the machine can read a command line: the password goes through the environment.
+    conninfo, password = without_password(database.dsn)
+    command = [find_psql(), *(args or []), "-d", conninfo]
+    environment = os.environ | ({"PGPASSWORD": password} if password is not None else {})
+    if sys.platform == "win32":
+        raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
+    os.execve(command[0], command, environment)  # noqa: S606 - psql takes our place
+
+
+def find_psql() -> str:
+    """The psql of the PATH, else the one that came with the private server."""
+    if found := shutil.which("psql"):
+        return found
+    from pymeter.embedded import EmbeddedError, program
+
+    try:
+        return str(program("psql"))
+    except EmbeddedError:
+        raise CliError(
+            "psql is not on the PATH", "Install PostgreSQL's client, or pip install 'pymeter[embedded]'."
+        ) from None

@@ -1,0 +1,144 @@
+"""Which database a command talks to, and how to speak of it without giving a secret away."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from pymeter.client import Meter
+
+DEFAULT_SCHEMA = "meter"
+_CONNECT_SECONDS_MAX = 15
+
+
+@dataclass
+class Settings:
+    """The global options."""
+
+    dsn: str | None = None
+    schema: str = DEFAULT_SCHEMA
+
+
+settings = Settings()
+
+
+class BadDsn(ValueError):
+    """The DSN cannot be understood. Its text is not repeated: it may hold a password."""
+
+    hint = "Write it as postgresql://user@host:5432/database, with special characters percent-encoded."
+
+    def __init__(self) -> None:
+        super().__init__("the DSN is not a valid connection string")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A database."""
+
+    dsn: str
+    private: bool
+
+    def describe(self) -> str:
+        """Where it is, for people; without the password."""
+        parts = conninfo_to_dict(self.dsn)
+        host = parts.get("host") or os.environ.get("PGHOST") or "local socket"
+        port = parts.get("port") or os.environ.get("PGPORT")
+        database = parts.get("dbname") or os.environ.get("PGDATABASE") or "the default database"
+        if self.private:
+            return f"the private server (database {database})"
+        return f"{database} on {host}" + (f":{port}" if port and not str(host).startswith("/") else "")
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """A connection on which every call is a transaction of its own. Works through a pooling pgbouncer."""
+        options: dict[str, Any] = {"autocommit": True, "prepare_threshold": None}
+        given = conninfo_to_dict(self.dsn)
+        if "connect_timeout" not in given and "PGCONNECT_TIMEOUT" not in os.environ:
+            options["connect_timeout"] = _CONNECT_SECONDS_MAX
+        if "application_name" not in given:
+            options["application_name"] = "pymeter"
+        return psycopg.connect(self.dsn, **options)
+
+
+def given_dsn() -> str | None:
+    """The DSN of the options or the environment; None: use the private server."""
+    return settings.dsn or os.environ.get("PYMETER_DSN") or os.environ.get("DATABASE_URL") or None
+
+
+def target() -> Target:
+    """The database to talk to. The private server starts, and has a meter in schema meter, by itself."""
+    dsn = given_dsn()
+    if dsn is not None:
+        return Target(checked(dsn), private=False)
+    private = private_target()
+    if settings.schema == DEFAULT_SCHEMA:
+        from pymeter.migrate import migrate
+
+        migrate(private.dsn, settings.schema)
+    return private
+
+
+def private_target() -> Target:
+    """The user's private server, started where necessary."""
+    from pymeter.embedded import server_dsn
+
+    return Target(server_dsn(), private=True)
+
+
+def checked(dsn: str) -> str:
+    """The DSN, if libpq understands it. ``postgresql+driver://``, as other tools write it, is accepted."""
+    dsn = re.sub(r"^(postgres(?:ql)?)\+\w+://", r"\1://", dsn.strip())
+    userinfo = re.match(r"^postgres(?:ql)?://([^?]*)@", dsn)
+    if userinfo and re.search(r"[@/]", userinfo[1]):
+        # libpq would take a part of the password for the host, and print it.
+        raise BadDsn
+    try:
+        conninfo_to_dict(dsn)
+    except psycopg.Error:
+        raise BadDsn from None
+    return dsn
+
+
+def connect() -> psycopg.Connection[Any]:
+    """A connection to the database to talk to."""
+    return target().connect()
+
+
+def open_meter(connection: psycopg.Connection[Any]) -> Meter:
+    """The meter of the chosen schema."""
+    return Meter(connection, schema=settings.schema)
+
+
+def redact(text: str) -> str:
+    """`text` without any password that this process knows of."""
+    for secret in sorted(_secrets(), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
+def _secrets() -> set[str]:
+    found: set[str | None] = {os.environ.get("PGPASSWORD")}
+    for dsn in (settings.dsn, os.environ.get("PYMETER_DSN"), os.environ.get("DATABASE_URL")):
+        if not dsn:
+            continue
+        found.add(dsn if "password" in dsn or "@" in dsn else None)
+        if match := re.match(r"^\w+(?:\+\w+)?://[^:/?@]*:([^?]*)@", dsn):
+            found |= {match[1], unquote(match[1])}
+        try:
+            parts = conninfo_to_dict(dsn)
+        except psycopg.Error:
+            continue
+        found |= {str(parts[key]) for key in ("password", "sslpassword") if parts.get(key)}
+    return {secret for secret in found if secret}
+
+
+def without_password(dsn: str) -> tuple[str, str | None]:
+    """The DSN as libpq's key=value text without its password, and the password."""
+    parts = conninfo_to_dict(dsn)
+    password = parts.pop("password", None)
+    return make_conninfo("", **parts), None if password is None else str(password)

@@ -1,0 +1,192 @@
+"""Commands that install, prove and repair: migrate, status, sql, verify, rebuild, maintain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from pymeter.cli.errors import SAYS_NO
+from pymeter.cli.options import AsCsv, AsJson, Form, OnlyMetric, OnlySubject, form
+from pymeter.cli.output import bad, good, moment, number, print_csv, print_json, stderr, stdout, table
+from pymeter.cli.target import Target, checked, connect, given_dsn, open_meter, private_target, settings
+from pymeter.models import Drift
+
+
+def _database() -> Target:
+    """The database to talk to, as it is: nothing is installed on the way."""
+    dsn = given_dsn()
+    return private_target() if dsn is None else Target(checked(dsn), private=False)
+
+
+def migrate(
+    downgrade: Annotated[
+        bool,
+        typer.Option("--downgrade", help="Install this package's functions over those of a newer pymeter."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Install pymeter into a schema, or upgrade it. All or nothing; safe to run from many places at once."""
+    from pymeter.migrate import migrate as install
+
+    database = _database()
+    report = install(database.dsn, settings.schema, downgrade=downgrade)
+    if as_json:
+        print_json(
+            {
+                "schema": report.schema,
+                "version": report.version,
+                "previous_version": report.previous_version,
+                "migrations": list(report.migrations),
+                "functions_replaced": report.functions_replaced,
+                "changed": report.changed,
+            }
+        )
+        return
+    where = f"schema {report.schema} of {database.describe()}"
+    if not report.changed:
+        stdout().print(good(f"pymeter {report.version} is already in {where}; nothing to do"))
+    elif report.previous_version is None:
+        stdout().print(good(f"pymeter {report.version} installed into {where}"))
+    else:
+        stdout().print(good(f"{where}: pymeter {report.previous_version} → {report.version}"))
+    for migration in report.migrations:
+        stdout().print(f"  [dim]applied {migration}[/dim]")
+
+
+def status(as_json: AsJson = False) -> None:
+    """Show what is installed where. Exit status 1 if `pymeter migrate` has something to do."""
+    from pymeter.migrate import status as compare
+
+    database = _database()
+    found = compare(database.dsn, settings.schema)
+    if as_json:
+        print_json(
+            {
+                "schema": found.schema,
+                "package_version": found.package_version,
+                "installed_version": found.installed_version,
+                "installed_at": found.installed_at,
+                "applied": list(found.applied),
+                "pending": list(found.pending),
+                "unknown": list(found.unknown),
+                "functions_current": found.functions_current,
+                "up_to_date": found.up_to_date,
+            }
+        )
+    else:
+        result = table("", "")
+        result.show_header = False
+        result.add_row("database", Text(database.describe()))
+        result.add_row("schema", Text(found.schema))
+        result.add_row("this package", found.package_version)
+        installed = found.installed_version or "not installed"
+        since = f" since {moment(found.installed_at)} UTC" if found.installed_at else ""
+        result.add_row("installed", installed + since)
+        result.add_row("migrations", f"{len(found.applied)} applied, {len(found.pending)} pending")
+        if found.unknown:
+            result.add_row("", f"{len(found.unknown)} of a newer pymeter: {', '.join(found.unknown)}")
+        if found.installed_version:
+            same = "the same as in this package" if found.functions_current else "other than in this package"
+            result.add_row("functions", same)
+        stdout().print(result)
+        stdout().print(good("up to date") if found.up_to_date else bad("run: pymeter migrate"))
+    if not found.up_to_date:
+        raise typer.Exit(SAYS_NO)
+
+
+def sql(
+    after: Annotated[
+        str | None, typer.Option(help="Only what follows this migration, and the functions: an upgrade.")
+    ] = None,
+    transaction: Annotated[
+        bool, typer.Option(help="Whether to print BEGIN and COMMIT; a migration tool may send its own.")
+    ] = True,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A file; default: standard output.")
+    ] = None,
+) -> None:
+    """Print the whole installation as one plain SQL file, for who will not run Python in production."""
+    from pymeter.bundle import bundle
+
+    text = bundle(settings.schema, after=after, transaction=transaction)
+    if output is None:
+        print(text, end="")
+    else:
+        output.write_text(text, encoding="utf-8")
+        stderr().print(good(f"written to {output}; run it with: psql -v ON_ERROR_STOP=1 -f {output}"))
+
+
+def verify(
+    subject: OnlySubject = None, metric: OnlyMetric = None, as_json: AsJson = False, as_csv: AsCsv = False
+) -> None:
+    """Recompute everything from the log and show what differs. Exit status 1 if anything does."""
+    wanted = form(as_json, as_csv)
+    with connect() as connection, stderr().status("[dim]recomputing from the log ...[/dim]"):
+        drifts = open_meter(connection).verify(subject, metric)
+    if wanted is Form.json:
+        print_json(drifts)
+    elif wanted is Form.csv:
+        print_csv(Drift, drifts)
+    elif not drifts:
+        stdout().print(good("no drift: every rollup equals the log"))
+    else:
+        numbers = ("stored", "recomputed")
+        result = table("subject", "metric", "bucket", "starts (UTC)", *numbers, "differs", numbers=numbers)
+        for drift in drifts:
+            result.add_row(
+                Text(drift.subject),
+                drift.metric,
+                drift.bucket,
+                moment(drift.bucket_start),
+                number(drift.stored),
+                number(drift.recomputed),
+                drift.what or "",
+            )
+        stdout().print(result)
+        stdout().print(
+            bad(f"{number(len(drifts))} rollups differ from the log; repair them with: pymeter rebuild")
+        )
+    if drifts:
+        raise typer.Exit(SAYS_NO)
+
+
+def rebuild(subject: OnlySubject = None, metric: OnlyMetric = None, as_json: AsJson = False) -> None:
+    """Recompute rollups from the log, metric by metric, while others record."""
+    written = 0
+    with connect() as connection:
+        meter = open_meter(connection)
+        keys = [metric] if metric is not None else [known.key for known in meter.catalog()]
+        with Progress(
+            TextColumn("[dim]{task.description}"),
+            BarColumn(complete_style="cyan", finished_style="cyan"),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=stderr(),
+            transient=True,
+        ) as progress:
+            task = progress.add_task("", total=len(keys))
+            for key in keys:
+                progress.update(task, description=key)
+                written += meter.rebuild(subject, key)
+                progress.advance(task)
+    if as_json:
+        print_json({"written": written})
+    else:
+        stdout().print(good(f"rebuilt {number(len(keys))} metrics; {number(written)} rollups written"))
+
+
+def maintain(as_json: AsJson = False) -> None:
+    """Create partitions ahead and tidy up. Idempotent: run it from cron, once a day say."""
+    with connect() as connection:
+        actions = open_meter(connection).maintain()
+    if as_json:
+        print_json(actions)
+    elif not actions:
+        stdout().print(good("nothing to do"))
+    else:
+        for action in actions:
+            stdout().print(good(f"{action.action} {action.object}"))

@@ -1,0 +1,272 @@
+"""What ``pymeter demo`` shows: a sample goes in, and every question is asked once."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import psycopg
+from psycopg import sql
+from rich.console import Console
+from rich.padding import Padding
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.rule import Rule
+from rich.syntax import Syntax
+from rich.text import Text
+
+from pymeter.cli.chart import chart
+from pymeter.cli.errors import CliError
+from pymeter.cli.output import bad, good, moment, number, stderr, table, window
+from pymeter.cli.questions import events_table, room
+from pymeter.cli.server import find_psql
+from pymeter.cli.target import Target, without_password
+from pymeter.client import Meter
+from pymeter.migrate import migrate
+from pymeter.models import Aggregate, BatchOutcome, UsageTotal
+from pymeter.sample import METRICS, Sample, make_sample
+
+_MARK = "The playground of pymeter demo: every run drops this schema and makes it again."
+_BATCH = 1000
+_BUSIEST = 3
+_LOCK_SECONDS_MAX = 10
+
+
+def run(console: Console, database: Target, schema: str, seed: int) -> None:
+    """Show it all on `database`, in a `schema` that is the demo's own."""
+    with database.connect() as connection:
+        _prepare(console, connection, database, schema)
+        meter = Meter(connection, schema=schema)
+        sample = make_sample(datetime.now(UTC), seed)
+        _define(console, meter)
+        _ingest(console, meter, sample)
+        busiest = _invoices(console, meter, sample)
+        _quotas(console, meter, sample, busiest)
+        _chart(console, meter, sample, busiest)
+        _explain(console, meter, sample, busiest)
+        _verify(console, meter)
+    _farewell(console, database, schema, busiest)
+
+
+def _title(console: Console, text: str, note: str = "") -> None:
+    console.print()
+    console.print(
+        Rule(
+            Text(text, style="bold cyan").append(f"  {note}" if note else "", style="dim not bold"),
+            align="left",
+            style="dim",
+        )
+    )
+
+
+def _show(console: Console, thing: Any) -> None:
+    console.print(Padding(thing, (0, 0, 0, 2), expand=False))
+
+
+# --- steps --------------------------------------------------------------------------------------------------
+
+
+def _prepare(console: Console, connection: psycopg.Connection[Any], database: Target, schema: str) -> None:
+    _title(console, "A fresh meter")
+    started = time.monotonic()
+    name = sql.Identifier(schema)
+    row = connection.execute(
+        "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = %s", (schema,)
+    ).fetchone()
+    if row is not None:
+        if row[0] != _MARK:
+            raise CliError(
+                f"schema {schema} exists and was not made by pymeter demo, which would drop it",
+                "Choose another one with --schema.",
+            )
+        with connection.transaction():
+            connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS_MAX}s'")
+            connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(name))
+    report = migrate(database.dsn, schema)
+    connection.execute(sql.SQL("COMMENT ON SCHEMA {} IS {}").format(name, sql.Literal(_MARK)))
+    version = connection.info.server_version // 10000
+    seconds = time.monotonic() - started
+    _show(console, good(f"pymeter {report.version} installed into schema {schema} of {database.describe()}"))
+    _show(
+        console,
+        Text(f"PostgreSQL {version}, {len(report.migrations)} migrations, {seconds:.1f} s", style="dim"),
+    )
+
+
+def _define(console: Console, meter: Meter) -> None:
+    _title(console, "The catalog", "what is counted, and how")
+    result = table("metric", "aggregate", "unit", "per", "is")
+    for metric in METRICS:
+        defined = meter.define_metric(
+            metric["key"], cast(Aggregate, metric["aggregate"]), metric["unit"], name=metric["name"]
+        )
+        result.add_row(
+            defined.key,
+            defined.aggregate,
+            defined.unit,
+            defined.period,
+            Text(defined.name or "", style="dim"),
+        )
+    _show(console, result)
+
+
+def _ingest(console: Console, meter: Meter, sample: Sample) -> None:
+    events = sample.delivered
+    _title(
+        console,
+        "Recording",
+        f"{number(len(events))} events: at least once, out of order, some wrong",
+    )
+    first, seconds = _deliver(events, meter)
+    again, seconds_again = _deliver(events, meter)
+    result = table("outcome", "events", "all once more", "", numbers=("events", "all once more"))
+    meaning = {
+        "recorded": "counted, once",
+        "duplicate": "same key and payload: nothing changed",
+        "conflict": "same key, other payload: nothing changed",
+        "rejected": "refused, nothing written",
+    }
+    counts, counts_again = (Counter(outcome.outcome for outcome in outcomes) for outcomes in (first, again))
+    styles = {"recorded": "green", "conflict": "yellow", "rejected": "yellow"}
+    for outcome, text in meaning.items():
+        result.add_row(
+            Text(outcome, style=styles.get(outcome, "default")),
+            number(counts[cast(Any, outcome)]),
+            number(counts_again[cast(Any, outcome)]),
+            Text(text, style="dim"),
+        )
+    _show(console, result)
+    for events_count, took, what in (
+        (len(events), seconds, "events per second"),
+        (
+            len(events),
+            seconds_again,
+            "per second when all of them come once more",
+        ),
+    ):
+        _show(
+            console,
+            Text(f"{number(round(events_count / took)):>7} ", style="bold").append(what, style="not bold"),
+        )
+    reasons = Counter(
+        (outcome.sqlstate, outcome.message) for outcome in first if outcome.outcome == "rejected"
+    )
+    refused = table("why rejected", "SQLSTATE", "events", numbers=("events",))
+    for (sqlstate, message), count in sorted(reasons.items(), key=lambda item: (-item[1], str(item[0]))):
+        refused.add_row(message or "", sqlstate, number(count))
+    console.print()
+    _show(console, refused)
+
+
+def _deliver(events: list[dict[str, Any]], meter: Meter) -> tuple[list[BatchOutcome], float]:
+    outcomes: list[BatchOutcome] = []
+    started = time.monotonic()
+    with Progress(
+        TextColumn("  [dim]recording"),
+        BarColumn(complete_style="cyan", finished_style="cyan"),
+        console=stderr(),
+        transient=True,
+    ) as progress:
+        task = progress.add_task("", total=len(events))
+        for start in range(0, len(events), _BATCH):
+            outcomes += meter.record_batch(events[start : start + _BATCH], on_invalid="skip")
+            progress.advance(task, _BATCH)
+    return outcomes, time.monotonic() - started
+
+
+def _invoices(console: Console, meter: Meter, sample: Sample) -> str:
+    _title(console, "Invoice lines of the busiest subjects", window(sample.since, sample.until))
+    by_subject: dict[str, list[UsageTotal]] = {
+        row.subject: meter.summary(row.subject, since=sample.since, until=sample.until)
+        for row in meter.subjects()
+    }
+    busiest = sorted(by_subject, key=lambda subject: -_line(by_subject[subject], "tokens").quantity)[
+        :_BUSIEST
+    ]
+    result = table("metric", *busiest, "unit", numbers=busiest)
+    for metric in METRICS:
+        lines = [_line(by_subject[subject], metric["key"]) for subject in busiest]
+        result.add_row(
+            metric["name"],
+            *(number(line.quantity) for line in lines),
+            Text(f"{metric['unit']} ({metric['aggregate']})", style="dim"),
+        )
+    _show(console, result)
+    return busiest[0]
+
+
+def _line(totals: list[UsageTotal], metric: str) -> UsageTotal:
+    return next(total for total in totals if total.metric == metric)
+
+
+def _quotas(console: Console, meter: Meter, sample: Sample, subject: str) -> None:
+    _title(console, "Quotas", f"tokens of {subject}, the day before {moment(sample.until)[:16]} UTC")
+    used = meter.check_quota(subject, "tokens", 1, period="1 day", now=sample.until).used
+    round_up = (int(used) // 50_000 + 1) * 50_000
+    for quota, requested in ((round_up, None), (round_up, 60_000)):
+        status = meter.check_quota(subject, "tokens", quota, requested, period="1 day", now=sample.until)
+        what = "may go on" if requested is None else f"wants {number(requested)} more"
+        line = f"{what}: {room(status)}"
+        _show(console, good(f"allowed  {line}") if status.allowed else bad(f"refused  {line}"))
+
+
+def _chart(console: Console, meter: Meter, sample: Sample, subject: str) -> None:
+    _title(console, "Hour by hour", f"tokens of {subject}")
+    buckets = meter.series(subject, "tokens", sample.since, sample.until, step="hour")
+    _show(console, chart(buckets, console, "UTC", "tokens"))
+
+
+def _explain(console: Console, meter: Meter, sample: Sample, subject: str) -> None:
+    total = meter.usage(subject, "tokens", since=sample.since, until=sample.until)
+    _title(
+        console,
+        "Why is that so?",
+        f"{number(total.quantity)} {total.unit} of {subject} are {number(total.event_count)} events",
+    )
+    _show(
+        console,
+        events_table(meter.events(subject, "tokens", since=sample.since, until=sample.until, max_rows=5)),
+    )
+
+
+def _verify(console: Console, meter: Meter) -> None:
+    _title(console, "Do the numbers equal the log?")
+    started = time.monotonic()
+    drifts = meter.verify()
+    seconds = time.monotonic() - started
+    if drifts:
+        raise CliError(
+            f"{len(drifts)} rollups differ from the log", "This must not happen: please report it.", status=1
+        )
+    _show(console, good(f"verify: no drift; every rollup was computed again from the log ({seconds:.1f} s)"))
+
+
+def _farewell(console: Console, database: Target, schema: str, subject: str) -> None:
+    _title(console, "Now you")
+    conninfo, password = without_password(database.dsn)
+    command = shlex.join([find_psql(), conninfo if password is not None else database.dsn])
+    _show(console, Text("Look at it with psql (or just: pymeter psql):", style="dim"))
+    console.print(f"    {command}", style="bold", soft_wrap=True, markup=False)
+    console.print()
+    _show(console, Text("and try:", style="dim"))
+    name = (
+        sql.Identifier(schema).as_string(None)
+        if not schema.isidentifier() or not schema.islower()
+        else schema
+    )
+    statements = (
+        f"SELECT * FROM {name}.summary('{subject}', period => '2 days');",
+        f"SELECT * FROM {name}.record('{subject}', 'tokens', 120, idempotency_key => 'try-1'); -- twice",
+        f"SELECT * FROM {name}.usage_by('{subject}', 'tokens', 'model', period => '2 days');",
+    )
+    for statement in statements:
+        console.print(
+            Padding(
+                Syntax(statement, "sql", theme="ansi_dark", background_color="default", word_wrap=False),
+                (0, 0, 0, 4),
+            ),
+            soft_wrap=True,
+        )
+    console.print()
