@@ -1,0 +1,171 @@
+"""The SQL contract, written down: what other programs are written against.
+
+Signatures and results are promises. A function may gain trailing parameters that have defaults, and a result
+may gain trailing columns; nothing else here may ever change.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+# folder: name(parameters, "= default" where there is one) -> [setof] result
+CONTRACT = """
+catalog:
+  define_metric(key text, aggregate text, unit text, name text = null, description text = null,
+    period text = 'month', rollup text = 'hour', striped boolean = false,
+    max_future interval = '1 day') -> metrics
+  retire_metric(key text) -> metrics
+  catalog() -> setof metrics
+record:
+  record(subject text, metric text, quantity numeric = null, member text = null,
+    idempotency_key text = null, at timestamptz = now(), metadata jsonb = null) -> recorded
+  record_batch(events jsonb, on_invalid text = 'raise') -> setof batch_outcome
+usage:
+  usage(subject text, metric text, period text = null, since timestamptz = null,
+    until timestamptz = null, timezone text = 'UTC', now timestamptz = now()) -> usage_total
+  summary(subject text, period text = null, since timestamptz = null, until timestamptz = null,
+    timezone text = 'UTC', now timestamptz = now()) -> setof usage_total
+  series(subject text, metric text, since timestamptz, until timestamptz, step text = 'day',
+    timezone text = 'UTC') -> setof usage_bucket
+  usage_by(subject text, metric text, dimension text, period text = null, since timestamptz = null,
+    until timestamptz = null, timezone text = 'UTC', now timestamptz = now()) -> setof usage_group
+  check_quota(subject text, metric text, quota numeric, requested numeric = null, period text = null,
+    since timestamptz = null, until timestamptz = null, timezone text = 'UTC',
+    now timestamptz = now()) -> quota_status
+  subjects(max_rows integer = 100) -> setof subject_activity
+  events(subject text, metric text = null, since timestamptz = null, until timestamptz = null,
+    after_id bigint = null, max_rows integer = 100, after_at timestamptz = null) -> setof events
+  resolve_window(period text = null, since timestamptz = null, until timestamptz = null,
+    timezone text = 'UTC', now timestamptz = now()) -> tstzrange
+repair:
+  verify(subject text = null, metric text = null) -> setof drift
+  rebuild(subject text = null, metric text = null) -> bigint
+operate:
+  maintain() -> setof maintenance_action
+"""
+
+RESULTS = """
+metrics(key text, aggregate text, unit text, name text, description text, period text, rollup text,
+  striped boolean, max_future interval, defined_at timestamptz, retired_at timestamptz)
+recorded(event_id bigint, outcome text, quantity numeric, unit text, period_start timestamptz,
+  period_end timestamptz)
+batch_outcome(ordinal bigint, event_id bigint, outcome text, sqlstate text, message text, hint text)
+usage_total(metric text, quantity numeric, unit text, aggregate text, event_count bigint,
+  since timestamptz, until timestamptz)
+usage_bucket(bucket_start timestamptz, bucket_end timestamptz, quantity numeric, event_count bigint)
+usage_group(value text, quantity numeric, event_count bigint)
+quota_status(metric text, allowed boolean, used numeric, remaining numeric, quota numeric, unit text)
+subject_activity(subject text, last_activity_at timestamptz)
+events(event_id bigint, at timestamptz, recorded_at timestamptz, subject text, metric text,
+  quantity numeric, member text, idempotency_key text, metadata jsonb)
+drift(subject text, metric text, bucket text, bucket_start timestamptz, stored numeric,
+  recomputed numeric, what text)
+maintenance_action(action text, object text)
+"""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a function; ``default`` is its SQL, None where there is none."""
+
+    name: str
+    type: str
+    default: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.type}" + ("" if self.default is None else f" = {self.default}")
+
+
+@dataclass(frozen=True)
+class Function:
+    """One function as the catalog has it."""
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    result: str
+    comment: str | None
+
+    @property
+    def is_public(self) -> bool:
+        """Whether users may call it; tests/schema/test_files.py shows that the folders say the same."""
+        return not self.name.startswith("_")
+
+    @property
+    def returns_set(self) -> bool:
+        return self.result.startswith("setof ")
+
+    @property
+    def result_type(self) -> str:
+        return self.result.removeprefix("setof ")
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(map(str, self.parameters))}) -> {self.result}"
+
+
+def contract() -> dict[str, list[str]]:
+    """``{"record": ["record(subject text, ...) -> recorded", ...], ...}``, in the order written above."""
+    folders: dict[str, list[str]] = {}
+    for line in _joined(CONTRACT):
+        if line.endswith(":"):
+            folders[line.removesuffix(":")] = functions = []
+        else:
+            functions.append(line)
+    return folders
+
+
+def results() -> dict[str, str]:
+    """``{"recorded": "event_id bigint, outcome text, ...", ...}``."""
+    return {line.split("(")[0]: line.split("(", 1)[1].removesuffix(")") for line in _joined(RESULTS)}
+
+
+def names() -> list[str]:
+    """The public functions in the order in which a user meets them."""
+    return [line.split("(")[0] for lines in contract().values() for line in lines]
+
+
+def _joined(text: str) -> list[str]:
+    """The lines of ``text``, each continued by those that are indented deeper, without the indentation."""
+    return re.sub(r",\n\s+", ", ", text).replace("\n  ", "\n").strip().splitlines()
+
+
+def read_functions(connection: psycopg.Connection[Any], schema: str = "meter") -> list[Function]:
+    """Every function of the schema, by name."""
+    rows = connection.execute(
+        """
+        select p.proname, p.proretset, format_type(p.prorettype, null), obj_description(p.oid, 'pg_proc'),
+               coalesce((
+                   select json_agg(json_build_array(
+                       p.proargnames[n], format_type(p.proargtypes[n - 1], null),
+                       pg_get_function_arg_default(p.oid, n::int)) order by n)
+                   from generate_series(1, p.pronargs) as n), '[]')
+        from pg_proc p
+        where p.pronamespace = %s::regnamespace
+        order by p.proname collate "C", p.oid
+        """,
+        [schema],
+    ).fetchall()
+    return [
+        Function(
+            name,
+            tuple(Parameter(n, short_type(t, schema), _short_default(d)) for n, t, d in parameters),
+            ("setof " if is_set else "") + short_type(result, schema),
+            comment,
+        )
+        for name, is_set, result, comment, parameters in rows
+    ]
+
+
+def short_type(name: str, schema: str = "meter") -> str:
+    """``timestamptz`` for ``timestamp with time zone``; no schema in front of the meter's own types."""
+    return name.replace("timestamp with time zone", "timestamptz").removeprefix(f"{schema}.")
+
+
+def _short_default(default: str | None) -> str | None:
+    if default is None:
+        return None
+    without_cast = re.sub(r"::[a-z ]+$", "", default)
+    return "null" if without_cast == "NULL" else without_cast

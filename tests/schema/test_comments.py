@@ -1,0 +1,94 @@
+"""Everything in the schema says what it is: ``\\d+`` and ``\\df+`` are documentation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+Connection = psycopg.Connection[Any]
+
+# yoyo's bookkeeping is yoyo's, and the columns of a partition are those of events.
+_OURS = "relname !~ '^_?yoyo' and not relispartition"
+
+
+def _names(db: Connection, query: str) -> list[str]:
+    return [name for (name,) in db.execute(query)]
+
+
+def test_every_function_has_a_comment(db: Connection) -> None:
+    assert not _names(
+        db,
+        """
+        select oid::regprocedure::text from pg_proc
+        where pronamespace = 'meter'::regnamespace and obj_description(oid, 'pg_proc') is null
+        """,
+    )
+
+
+def test_every_table_view_sequence_and_type_has_a_comment(db: Connection) -> None:
+    assert not _names(
+        db,
+        f"""
+        select relname from pg_class
+        where relnamespace = 'meter'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'S') and {_OURS}
+          and obj_description(oid, 'pg_class') is null
+        union all
+        select t.typname from pg_type t left join pg_class c on c.oid = t.typrelid
+        where t.typnamespace = 'meter'::regnamespace and (c.relkind = 'c' or t.typtype in ('d', 'e', 'r'))
+          and obj_description(t.oid, 'pg_type') is null
+        """,
+    )
+
+
+def test_every_column_of_a_table_or_view_has_a_comment(db: Connection) -> None:
+    assert not _names(
+        db,
+        f"""
+        select relname || '.' || attname
+        from pg_class c join pg_attribute a on attrelid = c.oid and attnum > 0 and not attisdropped
+        where relnamespace = 'meter'::regnamespace and relkind in ('r', 'p', 'v', 'm') and {_OURS}
+          and col_description(c.oid, attnum) is null
+        """,
+    )
+
+
+def test_every_partition_has_a_comment_too(db: Connection) -> None:
+    db.execute("select maintain()")
+    assert not _names(
+        db,
+        """
+        select c.relname from pg_class c join pg_inherits i on i.inhrelid = c.oid
+        where i.inhparent = 'events'::regclass and obj_description(c.oid, 'pg_class') is null
+        """,
+    )
+
+
+def test_comments_are_sentences(db: Connection) -> None:
+    comments = _names(
+        db,
+        """
+        select description from pg_description d
+        where (d.classoid, d.objoid) in (
+            select 'pg_proc'::regclass::oid, oid from pg_proc where pronamespace = 'meter'::regnamespace
+            union all
+            select 'pg_class'::regclass::oid, oid from pg_class where relnamespace = 'meter'::regnamespace
+            union all
+            select 'pg_type'::regclass::oid, oid from pg_type where typnamespace = 'meter'::regnamespace)
+        """,
+    )
+    assert comments
+    assert [c for c in comments if not c.endswith(".") or c != c.strip() or "  " in c] == []
+
+
+def test_a_public_function_tells_the_sqlstates_that_its_own_body_raises(db: Connection) -> None:
+    """The comment is all that a reader of ``\\df+`` has."""
+    missing = db.execute(
+        r"""
+        select p.proname, code[1]
+        from pg_proc p, regexp_matches(p.prosrc, '''(22004|22023|40001|42501|55P03|UM\d{3})''', 'g') as code
+        where p.pronamespace = 'meter'::regnamespace and p.proname !~ '^_'
+          and obj_description(p.oid, 'pg_proc') !~ (code[1] || '|Raises as \w+\(\) does')
+        """
+    ).fetchall()
+    assert missing == []
