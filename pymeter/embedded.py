@@ -223,7 +223,11 @@ class _Server:
         if not (self.data_dir / "postmaster.pid").exists():
             return False
         with self._lock():
-            return self._pg_ctl("stop", "-m", mode, "-w") == 0
+            stopped = self._pg_ctl("stop", "-m", mode, "-w") == 0
+        if stopped and self.socket_dir != self.data_dir:
+            with suppress(OSError):
+                self.socket_dir.rmdir()
+        return stopped
 
     def _answers(self) -> bool:
         import psycopg
