@@ -1,0 +1,282 @@
+"""define_metric(): an idempotent upsert that never changes what events already mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import psycopg
+import pytest
+from tests.helpers import AGGREGATES, PERIODS, ROLLUPS, Ledger, Task, at, refused
+
+
+def test_a_definition_has_the_documented_defaults(ledger: Ledger) -> None:
+    metric = ledger.define("tokens", "sum", "token")
+    assert (metric.key, metric.aggregate, metric.unit) == ("tokens", "sum", "token")
+    assert (metric.name, metric.description, metric.period, metric.rollup) == (None, None, "month", "hour")
+    assert (metric.striped, metric.max_future, metric.retired_at) == (False, timedelta(days=1), None)
+    assert metric.defined_at is not None
+
+
+@pytest.mark.parametrize("aggregate", AGGREGATES)
+def test_every_aggregate_period_and_rollup_can_be_defined(ledger: Ledger, aggregate: str) -> None:
+    for period in PERIODS:
+        for rollup in ROLLUPS:
+            metric = ledger.define(f"{aggregate} {period} {rollup}", aggregate, period=period, rollup=rollup)
+            assert (metric.aggregate, metric.period, metric.rollup) == (aggregate, period, rollup)
+
+
+def test_the_same_definition_again_changes_nothing(ledger: Ledger) -> None:
+    first = ledger.define("tokens", "sum", "token", name="Tokens", period="day")
+    before = ledger.value("SELECT xmin::text FROM meter.metrics")
+    assert ledger.define("tokens", "sum", "token", name="Tokens", period="day") == first
+    assert ledger.value("SELECT xmin::text FROM meter.metrics") == before
+
+
+def test_what_does_not_change_the_meaning_may_change(ledger: Ledger) -> None:
+    ledger.define("tokens", "sum", "token")
+    ledger.record("a", "tokens", 5)
+    changed = ledger.define("tokens", "sum", "tok", name="T", description="D", max_future="2 days")
+    assert (changed.unit, changed.name, changed.description) == ("tok", "T", "D")
+    assert ledger.usage("a", "tokens").quantity == 5
+
+
+@pytest.mark.parametrize("change", [{"aggregate": "max"}, {"period": "day"}, {"aggregate": "unique"}])
+def test_aggregate_and_period_of_a_metric_with_events_are_kept(ledger: Ledger, change: dict[str, str]) -> None:
+    ledger.define("tokens", "sum", "token")
+    ledger.record("a", "tokens", 5)
+    before = ledger.call("catalog")
+    with refused("UM002"):
+        ledger.define(**({"key": "tokens", "aggregate": "sum"} | change))
+    assert ledger.call("catalog") == before
+
+
+def test_aggregate_and_period_of_a_metric_without_events_may_change(ledger: Ledger) -> None:
+    ledger.define("tokens", "sum", "token")
+    assert ledger.define("tokens", "max", "token", period="day").aggregate == "max"
+    ledger.record("a", "tokens", 5)
+    ledger.record("a", "tokens", 3)
+    assert ledger.usage("a", "tokens").quantity == 5
+
+
+def test_the_aggregate_is_kept_when_only_an_old_partition_held_the_events(ledger: Ledger) -> None:
+    ledger.define("tokens", "sum", "token")
+    ledger.record("a", "tokens", 5, at=at("2024-05-10"))
+    ledger.maintain()
+    ledger.execute("DROP TABLE meter.events_2024_05")
+    with refused("UM002"):
+        ledger.define("tokens", "max", "token")
+
+
+@pytest.mark.parametrize("aggregate", AGGREGATES)
+def test_a_changed_rollup_is_rebuilt_from_the_log(ledger: Ledger, aggregate: str) -> None:
+    ledger.define("m", aggregate, rollup="hour")
+    for hour in range(0, 60, 7):
+        given = {"member": f"u{hour % 3}"} if aggregate == "unique" else {"quantity": hour}
+        ledger.record("a", "m", at=at("2026-06-01 00:30") + timedelta(hours=hour), **given)
+    window = {"since": at("2026-06-01 05:00"), "until": at("2026-06-03 03:00")}
+    expected = ledger.usage("a", "m", **window)
+    for rollup in ("day", "none", "hour", "day"):
+        ledger.define("m", aggregate, rollup=rollup)
+        assert ledger.verify() == []
+        assert ledger.usage("a", "m", **window) == expected
+        assert ledger.value(
+            "SELECT count(*) FROM meter.rollups WHERE bucket NOT IN ('month', %s)", [rollup]
+        ) == 0
+
+
+def test_a_changed_rollup_leaves_other_metrics_alone(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    ledger.define("other", "sum")
+    ledger.record("a", "m", 1)
+    ledger.record("a", "other", 1)
+    ledger.execute("UPDATE meter.rollups SET total = 99 WHERE metric = 'other'")
+    ledger.define("m", "sum", rollup="day")
+    assert {drift.metric for drift in ledger.verify()} == {"other"}
+
+
+@pytest.mark.parametrize(
+    ("given", "sqlstate", "parameter"),
+    [
+        ({"key": None}, "22004", "key"),
+        ({"key": ""}, "22023", "key"),
+        ({"key": " \t\n"}, "22023", "key"),
+        ({"key": "x" * 513}, "22023", "key"),
+        ({"aggregate": None}, "22004", "aggregate"),
+        ({"aggregate": "median"}, "22023", "aggregate"),
+        ({"aggregate": "SUM"}, "22023", "aggregate"),
+        ({"unit": None}, "22004", "unit"),
+        ({"unit": " "}, "22023", "unit"),
+        ({"period": None}, "22004", "period"),
+        ({"period": "fortnight"}, "22023", "period"),
+        ({"period": "30 days"}, "22023", "period"),
+        ({"rollup": None}, "22004", "rollup"),
+        ({"rollup": "week"}, "22023", "rollup"),
+        ({"striped": None}, "22004", "striped"),
+        ({"max_future": None}, "22004", "max_future"),
+        ({"max_future": "-1 second"}, "22023", "max_future"),
+        ({"max_future": "200 years"}, "22023", "max_future"),
+    ],
+)
+def test_p8_a_bad_definition_is_refused(
+    ledger: Ledger, given: dict[str, object], sqlstate: str, parameter: str
+) -> None:
+    with refused(sqlstate, parameter):
+        ledger.define(**({"key": "m", "aggregate": "sum"} | given))  # type: ignore[arg-type]
+    assert ledger.call("catalog") == []
+
+
+@pytest.mark.parametrize("max_future", ["infinity", "1 month -1 day", "-1 month 60 days"])
+def test_an_odd_max_future_is_refused_or_works(ledger: Ledger, max_future: str) -> None:
+    if max_future == "infinity" and ledger.connection.info.server_version < 170000:
+        pytest.skip("intervals are finite before PostgreSQL 17")
+    try:
+        ledger.define("m", "sum", max_future=max_future)
+    except psycopg.Error as error:
+        assert error.sqlstate == "22023"
+        assert error.diag.message_hint
+    else:
+        assert ledger.record("a", "m", 1).outcome == "recorded"
+
+
+@pytest.mark.parametrize("key", ["'; DROP TABLE meter.events; --", '"quoted"', "€ 🎉", "%s %(x)s", "m" * 200, "a.b/c d"])
+def test_keys_units_and_texts_are_data(ledger: Ledger, key: str) -> None:
+    metric = ledger.define(key, "sum", key, name=key, description=key)
+    assert (metric.key, metric.unit, metric.name, metric.description) == (key, key, key, key)
+    assert ledger.record("a", key, 5).unit == key
+    assert ledger.usage("a", key).quantity == 5
+
+
+# ------------------------------------------------------------------------------------------------ races
+
+
+def test_changing_the_aggregate_waits_for_a_record_in_flight(
+    ledger: Ledger, new_ledger: Callable[..., Ledger], wait_until_blocked: Callable[..., None]
+) -> None:
+    ledger.define("m", "sum")
+    writer, definer = new_ledger("writer", autocommit=False), new_ledger("definer")
+    writer.record("a", "m", 5)
+    defining = Task(lambda: definer.define("m", "max"))
+    wait_until_blocked(ledger.connection, "definer")
+    writer.connection.commit()
+    assert defining.error().sqlstate == "UM002"
+    assert ledger.call("catalog")[0].aggregate == "sum"
+    assert ledger.verify() == []
+
+
+def test_changing_the_aggregate_goes_on_when_the_record_in_flight_is_rolled_back(
+    ledger: Ledger, new_ledger: Callable[..., Ledger], wait_until_blocked: Callable[..., None]
+) -> None:
+    ledger.define("m", "sum")
+    writer, definer = new_ledger("writer", autocommit=False), new_ledger("definer")
+    writer.record("a", "m", 5)
+    defining = Task(lambda: definer.define("m", "max"))
+    wait_until_blocked(ledger.connection, "definer")
+    writer.connection.rollback()
+    assert defining.result().aggregate == "max"
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_a_record_that_waits_for_a_definition_records_by_the_new_one(
+    ledger: Ledger, new_ledger: Callable[..., Ledger], wait_until_blocked: Callable[..., None], batch: bool
+) -> None:
+    ledger.define("m", "sum")
+    definer, writer = new_ledger("definer", autocommit=False), new_ledger("writer")
+    if batch:  # the definition is in the writer's cached plans
+        writer.batch([{"subject": "z", "metric": "m", "quantity": "x"}], "skip")
+    definer.define("m", "max", period="day")
+    event = {"subject": "a", "metric": "m", "quantity": 5}
+    recording = Task(lambda: writer.batch([event]) if batch else writer.record(**event))
+    wait_until_blocked(ledger.connection, "writer")
+    definer.connection.commit()
+    recording.result()
+    ledger.record("a", "m", 3)
+    assert ledger.usage("a", "m").quantity == 5
+    assert ledger.verify() == []
+
+
+def test_a_first_definition_is_not_replaced_by_a_racing_one_after_it_has_events(
+    ledger: Ledger, new_ledger: Callable[..., Ledger], wait_until_blocked: Callable[..., None]
+) -> None:
+    first, second = new_ledger("first", autocommit=False), new_ledger("second")
+    first.define("m", "sum")
+    first.record("a", "m", 5)
+    first.record("a", "m", 3)
+    defining = Task(lambda: second.define("m", "max"))
+    wait_until_blocked(ledger.connection, "second")
+    first.connection.commit()
+    error = defining.error()
+    assert ledger.verify() == []
+    assert error is not None
+    assert error.sqlstate in ("UM002", "40001")
+    assert ledger.usage("a", "m").quantity == 8
+
+
+@pytest.mark.parametrize("isolation", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_a_definition_from_an_old_snapshot_sees_the_events_or_fails_with_40001(
+    ledger: Ledger, new_ledger: Callable[..., Ledger], isolation: str
+) -> None:
+    ledger.define("m", "sum")
+    definer = new_ledger("definer", autocommit=False)
+    definer.execute(f"SET TRANSACTION ISOLATION LEVEL {isolation}")
+    definer.call("catalog")
+    ledger.record("a", "m", 5)
+    ledger.record("a", "m", 3)
+    try:
+        definer.define("m", "max")
+        definer.connection.commit()
+    except psycopg.Error as error:
+        definer.connection.rollback()
+        assert error.sqlstate in ("UM002", "40001")
+    assert ledger.verify() == []
+    assert ledger.usage("a", "m").quantity == 8
+
+
+@pytest.mark.parametrize("isolation", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_a_rollup_changed_from_an_old_snapshot_has_every_event_or_fails_with_40001(
+    ledger: Ledger, new_ledger: Callable[..., Ledger], isolation: str
+) -> None:
+    ledger.define("m", "sum")
+    ledger.record("a", "m", 1, at=at("2026-06-01 05:00"))
+    definer = new_ledger("definer", autocommit=False)
+    definer.execute(f"SET TRANSACTION ISOLATION LEVEL {isolation}")
+    definer.call("catalog")
+    ledger.record("b", "m", 2, at=at("2026-06-02 05:00"))
+    try:
+        definer.define("m", "sum", rollup="day")
+        definer.connection.commit()
+    except psycopg.Error as error:
+        definer.connection.rollback()
+        assert error.sqlstate == "40001"
+    assert ledger.verify() == []
+    day = {"since": at("2026-06-02"), "until": at("2026-06-03")}
+    assert ledger.usage("b", "m", **day).quantity == 2
+
+
+def test_a_changed_rollup_and_a_rebuild_never_deadlock(
+    ledger: Ledger, new_ledger: Callable[..., Ledger], wait_until_blocked: Callable[..., None]
+) -> None:
+    ledger.define("m", "sum")
+    ledger.record("a", "m", 1)
+    first = new_ledger("first", autocommit=False)
+    second, definer = new_ledger("second"), new_ledger("definer")
+    first.rebuild()
+    rebuilding = Task(second.rebuild)
+    wait_until_blocked(ledger.connection, "second")
+    defining = Task(lambda: definer.define("m", "sum", rollup="day"))
+    wait_until_blocked(ledger.connection, "definer")
+    first.connection.commit()
+    assert [rebuilding.error(), defining.error()] == [None, None]
+    assert ledger.verify() == []
+
+
+def test_two_sessions_may_define_the_same_metric_at_once(
+    ledger: Ledger, new_ledger: Callable[..., Ledger], wait_until_blocked: Callable[..., None]
+) -> None:
+    first, second = new_ledger("first", autocommit=False), new_ledger("second")
+    first.define("m", "sum")
+    defining = Task(lambda: second.define("m", "sum"))
+    wait_until_blocked(ledger.connection, "second")
+    first.connection.commit()
+    assert defining.result().aggregate == "sum"
+    assert len(ledger.call("catalog")) == 1

@@ -1,0 +1,282 @@
+"""What the tests of the SQL functions share: calls by name, the state of the tables, a naive model.
+
+Everything goes through plain SQL with psycopg, because SQL users are first-class.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Context, Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import namedtuple_row
+from psycopg.types.json import Jsonb
+
+AGGREGATES = ("count", "sum", "min", "max", "avg", "last", "unique")
+PERIODS = ("minute", "hour", "day", "week", "month", "year", "never")
+ROLLUPS = ("hour", "day", "none")
+
+TABLES = ("events", "idempotency_keys", "rollups", "unique_members")
+_JOIN_SECONDS_MAX = 60
+
+
+def at(text: str) -> datetime:
+    """``at("2026-06-18 14:30")``: that instant in UTC."""
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class Ledger:
+    """The functions of one connection's meter, called by SQL. Rows are named tuples."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self.connection = connection
+
+    def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        with self.connection.cursor(row_factory=namedtuple_row) as cursor:
+            return cursor.execute(query, list(parameters)).fetchall()
+
+    def row(self, query: str, parameters: Sequence[Any] = ()) -> Any:
+        (row,) = self.rows(query, parameters)
+        return row
+
+    def value(self, query: str, parameters: Sequence[Any] = ()) -> Any:
+        return self.row(query, parameters)[0]
+
+    def execute(self, query: str, parameters: Sequence[Any] | None = None) -> None:
+        self.connection.execute(query, parameters)
+
+    def call(self, function: str, **named: Any) -> list[Any]:
+        """``SELECT * FROM meter.function(name => value, ...)``; what is not named keeps its default."""
+        arguments = ", ".join(f"{name} => %s" for name in named)
+        return self.rows(f"SELECT * FROM meter.{function}({arguments})", list(named.values()))
+
+    def define(self, key: str, aggregate: str, unit: str = "unit", **named: Any) -> Any:
+        return self.call("define_metric", key=key, aggregate=aggregate, unit=unit, **named)[0]
+
+    def record(self, subject: Any, metric: Any, quantity: Any = None, **named: Any) -> Any:
+        metadata = named.get("metadata")
+        if isinstance(metadata, (dict, list)):
+            named["metadata"] = Jsonb(metadata)
+        return self.call("record", subject=subject, metric=metric, quantity=quantity, **named)[0]
+
+    def batch(self, events: Any, on_invalid: str = "raise") -> list[Any]:
+        return self.call("record_batch", events=as_jsonb(events), on_invalid=on_invalid)
+
+    def usage(self, subject: str, metric: str, **window: Any) -> Any:
+        return self.call("usage", subject=subject, metric=metric, **window)[0]
+
+    def window(self, **named: Any) -> tuple[datetime | None, datetime | None]:
+        arguments = ", ".join(f"{name} => %s" for name in named)
+        row = self.row(
+            f"SELECT lower(w) AS lower, upper(w) AS upper, lower_inc(w) OR lower_inf(w) AS closed,"
+            f" upper_inc(w) AS upper_inc FROM meter.resolve_window({arguments}) w",
+            list(named.values()),
+        )
+        assert row.closed
+        assert not row.upper_inc
+        return row.lower, row.upper
+
+    def verify(self, **scope: Any) -> list[Any]:
+        return self.call("verify", **scope)
+
+    def rebuild(self, **scope: Any) -> int:
+        return int(self.call("rebuild", **scope)[0][0])
+
+    def maintain(self) -> list[tuple[str, str]]:
+        return [tuple(row) for row in self.call("maintain")]
+
+    def state(self) -> dict[str, list[Any]]:
+        """Every row of every table that recording writes, in a fixed order."""
+        return {
+            table: self.value(f"SELECT coalesce(array_agg(t::text ORDER BY t::text), '{{}}') FROM meter.{table} t")
+            for table in TABLES
+        }
+
+    def derived(self) -> dict[str, list[Any]]:
+        """Rollups and members, without the event ids, which depend on the order of recording."""
+        return {
+            "rollups": self.rows(
+                "SELECT subject, metric, bucket, bucket_start, stripe, event_count, last_at, trim_scale(total),"
+                " trim_scale(lowest), trim_scale(highest), trim_scale(latest) FROM meter.rollups ORDER BY 1, 2, 3, 4, 5"
+            ),
+            "members": self.rows(
+                "SELECT subject, metric, bucket, bucket_start, member_digest FROM meter.unique_members"
+                " ORDER BY 1, 2, 3, 4, 5"
+            ),
+        }
+
+    def brute(
+        self, subject: str, metric: str, since: datetime | None = None, until: datetime | None = None
+    ) -> tuple[Decimal, int]:
+        """(quantity, event_count) of [since, until) from the log alone, by the textbook definitions."""
+        aggregate = self.value("SELECT aggregate FROM meter.metrics WHERE key = %s", [metric])
+        expression = {
+            "count": "sum(quantity)",
+            "sum": "sum(quantity)",
+            "avg": "sum(quantity) / count(*)",
+            "min": "min(quantity)",
+            "max": "max(quantity)",
+            "last": "(array_agg(quantity ORDER BY at DESC, event_id DESC))[1]",
+            "unique": "count(DISTINCT member)",
+        }[aggregate]
+        row = self.row(
+            f"SELECT CASE WHEN count(*) = 0 THEN 0 ELSE {expression} END AS quantity, count(*) AS events"
+            " FROM meter.events WHERE subject = %s AND metric = %s"
+            " AND at >= coalesce(%s::timestamptz, '-infinity') AND at < coalesce(%s::timestamptz, 'infinity')",
+            [subject, metric, since, until],
+        )
+        return row.quantity, row.events
+
+
+@pytest.fixture
+def ledger(connect: Callable[..., psycopg.Connection[Any]]) -> Ledger:
+    """A ledger in a database of the test's own; every call is a transaction."""
+    return Ledger(connect("ledger"))
+
+
+@pytest.fixture
+def new_ledger(connect: Callable[..., psycopg.Connection[Any]]) -> Callable[..., Ledger]:
+    """``new_ledger("writer", autocommit=False)``: another session on the same database."""
+    return lambda name="other", **options: Ledger(connect(name, **options))
+
+
+def as_jsonb(events: Any) -> Any:
+    """Events as the parameter of record_batch; exact numbers and instants become strings."""
+    if isinstance(events, (list, tuple)):
+        return Jsonb([{k: _plain(v) for k, v in e.items()} if isinstance(e, Mapping) else e for e in events])
+    return events
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+@contextmanager
+def refused(sqlstate: str, parameter: str | None = None) -> Iterator[psycopg.Error]:
+    """The block raises this SQLSTATE, with a HINT and a one-line MESSAGE without values."""
+    with pytest.raises(psycopg.Error) as caught:
+        yield caught  # type: ignore[misc]
+    error = caught.value
+    assert error.sqlstate == sqlstate, f"{error.sqlstate}: {error}"
+    assert error.diag.message_hint, "no HINT"
+    assert error.diag.message_primary
+    assert "\n" not in error.diag.message_primary
+    if parameter is not None:
+        assert error.diag.column_name == parameter
+
+
+class Task:
+    """Something that runs in a thread; ``result()`` joins it and returns or raises what it did."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
+        self._thread.start()
+
+    def _run(self, work: Callable[[], Any]) -> None:
+        try:
+            self._value = work()
+        except BaseException as error:
+            self._error = error
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
+
+    def result(self) -> Any:
+        self._thread.join(_JOIN_SECONDS_MAX)
+        assert not self._thread.is_alive(), "still running"
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def error(self) -> psycopg.Error | None:
+        """The database error that ended it, or None."""
+        try:
+            self.result()
+        except psycopg.Error as error:
+            return error
+        return None
+
+
+# ------------------------------------------------------------------------------------ the naive model
+
+_EXACT = Context(prec=400)
+
+
+class Model:
+    """What a meter has to answer, in twenty lines of Python: a list of events and a dictionary of keys."""
+
+    def __init__(self, metrics: Mapping[str, str]) -> None:
+        self.metrics = dict(metrics)
+        self.events: list[dict[str, Any]] = []
+        self.keys: dict[tuple[str, str, str], Any] = {}
+
+    def record(self, event: Mapping[str, Any]) -> str:
+        quantity = event.get("quantity")
+        if self.metrics[event["metric"]] == "count" and quantity is None:
+            quantity = Decimal(1)
+        payload = event.get("member") if quantity is None else quantity
+        key = event.get("idempotency_key")
+        if key is not None:
+            name = (event["subject"], event["metric"], key)
+            if name in self.keys:
+                return "duplicate" if self.keys[name] == payload else "conflict"
+            self.keys[name] = payload
+        self.events.append({**event, "quantity": quantity})
+        return "recorded"
+
+    def usage(
+        self, subject: str, metric: str, since: datetime | None = None, until: datetime | None = None
+    ) -> tuple[Decimal, int]:
+        """(quantity, event_count); an avg is given as its sum, see ``same_quantity``."""
+        found = [
+            e
+            for e in self.events
+            if e["subject"] == subject
+            and e["metric"] == metric
+            and (since is None or e["at"] >= since)
+            and (until is None or e["at"] < until)
+        ]
+        if not found:
+            return Decimal(0), 0
+        quantities = [e["quantity"] for e in found]
+        aggregate = self.metrics[metric]
+        if aggregate == "unique":
+            value = Decimal(len({e["member"] for e in found}))
+        elif aggregate == "min":
+            value = min(quantities)
+        elif aggregate == "max":
+            value = max(quantities)
+        elif aggregate == "last":
+            latest = max(e["at"] for e in found)
+            value = [e["quantity"] for e in found if e["at"] == latest][-1]
+        else:
+            value = Decimal(0)
+            for quantity in quantities:
+                value = _EXACT.add(value, quantity)
+        return value, len(found)
+
+
+def same_quantity(aggregate: str, answered: Decimal, expected: tuple[Decimal, int]) -> bool:
+    """Whether the database's answer is the model's; an average to all of its 16 and more digits."""
+    value, events = expected
+    if aggregate != "avg" or events == 0:
+        return answered == value
+    difference = abs(_EXACT.subtract(_EXACT.multiply(answered, Decimal(events)), value))
+    return difference <= max(abs(value), Decimal(1)) * Decimal(events) * Decimal("1e-15")
+
+
+def midnight(days: int = 0) -> datetime:
+    """Midnight UTC, so many days from today."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return today + timedelta(days=days)
