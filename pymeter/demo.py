@@ -52,13 +52,8 @@ def run(console: Console, database: Target, schema: str, seed: int) -> None:
 
 def _title(console: Console, text: str, note: str = "") -> None:
     console.print()
-    console.print(
-        Rule(
-            Text(text, style="bold cyan").append(f"  {note}" if note else "", style="dim not bold"),
-            align="left",
-            style="dim",
-        )
-    )
+    title = Text.assemble((text, "bold cyan"), (f"  {note}" if note else "", "dim"))
+    console.print(Rule(title, align="left", style="dim"))
 
 
 def _show(console: Console, thing: Any) -> None:
@@ -121,7 +116,7 @@ def _ingest(console: Console, meter: Meter, sample: Sample) -> None:
     )
     first, seconds = _deliver(events, meter)
     again, seconds_again = _deliver(events, meter)
-    result = table("outcome", "events", "all once more", "", numbers=("events", "all once more"))
+    result = table("outcome", "events", "a second time", "", numbers=("events", "a second time"))
     meaning = {
         "recorded": "counted, once",
         "duplicate": "same key and payload: nothing changed",
@@ -143,7 +138,7 @@ def _ingest(console: Console, meter: Meter, sample: Sample) -> None:
         (
             len(events),
             seconds_again,
-            "per second when all of them come once more",
+            "per second the second time, all of them known",
         ),
     ):
         _show(

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 from pymeter import __version__
 from pymeter.cli import ledger, questions, server, upkeep
 from pymeter.cli.demonstration import demo
-from pymeter.cli.errors import EXPECTED, INTERRUPTED, fail, show_error
+from pymeter.cli.errors import INTERRUPTED, fail, show_error
 from pymeter.cli.target import DEFAULT_SCHEMA, settings
 
 _GLOBAL_OPTIONS = ("--dsn", "--schema")
@@ -30,7 +30,9 @@ class _Group(TyperGroup):
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             raise  # the reader of our output has seen enough
-        except EXPECTED as exc:
+        except Exception as exc:
+            if hasattr(exc, "exit_code"):  # the command line's own: usage errors, Exit
+                raise
             fail(exc)
 
 
@@ -55,8 +57,8 @@ app = typer.Typer(
     name="pymeter",
     cls=_Group,
     help="A usage ledger that lives in PostgreSQL.",
-    epilog="Exit status: 0 done; 1 the ledger says no (refused, conflict, over quota, drift, not up to date); 2 "
-    "it could not run (wrong usage, no connection, not installed).",
+    epilog="Exit status: 0 done; 1 the ledger says no (refused, conflict, over quota, drift, out of date); "
+    "2 it could not run (wrong usage, no connection, not installed).",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,

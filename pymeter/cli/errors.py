@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import NoReturn
 
 import psycopg
@@ -10,7 +11,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from pymeter.cli.output import stderr
-from pymeter.cli.target import redact
+from pymeter.cli.target import BadDsn, redact
 from pymeter.embedded import EmbeddedError
 from pymeter.errors import InvalidInput, MeterError, NotInstalled
 from pymeter.importing import ImportStopped, OptionsError
@@ -30,8 +31,9 @@ class CliError(Exception):
         self.status = status
 
 
-EXPECTED: tuple[type[Exception], ...] = (
+_EXPECTED = (
     CliError,
+    BadDsn,
     MeterError,
     MigrateError,
     EmbeddedError,
@@ -43,7 +45,14 @@ EXPECTED: tuple[type[Exception], ...] = (
 
 
 def fail(exc: Exception) -> NoReturn:
-    """Print what went wrong and end with the right status."""
+    """Print what went wrong and end with the right status. PYMETER_DEBUG=1 shows where it went wrong."""
+    if os.environ.get("PYMETER_DEBUG"):
+        raise exc
+    if not isinstance(exc, _EXPECTED):
+        show_error(
+            f"{type(exc).__name__}: {exc}", hint="This is a bug in pymeter; PYMETER_DEBUG=1 shows where."
+        )
+        raise typer.Exit(COULD_NOT_RUN)
     message, detail, hint, code = _told(exc)
     show_error(message, detail, hint, code)
     if isinstance(exc, CliError):
@@ -58,7 +67,7 @@ def show_error(
 ) -> None:
     """One red line on standard error, with its detail and hint below."""
     console = stderr()
-    line = Text("error: ", style="bold red").append(redact(message), style="red")
+    line = Text.assemble(("error: ", "bold red"), (redact(message), "red"))
     if code:
         line.append(f"  [{code}]", style="dim")
     console.print(line, soft_wrap=True)

@@ -172,8 +172,8 @@ def import_(
     unkeyed: Annotated[
         str,
         typer.Option(
-            help="Lines without a key: derive one from the file's path, the line's number and its text; count "
-            "them at every import; or reject them."
+            help="Lines without a key: derive one from the file's path, the line's number and its text; "
+            "count them at every import; or reject them."
         ),
     ] = "derive",
     source: Annotated[
@@ -237,7 +237,7 @@ def import_(
                     report=report,
                 )
     finally:
-        _print_reports(reports, as_json)
+        _print_reports([report for report in reports if report.lines or report.complete], as_json)
     if any(report.rejected or report.conflict for report in reports):
         raise typer.Exit(SAYS_NO)
 
@@ -271,6 +271,8 @@ class _Bar:
 
 
 def _print_reports(reports: list[ImportReport], as_json: bool) -> None:
+    if not reports:
+        return
     if as_json:
         print_json(reports[0].as_dict() if len(reports) == 1 else [report.as_dict() for report in reports])
         return

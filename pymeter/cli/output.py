@@ -73,17 +73,10 @@ def _edge(value: datetime | None, timezone: str) -> str:
 # --- for people ---------------------------------------------------------------------------------------------
 
 
-def table(
-    *columns: str, numbers: Sequence[str] = (), unfolded: Sequence[str] = (), title: str | None = None
-) -> Table:
-    """An empty table. `numbers` are the columns that are aligned right; they, and `unfolded`, keep to one line."""
+def table(*columns: str, numbers: Sequence[str] = (), unfolded: Sequence[str] = ()) -> Table:
+    """An empty table. The columns `numbers` are aligned right; they, and `unfolded`, keep to one line."""
     result = Table(
         box=box.SIMPLE_HEAD,
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        caption_justify="left",
-        caption_style="dim",
         header_style="bold cyan",
         border_style="dim",
         pad_edge=False,
@@ -100,12 +93,12 @@ def table(
 
 def good(text: str) -> Text:
     """A line that says yes."""
-    return Text("✓ ", style="bold green").append(text, style="default")
+    return Text.assemble(("✓ ", "bold green"), text)
 
 
 def bad(text: str) -> Text:
     """A line that says no."""
-    return Text("✗ ", style="bold red").append(text, style="default")
+    return Text.assemble(("✗ ", "bold red"), text)
 
 
 # --- for programs -------------------------------------------------------------------------------------------

@@ -87,9 +87,7 @@ def usage(
         for group in groups:
             name = Text(group.value) if group.value is not None else Text("(none)", style="dim")
             result.add_row(name, number(group.quantity), number(group.event_count))
-        result.title = f"{metric} of {subject} by {by}"
-        result.caption = window(total.since, total.until, timezone)
-        stdout().print(result)
+        _print_titled(f"{metric} of {subject} by {by}", result, window(total.since, total.until, timezone))
 
 
 def summary(
@@ -133,10 +131,13 @@ def _print_totals(subject: str, totals: list[UsageTotal], timezone: str) -> None
             *when,
             style=None if total.event_count else "dim",
         )
-    result.title = Text(subject)
-    if same:
-        result.caption = window(*windows.pop(), timezone)
-    stdout().print(result)
+    _print_titled(subject, result, window(*windows.pop(), timezone) if same else "")
+
+
+def _print_titled(title: str, result: Table, note: str) -> None:
+    console = stdout()
+    console.print(Text.assemble((title, "bold"), (f"  {note}", "dim")))
+    console.print(result)
 
 
 def series(

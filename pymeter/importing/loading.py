@@ -271,7 +271,7 @@ def _is_about_values(exc: Exception) -> bool:
 
 def _told_by(exc: InvalidInput | psycopg.Error) -> Problem:
     if isinstance(exc, InvalidInput):
-        return Problem(exc.sqlstate, exc.message, exc.hint)
+        return Problem(exc.sqlstate, f"{exc.message}: {exc.detail}" if exc.detail else exc.message, exc.hint)
     return Problem(
         exc.sqlstate or "", exc.diag.message_primary or "the event cannot be stored", exc.diag.message_hint
     )

@@ -134,11 +134,16 @@ class CsvReader:
             except StopIteration:
                 return
             except csv.Error as exc:
-                yield self._give_up(Problem("22P04", f"the line is not CSV: {exc}", "Check its quotes."))
+                reason = "a quote is not closed" if "end of data" in str(exc) else str(exc)
+                yield self._give_up(Problem("22P04", f"the line is not CSV: {reason}", "Check its quotes."))
                 rows = self._rows()
                 continue
             except _LineTooLong:
-                yield self._give_up(TOO_LONG if len(self._taken) == 1 else Problem("22P04", "unclosed quote"))
+                yield self._give_up(
+                    TOO_LONG
+                    if len(self._taken) == 1
+                    else Problem("22P04", "the line is not CSV: a quote is not closed")
+                )
                 rows = self._rows()
                 continue
             if not row:
