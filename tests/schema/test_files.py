@@ -19,7 +19,7 @@ FILES = sorted((ROOT / "sql").rglob("*.sql"))
 FUNCTION_FILES = [f for f in FILES if f.parent.name not in ("sql", "views")]
 
 
-def _statements(file: Path) -> list[ast.Node]:
+def _statements(file: Path) -> list[Any]:
     return [raw.stmt for raw in pglast.parse_sql(file.read_text(encoding="utf-8"))]
 
 

@@ -107,7 +107,8 @@ def test_parameters_have_plain_names(db: Connection) -> None:
         _names(
             db,
             """(coalesce(cardinality(p.proargnames), 0) < p.pronargs or exists (
-                select from unnest(p.proargnames) as name where name !~ '^[a-z][a-z_]*$' or name ~ '^[pv]_'))""",
+                select from unnest(p.proargnames) as name
+                where name !~ '^[a-z][a-z_]*$' or name ~ '^[pv]_'))""",
         )
         == []
     )

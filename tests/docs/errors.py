@@ -1,0 +1,62 @@
+"""The error table, once: README.md and sql/README.md hold it, and the tests compare it with the code.
+
+Append-only: a code that was given a meaning keeps it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pymeter.errors import BY_SQLSTATE
+
+
+@dataclass(frozen=True)
+class Code:
+    """One SQLSTATE that a call can raise."""
+
+    sqlstate: str
+    meaning: str
+    retry: str
+    """What a caller can do."""
+
+    @property
+    def python(self) -> str:
+        """The exception that the Python clients raise for it."""
+        kind = BY_SQLSTATE.get(self.sqlstate)
+        return kind.__name__ if kind else "psycopg's own"
+
+
+CODES = (
+    Code("22004", "A null where a value is needed.", "No: send the value."),
+    Code(
+        "22023", "A value that cannot be: blank, too long, not finite, no window.", "No: correct the value."
+    ),
+    Code("UM001", "The catalog has no such metric.", "After `define_metric()`."),
+    Code(
+        "UM002",
+        "The metric's definition forbids it: it is retired; a quantity for a `unique` metric, a member for"
+        " another; another aggregate or period for a metric that has events.",
+        "No: the definition decides.",
+    ),
+    Code("UM003", "The event would exceed a quota. Reserved: nothing raises it yet.", "When there is room."),
+    Code("UM004", "The period is sealed. Reserved: nothing raises it yet.", "No."),
+    Code("UM005", "A duplicate or a conflict, where the caller asked to be refused. Reserved.", "No."),
+    Code(
+        "40001",
+        "A transaction at REPEATABLE READ or SERIALIZABLE met a change that its snapshot cannot see.",
+        "Yes: the whole transaction.",
+    ),
+    Code("42501", "UPDATE, DELETE or TRUNCATE on the log; or a missing privilege.", "No."),
+    Code("55000", "The tables are there, but not the functions.", "After `pymeter migrate`."),
+    Code("55P03", "`maintain()` waited 5 seconds for a lock on the log, and changed nothing.", "Yes: later."),
+)
+
+
+def error_table() -> str:
+    """The table as Markdown."""
+    rows = [f"| `{c.sqlstate}` | {c.meaning} | {c.retry} | {_python(c)} |" for c in CODES]
+    return "\n".join(["| SQLSTATE | Meaning | Try again? | In Python |", "| --- | --- | --- | --- |", *rows])
+
+
+def _python(code: Code) -> str:
+    return f"`{code.python}`" if code.python in {k.__name__ for k in BY_SQLSTATE.values()} else code.python

@@ -1,0 +1,303 @@
+"""Writes the function reference, sql/README.md, from the catalog of a freshly migrated database.
+
+    python -m tests.docs.reference
+
+Whatever it says comes from the database: signatures, defaults, results, and the COMMENTs in sql/ and
+migrations/. Change those, then run it. The error table of README.md is written by the same command.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from tests.docs.errors import error_table
+from tests.schema.contract import Function, contract, names, read_functions, short_type
+
+ROOT = Path(__file__).resolve().parents[2]
+REFERENCE = ROOT / "sql" / "README.md"
+README = ROOT / "README.md"
+COMMAND = "python -m tests.docs.reference"
+
+Connection = psycopg.Connection[Any]
+
+_FOLDERS = {
+    "catalog": "what is metered",
+    "record": "recording usage",
+    "usage": "asking about it",
+    "repair": "proving and repairing the rollups",
+    "operate": "keeping it running",
+}
+
+_INTRODUCTION = f"""\
+# SQL reference
+
+<!-- Generated from the COMMENTs of a migrated database: do not edit. To bring it up to date: {COMMAND} -->
+
+Every function takes named arguments and lives in the schema that it was installed into, `meter` unless
+another was chosen:
+
+```sql
+SELECT * FROM meter.record('acct_1', 'tokens', 120, idempotency_key => 'req_1');
+```
+
+Parameters with a `default` may be left out. A function whose name begins with an underscore is internal: it
+may change with any release and is never granted to anyone.
+"""
+
+_FILES = """\
+## How this folder is laid out
+
+One function per file; the file has the function's name and the folder says who may call it. Every file can be
+applied again at any time: `pymeter migrate` does, whenever one has changed. Tables, types, constraints and
+triggers are in [migrations/](../migrations), which never change once released. `grants.sql` runs last;
+`retired.sql` runs first and drops the signatures that are no more.
+"""
+
+
+def render(connection: Connection, schema: str = "meter") -> str:
+    """The whole reference, as Markdown."""
+    functions = {f.name: f for f in read_functions(connection, schema)}
+    relations = _read_relations(connection, schema)
+    types = {name for name, (kind, _, _) in relations.items() if kind == "type"}
+    public_types = {f.result_type for f in functions.values() if f.is_public} & types
+    parts = [_INTRODUCTION, _contents(public_types, relations)]
+    for folder, lines in contract().items():
+        parts.append(f"## {folder}: {_FOLDERS[folder]}\n")
+        parts += [_function(functions[line.split("(")[0]], folder, relations) for line in lines]
+    parts.append("## Errors\n")
+    parts.append(
+        "MESSAGE is one constant sentence, DETAIL has the values, HINT the fix, COLUMN the name of the"
+        " parameter. Branch on the SQLSTATE; codes are only ever added.\n"
+    )
+    parts.append(error_table() + "\n")
+    parts.append(_refusals(connection, schema))
+    parts.append("## Result types\n")
+    parts += [_relation(name, relations) for name in _in_order_of_use(functions, public_types)]
+    parts.append("## Tables\n")
+    parts.append("For reading, joining and reviewing. Functions alone write to them.\n")
+    parts += [_relation(name, relations) for name, (kind, _, _) in relations.items() if kind == "table"]
+    parts += [_relation(name, relations) for name, (kind, _, _) in relations.items() if kind == "view"]
+    parts.append(_internal(functions, relations, types - public_types))
+    parts.append(_FILES)
+    return "\n".join(parts)
+
+
+def _contents(public_types: set[str], relations: dict[str, Any]) -> str:
+    rows = []
+    for folder, lines in contract().items():
+        links = ", ".join(f"[{n}](#{n})" for n in (line.split("(")[0] for line in lines))
+        anchor = _anchor(f"{folder}: {_FOLDERS[folder]}")
+        rows.append(f"| [{folder}](#{anchor}) | {_FOLDERS[folder]} | {links} |")
+    tables = ", ".join(f"[{n}](#table-{n})" for n, (kind, _, _) in relations.items() if kind == "table")
+    return "\n".join(
+        [
+            "| Folder | For | Functions |",
+            "| --- | --- | --- |",
+            *rows,
+            "",
+            f"Also here: [errors](#errors), [result types](#result-types), [tables](#tables) ({tables}),"
+            " [internal functions](#internal), [how this folder is laid out](#how-this-folder-is-laid-out).",
+            "",
+        ]
+    )
+
+
+def _function(function: Function, folder: str, relations: dict[str, Any]) -> str:
+    text, raises = _split_raises(function.comment or "")
+    parts = [
+        f"### {function.name}",
+        "",
+        "```sql",
+        _signature(function),
+        "```",
+        "",
+        _linked(text, function.name),
+    ]
+    if raises:
+        parts += ["", f"**Raises** {_linked(raises, function.name)}"]
+    source = f"{folder}/{function.name}.sql"
+    parts += ["", _result(function, relations), "", f"Source: [{source}]({source})"]
+    return "\n".join([*parts, ""])
+
+
+def _signature(function: Function) -> str:
+    returns = f"returns {function.result}"
+    if not function.parameters:
+        return f"{function.name}() {returns}"
+    name_width = max(len(p.name) for p in function.parameters)
+    type_width = max(len(p.type) for p in function.parameters)
+    lines = []
+    for parameter in function.parameters:
+        line = f"    {parameter.name:{name_width}}  {parameter.type:{type_width}}"
+        lines.append(line.rstrip() if parameter.default is None else f"{line}  default {parameter.default}")
+    return f"{function.name}(\n" + ",\n".join(lines) + f"\n) {returns}"
+
+
+def _result(function: Function, relations: dict[str, Any]) -> str:
+    kind = function.result_type
+    if kind not in relations:
+        return f"**Returns** {'a set of values' if function.returns_set else 'a value'} of type `{kind}`."
+    what, _, columns = relations[kind]
+    link = f"[{kind}](#{what}-{kind})"
+    return f"**Returns** {'a set of' if function.returns_set else 'one'} {link}: {_listed(columns)}."
+
+
+def _split_raises(comment: str) -> tuple[str, str]:
+    """The comment, and what follows "Raises" in its last sentence."""
+    match = re.search(r"(?:^|\s)Raises (?=[^.]*\.$)", comment)
+    return (comment[: match.start()], comment[match.end() :]) if match else (comment, "")
+
+
+def _linked(text: str, own: str) -> str:
+    """Mentions of public functions as links; names, ranges and SQLSTATEs as code."""
+
+    def mark(match: re.Match[str]) -> str:
+        name = match["function"]
+        if match["code"]:
+            return match["code"]
+        return f"[{name}()](#{name})" if name in names() and name != own else f"`{match[0]}`"
+
+    return re.sub(
+        r"(?P<code>`[^`]*`)"
+        r"|\b(?P<function>_?[a-z_]+)\(\)"
+        r"|\[[a-z_]+, [a-z_]+\)"
+        r"|\b[a-z]+(?:_[a-z]+)+\b"
+        r"|\b(?:UM\d{3}|22004|22023|40001|42501|55000|55P03)\b",
+        mark,
+        _escaped(text),
+    )
+
+
+def _escaped(text: str) -> str:
+    """Text that Markdown shows as it is, also within a table."""
+    return text.replace("<", "&lt;").replace("|", "\\|").replace("*", "\\*")
+
+
+def _relation(name: str, relations: dict[str, Any]) -> str:
+    kind, comment, columns = relations[name]
+    parts = [f"### {kind.capitalize()} {name}", "", _linked(comment or "", ""), ""]
+    if any(text for _, _, text in columns):
+        parts += ["| Column | Type | |", "| --- | --- | --- |"]
+        parts += [f"| `{column}` | {type} | {_linked(text or '', '')} |" for column, type, text in columns]
+    else:
+        parts.append(f"Columns: {_listed(columns)}.")
+    return "\n".join([*parts, ""])
+
+
+def _listed(columns: list[Any]) -> str:
+    return ", ".join(f"`{name}` {type}" for name, type, _ in columns)
+
+
+def _in_order_of_use(functions: dict[str, Function], types: set[str]) -> list[str]:
+    used = [functions[name].result_type for name in names()]
+    return [name for name in dict.fromkeys(used) if name in types]
+
+
+def _refusals(connection: Connection, schema: str) -> str:
+    query = f'select parameter, message, sqlstate, hint from "{schema}"._problems()'
+    rows = connection.execute(query.encode()).fetchall()
+    lines = [f"| `{p}` | {_escaped(m)} | `{s}` | {_escaped(h)} |" for p, m, s, h in rows]
+    return "\n".join(
+        [
+            "### What record() and record_batch() refuse",
+            "",
+            "The first that applies is told. With `on_invalid => 'skip'`, `record_batch()` returns the same"
+            " as columns.",
+            "",
+            "| COLUMN | MESSAGE | SQLSTATE | HINT |",
+            "| --- | --- | --- | --- |",
+            *lines,
+            "",
+        ]
+    )
+
+
+def _internal(functions: dict[str, Function], relations: dict[str, Any], types: set[str]) -> str:
+    rows = [
+        f"| [{f.name}](internal/{f.name}.sql) | {_linked(f.comment or '', f.name)} |"
+        for f in functions.values()
+        if not f.is_public
+    ]
+    type_rows = [f"| {name} | {_linked(relations[name][1] or '', '')} |" for name in sorted(types)]
+    sequences = [(n, text) for n, (kind, text, _) in relations.items() if kind == "sequence"]
+    type_rows += [f"| {name} | {_linked(text or '', '')} |" for name, text in sequences]
+    return "\n".join(
+        [
+            "## Internal",
+            "",
+            "For readers of the code.",
+            "",
+            "| Function | |",
+            "| --- | --- |",
+            *rows,
+            "",
+            "| Type or sequence | |",
+            "| --- | --- |",
+            *type_rows,
+            "",
+        ]
+    )
+
+
+def _read_relations(connection: Connection, schema: str) -> dict[str, tuple[str, str | None, list[Any]]]:
+    """``{name: (kind, comment, [(column, type, comment)])}``: tables first, as a reader meets them."""
+    rows = connection.execute(
+        """
+        select c.relname,
+               case c.relkind when 'c' then 'type' when 'S' then 'sequence' when 'v' then 'view'
+                              else 'table' end,
+               coalesce(obj_description(c.oid, 'pg_class'), obj_description(c.reltype, 'pg_type')),
+               coalesce(json_agg(json_build_array(
+                   a.attname, format_type(a.atttypid, a.atttypmod), col_description(c.oid, a.attnum))
+                   order by a.attnum) filter (where c.relkind <> 'S'), '[]')
+        from pg_class c
+        join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+        where c.relnamespace = %s::regnamespace and c.relkind in ('r', 'p', 'v', 'c', 'S')
+          and c.relname !~ '^_?yoyo' and not c.relispartition
+        group by c.oid, c.relname, c.relkind, c.reltype
+        """,
+        [schema],
+    ).fetchall()
+    order = ["metrics", "events", "idempotency_keys", "rollups", "unique_members", "installation"]
+    rows.sort(key=lambda row: (order.index(row[0]) if row[0] in order else len(order), row[0]))
+    return {
+        name: (kind, comment, [(c, short_type(t, schema), d) for c, t, d in columns])
+        for name, kind, comment, columns in rows
+    }
+
+
+def _anchor(heading: str) -> str:
+    """The anchor that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def with_error_table(readme: str) -> str:
+    """README.md with the error table between its two marks."""
+    return re.sub(
+        r"(<!-- errors: .*? -->\n).*?(<!-- /errors -->)",
+        lambda match: f"{match[1]}\n{error_table()}\n\n{match[2]}",
+        readme,
+        count=1,
+        flags=re.DOTALL,
+    )
+
+
+def main() -> None:
+    from pymeter import migrate
+    from pymeter.embedded import temporary_server
+
+    with temporary_server() as dsn:
+        migrate(dsn)
+        with psycopg.connect(dsn) as connection:
+            REFERENCE.write_text(render(connection), encoding="utf-8")
+    README.write_text(with_error_table(README.read_text(encoding="utf-8")), encoding="utf-8")
+    sys.stdout.write(f"wrote {REFERENCE.relative_to(ROOT)} and the error table of {README.name}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""sql/README.md is what the database says, and the error table is what the code does."""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+
+from pymeter.errors import BY_SQLSTATE, MeterError
+from tests.docs.errors import CODES
+from tests.docs.markdown import broken_links
+from tests.docs.reference import COMMAND, README, REFERENCE, ROOT, render, with_error_table
+
+_OUTDATED = f"is not up to date; run: {COMMAND}"
+
+
+def test_the_reference_is_current(meter_dsn: str) -> None:
+    with psycopg.connect(meter_dsn) as connection:
+        current = render(connection)
+    assert REFERENCE.read_text(encoding="utf-8") == current, f"sql/README.md {_OUTDATED}"
+
+
+def test_the_error_table_of_the_readme_is_current() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert "<!-- /errors -->" in text
+    assert with_error_table(text) == text, f"the error table of README.md {_OUTDATED}"
+
+
+def test_links_of_the_reference_lead_somewhere() -> None:
+    assert broken_links(REFERENCE) == []
+
+
+def test_every_sqlstate_that_sql_raises_is_in_the_table() -> None:
+    raised: set[str] = set()
+    for file in [*(ROOT / "sql").rglob("*.sql"), *(ROOT / "migrations").glob("*.sql")]:
+        text = file.read_text(encoding="utf-8")
+        for clause in re.findall(r"errcode\s*=\s*(?:case\b.*?\bend\b|'\w{5}')", text, re.DOTALL):
+            raised |= _codes(clause)
+    raised |= _codes((ROOT / "sql/internal/_problems.sql").read_text(encoding="utf-8"))
+    assert raised
+    # XX000 and the like mean a broken installation, not something to branch on.
+    assert {code for code in raised if not code.startswith("XX")} <= {code.sqlstate for code in CODES}
+
+
+def test_every_code_of_our_own_class_has_its_python_exception() -> None:
+    ours = {code.sqlstate for code in CODES if code.sqlstate.startswith("UM")}
+    assert ours == {sqlstate for sqlstate in BY_SQLSTATE if sqlstate.startswith("UM")}
+    kinds = [BY_SQLSTATE[sqlstate] for sqlstate in ours]
+    assert len(set(kinds)) == len(kinds)
+    assert MeterError not in kinds
+
+
+def _codes(text: str) -> set[str]:
+    return set(re.findall(r"'(UM\d{3}|\d{2}[0-9A-Z]{3}|XX\d{3})'", text))
