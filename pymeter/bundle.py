@@ -44,9 +44,10 @@ def bundle_sources(
         *(f"-- {file.name}\n{_terminated(file.text)}" for file in sources.functions),
         statements.validate_all(),
         statements.note_installation(sources),
+        statements.first_maintenance() if after is None else "",
         "COMMIT;" if transaction else _RESTORE_SEARCH_PATH,
     ]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
 _KEEP_SEARCH_PATH = statements.do(

@@ -175,6 +175,8 @@ def _install(connection: Connection, schema: str, sources: Sources, *, downgrade
         _run_file(connection, file, file.text)
     _validate(connection, sources)
     _run(connection, statements.note_installation(sources))
+    if found.installed_version is None:
+        _run(connection, statements.first_maintenance())
     return _report(found, sources, changed=True)
 
 

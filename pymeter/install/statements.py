@@ -184,3 +184,16 @@ BEGIN
 END
 """
     return f"SET LOCAL check_function_bodies = on;\n{do(validate)}\n"
+
+
+def first_maintenance() -> str:
+    """The partitions of a new log. An upgrade leaves them to whoever runs maintain(): it may have much to move."""
+    return do(
+        """
+BEGIN
+    IF to_regprocedure('maintain()') IS NOT NULL THEN
+        PERFORM maintain();
+    END IF;
+END
+"""
+    )

@@ -8,7 +8,11 @@ as $$
 declare
     v_name text := _partition_name(month);
 begin
-    if to_regclass(format('%I.%I', current_schema(), v_name)) is not null then
+    -- Not to_regclass(): it answers from a cache, which after a wait does not know yet what the other session created.
+    if exists (
+        select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where n.nspname = current_schema() and c.relname = v_name
+    ) then
         return null;
     end if;
     lock table events in share row exclusive mode;
