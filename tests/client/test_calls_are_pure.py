@@ -1,0 +1,126 @@
+"""A call is a value: what is sent is decided without a database, and so is what only Python can check."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from psycopg.types.json import Jsonb
+from pydantic import ValidationError
+
+from pymeter import calls
+from pymeter.errors import InvalidInput
+from pymeter.models import NewEvent
+
+NOON = datetime(2026, 6, 18, 12, tzinfo=UTC)
+
+
+def text(call: calls.Call[Any], schema: str = "meter") -> str:
+    return call.statement(schema).as_string(None)
+
+
+def sent_events(call: calls.Call[Any]) -> list[dict[str, Any]]:
+    events = call.params["events"]
+    assert isinstance(events, Jsonb)
+    return json.loads(events.obj)  # type: ignore[no-any-return]
+
+
+def test_arguments_are_named_and_cast() -> None:
+    call = calls.record("acct_1", "tokens", 120, at=NOON)
+    assert text(call) == (
+        'SELECT * FROM "meter".record(subject => %(subject)s::text, metric => %(metric)s::text, '
+        "quantity => %(quantity)s::numeric, at => %(at)s::timestamptz)"
+    )
+    assert call.params == {"subject": "acct_1", "metric": "tokens", "quantity": Decimal(120), "at": NOON}
+
+
+def test_an_optional_argument_left_at_none_is_not_sent() -> None:
+    assert "at =>" not in text(calls.record("acct_1", "tokens"))
+    assert text(calls.rebuild()) == 'SELECT * FROM "meter".rebuild()'
+
+
+def test_a_missing_required_argument_is_sent_so_that_sql_refuses_it() -> None:
+    assert calls.record(None, "tokens").params["subject"] is None  # type: ignore[arg-type]
+
+
+def test_a_schema_of_any_name_is_quoted() -> None:
+    assert '"we""ird %%"."catalog' not in text(calls.catalog(), 'we"ird %')
+    assert text(calls.catalog(), 'we"ird %') == 'SELECT * FROM "we""ird %%".catalog()'
+
+
+@pytest.mark.parametrize("quantity", [0.1, float("nan"), True, "1,5", "", object()])
+def test_what_is_no_exact_number_is_refused_as_a_quantity(quantity: Any) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        calls.record("acct_1", "tokens", quantity)
+    assert caught.value.sqlstate == "22023"
+    assert caught.value.parameter == "quantity"
+    assert caught.value.hint == "Give an int, a Decimal or a numeric string."
+
+
+@pytest.mark.parametrize("quantity", [3, Decimal("0.1"), "0.1", " 7 ", 2**80])
+def test_ints_decimals_and_numeric_strings_are_exact_quantities(quantity: Any) -> None:
+    assert calls.record("acct_1", "tokens", quantity).params["quantity"] == Decimal(quantity)
+
+
+def test_a_time_without_a_zone_is_refused() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        calls.usage("acct_1", "tokens", since=datetime(2026, 1, 1))
+    assert caught.value.parameter == "since"
+
+
+@pytest.mark.parametrize("value", ["nul\0", "half of a pair \ud83d", 42])
+def test_a_text_that_cannot_be_stored_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        calls.record(value, "tokens", 1)
+    assert caught.value.parameter == "subject"
+
+
+@pytest.mark.parametrize("metadata", [{"price": float("inf")}, {"price": Decimal("NaN")}, {"what": object()}])
+def test_metadata_that_json_cannot_say_is_refused(metadata: Any) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        calls.record("acct_1", "tokens", 1, metadata=metadata)
+    assert caught.value.parameter == "metadata"
+
+
+def test_a_batch_takes_models_and_mappings() -> None:
+    call = calls.record_batch(
+        [
+            NewEvent(subject="acct_1", metric="tokens", quantity=Decimal("0.10"), at=NOON),
+            {
+                "subject": "acct_1",
+                "metric": "tokens",
+                "quantity": 2**80,
+                "metadata": {"price": Decimal("0.10")},
+            },
+        ]
+    )
+    one, two = sent_events(call)
+    assert one == {
+        "subject": "acct_1",
+        "metric": "tokens",
+        "quantity": "0.10",
+        "at": "2026-06-18T12:00:00+00:00",
+    }
+    assert two["quantity"] == 2**80
+    assert '"price":0.10' in call.params["events"].obj
+
+
+@pytest.mark.parametrize("event", [{"quantity": 0.5}, {"at": datetime(2026, 1, 1)}])
+def test_a_bad_event_of_a_batch_is_named_by_its_ordinal(event: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match=r"event 2: ") as caught:
+        calls.record_batch([{"subject": "acct_1"}, event], on_invalid="skip")
+    assert caught.value.parameter == next(iter(event))
+
+
+def test_a_batch_of_something_else_than_events_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="event 1"):
+        calls.record_batch(["acct_1"])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("field", [{"quantity": 0.5}, {"at": datetime(2026, 1, 1)}, {"qty": 1}])
+def test_a_new_event_checks_its_fields(field: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(field))):
+        NewEvent(subject="acct_1", metric="tokens", **field)

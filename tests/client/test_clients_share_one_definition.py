@@ -1,0 +1,146 @@
+"""Meter and AsyncMeter have the same methods, which are exactly the public SQL functions."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import types
+import typing
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from pydantic import BaseModel
+
+import pymeter
+from pymeter import async_client, calls, client, models
+from pymeter.async_client import AsyncMeter
+from pymeter.client import Meter
+
+# grant_access is for migrations and DBAs; the clients do not hand out rights.
+NOT_FOR_CLIENTS = {"grant_access"}
+METHODS = sorted(
+    name
+    for name, call in vars(calls).items()
+    if inspect.isfunction(call) and not name.startswith("_") and call.__module__ == calls.__name__
+)
+
+
+def public_functions() -> set[str]:
+    root = Path(pymeter.__file__).parent
+    sql = next(path for path in (root / "sql", root.parent / "sql") if path.is_dir())
+    return {
+        path.stem
+        for folder in sql.iterdir()
+        if folder.is_dir() and folder.name not in {"internal", "views"}
+        for path in folder.glob("*.sql")
+    }
+
+
+def test_every_public_sql_function_is_a_method_and_nothing_else_is() -> None:
+    assert set(METHODS) == public_functions() - NOT_FOR_CLIENTS
+    for kind in (Meter, AsyncMeter):
+        assert {name for name in vars(kind) if not name.startswith("_")} == {*METHODS, "iter_events"}
+
+
+@pytest.mark.parametrize("name", [*METHODS, "__init__", "iter_events"])
+def test_signatures_are_equal(name: str) -> None:
+    def shape(kind: type) -> list[tuple[Any, ...]]:
+        parameters = inspect.signature(getattr(kind, name)).parameters.values()
+        return [
+            (p.name, p.kind, p.default, None if p.name == "connection_or_pool" else p.annotation)
+            for p in parameters
+        ]
+
+    assert shape(Meter) == shape(AsyncMeter)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_have_the_types_and_documentation_of_their_call(name: str) -> None:
+    call = getattr(calls, name)
+    returns = typing.get_args(typing.get_type_hints(call)["return"])[0]
+    for kind in (Meter, AsyncMeter):
+        method = getattr(kind, name)
+        assert method.__doc__ == call.__doc__
+        assert typing.get_type_hints(method)["return"] == returns
+        assert list(inspect.signature(method).parameters)[1:] == list(inspect.signature(call).parameters)
+    assert inspect.iscoroutinefunction(getattr(AsyncMeter, name))
+
+
+@pytest.mark.parametrize("module", [client, async_client])
+def test_editors_see_the_first_sentence_of_the_documentation(module: types.ModuleType) -> None:
+    """Below each method stands its first line: editors show it, as they do not run the code."""
+    tree = ast.parse(inspect.getsource(module))
+    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and "Meter" in node.name)
+    shown = {
+        node.targets[0].id: following.value.value
+        for node, following in pairwise(body)
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and isinstance(following, ast.Expr)
+        and isinstance(following.value, ast.Constant)
+    }
+    assert shown == {name: (getattr(calls, name).__doc__ or "").splitlines()[0] for name in METHODS}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_parameters_are_those_of_the_installed_function(
+    meter_connection: psycopg.Connection[Any], name: str
+) -> None:
+    rows = meter_connection.execute(
+        "SELECT proargnames[:pronargs], pronargs - pronargdefaults, oid FROM pg_proc"
+        " WHERE proname = %s AND pronamespace = 'meter'::regnamespace",
+        (name,),
+    ).fetchall()
+    assert len(rows) == 1, "one signature, no overloads"
+    names, required, oid = rows[0]
+    parameters = list(inspect.signature(getattr(calls, name)).parameters.values())
+    assert sorted(p.name for p in parameters) == sorted(names or [])
+    assert {p.name for p in parameters if p.default is p.empty} == set((names or [])[:required])
+    for position, parameter_name in enumerate(names or [], start=1):
+        default = meter_connection.execute(
+            "SELECT pg_get_function_arg_default(%s::oid, %s)", (oid, position)
+        ).fetchone()
+        python = next(p.default for p in parameters if p.name == parameter_name)
+        if isinstance(python, str | int):
+            assert default is not None
+            assert default[0] in (f"'{python}'::text", str(python).lower()), parameter_name
+
+
+MODELS: dict[str, type[BaseModel]] = {
+    "define_metric": models.Metric,
+    "catalog": models.Metric,
+    "record": models.Recorded,
+    "record_batch": models.BatchOutcome,
+    "usage": models.UsageTotal,
+    "summary": models.UsageTotal,
+    "series": models.UsageBucket,
+    "usage_by": models.UsageGroup,
+    "check_quota": models.QuotaStatus,
+    "subjects": models.SubjectActivity,
+    "events": models.Event,
+    "verify": models.Drift,
+    "maintain": models.MaintenanceAction,
+}
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_fields_are_the_columns_of_the_result(meter_connection: psycopg.Connection[Any], name: str) -> None:
+    columns = meter_connection.execute(
+        "SELECT attname FROM pg_attribute"
+        " JOIN pg_type ON typrelid = attrelid JOIN pg_proc ON prorettype = pg_type.oid"
+        " WHERE proname = %s AND pronamespace = 'meter'::regnamespace AND attnum > 0 AND NOT attisdropped",
+        (name,),
+    ).fetchall()
+    assert {column for (column,) in columns} == set(MODELS[name].model_fields)
+
+
+def test_new_event_has_the_parameters_of_record() -> None:
+    assert list(models.NewEvent.model_fields) == list(inspect.signature(calls.record).parameters)
+
+
+@pytest.mark.parametrize("model", [*set(MODELS.values()), models.NewEvent, models.Window])
+def test_models_are_frozen(model: type[BaseModel]) -> None:
+    assert model.model_config["frozen"] is True
