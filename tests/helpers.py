@@ -34,11 +34,12 @@ def at(text: str) -> datetime:
 class Ledger:
     """The functions of one connection's meter, called by SQL. Rows are named tuples."""
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], *, binary: bool = False) -> None:
         self.connection = connection
+        self.binary = binary
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[Any]:
-        with self.connection.cursor(row_factory=namedtuple_row) as cursor:
+        with self.connection.cursor(row_factory=namedtuple_row, binary=self.binary) as cursor:
             return cursor.execute(query, list(parameters)).fetchall()
 
     def row(self, query: str, parameters: Sequence[Any] = ()) -> Any:
@@ -102,8 +103,8 @@ class Ledger:
         """Rollups and members, without the event ids, which depend on the order of recording."""
         return {
             "rollups": self.rows(
-                "SELECT subject, metric, bucket, bucket_start, stripe, event_count, last_at, trim_scale(total),"
-                " trim_scale(lowest), trim_scale(highest), trim_scale(latest) FROM meter.rollups ORDER BY 1, 2, 3, 4, 5"
+                "SELECT subject, metric, bucket, bucket_start, stripe, event_count, last_at, total,"
+                " lowest, highest, latest FROM meter.rollups ORDER BY 1, 2, 3, 4, 5"
             ),
             "members": self.rows(
                 "SELECT subject, metric, bucket, bucket_start, member_digest FROM meter.unique_members"
