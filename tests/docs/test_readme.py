@@ -1,0 +1,132 @@
+"""Every example of README.md does what the README shows, and every link leads somewhere."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import typer.main
+
+from pymeter.cli.app import app
+from tests.docs.examples import COMMAND, README, Runner, examples, outputs
+from tests.docs.markdown import anchors, broken_links, links
+
+TEXT = README.read_text(encoding="utf-8")
+ROOT = README.parent
+
+SCREEN_LINES = 60
+
+
+@pytest.fixture
+def role_app(pymeter_server: str) -> Iterator[None]:
+    """The role that the README grants to. Set up before the database, so that it is dropped after it."""
+    with psycopg.connect(pymeter_server, autocommit=True) as admin:
+        exists = admin.execute("select from pg_roles where rolname = 'app'").fetchone()
+        if not exists:
+            admin.execute("create role app")
+        yield
+        if not exists:
+            admin.execute("drop role app")
+
+
+def test_every_example_prints_what_the_readme_shows(
+    role_app: None, pymeter_server: str, meter_dsn: str, tmp_path: Path
+) -> None:
+    runner = Runner(meter_dsn, pymeter_server, tmp_path)
+    try:
+        printed = outputs(TEXT, runner)
+    finally:
+        runner.close()
+    assert len(printed) > 20
+    differences = [
+        line
+        for example, output in printed
+        for line in difflib.unified_diff(
+            (example.expected or "").splitlines(),
+            output.splitlines(),
+            f"README.md:{example.block.line + 1}",
+            f"what it prints; if that is right: {COMMAND}",
+            lineterm="",
+        )
+    ]
+    assert not differences, "\n".join(differences)
+
+
+def test_only_what_installs_or_has_no_server_here_is_not_run() -> None:
+    left_out = re.findall(r"<!-- not run -->\n```(\w+)\n(.*?)```", TEXT, re.DOTALL)
+    assert {language for language, _ in left_out} == {"sh"}
+    commands = [line for _, text in left_out for line in text.splitlines()]
+    assert [c.split()[0] for c in commands] == ["pip", "pip", "pymeter", "yoyo"]
+
+
+def test_an_output_belongs_to_an_example() -> None:
+    """A text block that is nobody's output would be checked by nobody."""
+    assert len([e for e in examples(TEXT) if e.expected is not None]) == TEXT.count("```text\n") - 1
+    assert "```text\npytest  " in TEXT, "the one exception: the commands for contributors"
+
+
+def test_the_two_lines_are_on_the_first_screen() -> None:
+    screen = TEXT.splitlines()[:SCREEN_LINES]
+    assert "pip install '.[all]' && pymeter demo" in screen
+    assert "pip install -e '.[dev]' && pytest" in screen
+    assert screen.index("In SQL:") < screen.index("The same in Python:")
+
+
+def test_links_lead_somewhere() -> None:
+    assert broken_links(README) == []
+
+
+def test_every_guarantee_is_linked_to_its_tests() -> None:
+    guarantees = re.split(r"^- (?=\*\*P\d)", _section("Guarantees"), flags=re.MULTILINE)[1:]
+    assert [re.match(r"\*\*(P\d+)", g)[1] for g in guarantees][:3] == ["P1", "P2", "P3"]  # type: ignore[index]
+    for guarantee in guarantees:
+        files = [link for link in links(guarantee) if link.startswith("tests/")]
+        assert files, guarantee
+        for file in files:
+            assert "def test_" in (ROOT / file).read_text(encoding="utf-8"), file
+
+
+def test_the_contents_name_every_section() -> None:
+    contents = TEXT[TEXT.index("Contents:") : TEXT.index("## Install")]
+    named = {link.removeprefix("#") for link in links(contents) if link.startswith("#")}
+    assert named == anchors(TEXT) - {"pymeter"}
+
+
+def test_commands_and_options_exist() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    used = re.findall(r"\bpymeter ([a-z]+)\b([^`|\n]*)", "\n".join(_code()))
+    assert used
+    for name, rest in used:
+        assert name in commands, f"pymeter {name}"
+        known = {o for c in (commands[name], typer.main.get_command(app)) for p in c.params for o in p.opts}
+        known |= {o for p in commands[name].params for o in p.secondary_opts} | {"--help"}
+        assert set(re.findall(r"(?<=\s)--[a-z-]+", rest)) <= known, f"pymeter {name}{rest}"
+
+
+def test_the_command_line_section_names_every_command() -> None:
+    listed = re.search(r"`pymeter --help` lists the commands: (.*?)\. All take", TEXT, re.DOTALL)
+    assert listed
+    named = set(re.findall(r"[a-z]+", listed[1]))
+    assert named == set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+
+
+def test_extras_that_are_named_exist() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = re.findall(r"extra `(\w+)`", TEXT)
+    assert named
+    assert set(named) <= project["optional-dependencies"].keys()
+
+
+def _section(title: str) -> str:
+    return TEXT.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def _code() -> list[str]:
+    """Code spans, and the lines of shell blocks with their continuations."""
+    shell = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+    return [re.sub(r"\\\n\s*", "", block) for block in shell] + re.findall(r"`([^`\n]+)`", TEXT)
