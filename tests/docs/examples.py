@@ -2,9 +2,9 @@
 
     python -m tests.docs.examples        writes the outputs into README.md; review the difference
 
-A block of sql, python or sh is run. A block of text right behind it is its output; without one it only has
-to succeed. ``<!-- file: NAME -->`` above a block makes it a file for what follows; ``<!-- not run -->`` leaves
-it out (installing pymeter, servers that do not exist). SQL goes through psql. All Python blocks are one program.
+A block of sql, python or sh is run. A block of text right behind it is its output; without one it has only to
+succeed. ``<!-- file: NAME -->`` above a block makes it a file for what follows. ``<!-- not run -->`` leaves
+it out: installing pymeter, servers that do not exist. SQL goes through psql; Python is one program.
 """
 
 from __future__ import annotations

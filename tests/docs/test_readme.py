@@ -88,6 +88,7 @@ def test_every_guarantee_is_linked_to_its_tests() -> None:
         files = [link for link in links(guarantee) if link.startswith("tests/")]
         assert files, guarantee
         for file in files:
+            assert file.endswith(".py"), f"{file}: name the file"
             assert "def test_" in (ROOT / file).read_text(encoding="utf-8"), file
 
 
