@@ -12,17 +12,16 @@ import psycopg
 from psycopg import sql
 from rich.console import Console
 from rich.padding import Padding
-from rich.progress import BarColumn, Progress, TextColumn
 from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.text import Text
 
 from pymeter.cli.chart import chart
 from pymeter.cli.errors import CliError
-from pymeter.cli.output import bad, good, moment, number, stderr, table, window
+from pymeter.cli.output import bad, good, moment, number, progress, table, window
 from pymeter.cli.questions import events_table, room
 from pymeter.cli.server import find_psql
-from pymeter.cli.target import Target, without_password
+from pymeter.cli.target import Target, given_dsn, without_password
 from pymeter.client import Meter
 from pymeter.migrate import migrate
 from pymeter.models import Aggregate, BatchOutcome, UsageTotal
@@ -158,16 +157,11 @@ def _ingest(console: Console, meter: Meter, sample: Sample) -> None:
 def _deliver(events: list[dict[str, Any]], meter: Meter) -> tuple[list[BatchOutcome], float]:
     outcomes: list[BatchOutcome] = []
     started = time.monotonic()
-    with Progress(
-        TextColumn("  [dim]recording"),
-        BarColumn(complete_style="cyan", finished_style="cyan"),
-        console=stderr(),
-        transient=True,
-    ) as progress:
-        task = progress.add_task("", total=len(events))
+    with progress() as bar:
+        task = bar.add_task("recording", total=len(events))
         for start in range(0, len(events), _BATCH):
             outcomes += meter.record_batch(events[start : start + _BATCH], on_invalid="skip")
-            progress.advance(task, _BATCH)
+            bar.advance(task, _BATCH)
     return outcomes, time.monotonic() - started
 
 
@@ -242,7 +236,8 @@ def _farewell(console: Console, database: Target, schema: str, subject: str) -> 
     _title(console, "Now you")
     conninfo, password = without_password(database.dsn)
     command = shlex.join([find_psql(), conninfo if password is not None else database.dsn])
-    _show(console, Text("Look at it with psql (or just: pymeter psql):", style="dim"))
+    short = " (or just: pymeter psql)" if database.private and given_dsn() is None else ""
+    _show(console, Text(f"Look at it with psql{short}:", style="dim"))
     console.print(f"    {command}", style="bold", soft_wrap=True, markup=False)
     console.print()
     _show(console, Text("and try:", style="dim"))
@@ -253,15 +248,12 @@ def _farewell(console: Console, database: Target, schema: str, subject: str) -> 
     )
     statements = (
         f"SELECT * FROM {name}.summary('{subject}', period => '2 days');",
-        f"SELECT * FROM {name}.record('{subject}', 'tokens', 120, idempotency_key => 'try-1'); -- twice",
+        f"SELECT * FROM {name}.record('{subject}', 'tokens', 120, idempotency_key => 'try-1');  -- twice",
         f"SELECT * FROM {name}.usage_by('{subject}', 'tokens', 'model', period => '2 days');",
     )
+    sql_style = Syntax("", "sql", theme="ansi_dark", background_color="default")
     for statement in statements:
-        console.print(
-            Padding(
-                Syntax(statement, "sql", theme="ansi_dark", background_color="default", word_wrap=False),
-                (0, 0, 0, 4),
-            ),
-            soft_wrap=True,
-        )
+        line = sql_style.highlight(statement)
+        line.rstrip()
+        console.print(Text("    ").append_text(line), soft_wrap=True)
     console.print()

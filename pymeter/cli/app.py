@@ -31,7 +31,7 @@ class _Group(TyperGroup):
         except BrokenPipeError:
             raise  # the reader of our output has seen enough
         except Exception as exc:
-            if hasattr(exc, "exit_code"):  # the command line's own: usage errors, Exit
+            if isinstance(exc, typer.Abort) or hasattr(exc, "exit_code"):  # typer's own: usage errors, Exit
                 raise
             fail(exc)
 

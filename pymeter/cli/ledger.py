@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, cast, get_args
 
 import typer
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import TaskProgressColumn, TextColumn
 
 from pymeter import importing
 from pymeter.cli.errors import SAYS_NO
@@ -24,7 +24,18 @@ from pymeter.cli.options import (
     read_pairs,
     read_zone,
 )
-from pymeter.cli.output import bad, good, moment, number, print_csv, print_json, stderr, stdout, table, window
+from pymeter.cli.output import (
+    bad,
+    good,
+    moment,
+    number,
+    print_csv,
+    print_json,
+    progress,
+    stdout,
+    table,
+    window,
+)
 from pymeter.cli.target import connect, open_meter, settings, target
 from pymeter.importing import ImportOptions, ImportReport, import_file
 from pymeter.models import Aggregate, Metric, Period, Rollup
@@ -248,14 +259,8 @@ class _Bar:
     def __init__(self, report: ImportReport) -> None:
         path = Path(report.file)
         size = path.stat().st_size if report.file != "-" and path.is_file() else None
-        self._bar = Progress(
-            TextColumn("[dim]{task.description}"),
-            BarColumn(complete_style="cyan", finished_style="cyan"),
-            *([TaskProgressColumn()] if size else []),
-            TextColumn("{task.fields[lines]} lines", style="dim"),
-            TimeElapsedColumn(),
-            console=stderr(),
-            transient=True,
+        self._bar = progress(
+            *([TaskProgressColumn()] if size else []), TextColumn("{task.fields[lines]} lines", style="dim")
         )
         self._task = self._bar.add_task(path.name if size else "standard input", total=size, lines=0)
 

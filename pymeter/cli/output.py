@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel
 from rich import box
 from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -38,6 +39,20 @@ def _console(*, stderr: bool) -> Console:
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _PIPE_COLUMNS
     return console
+
+
+def progress(*more: ProgressColumn) -> Progress:
+    """A progress bar on standard error that leaves nothing behind; none at all in a pipe."""
+    console = stderr()
+    return Progress(
+        TextColumn("  [dim]{task.description}"),
+        BarColumn(complete_style="cyan", finished_style="cyan"),
+        *more,
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
 
 
 # --- values -------------------------------------------------------------------------------------------------

@@ -6,12 +6,23 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import MofNCompleteColumn
 from rich.text import Text
 
 from pymeter.cli.errors import SAYS_NO
 from pymeter.cli.options import AsCsv, AsJson, Form, OnlyMetric, OnlySubject, form
-from pymeter.cli.output import bad, good, moment, number, print_csv, print_json, stderr, stdout, table
+from pymeter.cli.output import (
+    bad,
+    good,
+    moment,
+    number,
+    print_csv,
+    print_json,
+    progress,
+    stderr,
+    stdout,
+    table,
+)
 from pymeter.cli.target import Target, checked, connect, given_dsn, open_meter, private_target, settings
 from pymeter.models import Drift
 
@@ -160,19 +171,12 @@ def rebuild(subject: OnlySubject = None, metric: OnlyMetric = None, as_json: AsJ
     with connect() as connection:
         meter = open_meter(connection)
         keys = [metric] if metric is not None else [known.key for known in meter.catalog()]
-        with Progress(
-            TextColumn("[dim]{task.description}"),
-            BarColumn(complete_style="cyan", finished_style="cyan"),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=stderr(),
-            transient=True,
-        ) as progress:
-            task = progress.add_task("", total=len(keys))
+        with progress(MofNCompleteColumn()) as bar:
+            task = bar.add_task("", total=len(keys))
             for key in keys:
-                progress.update(task, description=key)
+                bar.update(task, description=key)
                 written += meter.rebuild(subject, key)
-                progress.advance(task)
+                bar.advance(task)
     if as_json:
         print_json({"written": written})
     else:
