@@ -1,4 +1,5 @@
--- Writers are kept out while the partition appears: one that had already chosen the default partition would fail its check.
+-- Everybody is kept out while the partition appears. A writer that had already chosen the default partition would fail its check; a
+-- reader holds a lock on every partition, so waiting for those while writers wait for us could end in a deadlock.
 create or replace function _create_partition(month timestamptz)
 returns text
 language plpgsql
@@ -15,7 +16,7 @@ begin
     ) then
         return null;
     end if;
-    lock table events in share row exclusive mode;
+    lock table events in access exclusive mode;
     execute format('create table %I (like events including defaults including constraints)', v_name);
     execute format('alter table events attach partition %I for values from (%L) to (%L)',
         v_name, month, _bucket_end('month', month));

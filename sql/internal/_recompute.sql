@@ -55,6 +55,7 @@ begin
            case when e.aggregate = 'unique' then m.total else e.total end, e.lowest, e.highest, e.latest
     from every e
     left join members m using (bucket_start, subject, metric, bucket);
+    perform _check_snapshot();
 end
 $$;
 

@@ -24,6 +24,7 @@ begin
     select distinct _bucket_start(coarse, bucket_start), subject, metric, coarse, _digest(member)
     from fine
     where coarse <> bucket;
+    perform _check_snapshot();
 end
 $$;
 

@@ -43,6 +43,7 @@ begin
         from events
         where subject = _usage.subject and metric = v_key and at >= v_cut.fine_until and at < v_cut.until
     ) p;
+    perform _check_snapshot();
     -- Members of several pieces overlap; of one rollup row they have been counted.
     if (_usage.metric).aggregate = 'unique' and (v_rows > 1 or v_cut.since < v_cut.fine_since or v_cut.fine_until < v_cut.until) then
         v_state.quantity := _distinct_members(_usage.metric, _usage.subject, v_cut);

@@ -51,6 +51,7 @@ begin
         where events.metric is null or m.key = events.metric
         order by page.at desc, page.event_id desc
         limit events.max_rows;
+    perform _check_snapshot();
 end
 $$;
 

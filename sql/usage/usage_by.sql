@@ -39,6 +39,7 @@ begin
           and e.at >= coalesce(lower(v_window), '-infinity') and e.at < coalesce(upper(v_window), 'infinity')
         group by 1
         order by quantity desc, 1 nulls last;
+    perform _check_snapshot();
 end
 $$;
 
