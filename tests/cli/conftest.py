@@ -34,9 +34,16 @@ def pymeter(meter_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("PYMETER_DSN", meter_dsn)
 
     def run(*args: str | Path, input: str | bytes | None = None) -> Ran:
-        result = CliRunner().invoke(app, [str(arg) for arg in args], input=input)
+        result = _runner().invoke(app, [str(arg) for arg in args], input=input)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return Ran(result.exit_code, result.stdout, result.stderr)
 
     return run
+
+
+def _runner() -> CliRunner:
+    try:
+        return CliRunner(mix_stderr=False)  # type: ignore[call-arg]
+    except TypeError:  # newer ones always keep the two streams apart
+        return CliRunner()

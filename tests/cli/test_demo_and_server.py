@@ -38,7 +38,7 @@ def test_the_demo_shows_everything_and_is_clean_to_run_twice(
     monkeypatch.setenv("COLUMNS", "100")
     first, second = (pymeter("demo", "--dsn", meter_dsn) for _ in range(2))
     for ran in (first, second):
-        assert (ran.status, ran.err) == (0, "")
+        assert (ran.status, ran.err.strip()) == (0, "")
         for shown in (
             r"recorded +9,\d\d\d +0 ",
             r"duplicate +4\d\d +9,\d\d\d ",

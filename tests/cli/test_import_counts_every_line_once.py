@@ -214,14 +214,14 @@ def test_bad_lines_are_told_with_number_reason_and_text_and_the_others_count(
         b"a,tokens,1,,,\xff,",
         "a,tokens,1,,,nul\0,",
         "a,tokens,2,,,k1,",
-        'a,tokens,1,,,k13,"{""deep"": ' + "[" * 3000 + "]" * 3000 + '}"',
+        'a,tokens,1,,,k13,"{""deep"": ' + "[" * 50_000 + "]" * 50_000 + '}"',
         "a,tokens,1,,,k14,",
     )
     ran = pymeter("import", name, "--json")
     assert (ran.status, counts(ran.json)) == (1, (3, 0, 1, 10))
     told = {row["line"]: row["sqlstate"] for row in rejects(name)}
     deep = told.pop(14)
-    assert deep in {"22P02", "54001"}
+    assert deep in {"22P02", "54001", "22023"}, "too deep for whoever looked first"
     assert told == {
         3: "22P04",
         5: "22P04",
