@@ -33,7 +33,6 @@ SETTINGS = [
     "enable_partition_pruning = off",
     "enable_seqscan = off",
     "enable_indexscan = off; SET enable_bitmapscan = off; SET enable_indexonlyscan = off",
-    "jit_above_cost = 0; SET jit_inline_above_cost = 0; SET jit_optimize_above_cost = 0; SET jit = on",
     "force_parallel_mode = 'on'",
     "debug_parallel_query = 'on'",
     "client_encoding = 'LATIN1'",
