@@ -58,7 +58,7 @@ class AsyncMeter:
     ) -> None:
         if not isinstance(connection_or_pool, psycopg.AsyncConnection) and (
             isinstance(connection_or_pool, psycopg.Connection)
-            or not hasattr(connection_or_pool, "connection")
+            or not callable(getattr(connection_or_pool, "connection", None))
         ):
             raise TypeError(
                 "AsyncMeter takes a psycopg.AsyncConnection or a psycopg_pool.AsyncConnectionPool"

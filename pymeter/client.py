@@ -58,7 +58,7 @@ class Meter:
     ) -> None:
         if not isinstance(connection_or_pool, psycopg.Connection) and (
             isinstance(connection_or_pool, psycopg.AsyncConnection)
-            or not hasattr(connection_or_pool, "connection")
+            or not callable(getattr(connection_or_pool, "connection", None))
         ):
             raise TypeError(
                 "Meter takes a psycopg.Connection or a psycopg_pool.ConnectionPool"

@@ -42,7 +42,7 @@ def _globals_first(args: list[str]) -> list[str]:
     position = 0
     while position < len(args):
         arg = args[position]
-        if arg == "--" or arg == "psql":
+        if arg == "--" or (arg == "psql" and not rest):
             return first + rest + args[position:]  # what follows is for another program
         if arg in _GLOBAL_OPTIONS:
             first += args[position : position + 2]

@@ -168,6 +168,7 @@ def test_global_options_may_stand_anywhere(pymeter: Run, meter_dsn: str) -> None
     before = pymeter("--schema", "meter", "--dsn", meter_dsn, "catalog", "--json")
     behind = pymeter("catalog", "--json", "--schema=meter", "--dsn", meter_dsn)
     assert before.json == behind.json
+    assert pymeter("usage", "psql", "tokens", "--dsn", meter_dsn).status == 0
 
 
 def test_output_is_plain_when_it_goes_into_a_pipe(pymeter: Run) -> None:
