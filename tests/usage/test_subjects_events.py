@@ -1,0 +1,117 @@
+"""subjects() and events(): who was active, and why a charge is what it is."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.helpers import PERIODS, ROLLUPS, Ledger, at, refused
+
+
+def test_subjects_are_most_recent_first_and_capped(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    assert ledger.call("subjects") == []
+    for i, subject in enumerate("abcde"):
+        ledger.record(subject, "m", 1, at=at("2026-06-18") + timedelta(days=i))
+    ledger.record("b", "m", 1, at=at("2026-07-18"))
+    ledger.record("e", "m", 1, at=at("2025-07-18"))
+    assert ledger.call("subjects", max_rows=3) == [("b", at("2026-07-18")), ("e", at("2026-06-22")), ("d", at("2026-06-21"))]
+    assert [s.subject for s in ledger.call("subjects")] == ["b", "e", "d", "c", "a"]
+
+
+def test_subjects_of_metrics_of_every_kind_are_in_order(ledger: Ledger) -> None:
+    draw = random.Random(3)
+    latest: dict[str, Any] = {}
+    kinds = [(p, r) for p in PERIODS for r in ROLLUPS]
+    for i, (period, rollup) in enumerate(kinds):
+        ledger.define(f"m{i}", "sum", period=period, rollup=rollup)
+    events = []
+    for i in range(400):
+        moment = at("2025-01-01") + timedelta(seconds=draw.randrange(500 * 86400))
+        subject = f"s{draw.randrange(60)}"
+        events.append({"subject": subject, "metric": f"m{i % len(kinds)}", "quantity": 1, "at": moment})
+        latest[subject] = max(latest.get(subject, moment), moment)
+    ledger.batch(events)
+    expected = sorted(latest.items(), key=lambda item: item[1], reverse=True)
+    for max_rows in (1, 2, 7, 59, 60, 100):
+        assert [tuple(row) for row in ledger.call("subjects", max_rows=max_rows)] == expected[:max_rows]
+
+
+def test_one_busy_subject_does_not_hide_the_others(ledger: Ledger) -> None:
+    ledger.define("m", "sum", period="minute", rollup="none")
+    ledger.batch([{"subject": "busy", "metric": "m", "quantity": 1, "at": at("2026-06-18") + timedelta(minutes=i)} for i in range(2000)])
+    ledger.record("quiet", "m", 1, at=at("2026-01-01"))
+    assert [s.subject for s in ledger.call("subjects", max_rows=2)] == ["busy", "quiet"]
+
+
+@pytest.mark.parametrize("max_rows", [0, -1, 10_001, 2_000_000_000])
+def test_p8_an_absurd_number_of_rows_is_refused(ledger: Ledger, max_rows: int) -> None:
+    for function, given in (("subjects", {}), ("events", {"subject": "a"})):
+        with refused("22023", "max_rows"):
+            ledger.call(function, max_rows=max_rows, **given)
+        with refused("22004", "max_rows"):
+            ledger.call(function, max_rows=None, **given)
+
+
+def test_events_are_newest_first_as_they_were_recorded(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    ledger.define("u", "unique")
+    ledger.record("a", "m", "1.50", at=at("2026-06-18"), idempotency_key="k", metadata={"x": 1})
+    ledger.record("a", "u", member="v", at=at("2026-06-19"))
+    ledger.record("b", "m", 9, at=at("2026-06-19"))
+    newest, oldest = ledger.call("events", subject="a")
+    assert (newest.metric, newest.quantity, newest.member, newest.idempotency_key, newest.metadata) == ("u", None, "v", None, None)
+    assert (oldest.at, oldest.quantity, oldest.member, oldest.idempotency_key, oldest.metadata) == (
+        at("2026-06-18"), 1.5, None, "k", {"x": 1})  # fmt: skip
+    assert oldest.recorded_at is not None
+    assert ledger.call("events", subject="a", metric="m") == [oldest]
+    assert ledger.call("events", subject="a", since=at("2026-06-19")) == [newest]
+    assert ledger.call("events", subject="a", until=at("2026-06-19")) == [oldest]
+    assert ledger.call("events", subject="nobody") == []
+
+
+@pytest.mark.parametrize("with_after_at", [False, True])
+@pytest.mark.parametrize("metric", [None, "m"])
+def test_pages_have_every_event_once_also_when_many_share_a_time(ledger: Ledger, with_after_at: bool, metric: str | None) -> None:
+    draw = random.Random(5)
+    for key in ("m", "n", "o"):
+        ledger.define(key, "sum")
+    ledger.batch([
+        {"subject": "a", "metric": draw.choice("mno"), "quantity": i, "at": at("2026-05-30") + timedelta(days=draw.randrange(4))}
+        for i in range(100)
+    ])  # fmt: skip
+    ledger.maintain()
+    everything = ledger.call("events", subject="a", metric=metric)
+    assert everything == sorted(everything, key=lambda e: (e.at, e.event_id), reverse=True)
+    assert len(everything) == ledger.value("SELECT count(*) FROM meter.events WHERE metric = coalesce(%s, metric)", [metric])
+    pages: list[Any] = []
+    given: dict[str, Any] = {}
+    while page := ledger.call("events", subject="a", metric=metric, max_rows=7, **given):
+        pages += page
+        # What is recorded meanwhile belongs in front, and moves no page.
+        ledger.record("a", "m", 1000, at=at("2026-06-18"))
+        given = {"after_id": page[-1].event_id} | ({"after_at": page[-1].at} if with_after_at else {})
+    assert pages == everything
+
+
+def test_p8_a_bad_page_is_refused(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    other = ledger.record("b", "m", 1)
+    with refused("22023", "after_id"):
+        ledger.call("events", subject="a", after_id=other.event_id)
+    with refused("UM001", "metric"):
+        ledger.call("events", subject="a", metric="nope")
+    with refused("22023"):
+        ledger.call("events", subject="a", since=at("2026-06-18"), until=at("2026-06-18"))
+    with refused("22023"):
+        ledger.call("events", subject="a", since="infinity")
+
+
+def test_events_of_a_retired_metric_are_still_shown(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    ledger.record("a", "m", 1)
+    ledger.call("retire_metric", key="m")
+    assert len(ledger.call("events", subject="a")) == 1
+    assert len(ledger.call("subjects")) == 1
