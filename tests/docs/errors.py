@@ -42,6 +42,11 @@ CODES = (
     Code("UM004", "The period is sealed. Reserved: nothing raises it yet.", "No."),
     Code("UM005", "A duplicate or a conflict, where the caller asked to be refused. Reserved.", "No."),
     Code(
+        "25001",
+        "`define_metric()` would change an aggregate, period or rollup outside of READ COMMITTED.",
+        "In a transaction of its own.",
+    ),
+    Code(
         "40001",
         "A transaction at REPEATABLE READ or SERIALIZABLE met a change that its snapshot cannot see.",
         "Yes: the whole transaction.",
