@@ -38,6 +38,20 @@ create table events_default partition of events default;
 comment on table events_default is
     'Takes events of months that have no partition yet, so that none is ever refused; maintain() moves them on.';
 
+create table log_months (
+    month   timestamptz not null,
+    dropped boolean     not null default false,
+
+    constraint log_months_pkey primary key (month)
+);
+
+comment on table log_months is
+    'The months that were given a partition of their own. One that has lost it since no longer explains its rollups: verify() and '
+    'rebuild() leave those alone.';
+comment on column log_months.month is 'The first instant of the month (UTC).';
+comment on column log_months.dropped is
+    'Whether the month had lost its partition when it was given another one, for events that came late.';
+
 create table idempotency_keys (
     event_id       bigint      not null,
     at             timestamptz not null,

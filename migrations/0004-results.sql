@@ -53,7 +53,8 @@ create type batch_event as (
 comment on type batch_event is
     'One event of a batch on its way in: as parsed, with the code of its problem if it has one, and what its metric says about it.';
 
-create type rollup_drift as (stored rollups, recomputed rollups, members_drift boolean);
+create type rollup_drift as (
+    subject text, metric text, bucket text, bucket_start timestamptz, stored rollups, recomputed rollups, members_drift boolean);
 comment on type rollup_drift is
     'A rollup as it is stored and as the log says it should be; null where there is none. members_drift: its members differ too.';
 

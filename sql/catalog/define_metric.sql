@@ -36,12 +36,28 @@ begin
                 'rollup: hour, day, none.';
     end if;
 
-    -- What recording depends on changes only while nobody records: this lock waits for every transaction that has read the catalog.
-    select * into v_old from metrics where key = define_metric.key;
+    -- One definition at a time: two that both wait to lock the catalog would wait for each other.
+    perform pg_advisory_xact_lock(hashtextextended(format('%s define_metric', current_schema()), 0));
+    insert into metrics (key, aggregate, unit, name, description, period, rollup, striped, max_future, defined_at)
+    values (define_metric.key, define_metric.aggregate, define_metric.unit, define_metric.name, define_metric.description,
+            define_metric.period, define_metric.rollup, define_metric.striped, define_metric.max_future, now())
+    on conflict (key) do nothing
+    returning * into v_metric;
+    if v_metric.key is not null then
+        return v_metric;
+    end if;
+
+    select * into strict v_old from metrics where key = define_metric.key;
     if (v_old.aggregate, v_old.period, v_old.rollup)
-        is distinct from (define_metric.aggregate, define_metric.period, define_metric.rollup) and v_old.key is not null then
+        is distinct from (define_metric.aggregate, define_metric.period, define_metric.rollup) then
+        if current_setting('transaction_isolation') <> 'read committed' then
+            raise exception using
+                errcode = '25001', message = 'an aggregate, period or rollup changes only in a READ COMMITTED transaction',
+                hint = 'Define it in a transaction of its own: an older snapshot may not see every event that there is.';
+        end if;
+        -- What recording goes by changes only while nobody records: this waits for every transaction that has read the catalog.
+        perform _lock_rebuild();
         lock table metrics in access exclusive mode;
-        select * into v_old from metrics where key = define_metric.key;
         if (v_old.aggregate, v_old.period) is distinct from (define_metric.aggregate, define_metric.period)
             and _metric_has_events(define_metric.key) then
             raise exception using
@@ -50,21 +66,17 @@ begin
                 hint = 'Define a metric under another key, and retire this one.';
         end if;
     end if;
-
-    insert into metrics as m (key, aggregate, unit, name, description, period, rollup, striped, max_future, defined_at)
-    values (define_metric.key, define_metric.aggregate, define_metric.unit, define_metric.name, define_metric.description,
-            define_metric.period, define_metric.rollup, define_metric.striped, define_metric.max_future, now())
-    on conflict (key) do update set
-        aggregate = excluded.aggregate, unit = excluded.unit, name = excluded.name, description = excluded.description,
-        period = excluded.period, rollup = excluded.rollup, striped = excluded.striped, max_future = excluded.max_future,
-        retired_at = null
-    where (m.aggregate, m.unit, m.name, m.description, m.period, m.rollup, m.striped, m.max_future, m.retired_at)
-        is distinct from (excluded.aggregate, excluded.unit, excluded.name, excluded.description, excluded.period,
-                          excluded.rollup, excluded.striped, excluded.max_future, null);
-    if v_old.rollup is distinct from define_metric.rollup and v_old.key is not null then
+    update metrics m set
+        aggregate = define_metric.aggregate, unit = define_metric.unit, name = define_metric.name,
+        description = define_metric.description, period = define_metric.period, rollup = define_metric.rollup,
+        striped = define_metric.striped, max_future = define_metric.max_future, retired_at = null
+    where m.key = define_metric.key
+      and (m.aggregate, m.unit, m.name, m.description, m.period, m.rollup, m.striped, m.max_future, m.retired_at)
+          is distinct from (define_metric.aggregate, define_metric.unit, define_metric.name, define_metric.description,
+                            define_metric.period, define_metric.rollup, define_metric.striped, define_metric.max_future, null);
+    if v_old.rollup <> define_metric.rollup then
         perform rebuild(metric => define_metric.key);
     end if;
-
     select * into strict v_metric from metrics where key = define_metric.key;
     return v_metric;
 end
@@ -73,4 +85,5 @@ $$;
 comment on function define_metric(text, text, text, text, text, text, text, boolean, interval) is
     'Defines a metric, or changes it; the same definition again changes nothing; a retired metric comes back into use. '
     'A changed rollup is rebuilt from the log at once. '
-    'Raises UM002 if the aggregate or period of a metric with events would change, 22004 or 22023 for a bad value.';
+    'Raises UM002 if the aggregate or period of a metric with events would change, 22004 or 22023 for a bad value, '
+    '25001 if aggregate, period or rollup would change in a REPEATABLE READ or SERIALIZABLE transaction.';

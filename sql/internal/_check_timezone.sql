@@ -8,9 +8,14 @@ begin
     if timezone is null then
         raise exception using errcode = '22004', message = 'timezone is null', column = 'timezone',
             hint = 'Name a time zone such as UTC or America/New_York.';
-    elsif timezone <> 'UTC' then
-        perform now() at time zone timezone;
+    elsif timezone = 'UTC' then
+        return;
+    -- Names only: PostgreSQL also reads +05:30 and FOO+5, but by POSIX, where + means west of Greenwich.
+    elsif timezone !~ ('^([A-Za-z][A-Za-z_-]*(/[A-Za-z][A-Za-z_-]*)*|(Etc/)?GMT[+-]?0|Etc/GMT[+-][0-9]{1,2}'
+        '|EST5EDT|CST6CDT|MST7MDT|PST8PDT)$') then
+        raise invalid_parameter_value;
     end if;
+    perform now() at time zone timezone;
 exception when invalid_parameter_value then
     raise exception using errcode = '22023', message = 'unknown time zone', column = 'timezone',
         detail = format('timezone %s.', quote_literal(left(timezone, 80))),

@@ -1,11 +1,11 @@
--- Everybody is kept out while the partition appears. A writer that had already chosen the default partition would fail its check; a
--- reader holds a lock on every partition, so waiting for those while writers wait for us could end in a deadlock.
+-- The caller has locked the log.
 create or replace function _create_partition(month timestamptz)
 returns text
 language plpgsql
 volatile
 set search_path from current
 as $$
+#variable_conflict use_column
 declare
     v_name text := _partition_name(month);
 begin
@@ -16,7 +16,6 @@ begin
     ) then
         return null;
     end if;
-    lock table events in access exclusive mode;
     execute format('create table %I (like events including defaults including constraints)', v_name);
     execute format('alter table events attach partition %I for values from (%L) to (%L)',
         v_name, month, _bucket_end('month', month));
@@ -24,6 +23,9 @@ begin
         v_name);
     execute format('comment on table %I is %L', v_name,
         format('Events of %s (UTC).', to_char(month at time zone 'UTC', 'YYYY-MM')));
+    -- A month that is known and had no partition has lost it, whoever dropped it: what comes now is not all there was.
+    insert into log_months (month) values (_create_partition.month)
+    on conflict (month) do update set dropped = true;
     return v_name;
 end
 $$;

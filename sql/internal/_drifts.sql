@@ -17,13 +17,13 @@ begin
         select t.subject, t.metric, t.bucket, t.bucket_start, t.stripe, t as rollup
         from _recompute(_drifts.subject, _drifts.metric) t
     )
-    select s.rollup, r.rollup, m.bucket is not null
+    select subject, metric, bucket, bucket_start, s.rollup, r.rollup, m.bucket is not null
     from stored s
     full join recomputed r using (subject, metric, bucket, bucket_start, stripe)
     full join (
         select distinct subject, metric, bucket, bucket_start from _member_drifts(_drifts.subject, _drifts.metric)
     ) m using (subject, metric, bucket, bucket_start)
-    where s.rollup is distinct from r.rollup or m.bucket is not null;
+    where (s.rollup is distinct from r.rollup or m.bucket is not null) and _log_explains(bucket, bucket_start);
 end
 $$;
 

@@ -18,7 +18,7 @@ begin
     full join (
         select true as logged, u.* from _recompute_members(_member_drifts.subject, _member_drifts.metric) u
     ) l using (subject, metric, bucket, bucket_start, member_digest)
-    where s.stored is null or l.logged is null;
+    where (s.stored is null or l.logged is null) and _log_explains(bucket, bucket_start);
 end
 $$;
 

@@ -1,6 +1,6 @@
 -- The log is never deleted from. The default partition is taken off, the partitions that its events need are created, the events are
--- inserted anew, and the table that held them is dropped: all in one transaction, with everybody else kept out.
-create or replace function _move_strays()
+-- inserted anew, and the table that held them is dropped: all in one transaction, with everybody else kept out by the caller's lock.
+create or replace function _move_strays(months timestamptz[])
 returns setof maintenance_action
 language plpgsql
 volatile
@@ -12,7 +12,6 @@ declare
     v_held  bigint;
     v_moved bigint;
 begin
-    lock table events in access exclusive mode;
     alter table events detach partition events_default;
     alter table events_default rename to events_strays;
     alter table events_strays rename constraint events_default_pkey to events_strays_pkey;
@@ -25,8 +24,7 @@ begin
     for v_month in
         select distinct _bucket_start('month', at) from events_strays
         union
-        select generate_series(date_trunc('month', now() at time zone 'UTC'),
-                               date_trunc('month', now() at time zone 'UTC') + interval '3 months', '1 month') at time zone 'UTC'
+        select unnest(months)
         order by 1
     loop
         v_name := _create_partition(v_month);
@@ -47,5 +45,5 @@ begin
 end
 $$;
 
-comment on function _move_strays() is
+comment on function _move_strays(timestamptz[]) is
     'Moves the events of the default partition into partitions of their months; returns what it did.';

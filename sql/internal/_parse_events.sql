@@ -27,7 +27,7 @@ as $$
     cross join lateral (
         select trim_scale(case
             when jsonb_typeof(o.event -> 'quantity') = 'number'
-                or v.quantity ~ '^[+-]?(\d{1,200}(\.\d{0,200})?|\.\d{1,200})([eE][+-]?\d{1,3})?$'
+                or v.quantity ~ '^[+-]?([0-9]{1,200}([.][0-9]{0,200})?|[.][0-9]{1,200})([eE][+-]?[0-9]{1,3})?$'
                 or lower(v.quantity) in ('nan', 'infinity', '-infinity') then v.quantity::numeric
         end)
     ) as q (quantity)

@@ -1,5 +1,7 @@
 -- A cast would raise, and would read a time without an offset in the session's zone. So the form is checked first, down to the
 -- number of days in the month; after that the cast cannot fail. A second of 60 is a leap second (RFC 3339, section 5.6).
+-- No backslashes in patterns, here and elsewhere: their meaning depends on the session's standard_conforming_strings; and "digit"
+-- classes take digits of every script, which casts do not.
 create or replace function _parse_time(value text)
 returns timestamptz
 language plpgsql
@@ -10,8 +12,8 @@ begin
     if lower(value) in ('infinity', '-infinity') then
         return value::timestamptz;
     end if;
-    if value !~ ('^(?!0000)\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt ]([01]\d|2[0-3]):[0-5]\d(:([0-5]\d|60)([.,]\d{1,12})?)?'
-        ' ?([Zz]|[+-](0\d|1[0-4])(:?[0-5]\d)?)$') then
+    if value !~ ('^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt ]([01][0-9]|2[0-3]):[0-5][0-9]'
+        '(:([0-5][0-9]([.,][0-9]{1,12})?|60([.,]0{1,12})?))? ?([Zz]|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)$') then
         return null;
     end if;
     if substr(value, 9, 2)::int > extract(day from

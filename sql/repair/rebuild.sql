@@ -14,12 +14,15 @@ declare
     v_rewritten bigint := 0;
     v_corrected bigint;
 begin
-    perform _check_scope(rebuild.subject, rebuild.metric);
     -- One rebuild at a time: the count could else be lowered by one and raised by an event, and look untouched to the other.
-    perform pg_advisory_xact_lock(hashtextextended(format('%s rebuild', current_schema()), 0));
+    -- It comes before the catalog is read: define_metric() locks the two in this order.
+    perform _lock_rebuild();
+    perform _check_scope(rebuild.subject, rebuild.metric);
     perform _correct_members(rebuild.subject, rebuild.metric);
     loop
-        v_drifts := array(select d from _drifts(rebuild.subject, rebuild.metric) d);
+        v_drifts := array(
+            select d from _drifts(rebuild.subject, rebuild.metric) d
+            where d.stored is distinct from d.recomputed);
         exit when cardinality(v_drifts) = 0;
         v_corrected := _correct_rollups(v_drifts);
         v_rewritten := v_rewritten + v_corrected;

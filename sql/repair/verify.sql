@@ -9,20 +9,20 @@ as $$
 begin
     perform _check_scope(verify.subject, verify.metric);
     return query
-    select coalesce(s.subject, r.subject), coalesce(s.metric, r.metric), coalesce(s.bucket, r.bucket),
-           coalesce(s.bucket_start, r.bucket_start),
+    select d.subject, d.metric, d.bucket, d.bucket_start,
            _quantity(m.aggregate, s.event_count, s.total, s.lowest, s.highest, s.latest),
            _quantity(m.aggregate, r.event_count, r.total, r.lowest, r.highest, r.latest),
            concat_ws(' and ', case when d.stored is distinct from d.recomputed then 'rollup' end, case when d.members_drift then 'members' end)
     from _drifts(verify.subject, verify.metric) d
     cross join lateral (select (d.stored).*) s
     cross join lateral (select (d.recomputed).*) r
-    left join metrics m on m.key = coalesce(s.metric, r.metric)
-    order by 1, 2, 3, 4;
+    left join metrics m on m.key = d.metric
+    order by d.subject, d.metric, d.bucket, d.bucket_start;
 end
 $$;
 
 comment on function verify(text, text) is
     'Recomputes the rollups and members of one subject, one metric or (both null) everything from the log, and returns those that '
     'differ: no row means no drift. stored or recomputed is null where there is no such row; what says whether the rollup, its members '
-    'or both differ. Raises UM001 for an unknown metric, 22023 for a blank subject.';
+    'or both differ. Buckets whose events were dropped with a partition are left out: the log no longer explains them. '
+    'Raises UM001 for an unknown metric, 22023 for a blank subject.';

@@ -15,7 +15,7 @@ declare
     v_now      timestamptz := coalesce(resolve_window.now, now());
     v_period   text := lower(btrim(resolve_window.period));
     v_duration interval;
-    v_start    timestamptz;
+    v_window   tstzrange;
 begin
     perform _check_timezone(resolve_window.timezone);
     perform _check_time('now', v_now);
@@ -36,22 +36,26 @@ begin
         raise exception using
             errcode = '22023', message = 'both a period and a range are given', column = 'period',
             hint = 'Give either period, or since and until.';
-    elsif v_period in ('minute', 'hour', 'day', 'week', 'month', 'year') then
-        v_start := _calendar_start(v_period, v_now, resolve_window.timezone);
-        return tstzrange(v_start, _calendar_end(v_period, v_start, resolve_window.timezone));
     elsif v_period = 'never' then
         return tstzrange('1970-01-01 00:00:00+00', null);
     end if;
 
     v_duration := _parse_duration(v_period);
-    if v_duration is null then
+    if v_period in ('minute', 'hour', 'day', 'week', 'month', 'year') then
+        v_window := tstzrange(
+            _calendar_start(v_period, v_now, resolve_window.timezone),
+            _calendar_end(v_period, _calendar_start(v_period, v_now, resolve_window.timezone), resolve_window.timezone));
+    elsif v_duration is not null then
+        -- The shortest step after now: the window ends at now and includes it.
+        v_window := tstzrange(_step(v_now, v_duration, -1, resolve_window.timezone), v_now + interval '1 microsecond');
+    else
         raise exception using
             errcode = '22023', message = 'period is not a known word or duration', column = 'period',
             detail = format('period %s.', quote_literal(left(resolve_window.period, 80))),
             hint = 'Use minute, hour, day, week, month, year, or a duration such as 15m, 30 days, 2 months, 1h 30m.';
     end if;
-    -- The shortest step after now: the window ends at now and includes it.
-    return tstzrange(_step(v_now, v_duration, -1, resolve_window.timezone), v_now + interval '1 microsecond');
+    perform _check_time('now', lower(v_window)), _check_time('now', upper(v_window));
+    return v_window;
 end
 $$;
 
