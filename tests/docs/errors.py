@@ -43,7 +43,8 @@ CODES = (
     Code("UM005", "A duplicate or a conflict, where the caller asked to be refused. Reserved.", "No."),
     Code(
         "25001",
-        "`define_metric()` would change an aggregate, period or rollup outside of READ COMMITTED.",
+        "`maintain()`, or a `define_metric()` that changes an aggregate, period or rollup, outside of"
+        " READ COMMITTED.",
         "In a transaction of its own.",
     ),
     Code(

@@ -263,7 +263,15 @@ def _read_relations(connection: Connection, schema: str) -> dict[str, tuple[str,
         """,
         [schema],
     ).fetchall()
-    order = ["metrics", "events", "idempotency_keys", "rollups", "unique_members", "installation"]
+    order = [
+        "metrics",
+        "events",
+        "log_months",
+        "idempotency_keys",
+        "rollups",
+        "unique_members",
+        "installation",
+    ]
     rows.sort(key=lambda row: (order.index(row[0]) if row[0] in order else len(order), row[0]))
     return {
         name: (kind, comment, [(c, short_type(t, schema), d) for c, t, d in columns])
