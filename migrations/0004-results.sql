@@ -49,7 +49,7 @@ comment on type usage_state is 'How many events, and the aggregate''s value over
 create type batch_event as (
     ordinal bigint, subject text, metric text, quantity numeric, member text, idempotency_key text,
     at timestamptz, metadata jsonb, problem text, detail text,
-    event_id bigint, aggregate text, period text, rollup text, key_digest bytea, payload_digest bytea);
+    event_id bigint, aggregate text, period text, rollup text, striped boolean, key_digest bytea, payload_digest bytea);
 comment on type batch_event is
     'One event of a batch on its way in: as parsed, with the code of its problem if it has one, and what its metric says about it.';
 

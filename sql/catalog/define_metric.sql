@@ -61,7 +61,8 @@ begin
         if (v_old.aggregate, v_old.period) is distinct from (define_metric.aggregate, define_metric.period)
             and _metric_has_events(define_metric.key) then
             raise exception using
-                errcode = 'UM002', message = 'a metric that has events keeps its aggregate and period', column = 'aggregate',
+                errcode = 'UM002', message = 'a metric that has events keeps its aggregate and period',
+                column = case when v_old.aggregate <> define_metric.aggregate then 'aggregate' else 'period' end,
                 detail = format('%s is %s by %s.', quote_literal(define_metric.key), v_old.aggregate, v_old.period),
                 hint = 'Define a metric under another key, and retire this one.';
         end if;
@@ -84,6 +85,6 @@ $$;
 
 comment on function define_metric(text, text, text, text, text, text, text, boolean, interval) is
     'Defines a metric, or changes it; the same definition again changes nothing; a retired metric comes back into use. '
-    'A changed rollup is rebuilt from the log at once. '
+    'A changed rollup is rebuilt from the log at once, while recording waits. '
     'Raises UM002 if the aggregate or period of a metric with events would change, 22004 or 22023 for a bad value, '
     '25001 if aggregate, period or rollup would change in a REPEATABLE READ or SERIALIZABLE transaction.';

@@ -1,4 +1,5 @@
--- One statement, so one snapshot: an event and its rollup commit together and are seen together, or not at all.
+-- One statement, so one snapshot: an event and its rollup commit together and are seen together, or not at all. The stripes of a
+-- bucket are put together first.
 create or replace function _drifts(subject text, metric text)
 returns setof rollup_drift
 language plpgsql
@@ -9,17 +10,32 @@ as $$
 #variable_conflict use_column
 begin
     return query
-    with stored as (
-        select t.subject, t.metric, t.bucket, t.bucket_start, t.stripe, t as rollup
+    with striped as materialized (
+        select distinct subject, metric, bucket, bucket_start from rollups where stripe > 0
+    ), stored as (
+        select t.subject, t.metric, t.bucket, t.bucket_start, t as rollup
         from rollups t
         where (_drifts.subject is null or t.subject = _drifts.subject) and (_drifts.metric is null or t.metric = _drifts.metric)
+          and not exists (
+              select from striped x
+              where (x.subject, x.metric, x.bucket, x.bucket_start) = (t.subject, t.metric, t.bucket, t.bucket_start))
+        union all
+        select subject, metric, bucket, bucket_start,
+               (bucket_start, sum(event_count), max(last_at),
+                (array_agg(last_event_id order by last_at desc, last_event_id desc nulls last))[1], 0, subject, metric, bucket,
+                sum(total), min(lowest), max(highest),
+                (array_agg(latest order by last_at desc, last_event_id desc nulls last))[1])::rollups
+        from rollups t
+        join striped using (subject, metric, bucket, bucket_start)
+        where (_drifts.subject is null or t.subject = _drifts.subject) and (_drifts.metric is null or t.metric = _drifts.metric)
+        group by subject, metric, bucket, bucket_start
     ), recomputed as (
-        select t.subject, t.metric, t.bucket, t.bucket_start, t.stripe, t as rollup
+        select t.subject, t.metric, t.bucket, t.bucket_start, t as rollup
         from _recompute(_drifts.subject, _drifts.metric) t
     )
     select subject, metric, bucket, bucket_start, s.rollup, r.rollup, m.bucket is not null
     from stored s
-    full join recomputed r using (subject, metric, bucket, bucket_start, stripe)
+    full join recomputed r using (subject, metric, bucket, bucket_start)
     full join (
         select distinct subject, metric, bucket, bucket_start from _member_drifts(_drifts.subject, _drifts.metric)
     ) m using (subject, metric, bucket, bucket_start)

@@ -15,8 +15,12 @@ as $$
                when q.quantity is null and v.quantity is not null then 'quantity_not_a_number'
                when v.at is not null and _parse_time(v.at) is null then 'at_not_a_time'
            end,
-           'field ' || quote_ident(left(coalesce(u.unknown, t.wrong), 80)),
-           null::bigint, null::text, null::text, null::text, null::bytea, null::bytea
+           case
+               when coalesce(u.unknown, t.wrong) is not null then format('field %I', left(coalesce(u.unknown, t.wrong), 80))
+               when q.quantity is null and v.quantity is not null then format('quantity %L', left(v.quantity, 80))
+               when v.at is not null and _parse_time(v.at) is null then format('at %L', left(v.at, 80))
+           end,
+           null::bigint, null::text, null::text, null::text, null::boolean, null::bytea, null::bytea
     from jsonb_array_elements(events) with ordinality as e (event, ordinal)
     cross join lateral (select case when jsonb_typeof(e.event) = 'object' then e.event else '{}' end) as o (event)
     cross join lateral (

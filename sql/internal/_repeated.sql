@@ -22,11 +22,7 @@ begin
     v_start := _bucket_start((_repeated.metric).period, v_first.at);
     v_recorded.event_id := v_first.event_id;
     v_recorded.outcome := case when v_first.payload_digest = _repeated.payload_digest then 'duplicate' else 'conflict' end;
-    v_recorded.quantity := coalesce((
-        select _quantity((_repeated.metric).aggregate, r.event_count, r.total, r.lowest, r.highest, r.latest)
-        from rollups r
-        where r.subject = _repeated.subject and r.metric = (_repeated.metric).key
-          and r.bucket = (_repeated.metric).period and r.bucket_start = v_start), 0);
+    v_recorded.quantity := _period_quantity(_repeated.metric, _repeated.subject, v_start);
     v_recorded.unit := (_repeated.metric).unit;
     v_recorded.period_start := v_start;
     v_recorded.period_end := nullif(_bucket_end((_repeated.metric).period, v_start), 'infinity');

@@ -1,3 +1,4 @@
+-- A batch holds its rows for longer than a single record() does, so of a striped metric it always takes its session's stripe.
 -- In one statement: the members CTE is read to its end before the first rollup is written, because the rollups are sorted after it.
 create or replace function _roll_up(batch batch_event[])
 returns void
@@ -9,7 +10,7 @@ as $$
 begin
     with placed as materialized (
         select e.subject, e.metric, b.bucket, _bucket_start(b.bucket, e.at) as bucket_start,
-               e.aggregate, e.quantity, e.member, e.at, e.event_id
+               case when e.striped then 1 + pg_backend_pid() % 16 else 0 end as stripe, e.aggregate, e.quantity, e.member, e.at, e.event_id
         from unnest(batch) e
         cross join lateral (values (e.period), (e.rollup)) as b (bucket)
         where b.bucket is not null
@@ -26,16 +27,16 @@ begin
         from added
         group by subject, metric, bucket, bucket_start
     ), gathered as (
-        select subject, metric, bucket, bucket_start, aggregate, count(*) as event_count, max(at) as last_at,
+        select subject, metric, bucket, bucket_start, stripe, aggregate, count(*) as event_count, max(at) as last_at,
                sum(quantity) as total, min(quantity) as lowest, max(quantity) as highest,
                (array_agg(quantity order by at desc, event_id desc) filter (where aggregate = 'last'))[1] as latest,
                (array_agg(event_id order by at desc, event_id desc) filter (where aggregate = 'last'))[1] as last_event_id
         from placed
-        group by subject, metric, bucket, bucket_start, aggregate
+        group by subject, metric, bucket, bucket_start, stripe, aggregate
     )
-    insert into rollups as r (subject, metric, bucket, bucket_start, event_count, last_at, last_event_id,
+    insert into rollups as r (subject, metric, bucket, bucket_start, stripe, event_count, last_at, last_event_id,
                               total, lowest, highest, latest)
-    select subject, metric, bucket, bucket_start, g.event_count, g.last_at, g.last_event_id,
+    select subject, metric, bucket, bucket_start, g.stripe, g.event_count, g.last_at, g.last_event_id,
            case when g.aggregate in ('sum', 'count', 'avg') then g.total
                 when g.aggregate = 'unique' then coalesce(m.added, 0) end,
            case when g.aggregate = 'min' then g.lowest end,
@@ -43,7 +44,7 @@ begin
            g.latest
     from gathered g
     left join members m using (subject, metric, bucket, bucket_start)
-    order by subject, metric, bucket, bucket_start
+    order by subject, metric, bucket, bucket_start, g.stripe
     on conflict (subject, metric, bucket, bucket_start, stripe) do update set
         event_count = r.event_count + excluded.event_count,
         last_at = greatest(r.last_at, excluded.last_at),

@@ -11,41 +11,41 @@ declare
     v_fine   text := _fine_bucket((_usage.metric).period, (_usage.metric).rollup);
     v_coarse text := _coarse_bucket((_usage.metric).period, (_usage.metric).rollup);
     v_cut    window_cut := _cut_window(_usage.metric, _usage.since, _usage.until);
-    v_rows   bigint;
+    v_buckets bigint;
     v_state  usage_state;
 begin
-    select count(*), coalesce(sum(p.event_count), 0),
+    select count(distinct p.bucket_start) filter (where (_usage.metric).aggregate = 'unique'), coalesce(sum(p.event_count), 0),
            _quantity((_usage.metric).aggregate, sum(p.event_count)::bigint, sum(p.total), min(p.lowest), max(p.highest),
                (array_agg(p.latest order by p.last_at desc, p.last_event_id desc)
                    filter (where (_usage.metric).aggregate = 'last'))[1])
-    into v_rows, v_state.event_count, v_state.quantity
+    into v_buckets, v_state.event_count, v_state.quantity
     from (
-        select event_count, total, lowest, highest, latest, last_at, last_event_id
+        select bucket_start, event_count, total, lowest, highest, latest, last_at, last_event_id
         from rollups
         where subject = _usage.subject and metric = v_key and bucket = v_coarse
           and bucket_start >= v_cut.coarse_since and bucket_start < v_cut.coarse_until
         union all
-        select event_count, total, lowest, highest, latest, last_at, last_event_id
+        select bucket_start, event_count, total, lowest, highest, latest, last_at, last_event_id
         from rollups
         where subject = _usage.subject and metric = v_key and bucket = v_fine
           and bucket_start >= v_cut.fine_since and bucket_start < v_cut.coarse_since
         union all
-        select event_count, total, lowest, highest, latest, last_at, last_event_id
+        select bucket_start, event_count, total, lowest, highest, latest, last_at, last_event_id
         from rollups
         where subject = _usage.subject and metric = v_key and bucket = v_fine
           and bucket_start >= v_cut.coarse_until and bucket_start < v_cut.fine_until
         union all
-        select 1, quantity, quantity, quantity, quantity, at, event_id
+        select null, 1, quantity, quantity, quantity, quantity, at, event_id
         from events
         where subject = _usage.subject and metric = v_key and at >= v_cut.since and at < v_cut.fine_since
         union all
-        select 1, quantity, quantity, quantity, quantity, at, event_id
+        select null, 1, quantity, quantity, quantity, quantity, at, event_id
         from events
         where subject = _usage.subject and metric = v_key and at >= v_cut.fine_until and at < v_cut.until
     ) p;
     perform _check_snapshot();
-    -- Members of several pieces overlap; of one rollup row they have been counted.
-    if (_usage.metric).aggregate = 'unique' and (v_rows > 1 or v_cut.since < v_cut.fine_since or v_cut.fine_until < v_cut.until) then
+    -- Members of several pieces overlap; of one bucket they have been counted.
+    if (_usage.metric).aggregate = 'unique' and (v_buckets > 1 or v_cut.since < v_cut.fine_since or v_cut.fine_until < v_cut.until) then
         v_state.quantity := _distinct_members(_usage.metric, _usage.subject, v_cut);
     end if;
     v_state.quantity := coalesce(v_state.quantity, 0);

@@ -13,6 +13,7 @@ declare
         from generate_series(0, 3) as ahead);
     v_month     timestamptz;
     v_partition text;
+    v_stripes   bigint;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception using
@@ -21,6 +22,10 @@ begin
     end if;
     -- One at a time; waiting for the other costs nothing, since there is then nothing left to do.
     perform pg_advisory_xact_lock(hashtextextended(format('%s maintain', current_schema()), 0));
+    if exists (select from rollups where stripe > 0) then
+        v_stripes := _merge_stripes();
+        return next ('merged stripes', format('%s rows', v_stripes))::maintenance_action;
+    end if;
     if not exists (select from events_default) and not exists (
         select from unnest(v_months) m (month) where _partition_name(m.month) not in (
             select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'events'::regclass)) then
@@ -43,6 +48,7 @@ end
 $$;
 
 comment on function maintain() is
-    'Creates the log''s partitions for this month and the next three, and moves events out of the default partition into partitions '
-    'of their own. Returns what it did; again: nothing. Run it daily. Raises 55P03 if the log is locked for more than 5 seconds, '
+    'Creates the log''s partitions for this month and the next three, moves events out of the default partition into partitions '
+    'of their own, and merges the stripes of striped metrics. Returns what it did; again: nothing. Run it daily. '
+    'Raises 55P03 if the log is locked for more than 5 seconds, '
     '25001 in a REPEATABLE READ or SERIALIZABLE transaction.';

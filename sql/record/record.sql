@@ -23,9 +23,6 @@ declare
     v_at       timestamptz := coalesce(record.at, now());
     v_quantity numeric := trim_scale(record.quantity);
     v_event_id bigint;
-    v_rollup   text;
-    v_new_in   text[];
-    v_recorded recorded;
 begin
     -- GUARD
     select * into v_metric from metrics where key = record.metric;
@@ -64,52 +61,7 @@ begin
     values (v_event_id, v_at, record.subject, record.metric,
             v_quantity, record.member, record.idempotency_key, record.metadata);
 
-    -- MEMBERS AND ROLLUPS, one row for the period and one for the finer bucket if the metric has one
-    v_rollup := nullif(nullif(v_metric.rollup, 'none'), v_metric.period);
-    if v_metric.aggregate = 'unique' then
-        with added as (
-            insert into unique_members (subject, metric, bucket, bucket_start, member_digest)
-            select record.subject, record.metric, b.bucket, _bucket_start(b.bucket, v_at), _digest(record.member)
-            from (values (v_metric.period), (v_rollup)) as b (bucket)
-            where b.bucket is not null
-            order by b.bucket
-            on conflict (subject, metric, bucket, bucket_start, member_digest) do nothing
-            returning bucket
-        )
-        select array_agg(bucket) into v_new_in from added;
-    end if;
-    with merged as (
-        insert into rollups as r (subject, metric, bucket, bucket_start, event_count, last_at, last_event_id,
-                                  total, lowest, highest, latest)
-        select record.subject, record.metric, b.bucket, _bucket_start(b.bucket, v_at), 1, v_at,
-               case when v_metric.aggregate = 'last' then v_event_id end,
-               case when v_metric.aggregate in ('sum', 'count', 'avg') then v_quantity
-                    when v_metric.aggregate = 'unique' then (b.bucket = any (coalesce(v_new_in, '{}')))::int end,
-               case when v_metric.aggregate = 'min' then v_quantity end,
-               case when v_metric.aggregate = 'max' then v_quantity end,
-               case when v_metric.aggregate = 'last' then v_quantity end
-        from (values (v_metric.period), (v_rollup)) as b (bucket)
-        where b.bucket is not null
-        order by b.bucket
-        on conflict (subject, metric, bucket, bucket_start, stripe) do update set
-            event_count = r.event_count + excluded.event_count,
-            last_at = greatest(r.last_at, excluded.last_at),
-            last_event_id = case when (excluded.last_at, excluded.last_event_id) > (r.last_at, r.last_event_id)
-                                 then excluded.last_event_id else r.last_event_id end,
-            total = r.total + excluded.total,
-            lowest = least(r.lowest, excluded.lowest),
-            highest = greatest(r.highest, excluded.highest),
-            latest = case when (excluded.last_at, excluded.last_event_id) > (r.last_at, r.last_event_id)
-                          then excluded.latest else r.latest end
-        returning r.*
-    )
-    select v_event_id, 'recorded',
-           _quantity(v_metric.aggregate, m.event_count, m.total, m.lowest, m.highest, m.latest),
-           v_metric.unit, m.bucket_start, nullif(_bucket_end(m.bucket, m.bucket_start), 'infinity')
-    into v_recorded
-    from merged m
-    where m.bucket = v_metric.period;
-    return v_recorded;
+    return _roll_up_event(v_metric, record.subject, v_event_id, v_at, v_quantity, record.member);
 end
 $$;
 

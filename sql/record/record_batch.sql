@@ -13,7 +13,8 @@ declare
 begin
     if record_batch.events is null or record_batch.on_invalid is null then
         raise exception using
-            errcode = '22004', message = 'events or on_invalid is null', column = 'events',
+            errcode = '22004', message = 'events or on_invalid is null',
+            column = case when record_batch.events is null then 'events' else 'on_invalid' end,
             hint = 'Give events as a JSON array; an empty one is fine. on_invalid is raise or skip.';
     elsif jsonb_typeof(record_batch.events) <> 'array' then
         raise exception using

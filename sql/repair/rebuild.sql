@@ -13,6 +13,7 @@ declare
     v_drifts    rollup_drift[];
     v_rewritten bigint := 0;
     v_corrected bigint;
+    v_merged    boolean := false;
 begin
     -- One rebuild at a time: the count could else be lowered by one and raised by an event, and look untouched to the other.
     -- It comes before the catalog is read: define_metric() locks the two in this order.
@@ -24,6 +25,13 @@ begin
             select d from _drifts(rebuild.subject, rebuild.metric) d
             where d.stored is distinct from d.recomputed);
         exit when cardinality(v_drifts) = 0;
+        -- Several rows that together are one cannot be compared and corrected one by one, so for once everybody is kept out.
+        if not v_merged and exists (select from rollups where stripe > 0) then
+            lock table rollups in share row exclusive mode;
+            perform _merge_stripes();
+            v_merged := true;
+            continue;
+        end if;
         v_corrected := _correct_rollups(v_drifts);
         v_rewritten := v_rewritten + v_corrected;
         exit when v_corrected = cardinality(v_drifts);
