@@ -95,7 +95,9 @@ class Ledger:
     def state(self) -> dict[str, list[Any]]:
         """Every row of every table that recording writes, in a fixed order."""
         return {
-            table: self.value(f"SELECT coalesce(array_agg(t::text ORDER BY t::text), '{{}}') FROM meter.{table} t")
+            table: self.value(
+                f"SELECT coalesce(array_agg(t::text ORDER BY t::text), '{{}}') FROM meter.{table} t"
+            )
             for table in TABLES
         }
 
@@ -129,7 +131,8 @@ class Ledger:
         row = self.row(
             f"SELECT CASE WHEN count(*) = 0 THEN 0 ELSE {expression} END AS quantity, count(*) AS events"
             " FROM meter.events WHERE subject = %s AND metric = %s"
-            " AND at >= coalesce(%s::timestamptz, '-infinity') AND at < coalesce(%s::timestamptz, 'infinity')",
+            " AND at >= coalesce(%s::timestamptz, '-infinity')"
+            " AND at < coalesce(%s::timestamptz, 'infinity')",
             [subject, metric, since, until],
         )
         return row.quantity, row.events
@@ -172,6 +175,18 @@ def refused(sqlstate: str, parameter: str | None = None) -> Iterator[psycopg.Err
     assert "\n" not in error.diag.message_primary
     if parameter is not None:
         assert error.diag.column_name == parameter
+
+
+@contextmanager
+def committed_or(connection: psycopg.Connection[Any], *sqlstates: str) -> Iterator[None]:
+    """The block is committed, or it fails with one of these SQLSTATEs and is rolled back."""
+    try:
+        yield
+        connection.commit()
+    except psycopg.Error as error:
+        connection.rollback()
+        if error.sqlstate not in sqlstates:
+            raise
 
 
 class Task:

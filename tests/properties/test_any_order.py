@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from tests.helpers import AGGREGATES, Ledger, Model, Task, at, same_quantity
 
 _examples = count(1)
@@ -23,13 +24,25 @@ _profile = settings(
     deadline=None,
     derandomize=True,
     database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+    ],
 )
 
 KINDS = {
-    "count": ("month", "hour"), "sum": ("month", "hour"), "min": ("day", "none"), "max": ("week", "day"), "avg": ("hour", "day"),
-    "last": ("minute", "hour"), "unique": ("never", "day"), "sum2": ("year", "none"), "unique2": ("week", "hour"), "last2": ("month", "day"),
-}  # fmt: skip
+    "count": ("month", "hour"),
+    "sum": ("month", "hour"),
+    "min": ("day", "none"),
+    "max": ("week", "day"),
+    "avg": ("hour", "day"),
+    "last": ("minute", "hour"),
+    "unique": ("never", "day"),
+    "sum2": ("year", "none"),
+    "unique2": ("week", "hour"),
+    "last2": ("month", "day"),
+}
 METRICS = {key: key.rstrip("2") for key in KINDS}
 
 # Few different instants, on and beside the boundaries of buckets, so that buckets, keys and times meet.
@@ -52,9 +65,11 @@ def events(draw: st.DrawFn) -> list[dict[str, Any]]:
     for _ in range(draw(st.integers(1, 40))):
         metric = draw(st.sampled_from(sorted(KINDS)))
         event: dict[str, Any] = {
-            "subject": draw(st.sampled_from("ab")), "metric": metric, "at": draw(st.sampled_from(MOMENTS)),
+            "subject": draw(st.sampled_from("ab")),
+            "metric": metric,
+            "at": draw(st.sampled_from(MOMENTS)),
             "idempotency_key": draw(st.sampled_from([None, None, "k1", "k2", "k3"])),
-        }  # fmt: skip
+        }
         if METRICS[metric] == "unique":
             event["member"] = draw(st.sampled_from(["u", "v", "w", "U", "ü"]))
         elif METRICS[metric] == "count" and draw(st.booleans()):
@@ -77,7 +92,10 @@ def metrics(ledger: Ledger) -> Ledger:
 def for_example(made: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
     """The events with subjects that no other example has."""
     number = next(_examples)
-    return [{**event, "subject": f"{number}-{event['subject']}"} for event in made], [f"{number}-a", f"{number}-b"]
+    return [{**event, "subject": f"{number}-{event['subject']}"} for event in made], [
+        f"{number}-a",
+        f"{number}-b",
+    ]
 
 
 def record(ledger: Ledger, batch: list[dict[str, Any]], *, singly: bool) -> list[str]:
@@ -86,7 +104,9 @@ def record(ledger: Ledger, batch: list[dict[str, Any]], *, singly: bool) -> list
     return [o.outcome for o in ledger.batch(batch)]
 
 
-def assert_equals(ledger: Ledger, model: Model, subjects: list[str], windows: list[tuple[datetime | None, datetime | None]]) -> None:
+def assert_equals(
+    ledger: Ledger, model: Model, subjects: list[str], windows: list[tuple[datetime | None, datetime | None]]
+) -> None:
     for subject in subjects:
         assert ledger.verify(subject=subject) == []
         for since, until in windows:
@@ -103,9 +123,11 @@ def assert_equals(ledger: Ledger, model: Model, subjects: list[str], windows: li
 
 windows = st.lists(
     st.tuples(st.sampled_from(MOMENTS), st.sampled_from([*MOMENTS, at("2026-03-01 05:00"), at("2026-02-01")]))
-    .filter(lambda w: w[0] != w[1]).map(lambda w: (min(w), max(w))),
-    min_size=1, max_size=3,
-)  # fmt: skip
+    .filter(lambda w: w[0] != w[1])
+    .map(lambda w: (min(w), max(w))),
+    min_size=1,
+    max_size=3,
+)
 
 
 def derived(ledger: Ledger, subjects: list[str], names: list[str]) -> dict[str, list[Any]]:
@@ -114,13 +136,18 @@ def derived(ledger: Ledger, subjects: list[str], names: list[str]) -> dict[str, 
     rows = ledger.rows(
         "SELECT subject, metric, bucket, bucket_start, event_count, last_at, trim_scale(total) AS total,"
         " trim_scale(lowest) AS lowest, trim_scale(highest) AS highest, trim_scale(latest) AS latest"
-        " FROM meter.rollups WHERE subject = ANY(%s) ORDER BY metric, bucket, bucket_start, subject", [subjects]
-    )  # fmt: skip
+        " FROM meter.rollups WHERE subject = ANY(%s) ORDER BY metric, bucket, bucket_start, subject",
+        [subjects],
+    )
     members = ledger.rows(
         "SELECT subject, metric, bucket, bucket_start, member_digest FROM meter.unique_members"
-        " WHERE subject = ANY(%s) ORDER BY metric, bucket, bucket_start, member_digest, subject", [subjects]
-    )  # fmt: skip
-    return {"rollups": [(rename[r[0]], *r[1:]) for r in rows], "members": [(rename[r[0]], *r[1:]) for r in members]}
+        " WHERE subject = ANY(%s) ORDER BY metric, bucket, bucket_start, member_digest, subject",
+        [subjects],
+    )
+    return {
+        "rollups": [(rename[r[0]], *r[1:]) for r in rows],
+        "members": [(rename[r[0]], *r[1:]) for r in members],
+    }
 
 
 def test_p3_any_events_in_any_batches_are_what_a_naive_model_says(metrics: Ledger) -> None:
@@ -145,7 +172,7 @@ def test_p3_any_events_in_any_batches_are_what_a_naive_model_says(metrics: Ledge
 
 
 def test_p3_every_order_batching_and_retry_gives_the_same_state(metrics: Ledger) -> None:
-    """Order decides only which payload a reused key stands for and which `last` of one time counts: neither is left open here."""
+    """Order decides which payload a reused key stands for, and which `last` of one time counts."""
 
     @_profile
     @given(events(), st.randoms(use_true_random=False))
@@ -194,10 +221,17 @@ def test_p3_a_batch_is_the_same_as_one_by_one_in_order(metrics: Ledger) -> None:
         for answers in (one_by_one, at_once):
             owners = {o.event_id: i for i, o in reversed(list(enumerate(answers))) if o.outcome == "recorded"}
             places = [owners[o.event_id] for o in answers]
-            assert places == [{o.event_id: i for i, o in reversed(list(enumerate(one_by_one))) if o.outcome == "recorded"}[o.event_id]
-                              for o in one_by_one]  # fmt: skip
+            assert places == [
+                {o.event_id: i for i, o in reversed(list(enumerate(one_by_one))) if o.outcome == "recorded"}[
+                    o.event_id
+                ]
+                for o in one_by_one
+            ]
         assert derived(metrics, single_subjects, ["a", "b"]) == derived(metrics, batch_subjects, ["a", "b"])
-        log = "SELECT metric, at, quantity, member, idempotency_key FROM meter.events WHERE subject = ANY(%s) ORDER BY event_id"
+        log = (
+            "SELECT metric, at, quantity, member, idempotency_key FROM meter.events"
+            " WHERE subject = ANY(%s) ORDER BY event_id"
+        )
         assert metrics.rows(log, [single_subjects]) == metrics.rows(log, [batch_subjects])
 
     check()
@@ -255,7 +289,9 @@ def test_p3_events_split_over_concurrent_connections_are_what_the_model_says(
 
 def test_p4_a_rebuild_is_a_no_op_and_restores_what_was_emptied(metrics: Ledger) -> None:
     @settings(_profile, max_examples=30)
-    @given(events(), st.sampled_from(["rollups", "unique_members", "rollups; DELETE FROM meter.unique_members"]))
+    @given(
+        events(), st.sampled_from(["rollups", "unique_members", "rollups; DELETE FROM meter.unique_members"])
+    )
     def check(made: list[dict[str, Any]], table: str) -> None:
         mine, subjects = for_example(made)
         metrics.batch(mine)

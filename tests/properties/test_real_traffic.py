@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.helpers import Ledger, Task
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
 pytestmark = pytest.mark.skipif(
-    not (DATA / "llm_usage.csv.gz").exists(), reason=f"no llm_usage.csv.gz in {DATA}: it is not part of the project"
+    not (DATA / "llm_usage.csv.gz").exists(),
+    reason=f"no llm_usage.csv.gz in {DATA}: it is not part of the project",
 )
 
 
@@ -53,7 +55,9 @@ def assert_totals(ledger: Ledger) -> None:
     assert ledger.verify() == []
 
 
-def test_importing_gives_exactly_the_totals_and_again_only_duplicates(metrics: Ledger, lines: list[dict[str, Any]]) -> None:
+def test_importing_gives_exactly_the_totals_and_again_only_duplicates(
+    metrics: Ledger, lines: list[dict[str, Any]]
+) -> None:
     outcomes = load(metrics, lines)
     assert set(outcomes) == {"recorded", "duplicate"}
     assert outcomes["recorded"] == 3 * 8819

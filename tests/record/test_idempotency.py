@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+
 from tests.helpers import Ledger, at
 
 Record = Callable[..., tuple[str, int | None]]
@@ -23,7 +24,9 @@ def record(request: pytest.FixtureRequest, ledger: Ledger) -> Record:
     return one
 
 
-def test_p2_the_same_key_twice_counts_once_and_returns_the_first_event(ledger: Ledger, record: Record) -> None:
+def test_p2_the_same_key_twice_counts_once_and_returns_the_first_event(
+    ledger: Ledger, record: Record
+) -> None:
     ledger.define("m", "sum")
     outcome, first = record(subject="a", metric="m", quantity=5, idempotency_key="k")
     assert outcome == "recorded"
@@ -43,8 +46,12 @@ def test_p2_the_repeat_is_told_the_unchanged_total_of_the_first_period(ledger: L
     assert conflict == (first.event_id, "conflict", 12, "token", at("2026-06-18"), at("2026-06-19"))
 
 
-@pytest.mark.parametrize("other", [{"subject": "b"}, {"metric": "m2"}, {"idempotency_key": "k "}, {"idempotency_key": "K"}])
-def test_p2_the_same_key_elsewhere_is_another_event(ledger: Ledger, record: Record, other: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "other", [{"subject": "b"}, {"metric": "m2"}, {"idempotency_key": "k "}, {"idempotency_key": "K"}]
+)
+def test_p2_the_same_key_elsewhere_is_another_event(
+    ledger: Ledger, record: Record, other: dict[str, str]
+) -> None:
     ledger.define("m", "sum")
     ledger.define("m2", "sum")
     event = {"subject": "a", "metric": "m", "quantity": 5, "idempotency_key": "k"}

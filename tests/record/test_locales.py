@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
+
 from tests.helpers import Ledger, at
 
 LOCALES = {
@@ -50,8 +51,15 @@ def test_a_locale_changes_nothing(local_ledger: Ledger) -> None:
     for moment in ("2026-06-18T14:30:45.5Z", "2026-06-18 14:30+02:00"):
         for metric in ("m", "M", "i", "I", "ß", "é", "10", "9"):
             for subject in ("a", "A", "é", "1", "10", "a-b", "ab"):
-                event: dict[str, Any] = {"subject": subject, "metric": metric, "quantity": "1.5", "at": moment}
-                outcomes = [o.outcome for o in ledger.batch([event | {"idempotency_key": k} for k in ("k", "K", "k")])]
+                event: dict[str, Any] = {
+                    "subject": subject,
+                    "metric": metric,
+                    "quantity": "1.5",
+                    "at": moment,
+                }
+                outcomes = [
+                    o.outcome for o in ledger.batch([event | {"idempotency_key": k} for k in ("k", "K", "k")])
+                ]
                 first = [*["recorded"] * 2, "duplicate"]
                 assert outcomes == (first if moment.endswith("Z") else ["duplicate"] * 3)
     for member in ("i", "I", "e", "é"):
@@ -74,7 +82,12 @@ def test_p8_digits_of_other_scripts_are_rejected_not_a_failure(local_ledger: Led
         pytest.skip("the encoding has no such digits")
     ledger.define("m", "sum")
     good = {"subject": "a", "metric": "m", "quantity": 1}
-    events = [good | {"quantity": "٣"}, good | {"quantity": "1e٣"}, good | {"at": "٢٠٢٦-06-18T14:30:45Z"}, good]
+    events = [
+        good | {"quantity": "٣"},
+        good | {"quantity": "1e٣"},
+        good | {"at": "٢٠٢٦-06-18T14:30:45Z"},
+        good,
+    ]
     outcomes = ledger.batch([*events, good | {"at": "2026-06-18T14:30:4٣Z"}], "skip")
     assert [o.outcome for o in outcomes] == ["rejected", "rejected", "rejected", "recorded", "rejected"]
     for period in ("٣ days", "1٣m"):

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+
 from tests.helpers import Ledger, Task, at
 
 NewLedger = Callable[..., Ledger]
@@ -25,9 +26,14 @@ def through(ledger: Ledger, how: str, event: dict[str, Any]) -> Any:
 @pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
 @pytest.mark.parametrize("end", ["commit", "rollback"])
 def test_p2_the_same_key_from_two_sessions_counts_once(
-    ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait,
-    first_how: str, second_how: str, isolation: str, end: str,
-) -> None:  # fmt: skip
+    ledger: Ledger,
+    new_ledger: NewLedger,
+    wait_until_blocked: Wait,
+    first_how: str,
+    second_how: str,
+    isolation: str,
+    end: str,
+) -> None:
     ledger.define("m", "sum")
     first, second = new_ledger("first", autocommit=False), new_ledger("second")
     second.execute(f"SET default_transaction_isolation = '{isolation}'")
@@ -106,8 +112,10 @@ def test_p2_two_batches_with_the_same_keys_in_opposite_orders_wait_and_never_dea
     events = [
         {"subject": s, "metric": m, "idempotency_key": k, "at": at("2026-06-18")}
         | ({"quantity": 1} if m == "m" else {"member": k})
-        for s in ("a", "b") for m in ("m", "u") for k in ("1", "2", "3")
-    ]  # fmt: skip
+        for s in ("a", "b")
+        for m in ("m", "u")
+        for k in ("1", "2", "3")
+    ]
     blocker = new_ledger("blocker", autocommit=False)
     through(blocker, how, events[5])
     sessions = [new_ledger(f"batch {i}") for i in range(2)]
@@ -131,8 +139,10 @@ def test_p2_writers_never_deadlock_whatever_keys_and_orders_they_use(
         {"subject": s, "metric": m, "at": at(f"2026-0{1 + i % 3}-0{1 + i % 7} {i % 24:02}:00")}
         | ({"member": f"u{i % 7}"} if m == "u" else {"quantity": i})
         | ({"idempotency_key": f"k{i}"} if i % 4 else {})
-        for i in range(12) for s in ("é", "e", "z") for m in ("u", "m", "l")
-    ]  # fmt: skip
+        for i in range(12)
+        for s in ("é", "e", "z")
+        for m in ("u", "m", "l")
+    ]
     counted: list[Any] = []
 
     def write(seed: int) -> int:
@@ -140,7 +150,9 @@ def test_p2_writers_never_deadlock_whatever_keys_and_orders_they_use(
         session.execute(f"SET default_transaction_isolation = '{isolation}'")
         for turn in range(120):
             events = [
-                event | {"idempotency_key": f"{event['idempotency_key']} {turn // 4}"} if "idempotency_key" in event else event
+                event | {"idempotency_key": f"{event['idempotency_key']} {turn // 4}"}
+                if "idempotency_key" in event
+                else event
                 for event in draw.sample(pool, draw.randrange(1, 40))
             ]
             if draw.random() < 0.1:
@@ -194,7 +206,9 @@ def attempt(session: Ledger, how: str, event: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("how", ["record", "batch"])
-def test_p2_an_old_snapshot_never_counts_a_key_again(ledger: Ledger, old: Callable[[], Ledger], how: str) -> None:
+def test_p2_an_old_snapshot_never_counts_a_key_again(
+    ledger: Ledger, old: Callable[[], Ledger], how: str
+) -> None:
     ledger.define("m", "sum")
     session = old()
     ledger.record(**EVENT)

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+
 from tests.helpers import AGGREGATES, Ledger, Task, midnight, refused
 
 GOOD = {"subject": "a", "metric": "sum", "quantity": 5, "idempotency_key": "k"}
@@ -25,10 +26,21 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     (GOOD | {"metric": "nope"}, "UM001", "metric"),
     (GOOD | {"metric": "SUM"}, "UM001", "metric"),
     (GOOD | {"metric": "retired"}, "UM002", "metric"),
-    *[(GOOD | {"metric": m, "quantity": None}, "22004", "quantity") for m in ("sum", "min", "max", "avg", "last")],
+    *[
+        (GOOD | {"metric": m, "quantity": None}, "22004", "quantity")
+        for m in ("sum", "min", "max", "avg", "last")
+    ],
     *[(GOOD | {"metric": m, "quantity": "NaN"}, "22023", "quantity") for m in AGGREGATES if m != "unique"],
-    *[(GOOD | {"metric": m, "quantity": "Infinity"}, "22023", "quantity") for m in AGGREGATES if m != "unique"],
-    *[(GOOD | {"metric": m, "quantity": "-Infinity"}, "22023", "quantity") for m in AGGREGATES if m != "unique"],
+    *[
+        (GOOD | {"metric": m, "quantity": "Infinity"}, "22023", "quantity")
+        for m in AGGREGATES
+        if m != "unique"
+    ],
+    *[
+        (GOOD | {"metric": m, "quantity": "-Infinity"}, "22023", "quantity")
+        for m in AGGREGATES
+        if m != "unique"
+    ],
     *[(GOOD | {"metric": m, "quantity": -1}, "22023", "quantity") for m in ("sum", "count")],
     (GOOD | {"quantity": Decimal("-1e-50")}, "22023", "quantity"),
     (GOOD | {"quantity": Decimal(10) ** 100}, "22023", "quantity"),
@@ -53,7 +65,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     (GOOD | {"at": "1969-12-31T23:59:59.999999Z"}, "22023", "at"),
     (GOOD | {"at": "9999-12-31T23:59:59Z"}, "22023", "at"),
     (GOOD | {"at": midnight(3).isoformat()}, "22023", "at"),
-]  # fmt: skip
+]
 
 BATCH_ONLY: list[tuple[Any, str, str]] = [
     (None, "22023", "events"),
@@ -75,18 +87,81 @@ BATCH_ONLY: list[tuple[Any, str, str]] = [
     (GOOD | {"idempotency_key": 7}, "22023", "events"),
     (GOOD | {"at": 1781793045}, "22023", "events"),
     *[(GOOD | {"metadata": m}, "22023", "metadata") for m in ("x", 1, True, [[1]], "null")],
-    *[(GOOD | {"quantity": q}, "22023", "quantity") for q in (
-        "", " ", "x", "1 ", " 1", "1,5", "1_000", "0x1F", "--1", "1e", "1e9999", ".", "+", "1.2.3", "٣", "1e1000", "1;", "\n1", "1\n",
-        "9" * 300, "1e999", "nan", "-infinity", "inf", "9" * 200)],
-    *[(GOOD | {"at": a}, "22023", "at") for a in (
-        "", " ", "now", "today", "yesterday", "epoch", "tomorrow", "allballs", "2026-06-18", "2026-06-18T14:30:45", "14:30", "20260618T143045Z",
-        "2026-06-18T24:00:00Z", "2026-06-18T23:60:00Z", "2026-06-18T23:59:61Z", "2026-02-29T00:00:00Z", "2026-04-31T00:00:00Z",
-        "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z", "2026-01-00T00:00:00Z", "0000-01-01T00:00:00Z", "-2026-01-01T00:00:00Z",
-        "2026-06-18T14:30:45 Europe/Berlin", "2026-06-18T14:30:45 CET", "2026-06-18T14:30:45+99:00", "2026-06-18T14:30:45+15:60",
-        "18.06.2026 14:30:45Z", "06/18/2026 14:30:45Z", "2026-06-18T14:30:45Z\n", "2026-06-18T14:30:45Z BC", "1781793045", "2026-W25-4T00:00:00Z",
-        "12026-01-01T00:00:00Z", "٢٠٢٦-06-18T14:30:45Z", "2026-06-18T14:30:45.Z", "P1D", "2026-06-18T14:30:45z+01:00",
-        "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:60-14:00")],
-]  # fmt: skip
+    *[
+        (GOOD | {"quantity": q}, "22023", "quantity")
+        for q in (
+            "",
+            " ",
+            "x",
+            "1 ",
+            " 1",
+            "1,5",
+            "1_000",
+            "0x1F",
+            "--1",
+            "1e",
+            "1e9999",
+            ".",
+            "+",
+            "1.2.3",
+            "٣",
+            "1e1000",
+            "1;",
+            "\n1",
+            "1\n",
+            "9" * 300,
+            "1e999",
+            "nan",
+            "-infinity",
+            "inf",
+            "9" * 200,
+        )
+    ],
+    *[
+        (GOOD | {"at": a}, "22023", "at")
+        for a in (
+            "",
+            " ",
+            "now",
+            "today",
+            "yesterday",
+            "epoch",
+            "tomorrow",
+            "allballs",
+            "2026-06-18",
+            "2026-06-18T14:30:45",
+            "14:30",
+            "20260618T143045Z",
+            "2026-06-18T24:00:00Z",
+            "2026-06-18T23:60:00Z",
+            "2026-06-18T23:59:61Z",
+            "2026-02-29T00:00:00Z",
+            "2026-04-31T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-00-01T00:00:00Z",
+            "2026-01-00T00:00:00Z",
+            "0000-01-01T00:00:00Z",
+            "-2026-01-01T00:00:00Z",
+            "2026-06-18T14:30:45 Europe/Berlin",
+            "2026-06-18T14:30:45 CET",
+            "2026-06-18T14:30:45+99:00",
+            "2026-06-18T14:30:45+15:60",
+            "18.06.2026 14:30:45Z",
+            "06/18/2026 14:30:45Z",
+            "2026-06-18T14:30:45Z\n",
+            "2026-06-18T14:30:45Z BC",
+            "1781793045",
+            "2026-W25-4T00:00:00Z",
+            "12026-01-01T00:00:00Z",
+            "٢٠٢٦-06-18T14:30:45Z",
+            "2026-06-18T14:30:45.Z",
+            "P1D",
+            "2026-06-18T14:30:45z+01:00",
+            "0001-01-01T00:00:00+14:00",
+            "9999-12-31T23:59:60-14:00",
+        )
+    ],
+]
 
 
 @pytest.fixture
@@ -149,10 +224,17 @@ def test_p8_record_batch_that_skips_rejects_just_those_and_counts_the_rest(metri
         assert outcome.message
         assert outcome.hint
     for outcome in outcomes[1::2]:
-        assert (outcome.outcome, outcome.sqlstate, outcome.message, outcome.hint) == ("recorded", None, None, None)
+        assert (outcome.outcome, outcome.sqlstate, outcome.message, outcome.hint) == (
+            "recorded",
+            None,
+            None,
+            None,
+        )
     assert metrics.usage("b", "sum").quantity == len(cases)
     assert metrics.value("SELECT count(*) FROM meter.events WHERE subject IS DISTINCT FROM 'b'") == 0
-    assert metrics.value("SELECT count(*) FROM meter.idempotency_keys WHERE subject IS DISTINCT FROM 'b'") == 0
+    assert (
+        metrics.value("SELECT count(*) FROM meter.idempotency_keys WHERE subject IS DISTINCT FROM 'b'") == 0
+    )
     assert metrics.verify() == []
 
 
@@ -276,7 +358,10 @@ def test_every_usual_form_of_a_time_is_read(ledger: Ledger, text: str, instant: 
 def test_p8_a_fraction_of_a_leap_second_is_read_or_rejected_never_a_failure(ledger: Ledger) -> None:
     ledger.define("m", "sum")
     outcomes = ledger.batch(
-        [{"subject": "a", "metric": "m", "quantity": 1, "at": f"2016-12-31T23:59:60{part}Z"} for part in ("", ".5", ".9999999")],
+        [
+            {"subject": "a", "metric": "m", "quantity": 1, "at": f"2016-12-31T23:59:60{part}Z"}
+            for part in ("", ".5", ".9999999")
+        ],
         "skip",
     )
     assert outcomes[0].outcome == "recorded"
@@ -287,24 +372,42 @@ def test_p8_a_fraction_of_a_leap_second_is_read_or_rejected_never_a_failure(ledg
 @pytest.mark.parametrize(
     ("quantity", "value"),
     [
-        ("1", "1"), ('"1"', "1"), ("1.50", "1.5"), ('"1.50"', "1.5"), ("1e3", "1000"), ('"1E3"', "1000"), ('"1e-3"', "0.001"),
-        ('"+1"', "1"), ('"1."', "1"), ('".5"', "0.5"), ("0.1", "0.1"), ("123456789012345678901234567890.123456789", "123456789012345678901234567890.123456789"),
-        ("-0", "0"), ('"-0.0"', "0"), ("1e99", "1e99"), ("1E-100", "1e-100"), ('"00000"', "0"),
+        ("1", "1"),
+        ('"1"', "1"),
+        ("1.50", "1.5"),
+        ('"1.50"', "1.5"),
+        ("1e3", "1000"),
+        ('"1E3"', "1000"),
+        ('"1e-3"', "0.001"),
+        ('"+1"', "1"),
+        ('"1."', "1"),
+        ('".5"', "0.5"),
+        ("0.1", "0.1"),
+        ("123456789012345678901234567890.123456789", "123456789012345678901234567890.123456789"),
+        ("-0", "0"),
+        ('"-0.0"', "0"),
+        ("1e99", "1e99"),
+        ("1E-100", "1e-100"),
+        ('"00000"', "0"),
     ],
-)  # fmt: skip
+)
 def test_p6_numbers_and_numeric_strings_are_read_exactly(ledger: Ledger, quantity: str, value: str) -> None:
     ledger.define("m", "sum")
     ledger.batch(f'[{{"subject": "a", "metric": "m", "quantity": {quantity}}}]')
     assert ledger.usage("a", "m").quantity == Decimal(value)
 
 
-@pytest.mark.parametrize("number", ["1e999", "1e131071", "-1e999", "1e-16383", "9" * 2000, "0." + "0" * 9000 + "1"])
+@pytest.mark.parametrize(
+    "number", ["1e999", "1e131071", "-1e999", "1e-16383", "9" * 2000, "0." + "0" * 9000 + "1"]
+)
 @pytest.mark.parametrize("quoted", [False, True])
 def test_p8_a_monstrous_number_is_one_rejected_event(ledger: Ledger, number: str, quoted: bool) -> None:
     ledger.define("m", "last")
     text = f'"{number}"' if quoted else number
     outcomes = ledger.batch(
-        f'[{{"subject": "a", "metric": "m", "quantity": {text}}}, {{"subject": "a", "metric": "m", "quantity": 1}}]', "skip"
+        f'[{{"subject": "a", "metric": "m", "quantity": {text}}},'
+        f' {{"subject": "a", "metric": "m", "quantity": 1}}]',
+        "skip",
     )
     assert [(o.outcome, o.sqlstate) for o in outcomes] == [("rejected", "22023"), ("recorded", None)]
     assert len(outcomes[0].message) < 500

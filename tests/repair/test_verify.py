@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+
 from tests.helpers import AGGREGATES, Ledger, at
 
 MOMENT = at("2026-06-18 14:30")
@@ -27,7 +28,9 @@ def test_p4_without_tampering_there_is_no_row(filled: Ledger) -> None:
 
 
 def test_p4_a_changed_total_is_reported_with_both_numbers(filled: Ledger) -> None:
-    filled.execute("UPDATE meter.rollups SET total = 7 WHERE subject = 'a' AND metric = 'sum' AND bucket = 'hour'")
+    filled.execute(
+        "UPDATE meter.rollups SET total = 7 WHERE subject = 'a' AND metric = 'sum' AND bucket = 'hour'"
+    )
     (drift,) = filled.verify()
     assert drift[:6] == ("a", "sum", "hour", at("2026-06-18 14:00"), Decimal(7), Decimal(6))
 
@@ -35,13 +38,23 @@ def test_p4_a_changed_total_is_reported_with_both_numbers(filled: Ledger) -> Non
 @pytest.mark.parametrize(
     "change",
     [
-        "event_count = event_count + 1", "last_at = last_at + interval '1 microsecond'", "last_event_id = 7", "total = 99", "lowest = -99",
-        "highest = 99", "latest = 99",
+        "event_count = event_count + 1",
+        "last_at = last_at + interval '1 microsecond'",
+        "last_event_id = 7",
+        "total = 99",
+        "lowest = -99",
+        "highest = 99",
+        "latest = 99",
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("aggregate", AGGREGATES)
-def test_p4_every_changed_column_of_every_aggregate_is_reported(filled: Ledger, change: str, aggregate: str) -> None:
-    filled.execute(f"UPDATE meter.rollups SET {change} WHERE subject = 'a' AND metric = '{aggregate}' AND bucket = 'month'")
+def test_p4_every_changed_column_of_every_aggregate_is_reported(
+    filled: Ledger, change: str, aggregate: str
+) -> None:
+    filled.execute(
+        f"UPDATE meter.rollups SET {change}"
+        f" WHERE subject = 'a' AND metric = '{aggregate}' AND bucket = 'month'"
+    )
     assert [d[:4] for d in filled.verify()] == [("a", aggregate, "month", at("2026-06-01"))]
     assert filled.verify(subject="b") == []
     assert filled.verify(metric="count" if aggregate != "count" else "sum") == []
@@ -51,7 +64,8 @@ def test_p4_missing_and_surplus_rows_are_reported(filled: Ledger) -> None:
     filled.execute("DELETE FROM meter.rollups WHERE subject = 'a' AND metric = 'max' AND bucket = 'month'")
     filled.execute(
         "INSERT INTO meter.rollups (subject, metric, bucket, bucket_start, event_count, last_at, highest)"
-        " SELECT 'c', 'max', 'hour', bucket_start, 1, last_at, 5 FROM meter.rollups WHERE subject = 'a' AND metric = 'max'"
+        " SELECT 'c', 'max', 'hour', bucket_start, 1, last_at, 5 FROM meter.rollups"
+        " WHERE subject = 'a' AND metric = 'max'"
     )
     missing, surplus = filled.verify()
     assert missing[:6] == ("a", "max", "month", at("2026-06-01"), None, 3)
@@ -59,10 +73,13 @@ def test_p4_missing_and_surplus_rows_are_reported(filled: Ledger) -> None:
 
 
 def test_p4_missing_and_surplus_members_are_reported(filled: Ledger) -> None:
-    filled.execute("DELETE FROM meter.unique_members WHERE subject = 'a' AND bucket = 'hour' AND member_digest = ("
-                   "SELECT min(member_digest) FROM meter.unique_members)")  # fmt: skip
     filled.execute(
-        "INSERT INTO meter.unique_members SELECT DISTINCT bucket_start, subject, metric, bucket, '\\x00'::bytea"
+        "DELETE FROM meter.unique_members WHERE subject = 'a' AND bucket = 'hour' AND member_digest = ("
+        "SELECT min(member_digest) FROM meter.unique_members)"
+    )
+    filled.execute(
+        "INSERT INTO meter.unique_members"
+        " SELECT DISTINCT bucket_start, subject, metric, bucket, '\\x00'::bytea"
         " FROM meter.unique_members WHERE subject = 'b' AND bucket = 'month'"
     )
     drifts = filled.verify()
@@ -72,7 +89,8 @@ def test_p4_missing_and_surplus_members_are_reported(filled: Ledger) -> None:
 
 def test_p4_a_member_without_any_rollup_is_reported(filled: Ledger) -> None:
     filled.execute(
-        "INSERT INTO meter.unique_members SELECT DISTINCT bucket_start, 'ghost', metric, bucket, '\\x00'::bytea"
+        "INSERT INTO meter.unique_members"
+        " SELECT DISTINCT bucket_start, 'ghost', metric, bucket, '\\x00'::bytea"
         " FROM meter.unique_members WHERE subject = 'b' AND bucket = 'month'"
     )
     (drift,) = filled.verify()
@@ -85,7 +103,8 @@ def test_p4_a_member_without_any_rollup_is_reported(filled: Ledger) -> None:
 def test_p4_rows_of_a_metric_that_nobody_defined_are_reported(filled: Ledger) -> None:
     filled.execute(
         "INSERT INTO meter.rollups (subject, metric, bucket, bucket_start, event_count, last_at, total)"
-        " SELECT subject, 'ghost', bucket, bucket_start, 1, last_at, 5 FROM meter.rollups WHERE subject = 'a' AND metric = 'sum'"
+        " SELECT subject, 'ghost', bucket, bucket_start, 1, last_at, 5 FROM meter.rollups"
+        " WHERE subject = 'a' AND metric = 'sum'"
     )
     assert {d.metric for d in filled.verify()} == {"ghost"}
     filled.rebuild()
@@ -94,7 +113,11 @@ def test_p4_rows_of_a_metric_that_nobody_defined_are_reported(filled: Ledger) ->
 
 def test_p4_an_unknown_event_in_the_log_is_reported(filled: Ledger) -> None:
     """The owner can insert into the log; the rollups then miss it."""
-    filled.execute("INSERT INTO meter.events (at, subject, metric, quantity) VALUES ('2026-06-18 14:30Z', 'a', 'sum', 10)")
+    filled.execute(
+        "INSERT INTO meter.events (at, subject, metric, quantity)"
+        " VALUES ('2026-06-18 14:30Z', 'a', 'sum', 10)"
+    )
     assert [(d.subject, d.metric, d.bucket, d.stored, d.recomputed) for d in filled.verify()] == [
-        ("a", "sum", "hour", 6, 16), ("a", "sum", "month", 6, 16),
-    ]  # fmt: skip
+        ("a", "sum", "hour", 6, 16),
+        ("a", "sum", "month", 6, 16),
+    ]

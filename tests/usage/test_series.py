@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+
 from tests.helpers import Ledger, at, refused
 
 
@@ -32,13 +33,15 @@ def test_a_chart_plots_it_as_it_is(ledger: Ledger) -> None:
         ("UTC", "2026-06-18T12:00Z", "2026-06-20T06:00Z", "day", [12, 24, 6]),
         ("UTC", "2026-01-31T00:00Z", "2026-04-30T00:00Z", "1 month", [28 * 24, 31 * 24, 30 * 24]),
     ],
-)  # fmt: skip
+)
 def test_p5_buckets_are_local_and_cut_to_the_window(
     ledger: Ledger, zone: str, since: str, until: str, step: str, lengths: list[int]
 ) -> None:
     ledger.define("m", "sum")
     since_at, until_at = datetime.fromisoformat(since), datetime.fromisoformat(until)
-    rows = ledger.call("series", subject="a", metric="m", since=since_at, until=until_at, step=step, timezone=zone)
+    rows = ledger.call(
+        "series", subject="a", metric="m", since=since_at, until=until_at, step=step, timezone=zone
+    )
     assert [(r.bucket_end - r.bucket_start) / timedelta(hours=1) for r in rows] == lengths
     assert (rows[0].bucket_start, rows[-1].bucket_end) == (since_at, until_at)
 
@@ -61,7 +64,7 @@ def test_p5_buckets_are_local_and_cut_to_the_window(
         ({"until": "infinity"}, "22023"),
         ({"step": "1 second", "until": at("2026-06-18")}, "22023"),
     ],
-)  # fmt: skip
+)
 def test_p8_a_bad_series_is_refused(ledger: Ledger, given: dict[str, Any], sqlstate: str) -> None:
     ledger.define("m", "sum")
     good = {"subject": "a", "metric": "m", "since": at("2026-06-01"), "until": at("2026-06-02")}
@@ -72,5 +75,7 @@ def test_p8_a_bad_series_is_refused(ledger: Ledger, given: dict[str, Any], sqlst
 def test_a_long_series_is_quick_enough(ledger: Ledger) -> None:
     ledger.define("m", "sum")
     ledger.execute("SET statement_timeout = '10s'")
-    rows = ledger.call("series", subject="a", metric="m", since=at("2026-01-01"), until=at("2026-03-01"), step="15m")
+    rows = ledger.call(
+        "series", subject="a", metric="m", since=at("2026-01-01"), until=at("2026-03-01"), step="15m"
+    )
     assert len(rows) == 59 * 96

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+
 from tests.helpers import PERIODS, ROLLUPS, Ledger, at, refused
 
 
@@ -17,7 +18,11 @@ def test_subjects_are_most_recent_first_and_capped(ledger: Ledger) -> None:
         ledger.record(subject, "m", 1, at=at("2026-06-18") + timedelta(days=i))
     ledger.record("b", "m", 1, at=at("2026-07-18"))
     ledger.record("e", "m", 1, at=at("2025-07-18"))
-    assert ledger.call("subjects", max_rows=3) == [("b", at("2026-07-18")), ("e", at("2026-06-22")), ("d", at("2026-06-21"))]
+    assert ledger.call("subjects", max_rows=3) == [
+        ("b", at("2026-07-18")),
+        ("e", at("2026-06-22")),
+        ("d", at("2026-06-21")),
+    ]
     assert [s.subject for s in ledger.call("subjects")] == ["b", "e", "d", "c", "a"]
 
 
@@ -41,7 +46,12 @@ def test_subjects_of_metrics_of_every_kind_are_in_order(ledger: Ledger) -> None:
 
 def test_one_busy_subject_does_not_hide_the_others(ledger: Ledger) -> None:
     ledger.define("m", "sum", period="minute", rollup="none")
-    ledger.batch([{"subject": "busy", "metric": "m", "quantity": 1, "at": at("2026-06-18") + timedelta(minutes=i)} for i in range(2000)])
+    ledger.batch(
+        [
+            {"subject": "busy", "metric": "m", "quantity": 1, "at": at("2026-06-18") + timedelta(minutes=i)}
+            for i in range(2000)
+        ]
+    )
     ledger.record("quiet", "m", 1, at=at("2026-01-01"))
     assert [s.subject for s in ledger.call("subjects", max_rows=2)] == ["busy", "quiet"]
 
@@ -62,9 +72,20 @@ def test_events_are_newest_first_as_they_were_recorded(ledger: Ledger) -> None:
     ledger.record("a", "u", member="v", at=at("2026-06-19"))
     ledger.record("b", "m", 9, at=at("2026-06-19"))
     newest, oldest = ledger.call("events", subject="a")
-    assert (newest.metric, newest.quantity, newest.member, newest.idempotency_key, newest.metadata) == ("u", None, "v", None, None)
+    assert (newest.metric, newest.quantity, newest.member, newest.idempotency_key, newest.metadata) == (
+        "u",
+        None,
+        "v",
+        None,
+        None,
+    )
     assert (oldest.at, oldest.quantity, oldest.member, oldest.idempotency_key, oldest.metadata) == (
-        at("2026-06-18"), 1.5, None, "k", {"x": 1})  # fmt: skip
+        at("2026-06-18"),
+        1.5,
+        None,
+        "k",
+        {"x": 1},
+    )
     assert oldest.recorded_at is not None
     assert ledger.call("events", subject="a", metric="m") == [oldest]
     assert ledger.call("events", subject="a", since=at("2026-06-19")) == [newest]
@@ -74,18 +95,29 @@ def test_events_are_newest_first_as_they_were_recorded(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("with_after_at", [False, True])
 @pytest.mark.parametrize("metric", [None, "m"])
-def test_pages_have_every_event_once_also_when_many_share_a_time(ledger: Ledger, with_after_at: bool, metric: str | None) -> None:
+def test_pages_have_every_event_once_also_when_many_share_a_time(
+    ledger: Ledger, with_after_at: bool, metric: str | None
+) -> None:
     draw = random.Random(5)
     for key in ("m", "n", "o"):
         ledger.define(key, "sum")
-    ledger.batch([
-        {"subject": "a", "metric": draw.choice("mno"), "quantity": i, "at": at("2026-05-30") + timedelta(days=draw.randrange(4))}
-        for i in range(100)
-    ])  # fmt: skip
+    ledger.batch(
+        [
+            {
+                "subject": "a",
+                "metric": draw.choice("mno"),
+                "quantity": i,
+                "at": at("2026-05-30") + timedelta(days=draw.randrange(4)),
+            }
+            for i in range(100)
+        ]
+    )
     ledger.maintain()
     everything = ledger.call("events", subject="a", metric=metric)
     assert everything == sorted(everything, key=lambda e: (e.at, e.event_id), reverse=True)
-    assert len(everything) == ledger.value("SELECT count(*) FROM meter.events WHERE metric = coalesce(%s, metric)", [metric])
+    assert len(everything) == ledger.value(
+        "SELECT count(*) FROM meter.events WHERE metric = coalesce(%s, metric)", [metric]
+    )
     pages: list[Any] = []
     given: dict[str, Any] = {}
     while page := ledger.call("events", subject="a", metric=metric, max_rows=7, **given):

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+
 from tests.helpers import AGGREGATES, Ledger, at, refused
 
 DAY = {"since": at("2026-06-18"), "until": at("2026-06-19")}
@@ -22,12 +23,19 @@ def test_the_summary_has_every_metric_in_use_with_its_unit_zeros_included(ledger
     ledger.record("a", "users", member="u", at=at("2026-06-18 10:00"))
     rows = ledger.call("summary", subject="a", **DAY)
     assert [(r.metric, r.quantity, r.unit, r.aggregate, r.event_count) for r in rows] == [
-        ("idle", 0, "seat", "max", 0), ("tokens", 5, "token", "sum", 1), ("users", 1, "user", "unique", 1),
-    ]  # fmt: skip
+        ("idle", 0, "seat", "max", 0),
+        ("tokens", 5, "token", "sum", 1),
+        ("users", 1, "user", "unique", 1),
+    ]
     assert rows == [ledger.usage("a", r.metric, **DAY) for r in rows]
     now = at("2026-06-18 12:00")
-    assert ledger.call("summary", subject="a", now=now) == [ledger.usage("a", r.metric, now=now) for r in rows]
-    assert {r.since for r in ledger.call("summary", subject="a", now=now)} == {at("2026-06-01"), at("2026-06-18")}
+    assert ledger.call("summary", subject="a", now=now) == [
+        ledger.usage("a", r.metric, now=now) for r in rows
+    ]
+    assert {r.since for r in ledger.call("summary", subject="a", now=now)} == {
+        at("2026-06-01"),
+        at("2026-06-18"),
+    }
 
 
 def test_the_summary_without_metrics_is_empty(ledger: Ledger) -> None:
@@ -37,10 +45,18 @@ def test_the_summary_without_metrics_is_empty(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("used", "requested", "allowed", "remaining"),
     [
-        (80, None, True, 20), (120, None, False, 0), (100, None, False, 0), (80, 20, True, 20), (80, 21, False, 20), (0, None, True, 100),
-        (100, 0, True, 0), (80, "20.0000000000001", False, 20), (0, 100, True, 100), ("99.9999", None, True, "0.0001"),
+        (80, None, True, 20),
+        (120, None, False, 0),
+        (100, None, False, 0),
+        (80, 20, True, 20),
+        (80, 21, False, 20),
+        (0, None, True, 100),
+        (100, 0, True, 0),
+        (80, "20.0000000000001", False, 20),
+        (0, 100, True, 100),
+        ("99.9999", None, True, "0.0001"),
     ],
-)  # fmt: skip
+)
 def test_a_quota_of_100(ledger: Ledger, used: Any, requested: Any, allowed: bool, remaining: Any) -> None:
     ledger.define("m", "sum", "token")
     ledger.record("a", "m", used, at=at("2026-06-18"))
@@ -61,10 +77,16 @@ def test_a_quota_is_about_the_window(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("given", "sqlstate"),
     [
-        ({"quota": None}, "22004"), ({"quota": -1}, "22023"), ({"quota": "NaN"}, "22023"), ({"quota": "Infinity"}, "22023"),
-        ({"requested": -1}, "22023"), ({"requested": "NaN"}, "22023"), ({"requested": "Infinity"}, "22023"), ({"requested": "-Infinity"}, "22023"),
+        ({"quota": None}, "22004"),
+        ({"quota": -1}, "22023"),
+        ({"quota": "NaN"}, "22023"),
+        ({"quota": "Infinity"}, "22023"),
+        ({"requested": -1}, "22023"),
+        ({"requested": "NaN"}, "22023"),
+        ({"requested": "Infinity"}, "22023"),
+        ({"requested": "-Infinity"}, "22023"),
     ],
-)  # fmt: skip
+)
 def test_p8_a_bad_quota_is_refused(ledger: Ledger, given: dict[str, Any], sqlstate: str) -> None:
     ledger.define("m", "sum")
     with refused(sqlstate):
@@ -79,8 +101,13 @@ def test_groups_are_by_the_text_of_a_metadata_key_and_null_is_a_group(ledger: Le
         metadata = None if model is ... else {"model": model, "other": i}
         given = {"member": f"u{i % 2}"} if aggregate == "unique" else {"quantity": i + 1}
         ledger.record("a", "m", at=at(f"2026-06-18 {i:02}:00"), metadata=metadata, **given)
-    ledger.record("a", "m", at=at("2026-06-19"), **({"member": "u"} if aggregate == "unique" else {"quantity": 9}))
-    groups = {g.value: (g.quantity, g.event_count) for g in ledger.call("usage_by", subject="a", metric="m", dimension="model", **DAY)}
+    ledger.record(
+        "a", "m", at=at("2026-06-19"), **({"member": "u"} if aggregate == "unique" else {"quantity": 9})
+    )
+    groups = {
+        g.value: (g.quantity, g.event_count)
+        for g in ledger.call("usage_by", subject="a", metric="m", dimension="model", **DAY)
+    }
     large = {"sum": 4, "count": 4, "min": 1, "max": 3, "last": 3, "avg": 2, "unique": 1}[aggregate]
     assert groups["large"] == (large, 2)
     assert groups["7"][1] == 2

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+
 from tests.helpers import AGGREGATES, PERIODS, ROLLUPS, Ledger, at, refused
 
 INSTANT = timedelta(microseconds=1)
@@ -58,7 +59,12 @@ def test_without_a_window_it_is_the_metrics_current_period(ledger: Ledger) -> No
 def test_p5_local_months_add_up_to_everything(ledger: Ledger) -> None:
     ledger.define("m", "sum")
     start = at("2026-01-01")
-    ledger.batch([{"subject": "a", "metric": "m", "quantity": 1, "at": start + timedelta(hours=i)} for i in range(24 * 120)])
+    ledger.batch(
+        [
+            {"subject": "a", "metric": "m", "quantity": 1, "at": start + timedelta(hours=i)}
+            for i in range(24 * 120)
+        ]
+    )
     for zone in ("America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe"):
         months = [
             ledger.usage("a", "m", period="month", timezone=zone, now=at(f"{year}-{month:02}-15"))
@@ -71,9 +77,11 @@ def test_p5_local_months_add_up_to_everything(ledger: Ledger) -> None:
 def test_p8_an_unknown_metric_and_a_bad_subject_are_refused(ledger: Ledger) -> None:
     ledger.define("m", "sum")
     for function, extra in (
-        ("usage", {}), ("check_quota", {"quota": 1}), ("usage_by", {"dimension": "x"}),
+        ("usage", {}),
+        ("check_quota", {"quota": 1}),
+        ("usage_by", {"dimension": "x"}),
         ("series", {"since": at("2026-06-18"), "until": at("2026-06-19")}),
-    ):  # fmt: skip
+    ):
         with refused("UM001", "metric"):
             ledger.call(function, subject="a", metric="nope", **extra)
         with refused("22004", "metric"):
@@ -91,14 +99,27 @@ def test_p8_an_unknown_metric_and_a_bad_subject_are_refused(ledger: Ledger) -> N
 
 def fill(ledger: Ledger, draw: random.Random, metric: str, aggregate: str) -> None:
     """Some 60 events around bucket boundaries of every size, in no order."""
-    anchors = ("2025-12-31 23:59", "2026-01-05", "2026-02-28 23:30", "2026-03-01", "2026-03-01 05:59:30", "2026-03-02", "2027-01-01")
+    anchors = (
+        "2025-12-31 23:59",
+        "2026-01-05",
+        "2026-02-28 23:30",
+        "2026-03-01",
+        "2026-03-01 05:59:30",
+        "2026-03-02",
+        "2027-01-01",
+    )
     events: list[dict[str, Any]] = []
     for i in range(60):
         base = at(draw.choice(anchors[:-1]))
-        moment = draw.choice([
-            base, base - INSTANT, base + timedelta(seconds=draw.randrange(-7200, 7200)),
-            base + timedelta(days=draw.randrange(-3, 3)), base + timedelta(hours=draw.randrange(-30, 30), microseconds=draw.randrange(10**6)),
-        ])  # fmt: skip
+        moment = draw.choice(
+            [
+                base,
+                base - INSTANT,
+                base + timedelta(seconds=draw.randrange(-7200, 7200)),
+                base + timedelta(days=draw.randrange(-3, 3)),
+                base + timedelta(hours=draw.randrange(-30, 30), microseconds=draw.randrange(10**6)),
+            ]
+        )
         event: dict[str, Any] = {"subject": draw.choice(["a", "a", "b"]), "metric": metric, "at": moment}
         if aggregate == "unique":
             event["member"] = f"u{draw.randrange(9)}"
@@ -124,27 +145,55 @@ def test_p5_any_window_equals_the_log_for_every_period_and_rollup(ledger: Ledger
                 WHERE e.subject = 'a' AND e.metric = %(metric)s
                   AND (w.since IS NULL OR e.at >= w.since) AND (w.until IS NULL OR e.at < w.until)
              ) b
-    """.format(expression={
-        "count": "sum(quantity)", "sum": "sum(quantity)", "avg": "sum(quantity) / count(*)", "min": "min(quantity)",
-        "max": "max(quantity)", "unique": "count(DISTINCT member)", "last": "(array_agg(quantity ORDER BY at DESC, event_id DESC))[1]",
-    }[aggregate])  # fmt: skip
+    """.format(
+        expression={
+            "count": "sum(quantity)",
+            "sum": "sum(quantity)",
+            "avg": "sum(quantity) / count(*)",
+            "min": "min(quantity)",
+            "max": "max(quantity)",
+            "unique": "count(DISTINCT member)",
+            "last": "(array_agg(quantity ORDER BY at DESC, event_id DESC))[1]",
+        }[aggregate]
+    )
     for period in PERIODS:
         for rollup in ROLLUPS:
             metric = f"{period} {rollup}"
             ledger.define(metric, aggregate, period=period, rollup=rollup)
             fill(ledger, draw, metric, aggregate)
-            times = [row.at for row in ledger.rows("SELECT DISTINCT at FROM meter.events WHERE metric = %s", [metric])]
-            edges = [at(t) for t in ("1960-01-01", "1970-01-01", "2026-01-01", "2026-02-01", "2026-03-01", "2026-03-01 06:00", "2027-01-01", "2030-06-01")]
+            times = [
+                row.at
+                for row in ledger.rows("SELECT DISTINCT at FROM meter.events WHERE metric = %s", [metric])
+            ]
+            edges = [
+                at(t)
+                for t in (
+                    "1960-01-01",
+                    "1970-01-01",
+                    "2026-01-01",
+                    "2026-02-01",
+                    "2026-03-01",
+                    "2026-03-01 06:00",
+                    "2027-01-01",
+                    "2030-06-01",
+                )
+            ]
             windows: list[tuple[Any, Any]] = [(t, None) for t in edges] + [(None, t) for t in edges]
             for _ in range(70):
-                choice = [*draw.sample(times, 2), draw.choice(times) + INSTANT, *draw.sample(edges, 2),
-                          at("2025-12-20") + timedelta(seconds=draw.randrange(90 * 86400)), at("2025-12-20") + timedelta(hours=draw.randrange(90 * 24))]  # fmt: skip
+                choice = [
+                    *draw.sample(times, 2),
+                    draw.choice(times) + INSTANT,
+                    *draw.sample(edges, 2),
+                    at("2025-12-20") + timedelta(seconds=draw.randrange(90 * 86400)),
+                    at("2025-12-20") + timedelta(hours=draw.randrange(90 * 24)),
+                ]
                 since, until = sorted(draw.sample(choice, 2))
                 if since < until:
                     windows.append((since, until))
             with ledger.connection.cursor() as cursor:
                 rows = cursor.execute(
-                    query, {"metric": metric, "since": [w[0] for w in windows], "until": [w[1] for w in windows]}
+                    query,
+                    {"metric": metric, "since": [w[0] for w in windows], "until": [w[1] for w in windows]},
                 ).fetchall()
             wrong = [row for row in rows if (row[2], row[3]) != (row[4], row[5])]
             assert not wrong, (metric, wrong[:3])
@@ -158,7 +207,9 @@ def test_p5_series_tile_the_window_and_equal_usage_of_each_bucket(ledger: Ledger
     since, until = at("2025-12-30 13:07:11.5"), at("2026-03-03 02:00")
     for zone in ("UTC", "America/New_York", "Asia/Kathmandu"):
         for step in ("day", "week", "month", "year", "7 days", "36h", "1 month"):
-            buckets = ledger.call("series", subject="a", metric="m", since=since, until=until, step=step, timezone=zone)
+            buckets = ledger.call(
+                "series", subject="a", metric="m", since=since, until=until, step=step, timezone=zone
+            )
             assert buckets[0].bucket_start == since
             assert buckets[-1].bucket_end == until
             assert [b.bucket_start for b in buckets[1:]] == [b.bucket_end for b in buckets[:-1]]
