@@ -82,10 +82,10 @@ def events(draw: st.DrawFn) -> list[dict[str, Any]]:
     return made
 
 
-@pytest.fixture
-def metrics(ledger: Ledger) -> Ledger:
+@pytest.fixture(params=[False, True], ids=["plain", "striped"])
+def metrics(ledger: Ledger, request: pytest.FixtureRequest) -> Ledger:
     for key, (period, rollup) in KINDS.items():
-        ledger.define(key, METRICS[key], period=period, rollup=rollup)
+        ledger.define(key, METRICS[key], period=period, rollup=rollup, striped=request.param)
     return ledger
 
 
@@ -133,10 +133,13 @@ windows = st.lists(
 def derived(ledger: Ledger, subjects: list[str], names: list[str]) -> dict[str, list[Any]]:
     """Rollups and members with the subjects' numbers taken off, to compare two examples."""
     rename = dict(zip(subjects, names, strict=True))
+    # How many stripes a bucket has says who recorded, not what was recorded.
     rows = ledger.rows(
-        "SELECT subject, metric, bucket, bucket_start, event_count, last_at, trim_scale(total) AS total,"
-        " trim_scale(lowest) AS lowest, trim_scale(highest) AS highest, trim_scale(latest) AS latest"
-        " FROM meter.rollups WHERE subject = ANY(%s) ORDER BY metric, bucket, bucket_start, subject",
+        "SELECT subject, metric, bucket, bucket_start, sum(event_count) AS events, max(last_at) AS last_at,"
+        " trim_scale(sum(total)) AS total, min(lowest) AS lowest, max(highest) AS highest,"
+        " (array_agg(latest ORDER BY last_at DESC, last_event_id DESC))[1] AS latest"
+        " FROM meter.rollups WHERE subject = ANY(%s)"
+        " GROUP BY 1, 2, 3, 4 ORDER BY metric, bucket, bucket_start, subject",
         [subjects],
     )
     members = ledger.rows(

@@ -75,7 +75,7 @@ def test_p4_missing_and_surplus_rows_are_reported(filled: Ledger) -> None:
 def test_p4_missing_and_surplus_members_are_reported(filled: Ledger) -> None:
     filled.execute(
         "DELETE FROM meter.unique_members WHERE subject = 'a' AND bucket = 'hour' AND member_digest = ("
-        "SELECT min(member_digest) FROM meter.unique_members)"
+        "SELECT member_digest FROM meter.unique_members ORDER BY 1 LIMIT 1)"
     )
     filled.execute(
         "INSERT INTO meter.unique_members"
