@@ -187,7 +187,7 @@ END
 
 
 def first_maintenance() -> str:
-    """The partitions of a new log. An upgrade leaves them to whoever runs maintain(): it may have much to move."""
+    """The partitions of a new log. An upgrade leaves them to the next maintain(), which may have much to do."""
     return do(
         """
 BEGIN
