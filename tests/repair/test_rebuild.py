@@ -30,6 +30,15 @@ TAMPER = {
     " (subject, metric, bucket, bucket_start, member_digest)"
     " SELECT subject, metric, bucket, bucket_start, '\\x00' FROM meter.rollups"
     " WHERE metric IN ('unique', 'u')",
+    "members not recorded yet": "INSERT INTO meter.unique_members"
+    " (subject, metric, bucket, bucket_start, member_digest)"
+    " SELECT DISTINCT subject, metric, bucket, bucket_start, substr(sha256(m::bytea), 1, 16)"
+    " FROM meter.rollups, unnest('{new,ghost,u9}'::text[]) m WHERE metric IN ('unique', 'u')"
+    " ON CONFLICT DO NOTHING",
+    "a stripe too many": "INSERT INTO meter.rollups"
+    " (subject, metric, bucket, bucket_start, stripe, event_count, last_at, total)"
+    " SELECT subject, metric, bucket, bucket_start, 3, event_count, last_at, total"
+    " FROM meter.rollups WHERE metric IN ('sum', 'm') AND stripe = 0 ON CONFLICT DO NOTHING",
     "half deleted": "DELETE FROM meter.rollups WHERE bucket = 'hour';"
     " DELETE FROM meter.unique_members WHERE bucket <> 'hour'",
     "moved in time": "UPDATE meter.rollups SET bucket_start = bucket_start - interval '1 year'",
@@ -361,3 +370,24 @@ def test_a_rebuild_after_a_partition_was_dropped_keeps_what_the_log_no_longer_ha
     assert january.event_count == 1
     ledger.rebuild()
     assert ledger.usage("a", "m", period="month", now=at("2024-01-20")) == january
+
+
+@pytest.mark.parametrize("how", ["record", "batch"])
+def test_a_rebuild_that_has_restored_members_never_deadlocks_with_who_records_them(
+    small: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, how: str
+) -> None:
+    """It holds the members that it inserted while it goes on to the rollups, of which some are in stripes."""
+    small.record("b", "u", member="x", at=at("2026-06-18"))
+    small.execute("DELETE FROM meter.unique_members")
+    small.execute(TAMPER["a stripe too many"])
+    first, second = new_ledger("first", autocommit=False), new_ledger("second")
+    rebuilder = new_ledger("rebuilder")
+    first.record("b", "u", member="x", at=at("2026-06-18"))
+    rebuilding = Task(rebuilder.rebuild)  # inserts the members of a, and waits for that of b
+    wait_until_blocked(small.connection, "rebuilder")
+    event = {"subject": "a", "metric": "u", "member": "old", "at": at("2026-06-18")}
+    recording = Task(lambda: second.batch([event]) if how == "batch" else second.record(**event))
+    wait_until_blocked(small.connection, "second")
+    first.connection.commit()
+    assert [rebuilding.error(), recording.error()] == [None, None]
+    assert_right(small)
