@@ -187,7 +187,7 @@ END
 
 
 def first_maintenance() -> str:
-    """The partitions of a new log. An upgrade leaves them to the next maintain(), which may have much to do."""
+    """The partitions of a new log. An upgrade leaves what there is to do to the next maintain()."""
     return do(
         """
 BEGIN
