@@ -5,7 +5,7 @@ stable
 set search_path from current
 as $$
 declare
-    v_step     text := lower(btrim(step));
+    v_step     text := lower(btrim(step) collate "C");
     v_duration interval;
     v_count    int := 0;
 begin

@@ -18,7 +18,10 @@ begin
     end if;
     execute format('create table %I (like events including defaults including constraints)', v_name);
     execute format('alter table events attach partition %I for values from (%L) to (%L)',
-        v_name, month, _bucket_end('month', month));
+        v_name,
+        -- Not the session's way of writing a time: in some, a zone is written that is then read as another one.
+        to_char(month at time zone 'UTC', 'YYYY-MM-DD "00:00:00+00"'),
+        to_char(_bucket_end('month', month) at time zone 'UTC', 'YYYY-MM-DD "00:00:00+00"'));
     execute format('create trigger events_are_not_truncated before truncate on %I for each statement execute function _guard_log()',
         v_name);
     execute format('comment on table %I is %L', v_name,

@@ -7,13 +7,13 @@ immutable parallel safe
 as $$
     select case
         when key is null then 'key is null'
-        when btrim(key, E' \t\n\r\f\v') = '' then 'key is blank'
+        when btrim(key, E' \t\n\r\f\x0b') = '' then 'key is blank'
         when length(key) > 512 then 'key is longer than 512 characters'
         when octet_length(key) > 2000 then 'key is longer than 2000 bytes'
         when aggregate is null then 'aggregate is null'
         when aggregate not in ('count', 'sum', 'min', 'max', 'avg', 'last', 'unique') then 'aggregate is not a known one'
         when unit is null then 'unit is null'
-        when btrim(unit, E' \t\n\r\f\v') = '' then 'unit is blank'
+        when btrim(unit, E' \t\n\r\f\x0b') = '' then 'unit is blank'
         when length(unit) > 512 then 'unit is longer than 512 characters'
         when period is null then 'period is null'
         when period not in ('minute', 'hour', 'day', 'week', 'month', 'year', 'never') then 'period is not a known one'

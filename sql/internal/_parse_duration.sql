@@ -11,10 +11,10 @@ declare
     v_months   bigint := 0;
     v_seconds  bigint := 0;
 begin
-    if duration !~* '^ *([0-9]{1,9} *[a-z]+ *)+$' or length(duration) > 200 then
+    if duration collate "C" !~ '^ *([0-9]{1,9} *[A-Za-z]+ *)+$' or length(duration) > 200 then
         return null;
     end if;
-    for v_amount, v_unit in select m[1], lower(m[2]) from regexp_matches(duration, '([0-9]+) *([a-z]+)', 'gi') as m loop
+    for v_amount, v_unit in select m[1], lower(m[2] collate "C") from regexp_matches(duration, '([0-9]+) *([A-Za-z]+)', 'g') as m loop
         case
             when v_unit in ('s', 'sec', 'secs', 'second', 'seconds') then v_seconds := v_seconds + v_amount;
             when v_unit in ('m', 'min', 'mins', 'minute', 'minutes') then v_seconds := v_seconds + v_amount * 60;

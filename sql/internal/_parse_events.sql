@@ -32,7 +32,7 @@ as $$
         select trim_scale(case
             when jsonb_typeof(o.event -> 'quantity') = 'number'
                 or v.quantity ~ '^[+-]?([0-9]{1,200}([.][0-9]{0,200})?|[.][0-9]{1,200})([eE][+-]?[0-9]{1,3})?$'
-                or lower(v.quantity) in ('nan', 'infinity', '-infinity') then v.quantity::numeric
+                or lower(v.quantity collate "C") in ('nan', 'infinity', '-infinity') then v.quantity::numeric
         end)
     ) as q (quantity)
     cross join lateral (

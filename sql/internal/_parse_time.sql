@@ -9,7 +9,7 @@ stable strict parallel safe
 set search_path from current
 as $$
 begin
-    if lower(value) in ('infinity', '-infinity') then
+    if lower(value collate "C") in ('infinity', '-infinity') then
         return value::timestamptz;
     end if;
     if value !~ ('^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt ]([01][0-9]|2[0-3]):[0-5][0-9]'

@@ -9,11 +9,11 @@ volatile
 security definer
 set search_path from current
 as $$
+#variable_conflict use_column
 declare
     v_drifts    rollup_drift[];
     v_rewritten bigint := 0;
     v_corrected bigint;
-    v_merged    boolean := false;
 begin
     -- One rebuild at a time: the count could else be lowered by one and raised by an event, and look untouched to the other.
     -- It comes before the catalog is read: define_metric() locks the two in this order.
@@ -25,11 +25,13 @@ begin
             select d from _drifts(rebuild.subject, rebuild.metric) d
             where d.stored is distinct from d.recomputed);
         exit when cardinality(v_drifts) = 0;
-        -- Several rows that together are one cannot be compared and corrected one by one, so for once everybody is kept out.
-        if not v_merged and exists (select from rollups where stripe > 0) then
-            lock table rollups in share row exclusive mode;
+        -- Several rows that together are one cannot be compared and corrected one by one: they are made one first.
+        if exists (
+            select from rollups r
+            join unnest(v_drifts) d using (subject, metric, bucket, bucket_start)
+            where r.stripe > 0
+        ) then
             perform _merge_stripes();
-            v_merged := true;
             continue;
         end if;
         v_corrected := _correct_rollups(v_drifts);

@@ -13,7 +13,7 @@ set search_path from current
 as $$
 declare
     v_now      timestamptz := coalesce(resolve_window.now, now());
-    v_period   text := lower(btrim(resolve_window.period));
+    v_period   text := lower(btrim(resolve_window.period) collate "C");
     v_duration interval;
     v_window   tstzrange;
 begin
