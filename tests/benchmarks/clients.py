@@ -1,0 +1,195 @@
+"""Applications that record: each a process with its own connections, so that they share no interpreter lock.
+
+Both ways are written as an application would write them, with the same driver, on direct connections that
+stay open, with prepared statements:
+
+ours             Meter(connection, prepare=True).record(...) on a connection in autocommit
+four_statements  BEGIN, INSERT of the event, UPSERT of the period's total, COMMIT: a home-made meter with one
+                 log, indexed as ours is, with a unique idempotency key, and one row per subject and month. It
+                 does less: no partitions, no finer rollup, no check of what is recorded, no payload compared.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import secrets
+import time
+from array import array
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import count
+from multiprocessing.connection import Connection
+from random import Random
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import psycopg
+
+from pymeter import Meter
+from tests.benchmarks.harness import Sample
+
+Way = Literal["ours", "four_statements"]
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_WARM_UP_CALLS = 12  # after five, PostgreSQL decides on its plans
+_START_SECONDS = 0.02
+_MARGIN_SECONDS = 60
+
+HOME_MADE = """
+CREATE SCHEMA home_made;
+CREATE TABLE home_made.events (
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    subject text NOT NULL,
+    metric text NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    quantity numeric NOT NULL,
+    idempotency_key text,
+    metadata jsonb,
+    PRIMARY KEY (subject, metric, at, id)
+);
+CREATE UNIQUE INDEX ON home_made.events (subject, metric, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE TABLE home_made.totals (
+    subject text NOT NULL,
+    metric text NOT NULL,
+    month timestamptz NOT NULL,
+    quantity numeric NOT NULL,
+    event_count bigint NOT NULL,
+    PRIMARY KEY (subject, metric, month)
+) WITH (fillfactor = 70);
+"""
+_INSERT = """
+INSERT INTO home_made.events (subject, metric, quantity, idempotency_key) VALUES (%s, %s, %s, %s)
+ON CONFLICT (subject, metric, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING RETURNING id
+"""
+_UPSERT = """
+INSERT INTO home_made.totals AS t (subject, metric, month, quantity, event_count)
+VALUES (%s, %s, date_trunc('month', now(), 'UTC'), %s, 1)
+ON CONFLICT (subject, metric, month)
+DO UPDATE SET quantity = t.quantity + excluded.quantity, event_count = t.event_count + 1 RETURNING quantity
+"""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What every client does: record `metric` for so long, of subjects drawn evenly from `subjects`."""
+
+    way: Way
+    metric: str
+    subjects: int
+    seconds: float
+
+
+class Fleet:
+    """`size` client processes, which stay connected to `dsn` from one load to the next."""
+
+    def __init__(self, dsn: str, size: int) -> None:
+        self._stack = ExitStack()
+        self._clients: list[tuple[Connection, Any]] = []
+        for number in range(size):
+            ours, theirs = _CONTEXT.Pipe()
+            process = _CONTEXT.Process(target=_client, args=(theirs, dsn, number), daemon=True)
+            process.start()
+            theirs.close()
+            self._clients.append((ours, process))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for pipe, process in self._clients:
+            pipe.close()
+            process.join(5)
+            process.terminate()
+
+    def run(self, load: Load) -> Sample:
+        """Let all clients do this at the same time: events a second of all together, and every latency."""
+        for pipe, _ in self._clients:
+            pipe.send(load)
+        self._receive(load.seconds)  # everybody is warm
+        start = time.monotonic() + _START_SECONDS
+        for pipe, _ in self._clients:
+            pipe.send(start)
+        answers = self._receive(load.seconds)
+        latencies: list[float] = []
+        rate = 0.0
+        for elapsed, measured in answers:
+            rate += len(measured) / elapsed
+            latencies.extend(measured)
+        return Sample(rate, latencies)
+
+    def _receive(self, seconds: float) -> list[Any]:
+        answers = []
+        for pipe, _ in self._clients:
+            if not pipe.poll(seconds + _MARGIN_SECONDS):
+                raise TimeoutError("a benchmark client does not answer")
+            answer = pipe.recv()
+            if isinstance(answer, Exception):
+                raise answer
+            answers.append(answer)
+        return answers
+
+
+def _client(pipe: Connection, dsn: str, number: int) -> None:
+    random = Random(number)
+    with psycopg.connect(dsn, autocommit=True) as own, psycopg.connect(dsn) as handmade:
+        while True:
+            try:
+                load: Load = pipe.recv()
+            except EOFError:
+                return
+            try:
+                call = (
+                    _ours(own, load, random)
+                    if load.way == "ours"
+                    else _four_statements(handmade, load, random)
+                )
+                for _ in range(_WARM_UP_CALLS):
+                    call()
+                pipe.send(None)
+                pipe.send(_timed(call, pipe.recv(), load.seconds))
+            except Exception as error:
+                pipe.send(RuntimeError(f"client {number}, {load.way}: {error}"))
+
+
+def _timed(call: Callable[[], object], start: float, seconds: float) -> tuple[float, array[float]]:
+    latencies = array("d")
+    time.sleep(max(0.0, start - time.monotonic()))
+    begin = now = time.perf_counter()
+    end = begin + seconds
+    while now < end:
+        before = now
+        call()
+        now = time.perf_counter()
+        latencies.append(now - before)
+    return now - begin, latencies
+
+
+def _ours(connection: psycopg.Connection[Any], load: Load, random: Random) -> Callable[[], object]:
+    meter = Meter(connection, prepare=True)
+    prefix, numbers = f"req_{secrets.token_hex(8)}_", count(1)
+
+    def call() -> object:
+        subject = f"acct_{random.randrange(load.subjects)}"
+        return meter.record(subject, load.metric, 3, idempotency_key=f"{prefix}{next(numbers):08d}")
+
+    return call
+
+
+def _four_statements(connection: psycopg.Connection[Any], load: Load, random: Random) -> Callable[[], object]:
+    prefix, numbers = f"req_{secrets.token_hex(8)}_", count(1)
+
+    def call() -> object:
+        subject = f"acct_{random.randrange(load.subjects)}"
+        key = f"{prefix}{next(numbers):08d}"
+        # The driver sends BEGIN before the first statement: four round trips.
+        if connection.execute(_INSERT, (subject, load.metric, 3, key), prepare=True).fetchone() is None:
+            connection.rollback()
+            return None
+        total = connection.execute(_UPSERT, (subject, load.metric, 3), prepare=True).fetchone()
+        connection.commit()
+        return total
+
+    return call

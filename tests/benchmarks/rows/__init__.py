@@ -1,0 +1,24 @@
+"""The rows of the table, by the name that ``--only`` takes; run in this order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from tests.benchmarks.bench import Bench
+from tests.benchmarks.harness import Row
+from tests.benchmarks.rows import batch, clients, growth, hot, quota, rebuild, size, statement, unique, window
+
+Rows = Callable[[Bench], Iterator[Row]]
+
+ROWS: dict[str, Rows] = {
+    "clients": clients.rows,
+    "statement": statement.rows,
+    "hot": hot.rows,
+    "batch": batch.rows,
+    "window": window.rows,
+    "unique": unique.rows,
+    "quota": quota.rows,
+    "rebuild": rebuild.rows,
+    "size": size.rows,
+    "growth": growth.rows,
+}

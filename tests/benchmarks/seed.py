@@ -1,0 +1,106 @@
+"""Filling the log in bulk, as its owner, past record(): what was recorded long ago."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+
+DAY = timedelta(days=1)
+
+# In the order of the primary key, so that millions of rows fit in minutes; each subject's events are spread
+# evenly over the window, with a jitter that keeps their order.
+_EVENTS = """
+INSERT INTO meter.events (at, recorded_at, subject, metric, quantity, member, idempotency_key, metadata)
+SELECT e.at, e.at, s.subject, %(metric)s, CASE WHEN %(members)s = 0 THEN 1 + n %% 1000 END,
+       CASE WHEN %(members)s > 0 THEN 'user_' || floor(random() * %(members)s)::int END,
+       CASE WHEN %(keys)s THEN 'req_' || s.subject || '_' || %(first)s + n END,
+       CASE WHEN %(metadata)s THEN jsonb_build_object('model', 'model-' || n %% 5) END
+FROM (SELECT %(prefix)s || i AS subject FROM generate_series(0, %(subjects)s - 1) AS i ORDER BY 1) AS s
+CROSS JOIN generate_series(0, %(each)s - 1) AS n
+CROSS JOIN LATERAL (
+    SELECT %(since)s::timestamptz
+           + (%(until)s::timestamptz - %(since)s::timestamptz) * ((n + random()) / %(each)s)
+) AS e (at)
+"""
+_KEYS = """
+INSERT INTO meter.idempotency_keys (event_id, at, subject, metric, key_digest, payload_digest)
+SELECT event_id, at, subject, metric, substr(sha256(convert_to(idempotency_key, 'UTF8')), 1, 16),
+       substr(sha256(convert_to(trim_scale(quantity)::text, 'UTF8')), 1, 8)
+FROM meter.events
+WHERE idempotency_key IS NOT NULL AND event_id > %(after)s
+ORDER BY subject, metric, at
+"""
+
+
+def recent(days: int = 0) -> datetime:
+    """A moment that is no hour's start: 17 minutes and 43 seconds past the last full hour but one, UTC."""
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    return hour - timedelta(hours=1, days=days) + timedelta(minutes=17, seconds=43)
+
+
+def define(
+    connection: psycopg.Connection[Any], key: str, aggregate: str = "sum", *, striped: bool = False
+) -> None:
+    """A metric by month, with rollups by hour."""
+    connection.execute(
+        "SELECT meter.define_metric(%s, %s, 'token', striped => %s)", [key, aggregate, striped]
+    )
+
+
+def partitions(connection: psycopg.Connection[Any], since: datetime, until: datetime) -> None:
+    """A partition for every month of [since, until): maintain() makes them once there is an event in each."""
+    define(connection, "partition_maker", "count")
+    moment = since
+    while moment < until + 31 * DAY:
+        connection.execute("SELECT meter.record('nobody', 'partition_maker', at => %s)", [min(moment, until)])
+        moment += 27 * DAY
+    connection.execute("SELECT meter.maintain()")
+
+
+def log(
+    connection: psycopg.Connection[Any],
+    metric: str,
+    *,
+    events: int,
+    since: datetime,
+    until: datetime,
+    subjects: int = 1,
+    prefix: str = "acct_",
+    members: int = 0,
+    keys: bool = False,
+    metadata: bool = False,
+    first: int = 0,
+) -> None:
+    """Log `events` events of `metric` in [since, until), in equal parts of ``acct_0``, ``acct_1`` ...
+
+    members: how many different ones there are among them (the metric is unique then). keys: each event has an
+    idempotency key, numbered from `first`.
+    """
+    (after,) = connection.execute("SELECT nextval('meter.event_ids')").fetchone() or (0,)
+    connection.execute(
+        _EVENTS,
+        {
+            "metric": metric,
+            "members": members,
+            "keys": keys,
+            "first": first,
+            "metadata": metadata,
+            "prefix": prefix,
+            "subjects": subjects,
+            "each": events // subjects,
+            "since": since,
+            "until": until,
+        },
+    )
+    if keys:
+        connection.execute(_KEYS, {"after": after})
+
+
+def settle(connection: psycopg.Connection[Any], metric: str | None = None) -> None:
+    """Rollups of what was filled in, statistics, and everything on disk."""
+    connection.execute("SELECT meter.rebuild(metric => %s)", [metric])
+    for table in ("events", "rollups", "unique_members", "idempotency_keys"):
+        connection.execute(psycopg.sql.SQL("VACUUM (ANALYZE) meter.{}").format(psycopg.sql.Identifier(table)))
+    connection.execute("CHECKPOINT")
