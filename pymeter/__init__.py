@@ -22,15 +22,57 @@ from pymeter.migrate import MigrateError, MigrateReport, migrate
 if TYPE_CHECKING:
     from pymeter.async_client import AsyncMeter
     from pymeter.client import Meter
+    from pymeter.errors import (
+        DuplicateEvent,
+        InvalidInput,
+        MeterError,
+        MetricForbids,
+        NotInstalled,
+        NullInput,
+        PeriodSealed,
+        QuotaExceeded,
+        SerializationFailure,
+        UnknownMetric,
+    )
+    from pymeter.models import NewEvent
 
 __version__ = "0.1.0"
 
 _LAZY = {
     "AsyncMeter": "pymeter.async_client",
+    "DuplicateEvent": "pymeter.errors",
+    "InvalidInput": "pymeter.errors",
     "Meter": "pymeter.client",
+    "MeterError": "pymeter.errors",
+    "MetricForbids": "pymeter.errors",
+    "NewEvent": "pymeter.models",
+    "NotInstalled": "pymeter.errors",
+    "NullInput": "pymeter.errors",
+    "PeriodSealed": "pymeter.errors",
+    "QuotaExceeded": "pymeter.errors",
+    "SerializationFailure": "pymeter.errors",
+    "UnknownMetric": "pymeter.errors",
 }
 
-__all__ = ["AsyncMeter", "Meter", "MigrateError", "MigrateReport", "__version__", "migrate"]
+__all__ = [
+    "AsyncMeter",
+    "DuplicateEvent",
+    "InvalidInput",
+    "Meter",
+    "MeterError",
+    "MetricForbids",
+    "MigrateError",
+    "MigrateReport",
+    "NewEvent",
+    "NotInstalled",
+    "NullInput",
+    "PeriodSealed",
+    "QuotaExceeded",
+    "SerializationFailure",
+    "UnknownMetric",
+    "__version__",
+    "migrate",
+]
 
 
 def __getattr__(name: str) -> Any:

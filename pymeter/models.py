@@ -191,7 +191,7 @@ class Drift(_Model):
     stored: Decimal | None = None
     recomputed: Decimal | None = None
     what: str | None = None
-    """Which number of the row differs."""
+    """What differs: ``rollup``, ``members`` or ``rollup and members``."""
 
 
 class MaintenanceAction(_Model):

@@ -50,22 +50,7 @@ begin
     select * into strict v_old from metrics where key = define_metric.key;
     if (v_old.aggregate, v_old.period, v_old.rollup)
         is distinct from (define_metric.aggregate, define_metric.period, define_metric.rollup) then
-        if current_setting('transaction_isolation') <> 'read committed' then
-            raise exception using
-                errcode = '25001', message = 'an aggregate, period or rollup changes only in a READ COMMITTED transaction',
-                hint = 'Define it in a transaction of its own: an older snapshot may not see every event that there is.';
-        end if;
-        -- What recording goes by changes only while nobody records: this waits for every transaction that has read the catalog.
-        perform _lock_rebuild();
-        lock table metrics in access exclusive mode;
-        if (v_old.aggregate, v_old.period) is distinct from (define_metric.aggregate, define_metric.period)
-            and _metric_has_events(define_metric.key) then
-            raise exception using
-                errcode = 'UM002', message = 'a metric that has events keeps its aggregate and period',
-                column = case when v_old.aggregate <> define_metric.aggregate then 'aggregate' else 'period' end,
-                detail = format('%s is %s by %s.', quote_literal(define_metric.key), v_old.aggregate, v_old.period),
-                hint = 'Define a metric under another key, and retire this one.';
-        end if;
+        perform _lock_definition(v_old, define_metric.aggregate, define_metric.period);
     end if;
     update metrics m set
         aggregate = define_metric.aggregate, unit = define_metric.unit, name = define_metric.name,
@@ -86,5 +71,6 @@ $$;
 comment on function define_metric(text, text, text, text, text, text, text, boolean, interval) is
     'Defines a metric, or changes it; the same definition again changes nothing; a retired metric comes back into use. '
     'A changed rollup is rebuilt from the log at once, while recording waits. '
-    'Raises UM002 if the aggregate or period of a metric with events would change, 22004 or 22023 for a bad value, '
-    '25001 if aggregate, period or rollup would change in a REPEATABLE READ or SERIALIZABLE transaction.';
+    'Raises UM002 if the aggregate or period of a metric with events would change, or the rollup of one with dropped partitions; '
+    '22004 or 22023 for a bad value; 25001 if aggregate, period or rollup would change in a REPEATABLE READ or SERIALIZABLE '
+    'transaction.';

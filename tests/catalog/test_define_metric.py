@@ -273,3 +273,13 @@ def test_two_sessions_may_define_the_same_metric_at_once(
     first.connection.commit()
     assert defining.result().aggregate == "sum"
     assert len(ledger.call("catalog")) == 1
+
+
+def test_a_rollup_that_the_log_cannot_tell_any_more_is_not_asked_for(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    ledger.record("a", "m", 5, at=at("2024-01-15 10:30"))
+    ledger.maintain()
+    ledger.execute("DROP TABLE meter.events_2024_01")
+    with refused("UM002", "rollup"):
+        ledger.define("m", "sum", rollup="day")
+    assert ledger.usage("a", "m", since=at("2024-01-15"), until=at("2024-01-16")).quantity == 5
