@@ -37,7 +37,7 @@ _numbers = count(1)
 def pymeter_server() -> Iterator[str]:
     """The DSN of the server that test databases are created on, by a role that may create them."""
     if dsn := os.environ.get("PYMETER_TEST_DSN"):
-        yield dsn
+        yield _url(dsn)
         return
     from pymeter.embedded import EmbeddedError, temporary_server
 
@@ -100,12 +100,21 @@ def _database_name(suffix: str) -> str:
     return f"pymeter_test_{os.getpid()}_{worker}_{suffix}"
 
 
-def _with_database(dsn: str, name: str) -> str:
-    """``dsn`` with another database; a URL stays a URL, because that is what most programs take."""
-    from psycopg.conninfo import make_conninfo
+def _url(dsn: str) -> str:
+    """``dsn`` as a URL, because that is the form that most programs take."""
+    if "://" in dsn:
+        return dsn
+    from urllib.parse import quote, urlencode
 
-    if "://" not in dsn:
-        return make_conninfo(dsn, dbname=name)
+    from psycopg.conninfo import conninfo_to_dict
+
+    parameters = {key: str(value) for key, value in conninfo_to_dict(dsn).items()}
+    user, database = quote(parameters.pop("user", ""), safe=""), quote(parameters.pop("dbname", ""), safe="")
+    return f"postgresql://{user}{'@' if user else ''}/{database}?{urlencode(parameters)}"
+
+
+def _with_database(dsn: str, name: str) -> str:
+    """The URL ``dsn`` with another database."""
     from urllib.parse import urlsplit
 
     return urlsplit(dsn)._replace(path=f"/{name}").geturl()

@@ -8,6 +8,8 @@ set search_path from current
 set plan_cache_mode to force_custom_plan
 as $$
 #variable_conflict use_column
+declare
+    v_dropped timestamptz[] := array(select _dropped_months());
 begin
     return query
     with striped as materialized (
@@ -39,7 +41,8 @@ begin
     full join (
         select distinct subject, metric, bucket, bucket_start from _member_drifts(_drifts.subject, _drifts.metric)
     ) m using (subject, metric, bucket, bucket_start)
-    where (s.rollup is distinct from r.rollup or m.bucket is not null) and _log_explains(bucket, bucket_start);
+    where (s.rollup is distinct from r.rollup or m.bucket is not null)
+      and not _overlaps_months(v_dropped, bucket_start, _bucket_end(bucket, bucket_start));
 end
 $$;
 

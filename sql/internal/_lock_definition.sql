@@ -24,7 +24,11 @@ begin
                 detail = format('%s is %s by %s.', quote_literal(v_key), metric.aggregate, metric.period),
                 hint = 'Define a metric under another key, and retire this one.';
         end if;
-    elsif exists (select from rollups r where r.metric = v_key and not _log_explains(r.bucket, r.bucket_start)) then
+    elsif exists (
+        select from rollups r
+        where r.metric = v_key
+          and _overlaps_months(array(select _dropped_months()), r.bucket_start, _bucket_end(r.bucket, r.bucket_start))
+    ) then
         raise exception using
             errcode = 'UM002', message = 'a metric with events in dropped partitions keeps its rollup', column = 'rollup',
             detail = format('%s has rollup %s.', quote_literal(v_key), metric.rollup),

@@ -6,6 +6,8 @@ set search_path from current
 set plan_cache_mode to force_custom_plan
 as $$
 #variable_conflict use_column
+declare
+    v_dropped timestamptz[] := array(select _dropped_months());
 begin
     return query
     select subject, metric, bucket, bucket_start, member_digest, s.stored is null
@@ -18,7 +20,7 @@ begin
     full join (
         select true as logged, u.* from _recompute_members(_member_drifts.subject, _member_drifts.metric) u
     ) l using (subject, metric, bucket, bucket_start, member_digest)
-    where (s.stored is null or l.logged is null) and _log_explains(bucket, bucket_start);
+    where (s.stored is null or l.logged is null) and not _overlaps_months(v_dropped, bucket_start, _bucket_end(bucket, bucket_start));
 end
 $$;
 

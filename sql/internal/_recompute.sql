@@ -15,16 +15,19 @@ begin
         from metrics
         where _recompute.metric is null or key = _recompute.metric
     ), fine as materialized (
-        select _bucket_start(k.fine, e.at) as bucket_start, e.subject, e.metric, k.fine as bucket, k.coarse, k.aggregate,
-               count(*) as event_count, max(e.at) as last_at,
-               case when k.aggregate in ('sum', 'count', 'avg') then sum(e.quantity) end as total,
-               case when k.aggregate = 'min' then min(e.quantity) end as lowest,
-               case when k.aggregate = 'max' then max(e.quantity) end as highest,
-               null::numeric as latest, null::bigint as last_event_id
-        from events e
-        join kinds k on k.key = e.metric and k.aggregate <> 'last'
-        where _recompute.subject is null or e.subject = _recompute.subject
-        group by 1, 2, 3, 4, 5, 6
+        select g.bucket_start, g.subject, g.metric, k.fine as bucket, k.coarse, k.aggregate,
+               g.event_count, g.last_at, g.total, g.lowest, g.highest, null::numeric as latest, null::bigint as last_event_id
+        from (
+            select _bucket_start(k.fine, e.at) as bucket_start, e.subject, e.metric, count(*) as event_count, max(e.at) as last_at,
+                   sum(e.quantity) filter (where k.aggregate in ('sum', 'count', 'avg')) as total,
+                   min(e.quantity) filter (where k.aggregate = 'min') as lowest,
+                   max(e.quantity) filter (where k.aggregate = 'max') as highest
+            from events e
+            join kinds k on k.key = e.metric and k.aggregate <> 'last'
+            where _recompute.subject is null or e.subject = _recompute.subject
+            group by 1, 2, 3
+        ) g
+        join kinds k on k.key = g.metric
         union all
         select _bucket_start(k.fine, e.at), e.subject, e.metric, k.fine, k.coarse, k.aggregate,
                count(*), max(e.at), null, null, null,

@@ -8,6 +8,7 @@ language plpgsql
 volatile
 security definer
 set search_path from current
+set work_mem to '128MB'
 as $$
 #variable_conflict use_column
 declare

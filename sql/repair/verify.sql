@@ -4,6 +4,7 @@ language plpgsql
 stable
 security definer
 set search_path from current
+set work_mem to '128MB'
 as $$
 #variable_conflict use_column
 begin
