@@ -5,6 +5,9 @@ stable parallel safe
 set search_path from current
 as $$
 begin
+    if timezone = 'UTC' then
+        return _bucket_end(unit, bucket_start);
+    end if;
     if unit in ('minute', 'hour') then
         return least(
             bucket_start + case unit when 'hour' then interval '1 hour' else interval '1 minute' end,

@@ -12,6 +12,9 @@ as $$
 declare
     v_start timestamptz;
 begin
+    if timezone = 'UTC' then
+        return _bucket_start(unit, at);
+    end if;
     if unit in ('minute', 'hour') then
         v_start := _calendar_start('day', at, timezone);
         return v_start + case unit

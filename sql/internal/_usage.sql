@@ -10,10 +10,21 @@ declare
     v_key    text := (_usage.metric).key;
     v_fine   text := _fine_bucket((_usage.metric).period, (_usage.metric).rollup);
     v_coarse text := _coarse_bucket((_usage.metric).period, (_usage.metric).rollup);
-    v_cut    window_cut := _cut_window(_usage.metric, _usage.since, _usage.until);
+    v_cut    window_cut;
     v_buckets bigint;
     v_state  usage_state;
 begin
+    -- A whole coarse bucket, such as the current period, is what quotas ask for most: one read by primary key.
+    if _bucket_start(v_coarse, _usage.since) = _usage.since and _bucket_end(v_coarse, _usage.since) = _usage.until then
+        select coalesce(sum(event_count), 0), coalesce(_quantity((_usage.metric).aggregate, sum(event_count)::bigint,
+                   sum(total), min(lowest), max(highest), (array_agg(latest order by last_at desc, last_event_id desc))[1]), 0)
+        into v_state
+        from rollups
+        where subject = _usage.subject and metric = v_key and bucket = v_coarse and bucket_start = _usage.since;
+        return v_state;
+    end if;
+
+    v_cut := _cut_window(_usage.metric, _usage.since, _usage.until);
     select count(distinct p.bucket_start) filter (where (_usage.metric).aggregate = 'unique'), coalesce(sum(p.event_count), 0),
            _quantity((_usage.metric).aggregate, sum(p.event_count)::bigint, sum(p.total), min(p.lowest), max(p.highest),
                (array_agg(p.latest order by p.last_at desc, p.last_event_id desc)

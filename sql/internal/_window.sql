@@ -1,16 +1,19 @@
 -- No window given means the metric's own current period, in the time zone asked for.
 create or replace function _window(
-    metric metrics, period text, since timestamptz, until timestamptz, timezone text, now timestamptz
+    metric_period text, period text, since timestamptz, until timestamptz, timezone text, now timestamptz
 )
 returns tstzrange
-language sql
+language plpgsql
 stable
 set search_path from current
 as $$
-    select resolve_window(
-        case when period is null and since is null and until is null then (_window.metric).period else period end,
-        since, until, timezone, now)
+begin
+    return resolve_window(
+        case when _window.period is null and _window.since is null and _window.until is null
+             then _window.metric_period else _window.period end,
+        _window.since, _window.until, _window.timezone, _window.now);
+end
 $$;
 
-comment on function _window(metrics, text, timestamptz, timestamptz, text, timestamptz) is
-    'resolve_window(), where no window at all means the metric''s current period.';
+comment on function _window(text, text, timestamptz, timestamptz, text, timestamptz) is
+    'resolve_window(), where no window at all means the current period of a metric with that period.';

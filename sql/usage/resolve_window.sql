@@ -15,6 +15,7 @@ declare
     v_now      timestamptz := coalesce(resolve_window.now, now());
     v_period   text := lower(btrim(resolve_window.period) collate "C");
     v_duration interval;
+    v_start    timestamptz;
     v_window   tstzrange;
 begin
     perform _check_timezone(resolve_window.timezone);
@@ -40,12 +41,14 @@ begin
         return tstzrange('1970-01-01 00:00:00+00', null);
     end if;
 
-    v_duration := _parse_duration(v_period);
     if v_period in ('minute', 'hour', 'day', 'week', 'month', 'year') then
-        v_window := tstzrange(
-            _calendar_start(v_period, v_now, resolve_window.timezone),
-            _calendar_end(v_period, _calendar_start(v_period, v_now, resolve_window.timezone), resolve_window.timezone));
-    elsif v_duration is not null then
+        v_start := _calendar_start(v_period, v_now, resolve_window.timezone);
+        v_window := tstzrange(v_start, _calendar_end(v_period, v_start, resolve_window.timezone));
+        perform _check_time('now', v_start), _check_time('now', upper(v_window));
+        return v_window;
+    end if;
+    v_duration := _parse_duration(v_period);
+    if v_duration is not null then
         -- The shortest step after now: the window ends at now and includes it.
         v_window := tstzrange(_step(v_now, v_duration, -1, resolve_window.timezone), v_now + interval '1 microsecond');
     else

@@ -19,7 +19,7 @@ declare
     v_state  usage_state;
 begin
     perform _check_subject(usage.subject);
-    v_window := _window(v_metric, usage.period, usage.since, usage.until, usage.timezone, usage.now);
+    v_window := _window(v_metric.period, usage.period, usage.since, usage.until, usage.timezone, usage.now);
     v_state := _usage(v_metric, usage.subject, lower(v_window), upper(v_window));
     return (v_metric.key, v_state.quantity, v_metric.unit, v_metric.aggregate, v_state.event_count,
             lower(v_window), upper(v_window));

@@ -25,7 +25,7 @@ begin
         raise exception using errcode = '22004', message = 'dimension is null', column = 'dimension',
             hint = 'Name a key of the events'' metadata.';
     end if;
-    v_window := _window(v_metric, usage_by.period, usage_by.since, usage_by.until, usage_by.timezone, usage_by.now);
+    v_window := _window(v_metric.period, usage_by.period, usage_by.since, usage_by.until, usage_by.timezone, usage_by.now);
     return query
         select e.metadata ->> usage_by.dimension,
                case v_metric.aggregate
