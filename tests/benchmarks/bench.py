@@ -36,6 +36,7 @@ class Scale:
     window_events: int
     window_events_max: int | None
     """The window over ten times as many events is measured too; None: over a tenth as many."""
+    unique_events: int
     members: tuple[int, ...]
     """Distinct members among the events of a unique metric."""
     rebuild_events: int
@@ -47,17 +48,18 @@ class Scale:
 _QUICK = Scale(
     name="quick",
     rounds=3,
-    seconds=1,
+    seconds=0.5,
     clients=(1, 8, 16),
     hot_clients=16,
     subjects=10_000,
     batches=(1_000,),
     window_events=1_000_000,
     window_events_max=None,
+    unique_events=200_000,
     members=(10_000,),
     rebuild_events=1_000_000,
     rebuild_rounds=1,
-    size_events=50_000,
+    size_events=30_000,
     growth_events=(),
 )
 _DEFAULT = Scale(
@@ -70,6 +72,7 @@ _DEFAULT = Scale(
     batches=(100, 1_000, 10_000),
     window_events=1_000_000,
     window_events_max=None,
+    unique_events=1_000_000,
     members=(10_000,),
     rebuild_events=5_000_000,
     rebuild_rounds=2,
@@ -86,6 +89,7 @@ _FULL = Scale(
     batches=(100, 1_000, 10_000),
     window_events=1_000_000,
     window_events_max=10_000_000,
+    unique_events=1_000_000,
     members=(1_000, 10_000, 100_000),
     rebuild_events=5_000_000,
     rebuild_rounds=3,
@@ -103,6 +107,7 @@ _TINY = Scale(
     batches=(20,),
     window_events=2_000,
     window_events_max=None,
+    unique_events=2_000,
     members=(50,),
     rebuild_events=2_000,
     rebuild_rounds=1,

@@ -41,7 +41,7 @@ def rows(bench: Bench) -> Iterator[Row]:
                 until=now,
             )
             seed.settle(connection, "tokens")
-        for clients in _CLIENTS:
+        for clients in _CLIENTS[scale.name == "quick" :]:
 
             def side(name: str, script: str, clients: int = clients) -> Side:
                 return Side(

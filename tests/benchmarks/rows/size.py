@@ -119,6 +119,7 @@ def _write_ahead_log(bench: Bench) -> Iterator[Row]:
                 ours=side("record()", RECORD, after_checkpoint=after_checkpoint),
                 baseline=side("one statement, the same rows", SAME_ROWS, after_checkpoint=after_checkpoint),
                 note="For information; every page is written whole when it first changes after a checkpoint.",
+                rounds=1,
             )
 
 

@@ -20,10 +20,10 @@ def rows(bench: Bench) -> Iterator[Row]:
         with bench.database() as dsn, connected(dsn) as connection:
             seed.define(connection, "users", "unique")
             seed.partitions(connection, since, now)
-            seed.log(connection, "users", events=scale.window_events, since=since, until=now, members=members)
+            seed.log(connection, "users", events=scale.unique_events, since=since, until=now, members=members)
             seed.settle(connection, "users")
             yield Row(
-                name=f"unique members, 30 days, {short(members)} in {short(scale.window_events)} events",
+                name=f"unique members, 30 days, {short(members)} in {short(scale.unique_events)} events",
                 unit="ms",
                 ours=Side(
                     "usage()",
