@@ -1,27 +1,22 @@
 -- A cast would raise, and would read a time without an offset in the session's zone. So the form is checked first, down to the
 -- number of days in the month; after that the cast cannot fail. A second of 60 is a leap second (RFC 3339, section 5.6).
 -- No backslashes in patterns, here and elsewhere: their meaning depends on the session's standard_conforming_strings; and "digit"
--- classes take digits of every script, which casts do not.
+-- classes take digits of every script, which casts do not. Inlined: no SET, nothing outside pg_catalog.
 create or replace function _parse_time(value text)
 returns timestamptz
-language plpgsql
-stable strict parallel safe
-set search_path from current
+language sql
+stable parallel safe
 as $$
-begin
-    if lower(value collate "C") in ('infinity', '-infinity') then
-        return value::timestamptz;
-    end if;
-    if value !~ ('^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt ]([01][0-9]|2[0-3]):[0-5][0-9]'
-        '(:([0-5][0-9]([.,][0-9]{1,12})?|60([.,]0{1,12})?))? ?([Zz]|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)$') then
-        return null;
-    end if;
-    if substr(value, 9, 2)::int > extract(day from
-        make_date(substr(value, 1, 4)::int, substr(value, 6, 2)::int, 1) + interval '1 month' - interval '1 day') then
-        return null;
-    end if;
-    return replace(value, ',', '.')::timestamptz;
-end
+    select case
+        when value ~ ('^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt ]([01][0-9]|2[0-3]):[0-5][0-9]'
+                '(:([0-5][0-9]([.,][0-9]{1,12})?|60([.,]0{1,12})?))? ?([Zz]|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)$')
+            then case
+                when substr(value, 9, 2)::int <= 28 or substr(value, 9, 2)::int <= extract(day from
+                    make_date(substr(value, 1, 4)::int, substr(value, 6, 2)::int, 1) + interval '1 month' - interval '1 day')
+                    then replace(value, ',', '.')::timestamptz
+            end
+        when lower(value collate "C") in ('infinity', '-infinity') then value::timestamptz
+    end
 $$;
 
 comment on function _parse_time(text) is
