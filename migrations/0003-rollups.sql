@@ -36,8 +36,9 @@ comment on column rollups.lowest is 'For min: the least quantity.';
 comment on column rollups.highest is 'For max: the greatest quantity.';
 comment on column rollups.latest is 'For last: the quantity at last_at.';
 
--- For subjects(): the newest buckets first. Its columns never change, so it does not stand in the way of HOT updates.
-create index rollups_newest on rollups (bucket, bucket_start, subject);
+-- For subjects(): the newest buckets first. Its columns never change, so it does not stand in the way of HOT updates. Without the
+-- subject, so that the planner never takes it for the primary key of a look-up.
+create index rollups_newest on rollups (bucket, bucket_start);
 
 create table unique_members (
     bucket_start  timestamptz not null,

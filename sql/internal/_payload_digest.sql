@@ -2,7 +2,7 @@
 create or replace function _payload_digest(quantity numeric, member text)
 returns bytea
 language sql
-immutable parallel safe
+stable parallel safe
 as $$
     select substr(sha256(convert_to(coalesce(member, trim_scale(quantity)::text), 'UTF8')), 1, 8)
 $$;

@@ -18,7 +18,9 @@ as $$
 declare
     v_since    timestamptz := coalesce(events.since, '-infinity');
     v_until    timestamptz := coalesce(events.until, 'infinity');
-    v_after_at timestamptz := events.after_at;
+    -- The cursor before the first page lies after everything, so that one condition, which the index answers, serves every page.
+    v_after_at timestamptz := coalesce(events.after_at, 'infinity');
+    v_after_id bigint := coalesce(events.after_id, 0);
 begin
     perform _check_subject(events.subject), _check_max_rows(events.max_rows);
     if events.metric is not null then
@@ -27,7 +29,7 @@ begin
     if events.since is not null or events.until is not null then
         perform resolve_window(since => events.since, until => events.until);
     end if;
-    if events.after_id is not null and v_after_at is null then
+    if events.after_id is not null and events.after_at is null then
         select e.at into v_after_at from events e
         where e.subject = events.subject and e.event_id = events.after_id
           and (events.metric is null or e.metric = events.metric);
@@ -43,8 +45,7 @@ begin
             select e.*
             from events e
             where e.subject = events.subject and e.metric = m.key and e.at >= v_since and e.at < v_until
-              and (v_after_at is null or e.at <= v_after_at)
-              and (v_after_at is null or (e.at, e.event_id) < (v_after_at, coalesce(events.after_id, 0)))
+              and (e.at, e.event_id) < (v_after_at, v_after_id)
             order by e.at desc, e.event_id desc
             limit events.max_rows
         ) page

@@ -145,9 +145,9 @@ def test_the_first_run_while_the_first_event_is_in_flight_fails_neither(
 @pytest.mark.parametrize(
     "question",
     [
-        "SELECT * FROM meter.usage('a', 'm')",
+        "SELECT * FROM meter.usage('a', 'm', '30 days')",
         "SELECT * FROM meter.events('a')",
-        "SELECT * FROM meter.check_quota('a', 'm', 5)",
+        "SELECT * FROM meter.check_quota('a', 'm', 5, period => '30 days')",
     ],
 )
 def test_a_transaction_that_asks_and_then_records_never_deadlocks_with_it(

@@ -16,10 +16,6 @@ Explain = Callable[..., Plans]
 
 TABLES = ("events", "idempotency_keys", "rollups", "unique_members")
 _HOURS_OF_A_MONTH = 31 * 24
-# It knows no metric, so a subject's other metrics are read and thrown away. Depends on costs that are close.
-_OTHER_INDEX = pytest.mark.xfail(
-    strict=False, reason="the planner may take rollups_newest, not the primary key"
-)
 
 
 def test_record_writes_one_event_one_key_and_two_rollups_and_searches_for_nothing(
@@ -36,7 +32,6 @@ def test_record_writes_one_event_one_key_and_two_rollups_and_searches_for_nothin
     assert sum(write["Tuples Inserted"] + write["Conflicting Tuples"] for write in rollups) == 2
 
 
-@_OTHER_INDEX
 def test_record_of_a_repeat_reads_one_key_and_one_rollup(explain: Explain) -> None:
     plans = explain("SELECT meter.record('acct_0', 'tokens', 1, idempotency_key => 'again')")
     plans.assert_by_index(*TABLES)
@@ -52,7 +47,6 @@ def test_record_of_a_member_searches_for_nothing(explain: Explain) -> None:
     assert plans.rows(*TABLES) == 0
 
 
-@_OTHER_INDEX
 def test_check_quota_of_the_current_period_reads_its_row_alone(explain: Explain, now: datetime) -> None:
     plans = explain("SELECT meter.check_quota('acct_0', 'tokens', 1000, now => %s)", [now])
     plans.assert_by_index(*TABLES)
@@ -108,7 +102,6 @@ def test_events_reads_a_page_not_the_log(explain: Explain) -> None:
     assert plans.rows("events") <= 50 + 12  # one of each partition to begin with
 
 
-@pytest.mark.xfail(strict=True, reason="a generic plan filters by the cursor instead of starting there")
 def test_the_next_page_of_events_starts_where_the_last_one_ended(explain: Explain, now: datetime) -> None:
     plans = explain(
         "SELECT count(*)"
