@@ -8,6 +8,7 @@ as $$
 declare
     v_first    idempotency_keys;
     v_start    timestamptz;
+    v_end      timestamptz;
     v_recorded recorded;
 begin
     select k.* into v_first
@@ -20,12 +21,13 @@ begin
     end if;
 
     v_start := _bucket_start((_repeated.metric).period, v_first.at);
+    v_end := _bucket_end((_repeated.metric).period, v_start);
     v_recorded.event_id := v_first.event_id;
     v_recorded.outcome := case when v_first.payload_digest = _repeated.payload_digest then 'duplicate' else 'conflict' end;
-    v_recorded.quantity := _period_quantity(_repeated.metric, _repeated.subject, v_start);
+    v_recorded.quantity := (_usage(_repeated.metric, _repeated.subject, v_start, v_end)).quantity;
     v_recorded.unit := (_repeated.metric).unit;
     v_recorded.period_start := v_start;
-    v_recorded.period_end := nullif(_bucket_end((_repeated.metric).period, v_start), 'infinity');
+    v_recorded.period_end := nullif(v_end, 'infinity');
     return v_recorded;
 end
 $$;

@@ -65,7 +65,8 @@ begin
     from merged m
     where m.bucket = v_period;
     if (_roll_up_event.metric).striped then
-        v_recorded.quantity := _period_quantity(_roll_up_event.metric, _roll_up_event.subject, v_recorded.period_start);
+        v_recorded.quantity := (_usage(_roll_up_event.metric, _roll_up_event.subject,
+                                       v_recorded.period_start, v_recorded.period_end)).quantity;
     end if;
     return v_recorded;
 end

@@ -7,12 +7,12 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_key    text := (_usage.metric).key;
-    v_fine   text := _fine_bucket((_usage.metric).period, (_usage.metric).rollup);
-    v_coarse text := _coarse_bucket((_usage.metric).period, (_usage.metric).rollup);
-    v_cut    window_cut;
+    v_key     text := (_usage.metric).key;
+    v_fine    text := _fine_bucket((_usage.metric).period, (_usage.metric).rollup);
+    v_coarse  text := _coarse_bucket((_usage.metric).period, (_usage.metric).rollup);
+    v_cut     window_cut;
     v_buckets bigint;
-    v_state  usage_state;
+    v_state   usage_state;
 begin
     -- A whole coarse bucket, such as the current period, is what quotas ask for most: one read by primary key.
     if _bucket_start(v_coarse, _usage.since) = _usage.since and _bucket_end(v_coarse, _usage.since) = _usage.until then
