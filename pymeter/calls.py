@@ -155,6 +155,12 @@ def _integer(name: LiteralString, type: LiteralString, value: int | None) -> Arg
     return Argument(name, type, value)
 
 
+def _interval(name: LiteralString, value: str | timedelta | None) -> Argument:
+    if isinstance(value, timedelta):
+        return Argument(name, "interval", value)
+    return Argument(name, "interval", _text(name, value).value)
+
+
 def _json(name: LiteralString, value: Any) -> Argument:
     try:
         text = None if value is None else Jsonb(exact_json.dumps(value), dumps=_as_it_is)
@@ -583,9 +589,21 @@ def verify(subject: str | None = None, metric: str | None = None) -> Call[list[D
     return Call("verify", (_text("subject", subject), _text("metric", metric)), _all(Drift))
 
 
-def maintain() -> Call[list[MaintenanceAction]]:
+def maintain(keep: str | timedelta | None = None, *, detach: bool = False) -> Call[list[MaintenanceAction]]:
     """Create partitions ahead, move strays out of the default one, and so on. Idempotent: for cron.
 
-    meter.maintain()
+    Given `keep`, drop the events of all months (UTC) that ended so long ago, once they are verified: a
+    timedelta, or an interval as PostgreSQL writes it, with its unit (``"13 months"``). Rollups, members and
+    idempotency keys stay. `detach` makes tables of their own instead, to be archived. An action that begins
+    with ``kept`` names a month that should have gone but for the reason that it gives.
+
+    Raises InvalidInput for a `keep` that is negative, shorter than a day or no interval. Wants a READ
+    COMMITTED transaction of its own.
+
+        meter.maintain(keep="13 months")
     """
-    return Call("maintain", (), _all(MaintenanceAction))
+    return Call(
+        "maintain",
+        (_interval("keep", keep), Argument("detach", "boolean", detach, required=True)),
+        _all(MaintenanceAction),
+    )

@@ -1,1 +1,2 @@
 -- Signatures that are no more, dropped before the functions are installed: DROP FUNCTION IF EXISTS, one release after the last use.
+drop function if exists maintain();

@@ -89,8 +89,8 @@ class Ledger:
     def rebuild(self, **scope: Any) -> int:
         return int(self.call("rebuild", **scope)[0][0])
 
-    def maintain(self) -> list[tuple[str, str]]:
-        return [tuple(row) for row in self.call("maintain")]
+    def maintain(self, **named: Any) -> list[tuple[str, str]]:
+        return [tuple(row) for row in self.call("maintain", **named)]
 
     def state(self) -> dict[str, list[Any]]:
         """Every row of every table that recording writes, in a fixed order."""

@@ -183,14 +183,30 @@ def rebuild(subject: OnlySubject = None, metric: OnlyMetric = None, as_json: AsJ
         stdout().print(good(f"rebuilt {number(len(keys))} metrics; {number(written)} rollups written"))
 
 
-def maintain(as_json: AsJson = False) -> None:
-    """Create partitions ahead and tidy up. Idempotent: run it from cron, once a day say."""
-    with connect() as connection:
-        actions = open_meter(connection).maintain()
+def maintain(
+    keep: Annotated[
+        str | None,
+        typer.Option(help="Drop the events of months that ended so long ago ('13 months'), once verified."),
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Detach them as tables of their own instead, to be archived.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Create partitions ahead and tidy up. Idempotent: run it from cron, once a day say.
+
+    Exit status 1 if a month that should go had to be kept: its rollups differ from the log, say.
+    """
+    with connect() as connection, stderr().status("[dim]maintaining ...[/dim]"):
+        actions = open_meter(connection).maintain(keep, detach=detach)
+    kept = any(action.action.startswith("kept") for action in actions)
     if as_json:
         print_json(actions)
     elif not actions:
         stdout().print(good("nothing to do"))
     else:
         for action in actions:
-            stdout().print(good(f"{action.action} {action.object}"))
+            mark = bad if action.action.startswith("kept") else good
+            stdout().print(mark(f"{action.action} {action.object}"))
+    if kept:
+        raise typer.Exit(SAYS_NO)

@@ -191,7 +191,7 @@ def first_maintenance() -> str:
     return do(
         """
 BEGIN
-    IF to_regprocedure('maintain()') IS NOT NULL THEN
+    IF to_regproc('maintain') IS NOT NULL THEN
         PERFORM maintain();
     END IF;
 END

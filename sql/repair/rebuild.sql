@@ -19,6 +19,8 @@ begin
     -- One rebuild at a time: the count could else be lowered by one and raised by an event, and look untouched to the other.
     -- It comes before the catalog is read: define_metric() locks the two in this order.
     perform _lock_rebuild();
+    -- So does the lock that keeps the log's partitions as they are: snapshots from here on are not older than their places.
+    lock table events in access share mode;
     perform _check_scope(rebuild.subject, rebuild.metric);
     perform _correct_members(rebuild.subject, rebuild.metric);
     loop

@@ -45,7 +45,7 @@ repair:
   verify(subject text = null, metric text = null) -> setof drift
   rebuild(subject text = null, metric text = null) -> bigint
 operate:
-  maintain() -> setof maintenance_action
+  maintain(keep interval = null, detach boolean = false) -> setof maintenance_action
 """
 
 RESULTS = """
