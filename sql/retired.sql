@@ -1,2 +1,3 @@
 -- Signatures that are no more, dropped before the functions are installed: DROP FUNCTION IF EXISTS, one release after the last use.
 drop function if exists maintain();
+drop function if exists _drifts(text, text);

@@ -93,10 +93,14 @@ class Ledger:
         return [tuple(row) for row in self.call("maintain", **named)]
 
     def state(self) -> dict[str, list[Any]]:
-        """Every row of every table that recording writes, in a fixed order."""
+        """Every row of every table that recording writes, in a fixed order.
+
+        Without the bits that the latest change of a member's row has set: they say who came last.
+        """
         return {
             table: self.value(
-                f"SELECT coalesce(array_agg(t::text ORDER BY t::text), '{{}}') FROM meter.{table} t"
+                "SELECT coalesce(array_agg(row ORDER BY row), '{}')"
+                f" FROM (SELECT (to_jsonb(t) - 'added')::text AS row FROM meter.{table} t) AS t"
             )
             for table in TABLES
         }
@@ -109,7 +113,7 @@ class Ledger:
                 " lowest, highest, latest FROM meter.rollups ORDER BY 1, 2, 3, 4, 5"
             ),
             "members": self.rows(
-                "SELECT subject, metric, bucket, bucket_start, member_digest FROM meter.unique_members"
+                "SELECT subject, metric, bucket, bucket_start, member_digest, seen FROM meter.unique_members"
                 " ORDER BY 1, 2, 3, 4, 5"
             ),
         }

@@ -1,6 +1,6 @@
 -- One statement, so one snapshot: an event and its rollup commit together and are seen together, or not at all. The stripes of a
 -- bucket are put together first.
-create or replace function _drifts(subject text, metric text)
+create or replace function _drifts(subject text, metric text, with_members boolean)
 returns setof rollup_drift
 language plpgsql
 stable
@@ -39,12 +39,12 @@ begin
     from stored s
     full join recomputed r using (subject, metric, bucket, bucket_start)
     full join (
-        select distinct subject, metric, bucket, bucket_start from _member_drifts(_drifts.subject, _drifts.metric)
+        select * from _drifting_members(_drifts.subject, _drifts.metric) where _drifts.with_members
     ) m using (subject, metric, bucket, bucket_start)
     where (s.rollup is distinct from r.rollup or m.bucket is not null)
       and not _overlaps_months(v_dropped, bucket_start, _bucket_end(bucket, bucket_start));
 end
 $$;
 
-comment on function _drifts(text, text) is
-    'Every rollup of one subject and metric (null: all) that does not equal the log, or whose members do not.';
+comment on function _drifts(text, text, boolean) is
+    'Every rollup of one subject and metric (null: all) that does not equal the log, or, if asked for, whose members do not.';

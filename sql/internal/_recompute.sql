@@ -49,10 +49,20 @@ begin
         from fine
         where coarse <> bucket
         group by 1, 2, 3, 4, 5
+    ), fine_members as materialized (
+        select * from _logged_members(_recompute.subject, _recompute.metric)
     ), members as (
         select bucket_start, subject, metric, bucket, count(*) as total
-        from _recompute_members(_recompute.subject, _recompute.metric)
-        group by bucket_start, subject, metric, bucket
+        from fine_members
+        group by 1, 2, 3, 4
+        union all
+        select bucket_start, subject, metric, bucket, count(*)
+        from (
+            select distinct _bucket_start(coarse, bucket_start) as bucket_start, subject, metric, coarse as bucket, member_digest
+            from fine_members
+            where coarse <> bucket
+        ) c
+        group by 1, 2, 3, 4
     )
     select e.bucket_start, e.event_count, e.last_at, e.last_event_id, 0::smallint, e.subject, e.metric, e.bucket,
            case when e.aggregate = 'unique' then m.total else e.total end, e.lowest, e.highest, e.latest

@@ -14,17 +14,9 @@ begin
         from unnest(batch) e
         cross join lateral (values (e.period), (e.rollup)) as b (bucket)
         where b.bucket is not null
-    ), added as (
-        insert into unique_members (subject, metric, bucket, bucket_start, member_digest)
-        select distinct subject, metric, bucket, bucket_start, _digest(member)
-        from placed
-        where aggregate = 'unique'
-        order by 1, 2, 3, 4, 5
-        on conflict (subject, metric, bucket, bucket_start, member_digest) do nothing
-        returning subject, metric, bucket, bucket_start
     ), members as (
         select subject, metric, bucket, bucket_start, count(*) as added
-        from added
+        from _count_members(batch)
         group by subject, metric, bucket, bucket_start
     ), gathered as (
         select subject, metric, bucket, bucket_start, stripe, aggregate, count(*) as event_count, max(at) as last_at,

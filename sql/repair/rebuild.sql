@@ -25,7 +25,7 @@ begin
     perform _correct_members(rebuild.subject, rebuild.metric);
     loop
         v_drifts := array(
-            select d from _drifts(rebuild.subject, rebuild.metric) d
+            select d from _drifts(rebuild.subject, rebuild.metric, with_members => false) d
             where d.stored is distinct from d.recomputed);
         exit when cardinality(v_drifts) = 0;
         -- Several rows that together are one cannot be compared and corrected one by one: they are made one first.
