@@ -32,7 +32,8 @@ TAMPER = {
     " FROM meter.unique_members",
     "members not recorded yet": "INSERT INTO meter.unique_members"
     " (subject, metric, bucket, bucket_start, member_digest, seen)"
-    " SELECT DISTINCT ON (1, 2, 3, 4, 5) subject, metric, bucket, bucket_start, substr(sha256(m::bytea), 1, 16), seen"
+    " SELECT DISTINCT ON (1, 2, 3, 4, 5)"
+    " subject, metric, bucket, bucket_start, substr(sha256(m::bytea), 1, 16), seen"
     " FROM meter.unique_members, unnest('{new,ghost,u9}'::text[]) m"
     " ON CONFLICT DO NOTHING",
     "members without hours": "UPDATE meter.unique_members SET seen = seen & ~ seen",
