@@ -1,3 +1,5 @@
 -- Signatures that are no more, dropped before the functions are installed: DROP FUNCTION IF EXISTS, one release after the last use.
 drop function if exists maintain();
 drop function if exists _drifts(text, text);
+drop function if exists _drifts(text, text, boolean);
+drop function if exists _correct_rollups(rollup_drift[]);

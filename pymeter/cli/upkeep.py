@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,7 @@ from pymeter.cli.output import (
     table,
 )
 from pymeter.cli.target import Target, checked, connect, given_dsn, open_meter, private_target, settings
+from pymeter.client import Meter
 from pymeter.models import Drift
 
 
@@ -134,10 +136,15 @@ def sql(
 def verify(
     subject: OnlySubject = None, metric: OnlyMetric = None, as_json: AsJson = False, as_csv: AsCsv = False
 ) -> None:
-    """Recompute everything from the log and show what differs. Exit status 1 if anything does."""
+    """Recompute every metric from the log and show what differs. Exit status 1 if anything does.
+
+    Rows of metrics that the catalog does not have are left to the function: SELECT * FROM verify().
+    """
     wanted = form(as_json, as_csv)
-    with connect() as connection, stderr().status("[dim]recomputing from the log ...[/dim]"):
-        drifts = open_meter(connection).verify(subject, metric)
+    with connect() as connection:
+        meter = open_meter(connection)
+        drifts = [drift for key in _metrics(meter, metric) for drift in meter.verify(subject, key)]
+    drifts.sort(key=lambda drift: (drift.subject, drift.metric))
     if wanted is Form.json:
         print_json(drifts)
     elif wanted is Form.csv:
@@ -167,20 +174,26 @@ def verify(
 
 def rebuild(subject: OnlySubject = None, metric: OnlyMetric = None, as_json: AsJson = False) -> None:
     """Recompute rollups from the log, metric by metric, while others record."""
-    written = 0
     with connect() as connection:
         meter = open_meter(connection)
-        keys = [metric] if metric is not None else [known.key for known in meter.catalog()]
-        with progress(MofNCompleteColumn()) as bar:
-            task = bar.add_task("", total=len(keys))
-            for key in keys:
-                bar.update(task, description=key)
-                written += meter.rebuild(subject, key)
-                bar.advance(task)
+        written = [meter.rebuild(subject, key) for key in _metrics(meter, metric)]
     if as_json:
-        print_json({"written": written})
+        print_json({"written": sum(written)})
     else:
-        stdout().print(good(f"rebuilt {number(len(keys))} metrics; {number(written)} rollups written"))
+        stdout().print(
+            good(f"rebuilt {number(len(written))} metrics; {number(sum(written))} rollups written")
+        )
+
+
+def _metrics(meter: Meter, metric: str | None) -> Iterator[str]:
+    """The metric asked for, or all of them one by one, each shown in a progress bar while it is worked on."""
+    keys = [metric] if metric is not None else [known.key for known in meter.catalog()]
+    with progress(MofNCompleteColumn()) as bar:
+        task = bar.add_task("", total=len(keys))
+        for key in keys:
+            bar.update(task, description=key)
+            yield key
+            bar.advance(task)
 
 
 def maintain(

@@ -123,6 +123,37 @@ def test_p4_every_period_and_rollup_is_rebuilt(ledger: Ledger) -> None:
     assert ledger.state() == before
 
 
+def test_p4_more_drifts_than_fit_into_one_batch_are_all_repaired(ledger: Ledger) -> None:
+    fill(ledger)
+    before = ledger.state()
+    ledger.execute("TRUNCATE meter.unique_members")
+    ledger.execute("UPDATE meter.rollups SET event_count = event_count + 1 WHERE bucket = 'month'")
+    wrong = ledger.value("SELECT count(*) FROM meter.rollups WHERE bucket = 'month'")
+    ledger.execute(
+        "INSERT INTO meter.rollups (subject, metric, bucket, bucket_start, event_count, last_at, total)"
+        " SELECT 'm' || n, 'sum', 'hour', '2026-01-01Z', 1, '2026-01-01Z', 1 FROM generate_series(1, 20500) n"
+    )
+    ledger.execute(
+        "INSERT INTO meter.unique_members (subject, metric, bucket, bucket_start, member_digest, seen)"
+        " SELECT 'm' || n, 'unique', 'month', '2026-01-01Z', '\\x00', ~ 0::bit(744)"
+        " FROM generate_series(1, 20500) n"
+    )
+    assert ledger.rebuild() == 20500 + wrong
+    assert ledger.state() == before
+
+
+def test_several_rebuilds_are_one_transaction(ledger: Ledger, new_ledger: NewLedger) -> None:
+    fill(ledger)
+    before = ledger.state()
+    rebuilder = new_ledger("rebuilder", autocommit=False)
+    for tamper in ("rollups emptied", "members of nothing", "a stripe too many", "members emptied"):
+        rebuilder.execute(TAMPER[tamper])
+        rebuilder.rebuild()
+        assert rebuilder.verify() == []
+    rebuilder.connection.commit()
+    assert ledger.state() == before
+
+
 @pytest.mark.parametrize(
     "scope",
     [{"subject": "s1"}, {"metric": "unique"}, {"metric": "sum"}, {"subject": "s1", "metric": "unique"}],
