@@ -1,5 +1,5 @@
 -- Of the pairs of subject and metric that were recorded in the day and week before, those without anything since. To be bounded, it looks
--- at the latest 10,000 rollups before the last 24 hours: who falls silent is among them for as long as not so many others follow.
+-- at the latest 5,000 rollups before the last 24 hours: who falls silent is among them for as long as not so many others follow.
 create or replace function _silent_subjects(now timestamptz)
 returns table (subject text, metric text, last_at timestamptz)
 language plpgsql
@@ -23,21 +23,23 @@ begin
                     from rollups r
                     where r.bucket = v_kind and r.bucket_start < v_recent and r.bucket_start >= v_recent - 7 * v_day
                     order by r.bucket_start desc
-                    limit 10000
+                    limit 5000
                 ) n
                 group by n.subject, n.metric
             ) c
             join metrics m on m.key = c.metric and m.retired_at is null and _fine_bucket(m.period, m.rollup) = v_kind
+            -- Whole rows are compared, so that nothing but the primary key can serve, even where a table was never analyzed.
             where not exists (
                 select from rollups r
-                where r.subject = c.subject and r.metric = c.metric and r.bucket = v_kind and r.bucket_start >= v_recent)
+                where (r.subject, r.metric, r.bucket, r.bucket_start) >= (c.subject, c.metric, v_kind, v_recent)
+                  and (r.subject, r.metric, r.bucket, r.bucket_start) <= (c.subject, c.metric, v_kind, 'infinity'))
             and not exists (
-                select from generate_series(0, 6) as ago (days)
+                select from generate_series(1, 6) as ago (days)
+                cross join lateral (select c.bucket_start - ago.days * v_day as until) w
                 where not exists (
                     select from rollups r
-                    where r.subject = c.subject and r.metric = c.metric and r.bucket = v_kind
-                      and r.bucket_start <= c.bucket_start - ago.days * v_day
-                      and r.bucket_start > c.bucket_start - (ago.days + 1) * v_day));
+                    where (r.subject, r.metric, r.bucket, r.bucket_start) <= (c.subject, c.metric, v_kind, w.until)
+                      and (r.subject, r.metric, r.bucket, r.bucket_start) > (c.subject, c.metric, v_kind, w.until - v_day)));
     end loop;
 end
 $$;

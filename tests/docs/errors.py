@@ -60,7 +60,7 @@ CODES = (
     ),
     Code(
         "42501",
-        "UPDATE, DELETE or TRUNCATE on the log; a missing privilege; a subject that the role is not bound to.",
+        "UPDATE, DELETE or TRUNCATE on the log; a missing privilege; a subject the role is not bound to.",
         "No.",
     ),
     Code("55000", "The tables are there, but not the functions.", "After `pymeter migrate`."),
