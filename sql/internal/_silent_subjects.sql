@@ -1,5 +1,6 @@
 -- Of the pairs of subject and metric that were recorded in the day and week before, those without anything since. To be bounded, it looks
--- at the latest 5,000 rollups before the last 24 hours: who falls silent is among them for as long as not so many others follow.
+-- at the latest 5,000 rollups before the last 24 hours: who falls silent is among them for as long as not so many others follow. Whole
+-- rows are compared, so that nothing but the primary key can serve, even where the table was never analyzed.
 create or replace function _silent_subjects(now timestamptz)
 returns table (subject text, metric text, last_at timestamptz)
 language plpgsql
@@ -15,8 +16,7 @@ begin
     foreach v_kind in array array['hour', 'day'] loop
         v_recent := _bucket_start(v_kind, _silent_subjects.now) - v_day;
         return query
-            select c.subject, c.metric, c.last_at
-            from (
+            with latest as materialized (
                 select n.subject, n.metric, max(n.bucket_start) as bucket_start, max(n.last_at) as last_at
                 from (
                     select r.subject, r.metric, r.bucket_start, r.last_at
@@ -25,21 +25,24 @@ begin
                     order by r.bucket_start desc
                     limit 5000
                 ) n
+                join metrics m on m.key = n.metric and m.retired_at is null and _fine_bucket(m.period, m.rollup) = v_kind
                 group by n.subject, n.metric
-            ) c
-            join metrics m on m.key = c.metric and m.retired_at is null and _fine_bucket(m.period, m.rollup) = v_kind
-            -- Whole rows are compared, so that nothing but the primary key can serve, even where a table was never analyzed.
-            where not exists (
-                select from rollups r
-                where (r.subject, r.metric, r.bucket, r.bucket_start) >= (c.subject, c.metric, v_kind, v_recent)
-                  and (r.subject, r.metric, r.bucket, r.bucket_start) <= (c.subject, c.metric, v_kind, 'infinity'))
-            and not exists (
-                select from generate_series(1, 6) as ago (days)
-                cross join lateral (select c.bucket_start - ago.days * v_day as until) w
+            ), stopped as materialized (
+                select * from latest l
                 where not exists (
                     select from rollups r
-                    where (r.subject, r.metric, r.bucket, r.bucket_start) <= (c.subject, c.metric, v_kind, w.until)
-                      and (r.subject, r.metric, r.bucket, r.bucket_start) > (c.subject, c.metric, v_kind, w.until - v_day)));
+                    where (r.subject, r.metric, r.bucket, r.bucket_start) >= (l.subject, l.metric, v_kind, v_recent)
+                      and (r.subject, r.metric, r.bucket, r.bucket_start) <= (l.subject, l.metric, v_kind, 'infinity'))
+            )
+            select s.subject, s.metric, s.last_at
+            from stopped s
+            where not exists (
+                select from generate_series(1, 6) as ago (days)
+                cross join lateral (select s.bucket_start - ago.days * v_day as until) w
+                where not exists (
+                    select from rollups r
+                    where (r.subject, r.metric, r.bucket, r.bucket_start) <= (s.subject, s.metric, v_kind, w.until)
+                      and (r.subject, r.metric, r.bucket, r.bucket_start) > (s.subject, s.metric, v_kind, w.until - v_day)));
     end loop;
 end
 $$;
