@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
+from pymeter.embedded import program
 from pymeter.install.engine import install
 from pymeter.install.sources import Sources, load_sources
 from tests.access.conftest import Roles
@@ -207,6 +210,36 @@ def test_rights_follow_a_role_that_is_renamed(ledger: Ledger, roles: Roles) -> N
     roles.sql("ALTER ROLE {} RENAME TO {}", role, f"{role} b")
     roles._names[-1] = f"{role} b"
     assert levels(ledger, f"{role} b") == [("write", None, True)]
+
+
+def test_grants_and_bindings_are_in_a_dump(
+    meter_dsn: str, pymeter_server: str, metered: Ledger, roles: Roles
+) -> None:
+    writer, bound = roles.new("write"), roles.new(subjects=("acct_1",))
+    (name,) = metered.row("SELECT current_database() || '_restored'")
+    copy = urlsplit(meter_dsn)._replace(path=f"/{name}").geturl()
+    dumped = subprocess.run([program("pg_dump"), meter_dsn], capture_output=True, text=True, check=True)
+    with psycopg.connect(pymeter_server, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}".encode())
+        try:
+            subprocess.run(
+                [program("psql"), copy, "-X", "-q"],
+                input=dumped.stdout,
+                text=True,
+                check=True,
+                capture_output=True,
+            )
+            assert roles.login(writer, copy).record("acct_1", "tokens", 1).quantity == 6
+            portal = roles.login(bound, copy)
+            assert portal.call("own_usage", subject="acct_1", metric="tokens")[0].quantity == 6
+            with refused("42501", "subject"):
+                portal.call("own_usage", subject="acct_2", metric="tokens")
+            with psycopg.connect(copy, autocommit=True) as owner:
+                assert Ledger(owner).call("access") == metered.call("access")
+                Ledger(owner).call("revoke_access", role=writer)
+                Ledger(owner).call("revoke_access", role=bound)
+        finally:
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 def test_default_privileges_open_nothing(meter_dsn: str, ledger: Ledger, roles: Roles) -> None:
