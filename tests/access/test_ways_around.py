@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import psycopg
 import pytest
 
 from tests.access.conftest import Roles
-from tests.helpers import Ledger, refused
+from tests.helpers import Ledger, at, refused
 
 LEVELS = ("read", "write", "report", "admin")
 
@@ -255,12 +257,17 @@ def test_p7_not_even_a_superuser_changes_the_log_by_leaving_triggers_out(metered
     """session_replication_role = replica, as replication has it, switches ordinary triggers off."""
     metered.record("acct_1", "tokens", 1, at=None)
     metered.execute("SELECT meter.record('acct_1', 'tokens', 1, at => '2020-01-31 00:00Z')")
+    metered.execute("SELECT meter.record('acct_1', 'tokens', 1, at => '2018-01-31 00:00Z')")
     metered.maintain()
+    metered.execute(
+        "SELECT meter.maintain(keep => %s, detach => true)", [datetime.now(UTC) - at("2018-06-01")]
+    )
     metered.execute("SELECT meter.record('acct_1', 'tokens', 1, at => '2019-01-31 00:00Z')")
     metered.execute("SET session_replication_role = replica")
     before = metered.state()
     partitions = metered.rows("SELECT relid::regclass::text AS name FROM pg_partition_tree('meter.events')")
     assert len(partitions) > 5
+    partitions.append(("meter.events_2018_01_detached",))
     for (name,) in partitions:
         statements = [f"TRUNCATE {name}"]
         if metered.value(f"SELECT count(*) FROM {name}"):

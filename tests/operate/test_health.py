@@ -142,15 +142,15 @@ def test_it_looks_at_a_bounded_number_of_rollups(ledger: Ledger) -> None:
 
 def test_dead_rows_are_a_notice(ledger: Ledger) -> None:
     ledger.execute(
-        "INSERT INTO meter.unique_members SELECT now(), 's', 'm', 'day', int8send(n)"
+        "INSERT INTO meter.idempotency_keys SELECT n, now(), 's', 'm', int8send(n), ''"
         " FROM generate_series(1, 12000) n"
     )
-    ledger.execute("DELETE FROM meter.unique_members")
+    ledger.execute("DELETE FROM meter.idempotency_keys")
     ledger.execute("SELECT pg_stat_force_next_flush()")
     found = health(ledger)
-    assert found.bloated == ["unique_members: 12000 of 12000 rows are dead, last vacuumed never"]
+    assert found.bloated == ["idempotency_keys: 12000 of 12000 rows are dead, last vacuumed never"]
     assert (found.healthy, found.notices) == (True, ["1 tables bloated"])
-    ledger.execute("VACUUM meter.unique_members")
+    ledger.execute("VACUUM meter.idempotency_keys")
     ledger.execute("SELECT pg_stat_force_next_flush()")
     assert health(ledger).bloated == []
 
