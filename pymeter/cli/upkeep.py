@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
+import psycopg
 import typer
 from rich.progress import MofNCompleteColumn
+from rich.table import Table
 from rich.text import Text
 
 from pymeter.cli.errors import SAYS_NO
@@ -26,7 +28,8 @@ from pymeter.cli.output import (
 )
 from pymeter.cli.target import Target, checked, connect, given_dsn, open_meter, private_target, settings
 from pymeter.client import Meter
-from pymeter.models import Drift
+from pymeter.errors import NotInstalled
+from pymeter.models import Drift, Health
 
 
 def _database() -> Target:
@@ -71,11 +74,12 @@ def migrate(
 
 
 def status(as_json: AsJson = False) -> None:
-    """Show what is installed where. Exit status 1 if `pymeter migrate` has something to do."""
+    """Show what is installed where, and how it does. Exit status 1 if it is outdated or not healthy."""
     from pymeter.migrate import status as compare
 
     database = _database()
     found = compare(database.dsn, settings.schema)
+    state = _health(database) if found.installed_version else None
     if as_json:
         print_json(
             {
@@ -88,6 +92,7 @@ def status(as_json: AsJson = False) -> None:
                 "unknown": list(found.unknown),
                 "functions_current": found.functions_current,
                 "up_to_date": found.up_to_date,
+                "health": state,
             }
         )
     else:
@@ -105,10 +110,38 @@ def status(as_json: AsJson = False) -> None:
         if found.installed_version:
             same = "the same as in this package" if found.functions_current else "other than in this package"
             result.add_row("functions", same)
+        if state is not None:
+            _add_health(result, state)
         stdout().print(result)
         stdout().print(good("up to date") if found.up_to_date else bad("run: pymeter migrate"))
-    if not found.up_to_date:
+        if state is not None:
+            for problem in state.problems:
+                stdout().print(bad(problem))
+            if state.healthy:
+                stdout().print(good("healthy"))
+    if not found.up_to_date or (state is not None and not state.healthy):
         raise typer.Exit(SAYS_NO)
+
+
+def _health(database: Target) -> Health | None:
+    """The health of the meter; None where this role may not ask, or its functions are older than that."""
+    with database.connect() as connection:
+        try:
+            return open_meter(connection).health()
+        except (NotInstalled, psycopg.errors.InsufficientPrivilege):
+            return None
+
+
+def _add_health(result: Table, state: Health) -> None:
+    maintained = f"{moment(state.last_maintained_at)} UTC" if state.last_maintained_at else "never"
+    result.add_row("maintained", maintained)
+    result.add_row("partitions", f"{state.missing_partitions} missing of this month and the next three")
+    result.add_row("stray events", number(state.stray_events))
+    if state.oldest_unreported_at is not None:
+        result.add_row("unreported", f"since {moment(state.oldest_unreported_at)} UTC")
+    for title, notices in (("silent", state.silent), ("bloated", state.bloated)):
+        for notice in notices:
+            result.add_row(title, Text(notice))
 
 
 def sql(

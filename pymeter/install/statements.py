@@ -47,6 +47,19 @@ SELECT 2, clock_timestamp() AT TIME ZONE 'UTC'
 WHERE NOT EXISTS (SELECT FROM _yoyo_version WHERE version >= 2);
 """
 
+# Rights that were given by hand are on what is there already; what is new can only have those that ALTER
+# DEFAULT PRIVILEGES gave it.
+_KNOWN_OBJECTS = """
+DECLARE
+    v_schema oid := quote_ident(current_schema())::regnamespace;
+BEGIN
+    PERFORM set_config('pymeter.known_functions',
+        ARRAY(SELECT oid FROM pg_proc WHERE pronamespace = v_schema)::text, true);
+    PERFORM set_config('pymeter.known_relations',
+        ARRAY(SELECT oid FROM pg_class WHERE relnamespace = v_schema)::text, true);
+END
+"""
+
 
 def identifier(name: str) -> str:
     """``name`` as a quoted SQL identifier."""
@@ -112,6 +125,7 @@ def prepare(schema: str) -> str:
     CREATE SCHEMA IF NOT EXISTS would demand CREATE on the database even where the schema is there, and
     to_regnamespace() may answer from a cache that is older than our wait for the lock. The table lock keeps
     a bare ``yoyo apply`` from starting beside us; a row that a killed yoyo left in yoyo_lock does not matter.
+    What is there already is noted for grants.sql, which closes what is new.
     """
     name = identifier(schema)
     create = f"""
@@ -123,6 +137,7 @@ END
 """
     return f"""
 {do(create)}
+{do(_KNOWN_OBJECTS)}
 {_BOOKKEEPING.strip()}
 LOCK TABLE yoyo_lock IN SHARE ROW EXCLUSIVE MODE;
 """

@@ -24,6 +24,8 @@ begin
         to_char(_bucket_end('month', month) at time zone 'UTC', 'YYYY-MM-DD "00:00:00+00"'));
     execute format('create trigger events_are_not_truncated before truncate on %I for each statement execute function _guard_log()',
         v_name);
+    execute format('alter table %I enable always trigger events_are_not_truncated', v_name);
+    perform _close_relation(v_name);
     execute format('comment on table %I is %L', v_name,
         format('Events of %s (UTC).', to_char(month at time zone 'UTC', 'YYYY-MM')));
     -- A month that is known and had no partition has lost it, whoever dropped it: what comes now is not all there was.

@@ -18,6 +18,8 @@ begin
     create table events_default partition of events default;
     create trigger events_are_not_truncated before truncate on events_default
         for each statement execute function _guard_log();
+    alter table events_default enable always trigger events_are_not_truncated;
+    perform _close_relation('events_default');
     comment on table events_default is
         'Takes events of months that have no partition yet, so that none is ever refused; maintain() moves them on.';
 

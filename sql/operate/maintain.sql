@@ -53,6 +53,7 @@ begin
     if exists (select from rollups where stripe > 0) then
         return next ('merged stripes', format('%s rows', _merge_stripes()))::maintenance_action;
     end if;
+    insert into maintenance (task, done_at) values ('maintain', now()) on conflict (task) do update set done_at = excluded.done_at;
 end
 $$;
 

@@ -58,7 +58,11 @@ CODES = (
         " or of a question that had to wait while `maintain()` moved events.",
         "Yes: the whole transaction.",
     ),
-    Code("42501", "UPDATE, DELETE or TRUNCATE on the log; or a missing privilege.", "No."),
+    Code(
+        "42501",
+        "UPDATE, DELETE or TRUNCATE on the log; a missing privilege; a subject the role is not bound to.",
+        "No.",
+    ),
     Code("55000", "The tables are there, but not the functions.", "After `pymeter migrate`."),
     Code("55P03", "`maintain()` waited 5 seconds for a lock, and changed nothing.", "Yes: later."),
 )

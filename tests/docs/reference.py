@@ -30,6 +30,8 @@ _FOLDERS = {
     "record": "recording usage",
     "usage": "asking about it",
     "repair": "proving and repairing the rollups",
+    "own": "the same, for a role that is bound to subjects",
+    "access": "who may call what",
     "operate": "keeping it running",
 }
 
