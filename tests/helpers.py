@@ -113,8 +113,8 @@ class Ledger:
                 " lowest, highest, latest FROM meter.rollups ORDER BY 1, 2, 3, 4, 5"
             ),
             "members": self.rows(
-                "SELECT subject, metric, bucket, bucket_start, member_digest, seen::text FROM meter.unique_members"
-                " ORDER BY 1, 2, 3, 4, 5"
+                "SELECT subject, metric, bucket, bucket_start, member_digest, seen::text"
+                " FROM meter.unique_members ORDER BY 1, 2, 3, 4, 5"
             ),
         }
 
