@@ -1,0 +1,39 @@
+"""maintain() beside writers: it never holds what they need while it waits for what they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+
+from tests.helpers import Ledger, Task, midnight
+
+Connection = psycopg.Connection[Any]
+
+
+def test_maintain_locks_no_rollup_before_it_has_the_log(
+    connect: Callable[..., Connection], wait_until_blocked: Callable[[Connection, str], None]
+) -> None:
+    """A transaction that has recorded holds the log; were stripes merged first, the two waited for each other."""
+    ledger = Ledger(connect("ledger"))
+    ledger.define("tokens", "sum")
+    ledger.define("hot", "sum", striped=True)
+    with ledger.connection.transaction():
+        ledger.record("acct_1", "hot", 1)
+        other = Ledger(connect("other"))
+        other.record("acct_1", "hot", 1)  # into a stripe: the bucket's own row is taken
+    ledger.record("acct_1", "tokens", 1, at=midnight() - timedelta(days=4000))  # a stray
+    assert ledger.value("SELECT count(*) FROM meter.rollups WHERE stripe > 0") > 0
+    writer = Ledger(connect("writer", autocommit=False))
+    writer.record("acct_2", "tokens", 1)
+
+    upkeep = Task(Ledger(connect("upkeep")).maintain)
+    wait_until_blocked(ledger.connection, "upkeep")
+    writer.record("acct_1", "hot", 1)
+    writer.connection.commit()
+
+    assert {action for action, _ in upkeep.result()} >= {"merged stripes", "moved strays"}
+    assert ledger.usage("acct_1", "hot").quantity == 3
+    assert ledger.verify() == []
