@@ -1,4 +1,4 @@
-"""Writers that record while something goes wrong, and the comparison of what they were told with what is there.
+"""Writers that record while something goes wrong, and what they were told compared with what is there.
 
 A writer notes in a journal what it is about to send, then what was acknowledged. Every event carries an id of
 its own in its metadata, so that each can be found again, with an idempotency key or without.
@@ -44,7 +44,7 @@ TRY_AGAIN = ("40001",)
 
 @dataclass(frozen=True)
 class Op:
-    """What is sent and acknowledged as one: a call, or a transaction of calls. ``keyed``: it may be repeated."""
+    """What is sent and acknowledged as one: a call, or a transaction. ``keyed``: it may be repeated."""
 
     kind: str
     events: tuple[dict[str, Any], ...]
@@ -181,9 +181,10 @@ class Writer:
         keyed = self.random.random() < 0.8
         events = [self._event(keyed) for _ in range(size)]
         if kind == "transaction":
-            # Calls lock in their own order, so a transaction that must not deadlock takes each pair once, sorted.
-            pairs = {(event["subject"], event["metric"]): event for event in events}
-            events = [pairs[pair] for pair in sorted(pairs)]
+            # Calls lock in their own order. A transaction that must not deadlock with a batch takes each pair
+            # once, sorted, and no unique metric: a batch locks all of its members before its first rollup.
+            pairs = {(e["subject"], e["metric"]): e for e in events if "member" not in e}
+            events = [pairs[pair] for pair in sorted(pairs)] or events[:1]
         return Op(kind, tuple(events), keyed)
 
     def _event(self, keyed: bool) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from psycopg import sql
 
 from pymeter import embedded
 
-# What makes a commit durable is on. Deadlocks are found at once, and every error tells its SQLSTATE to the log.
+# What makes a commit durable is on. Deadlocks are found at once, and the log tells the SQLSTATE of an error.
 SETTINGS = {
     "fsync": "on",
     "synchronous_commit": "on",
@@ -59,7 +59,11 @@ class Server(embedded._Server):
     """One durable server below ``home``; it can be killed and started again."""
 
     def __init__(
-        self, home: Path, programs: Path | None = None, settings: Mapping[str, str] | None = None, *initdb: str
+        self,
+        home: Path,
+        programs: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+        *initdb: str,
     ) -> None:
         super().__init__(home / "data", SETTINGS | dict(settings or {}))
         self.account = _Account(programs)
@@ -121,7 +125,7 @@ def new_server(
     directory: Path | None = None,
     start: bool = True,
 ) -> Iterator[Server]:
-    """A new durable server, deleted when the block ends. ``directory``: where; default: memory, if there is."""
+    """A new durable server, deleted when the block ends. ``directory``: where; default: memory if it can."""
     if sys.platform != "linux":
         raise NotImplementedError("servers are killed on Linux only")
     base = directory or embedded._temporary_base()

@@ -16,7 +16,7 @@ Connection = psycopg.Connection[Any]
 def test_maintain_locks_no_rollup_before_it_has_the_log(
     connect: Callable[..., Connection], wait_until_blocked: Callable[[Connection, str], None]
 ) -> None:
-    """A transaction that has recorded holds the log; were stripes merged first, the two waited for each other."""
+    """Who has recorded holds the log; were stripes merged first, the two would wait for each other."""
     ledger = Ledger(connect("ledger"))
     ledger.define("tokens", "sum")
     ledger.define("hot", "sum", striped=True)
@@ -36,4 +36,31 @@ def test_maintain_locks_no_rollup_before_it_has_the_log(
 
     assert {action for action, _ in upkeep.result()} >= {"merged stripes", "moved strays"}
     assert ledger.usage("acct_1", "hot").quantity == 3
+    assert ledger.verify() == []
+
+
+def test_maintain_takes_no_stripe_that_it_has_not_locked_in_order(
+    connect: Callable[..., Connection], wait_until_blocked: Callable[[Connection, str], None]
+) -> None:
+    """A stripe that appears while it waits for another one may be held by a batch that waits for maintain."""
+    ledger, holder, writer = (Ledger(connect(name)) for name in ("ledger", "holder", "writer"))
+    ledger.define("hot", "sum", striped=True)
+
+    def hot(subject: str) -> dict[str, Any]:
+        return {"subject": subject, "metric": "hot", "quantity": 1}
+
+    writer.batch([hot("acct_2")])
+    holder.batch([hot("acct_3")])
+    holder.execute("BEGIN")
+    holder.batch([hot("acct_3")])
+    upkeep = Task(Ledger(connect("upkeep")).maintain)
+    wait_until_blocked(ledger.connection, "upkeep")  # has locked the stripe of acct_2
+    writer.batch([hot("acct_1")])
+    batch = Task(lambda: writer.batch([hot("acct_1"), hot("acct_2")]))
+    wait_until_blocked(ledger.connection, "writer")  # holds the stripe of acct_1, which has just appeared
+    holder.execute("COMMIT")
+
+    assert ("merged stripes", "4 rows") in upkeep.result()
+    assert [row.outcome for row in batch.result()] == ["recorded", "recorded"]
+    assert [ledger.usage(f"acct_{n}", "hot").quantity for n in (1, 2, 3)] == [2, 2, 2]
     assert ledger.verify() == []
