@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -28,7 +28,15 @@ _CHORES_MAY_FAIL = (*INTERRUPTED, "55P03", "40001")
 class Round:
     """One round on a server: who writes, and what can be done to them."""
 
-    def __init__(self, server: Server, dsn: str, journal: Journal, name: str, files: Path) -> None:
+    def __init__(
+        self,
+        server: Server,
+        dsn: str,
+        journal: Journal,
+        name: str,
+        files: Path,
+        tolerated: Sequence[str] = (),
+    ) -> None:
         self.server = server
         self.dsn = dsn
         self.journal = journal
@@ -37,8 +45,10 @@ class Round:
         self.faults: list[str] = []
         self.files = files
         self.writers = [
-            Writer(f"{name}-{n}", lambda n=n: connect(dsn, f"writer_{n}"), journal) for n in range(WRITERS)
+            Writer(f"{name}-{n}", lambda n=n: connect(dsn, f"writer_{n}"), journal, tolerated=tolerated)
+            for n in range(WRITERS)
         ]
+        self.tolerated = (*_CHORES_MAY_FAIL, *tolerated)
         self._name = name
         self._clients: list[tuple[subprocess.Popen[bytes], Path]] = []
 
@@ -128,7 +138,7 @@ class Round:
                         with suppress(*(psycopg.errors.lookup(state) for state in ("55P03", "40001"))):
                             connection.execute(self.random.choice(_CHORES).encode())
             except psycopg.Error as error:
-                if error.sqlstate is not None and error.sqlstate not in _CHORES_MAY_FAIL:
+                if error.sqlstate is not None and error.sqlstate not in self.tolerated:
                     self.journal.note_unexpected(error)
                 time.sleep(0.02)
 
