@@ -130,5 +130,5 @@ def _refusals(journal: Journal) -> int:
 
 
 def _crashes(journal: Journal) -> int:
-    """Its log is on the same disk, so a server that could not write its WAL is known by what its clients saw."""
+    """The server's log is on the same disk, so that it went down is known by what its clients saw."""
     return journal.interruptions["57P02"] + journal.interruptions["connection lost"]

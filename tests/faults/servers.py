@@ -86,6 +86,10 @@ class Server(embedded._Server):
         with (self.data_dir / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = {_quoted(value)}\n" for name, value in self.settings.items())
 
+    def create(self) -> None:
+        """Create it, and leave it alone."""
+        self._create()
+
     # ------------------------------------------------------------------------------------ faults
 
     def postmaster(self) -> int:

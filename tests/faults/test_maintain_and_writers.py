@@ -64,3 +64,17 @@ def test_maintain_takes_no_stripe_that_it_has_not_locked_in_order(
     assert [row.outcome for row in batch.result()] == ["recorded", "recorded"]
     assert [ledger.usage(f"acct_{n}", "hot").quantity for n in (1, 2, 3)] == [2, 2, 2]
     assert ledger.verify() == []
+
+
+def test_strays_whose_partition_has_lost_its_name_to_another_table_stay(ledger: Ledger) -> None:
+    ledger.define("tokens", "sum")
+    month = midnight() - timedelta(days=4000)
+    ledger.execute(f"CREATE TABLE meter.events_{month:%Y_%m} (note text)")
+    ledger.record("acct_1", "tokens", 1, at=month)
+    ledger.record("acct_1", "tokens", 2, at=month - timedelta(days=100))
+
+    actions = ledger.maintain()
+    assert ("moved strays", "2 events") in actions
+    assert ledger.value("SELECT count(*) FROM meter.events_default") == 1
+    assert ledger.usage("acct_1", "tokens", period="never").quantity == 3
+    assert ledger.verify() == []
