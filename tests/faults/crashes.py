@@ -180,7 +180,8 @@ def run_round(
 
 
 def connect(dsn: str, name: str) -> psycopg.Connection[object]:
-    return psycopg.connect(dsn, autocommit=True, application_name=name)
+    """Autocommit, and no prepared statements: it may lead through a pooler of transactions."""
+    return psycopg.connect(dsn, autocommit=True, application_name=name, prepare_threshold=None)
 
 
 def wait_until_alone(connection: psycopg.Connection[object]) -> None:
