@@ -74,6 +74,15 @@ class Server(embedded._Server):
         path = self.data_dir / "server.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
+    @property
+    def log_size(self) -> int:
+        return (self.data_dir / "server.log").stat().st_size
+
+    def read_log(self, offset: int) -> str:
+        with (self.data_dir / "server.log").open("rb") as file:
+            file.seek(offset)
+            return file.read().decode(errors="replace")
+
     def program(self, name: str) -> Path:
         return self.account.reachable_programs() / name
 
