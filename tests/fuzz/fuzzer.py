@@ -35,7 +35,7 @@ SETTINGS = {
     "log_min_error_statement": "panic",  # the log is for what went wrong, not for a megabyte of what was sent
     "max_wal_size": "1GB",
 }
-# Everything ends within this time, whatever it is given, but for the functions below: the reason, and the time
+# Everything ends within this time, whatever it is given, but for the functions below: why, and the time
 # after which they are not waited for.
 STATEMENT_SECONDS_MAX = 10.0
 MAY_TAKE_LONG = {"series": ("it has up to 100,000 buckets, each of which is a question of its own", 0.3)}
