@@ -263,15 +263,16 @@ class Fuzzer:
                 yield target
                 drifts = Ledger(connection).verify()
                 assert drifts == [], drifts
-            database = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
-        self._log_says_no_more(self.server.read_log(before), str(database), target.told)
+            database = str(psycopg.conninfo.conninfo_to_dict(dsn)["dbname"])
+            self._log_says_no_more(self.server.read_log(before), database, target.told)
 
     def _log_says_no_more(self, log: str, database: str, told: Counter[str]) -> None:
         """The server noted the errors that the client was told, and no others; and nothing worse."""
         error = rf"^\[\d+ fuzzer {database}\] ERROR:  (\w{{5}}):"
         noted = Counter(re.findall(error, log, flags=re.MULTILINE))
         assert noted == told, f"noted {noted - told}, told {told - noted}"
-        worse = re.findall(r"^\[.*\] (?:FATAL|PANIC): .*|^.*terminated by signal.*", log, flags=re.MULTILINE)
+        worst = rf"^\[\d+ fuzzer {database}\] (?:FATAL|PANIC): .*|^.*terminated by signal.*"
+        worse = re.findall(worst, log, flags=re.MULTILINE)
         assert worse == [], worse
 
 

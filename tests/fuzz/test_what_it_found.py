@@ -22,3 +22,12 @@ def test_an_absurd_quota_is_refused_without_repeating_it(ledger: Ledger, paramet
     error = caught.value
     assert isinstance(error, psycopg.Error)
     assert len(error.diag.message_detail or "") < 300
+
+
+@pytest.mark.parametrize("now", ["4714-11-24 00:00:00+00 BC", "294276-12-31 23:59:59+00", "infinity"])
+def test_a_moment_at_the_end_of_the_calendar_is_refused_by_name(ledger: Ledger, now: str) -> None:  # noqa: F811
+    """The month that it lies in begins before there are timestamps."""
+    ledger.define("tokens", "sum")
+    ledger.record("acct_1", "tokens", 1)
+    with refused("22023", "now"):
+        ledger.call("check_quota", subject="acct_1", metric="tokens", quota=1, now=now)

@@ -314,15 +314,20 @@ def _events() -> st.SearchStrategy[str]:
             "member": st.sampled_from(("ana", "ben", None)) | hurting,
             "idempotency_key": _mostly(st.sampled_from(("k1", "k2", "k3", None)), hurting),
             "at": _mostly(
-                st.datetimes(_NOW.replace(tzinfo=None) - timedelta(days=60), _NOW.replace(tzinfo=None)).map(
-                    lambda t: f"{t.isoformat()}Z"
-                ),
+                _between(60, 0),
                 st.sampled_from(TIMES),
             ),
             "metadata": st.dictionaries(hurting, hurting | st.none(), max_size=3) | st.none(),
         },
     )
     return st.lists(_mostly(event, st.none() | hurting | st.just([])), max_size=8).map(json.dumps)
+
+
+def _between(first: int, last: int) -> st.SearchStrategy[str]:
+    """Moments so many days ago."""
+    naive = _NOW.replace(tzinfo=None)
+    moments = st.datetimes(naive - timedelta(days=first), naive - timedelta(days=last))
+    return moments.map(lambda moment: f"{moment.isoformat()}Z")
 
 
 def _is_torn(text: str) -> bool:
@@ -340,12 +345,14 @@ _SENSIBLE: Mapping[str, st.SearchStrategy[str]] = {
     "aggregate": st.sampled_from(AGGREGATES),
     "rollup": st.sampled_from(ROLLUPS),
     "period": st.sampled_from((*PERIODS, "30 days", "1h 30m", "2 months")),
-    "step": st.sampled_from(("day", "hour", "month", "6h", "7 days")),
+    "step": st.sampled_from(("day", "week", "month", "12h", "7 days")),
     "timezone": st.sampled_from(ZONES),
     "dimension": st.sampled_from(("model", "n")),
     "on_invalid": st.sampled_from(("raise", "skip")),
     "member": st.sampled_from(("ana", "ben")),
     "level": st.sampled_from(("read", "write", "report", "admin")),
+    "since": _between(70, 36),
+    "until": _between(35, 0),
     "events": _events(),
     "metadata": st.dictionaries(
         st.text(st.characters(codec="ascii", exclude_characters="\0"), max_size=5),
@@ -376,12 +383,12 @@ def hurting(type_name: str) -> tuple[Value, ...]:
 
 def sensible(name: str, type_name: str) -> st.SearchStrategy[str]:
     """Values that a parameter of this name and type may be given by somebody who knows it."""
-    if name in _SENSIBLE and type_name in ("text", "jsonb"):
+    if name in _SENSIBLE and type_name in ("text", "jsonb", "timestamp with time zone"):
         return _SENSIBLE[name]
     return _SENSIBLE_BY_TYPE.get(type_name, st.sampled_from(_BY_TYPE.get(type_name, ARRAYS + TEXTS[:4])))
 
 
 def any_value(name: str, type_name: str) -> st.SearchStrategy[Value]:
-    """One in three is meant to hurt."""
+    """One in six is meant to hurt: of several parameters, then, about one."""
     good = sensible(name, type_name)
-    return st.one_of(good, good, st.sampled_from(hurting(type_name)))
+    return st.one_of(good, good, good, good, good, st.sampled_from(hurting(type_name)))
