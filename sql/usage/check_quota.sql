@@ -32,8 +32,10 @@ begin
     end if;
 
     -- The metric's current period is what nearly every request asks for: one statement reads its row. Where there is none yet, or
-    -- stripes beside it (the highest stripe comes first), usage() answers as it does for every other window.
-    if period is null and since is null and until is null and timezone = 'UTC' then
+    -- stripes beside it (the highest stripe comes first), usage() answers as it does for every other window. So it does for a moment
+    -- that usage() would refuse: a bucket that begins before the calendar cannot be asked for.
+    if period is null and since is null and until is null and timezone = 'UTC'
+        and check_quota.now >= timestamptz '1970-01-01 00:00:00+00' and isfinite(check_quota.now) then
         select _quantity(m.aggregate, r.event_count, r.total, r.lowest, r.highest, r.latest), m.unit
         into v_used, v_unit
         from metrics m
