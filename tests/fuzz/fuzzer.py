@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -306,6 +307,7 @@ def _database(dsn: str) -> str:
 
 
 @contextmanager
-def new_fuzzer() -> Iterator[Fuzzer]:
-    with new_server(settings=SETTINGS) as server:
+def new_fuzzer(programs: Path | None = None) -> Iterator[Fuzzer]:
+    """A fuzzer on a server of its own: the wheel's, or one of other programs."""
+    with new_server(programs, SETTINGS) as server:
         yield Fuzzer(server)
