@@ -24,7 +24,7 @@ def durable_server() -> Iterator[Server]:
 @pytest.fixture
 def durable_dsn(durable_server: Server) -> Iterator[str]:
     """A migrated database of the test's own on the durable server."""
-    durable_server.ensure_running()
+    durable_server.bring_back()
     with new_database(durable_server.dsn) as dsn:
         migrate(dsn)
         yield dsn

@@ -63,7 +63,7 @@ class Round:
         finally:
             self.stopped.set()
             for thread in threads:
-                thread.join(120)
+                thread.join(300)
             stuck = [t.name for t in threads if t.is_alive()]
             self._end_clients()
             assert not stuck, f"writers that never ended: {stuck}"
@@ -73,12 +73,12 @@ class Round:
     def postmaster(self) -> None:
         """kill -9 of the postmaster alone."""
         self.server.kill()
-        self.server.ensure_running()
+        self.server.bring_back()
 
     def everything(self) -> None:
         """kill -9 of all of the server's processes at one moment."""
         self.server.kill(everything=True)
-        self.server.ensure_running()
+        self.server.bring_back()
 
     def twice(self) -> None:
         """A second kill while the server recovers from the first."""
@@ -87,7 +87,7 @@ class Round:
         time.sleep(self.random.uniform(0, 0.3))
         with suppress(OSError, ValueError):
             self.server.kill(everything=True)
-        self.server.ensure_running()
+        self.server.bring_back()
 
     def backend(self) -> None:
         """kill -9 of one writer's backend: the server ends all others and recovers."""
@@ -95,7 +95,7 @@ class Round:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             time.sleep(0.2)
-            self.server.ensure_running()
+            self.server.bring_back()
 
     def terminate(self) -> None:
         """pg_terminate_backend() of some writers, one after the other."""

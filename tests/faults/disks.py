@@ -115,7 +115,7 @@ def _fill(
                 ballast.fill()
                 time.sleep(0.01)
             ballast.remove()
-            server.ensure_running()
+            server.bring_back()
         time.sleep(0.5)
     with connect(dsn, "judge") as connection:
         wait_until_alone(connection)

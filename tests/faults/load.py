@@ -35,7 +35,7 @@ METRICS = {
 }
 SUBJECTS = tuple(f"acct_{n}" for n in range(6))
 _DAYS = (0, 1, 20, 45, 400, 1500)  # ago: some in partitions, some strays
-_RECONNECT_SECONDS_MAX = 60
+_RECONNECT_SECONDS_MAX = 180
 
 # A connection that is lost, closed by the server or refused while the server starts; a canceled statement.
 INTERRUPTED = ("57P01", "57P02", "57P03", "08000", "08003", "08006", "25P03", "57014")

@@ -40,6 +40,7 @@ SETTINGS = {
 }
 _PREFIX = embedded._LEFTOVER_PREFIX
 _GONE_SECONDS_MAX = 30
+_RECOVERY_SECONDS_MAX = 180
 _DEBIAN = Path("/usr/lib/postgresql")
 _numbers = count(1)
 
@@ -123,6 +124,18 @@ class Server(embedded._Server):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"processes of the killed server are still there: {pids}")
             time.sleep(0.01)
+
+    def bring_back(self) -> None:
+        """Wait until it answers. A postmaster that is there recovers by itself; one that is not is started."""
+        deadline = time.monotonic() + _RECOVERY_SECONDS_MAX
+        while not self._answers():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the server does not recover:\n{self.log[-2000:]}")
+            with suppress(OSError, ValueError):
+                if _runs(self.postmaster()):
+                    time.sleep(0.05)
+                    continue
+            self.ensure_running()
 
     def start_without_waiting(self) -> None:
         log = self.data_dir / "server.log"

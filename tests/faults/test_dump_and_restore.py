@@ -101,7 +101,7 @@ def test_a_dump_of_an_older_server_restores_on_a_newer_one(
     old_server: Server, durable_server: Server
 ) -> None:
     """The newer pg_dump reads the older server: the way of upgrading that always works."""
-    durable_server.ensure_running()
+    durable_server.bring_back()
     programs = durable_server.account.reachable_programs()
     if int(version_of(programs).split(".")[0]) <= int(version_of(old_server.program("")).split(".")[0]):
         pytest.skip("there is no newer server")

@@ -22,7 +22,7 @@ def _run(run: Callable[[], Figures]) -> Figures:
 
 
 def test_a_full_tablespace_refuses_events_and_loses_none(durable_server: Server, tmp_path: Path) -> None:
-    durable_server.ensure_running()
+    durable_server.bring_back()
     figures = _run(lambda: fill_tablespace(durable_server, tmp_path))
     assert_exactly_once(figures)
     assert figures.interruptions[DISK_FULL] > 0
