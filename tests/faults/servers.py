@@ -126,7 +126,7 @@ class Server(embedded._Server):
             time.sleep(0.01)
 
     def bring_back(self) -> None:
-        """Wait until it answers. A postmaster that is there recovers by itself; one that is not is started."""
+        """Wait until it answers. A postmaster that is there recovers by itself; else one is started."""
         deadline = time.monotonic() + _RECOVERY_SECONDS_MAX
         while not self._answers():
             if time.monotonic() > deadline:
