@@ -123,12 +123,11 @@ class Target:
         self.check: Callable[..., None] = CHECKS.get(function.name, lambda *_: None)
         self._types = {name: type_name for name, type_name, _ in function.parameters}
         self._count = self._counting_query()
-        self._counts = self._count_rows()
+        self._counts = self._end("ROLLBACK")
 
     def call(self, values: Mapping[str, Value]) -> None:
         """Call it, and assert all that has to be true."""
         named = ", ".join(f"{name} => %({name})s::{self._types[name]}" for name in values)
-        self.connection.execute("BEGIN")
         try:
             with self.connection.cursor(row_factory=dict_row) as cursor:
                 rows = cursor.execute(f"SELECT * FROM meter.{self.function.name}({named})", values).fetchall()
@@ -141,24 +140,22 @@ class Target:
             self._refused(error, values)
         except psycopg.Error as error:
             self._refused(error, values)
+        except AssertionError:
+            self._end("ROLLBACK")
+            raise
         else:
             self.tally.answered += 1
             if self.random.randrange(_COMMIT_ONE_IN):
                 self._end("ROLLBACK")
             else:
-                self._end("COMMIT")
-                self._counts = self._count_rows()
-        finally:
-            if self.connection.info.transaction_status:
-                self._end("ROLLBACK")
+                self._counts = self._end("COMMIT")
 
     def _refused(self, error: psycopg.Error, values: Mapping[str, Value]) -> None:
-        self._end("ROLLBACK")
+        counts = self._end("ROLLBACK")
         state = error.sqlstate or "none"
         self.told[state] += 1
         shown = f"{self.function.name} raised {state}: {error}\n{error.diag.context}"
-        assert not self.connection.closed, shown
-        assert self._count_rows() == self._counts, f"{shown}\nand something was written"
+        assert counts == self._counts, f"{shown}\nand something was written"
         if state in self.codes and error.diag.source_function == _RAISE:
             self._is_well_worded(error, shown)
             self.tally.refused[state] += 1
@@ -178,29 +175,33 @@ class Target:
 
     def _is_unreadable(self, state: str, values: Mapping[str, Value]) -> bool:
         """Whether the casts alone, without the function, raise the same."""
-        for name, value in values.items():
-            try:
-                self.connection.execute(f"SELECT %s::{self._types[name]}", [value])
-            except psycopg.Error as error:
-                self.told[error.sqlstate or "none"] += 1
-                if error.sqlstate == state:
-                    return True
+        self.connection.execute("ROLLBACK")
+        try:
+            return any(self._cast_raises(state, name, value) for name, value in values.items())
+        finally:
+            self._end("ROLLBACK")
+
+    def _cast_raises(self, state: str, name: str, value: Value) -> bool:
+        try:
+            self.connection.execute(f"SELECT %s::{self._types[name]}", [value])
+        except psycopg.Error as error:
+            self.told[error.sqlstate or "none"] += 1
+            return error.sqlstate == state
         return False
 
-    def _end(self, how: str) -> None:
-        if not self.connection.closed:
-            self.connection.execute(how.encode())
-
-    def _counting_query(self) -> bytes:
+    def _counting_query(self) -> str:
         tables = self.connection.execute(
             "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'meter'::regnamespace"
             " AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY 1"
         ).fetchall()
         counts = ", ".join(f"(SELECT count(*) FROM {name})" for (name,) in tables)
-        return f"SELECT ARRAY[{counts}]".encode()
+        return f"SELECT ARRAY[{counts}]"
 
-    def _count_rows(self) -> list[int]:
-        row = self.connection.execute(self._count).fetchone()
+    def _end(self, how: str) -> list[int]:
+        """End the transaction and begin the next one; how many rows each table has in between."""
+        cursor = self.connection.execute(f"{how}; {self._count}; BEGIN".encode())
+        cursor.nextset()
+        row = cursor.fetchone()
         assert row is not None
         return list(row[0])
 
@@ -262,6 +263,7 @@ class Fuzzer:
                     connection, self.functions[name], documented(self.functions, name), seed_value
                 )
                 yield target
+                connection.rollback()
                 drifts = Ledger(connection).verify()
                 assert drifts == [], drifts
             database = str(psycopg.conninfo.conninfo_to_dict(dsn)["dbname"])

@@ -49,11 +49,11 @@ def main(given: Sequence[str]) -> int:
         result.seconds = round(time.monotonic() - started, 1)
         print(f"  {result.failure or result.skipped or result.figures} ({result.seconds} s)", flush=True)
         results.append(result)
-    if options.json:
-        report: dict[str, Any] = {"run": run, "results": [vars(result) for result in results]}
-        options.json.write_text(json.dumps(report, indent=1, default=str) + "\n")
-    if options.markdown:
-        options.markdown.write_text(as_markdown(run, results))
+        if options.json:  # after every part: a later one may be interrupted
+            report: dict[str, Any] = {"run": run, "results": [vars(result) for result in results]}
+            options.json.write_text(json.dumps(report, indent=1, default=str) + "\n")
+        if options.markdown:
+            options.markdown.write_text(as_markdown(run, results))
     return 1 if any(result.failure for result in results) else 0
 
 
