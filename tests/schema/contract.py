@@ -44,13 +44,50 @@ usage:
 repair:
   verify(subject text = null, metric text = null) -> setof drift
   rebuild(subject text = null, metric text = null) -> bigint
+report:
+  define_biller(biller text = 'stripe', subject_is_customer boolean = null, dedup_window interval
+    = null, dedup_margin interval = null, absence interval = null, max_age interval = null,
+    max_ahead interval = null, grace interval = null, max_digits integer = null, too_old text =
+    null, negative text = null, late text = null) -> billers
+  report_metric(metric text, event_name text, mode text = 'delta', biller text = 'stripe', since
+    timestamptz = null) -> report_metrics
+  report_subject(subject text, customer text, biller text = 'stripe') -> report_subjects
+  report_mappings(biller text = 'stripe') -> setof report_metrics
+  plan_pushes(biller text = 'stripe', open_hours boolean = true, max_rows integer = 10000, now
+    timestamptz = now()) -> bigint
+  preview_pushes(biller text = 'stripe', open_hours boolean = true, now timestamptz = now()) ->
+    setof planned_push
+  claim_pushes(biller text, worker text, max_pushes integer = 100, lease interval = '00:02:00',
+    now timestamptz = now()) -> setof claimed_push
+  settle_pushes(biller text, worker text, results jsonb, now timestamptz = now()) -> setof
+    settled_push
+  release_pushes(biller text, worker text, now timestamptz = now()) -> bigint
+  uncertain_hours(biller text = 'stripe', max_rows integer = 100, now timestamptz = now()) ->
+    setof uncertain_hour
+  settle_hour(biller text, customer text, event_name text, hour timestamptz, total numeric,
+    delivered_total numeric = null, now timestamptz = now()) -> settled_hour
+  resolve_push(identifier text, delivered boolean, now timestamptz = now()) -> pushes
+  retry_pushes(biller text = 'stripe', identifier text = null, now timestamptz = now()) -> setof
+    pushes
+  fail_pushes(biller text, event_id text, identifiers text[], code text, event_name text = null,
+    since timestamptz = null, until timestamptz = null, now timestamptz = now()) -> bigint
+  reconcilable_ranges(biller text = 'stripe', step text = 'day', max_rows integer = 100, since
+    timestamptz = null, until timestamptz = null, now timestamptz = now()) -> setof
+    reconcilable_range
+  reconcile_range(biller text, customer text, event_name text, range_start timestamptz, step text,
+    total numeric, now timestamptz = now()) -> reconciliations
+  reconciliation(biller text = 'stripe') -> setof reconciliations
+  report_status(biller text = 'stripe') -> setof push_status
+  pushes(biller text = 'stripe', state text = null, subject text = null, max_rows integer = 100,
+    after_id bigint = null) -> setof pushes
 operate:
   maintain() -> setof maintenance_action
 """
 
 RESULTS = """
 metrics(key text, aggregate text, unit text, name text, description text, period text, rollup text,
-  striped boolean, max_future interval, defined_at timestamptz, retired_at timestamptz)
+  striped boolean, max_future interval, defined_at timestamptz, retired_at timestamptz,
+  billers text[])
 recorded(event_id bigint, outcome text, quantity numeric, unit text, period_start timestamptz,
   period_end timestamptz)
 batch_outcome(ordinal bigint, event_id bigint, outcome text, sqlstate text, message text, hint text)
