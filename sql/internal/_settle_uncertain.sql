@@ -13,11 +13,11 @@ declare
     v_lane   report_lanes;
     v_push   pushes;
 begin
-    if cardinality(v_absent) > 0 and (not v_same or _shift(v_since, (biller).absence) > _settle_uncertain.now) then
+    if cardinality(v_absent) > 0 and (not v_same or _shift(v_since, (_settle_uncertain.biller).absence) > _settle_uncertain.now) then
         v_since := case when v_same then v_since else _settle_uncertain.now end;
         update pushes p set
             absent_since = case when p.push_id <> all (present) then v_since end,
-            next_attempt_at = _shift(v_since, (biller).absence)
+            next_attempt_at = _shift(v_since, (_settle_uncertain.biller).absence)
         where p.push_id in (select push_id from unnest(uncertain));
         return ('waiting', 0, 0, cardinality(uncertain))::settled_hour;
     end if;

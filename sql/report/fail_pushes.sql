@@ -42,7 +42,7 @@ begin
     insert into reconciliations (biller, customer, event_name, step, range_start, recheck)
     select distinct p.biller, p.customer, p.event_name, 'hour', _bucket_start('hour', p.stamped_at), true
     from pushes p
-    where p.biller = fail_pushes.biller and p.state in ('delivered', 'resolved', 'rejected') and p.mode <> 'last'
+    where p.biller = fail_pushes.biller and p.state in ('delivered', 'resolved') and p.mode <> 'last'
       and (p.event_name = fail_pushes.event_name
            or fail_pushes.event_name is null and p.event_name in (select l.event_name from unnest(v_lanes) l))
       and p.settled_at >= fail_pushes.since and p.settled_at < fail_pushes.until

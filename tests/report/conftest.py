@@ -68,7 +68,9 @@ class Journal:
         )
 
     def release(self) -> int:
-        return int(self.ledger.call("release_pushes", biller="stripe", worker=self.worker, now=self.now)[0][0])
+        return int(
+            self.ledger.call("release_pushes", biller="stripe", worker=self.worker, now=self.now)[0][0]
+        )
 
     def deliver(self) -> list[Any]:
         """Plan, claim and deliver until there is nothing left to do."""

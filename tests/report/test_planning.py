@@ -25,7 +25,12 @@ def test_an_hour_of_many_events_is_one_push(journal: Journal) -> None:
         journal.record(Decimal("0.1"), at=journal.at(9, minute))
     assert journal.plan() == 5
     (push,) = journal.pushes()
-    assert (push.value, push.state, push.customer, push.event_name) == (Decimal("0.5"), "planned", "cus_1", "tokens")
+    assert (push.value, push.state, push.customer, push.event_name) == (
+        Decimal("0.5"),
+        "planned",
+        "cus_1",
+        "tokens",
+    )
     assert journal.at(9) <= push.stamped_at < journal.at(10)
     assert push.identifier.startswith("pm_")
     assert journal.plan() == 0
@@ -113,9 +118,7 @@ def test_striped_rollups_are_added_up(journal: Journal, new_ledger: Callable[...
     journal.metric("hot", striped=True)
     for quantity in (1, 2, 4):
         # A batch goes to the stripe of its session.
-        new_ledger().batch(
-            [{"subject": "acct_1", "metric": "hot", "quantity": quantity, "at": journal.now}]
-        )
+        new_ledger().batch([{"subject": "acct_1", "metric": "hot", "quantity": quantity, "at": journal.now}])
     journal.record(8, metric="hot")
     assert journal.ledger.value("SELECT count(*) FROM meter.rollups WHERE metric = 'hot'") > 2
     journal.plan()
@@ -179,7 +182,9 @@ def test_a_recording_that_commits_between_the_steps_of_planning_is_planned_exact
     journal.assert_balanced()
 
 
-def test_what_was_planned_too_early_makes_no_difference_later(journal: Journal, new_journal: NewJournal) -> None:
+def test_what_was_planned_too_early_makes_no_difference_later(
+    journal: Journal, new_journal: NewJournal
+) -> None:
     """The rollup may hold more than what was taken off the queue: here by a queue that lags behind."""
     journal.record(1)
     journal.record(2)
@@ -306,7 +311,7 @@ def test_an_event_is_planned_once_however_often_it_is_queued(journal: Journal) -
     assert journal.values() == [1]
 
 
-# ------------------------------------------------------------------------------------ values that are not sums of parts
+# ------------------------------------------------------------------------------------ not sums of parts
 
 
 def test_a_maximum_and_unique_members_are_deltas_of_the_periods_value(journal: Journal) -> None:
@@ -361,7 +366,7 @@ def test_a_metric_without_end_is_never_due(journal: Journal) -> None:
     assert [(p.due_at, p.reason, p.stamped_at) for p in journal.pushes()] == 2 * [(None, None, journal.now)]
 
 
-# ------------------------------------------------------------------------------------ what cannot simply be sent
+# ------------------------------------------------------------------------------------ too old, too late ...
 
 
 def test_usage_that_is_too_old_is_held_restamped_or_left_by_the_setting(journal: Journal) -> None:
