@@ -1,4 +1,4 @@
--- depends: 0004-results
+-- depends: 0005-members
 -- Retention: what a month without its events means, and what maintain() finds out before it lets one go.
 
 comment on table log_months is

@@ -1,4 +1,4 @@
--- depends: 0006-retention
+-- depends: 0007-report
 -- Who was granted what, when maintain() ran, and row types for both.
 
 -- regrole and not a name: it follows a renamed role, a role that is dropped and created again is another one, and a dump holds the name.

@@ -161,6 +161,62 @@ class AsyncMeter:
 
     access = _method(calls.access)
     """Return who may do what: a row for each level of each role, and one for whatever else it has."""
+    define_biller = _method(calls.define_biller)
+    """Set by which rules is reported to a biller, and return them; what is None stays as it is."""
+
+    report_metric = _method(calls.report_metric)
+    """Report a metric to a biller under this name; None ends it. Doing the same again changes nothing."""
+
+    report_subject = _method(calls.report_subject)
+    """Say which of the biller's customers a subject is; None ends it. Again: changes nothing."""
+
+    report_mappings = _method(calls.report_mappings)
+    """Return the metrics that are reported to a biller."""
+
+    plan_pushes = _method(calls.plan_pushes)
+    """Plan pushes for usage that has not been reported; returns how many queued rows it looked at."""
+
+    preview_pushes = _method(calls.preview_pushes)
+    """Return what `plan_pushes` would plan, and plan nothing."""
+
+    claim_pushes = _method(calls.claim_pushes)
+    """Claim pushes to be sent now; nobody else gets them, nor others of their customer and event name."""
+
+    settle_pushes = _method(calls.settle_pushes)
+    """Say what became of claimed pushes, and return the state of each."""
+
+    release_pushes = _method(calls.release_pushes)
+    """Give back what a worker has claimed and not settled; returns how many pushes."""
+
+    uncertain_hours = _method(calls.uncertain_hours)
+    """Return hours with uncertain pushes: ask the biller for their totals, and call `settle_hour`."""
+
+    settle_hour = _method(calls.settle_hour)
+    """Resolve the uncertain pushes of an hour by the biller's `total` for it, as far as it tells."""
+
+    resolve_push = _method(calls.resolve_push)
+    """Say what a person knows of an uncertain push: that it was delivered, or that it was not."""
+
+    retry_pushes = _method(calls.retry_pushes)
+    """Plan pushes anew that were rejected or held, all or one; returns the new ones."""
+
+    fail_pushes = _method(calls.fail_pushes)
+    """Take in a biller's asynchronous error report, once per `event_id`; returns how many were rejected."""
+
+    reconcilable_ranges = _method(calls.reconcilable_ranges)
+    """Return hours or days (UTC) to compare with the biller's totals, the most pressing first."""
+
+    reconcile_range = _method(calls.reconcile_range)
+    """Compare the biller's `total` of an hour or day with what was delivered; keep and return the result."""
+
+    reconciliation = _method(calls.reconciliation)
+    """Return the comparisons that found a difference, the largest first."""
+
+    report_status = _method(calls.report_status)
+    """Return how many pushes are in each state, zeros included, and what has no push yet."""
+
+    pushes = _method(calls.pushes)
+    """Return a page of the journal, newest first; for the next, the last row's ``push_id`` as `after_id`."""
 
     async def iter_events(
         self,

@@ -26,19 +26,34 @@ from pymeter.models import (
     AccessRight,
     Aggregate,
     BatchOutcome,
+    Biller,
+    ClaimedPush,
     Drift,
     Event,
     Health,
     Level,
     MaintenanceAction,
     Metric,
+    MetricMapping,
     NewEvent,
     Period,
+    PlannedPush,
+    Push,
+    PushState,
+    PushStatus,
     Quantity,
     QuotaStatus,
+    ReconcilableRange,
+    Reconciliation,
     Recorded,
+    ReportMode,
+    ReportStep,
     Rollup,
+    SettledHour,
+    SettledPush,
     SubjectActivity,
+    SubjectMapping,
+    UncertainHour,
     UsageBucket,
     UsageGroup,
     UsageTotal,
@@ -776,3 +791,465 @@ def access() -> Call[list[AccessRight]]:
     [right.role for right in meter.access() if right.level == "write"]
     """
     return Call("access", (), _all(AccessRight))
+
+
+# --- report -------------------------------------------------------------------------------------------------
+
+
+def define_biller(
+    biller: str = "stripe",
+    *,
+    subject_is_customer: bool | None = None,
+    dedup_window: timedelta | None = None,
+    dedup_margin: timedelta | None = None,
+    absence: timedelta | None = None,
+    max_age: timedelta | None = None,
+    max_ahead: timedelta | None = None,
+    grace: timedelta | None = None,
+    max_digits: int | None = None,
+    too_old: Literal["hold", "restamp", "leave"] | None = None,
+    negative: Literal["hold", "send", "leave"] | None = None,
+    late: Literal["send", "restamp", "hold"] | None = None,
+) -> Call[Biller]:
+    """Set by which rules is reported to a biller, and return them; what is None stays as it is.
+
+    Raises InvalidInput for what cannot be.
+
+        meter.define_biller(too_old="restamp", grace=timedelta(hours=72))
+    """
+    return Call(
+        "define_biller",
+        (
+            _text("biller", biller, required=True),
+            Argument("subject_is_customer", "boolean", subject_is_customer),
+            Argument("dedup_window", "interval", dedup_window),
+            Argument("dedup_margin", "interval", dedup_margin),
+            Argument("absence", "interval", absence),
+            Argument("max_age", "interval", max_age),
+            Argument("max_ahead", "interval", max_ahead),
+            Argument("grace", "interval", grace),
+            _integer("max_digits", "integer", max_digits),
+            _text("too_old", too_old),
+            _text("negative", negative),
+            _text("late", late),
+        ),
+        _one(Biller),
+    )
+
+
+def report_metric(
+    metric: str,
+    event_name: str | None,
+    mode: ReportMode = "delta",
+    biller: str = "stripe",
+    *,
+    since: datetime | None = None,
+) -> Call[MetricMapping]:
+    """Report a metric to a biller under this name; None ends it. Doing the same again changes nothing.
+
+    `mode` is ``delta`` (what a bucket has gained since the last plan), ``event`` (every event by itself) or
+    ``last`` (the period's present value). The first time, the usage that is there already is queued, all of
+    it or the buckets that begin at `since` or later.
+
+    Raises UnknownMetric, MetricForbids for a mode that would report wrong totals, InvalidInput, NullInput.
+
+        meter.report_metric("tokens", "api_tokens")
+    """
+    return Call(
+        "report_metric",
+        (
+            _text("metric", metric, required=True),
+            _text("event_name", event_name, required=True),
+            _text("mode", mode, required=True),
+            _text("biller", biller, required=True),
+            _time("since", since),
+        ),
+        _one(MetricMapping),
+    )
+
+
+def report_subject(subject: str, customer: str | None, biller: str = "stripe") -> Call[SubjectMapping]:
+    """Say which of the biller's customers a subject is; None ends it. Again: changes nothing.
+
+    Usage that is there already and was never reported is queued. What has been planned stays with the
+    customer that it was planned for. Raises InvalidInput, NullInput.
+
+        meter.report_subject("acct_1", "cus_42")
+    """
+    return Call(
+        "report_subject",
+        (
+            _text("subject", subject, required=True),
+            _text("customer", customer, required=True),
+            _text("biller", biller, required=True),
+        ),
+        _one(SubjectMapping),
+    )
+
+
+def report_mappings(biller: str = "stripe") -> Call[list[MetricMapping]]:
+    """Return the metrics that are reported to a biller.
+
+    [mapping.event_name for mapping in meter.report_mappings()]
+    """
+    return Call("report_mappings", (_text("biller", biller, required=True),), _all(MetricMapping))
+
+
+def plan_pushes(
+    biller: str = "stripe",
+    open_hours: bool = True,
+    max_rows: int = 10000,
+    *,
+    now: datetime | None = None,
+) -> Call[int]:
+    """Plan pushes for usage that has not been reported; returns how many queued rows it looked at.
+
+    Call it until it returns 0, each time in a transaction of its own. Without `open_hours` the hour that is
+    still open is left for later, unless its period is about to end.
+
+    Raises MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+        while meter.plan_pushes(): pass
+    """
+    return Call(
+        "plan_pushes",
+        (
+            _text("biller", biller, required=True),
+            Argument("open_hours", "boolean", open_hours, required=True),
+            _integer("max_rows", "integer", max_rows),
+            _time("now", now),
+        ),
+        _number,
+    )
+
+
+def preview_pushes(
+    biller: str = "stripe", open_hours: bool = True, *, now: datetime | None = None
+) -> Call[list[PlannedPush]]:
+    """Return what `plan_pushes` would plan, and plan nothing.
+
+    for push in meter.preview_pushes(): print(push.customer, push.event_name, push.value)
+    """
+    return Call(
+        "preview_pushes",
+        (
+            _text("biller", biller, required=True),
+            Argument("open_hours", "boolean", open_hours, required=True),
+            _time("now", now),
+        ),
+        _all(PlannedPush),
+    )
+
+
+def claim_pushes(
+    biller: str,
+    worker: str,
+    max_pushes: int = 100,
+    *,
+    lease: timedelta | None = None,
+    now: datetime | None = None,
+) -> Call[list[ClaimedPush]]:
+    """Claim pushes to be sent now; nobody else gets them, nor others of their customer and event name.
+
+    `worker` names the caller, uniquely. `lease` (two minutes unless given) is for how long: send nothing
+    after ``leased_until``. Those of one customer and event name are to be sent one after another.
+    Commit before sending: that a push is being sent has to outlast a crash.
+
+    Raises InvalidInput, NullInput, MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+        meter.claim_pushes("stripe", "worker_1")
+    """
+    return Call(
+        "claim_pushes",
+        (
+            _text("biller", biller, required=True),
+            _text("worker", worker, required=True),
+            _integer("max_pushes", "integer", max_pushes),
+            Argument("lease", "interval", lease),
+            _time("now", now),
+        ),
+        _all(ClaimedPush),
+    )
+
+
+def settle_pushes(
+    biller: str,
+    worker: str,
+    results: Iterable[Mapping[str, Any]],
+    *,
+    now: datetime | None = None,
+) -> Call[list[SettledPush]]:
+    """Say what became of claimed pushes, and return the state of each.
+
+    A result has ``push_id``, ``attempt``, ``outcome``, and optionally ``error`` and ``retry_after``
+    (seconds). The outcome is ``delivered``, ``rejected`` (refused for good), ``unknown`` (perhaps counted:
+    sent again under the same identifier while the biller recognises it) or ``not_applied`` (certainly not
+    counted: sent again later).
+
+    Raises InvalidInput, NullInput, MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+        meter.settle_pushes("stripe", "worker_1", [{"push_id": 7, "attempt": 1, "outcome": "delivered"}])
+    """
+    return Call(
+        "settle_pushes",
+        (
+            _text("biller", biller, required=True),
+            _text("worker", worker, required=True),
+            _json("results", [dict(result) for result in results]),
+            _time("now", now),
+        ),
+        _all(SettledPush),
+    )
+
+
+def release_pushes(biller: str, worker: str, *, now: datetime | None = None) -> Call[int]:
+    """Give back what a worker has claimed and not settled; returns how many pushes.
+
+    They may have been sent, for all that is known: they are sent again under the same identifier.
+    Settle as ``not_applied`` what was certainly not sent.
+
+        meter.release_pushes("stripe", "worker_1")
+    """
+    return Call(
+        "release_pushes",
+        (
+            _text("biller", biller, required=True),
+            _text("worker", worker, required=True),
+            _time("now", now),
+        ),
+        _number,
+    )
+
+
+def uncertain_hours(
+    biller: str = "stripe", max_rows: int = 100, *, now: datetime | None = None
+) -> Call[list[UncertainHour]]:
+    """Return hours with uncertain pushes: ask the biller for their totals, and call `settle_hour`.
+
+    for hour in meter.uncertain_hours(): print(hour.customer, hour.hour, hour.uncertain_total)
+    """
+    return Call(
+        "uncertain_hours",
+        (
+            _text("biller", biller, required=True),
+            _integer("max_rows", "integer", max_rows),
+            _time("now", now),
+        ),
+        _all(UncertainHour),
+    )
+
+
+def settle_hour(
+    biller: str,
+    customer: str,
+    event_name: str,
+    hour: datetime,
+    total: Quantity,
+    *,
+    delivered_total: Quantity | None = None,
+    now: datetime | None = None,
+) -> Call[SettledHour]:
+    """Resolve the uncertain pushes of an hour by the biller's `total` for it, as far as it tells.
+
+    Give `delivered_total` as `uncertain_hours` returned it: if it has changed since, nothing is decided.
+    What is missing from the total is planned anew only when it is still missing a day (a setting) later.
+
+    Raises InvalidInput, NullInput, MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+        meter.settle_hour("stripe", "cus_42", "api_tokens", hour, Decimal(120)).verdict
+    """
+    return Call(
+        "settle_hour",
+        (
+            _text("biller", biller, required=True),
+            _text("customer", customer, required=True),
+            _text("event_name", event_name, required=True),
+            _time("hour", hour, required=True),
+            _quantity("total", total, required=True),
+            _quantity("delivered_total", delivered_total),
+            _time("now", now),
+        ),
+        _one(SettledHour),
+    )
+
+
+def resolve_push(identifier: str, delivered: bool, *, now: datetime | None = None) -> Call[Push]:
+    """Say what a person knows of an uncertain push: that it was delivered, or that it was not.
+
+    One that was not is replaced by another with an identifier of its own. Returns the push as it is now.
+    Raises InvalidInput for an unknown identifier, and for a push that is not uncertain.
+
+        meter.resolve_push("pm_0c8e...", delivered=True)
+    """
+    return Call(
+        "resolve_push",
+        (
+            _text("identifier", identifier, required=True),
+            Argument("delivered", "boolean", delivered, required=True),
+            _time("now", now),
+        ),
+        _one(Push),
+    )
+
+
+def retry_pushes(
+    biller: str = "stripe", identifier: str | None = None, *, now: datetime | None = None
+) -> Call[list[Push]]:
+    """Plan pushes anew that were rejected or held, all or one; returns the new ones.
+
+    They have identifiers of their own, and go to the customers and event names of the present mappings.
+    Calling it is consent: a held one is sent although it is negative, and what is too old or late is
+    stamped with the present. Raises InvalidInput for an unknown identifier.
+
+        meter.retry_pushes()
+    """
+    return Call(
+        "retry_pushes",
+        (
+            _text("biller", biller, required=True),
+            _text("identifier", identifier),
+            _time("now", now),
+        ),
+        _all(Push),
+    )
+
+
+def fail_pushes(
+    biller: str,
+    event_id: str,
+    identifiers: Sequence[str],
+    code: str | None,
+    *,
+    event_name: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    now: datetime | None = None,
+) -> Call[int]:
+    """Take in a biller's asynchronous error report, once per `event_id`; returns how many were rejected.
+
+    The pushes named become rejected with the `code`. What else was delivered under `event_name` between
+    `since` and `until` is put up for reconciliation.
+
+        meter.fail_pushes("stripe", "evt_1", ["pm_0c8e..."], "meter_event_invalid_value")
+    """
+    return Call(
+        "fail_pushes",
+        (
+            _text("biller", biller, required=True),
+            _text("event_id", event_id, required=True),
+            Argument("identifiers", "text[]", _texts("identifiers", identifiers), required=True),
+            _text("code", code, required=True),
+            _text("event_name", event_name),
+            _time("since", since),
+            _time("until", until),
+            _time("now", now),
+        ),
+        _number,
+    )
+
+
+def _texts(name: LiteralString, values: Sequence[str]) -> list[str]:
+    if isinstance(values, str):
+        raise _refuse(name, "the value is a string", f"Give a list of strings: {name}=[...].")
+    for value in values:
+        _text(name, value)
+    return list(values)
+
+
+def reconcilable_ranges(
+    biller: str = "stripe",
+    step: ReportStep = "day",
+    max_rows: int = 100,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    now: datetime | None = None,
+) -> Call[list[ReconcilableRange]]:
+    """Return hours or days (UTC) to compare with the biller's totals, the most pressing first.
+
+    for day in meter.reconcilable_ranges(): print(day.customer, day.range_start, day.local)
+    """
+    return Call(
+        "reconcilable_ranges",
+        (
+            _text("biller", biller, required=True),
+            _text("step", step, required=True),
+            _integer("max_rows", "integer", max_rows),
+            _time("since", since),
+            _time("until", until),
+            _time("now", now),
+        ),
+        _all(ReconcilableRange),
+    )
+
+
+def reconcile_range(
+    biller: str,
+    customer: str,
+    event_name: str,
+    range_start: datetime,
+    step: ReportStep,
+    total: Quantity,
+    *,
+    now: datetime | None = None,
+) -> Call[Reconciliation]:
+    """Compare the biller's `total` of an hour or day with what was delivered; keep and return the result.
+
+    meter.reconcile_range("stripe", "cus_42", "api_tokens", midnight, "day", Decimal(120)).difference
+    """
+    return Call(
+        "reconcile_range",
+        (
+            _text("biller", biller, required=True),
+            _text("customer", customer, required=True),
+            _text("event_name", event_name, required=True),
+            _time("range_start", range_start, required=True),
+            _text("step", step, required=True),
+            _quantity("total", total, required=True),
+            _time("now", now),
+        ),
+        _one(Reconciliation),
+    )
+
+
+def reconciliation(biller: str = "stripe") -> Call[list[Reconciliation]]:
+    """Return the comparisons that found a difference, the largest first.
+
+    assert meter.reconciliation() == []
+    """
+    return Call("reconciliation", (_text("biller", biller, required=True),), _all(Reconciliation))
+
+
+def report_status(biller: str = "stripe") -> Call[list[PushStatus]]:
+    """Return how many pushes are in each state, zeros included, and what has no push yet.
+
+    ``unplanned`` is usage that waits to be planned, ``unmapped`` usage without a customer or event name.
+
+        {row.state: row.pushes for row in meter.report_status()}
+    """
+    return Call("report_status", (_text("biller", biller, required=True),), _all(PushStatus))
+
+
+def pushes(
+    biller: str = "stripe",
+    state: PushState | None = None,
+    subject: str | None = None,
+    *,
+    max_rows: int = 100,
+    after_id: int | None = None,
+) -> Call[list[Push]]:
+    """Return a page of the journal, newest first; for the next, the last row's ``push_id`` as `after_id`.
+
+    for push in meter.pushes(state="rejected"): print(push.identifier, push.error)
+    """
+    return Call(
+        "pushes",
+        (
+            _text("biller", biller, required=True),
+            _text("state", state),
+            _text("subject", subject),
+            _integer("max_rows", "integer", max_rows),
+            _integer("after_id", "bigint", after_id),
+        ),
+        _all(Push),
+    )

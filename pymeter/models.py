@@ -19,6 +19,11 @@ Rollup = Literal["hour", "day", "none"]
 Outcome = Literal["recorded", "duplicate", "conflict"]
 Level = Literal["read", "write", "report", "admin"]
 BatchResult = Literal["recorded", "duplicate", "conflict", "rejected"]
+ReportMode = Literal["delta", "event", "last"]
+ReportStep = Literal["hour", "day"]
+PushState = Literal[
+    "planned", "sending", "delivered", "rejected", "uncertain", "resolved", "held", "left", "replaced"
+]
 
 Quantity = Decimal | int | str
 """What a quantity may be given as. A float is refused: 0.1 would not be a tenth."""
@@ -84,6 +89,8 @@ class Metric(_Model):
     defined_at: Moment
     retired_at: Moment | None = None
     """None while the metric is in use."""
+    billers: list[str] | None = None
+    """Who it is reported to; None while it is not reported."""
 
 
 class Recorded(_Model):
@@ -238,3 +245,189 @@ class Health(_Model):
     """Subject and metric that were recorded every day for a week and then stopped."""
     bloated: list[str]
     """Tables with many dead rows."""
+
+
+class Biller(_Model):
+    """By which rules is reported to a biller. Durations that are counted in months come as their average."""
+
+    biller: str
+    subject_is_customer: bool
+    """Whether a subject that is not mapped is itself the biller's customer id."""
+    dedup_window: timedelta
+    """How long the biller recognises an identifier that it has seen."""
+    dedup_margin: timedelta
+    """How long before the end of ``dedup_window`` a push is no longer sent again."""
+    absence: timedelta
+    """How long a push must be missing from the biller's totals before it is taken for not delivered."""
+    max_age: timedelta
+    """How far in the past a timestamp may lie."""
+    max_ahead: timedelta
+    """How far in the future a timestamp may lie."""
+    grace: timedelta
+    """How long after a period its invoice still takes usage."""
+    max_digits: int
+    """How many digits a value may have."""
+    too_old: Literal["hold", "restamp", "leave"]
+    negative: Literal["hold", "send", "leave"]
+    late: Literal["send", "restamp", "hold"]
+
+
+class MetricMapping(_Model):
+    """How a metric is reported to a biller."""
+
+    biller: str
+    metric: str
+    event_name: str | None = None
+    """The biller's name for it; None once the mapping is removed."""
+    mode: ReportMode
+    since: Moment | None = None
+    """Usage in buckets that begin earlier is not reported; None: all is."""
+    event_after: int
+    """Events up to this id are reported as deltas, whatever the mode."""
+
+
+class SubjectMapping(_Model):
+    """Which of a biller's customers a subject is."""
+
+    subject: str
+    biller: str
+    customer: str | None = None
+    """None once the mapping is removed."""
+
+
+class PlannedPush(_Model):
+    """What planning would write."""
+
+    subject: str
+    metric: str
+    customer: str
+    event_name: str
+    value: str
+    """The exact decimal text that is sent."""
+    stamped_at: Moment
+    state: PushState
+    """What it would begin as: ``planned``, ``held`` or ``left``."""
+    reason: str | None = None
+    bucket_start: Moment
+    event_id: int | None = None
+    mode: ReportMode
+    due_at: Moment | None = None
+
+
+class ClaimedPush(_Model):
+    """A push that is to be sent now, by whoever claimed it and nobody else, before ``leased_until``."""
+
+    push_id: int
+    attempt: int
+    """Goes back with the outcome: the result of an outdated attempt is told from that of the present one."""
+    subject: str
+    metric: str
+    identifier: str
+    customer: str
+    event_name: str
+    value: str
+    """The exact decimal text that is sent."""
+    stamped_at: Moment
+    """In whole seconds."""
+    due_at: Moment | None = None
+    leased_until: Moment
+
+
+class SettledPush(_Model):
+    """What became of a push by its outcome."""
+
+    push_id: int
+    state: PushState
+    reason: str | None = None
+    next_attempt_at: Moment | None = None
+    """When a planned one is sent again."""
+
+
+class UncertainHour(_Model):
+    """An hour (UTC) whose total has to be asked for, because some of its pushes are uncertain."""
+
+    customer: str
+    event_name: str
+    hour: Moment
+    delivered_total: Decimal
+    uncertain_total: Decimal
+    uncertain_pushes: int
+
+
+class SettledHour(_Model):
+    """What the biller's total says about the uncertain pushes of an hour."""
+
+    verdict: Literal["present", "absent", "partly", "waiting", "unclear", "busy"]
+    present: int
+    absent: int
+    uncertain: int
+
+
+class Push(_Model):
+    """One row of the journal: what is sent, and what became of it."""
+
+    push_id: int
+    subject: str
+    metric: str
+    biller: str
+    bucket_start: Moment
+    event_id: int | None = None
+    mode: ReportMode
+    identifier: str
+    customer: str
+    event_name: str
+    value: Decimal
+    stamped_at: Moment
+    due_at: Moment | None = None
+    state: PushState
+    reason: str | None = None
+    error: str | None = None
+    attempts: int
+    unsure_attempts: int
+    unsure_since: Moment | None = None
+    absent_since: Moment | None = None
+    planned_at: Moment
+    next_attempt_at: Moment
+    first_attempt_at: Moment | None = None
+    last_attempt_at: Moment | None = None
+    settled_at: Moment | None = None
+    replaces: int | None = None
+    replaced_by: int | None = None
+
+
+class ReconcilableRange(_Model):
+    """A range of a customer and event name to ask the biller's total for."""
+
+    customer: str
+    event_name: str
+    range_start: Moment
+    range_end: Moment
+    step: ReportStep
+    local: Decimal
+    """What was delivered."""
+    cause: Literal["recheck", "uncertain", "due", "routine"]
+
+
+class Reconciliation(_Model):
+    """The latest comparison of what was delivered with the biller's total."""
+
+    biller: str
+    customer: str
+    event_name: str
+    step: ReportStep
+    range_start: Moment
+    local: Decimal | None = None
+    remote: Decimal | None = None
+    difference: Decimal | None = None
+    """``remote`` less ``local``: above zero the biller has more."""
+    checked_at: Moment | None = None
+    recheck: bool
+
+
+class PushStatus(_Model):
+    """How many pushes are in a state; ``unplanned`` and ``unmapped`` are usage that has no push yet."""
+
+    state: str
+    pushes: int
+    quantity: Decimal
+    oldest: Moment | None = None

@@ -15,6 +15,7 @@ declare
     v_updated  bigint;
     v_deleted  bigint;
 begin
+    perform _queue_corrected(drifts);
     -- Rows that are missing are inserted and rows that exist are locked (DO UPDATE locks what its WHERE then passes over), all in one
     -- statement, because only so is there one order. What follows waits for nobody.
     with inserted as (

@@ -59,6 +59,43 @@ access:
   grant_access(role text, level text, subject text = null) -> void
   revoke_access(role text, level text = null, subject text = null) -> void
   access() -> setof access_right
+report:
+  define_biller(biller text = 'stripe', subject_is_customer boolean = null,
+    dedup_window interval = null, dedup_margin interval = null, absence interval = null,
+    max_age interval = null, max_ahead interval = null, grace interval = null,
+    max_digits integer = null, too_old text = null, negative text = null,
+    late text = null) -> billers
+  report_metric(metric text, event_name text, mode text = 'delta', biller text = 'stripe',
+    since timestamptz = null) -> report_metrics
+  report_subject(subject text, customer text, biller text = 'stripe') -> report_subjects
+  report_mappings(biller text = 'stripe') -> setof report_metrics
+  plan_pushes(biller text = 'stripe', open_hours boolean = true, max_rows integer = 10000,
+    now timestamptz = now()) -> bigint
+  preview_pushes(biller text = 'stripe', open_hours boolean = true,
+    now timestamptz = now()) -> setof planned_push
+  claim_pushes(biller text, worker text, max_pushes integer = 100, lease interval = '00:02:00',
+    now timestamptz = now()) -> setof claimed_push
+  settle_pushes(biller text, worker text, results jsonb,
+    now timestamptz = now()) -> setof settled_push
+  release_pushes(biller text, worker text, now timestamptz = now()) -> bigint
+  uncertain_hours(biller text = 'stripe', max_rows integer = 100,
+    now timestamptz = now()) -> setof uncertain_hour
+  settle_hour(biller text, customer text, event_name text, hour timestamptz, total numeric,
+    delivered_total numeric = null, now timestamptz = now()) -> settled_hour
+  resolve_push(identifier text, delivered boolean, now timestamptz = now()) -> pushes
+  retry_pushes(biller text = 'stripe', identifier text = null,
+    now timestamptz = now()) -> setof pushes
+  fail_pushes(biller text, event_id text, identifiers text[], code text, event_name text = null,
+    since timestamptz = null, until timestamptz = null, now timestamptz = now()) -> bigint
+  reconcilable_ranges(biller text = 'stripe', step text = 'day', max_rows integer = 100,
+    since timestamptz = null, until timestamptz = null,
+    now timestamptz = now()) -> setof reconcilable_range
+  reconcile_range(biller text, customer text, event_name text, range_start timestamptz, step text,
+    total numeric, now timestamptz = now()) -> reconciliations
+  reconciliation(biller text = 'stripe') -> setof reconciliations
+  report_status(biller text = 'stripe') -> setof push_status
+  pushes(biller text = 'stripe', state text = null, subject text = null, max_rows integer = 100,
+    after_id bigint = null) -> setof pushes
 operate:
   maintain(keep interval = null, detach boolean = false) -> setof maintenance_action
   health(now timestamptz = now()) -> health
@@ -66,7 +103,8 @@ operate:
 
 RESULTS = """
 metrics(key text, aggregate text, unit text, name text, description text, period text, rollup text,
-  striped boolean, max_future interval, defined_at timestamptz, retired_at timestamptz)
+  striped boolean, max_future interval, defined_at timestamptz, retired_at timestamptz,
+  billers text[])
 recorded(event_id bigint, outcome text, quantity numeric, unit text, period_start timestamptz,
   period_end timestamptz)
 batch_outcome(ordinal bigint, event_id bigint, outcome text, sqlstate text, message text, hint text)
@@ -84,6 +122,33 @@ maintenance_action(action text, object text)
 access_right(role text, level text, subject text, complete boolean, rights text[], members text[])
 health(healthy boolean, problems text[], notices text[], missing_partitions bigint, stray_events bigint,
   oldest_unreported_at timestamptz, last_maintained_at timestamptz, silent text[], bloated text[])
+claimed_push(push_id bigint, attempt integer, subject text, metric text, identifier text,
+  customer text, event_name text, value text, stamped_at timestamptz, due_at timestamptz,
+  leased_until timestamptz)
+billers(biller text, subject_is_customer boolean, dedup_window interval, dedup_margin interval,
+  absence interval, max_age interval, max_ahead interval, grace interval, max_digits integer,
+  too_old text, negative text, late text)
+planned_push(subject text, metric text, customer text, event_name text, value text,
+  stamped_at timestamptz, state text, reason text, bucket_start timestamptz, event_id bigint,
+  mode text, due_at timestamptz)
+pushes(push_id bigint, subject text, metric text, biller text, bucket_start timestamptz,
+  event_id bigint, mode text, identifier text, customer text, event_name text, value numeric,
+  stamped_at timestamptz, due_at timestamptz, state text, reason text, error text, attempts integer,
+  unsure_attempts integer, unsure_since timestamptz, absent_since timestamptz,
+  planned_at timestamptz, next_attempt_at timestamptz, first_attempt_at timestamptz,
+  last_attempt_at timestamptz, settled_at timestamptz, replaces bigint, replaced_by bigint)
+reconcilable_range(customer text, event_name text, range_start timestamptz, range_end timestamptz,
+  step text, local numeric, cause text)
+reconciliations(biller text, customer text, event_name text, step text, range_start timestamptz,
+  local numeric, remote numeric, difference numeric, checked_at timestamptz, recheck boolean)
+report_metrics(biller text, metric text, event_name text, mode text, since timestamptz,
+  event_after bigint)
+push_status(state text, pushes bigint, quantity numeric, oldest timestamptz)
+report_subjects(subject text, biller text, customer text)
+settled_hour(verdict text, present bigint, absent bigint, uncertain bigint)
+settled_push(push_id bigint, state text, reason text, next_attempt_at timestamptz)
+uncertain_hour(customer text, event_name text, hour timestamptz, delivered_total numeric,
+  uncertain_total numeric, uncertain_pushes bigint)
 """
 
 

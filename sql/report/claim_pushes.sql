@@ -1,0 +1,64 @@
+-- Lanes are locked one by one, as a cursor fetches them, so that two callers divide them among themselves. A lane gives a bounded
+-- number, and goes to the end of the line with what is left: one customer with much to send does not keep the others waiting.
+create or replace function claim_pushes(
+    biller text,
+    worker text,
+    max_pushes integer default 100,
+    lease interval default '2 minutes',
+    now timestamptz default now()
+)
+returns setof claimed_push
+language plpgsql
+volatile
+security definer
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    c_per_lane constant integer := 50;
+    v_biller billers;
+    v_lane   record;
+    v_locked report_lanes[] := '{}';
+    v_found  bigint := 0;
+    v_lanes  cursor for
+        select l as lane, (
+            select count(*) from (
+                select from pushes p
+                where p.biller = l.biller and p.customer = l.customer and p.event_name = l.event_name
+                  and p.state in ('planned', 'sending') and (p.state = 'sending' or p.next_attempt_at <= claim_pushes.now)
+                limit c_per_lane
+            ) p) as ready
+        from report_lanes l
+        where l.biller = claim_pushes.biller and l.wake_at <= claim_pushes.now
+          and (l.leased_until is null or l.leased_until <= claim_pushes.now)
+        order by l.due_at, l.wake_at
+        for update of l skip locked;
+begin
+    perform _check_name('biller', claim_pushes.biller, 100), _check_name('worker', claim_pushes.worker, 200),
+        _check_max_rows(claim_pushes.max_pushes), _check_moment('now', claim_pushes.now), _check_read_committed();
+    if claim_pushes.lease is null or claim_pushes.lease <= interval '0' then
+        raise exception using
+            errcode = '22023', message = 'lease is not a time to come', column = 'lease',
+            detail = format('lease %s.', claim_pushes.lease), hint = 'Give more than any one attempt takes, such as 2 minutes.';
+    end if;
+    select * into v_biller from billers b where b.biller = claim_pushes.biller;
+    open v_lanes;
+    while v_found < claim_pushes.max_pushes loop
+        fetch v_lanes into v_lane;
+        exit when not found;
+        v_locked := v_locked || v_lane.lane;
+        v_found := v_found + v_lane.ready;
+    end loop;
+    close v_lanes;
+    if v_locked <> '{}' then
+        return query select * from _claim_lanes(v_biller, v_locked, claim_pushes.worker, claim_pushes.max_pushes, c_per_lane,
+            _shift(claim_pushes.now, claim_pushes.lease), claim_pushes.now);
+    end if;
+end
+$$;
+
+comment on function claim_pushes(text, text, integer, interval, timestamptz) is
+    'Marks pushes as being sent and returns them, what is due first. Their customer and event name are the worker''s alone until the '
+    'lease ends or the last of them is settled; send those of one customer and event name one after another, nothing after '
+    'leased_until, and commit before sending. What another worker has claimed and its lease has ended is claimed with the rest. '
+    'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';

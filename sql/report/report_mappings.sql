@@ -1,0 +1,11 @@
+create or replace function report_mappings(biller text default 'stripe')
+returns setof report_metrics
+language sql
+stable
+security definer
+set search_path from current
+as $$
+    select * from report_metrics where biller = report_mappings.biller and event_name is not null order by metric
+$$;
+
+comment on function report_mappings(text) is 'The metrics that are reported to a biller, by metric.';
