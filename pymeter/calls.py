@@ -167,6 +167,12 @@ def _check_time(name: str, value: datetime) -> None:
         )
 
 
+def _boolean(name: LiteralString, value: bool, *, required: bool = False) -> Argument:
+    if not isinstance(value, bool):
+        raise _refuse(name, "the value is not a bool", "Give True or False.")
+    return Argument(name, "boolean", value, required)
+
+
 def _integer(name: LiteralString, type: LiteralString, value: int | None) -> Argument:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
         raise _refuse(name, "the value is not an int", "Give an int.")
@@ -267,7 +273,7 @@ def define_metric(
             _text("description", description),
             _text("period", period, required=True),
             _text("rollup", rollup, required=True),
-            Argument("striped", "boolean", striped, required=True),
+            _boolean("striped", striped, required=True),
             Argument("max_future", "interval", max_future),
         ),
         _one(Metric),
@@ -626,7 +632,7 @@ def maintain(keep: str | timedelta | None = None, *, detach: bool = False) -> Ca
     """
     return Call(
         "maintain",
-        (_interval("keep", keep), Argument("detach", "boolean", detach, required=True)),
+        (_interval("keep", keep), _boolean("detach", detach, required=True)),
         _all(MaintenanceAction),
     )
 

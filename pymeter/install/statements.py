@@ -143,6 +143,25 @@ LOCK TABLE yoyo_lock IN SHARE ROW EXCLUSIVE MODE;
 """
 
 
+def keep_writers_out() -> str:
+    """Wait until nobody records or asks, and let nobody begin before the migrations are committed.
+
+    Everybody reads the catalog first, so one lock on it does. Without it, migrations would lock tables one by
+    one, in an order of their own, and could wait for a writer that waits for them.
+    """
+    return do(
+        """
+BEGIN
+    IF EXISTS (
+        SELECT FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname = 'metrics'
+    ) THEN
+        LOCK TABLE metrics IN ACCESS EXCLUSIVE MODE;
+    END IF;
+END
+"""
+    )
+
+
 def note_migration(migration: Migration) -> str:
     """Tell yoyo that ``migration`` has been applied."""
     row = f"{literal(migration.hash)}, {literal(migration.id)}"

@@ -17,9 +17,13 @@ begin
     end if;
     if subject is not null then
         perform _check_subject(subject);
+        if length(subject) > 512 then
+            raise exception using errcode = '22023', message = 'subject is longer than 512 characters', column = 'subject',
+                detail = format('subject %s.', quote_literal(left(subject, 80))), hint = 'No event has such a subject.';
+        end if;
     end if;
 end
 $$;
 
 comment on function _check_level(text, text) is
-    'Refuses (22023) what grant_access() does not know as a level, a subject where the level is not read, and a blank subject.';
+    'Refuses (22023) what grant_access() does not know as a level, a subject where the level is not read, and a blank or long subject.';

@@ -173,6 +173,7 @@ def test_recording_goes_on_during_an_upgrade(old_dsn: str) -> None:
             stopped.set()
             for thread in threads:
                 thread.join(60)
+        assert journal.unexpected == []
         assert len(journal.acknowledged) > before
         figures = compare(connection, journal)
     assert_exactly_once(figures)

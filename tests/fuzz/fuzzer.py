@@ -23,10 +23,10 @@ from hypothesis import strategies as st
 from psycopg.rows import dict_row
 
 from pymeter.migrate import migrate
-from tests.faults.lived_in import live
+from tests.faults.lived_in import SUBJECTS, live
 from tests.faults.servers import Server, create_database, execute, new_database, new_server
 from tests.fuzz.checks import CHECKS
-from tests.fuzz.values import Value, any_value, hurting, sensible
+from tests.fuzz.values import BOUND, FREE, Value, any_value, hurting, sensible
 from tests.helpers import Ledger
 
 SETTINGS = {
@@ -39,7 +39,8 @@ SETTINGS = {
 # Everything ends within this time, whatever it is given, but for the functions below: why, and the time
 # after which they are not waited for.
 STATEMENT_SECONDS_MAX = 10.0
-MAY_TAKE_LONG = {"series": ("it has up to 100,000 buckets, each of which is a question of its own", 0.3)}
+_BUCKETS = "it has up to 100,000 buckets, each of which is a question of its own"
+MAY_TAKE_LONG = {"series": (_BUCKETS, 0.3), "own_series": (_BUCKETS, 0.3)}
 _MESSAGE_CHARACTERS_MAX = 120
 _DETAIL_CHARACTERS_MAX = 2000
 _TEMPLATE = "fuzz_template"
@@ -199,7 +200,8 @@ class Target:
 
     def _end(self, how: str) -> list[int]:
         """End the transaction and begin the next one; how many rows each table has in between."""
-        cursor = self.connection.execute(f"{how}; {self._count}; BEGIN".encode())
+        begin = f"BEGIN; SET LOCAL ROLE {BOUND}" if self.function.name.startswith("own_") else "BEGIN"
+        cursor = self.connection.execute(f"{how}; {self._count}; {begin}".encode())
         cursor.nextset()
         row = cursor.fetchone()
         assert row is not None
@@ -216,6 +218,7 @@ class Fuzzer:
         migrate(dsn)
         with psycopg.connect(dsn, autocommit=True) as connection:
             live(Ledger(connection))
+            _bind(connection)
             self.functions = {f.name: f for f in read_functions(connection)}
 
     def sweep(self, name: str, seed_value: int = 0, share: float = 1) -> Tally:
@@ -284,6 +287,13 @@ def arguments(function: Function) -> st.SearchStrategy[dict[str, Value]]:
     required = {n: any_value(n, t) for n, t, has_default in function.parameters if not has_default}
     optional = {n: any_value(n, t) for n, t, has_default in function.parameters if has_default}
     return st.fixed_dictionaries(required, optional=optional)
+
+
+def _bind(connection: psycopg.Connection[Any]) -> None:
+    """A role that may ask for every subject there is, by the functions for those who may not."""
+    connection.execute(f"CREATE ROLE {BOUND}; CREATE ROLE {FREE}".encode())
+    for subject in SUBJECTS:
+        connection.execute("SELECT meter.grant_access(%s, 'read', %s)", [BOUND, subject])
 
 
 def _examples(function: Function, seed_value: int, number: int = 25) -> list[dict[str, str]]:

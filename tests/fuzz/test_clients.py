@@ -24,8 +24,9 @@ from tests.helpers import Ledger
 
 INPUTS = 60  # for each method
 ERROR_CHARACTERS_MAX = 5000
-# PostgreSQL's own words for what is beyond it, and for what took longer than this test's statement_timeout.
-PASSED_ON = ("54001", "57014")
+# As psycopg raised them: PostgreSQL's own words for what is beyond it, what took longer than this test's
+# statement_timeout, and a subject that the role of this test is not bound to.
+PASSED_ON = ("54001", "57014", "42501")
 
 
 def _nested(depth: int) -> Any:
@@ -154,7 +155,8 @@ def test_any_argument_is_answered_or_refused_by_pymeter(meter: Meter, name: str)
         try:
             getattr(meter, name)(**arguments)
         except MeterError as error:
-            if len(str(error)) > ERROR_CHARACTERS_MAX:
+            # PostgreSQL repeats what it cannot read as an interval; everything else is worded by pymeter.
+            if len(str(error)) > ERROR_CHARACTERS_MAX and error.sqlstate != "22007":
                 pytest.fail(f"{name}: a whole value in an error")
         except psycopg.Error as error:
             if error.sqlstate not in PASSED_ON:

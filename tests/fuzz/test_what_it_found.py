@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import psycopg
 import pytest
 
@@ -31,3 +33,15 @@ def test_a_moment_at_the_end_of_the_calendar_is_refused_by_name(ledger: Ledger, 
     ledger.record("acct_1", "tokens", 1)
     with refused("22023", "now"):
         ledger.call("check_quota", subject="acct_1", metric="tokens", quota=1, now=now)
+
+
+def test_nobody_is_bound_to_a_subject_longer_than_subjects_are(ledger: Ledger) -> None:  # noqa: F811
+    """Beyond what an index can hold, the answer was PostgreSQL's, in a code that no comment lists."""
+    role = f"pymeter_fuzz_{os.getpid()}"
+    ledger.execute(f"CREATE ROLE {role}")
+    try:
+        with refused("22023", "subject"):
+            ledger.call("grant_access", role=role, level="read", subject="☃" * 100_000)
+        ledger.call("grant_access", role=role, level="read", subject="☃" * 512)
+    finally:
+        ledger.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")

