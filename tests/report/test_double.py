@@ -412,6 +412,7 @@ class TestKeys:
         double.settings(forbidden_keys=["rk_live_0123456789"])
         with refused(403, stripe.PermissionError):
             Account(double, key="rk_live_0123456789").push()
+        assert Account(double, key="rk_live_another6789").push().livemode is True
 
 
 class TestLimits:
@@ -431,14 +432,15 @@ class TestLimits:
         assert counted(double) == ["i3", "i1", "i2"]
         assert double.counters()["conflicts"] == 1
 
-    def test_latency_alone_makes_overlapping_calls_conflict(self, double: Double, account: Account) -> None:
-        double.settings(latency=0.2)
+    def test_latency_alone_makes_overlapping_calls_conflict(self, double: Double, meter: str) -> None:
+        double.settings(latency=0.4)
         together = threading.Barrier(2)
 
         def push(number: int) -> int:
+            account = Account(double)
             together.wait()
             try:
-                Account(double).push(f"i{number}")
+                account.push(f"i{number}")
             except stripe.APIError as error:
                 return int(error.http_status)
             return 200
@@ -867,6 +869,41 @@ class TestFaults:
         with refused(500):
             Account(double, retries=2).push()
         assert double.counters()["requests"] == {"create_meter_event": {"500": 1}}
+
+
+class TestTogether:
+    def test_persistent_senders_get_everything_counted_once_whatever_breaks(
+        self, double: Double, meter: str
+    ) -> None:
+        """Eight senders, each resending under its identifiers until it knows: delivered, or a duplicate."""
+        for seed, kind in enumerate(
+            ["drop_before", "drop_after", "half_response", "error_before", "error_after"]
+        ):
+            double.fault(kind, probability=0.1, seed=seed, times=None)
+
+        def send(sender: int) -> None:
+            account = Account(double)
+            for number in range(40):
+                while not delivered(account, f"{sender}-{number}", customer=f"cus_{sender}"):
+                    pass
+
+        def delivered(account: Account, identifier: str, *, customer: str) -> bool:
+            try:
+                account.push(identifier, value="0.1", customer=customer)
+            except stripe.InvalidRequestError as error:
+                return "already exists" in error.user_message
+            except stripe.StripeError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(send, range(8)))
+        assert double.totals() == {(f"cus_{sender}", "calls", NOON): Decimal("4.0") for sender in range(8)}
+        counters = double.counters()
+        assert counters["counted_twice"] == []
+        assert counters["duplicates_that_differ"] == 0
+        assert counters["conflicts"] == 0
+        assert all(rule["hits"] for rule in double.faults())
 
 
 class TestControl:
