@@ -51,9 +51,14 @@ begin
             p.sqlstate, p.message || coalesce(': ' || e.detail, ''), p.hint)::batch_outcome
         from unnest(batch) e
         left join unnest(v_owned) o (event_id) on o.event_id = e.event_id
-        left join idempotency_keys k
-            on e.problem is null and o.event_id is null
-            and k.subject = e.subject and k.metric = e.metric and k.key_digest = e.key_digest
+        left join lateral (
+            -- OFFSET 0 keeps this a subquery, which is not run at all for events that own their key.
+            select event_id, payload_digest
+            from idempotency_keys
+            where e.problem is null and o.event_id is null
+              and subject = e.subject and metric = e.metric and key_digest = e.key_digest
+            offset 0
+        ) k on true
         left join _problems() p on p.code = e.problem
         order by e.ordinal);
     if exists (select from unnest(v_outcomes) where outcome is null) then

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.json:
         options.json.write_text(json.dumps(report.as_json(run, harness.results), indent=1) + "\n")
     if options.markdown:
-        options.markdown.write_text(report.as_markdown(run, harness.results))
+        report.write_markdown(options.markdown, report.as_markdown(run, harness.results))
     return 0
 
 
@@ -71,7 +71,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--directory", type=Path, help="where the private server's data goes: a disk, not memory"
     )
     parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--markdown", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        help="of a file that has the marks of a table, like README.md, only what is between them is replaced",
+    )
     return parser.parse_args(arguments)
 
 
