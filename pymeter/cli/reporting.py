@@ -301,7 +301,7 @@ def reconcile(
     rate: RateOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare what was delivered with the biller's totals. Exit status 1: they differ, 2: not all are told."""
+    """Compare deliveries with the biller's totals. Exit status 1: they differ, 2: some are not told."""
     if step not in get_args(ReportStep):
         raise typer.BadParameter("--step: hour or day")
     from pymeter.cli.report_display import Troubles

@@ -40,8 +40,6 @@ class Options:
     connections: int = 16
     rate: float | None = None
     lease: timedelta = timedelta(minutes=2)
-    send_seconds_max: float = 35.0
-    """No push is sent when less than this is left of its lease."""
     patience: timedelta = timedelta(seconds=30)
     """How long `run_once` waits for the next attempt of what has to be sent again."""
     reads_a_day: float = 300.0
@@ -51,13 +49,14 @@ class Options:
     def __post_init__(self) -> None:
         if self.connections < 1:
             raise ValueError("a reporter needs at least one connection")
-        if self.lease.total_seconds() <= self.send_seconds_max:
-            raise ValueError("the lease must be longer than a call may take")
 
 
 @dataclass
 class Core:
     """One run."""
+
+    lease_seconds: float = field(init=False)
+    """How long after a claim a call may still begin, so that its answer comes before the lease is over."""
 
     options: Options
     biller: Biller | AsyncBiller
@@ -75,6 +74,10 @@ class Core:
 
     def __post_init__(self) -> None:
         self.pace = Pace(self.options.rate or self.biller.rate, clock=self.monotonic)
+        # A timeout counts the silence between two pieces of an answer, so that a call may take longer.
+        self.lease_seconds = self.options.lease.total_seconds() - 1.2 * self.biller.timeout
+        if self.lease_seconds <= 0:
+            raise ValueError("the lease must be longer than a call to the biller may take")
 
     # --- stopping -------------------------------------------------------------------------------------------
 

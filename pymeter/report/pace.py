@@ -9,6 +9,7 @@ from collections.abc import Callable
 _BURST_SECONDS = 0.1
 _SLOWEST = 0.01  # of the full rate
 _PAUSE_SECONDS_MAX = 60.0
+_ROUNDING = 1e-6  # of floats: without it a wait could be too short to pass
 
 
 class Pace:
@@ -39,7 +40,7 @@ class Pace:
                 return self._paused_until - now
             self._tokens = min(self._burst(), self._tokens + max(0.0, now - self._counted_at) * self.rate)
             self._counted_at = now
-            if self._tokens >= 1:
+            if self._tokens >= 1 - _ROUNDING:
                 self._tokens -= 1
                 return 0.0
             return (1 - self._tokens) / self.rate

@@ -240,7 +240,7 @@ def _claim(core: Core, desk: Desk, token: int) -> Steps[None]:
                 options.biller_name, core.worker, max_pushes=most, lease=options.lease, now=core.now
             )
         )
-        deadline = began + options.lease.total_seconds() - options.send_seconds_max
+        deadline = began + core.lease_seconds
         by_lane: dict[tuple[str, str], list[ClaimedPush]] = {}
         for push in pushes:
             by_lane.setdefault((push.customer, push.event_name), []).append(push)
