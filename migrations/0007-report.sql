@@ -211,7 +211,7 @@ create index pushes_by_identifier on pushes (identifier);
 -- One push per event; those that replace one another are one.
 create unique index pushes_by_event on pushes (subject, metric, biller, event_id) where event_id is not null and replaces is null;
 -- For claiming: what is open of a lane, in the order of sending. It stays as small as what is open.
-create index pushes_open on pushes (biller, customer, event_name, due_at, push_id) where state in ('planned', 'sending');
+create index pushes_open on pushes (biller, customer, event_name, state, due_at, push_id) where state in ('planned', 'sending');
 -- For people and for looking up totals: what did not end well, and little of it.
 create index pushes_unsettled on pushes (biller, state, next_attempt_at) where state in ('uncertain', 'held', 'rejected');
 -- For totals: what the biller has been told about a customer and an hour.
@@ -337,6 +337,3 @@ comment on type reconcilable_range is
 
 create type push_status as (state text, pushes bigint, quantity numeric, oldest timestamptz);
 comment on type push_status is 'How many pushes are in a state, the sum of their values, and the earliest time that they are stamped with.';
-
-create type touched_bucket as (subject text, metric text, bucket_start timestamptz, event_id bigint, at timestamptz);
-comment on type touched_bucket is 'Something that planning has to look at: a bucket, or one event of it.';

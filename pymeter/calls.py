@@ -682,7 +682,7 @@ def report_metric(
 
 
 def report_subject(subject: str, customer: str | None, biller: str = "stripe") -> Call[SubjectMapping]:
-    """Say which of the biller's customers a subject is; None ends it. Doing the same again changes nothing.
+    """Say which of the biller's customers a subject is; None ends it. Again: changes nothing.
 
     Usage that is there already and was never reported is queued. What has been planned stays with the
     customer that it was planned for. Raises InvalidInput, NullInput.

@@ -143,7 +143,7 @@ class Meter:
     """Report a metric to a biller under this name; None ends it. Doing the same again changes nothing."""
 
     report_subject = _method(calls.report_subject)
-    """Say which of the biller's customers a subject is; None ends it. Doing the same again changes nothing."""
+    """Say which of the biller's customers a subject is; None ends it. Again: changes nothing."""
 
     report_mappings = _method(calls.report_mappings)
     """Return the metrics that are reported to a biller."""

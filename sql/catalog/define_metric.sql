@@ -64,6 +64,7 @@ begin
         perform rebuild(metric => define_metric.key);
     end if;
     select * into strict v_metric from metrics where key = define_metric.key;
+    perform _check_mappings(v_metric);
     return v_metric;
 end
 $$;
@@ -71,6 +72,7 @@ $$;
 comment on function define_metric(text, text, text, text, text, text, text, boolean, interval) is
     'Defines a metric, or changes it; the same definition again changes nothing; a retired metric comes back into use. '
     'A changed rollup is rebuilt from the log at once, while recording waits. '
-    'Raises UM002 if the aggregate or period of a metric with events would change, or the rollup of one with dropped partitions; '
+    'Raises UM002 if the aggregate or period of a metric with events would change, the rollup of one with dropped partitions, or what the '
+    'mode it is reported in needs; '
     '22004 or 22023 for a bad value; 25001 if aggregate, period or rollup would change in a REPEATABLE READ or SERIALIZABLE '
     'transaction.';

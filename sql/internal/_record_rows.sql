@@ -36,6 +36,8 @@ begin
         select event_id, at, subject, metric, quantity, member, idempotency_key, metadata
         from unnest(v_new)
         order by subject, metric, at, event_id;
+        insert into unreported (at, event_id, subject, metric, biller)
+        select at, event_id, subject, metric, unnest(billers) from unnest(v_new) where billers is not null;
         perform _roll_up(v_new);
     end if;
 

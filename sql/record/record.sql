@@ -60,6 +60,10 @@ begin
     insert into events (event_id, at, subject, metric, quantity, member, idempotency_key, metadata)
     values (v_event_id, v_at, record.subject, record.metric,
             v_quantity, record.member, record.idempotency_key, record.metadata);
+    if v_metric.billers is not null then
+        insert into unreported (at, event_id, subject, metric, biller)
+        select v_at, v_event_id, record.subject, record.metric, unnest(v_metric.billers);
+    end if;
 
     return _roll_up_event(v_metric, record.subject, v_event_id, v_at, v_quantity, record.member);
 end

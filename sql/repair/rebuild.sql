@@ -35,6 +35,7 @@ begin
             perform _merge_stripes();
             continue;
         end if;
+        perform _queue_corrected(v_drifts);
         v_corrected := _correct_rollups(v_drifts);
         v_rewritten := v_rewritten + v_corrected;
         exit when v_corrected = cardinality(v_drifts);

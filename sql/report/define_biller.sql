@@ -18,9 +18,45 @@ volatile
 security definer
 set search_path from current
 as $$
+#variable_conflict use_column
+declare
+    v_old    billers := _lock_planning(define_biller.biller);
+    v_biller billers;
 begin
-    raise exception using errcode = '0A000', message = 'not written yet', hint = 'Wait.';
+    begin
+        update billers b set
+            subject_is_customer = coalesce(define_biller.subject_is_customer, b.subject_is_customer),
+            dedup_window = coalesce(define_biller.dedup_window, b.dedup_window),
+            dedup_margin = coalesce(define_biller.dedup_margin, b.dedup_margin),
+            absence = coalesce(define_biller.absence, b.absence),
+            max_age = coalesce(define_biller.max_age, b.max_age),
+            max_ahead = coalesce(define_biller.max_ahead, b.max_ahead),
+            grace = coalesce(define_biller.grace, b.grace),
+            max_digits = coalesce(define_biller.max_digits, b.max_digits),
+            too_old = coalesce(define_biller.too_old, b.too_old),
+            negative = coalesce(define_biller.negative, b.negative),
+            late = coalesce(define_biller.late, b.late)
+        where b.biller = define_biller.biller
+        returning * into strict v_biller;
+    exception when check_violation then
+        raise exception using
+            errcode = '22023', message = 'a rule of the biller cannot be',
+            detail = format('window %s, margin %s, absence %s, age %s, ahead %s, grace %s, digits %s, too_old %s, negative %s, late %s.',
+                define_biller.dedup_window, define_biller.dedup_margin, define_biller.absence, define_biller.max_age,
+                define_biller.max_ahead, define_biller.grace, define_biller.max_digits, quote_nullable(left(define_biller.too_old, 80)),
+                quote_nullable(left(define_biller.negative, 80)), quote_nullable(left(define_biller.late, 80))),
+            hint = 'Durations are not negative, and dedup_margin is shorter than dedup_window. too_old: hold, restamp, leave. '
+                'negative: hold, send, leave. late: send, restamp, hold.';
+    end;
+    -- Who had no customer until now may have usage that the planner has already passed by.
+    if v_biller.subject_is_customer and not v_old.subject_is_customer then
+        perform _queue_unreported(define_biller.biller, null, null);
+    end if;
+    return v_biller;
 end
 $$;
 
-comment on function define_biller(text, boolean, interval, interval, interval, interval, interval, interval, integer, text, text, text) is 'Not written yet: raises 0A000.';
+comment on function define_biller(text, boolean, interval, interval, interval, interval, interval, interval, integer, text, text, text) is
+    'Sets by which rules is reported to a biller, and returns them all; what is null stays as it is, and a new biller begins with the '
+    'defaults. With subject_is_customer a subject that is not mapped is its own customer. '
+    'Raises 22023 for a rule that cannot be, 22004 for a null name, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';

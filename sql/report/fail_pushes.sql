@@ -1,3 +1,4 @@
+-- The biller names a sample of what it could not count, and tells when: what else it was sent then may be concerned too.
 create or replace function fail_pushes(
     biller text,
     event_id text,
@@ -14,9 +15,46 @@ volatile
 security definer
 set search_path from current
 as $$
+#variable_conflict use_column
+declare
+    v_lanes  report_lanes[];
+    v_failed bigint := 0;
 begin
-    raise exception using errcode = '0A000', message = 'not written yet', hint = 'Wait.';
+    perform _check_name('event_id', fail_pushes.event_id, 255), _check_moment('now', fail_pushes.now),
+        _check_time('since', fail_pushes.since), _check_time('until', fail_pushes.until), _lock_planning(fail_pushes.biller);
+    if fail_pushes.identifiers is null then
+        raise exception using errcode = '22004', message = 'identifiers is null', column = 'identifiers', hint = 'Give an array; {} will do.';
+    end if;
+    if exists (select from report_errors e where e.biller = fail_pushes.biller and e.event_id = fail_pushes.event_id) then
+        return 0;
+    end if;
+    v_lanes := array(
+        select distinct (p.biller, p.customer, p.event_name, null, null, null, null)::report_lanes
+        from pushes p where p.biller = fail_pushes.biller and p.identifier = any (fail_pushes.identifiers));
+    perform _lock_lanes(v_lanes);
+    update pushes p set
+        state = 'rejected', reason = 'failed', error = left(fail_pushes.code, 1000), settled_at = fail_pushes.now,
+        unsure_attempts = 0, unsure_since = null, absent_since = null
+    where p.biller = fail_pushes.biller and p.identifier = any (fail_pushes.identifiers)
+      and p.state in ('planned', 'sending', 'delivered', 'uncertain', 'resolved');
+    get diagnostics v_failed = row_count;
+    perform _wake_lanes(v_lanes, fail_pushes.now);
+    insert into reconciliations (biller, customer, event_name, step, range_start, recheck)
+    select distinct p.biller, p.customer, p.event_name, 'hour', _bucket_start('hour', p.stamped_at), true
+    from pushes p
+    where p.biller = fail_pushes.biller and p.state in ('delivered', 'resolved') and p.mode <> 'last'
+      and (p.event_name = fail_pushes.event_name
+           or fail_pushes.event_name is null and p.event_name in (select l.event_name from unnest(v_lanes) l))
+      and p.settled_at >= fail_pushes.since and p.settled_at < fail_pushes.until
+    order by 2, 3, 5
+    on conflict (biller, customer, event_name, step, range_start) do update set recheck = true;
+    insert into report_errors (biller, event_id, code, pushes, handled_at)
+    values (fail_pushes.biller, fail_pushes.event_id, left(fail_pushes.code, 1000), v_failed, fail_pushes.now);
+    return v_failed;
 end
 $$;
 
-comment on function fail_pushes(text, text, text[], text, text, timestamptz, timestamptz, timestamptz) is 'Not written yet: raises 0A000.';
+comment on function fail_pushes(text, text, text[], text, text, timestamptz, timestamptz, timestamptz) is
+    'Takes in an asynchronous error report of the biller, once per event_id: the pushes named become rejected with that code; what else was '
+    'sent under event_name (null: under theirs) between since and until is put up for reconciliation. Returns how many were rejected. '
+    'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';

@@ -1,3 +1,5 @@
+-- The DELETE takes off the queue only what was committed before it began. The rollups are read by a later statement, so they hold all
+-- of that, and perhaps more, whose rows then stay on the queue until the next time: nothing that commits meanwhile is missed.
 create or replace function plan_pushes(
     biller text default 'stripe',
     open_hours boolean default true,
@@ -10,9 +12,58 @@ volatile
 security definer
 set search_path from current
 as $$
+#variable_conflict use_column
+declare
+    v_biller billers := _lock_planning(plan_pushes.biller);
+    v_queued unreported[];
+    v_pushes planned_push[];
+    v_lanes  report_lanes[];
 begin
-    raise exception using errcode = '0A000', message = 'not written yet', hint = 'Wait.';
+    perform _check_max_rows(plan_pushes.max_rows), _check_moment('now', plan_pushes.now);
+    with taken as (
+        delete from unreported where ctid = any (array(
+            select u.ctid
+            from unreported u
+            left join _ready(v_biller, coalesce(plan_pushes.open_hours, true), plan_pushes.now) r on r.metric = u.metric
+            where u.biller = plan_pushes.biller and (r.until is null or u.at < r.until)
+            limit plan_pushes.max_rows))
+        returning unreported
+    )
+    select array_agg(unreported) into v_queued from taken;
+    if v_queued is null then
+        return 0;
+    end if;
+
+    v_pushes := array(select p from _proposals(v_biller, v_queued, plan_pushes.now) p);
+    v_lanes := array(
+        select distinct (plan_pushes.biller, p.customer, p.event_name, null, null, null, null)::report_lanes
+        from unnest(v_pushes) p where p.state = 'planned');
+    perform _lock_lanes(v_lanes);
+    insert into reported as r (subject, metric, biller, bucket_start, quantity, as_events)
+    select p.subject, p.metric, plan_pushes.biller, p.bucket_start,
+           coalesce(sum(p.value::numeric - case when p.mode = 'last' then coalesce(d.quantity, 0) else 0 end)
+                        filter (where p.event_id is null), 0),
+           coalesce(sum(p.value::numeric) filter (where p.event_id is not null), 0)
+    from unnest(v_pushes) p
+    left join reported d
+        on d.subject = p.subject and d.metric = p.metric and d.biller = plan_pushes.biller and d.bucket_start = p.bucket_start
+    group by p.subject, p.metric, p.bucket_start
+    on conflict (subject, metric, biller, bucket_start) do update set
+        quantity = r.quantity + excluded.quantity, as_events = r.as_events + excluded.as_events;
+    insert into pushes (subject, metric, biller, bucket_start, event_id, mode, customer, event_name, value, stamped_at, due_at,
+                        state, reason, planned_at, next_attempt_at, settled_at)
+    select p.subject, p.metric, plan_pushes.biller, p.bucket_start, p.event_id, p.mode, p.customer, p.event_name, p.value::numeric,
+           p.stamped_at, p.due_at, p.state, p.reason, plan_pushes.now, plan_pushes.now,
+           case when p.state = 'left' then plan_pushes.now end
+    from unnest(v_pushes) with ordinality p
+    order by p.ordinality;
+    perform _wake_lanes(v_lanes, plan_pushes.now);
+    return cardinality(v_queued);
 end
 $$;
 
-comment on function plan_pushes(text, boolean, integer, timestamptz) is 'Not written yet: raises 0A000.';
+comment on function plan_pushes(text, boolean, integer, timestamptz) is
+    'Plans pushes for usage that has not been reported, and marks it as planned, in one transaction; returns how many rows of the queue '
+    'it has dealt with: call it until it returns 0. One planner per biller at a time, the others wait. Without open_hours the hour that '
+    'is open is left for later unless its period is about to end. '
+    'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';

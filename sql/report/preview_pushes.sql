@@ -1,17 +1,28 @@
 create or replace function preview_pushes(
-    biller text default 'stripe',
-    open_hours boolean default true,
-    now timestamptz default now()
+    biller text default 'stripe', open_hours boolean default true, now timestamptz default now()
 )
 returns setof planned_push
 language plpgsql
-volatile
+stable
 security definer
 set search_path from current
 as $$
+#variable_conflict use_column
+declare
+    v_biller billers;
 begin
-    raise exception using errcode = '0A000', message = 'not written yet', hint = 'Wait.';
+    perform _check_name('biller', preview_pushes.biller, 100), _check_moment('now', preview_pushes.now);
+    select * into v_biller from billers b where b.biller = preview_pushes.biller;
+    return query
+        select p.*
+        from _proposals(v_biller, array(
+            select u
+            from unreported u
+            join _ready(v_biller, coalesce(preview_pushes.open_hours, true), preview_pushes.now) r on r.metric = u.metric
+            where u.biller = preview_pushes.biller and u.at < r.until), preview_pushes.now) p;
 end
 $$;
 
-comment on function preview_pushes(text, boolean, timestamptz) is 'Not written yet: raises 0A000.';
+comment on function preview_pushes(text, boolean, timestamptz) is
+    'What plan_pushes() would plan, with the same rules and by the same query; nothing is planned. '
+    'Raises 22004 or 22023 for a bad value.';

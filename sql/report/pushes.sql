@@ -7,13 +7,22 @@ create or replace function pushes(
 )
 returns setof pushes
 language plpgsql
-volatile
+stable
 security definer
 set search_path from current
 as $$
+#variable_conflict use_column
 begin
-    raise exception using errcode = '0A000', message = 'not written yet', hint = 'Wait.';
+    perform _check_name('biller', pushes.biller, 100), _check_max_rows(pushes.max_rows);
+    return query
+        select p.* from pushes p
+        where p.biller = pushes.biller and (pushes.state is null or p.state = pushes.state)
+          and (pushes.subject is null or p.subject = pushes.subject) and (pushes.after_id is null or p.push_id < pushes.after_id)
+        order by p.push_id desc
+        limit pushes.max_rows;
 end
 $$;
 
-comment on function pushes(text, text, text, integer, bigint) is 'Not written yet: raises 0A000.';
+comment on function pushes(text, text, text, integer, bigint) is
+    'The journal: pushes, newest first, all or those of a state or a subject; for the next page the last row''s push_id as after_id. '
+    'At most max_rows (1 to 10,000). Raises 22004 or 22023 for a bad value.';

@@ -8,13 +8,55 @@ create or replace function reconcilable_ranges(
 )
 returns setof reconcilable_range
 language plpgsql
-volatile
+stable
 security definer
 set search_path from current
 as $$
+#variable_conflict use_column
+declare
+    v_biller billers;
 begin
-    raise exception using errcode = '0A000', message = 'not written yet', hint = 'Wait.';
+    perform _check_name('biller', reconcilable_ranges.biller, 100), _check_step(reconcilable_ranges.step),
+        _check_max_rows(reconcilable_ranges.max_rows), _check_time('since', reconcilable_ranges.since),
+        _check_time('until', reconcilable_ranges.until), _check_moment('now', reconcilable_ranges.now);
+    select * into v_biller from billers b where b.biller = reconcilable_ranges.biller;
+    return query
+        select g.customer, g.event_name, g.range_start, _bucket_end(reconcilable_ranges.step, g.range_start), reconcilable_ranges.step,
+               g.local, w.cause
+        from (
+            select p.customer, p.event_name, _bucket_start(reconcilable_ranges.step, p.stamped_at) as range_start, min(p.due_at) as due_at,
+                   coalesce(sum(p.value) filter (where p.state in ('delivered', 'resolved')), 0) as local,
+                   bool_or(p.state = 'uncertain') as uncertain, max(p.settled_at) as settled_at
+            from pushes p
+            where p.biller = reconcilable_ranges.biller and p.mode <> 'last' and p.attempts > 0
+              and p.stamped_at >= coalesce(reconcilable_ranges.since, _shift(reconcilable_ranges.now, - v_biller.max_age))
+              and p.stamped_at < coalesce(reconcilable_ranges.until, reconcilable_ranges.now)
+            group by 1, 2, 3
+        ) g
+        left join reconciliations r
+            on r.biller = reconcilable_ranges.biller and r.customer = g.customer and r.event_name = g.event_name
+            and r.step = reconcilable_ranges.step and r.range_start = g.range_start
+        cross join lateral (
+            select case
+                when exists (
+                    select from reconciliations f
+                    where f.biller = reconcilable_ranges.biller and f.customer = g.customer and f.event_name = g.event_name and f.recheck
+                      and f.range_start >= g.range_start and f.range_start < _bucket_end(reconcilable_ranges.step, g.range_start)
+                ) then 'recheck'
+                when g.uncertain then 'uncertain'
+                when (r.checked_at is null or r.checked_at < g.settled_at or r.difference <> 0)
+                    and g.due_at <= _shift(reconcilable_ranges.now, interval '1 day') then 'due'
+                else 'routine'
+            end as cause
+        ) w
+        where _bucket_end(reconcilable_ranges.step, g.range_start) <= reconcilable_ranges.now
+        order by array_position(array['recheck', 'uncertain', 'due', 'routine'], w.cause),
+                 case when w.cause <> 'routine' then g.due_at end, r.checked_at nulls first, g.range_start, g.customer, g.event_name
+        limit reconcilable_ranges.max_rows;
 end
 $$;
 
-comment on function reconcilable_ranges(text, text, integer, timestamptz, timestamptz, timestamptz) is 'Not written yet: raises 0A000.';
+comment on function reconcilable_ranges(text, text, integer, timestamptz, timestamptz, timestamptz) is
+    'The hours or days (UTC) that have ended and in which something was sent, to be compared with the biller''s totals: what calls for it, '
+    'what is uncertain, what is due within a day, then the rest, what was compared longest ago first. Values of mode last are not sums, '
+    'and not compared. Raises 22004 or 22023 for a bad value.';

@@ -13,9 +13,42 @@ volatile
 security definer
 set search_path from current
 as $$
+#variable_conflict use_column
+declare
+    v_local      numeric;
+    v_comparison reconciliations;
 begin
-    raise exception using errcode = '0A000', message = 'not written yet', hint = 'Wait.';
+    perform _check_name('biller', reconcile_range.biller, 100), _check_name('customer', reconcile_range.customer, 255),
+        _check_name('event_name', reconcile_range.event_name, 100), _check_moment('range_start', reconcile_range.range_start),
+        _check_step(reconcile_range.step), _check_total(reconcile_range.total), _check_moment('now', reconcile_range.now);
+    if _bucket_start(reconcile_range.step, reconcile_range.range_start) <> reconcile_range.range_start then
+        raise exception using errcode = '22023', message = 'range_start is not where a step begins', column = 'range_start',
+            hint = 'Give it as reconcilable_ranges() returned it.';
+    end if;
+    select coalesce(trim_scale(sum(p.value)), 0) into v_local
+    from pushes p
+    where p.biller = reconcile_range.biller and p.customer = reconcile_range.customer and p.event_name = reconcile_range.event_name
+      and p.stamped_at >= reconcile_range.range_start
+      and p.stamped_at < _bucket_end(reconcile_range.step, reconcile_range.range_start) and p.state in ('delivered', 'resolved');
+    insert into reconciliations as r (biller, customer, event_name, step, range_start, local, remote, difference, checked_at)
+    values (reconcile_range.biller, reconcile_range.customer, reconcile_range.event_name, reconcile_range.step,
+            reconcile_range.range_start, v_local, trim_scale(reconcile_range.total), trim_scale(reconcile_range.total) - v_local,
+            reconcile_range.now)
+    on conflict (biller, customer, event_name, step, range_start) do update set
+        local = excluded.local, remote = excluded.remote, difference = excluded.difference, checked_at = excluded.checked_at,
+        recheck = false
+    returning * into v_comparison;
+    -- A day that agrees speaks for its hours; of one that does not, they stay to be looked at.
+    if v_comparison.difference = 0 and reconcile_range.step = 'day' then
+        update reconciliations r set recheck = false
+        where r.biller = reconcile_range.biller and r.customer = reconcile_range.customer and r.event_name = reconcile_range.event_name
+          and r.step = 'hour' and r.recheck and r.range_start >= reconcile_range.range_start
+          and r.range_start < _bucket_end('day', reconcile_range.range_start);
+    end if;
+    return v_comparison;
 end
 $$;
 
-comment on function reconcile_range(text, text, text, timestamptz, text, numeric, timestamptz) is 'Not written yet: raises 0A000.';
+comment on function reconcile_range(text, text, text, timestamptz, text, numeric, timestamptz) is
+    'Compares the biller''s total of an hour or day with what was delivered, to the last digit; keeps and returns the comparison. '
+    'Raises 22004 or 22023 for a bad value.';

@@ -1,15 +1,13 @@
-create or replace function reconciliation(
-    biller text default 'stripe'
-)
+create or replace function reconciliation(biller text default 'stripe')
 returns setof reconciliations
-language plpgsql
-volatile
+language sql
+stable
 security definer
 set search_path from current
 as $$
-begin
-    raise exception using errcode = '0A000', message = 'not written yet', hint = 'Wait.';
-end
+    select * from reconciliations r
+    where r.biller = reconciliation.biller and r.difference <> 0
+    order by abs(r.difference) desc, r.range_start, r.customer, r.event_name, r.step
 $$;
 
-comment on function reconciliation(text) is 'Not written yet: raises 0A000.';
+comment on function reconciliation(text) is 'The comparisons with a biller''s totals that found a difference, the largest first.';

@@ -1,17 +1,35 @@
-create or replace function release_pushes(
-    biller text,
-    worker text,
-    now timestamptz default now()
-)
+create or replace function release_pushes(biller text, worker text, now timestamptz default now())
 returns bigint
 language plpgsql
 volatile
 security definer
 set search_path from current
 as $$
+#variable_conflict use_column
+declare
+    v_lanes    report_lanes[];
+    v_released bigint;
 begin
-    raise exception using errcode = '0A000', message = 'not written yet', hint = 'Wait.';
+    perform _check_name('biller', release_pushes.biller, 100), _check_name('worker', release_pushes.worker, 200),
+        _check_moment('now', release_pushes.now), _check_read_committed();
+    v_lanes := array(
+        select l from report_lanes l
+        where l.biller = release_pushes.biller and l.worker = release_pushes.worker
+        order by l.customer, l.event_name
+        for update);
+    with released as (
+        update pushes p set state = 'planned', next_attempt_at = release_pushes.now
+        from unnest(v_lanes) l
+        where p.biller = l.biller and p.customer = l.customer and p.event_name = l.event_name and p.state = 'sending'
+        returning 1
+    )
+    select count(*) into v_released from released;
+    perform _wake_lanes(v_lanes, release_pushes.now);
+    return v_released;
 end
 $$;
 
-comment on function release_pushes(text, text, timestamptz) is 'Not written yet: raises 0A000.';
+comment on function release_pushes(text, text, timestamptz) is
+    'Gives back at once what a worker has claimed and not settled; returns how many pushes. They may have been sent, for all that is '
+    'known, so they are sent again under the same identifier: settle as not_applied what was certainly not sent. '
+    'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';

@@ -1,15 +1,11 @@
-create or replace function report_mappings(
-    biller text default 'stripe'
-)
+create or replace function report_mappings(biller text default 'stripe')
 returns setof report_metrics
-language plpgsql
-volatile
+language sql
+stable
 security definer
 set search_path from current
 as $$
-begin
-    raise exception using errcode = '0A000', message = 'not written yet', hint = 'Wait.';
-end
+    select * from report_metrics where biller = report_mappings.biller and event_name is not null order by metric
 $$;
 
-comment on function report_mappings(text) is 'Not written yet: raises 0A000.';
+comment on function report_mappings(text) is 'The metrics that are reported to a biller, by metric.';

@@ -1,3 +1,6 @@
+-- Recorders queue what the catalog says is reported. Whoever has read it before a mapping was added queues nothing, so they are waited
+-- for: afterwards their usage is in the rollups and the log, from where it is queued here.
+-- Events are told from deltas by their ids alone, so a change of mode needs to wait for nobody.
 create or replace function report_metric(
     metric text,
     event_name text,
@@ -11,9 +14,50 @@ volatile
 security definer
 set search_path from current
 as $$
+#variable_conflict use_column
+declare
+    v_metric  metrics;
+    v_old     report_metrics;
+    v_mapping report_metrics;
 begin
-    raise exception using errcode = '0A000', message = 'not written yet', hint = 'Wait.';
+    perform _lock_planning(report_metric.biller);
+    -- Two that both wait to lock the catalog would wait for each other; define_metric() takes this lock too.
+    perform pg_advisory_xact_lock(hashtextextended(format('%s define_metric', current_schema()), 0));
+    v_metric := _metric(report_metric.metric);
+    select * into v_old from report_metrics m where m.biller = report_metric.biller and m.metric = report_metric.metric;
+    v_mapping := (report_metric.biller, report_metric.metric, report_metric.event_name, report_metric.mode,
+                  coalesce(report_metric.since, v_old.since), coalesce(v_old.event_after, 0));
+    if report_metric.event_name is null then
+        v_mapping.mode := coalesce(v_old.mode, report_metric.mode);
+        update report_metrics m set event_name = null where m.biller = report_metric.biller and m.metric = report_metric.metric;
+        update metrics m set billers = nullif(array_remove(m.billers, report_metric.biller), '{}')
+        where m.key = report_metric.metric and report_metric.biller = any (m.billers);
+        return v_mapping;
+    end if;
+
+    perform _check_mapping(v_metric, v_mapping, v_old);
+    if v_old.mode = 'delta' and report_metric.mode = 'event' then
+        v_mapping.event_after := (select last_value from event_ids);
+        update reported r set quantity = r.quantity + r.as_events, as_events = 0
+        where r.metric = report_metric.metric and r.biller = report_metric.biller and r.as_events <> 0;
+    end if;
+    insert into report_metrics values (v_mapping.*)
+    on conflict (biller, metric) do update set
+        event_name = excluded.event_name, mode = excluded.mode, since = excluded.since, event_after = excluded.event_after;
+    if v_metric.billers is null or report_metric.biller <> all (v_metric.billers) then
+        lock table metrics in access exclusive mode;
+        update metrics m set billers = array_append(m.billers, report_metric.biller) where m.key = report_metric.metric;
+    end if;
+    if v_old.event_name is null or v_mapping.since is distinct from v_old.since then
+        perform _queue_unreported(report_metric.biller, report_metric.metric, null);
+    end if;
+    return v_mapping;
 end
 $$;
 
-comment on function report_metric(text, text, text, text, timestamptz) is 'Not written yet: raises 0A000.';
+comment on function report_metric(text, text, text, text, timestamptz) is
+    'Reports a metric to a biller under that name; a null event_name ends it. mode delta: what a bucket has gained since it was last '
+    'planned; event: every event by itself; last: the period''s present value. The first time, what is there already is queued: all of '
+    'it, or the buckets that begin at since or later. Again: changes nothing; a null since keeps the one that was given before. '
+    'Raises UM001 for an unknown metric, UM002 for a mode that would report wrong totals, 22004 or 22023 for a bad value, '
+    '25001 in a REPEATABLE READ or SERIALIZABLE transaction.';

@@ -1,17 +1,41 @@
-create or replace function report_subject(
-    subject text,
-    customer text,
-    biller text default 'stripe'
-)
+-- The planner takes usage without a customer off the queue, so it is queued again here; both hold the planning lock. What others are
+-- recording at this moment is on the queue, or will be when they commit.
+create or replace function report_subject(subject text, customer text, biller text default 'stripe')
 returns report_subjects
 language plpgsql
 volatile
 security definer
 set search_path from current
 as $$
+#variable_conflict use_column
+declare
+    v_old     text;
+    v_mapping report_subjects := (report_subject.subject, report_subject.biller, report_subject.customer);
 begin
-    raise exception using errcode = '0A000', message = 'not written yet', hint = 'Wait.';
+    perform _check_name('subject', report_subject.subject, 512);
+    if report_subject.customer is not null then
+        perform _check_name('customer', report_subject.customer, 255);
+    end if;
+    perform _lock_planning(report_subject.biller);
+    select s.customer into v_old
+    from report_subjects s where s.subject = report_subject.subject and s.biller = report_subject.biller;
+    if v_old is not distinct from report_subject.customer then
+        return v_mapping;
+    elsif report_subject.customer is null then
+        delete from report_subjects s where s.subject = report_subject.subject and s.biller = report_subject.biller;
+        return v_mapping;
+    end if;
+    insert into report_subjects (subject, biller, customer)
+    values (report_subject.subject, report_subject.biller, report_subject.customer)
+    on conflict (subject, biller) do update set customer = excluded.customer;
+    if v_old is null then
+        perform _queue_unreported(report_subject.biller, null, report_subject.subject);
+    end if;
+    return v_mapping;
 end
 $$;
 
-comment on function report_subject(text, text, text) is 'Not written yet: raises 0A000.';
+comment on function report_subject(text, text, text) is
+    'Says which of the biller''s customers a subject is; a null customer ends it. Usage that was never reported is queued; what has been '
+    'planned stays with the customer that it was planned for. Again: changes nothing. '
+    'Raises 22004 or 22023 for a bad name, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';

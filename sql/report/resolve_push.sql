@@ -1,17 +1,39 @@
-create or replace function resolve_push(
-    identifier text,
-    delivered boolean,
-    now timestamptz default now()
-)
+create or replace function resolve_push(identifier text, delivered boolean, now timestamptz default now())
 returns pushes
 language plpgsql
 volatile
 security definer
 set search_path from current
 as $$
+#variable_conflict use_column
+declare
+    v_push  pushes := _push(resolve_push.identifier);
+    v_lanes report_lanes[] := array[(v_push.biller, v_push.customer, v_push.event_name, null, null, null, null)::report_lanes];
 begin
-    raise exception using errcode = '0A000', message = 'not written yet', hint = 'Wait.';
+    perform _check_moment('now', resolve_push.now), _check_read_committed();
+    if resolve_push.delivered is null then
+        raise exception using errcode = '22004', message = 'delivered is null', column = 'delivered',
+            hint = 'true: the biller has it. false: it has not, and it is sent anew.';
+    end if;
+    perform _lock_lanes(v_lanes);
+    v_push := _push(resolve_push.identifier);
+    if v_push.state <> 'uncertain' then
+        raise exception using errcode = '22023', message = 'the push is not uncertain', column = 'identifier',
+            detail = format('%s is %s.', v_push.identifier, v_push.state),
+            hint = 'Only what nobody knows is resolved by hand; retry_pushes() is for what was rejected or is held.';
+    end if;
+    if resolve_push.delivered then
+        update pushes p set state = 'resolved', settled_at = resolve_push.now
+        where p.subject = v_push.subject and p.push_id = v_push.push_id;
+    else
+        perform _replace_push(v_push, v_push.customer, v_push.event_name, v_push.stamped_at, v_push.due_at, 'absent', resolve_push.now);
+        perform _wake_lanes(v_lanes, resolve_push.now);
+    end if;
+    return _push(resolve_push.identifier);
 end
 $$;
 
-comment on function resolve_push(text, boolean, timestamptz) is 'Not written yet: raises 0A000.';
+comment on function resolve_push(text, boolean, timestamptz) is
+    'A person''s word on an uncertain push: it was delivered, or it was not and is replaced by another with an identifier of its own. '
+    'Returns it as it is then. Raises 22004 or 22023 for a bad value, an unknown identifier or a push that is not uncertain, '
+    '25001 in a REPEATABLE READ or SERIALIZABLE transaction.';

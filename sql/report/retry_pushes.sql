@@ -1,17 +1,44 @@
-create or replace function retry_pushes(
-    biller text default 'stripe',
-    identifier text default null,
-    now timestamptz default now()
-)
+-- Under a new identifier: the biller would take one that it has seen for delivered.
+create or replace function retry_pushes(biller text default 'stripe', identifier text default null, now timestamptz default now())
 returns setof pushes
 language plpgsql
 volatile
 security definer
 set search_path from current
 as $$
+#variable_conflict use_column
+declare
+    v_biller billers := _lock_planning(retry_pushes.biller);
+    v_push   pushes;
+    v_lanes  report_lanes[];
+    v_retry  record;
 begin
-    raise exception using errcode = '0A000', message = 'not written yet', hint = 'Wait.';
+    perform _check_moment('now', retry_pushes.now);
+    if retry_pushes.identifier is not null then
+        v_push := _push(retry_pushes.identifier);
+        if v_push.biller <> retry_pushes.biller or v_push.state not in ('rejected', 'held') then
+            raise exception using
+                errcode = '22023', message = 'the push is neither rejected nor held', column = 'identifier',
+                detail = format('%s is %s, of biller %s.', v_push.identifier, v_push.state, quote_literal(v_push.biller)),
+                hint = 'Whatever is not of this kind is sent by itself, or has come to its end.';
+        end if;
+    end if;
+    v_lanes := array(
+        select distinct (retry_pushes.biller, l.customer, l.event_name, null, null, null, null)::report_lanes
+        from _retriable(v_biller, retry_pushes.identifier, retry_pushes.now) r
+        cross join lateral (values (r.customer, r.event_name), ((r.push).customer, (r.push).event_name)) l (customer, event_name));
+    perform _lock_lanes(v_lanes);
+    for v_retry in select * from _retriable(v_biller, retry_pushes.identifier, retry_pushes.now) loop
+        return next _replace_push(
+            v_retry.push, v_retry.customer, v_retry.event_name, v_retry.stamped_at, v_retry.due_at, 'retried', retry_pushes.now);
+    end loop;
+    perform _wake_lanes(v_lanes, retry_pushes.now);
 end
 $$;
 
-comment on function retry_pushes(text, text, timestamptz) is 'Not written yet: raises 0A000.';
+comment on function retry_pushes(text, text, timestamptz) is
+    'Plans anew what was rejected or is held, all or one push; returns the new ones, which have identifiers of their own and go to the '
+    'customers and event names of the present mappings. It is consent: what is negative is sent, what is too old or too late gets the '
+    'present time. What has no customer or too many digits stays as it is. '
+    'Raises 22004 or 22023 for a bad value, an unknown identifier or a push of another state, 25001 in a REPEATABLE READ or '
+    'SERIALIZABLE transaction.';

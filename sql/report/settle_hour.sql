@@ -1,3 +1,5 @@
+-- A total is old when it arrives, and the biller's totals lag behind: that something is missing from one proves little. Only what is
+-- still missing when absence has passed is sent anew, and in between nothing may have pointed the other way.
 create or replace function settle_hour(
     biller text,
     customer text,
@@ -13,9 +15,50 @@ volatile
 security definer
 set search_path from current
 as $$
+#variable_conflict use_column
+declare
+    v_biller  billers;
+    v_lane    report_lanes := (settle_hour.biller, settle_hour.customer, settle_hour.event_name, null, null, null, null);
+    v_totals  record;
+    v_pushes  pushes[];
+    v_present bigint[];
 begin
-    raise exception using errcode = '0A000', message = 'not written yet', hint = 'Wait.';
+    perform _check_name('biller', settle_hour.biller, 100), _check_name('customer', settle_hour.customer, 255),
+        _check_name('event_name', settle_hour.event_name, 100), _check_moment('hour', settle_hour.hour),
+        _check_total(settle_hour.total), _check_moment('now', settle_hour.now), _check_read_committed();
+    if _bucket_start('hour', settle_hour.hour) <> settle_hour.hour then
+        raise exception using errcode = '22023', message = 'hour is not where an hour begins', column = 'hour',
+            hint = 'Give the hour as uncertain_hours() returned it.';
+    end if;
+    select * into v_biller from billers b where b.biller = settle_hour.biller;
+    perform _lock_lanes(array[v_lane]);
+    select * into v_totals from _hour_totals(settle_hour.biller, settle_hour.customer, settle_hour.event_name, settle_hour.hour);
+    if v_totals.in_flight > 0 or v_totals.uncertain_pushes = 0 or settle_hour.delivered_total <> v_totals.delivered then
+        return ('busy', 0, 0, v_totals.uncertain_pushes)::settled_hour;
+    end if;
+
+    v_pushes := array(
+        select p from pushes p
+        where p.biller = settle_hour.biller and p.customer = settle_hour.customer and p.event_name = settle_hour.event_name
+          and p.stamped_at >= settle_hour.hour and p.stamped_at < _bucket_end('hour', settle_hour.hour) and p.state = 'uncertain'
+        order by p.push_id);
+    v_present := _explained_by(array(select push_id from unnest(v_pushes)), array(select value from unnest(v_pushes)),
+                               settle_hour.total - v_totals.delivered);
+    if v_present is null then
+        update pushes p set
+            absent_since = null, next_attempt_at = settle_hour.now + greatest(v_biller.absence / 4, interval '1 hour'),
+            error = format('The total of the hour is %s; %s was delivered, %s is uncertain.',
+                trim_scale(settle_hour.total), trim_scale(v_totals.delivered), trim_scale(v_totals.uncertain))
+        where p.push_id in (select push_id from unnest(v_pushes));
+        return ('unclear', 0, 0, v_totals.uncertain_pushes)::settled_hour;
+    end if;
+    return _settle_uncertain(v_biller, v_pushes, v_present, settle_hour.now);
 end
 $$;
 
-comment on function settle_hour(text, text, text, timestamptz, numeric, numeric, timestamptz) is 'Not written yet: raises 0A000.';
+comment on function settle_hour(text, text, text, timestamptz, numeric, numeric, timestamptz) is
+    'Resolves the uncertain pushes of an hour by the biller''s total for it. If the total is what was delivered and all of them: they were '
+    'delivered. If only some fit, the others are missing, and are planned anew when they are still missing after absence; if nothing or '
+    'more than one thing fits, they stay, with the figures in error, for a person. delivered_total, as uncertain_hours() returned it: '
+    'nothing is decided if it has changed since. '
+    'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';

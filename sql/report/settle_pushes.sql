@@ -1,18 +1,68 @@
-create or replace function settle_pushes(
-    biller text,
-    worker text,
-    results jsonb,
-    now timestamptz default now()
-)
+-- A result of an outdated attempt is believed only where it says delivered: of everything else the present attempt knows better.
+-- What is refused after an attempt that nobody knows the end of may have been counted then, so that is uncertain, not rejected.
+create or replace function settle_pushes(biller text, worker text, results jsonb, now timestamptz default now())
 returns setof settled_push
 language plpgsql
 volatile
 security definer
 set search_path from current
 as $$
+#variable_conflict use_column
+declare
+    v_biller billers;
+    v_window interval;
+    v_lanes  report_lanes[];
 begin
-    raise exception using errcode = '0A000', message = 'not written yet', hint = 'Wait.';
+    perform _check_name('biller', settle_pushes.biller, 100), _check_name('worker', settle_pushes.worker, 200),
+        _check_moment('now', settle_pushes.now), _check_read_committed();
+    select * into v_biller from billers b where b.biller = settle_pushes.biller;
+    v_window := v_biller.dedup_window - v_biller.dedup_margin;
+    v_lanes := array(
+        select distinct (p.biller, p.customer, p.event_name, null, null, null, null)::report_lanes
+        from _parse_results(settle_pushes.results) r
+        join pushes p on p.push_id = r.push_id and p.biller = settle_pushes.biller);
+    perform _lock_lanes(v_lanes);
+
+    update pushes p set
+        state = o.state, error = coalesce(r.error, case when o.state <> 'delivered' then p.error end),
+        reason = case when o.state = 'rejected' then 'refused' else p.reason end,
+        unsure_attempts = o.unsure, unsure_since = case when o.unsure > 0 then p.unsure_since end,
+        settled_at = case when o.state in ('delivered', 'rejected') then settle_pushes.now end,
+        next_attempt_at = case when o.state <> 'planned' then settle_pushes.now
+            else _next_attempt(r.outcome, p.attempts, r.retry_after, settle_pushes.now,
+                case when o.unsure > 0 and p.mode <> 'last' then _shift(p.unsure_since, v_window) end) end
+    from _parse_results(settle_pushes.results) r, pushes q
+    cross join lateral (
+        select case when r.outcome = 'unknown' then q.unsure_attempts
+                    when r.outcome = 'delivered' or q.mode = 'last' and r.outcome = 'rejected' then 0
+                    else q.unsure_attempts - 1 end as unsure
+    ) u
+    cross join lateral (
+        select u.unsure, case
+            when r.outcome = 'delivered' then 'delivered'
+            when r.outcome = 'rejected' and u.unsure = 0 then 'rejected'
+            when r.outcome = 'rejected' then 'uncertain'
+            when u.unsure > 0 and q.mode <> 'last' and _shift(q.unsure_since, v_window) <= settle_pushes.now then 'uncertain'
+            else 'planned'
+        end as state
+    ) o
+    where q.push_id = r.push_id and q.biller = settle_pushes.biller and p.subject = q.subject and p.push_id = q.push_id
+      and (q.state = 'sending' and q.attempts = r.attempt
+           or r.outcome = 'delivered' and r.attempt between 1 and q.attempts
+              and (q.state in ('planned', 'sending', 'uncertain', 'held') or q.state = 'rejected' and q.reason <> 'failed'));
+    perform _note_late_deliveries(settle_pushes.biller, array(
+        select r.push_id from _parse_results(settle_pushes.results) r where r.outcome = 'delivered'));
+    perform _wake_lanes(v_lanes, settle_pushes.now);
+    return query
+        select p.push_id, p.state, p.reason, case when p.state = 'planned' then p.next_attempt_at end
+        from _parse_results(settle_pushes.results) r
+        join pushes p on p.push_id = r.push_id and p.biller = settle_pushes.biller
+        order by p.push_id;
 end
 $$;
 
-comment on function settle_pushes(text, text, jsonb, timestamptz) is 'Not written yet: raises 0A000.';
+comment on function settle_pushes(text, text, jsonb, timestamptz) is
+    'Takes in what became of claimed pushes: an array of {push_id, attempt, outcome, error, retry_after}; returns their states. Outcomes: '
+    'delivered; rejected (refused for good); unknown (perhaps counted: sent again under the same identifier while the biller recognises '
+    'it, uncertain afterwards); not_applied (certainly not counted: sent again later, not before retry_after seconds). '
+    'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';

@@ -1,17 +1,29 @@
-create or replace function uncertain_hours(
-    biller text default 'stripe',
-    max_rows integer default 100,
-    now timestamptz default now()
-)
+create or replace function uncertain_hours(biller text default 'stripe', max_rows integer default 100, now timestamptz default now())
 returns setof uncertain_hour
 language plpgsql
-volatile
+stable
 security definer
 set search_path from current
 as $$
+#variable_conflict use_column
 begin
-    raise exception using errcode = '0A000', message = 'not written yet', hint = 'Wait.';
+    perform _check_name('biller', uncertain_hours.biller, 100), _check_max_rows(uncertain_hours.max_rows),
+        _check_moment('now', uncertain_hours.now);
+    return query
+        select h.customer, h.event_name, h.hour, t.delivered, t.uncertain, t.uncertain_pushes
+        from (
+            select p.customer, p.event_name, _bucket_start('hour', p.stamped_at) as hour, min(p.due_at) as due_at
+            from pushes p
+            where p.biller = uncertain_hours.biller and p.state = 'uncertain' and p.next_attempt_at <= uncertain_hours.now
+            group by 1, 2, 3
+        ) h
+        cross join lateral _hour_totals(uncertain_hours.biller, h.customer, h.event_name, h.hour) t
+        where t.in_flight = 0
+        order by h.due_at, h.hour, h.customer, h.event_name
+        limit uncertain_hours.max_rows;
 end
 $$;
 
-comment on function uncertain_hours(text, integer, timestamptz) is 'Not written yet: raises 0A000.';
+comment on function uncertain_hours(text, integer, timestamptz) is
+    'The hours with uncertain pushes whose total has to be asked for now, what is due first; settle_hour() takes it. An hour with a push '
+    'that may be counted at any moment is left for later. Raises 22004 or 22023 for a bad value.';

@@ -123,6 +123,22 @@ MODELS: dict[str, type[BaseModel]] = {
     "events": models.Event,
     "verify": models.Drift,
     "maintain": models.MaintenanceAction,
+    "define_biller": models.Biller,
+    "report_metric": models.MetricMapping,
+    "report_subject": models.SubjectMapping,
+    "report_mappings": models.MetricMapping,
+    "preview_pushes": models.PlannedPush,
+    "claim_pushes": models.ClaimedPush,
+    "settle_pushes": models.SettledPush,
+    "uncertain_hours": models.UncertainHour,
+    "settle_hour": models.SettledHour,
+    "resolve_push": models.Push,
+    "retry_pushes": models.Push,
+    "reconcilable_ranges": models.ReconcilableRange,
+    "reconcile_range": models.Reconciliation,
+    "reconciliation": models.Reconciliation,
+    "report_status": models.PushStatus,
+    "pushes": models.Push,
 }
 
 

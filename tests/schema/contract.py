@@ -45,35 +45,36 @@ repair:
   verify(subject text = null, metric text = null) -> setof drift
   rebuild(subject text = null, metric text = null) -> bigint
 report:
-  define_biller(biller text = 'stripe', subject_is_customer boolean = null, dedup_window interval
-    = null, dedup_margin interval = null, absence interval = null, max_age interval = null,
-    max_ahead interval = null, grace interval = null, max_digits integer = null, too_old text =
-    null, negative text = null, late text = null) -> billers
-  report_metric(metric text, event_name text, mode text = 'delta', biller text = 'stripe', since
-    timestamptz = null) -> report_metrics
+  define_biller(biller text = 'stripe', subject_is_customer boolean = null,
+    dedup_window interval = null, dedup_margin interval = null, absence interval = null,
+    max_age interval = null, max_ahead interval = null, grace interval = null,
+    max_digits integer = null, too_old text = null, negative text = null,
+    late text = null) -> billers
+  report_metric(metric text, event_name text, mode text = 'delta', biller text = 'stripe',
+    since timestamptz = null) -> report_metrics
   report_subject(subject text, customer text, biller text = 'stripe') -> report_subjects
   report_mappings(biller text = 'stripe') -> setof report_metrics
-  plan_pushes(biller text = 'stripe', open_hours boolean = true, max_rows integer = 10000, now
-    timestamptz = now()) -> bigint
-  preview_pushes(biller text = 'stripe', open_hours boolean = true, now timestamptz = now()) ->
-    setof planned_push
+  plan_pushes(biller text = 'stripe', open_hours boolean = true, max_rows integer = 10000,
+    now timestamptz = now()) -> bigint
+  preview_pushes(biller text = 'stripe', open_hours boolean = true,
+    now timestamptz = now()) -> setof planned_push
   claim_pushes(biller text, worker text, max_pushes integer = 100, lease interval = '00:02:00',
     now timestamptz = now()) -> setof claimed_push
-  settle_pushes(biller text, worker text, results jsonb, now timestamptz = now()) -> setof
-    settled_push
+  settle_pushes(biller text, worker text, results jsonb,
+    now timestamptz = now()) -> setof settled_push
   release_pushes(biller text, worker text, now timestamptz = now()) -> bigint
-  uncertain_hours(biller text = 'stripe', max_rows integer = 100, now timestamptz = now()) ->
-    setof uncertain_hour
+  uncertain_hours(biller text = 'stripe', max_rows integer = 100,
+    now timestamptz = now()) -> setof uncertain_hour
   settle_hour(biller text, customer text, event_name text, hour timestamptz, total numeric,
     delivered_total numeric = null, now timestamptz = now()) -> settled_hour
   resolve_push(identifier text, delivered boolean, now timestamptz = now()) -> pushes
-  retry_pushes(biller text = 'stripe', identifier text = null, now timestamptz = now()) -> setof
-    pushes
+  retry_pushes(biller text = 'stripe', identifier text = null,
+    now timestamptz = now()) -> setof pushes
   fail_pushes(biller text, event_id text, identifiers text[], code text, event_name text = null,
     since timestamptz = null, until timestamptz = null, now timestamptz = now()) -> bigint
-  reconcilable_ranges(biller text = 'stripe', step text = 'day', max_rows integer = 100, since
-    timestamptz = null, until timestamptz = null, now timestamptz = now()) -> setof
-    reconcilable_range
+  reconcilable_ranges(biller text = 'stripe', step text = 'day', max_rows integer = 100,
+    since timestamptz = null, until timestamptz = null,
+    now timestamptz = now()) -> setof reconcilable_range
   reconcile_range(biller text, customer text, event_name text, range_start timestamptz, step text,
     total numeric, now timestamptz = now()) -> reconciliations
   reconciliation(biller text = 'stripe') -> setof reconciliations
@@ -102,6 +103,33 @@ events(event_id bigint, at timestamptz, recorded_at timestamptz, subject text, m
 drift(subject text, metric text, bucket text, bucket_start timestamptz, stored numeric,
   recomputed numeric, what text)
 maintenance_action(action text, object text)
+claimed_push(push_id bigint, attempt integer, subject text, metric text, identifier text,
+  customer text, event_name text, value text, stamped_at timestamptz, due_at timestamptz,
+  leased_until timestamptz)
+billers(biller text, subject_is_customer boolean, dedup_window interval, dedup_margin interval,
+  absence interval, max_age interval, max_ahead interval, grace interval, max_digits integer,
+  too_old text, negative text, late text)
+planned_push(subject text, metric text, customer text, event_name text, value text,
+  stamped_at timestamptz, state text, reason text, bucket_start timestamptz, event_id bigint,
+  mode text, due_at timestamptz)
+pushes(push_id bigint, subject text, metric text, biller text, bucket_start timestamptz,
+  event_id bigint, mode text, identifier text, customer text, event_name text, value numeric,
+  stamped_at timestamptz, due_at timestamptz, state text, reason text, error text, attempts integer,
+  unsure_attempts integer, unsure_since timestamptz, absent_since timestamptz,
+  planned_at timestamptz, next_attempt_at timestamptz, first_attempt_at timestamptz,
+  last_attempt_at timestamptz, settled_at timestamptz, replaces bigint, replaced_by bigint)
+reconcilable_range(customer text, event_name text, range_start timestamptz, range_end timestamptz,
+  step text, local numeric, cause text)
+reconciliations(biller text, customer text, event_name text, step text, range_start timestamptz,
+  local numeric, remote numeric, difference numeric, checked_at timestamptz, recheck boolean)
+report_metrics(biller text, metric text, event_name text, mode text, since timestamptz,
+  event_after bigint)
+push_status(state text, pushes bigint, quantity numeric, oldest timestamptz)
+report_subjects(subject text, biller text, customer text)
+settled_hour(verdict text, present bigint, absent bigint, uncertain bigint)
+settled_push(push_id bigint, state text, reason text, next_attempt_at timestamptz)
+uncertain_hour(customer text, event_name text, hour timestamptz, delivered_total numeric,
+  uncertain_total numeric, uncertain_pushes bigint)
 """
 
 

@@ -122,7 +122,11 @@ def test_functions_that_read_a_table_are_not_immutable(db: Connection) -> None:
 
 def test_reading_functions_say_that_they_only_read(db: Connection) -> None:
     """A STABLE function sees one snapshot, and the planner may call it once instead of for every row."""
-    writing = {"define_metric", "retire_metric", "record", "record_batch", "rebuild", "maintain"}
+    writing = {
+        *("define_metric", "retire_metric", "record", "record_batch", "rebuild", "maintain"),
+        *("define_biller", "report_metric", "report_subject", "plan_pushes", "claim_pushes", "settle_pushes"),
+        *("release_pushes", "settle_hour", "resolve_push", "retry_pushes", "fail_pushes", "reconcile_range"),
+    }
     volatile = {
         name
         for (name,) in db.execute(

@@ -1,0 +1,21 @@
+create or replace function _lock_planning(biller text)
+returns billers
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_biller billers;
+begin
+    perform _check_name('biller', _lock_planning.biller, 100), _check_read_committed();
+    perform pg_advisory_xact_lock(hashtextextended(format('%s planning %s', current_schema(), _lock_planning.biller), 0));
+    insert into billers (biller) values (_lock_planning.biller) on conflict (biller) do nothing;
+    select * into strict v_biller from billers where biller = _lock_planning.biller;
+    return v_biller;
+end
+$$;
+
+comment on function _lock_planning(text) is
+    'Waits until nobody else plans for this biller or changes how it is reported to, and keeps others from it until the transaction '
+    'ends; returns its rules, those by default if it is new. Raises 22004 or 22023 for a bad name, 25001 as _check_read_committed().';
