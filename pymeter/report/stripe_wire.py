@@ -94,7 +94,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         seconds = float(text)
     except ValueError:
         return None
-    return seconds if 0 <= seconds < 3600 else None
+    return seconds if 0 < seconds < 3600 else None
 
 
 # --- what was counted ---------------------------------------------------------------------------------------

@@ -32,10 +32,12 @@ begin
           and n.bucket_start = o.bucket_start and n.mode = 'last' and n.state <> 'replaced'
         order by n.push_id desc limit 1
     ) n
-    where o.push_id = any (v_push_ids) and o.mode = 'last' and p.subject = o.subject and p.push_id = o.push_id;
+    where o.biller = (lane).biller and o.customer = (lane).customer and o.event_name = (lane).event_name and o.state = 'planned'
+      and o.push_id = any (v_push_ids) and o.mode = 'last' and p.subject = o.subject and p.push_id = o.push_id;
     for v_push in
         select p.* from pushes p
-        where p.push_id = any (v_push_ids) and p.state = 'planned' and p.mode = 'last' and p.unsure_since <= v_known_since
+        where p.biller = (lane).biller and p.customer = (lane).customer and p.event_name = (lane).event_name
+          and p.push_id = any (v_push_ids) and p.state = 'planned' and p.mode = 'last' and p.unsure_since <= v_known_since
     loop
         perform _replace_push(v_push, v_push.customer, v_push.event_name, v_push.stamped_at, v_push.due_at, 'superseded', _claim_lane.now);
     end loop;
@@ -43,7 +45,8 @@ begin
     update pushes p set
         state = case when p.unsure_since is not null then 'uncertain' else 'held' end,
         reason = case when p.unsure_since is null then 'too_old' else p.reason end, next_attempt_at = _claim_lane.now
-    where p.push_id = any (v_push_ids) and p.state = 'planned'
+    where p.biller = (lane).biller and p.customer = (lane).customer and p.event_name = (lane).event_name
+      and p.push_id = any (v_push_ids) and p.state = 'planned'
       and (p.unsure_since <= v_known_since or p.unsure_since is null and p.stamped_at < v_oldest);
     return query
         with claimed as (
@@ -51,7 +54,8 @@ begin
                 state = 'sending', attempts = p.attempts + 1, unsure_attempts = p.unsure_attempts + 1,
                 unsure_since = coalesce(p.unsure_since, _claim_lane.now), last_attempt_at = _claim_lane.now,
                 first_attempt_at = coalesce(p.first_attempt_at, _claim_lane.now)
-            where p.push_id = any (v_push_ids) and p.state = 'planned'
+            where p.biller = (lane).biller and p.customer = (lane).customer and p.event_name = (lane).event_name
+              and p.push_id = any (v_push_ids) and p.state = 'planned'
             returning p.*
         )
         select c.push_id, c.attempts, c.subject, c.metric, c.identifier, c.customer, c.event_name, trim_scale(c.value)::text,

@@ -31,7 +31,7 @@ begin
     return query
         select distinct on (1)
                (r.value ->> 'push_id')::bigint, (r.value ->> 'attempt')::integer, r.value ->> 'outcome', left(r.value ->> 'error', 1000),
-               coalesce((r.value ->> 'retry_after')::numeric, 0) * interval '1 second'
+               (r.value ->> 'retry_after')::numeric * interval '1 second'
         from jsonb_array_elements(results) r
         order by 1, r.value ->> 'outcome' = 'delivered' desc, 2 desc;
 end

@@ -11,16 +11,21 @@ as $$
 declare
     v_biller billers;
     v_window interval;
+    v_ids    bigint[];
     v_lanes  report_lanes[];
 begin
     perform _check_name('biller', settle_pushes.biller, 100), _check_name('worker', settle_pushes.worker, 200),
         _check_moment('now', settle_pushes.now), _check_read_committed();
     select * into v_biller from billers b where b.biller = settle_pushes.biller;
     v_window := v_biller.dedup_window - v_biller.dedup_margin;
+    -- By id, whatever the statistics: they know nothing of what has just been planned, and nearly every push is of this biller.
+    v_ids := array(select r.push_id from _parse_results(settle_pushes.results) r);
+    v_ids := array(
+        select p.push_id from pushes p
+        where p.push_id = any (v_ids) and p.biller is not distinct from settle_pushes.biller);
     v_lanes := array(
         select distinct (p.biller, p.customer, p.event_name, null, null, null, null)::report_lanes
-        from _parse_results(settle_pushes.results) r
-        join pushes p on p.push_id = r.push_id and p.biller = settle_pushes.biller);
+        from pushes p where p.push_id = any (v_ids));
     perform _lock_lanes(v_lanes);
 
     update pushes p set
@@ -46,7 +51,7 @@ begin
             else 'planned'
         end as state
     ) o
-    where q.push_id = r.push_id and q.biller = settle_pushes.biller and p.subject = q.subject and p.push_id = q.push_id
+    where q.push_id = any (v_ids) and q.push_id = r.push_id and p.subject = q.subject and p.push_id = q.push_id
       and (q.state = 'sending' and q.attempts = r.attempt
            or r.outcome = 'delivered' and r.attempt between 1 and q.attempts
               and (q.state in ('planned', 'sending', 'uncertain', 'held') or q.state = 'rejected' and q.reason <> 'failed'));
@@ -55,14 +60,12 @@ begin
     perform _wake_lanes(v_lanes, settle_pushes.now);
     return query
         select p.push_id, p.state, p.reason, case when p.state = 'planned' then p.next_attempt_at end
-        from _parse_results(settle_pushes.results) r
-        join pushes p on p.push_id = r.push_id and p.biller = settle_pushes.biller
-        order by p.push_id;
+        from pushes p where p.push_id = any (v_ids) order by p.push_id;
 end
 $$;
 
 comment on function settle_pushes(text, text, jsonb, timestamptz) is
     'Takes in what became of claimed pushes: an array of {push_id, attempt, outcome, error, retry_after}; returns their states. Outcomes: '
     'delivered; rejected (refused for good); unknown (perhaps counted: sent again under the same identifier while the biller recognises '
-    'it, uncertain afterwards); not_applied (certainly not counted: sent again later, not before retry_after seconds). '
+    'it, uncertain afterwards); not_applied (certainly not counted: sent again later, not before retry_after seconds, at 0 at once). '
     'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
