@@ -1,31 +1,35 @@
 -- A part of an hour is stamped where the hour's latest usage was: a subscription may begin or end in between.
 create or replace function _proposals(biller billers, queued unreported[], now timestamptz)
 returns setof planned_push
-language sql
+language plpgsql
 stable
 set search_path from current
 as $$
-    select u.subject, u.metric, u.customer, u.event_name, trim_scale(u.value)::text, f.stamped_at,
-           case s.setting when 'hold' then 'held' when 'leave' then 'left' else 'planned' end, r.reason,
-           u.bucket_start, u.event_id, u.mode,
-           _shift(nullif(_bucket_end(u.period, _bucket_start(u.period, f.stamped_at)), 'infinity'), (biller).grace)
-    from _unplanned(_proposals.biller, queued, now) u
-    cross join lateral (select _whole_second(greatest(u.at, u.bucket_start)) as stamped_at) t
-    cross join lateral (
-        select case
-            when _digits(u.value) > (biller).max_digits then 'too_many_digits'
-            when u.value < 0 and u.mode <> 'last' and (biller).negative <> 'send' then 'negative'
-            when t.stamped_at < _shift(now, - (biller).max_age) then 'too_old'
-            when now > _shift(_bucket_end(u.period, _bucket_start(u.period, t.stamped_at)), (biller).grace) then 'late'
-        end as reason
-    ) r
-    cross join lateral (
-        select case r.reason when 'too_many_digits' then 'hold' when 'negative' then (biller).negative
-                             when 'too_old' then (biller).too_old when 'late' then (biller).late end as setting
-    ) s
-    cross join lateral (select case s.setting when 'restamp' then _whole_second(now) else t.stamped_at end as stamped_at) f
-    where u.customer is not null
-    order by u.subject, u.metric, u.bucket_start, u.event_id
+#variable_conflict use_column
+begin
+    return query
+        select u.subject, u.metric, u.customer, u.event_name, trim_scale(u.value)::text, f.stamped_at,
+               case s.setting when 'hold' then 'held' when 'leave' then 'left' else 'planned' end, r.reason,
+               u.bucket_start, u.event_id, u.mode,
+               _shift(nullif(_bucket_end(u.period, _bucket_start(u.period, f.stamped_at)), 'infinity'), (_proposals.biller).grace)
+        from _unplanned(_proposals.biller, queued, now) u
+        cross join lateral (select _whole_second(greatest(u.at, u.bucket_start)) as stamped_at) t
+        cross join lateral (
+            select case
+                when _digits(u.value) > (_proposals.biller).max_digits then 'too_many_digits'
+                when u.value < 0 and u.mode <> 'last' and (_proposals.biller).negative <> 'send' then 'negative'
+                when t.stamped_at < _shift(now, - (_proposals.biller).max_age) then 'too_old'
+                when now > _shift(_bucket_end(u.period, _bucket_start(u.period, t.stamped_at)), (_proposals.biller).grace) then 'late'
+            end as reason
+        ) r
+        cross join lateral (
+            select case r.reason when 'too_many_digits' then 'hold' when 'negative' then (_proposals.biller).negative
+                                 when 'too_old' then (_proposals.biller).too_old when 'late' then (_proposals.biller).late end as setting
+        ) s
+        cross join lateral (select case s.setting when 'restamp' then _whole_second(now) else t.stamped_at end as stamped_at) f
+        where u.customer is not null
+        order by u.subject, u.metric, u.bucket_start, u.event_id;
+end
 $$;
 
 comment on function _proposals(billers, unreported[], timestamptz) is

@@ -4,6 +4,7 @@ returns void
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode to 'force_generic_plan'
 as $$
 #variable_conflict use_column
 begin

@@ -16,17 +16,23 @@ as $$
 #variable_conflict use_column
 declare
     c_per_lane constant integer := 50;
-    v_until  timestamptz := _shift(claim_pushes.now, claim_pushes.lease);
-    v_left   integer := claim_pushes.max_pushes;
     v_biller billers;
-    v_lane   report_lanes;
-    v_pushes claimed_push[];
+    v_lane   record;
+    v_locked report_lanes[] := '{}';
+    v_found  bigint := 0;
     v_lanes  cursor for
-        select * from report_lanes l
+        select l as lane, (
+            select count(*) from (
+                select from pushes p
+                where p.biller = l.biller and p.customer = l.customer and p.event_name = l.event_name
+                  and p.state in ('planned', 'sending') and (p.state = 'sending' or p.next_attempt_at <= claim_pushes.now)
+                limit c_per_lane
+            ) p) as ready
+        from report_lanes l
         where l.biller = claim_pushes.biller and l.wake_at <= claim_pushes.now
           and (l.leased_until is null or l.leased_until <= claim_pushes.now)
         order by l.due_at, l.wake_at
-        for update skip locked;
+        for update of l skip locked;
 begin
     perform _check_name('biller', claim_pushes.biller, 100), _check_name('worker', claim_pushes.worker, 200),
         _check_max_rows(claim_pushes.max_pushes), _check_moment('now', claim_pushes.now), _check_read_committed();
@@ -37,21 +43,17 @@ begin
     end if;
     select * into v_biller from billers b where b.biller = claim_pushes.biller;
     open v_lanes;
-    while v_left > 0 loop
+    while v_found < claim_pushes.max_pushes loop
         fetch v_lanes into v_lane;
         exit when not found;
-        v_pushes := array(select c from _claim_lane(
-            v_biller, v_lane, claim_pushes.worker, least(v_left, c_per_lane), v_until, claim_pushes.now) c);
-        if cardinality(v_pushes) > 0 then
-            update report_lanes l set leased_until = v_until, worker = claim_pushes.worker, wake_at = claim_pushes.now
-            where l.biller = v_lane.biller and l.customer = v_lane.customer and l.event_name = v_lane.event_name;
-        else
-            perform _wake_lanes(array[v_lane], claim_pushes.now);
-        end if;
-        v_left := v_left - cardinality(v_pushes);
-        return query select * from unnest(v_pushes);
+        v_locked := v_locked || v_lane.lane;
+        v_found := v_found + v_lane.ready;
     end loop;
     close v_lanes;
+    if v_locked <> '{}' then
+        return query select * from _claim_lanes(v_biller, v_locked, claim_pushes.worker, claim_pushes.max_pushes, c_per_lane,
+            _shift(claim_pushes.now, claim_pushes.lease), claim_pushes.now);
+    end if;
 end
 $$;
 

@@ -6,6 +6,7 @@ language plpgsql
 volatile
 security definer
 set search_path from current
+set plan_cache_mode to 'force_generic_plan'
 as $$
 #variable_conflict use_column
 declare

@@ -125,6 +125,13 @@ class Run:
             self.double.receive(claimed, self.journal.now)
         self.journal.settle([claimed], outcome)
 
+    def work(self, outcomes: list[tuple[str, bool]]) -> None:
+        """A worker's round: plan, claim, send one after another, with whatever outcomes."""
+        self.plan(True, 10000)
+        self.claim("w1", len(outcomes))
+        for outcome, reaches in outcomes:
+            self.answer(len(self.held) - 1, outcome, reaches)
+
     def forget(self) -> None:
         """The workers are killed: what was in their hands may have been sent, or not."""
         for number, (_, claimed) in enumerate(self.held):
@@ -189,32 +196,33 @@ class Run:
 _amounts = st.sampled_from([Decimal(n) for n in ("0", "1", "2", "3", "5", "8")])
 _metrics = st.sampled_from(["sum", "count"])
 _subjects = st.sampled_from("ab")
+_keys = st.sampled_from([None, None, "k1", "k2"])
+_outcomes = st.sampled_from(["delivered", "unknown", "unknown", "not_applied", "rejected"])
+_spans = st.sampled_from([MINUTE, 3 * MINUTE, HOUR, 22 * HOUR, 25 * HOUR])
 
 
 def _step(name: str, *arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[Callable[[Run], None]]:
     return st.tuples(*arguments).map(lambda values: lambda run: getattr(run, name)(*values))
 
 
-_keys = st.sampled_from([None, None, "k1", "k2"])
-_record = _step("record", _subjects, _metrics, _amounts, st.integers(0, 3), _keys)
-_outcomes = st.sampled_from(["delivered", "unknown", "unknown", "not_applied", "rejected"])
-_jumps = st.sampled_from([MINUTE, 3 * MINUTE, HOUR, 23 * HOUR, 25 * HOUR])
-_plan = _step("plan", st.booleans(), st.sampled_from([1, 3, 10000]))
-_claim = _step("claim", st.sampled_from(["w1", "w2"]), st.sampled_from([1, 3, 100]))
-_answer = _step("answer", st.integers(0, 9), _outcomes, st.booleans())
-_steps = st.one_of(
-    _record, _record, _plan, _plan, _claim, _claim, _answer, _answer, _answer,
-    _step("jump", _jumps),
+_record = _step("record", _subjects, _metrics, _amounts, st.integers(0, 2), _keys)
+_work = _step("work", st.lists(st.tuples(_outcomes, st.booleans()), min_size=1, max_size=4))
+_jump = _step("jump", _spans)
+_mode = _step("mode", _metrics, st.sampled_from(["delta", "event"]))
+_seldom = st.one_of(
+    _step("plan", st.booleans(), st.sampled_from([1, 3, 10000])),
+    _step("claim", st.sampled_from(["w1", "w2"]), st.sampled_from([1, 3, 100])),
+    _step("answer", st.integers(0, 9), _outcomes, st.booleans()),
     _step("look_up"),
     _step("forget"),
     _step("route", _subjects, st.sampled_from([None, "1", "2"])),
-    _step("mode", _metrics, st.sampled_from(["delta", "event"])),
     _step("off", _metrics),
-)  # fmt: skip
+)
+_steps = st.one_of(_record, _record, _work, _work, _jump, _mode, _seldom, _seldom)
 
 
 @_profile
-@given(steps=st.lists(_steps, min_size=5, max_size=60))
+@given(steps=st.lists(_steps, min_size=25, max_size=40))
 def test_p10_whatever_happens_each_unit_is_reported_once(
     ledger: Ledger, clock: datetime, steps: list[Callable[[Run], None]]
 ) -> None:
