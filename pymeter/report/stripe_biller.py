@@ -99,31 +99,25 @@ class StripeBiller:
     def close(self) -> None:
         """Close the connections. The biller may be used again."""
         if self._client is not None:
-            self._session.close()
+            self._connections.close()
             self._client = None
 
     def _connect(self, key: Secret) -> StripeClient:
         try:
-            import requests
             import stripe
+
+            from pymeter.report.stripe_http import Connections
         except ModuleNotFoundError:
             raise BillerError("stripe-python is not installed", "pip install 'pymeter[stripe]'") from None
         stripe.enable_telemetry = False  # it would write an id into the user's home and send it along
         quiet("stripe")
         bases = {"api": self.base or DEFAULT_BASE, "meter_events": self.base or DEFAULT_STREAM_BASE}
-        self._session = session = requests.Session()
-        # The environment is read once, not before every call; a .netrc must not replace the key.
-        session.proxies = requests.utils.get_environ_proxies(bases["api"])
-        session.trust_env = False
-        session.max_redirects = 0  # a redirected POST would become a GET, whose 200 proves nothing
-        adapter = requests.adapters.HTTPAdapter(pool_connections=4, pool_maxsize=self.connections)
-        for prefix in ("https://", "http://"):
-            session.mount(prefix, adapter)
+        self._connections = Connections(bases["api"], self.timeout, self.connections)
         return stripe.StripeClient(
             key.reveal(),
             base_addresses=bases,  # type: ignore[arg-type]
             max_network_retries=0,
-            http_client=stripe.RequestsClient(timeout=self.timeout, session=session),
+            http_client=self._connections,
         )
 
     # --- sending --------------------------------------------------------------------------------------------
