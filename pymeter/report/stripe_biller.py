@@ -210,7 +210,9 @@ class StripeBiller:
 
     def failures(self, since: datetime) -> Sequence[Failure]:
         """The error events of meters since a time; Stripe keeps 30 days."""
-        params = {"types": list(wire.FAILURE_TYPES), "created": {"gte": since.isoformat()}, "limit": _PAGE}
+        # Numbered, because releases of the SDK write lists differently.
+        types = {str(number): kind for number, kind in enumerate(wire.FAILURE_TYPES)}
+        params = {"types": types, "created": {"gte": since.isoformat()}, "limit": _PAGE}
         found: list[Failure] = []
         page = self._read("/v2/core/events", params)
         while True:
