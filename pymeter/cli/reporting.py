@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args
 
@@ -64,6 +65,9 @@ def report(
     key_file: KeyFile = None,
     connections: ConnectionsOption = 16,
     rate: RateOption = None,
+    patience: Annotated[
+        float, typer.Option(min=0, help="Seconds that --once waits for what has to be sent again.")
+    ] = 30.0,
     reads_a_day: Annotated[
         float, typer.Option(min=0, help="How many totals --watch asks for only to compare them.")
     ] = 300.0,
@@ -86,9 +90,13 @@ def report(
     from pymeter.cli.report_display import Display
 
     display = Display(biller, watching=watch, as_json=as_json)
-    with _reporter(
-        biller, key_file, [display], connections=connections, rate=rate, reads_a_day=reads_a_day
-    ) as reporter:
+    options = {
+        "connections": connections,
+        "rate": rate,
+        "patience": timedelta(seconds=patience),
+        "reads_a_day": reads_a_day,
+    }
+    with _reporter(biller, key_file, [display], **options) as reporter:
         _warn_of_test_key(reporter.biller, biller, as_json)
         with _metrics(biller, reporter, metrics_port, metrics_host), display, _stopped_by_signals(reporter):
             if watch:

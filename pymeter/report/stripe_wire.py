@@ -64,12 +64,11 @@ def failed(
     `code`, `kind` and `message` are those of Stripe's error object; without one (`kind` None) the answer
     came from something in between, and only its status speaks.
     """
-    text = describe(status, code, message)
+    reason = headers.get("Stripe-Rate-Limited-Reason") or headers.get("stripe-rate-limited-reason")
+    text = describe(status, code, message, reason)
     if status in (401, 403):
         return Outcome("not_applied", text, refused=True)
     if status == 429:
-        reason = headers.get("Stripe-Rate-Limited-Reason") or headers.get("stripe-rate-limited-reason")
-        text = f"{text} ({reason})" if reason else text
         return Outcome("not_applied", text, throttled=True, retry_after=_retry_after(headers))
     if status == 409:
         return Outcome("not_applied", text)
@@ -82,9 +81,9 @@ def failed(
     return Outcome("unknown", text)
 
 
-def describe(status: int, code: str | None, message: str | None) -> str:
+def describe(status: int, code: str | None, message: str | None, reason: str | None = None) -> str:
     """One line about an error, without secrets."""
-    words = " ".join((message or "no message").split())
+    words = " ".join(f"{message or 'no message'} {f'({reason})' if reason else ''}".split())
     return redact(f"{status} {code}: {words}" if code else f"{status}: {words}")[:_TEXT_MAX]
 
 

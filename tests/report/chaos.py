@@ -34,7 +34,7 @@ METRICS = {"tokens": ("sum", "delta"), "calls": ("count", "delta"), "jobs": ("su
 CUSTOMERS = 8
 _BATCH = 25
 _JUMPS = (timedelta(minutes=3), timedelta(hours=2), timedelta(hours=25))
-_FINAL_ROUNDS_MAX = 10
+_FINAL_ROUNDS_MAX = 12
 _OPEN = ("planned", "sending", "uncertain", "unplanned")
 # What share of calls each of these befalls.
 _FAULTS: dict[str, dict[str, Any]] = {
@@ -186,7 +186,7 @@ class Chaos:
                 Reporter(pool, biller, clock=self.clock, patience=timedelta()).run_once()
                 if not any(self._states(meter).get(state) for state in _OPEN):
                     return
-                if number == _FINAL_ROUNDS_MAX // 2:
+                if number == _FINAL_ROUNDS_MAX - 4:
                     self._ask_a_person(meter)
                 self._jump(timedelta(hours=25))
 
