@@ -337,3 +337,6 @@ comment on type reconcilable_range is
 
 create type push_status as (state text, pushes bigint, quantity numeric, oldest timestamptz);
 comment on type push_status is 'How many pushes are in a state, the sum of their values, and the earliest time that they are stamped with.';
+
+create type push_result as (push_id bigint, attempt integer, outcome text, error text, retry_after interval);
+comment on type push_result is 'What became of one attempt to send a push, as settle_pushes() is told.';

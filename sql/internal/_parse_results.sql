@@ -1,6 +1,6 @@
 -- Of several results for one push the best informed counts: that it was delivered, else that of the latest attempt.
 create or replace function _parse_results(results jsonb)
-returns table (push_id bigint, attempt integer, outcome text, error text, retry_after interval)
+returns push_result[]
 language plpgsql
 stable
 set search_path from current
@@ -28,12 +28,12 @@ begin
             hint = 'push_id and attempt are those of claim_pushes(); outcome: delivered, rejected, unknown or not_applied; '
                 'retry_after: seconds.';
     end if;
-    return query
-        select distinct on (1)
+    return array(
+        select distinct on ((r.value ->> 'push_id')::bigint) (
                (r.value ->> 'push_id')::bigint, (r.value ->> 'attempt')::integer, r.value ->> 'outcome', left(r.value ->> 'error', 1000),
-               (r.value ->> 'retry_after')::numeric * interval '1 second'
+               (r.value ->> 'retry_after')::numeric * interval '1 second')::push_result
         from jsonb_array_elements(results) r
-        order by 1, r.value ->> 'outcome' = 'delivered' desc, 2 desc;
+        order by (r.value ->> 'push_id')::bigint, r.value ->> 'outcome' = 'delivered' desc, (r.value ->> 'attempt')::integer desc);
 end
 $$;
 

@@ -10,23 +10,21 @@ set plan_cache_mode to 'force_generic_plan'
 as $$
 #variable_conflict use_column
 declare
-    v_biller billers;
-    v_window interval;
-    v_ids    bigint[];
-    v_lanes  report_lanes[];
+    v_results  push_result[];
+    v_push_ids bigint[];
+    v_biller   billers;
+    v_window   interval;
+    v_lanes    report_lanes[];
 begin
     perform _check_name('biller', settle_pushes.biller, 100), _check_name('worker', settle_pushes.worker, 200),
         _check_moment('now', settle_pushes.now), _check_read_committed();
     select * into v_biller from billers b where b.biller = settle_pushes.biller;
     v_window := v_biller.dedup_window - v_biller.dedup_margin;
-    -- By id, whatever the statistics: they know nothing of what has just been planned, and nearly every push is of this biller.
-    v_ids := array(select r.push_id from _parse_results(settle_pushes.results) r);
-    v_ids := array(
-        select p.push_id from pushes p
-        where p.push_id = any (v_ids) and p.biller is not distinct from settle_pushes.biller);
+    v_results := _parse_results(settle_pushes.results);
+    v_push_ids := array(select push_id from unnest(v_results));
     v_lanes := array(
         select distinct (p.biller, p.customer, p.event_name, null, null, null, null)::report_lanes
-        from pushes p where p.push_id = any (v_ids));
+        from pushes p where p.push_id = any (v_push_ids) and p.biller = settle_pushes.biller);
     perform _lock_lanes(v_lanes);
 
     update pushes p set
@@ -37,7 +35,7 @@ begin
         next_attempt_at = case when o.state <> 'planned' then settle_pushes.now
             else _next_attempt(r.outcome, p.attempts, r.retry_after, settle_pushes.now,
                 case when o.unsure > 0 and p.mode <> 'last' then _shift(p.unsure_since, v_window) end) end
-    from _parse_results(settle_pushes.results) r, pushes q
+    from unnest(v_results) r, pushes q
     cross join lateral (
         select case when r.outcome = 'unknown' then q.unsure_attempts
                     when r.outcome = 'delivered' or q.mode = 'last' and r.outcome = 'rejected' then 0
@@ -52,16 +50,18 @@ begin
             else 'planned'
         end as state
     ) o
-    where q.push_id = any (v_ids) and q.push_id = r.push_id and p.subject = q.subject and p.push_id = q.push_id
+    where q.push_id = any (v_push_ids) and q.push_id = r.push_id and q.biller = settle_pushes.biller
+      and p.subject = q.subject and p.push_id = q.push_id
       and (q.state = 'sending' and q.attempts = r.attempt
            or r.outcome = 'delivered' and r.attempt between 1 and q.attempts
               and (q.state in ('planned', 'sending', 'uncertain', 'held') or q.state = 'rejected' and q.reason <> 'failed'));
     perform _note_late_deliveries(settle_pushes.biller, array(
-        select r.push_id from _parse_results(settle_pushes.results) r where r.outcome = 'delivered'));
+        select r.push_id from unnest(v_results) r where r.outcome = 'delivered'));
     perform _wake_lanes(v_lanes, settle_pushes.now);
     return query
         select p.push_id, p.state, p.reason, case when p.state = 'planned' then p.next_attempt_at end
-        from pushes p where p.push_id = any (v_ids) order by p.push_id;
+        from pushes p where p.push_id = any (v_push_ids) and p.biller = settle_pushes.biller
+        order by p.push_id;
 end
 $$;
 

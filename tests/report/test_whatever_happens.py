@@ -21,7 +21,7 @@ from tests.report.conftest import DAY, HOUR, MINUTE, Journal
 
 _examples = count(1)
 _profile = settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     derandomize=True,
     database=None,
