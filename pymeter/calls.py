@@ -990,7 +990,7 @@ def settle_pushes(
     A result has ``push_id``, ``attempt``, ``outcome``, and optionally ``error`` and ``retry_after``
     (seconds). The outcome is ``delivered``, ``rejected`` (refused for good), ``unknown`` (perhaps counted:
     sent again under the same identifier while the biller recognises it) or ``not_applied`` (certainly not
-    counted: sent again later).
+    counted: sent again later, with a `retry_after` of 0 at once).
 
     Raises InvalidInput, NullInput, MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
 

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from pymeter import __version__
-from pymeter.cli import access, ledger, questions, server, upkeep
+from pymeter.cli import access, ledger, questions, reporting, server, upkeep
 from pymeter.cli.demonstration import demo
 from pymeter.cli.errors import INTERRUPTED, fail, show_error
 from pymeter.cli.target import DEFAULT_SCHEMA, settings
@@ -95,6 +95,7 @@ def options(
 _START = "Start here"
 _RECORD = "Define and record"
 _ASK = "Ask"
+_REPORT = "Report"
 _KEEP = "Install and keep"
 
 app.command(rich_help_panel=_START)(demo)
@@ -112,6 +113,7 @@ app.command(rich_help_panel=_ASK)(questions.check)
 app.command(rich_help_panel=_ASK)(questions.subjects)
 app.command(rich_help_panel=_ASK)(questions.events)
 app.command(rich_help_panel=_ASK)(questions.export)
+app.add_typer(reporting.app, name="report", rich_help_panel=_REPORT)
 app.command(rich_help_panel=_KEEP)(upkeep.verify)
 app.command(rich_help_panel=_KEEP)(upkeep.rebuild)
 app.command(rich_help_panel=_KEEP)(upkeep.maintain)

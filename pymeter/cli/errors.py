@@ -16,6 +16,7 @@ from pymeter.embedded import EmbeddedError
 from pymeter.errors import InvalidInput, MeterError, NotInstalled
 from pymeter.importing import ImportStopped, OptionsError
 from pymeter.migrate import MigrateError
+from pymeter.report.biller import BillerError
 
 SAYS_NO = 1
 COULD_NOT_RUN = 2
@@ -33,6 +34,7 @@ class CliError(Exception):
 
 _EXPECTED = (
     CliError,
+    BillerError,
     BadDsn,
     MeterError,
     MigrateError,

@@ -15,6 +15,7 @@ from pymeter.client import Meter
 
 DEFAULT_SCHEMA = "meter"
 _CONNECT_SECONDS_MAX = 15
+_SECRET_VARIABLES = ("PGPASSWORD", "STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET")
 
 
 @dataclass
@@ -56,13 +57,17 @@ class Target:
 
     def connect(self) -> psycopg.Connection[Any]:
         """A connection on which every call is a transaction of its own. Works through a pooling pgbouncer."""
+        return psycopg.connect(self.dsn, **self.connection_options())
+
+    def connection_options(self) -> dict[str, Any]:
+        """What to add to the DSN, for such a connection."""
         options: dict[str, Any] = {"autocommit": True, "prepare_threshold": None}
         given = conninfo_to_dict(self.dsn)
         if "connect_timeout" not in given and "PGCONNECT_TIMEOUT" not in os.environ:
             options["connect_timeout"] = _CONNECT_SECONDS_MAX
         if "application_name" not in given:
             options["application_name"] = "pymeter"
-        return psycopg.connect(self.dsn, **options)
+        return options
 
 
 def given_dsn() -> str | None:
@@ -122,7 +127,7 @@ def redact(text: str) -> str:
 
 
 def _secrets() -> set[str]:
-    found: set[str | None] = {os.environ.get("PGPASSWORD")}
+    found: set[str | None] = {os.environ.get(name) for name in _SECRET_VARIABLES}
     for dsn in (settings.dsn, os.environ.get("PYMETER_DSN"), os.environ.get("DATABASE_URL")):
         if not dsn:
             continue

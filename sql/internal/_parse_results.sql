@@ -31,7 +31,7 @@ begin
     return array(
         select distinct on ((r.value ->> 'push_id')::bigint) (
                (r.value ->> 'push_id')::bigint, (r.value ->> 'attempt')::integer, r.value ->> 'outcome', left(r.value ->> 'error', 1000),
-               coalesce((r.value ->> 'retry_after')::numeric, 0) * interval '1 second')::push_result
+               (r.value ->> 'retry_after')::numeric * interval '1 second')::push_result
         from jsonb_array_elements(results) r
         order by (r.value ->> 'push_id')::bigint, r.value ->> 'outcome' = 'delivered' desc, (r.value ->> 'attempt')::integer desc);
 end

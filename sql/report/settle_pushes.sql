@@ -68,5 +68,5 @@ $$;
 comment on function settle_pushes(text, text, jsonb, timestamptz) is
     'Takes in what became of claimed pushes: an array of {push_id, attempt, outcome, error, retry_after}; returns their states. Outcomes: '
     'delivered; rejected (refused for good); unknown (perhaps counted: sent again under the same identifier while the biller recognises '
-    'it, uncertain afterwards); not_applied (certainly not counted: sent again later, not before retry_after seconds). '
+    'it, uncertain afterwards); not_applied (certainly not counted: sent again later, not before retry_after seconds, at 0 at once). '
     'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';

@@ -43,6 +43,10 @@ class Scale:
     rebuild_rounds: int
     size_events: int
     growth_events: tuple[int, ...]
+    report_pushes: int
+    """Pushes that are sent in one measurement."""
+    report_events: int
+    """Events whose calls are counted."""
 
 
 _QUICK = Scale(
@@ -61,6 +65,8 @@ _QUICK = Scale(
     rebuild_rounds=1,
     size_events=30_000,
     growth_events=(),
+    report_pushes=2_000,
+    report_events=100_000,
 )
 _DEFAULT = Scale(
     name="default",
@@ -78,6 +84,8 @@ _DEFAULT = Scale(
     rebuild_rounds=2,
     size_events=500_000,
     growth_events=(),
+    report_pushes=5_000,
+    report_events=1_000_000,
 )
 _FULL = Scale(
     name="full",
@@ -95,6 +103,8 @@ _FULL = Scale(
     rebuild_rounds=3,
     size_events=1_000_000,
     growth_events=(1_000_000, 10_000_000, 50_000_000),
+    report_pushes=20_000,
+    report_events=1_000_000,
 )
 # For the smoke test: everything runs, nothing is measured.
 _TINY = Scale(
@@ -113,6 +123,8 @@ _TINY = Scale(
     rebuild_rounds=1,
     size_events=400,
     growth_events=(1_000, 2_000),
+    report_pushes=20,
+    report_events=500,
 )
 SCALES = {scale.name: scale for scale in (_QUICK, _DEFAULT, _FULL, _TINY)}
 

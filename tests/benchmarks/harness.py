@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-Unit = Literal["calls/s", "events/s", "ms", "s", "bytes"]
+Unit = Literal["calls/s", "events/s", "calls", "ms", "s", "bytes"]
 _RATES: tuple[Unit, ...] = ("calls/s", "events/s")
 
 
@@ -53,7 +53,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table. Without a baseline there is no ratio; `limit` then is for the value itself."""
+    """A row of the table. Without a baseline there is no ratio; `limit` and `least` are for the value."""
 
     name: str
     unit: Unit
@@ -61,6 +61,7 @@ class Row:
     baseline: Side | None = None
     target: Target | None = None
     limit: float | None = None
+    least: float | None = None
     note: str = ""
     rounds: int | None = None
     """How often both sides are run; None: as often as the scale says. 1 where the value is no timing."""
@@ -133,6 +134,8 @@ class Harness:
             target, met = str(row.target), row.target.met_by(ratio)
         elif row.limit is not None:
             target, met = f"<= {row.limit:g} {row.unit}", measured.median <= row.limit
+        elif row.least is not None:
+            target, met = f">= {row.least:g} {row.unit}", measured.median >= row.least
         return Result(group, row.name, row.unit, measured, against, ratios, ratio, target, met, row.note)
 
 

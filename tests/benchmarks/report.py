@@ -23,6 +23,7 @@ _FORMATS: dict[Unit, str] = {
     "ms": "{:,.2f} ms",
     "s": "{:,.2f} s",
     "bytes": "{:,.0f}",
+    "calls": "{:,.0f}",
 }
 _HEADER = ["what", "pymeter", "p50 / p99", "against", "p50 / p99", "ratio", "target"]
 _BEGIN = "<!-- measured -->\n"

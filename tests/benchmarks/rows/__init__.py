@@ -6,7 +6,19 @@ from collections.abc import Callable, Iterator
 
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.harness import Row
-from tests.benchmarks.rows import batch, clients, growth, hot, quota, rebuild, size, statement, unique, window
+from tests.benchmarks.rows import (
+    batch,
+    clients,
+    growth,
+    hot,
+    quota,
+    rebuild,
+    report,
+    size,
+    statement,
+    unique,
+    window,
+)
 
 Rows = Callable[[Bench], Iterator[Row]]
 
@@ -20,5 +32,6 @@ ROWS: dict[str, Rows] = {
     "quota": quota.rows,
     "rebuild": rebuild.rows,
     "size": size.rows,
+    "report": report.rows,
     "growth": growth.rows,
 }

@@ -1,0 +1,494 @@
+"""``pymeter report``: send usage to a biller, and see to what did not arrive."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args
+
+import typer
+from rich.text import Text
+
+from pymeter.cli.errors import SAYS_NO, CliError
+from pymeter.cli.options import AsJson, MetricKey, Subject, Zone, read_duration, read_moment
+from pymeter.cli.output import bad, good, moment, number, print_json, stderr, stdout, table
+from pymeter.cli.target import connect, open_meter, settings, target
+from pymeter.models import PlannedPush, Push, PushState, ReportMode, ReportStep
+
+if TYPE_CHECKING:
+    from pymeter.report import Observer, Reporter, StripeBiller
+
+T = TypeVar("T")
+
+BillerName = Annotated[
+    str,
+    typer.Option("--biller", help="Whose journal; a name that ends in _shadow takes test keys only."),
+]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(help="A file with the API key. Default: STRIPE_API_KEY, or the file STRIPE_API_KEY_FILE."),
+]
+ConnectionsOption = Annotated[int, typer.Option(min=1, max=200, help="Calls at the same time.")]
+RateOption = Annotated[
+    float | None, typer.Option(help="Calls a second, of this process. Default: 1000; 20 with a test key.")
+]
+_POOL_MAX = 4
+_SHADOW = "_shadow"
+
+app = typer.Typer(
+    help="Report usage to a biller (Stripe): --once for cron, --watch to keep at it, --dry-run to look "
+    "first. Exit status: 0 all is well, 1 something is rejected or uncertain, 2 it could not run.",
+    invoke_without_command=True,
+)
+
+
+@app.callback()
+def report(
+    context: typer.Context,
+    once: Annotated[bool, typer.Option("--once", help="Plan and send all that is due, and end.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Report again and again, until stopped.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show exactly what would be sent; send and write nothing.")
+    ] = False,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between the rounds of --watch.")] = 60.0,
+    open_hours: Annotated[
+        bool | None,
+        typer.Option(
+            "--open-hours/--closed-hours",
+            help="Whether to report the hour that is still open too. Default: --once does, --watch does not.",
+        ),
+    ] = None,
+    biller: BillerName = "stripe",
+    key_file: KeyFile = None,
+    connections: ConnectionsOption = 16,
+    rate: RateOption = None,
+    patience: Annotated[
+        float, typer.Option(min=0, help="Seconds that --once waits for what has to be sent again.")
+    ] = 30.0,
+    reads_a_day: Annotated[
+        float, typer.Option(min=0, help="How many totals --watch asks for only to compare them.")
+    ] = 300.0,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Serve Prometheus metrics of --watch on this port.")
+    ] = None,
+    metrics_host: Annotated[str, typer.Option(help="The address to serve the metrics on.")] = "127.0.0.1",
+    as_json: AsJson = False,
+) -> None:
+    """Report usage to a biller."""
+    if context.invoked_subcommand is not None:
+        return
+    if once + watch + dry_run != 1 and not (once and dry_run and not watch):
+        raise typer.BadParameter("say one of --once, --watch and --dry-run, or a command (see --help)")
+    if dry_run:
+        _dry_run(biller, open_hours is not False, as_json)
+        return
+    if metrics_port is not None and not watch:
+        raise typer.BadParameter("--metrics-port goes with --watch")
+    from pymeter.cli.report_display import Display
+
+    display = Display(biller, watching=watch, as_json=as_json)
+    options = {
+        "connections": connections,
+        "rate": rate,
+        "patience": timedelta(seconds=patience),
+        "reads_a_day": reads_a_day,
+    }
+    with _reporter(biller, key_file, [display], **options) as reporter:
+        _warn_of_test_key(reporter.biller, biller, as_json)
+        with _metrics(biller, reporter, metrics_port, metrics_host), display, _stopped_by_signals(reporter):
+            if watch:
+                summary = reporter.watch(interval, open_hours=open_hours is True)
+            else:
+                summary = reporter.run_once(open_hours=open_hours is not False)
+    display.finish(summary)
+    if summary.unreachable:
+        raise CliError("the biller could not be reached; what it may have missed will be sent again")
+    if summary.exit_status:
+        raise typer.Exit(summary.exit_status)
+
+
+# --- what it takes ------------------------------------------------------------------------------------------
+
+
+def _stripe(biller: str, key_file: Path | None, connections: int) -> StripeBiller:
+    try:
+        from pymeter.report import StripeBiller
+    except ModuleNotFoundError as exc:
+        raise CliError(f"reporting needs {exc.name}", "pip install 'pymeter[stripe]'") from None
+    made = StripeBiller(api_key_file=key_file, connections=connections, test_only=biller.endswith(_SHADOW))
+    made.check()  # before the database is touched
+    return made
+
+
+@contextmanager
+def _reporter(
+    biller: str, key_file: Path | None, observers: list[Observer], **options: Any
+) -> Iterator[Reporter]:
+    made = _stripe(biller, key_file, options.get("connections", 16))
+    try:
+        from psycopg_pool import ConnectionPool
+
+        from pymeter.report import Reporter
+    except ModuleNotFoundError as exc:
+        raise CliError(f"reporting needs {exc.name}", "pip install 'pymeter[stripe]'") from None
+    database = target()
+    with database.connect() as connection:  # one attempt, with an error of its own, before a pool retries
+        open_meter(connection).report_mappings(biller)
+    pool = ConnectionPool(
+        database.dsn, min_size=1, max_size=_POOL_MAX, kwargs=database.connection_options(), open=False
+    )
+    with pool, _closing(made):
+        yield Reporter(pool, made, biller_name=biller, schema=settings.schema, observers=observers, **options)
+
+
+@contextmanager
+def _closing(made: StripeBiller) -> Iterator[None]:
+    """Close the biller's connections at the end."""
+    try:
+        yield
+    finally:
+        made.close()
+
+
+def _warn_of_test_key(made: Any, biller: str, as_json: bool) -> None:
+    if made.test_mode and not biller.endswith(_SHADOW) and not as_json:
+        stderr().print("[yellow]test key:[/yellow] what is sent now counts as reported, but bills nobody")
+
+
+@contextmanager
+def _metrics(biller: str, reporter: Reporter, port: int | None, host: str) -> Iterator[None]:
+    if port is None:
+        yield
+        return
+    try:
+        from pymeter.report.metrics import PrometheusMetrics, serve
+    except ModuleNotFoundError:
+        raise CliError("metrics need one more package", "pip install 'pymeter[prometheus]'") from None
+    reporter.observers = (*reporter.observers, PrometheusMetrics(biller))
+    close = serve(port, host)
+    try:
+        yield
+    finally:
+        close()
+
+
+@contextmanager
+def _stopped_by_signals(reporter: Reporter) -> Iterator[None]:
+    """The first SIGTERM or Ctrl-C settles what is in flight and ends well; the second ends."""
+    before: dict[signal.Signals, Any] = {}
+
+    def stop(number: int, _frame: object) -> None:
+        signal.signal(number, before[signal.Signals(number)])
+        reporter.stop()
+
+    with suppress(ValueError):  # not the main thread: a caller's own handlers stay
+        for caught in (signal.SIGTERM, signal.SIGINT):
+            before[caught] = signal.signal(caught, stop)
+    try:
+        yield
+    finally:
+        for caught, handler in before.items():
+            signal.signal(caught, handler)
+
+
+# --- looking ------------------------------------------------------------------------------------------------
+
+
+def _dry_run(biller: str, open_hours: bool, as_json: bool) -> None:
+    with connect() as connection:
+        meter = open_meter(connection)
+        waiting = _pages(lambda after: meter.pushes(biller, "planned", after_id=after, max_rows=1000))
+        new = meter.preview_pushes(biller, open_hours)
+    rows = [*(_as_sent(push) for push in waiting), *(_as_sent(push) for push in new)]
+    if as_json:
+        print_json(rows)
+        return
+    numbers = ("value", "timestamp")
+    result = table("customer", "event name", *numbers, "at (UTC)", "state", "identifier", numbers=numbers)
+    for row in rows:
+        result.add_row(
+            Text(row["customer"]),
+            Text(row["event_name"]),
+            row["value"],
+            str(row["timestamp"]),
+            moment(row["stamped_at"]),
+            row["state"] if row["reason"] is None else f"{row['state']}: {row['reason']}",
+            row["identifier"] or "new",
+        )
+    stdout().print(result)
+    sent = sum(row["state"] == "planned" for row in rows)
+    stdout().print(good(f"{number(sent)} calls would be made; nothing was sent or written"))
+
+
+def _as_sent(push: Push | PlannedPush) -> dict[str, Any]:
+    return {
+        "identifier": push.identifier if isinstance(push, Push) else None,
+        "customer": push.customer,
+        "event_name": push.event_name,
+        "value": push.value if isinstance(push.value, str) else f"{push.value:f}",
+        "timestamp": int(push.stamped_at.timestamp()),
+        "stamped_at": push.stamped_at,
+        "subject": push.subject,
+        "metric": push.metric,
+        "state": push.state,
+        "reason": push.reason,
+    }
+
+
+def _pages(page: Callable[[int | None], list[Push]]) -> list[Push]:
+    """All rows, oldest first."""
+    rows: list[Push] = []
+    after: int | None = None
+    while found := page(after):
+        rows += found
+        after = found[-1].push_id
+    return rows[::-1]
+
+
+@app.command()
+def status(biller: BillerName = "stripe", as_json: AsJson = False) -> None:
+    """Show how much is in which state. Exit status 1 if anything is rejected or uncertain."""
+    from pymeter.cli.report_display import status_table
+
+    with connect() as connection:
+        rows = open_meter(connection).report_status(biller)
+    if as_json:
+        print_json(rows)
+    else:
+        stdout().print(status_table(rows))
+    if any(row.pushes for row in rows if row.state in ("rejected", "uncertain")):
+        raise typer.Exit(SAYS_NO)
+
+
+@app.command()
+def pushes(
+    state: Annotated[
+        str | None, typer.Option(help=f"Only those that are {', '.join(get_args(PushState))}.")
+    ] = None,
+    subject: Annotated[str | None, typer.Option("--subject", "-s", help="Only this subject.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 100,
+    biller: BillerName = "stripe",
+    as_json: AsJson = False,
+) -> None:
+    """Show the journal: what was sent or will be, and what became of it."""
+    with connect() as connection:
+        rows = open_meter(connection).pushes(biller, cast(Any, state), subject, max_rows=limit)
+    if as_json:
+        print_json(rows)
+        return
+    columns = ("identifier", "customer", "event name", "value", "at (UTC)", "state", "error")
+    result = table(*columns, numbers=("value",))
+    for row in rows:
+        result.add_row(
+            row.identifier,
+            Text(row.customer),
+            Text(row.event_name),
+            number(row.value),
+            moment(row.stamped_at),
+            row.state if row.reason is None else f"{row.state}: {row.reason}",
+            Text(row.error or ""),
+        )
+    stdout().print(result)
+
+
+# --- comparing ----------------------------------------------------------------------------------------------
+
+
+@app.command()
+def reconcile(
+    step: Annotated[str, typer.Option(help="Compare by hour or day (UTC).")] = "day",
+    reads: Annotated[int, typer.Option(min=1, help="At most so many reads; the most pressing first.")] = 100,
+    since: Annotated[str | None, typer.Option(help="Only from here on: 2026-11-01.")] = None,
+    until: Annotated[str | None, typer.Option(help="Only before this.")] = None,
+    timezone: Zone = "UTC",
+    biller: BillerName = "stripe",
+    key_file: KeyFile = None,
+    rate: RateOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare deliveries with the biller's totals. Exit status 1: they differ, 2: some are not told."""
+    if step not in get_args(ReportStep):
+        raise typer.BadParameter("--step: hour or day")
+    from pymeter.cli.report_display import Troubles
+
+    troubles = Troubles()
+    with _reporter(biller, key_file, [troubles], rate=rate) as reporter, _stopped_by_signals(reporter):
+        found = reporter.reconcile(
+            cast(ReportStep, step),
+            reads=reads,
+            since=read_moment(since, timezone, "--since"),
+            until=read_moment(until, timezone, "--until"),
+        )
+    if as_json:
+        print_json(
+            {"compared": len(found.compared), "unanswered": found.unanswered, "different": found.different}
+        )
+    else:
+        if found.different:
+            numbers = ("delivered", "biller", "difference")
+            result = table("customer", "event name", f"{step} (UTC)", *numbers, numbers=numbers)
+            for row in found.different:
+                result.add_row(
+                    Text(row.customer),
+                    Text(row.event_name),
+                    moment(row.range_start),
+                    number(row.local),
+                    number(row.remote),
+                    number(row.difference),
+                )
+            stdout().print(result)
+        say = bad if found.different or found.unanswered else good
+        line = f"{number(len(found.compared))} compared, {number(len(found.different))} differ"
+        stdout().print(say(line + (f", {number(found.unanswered)} not told" if found.unanswered else "")))
+    if found.different:
+        raise typer.Exit(SAYS_NO)
+    if found.unanswered:
+        raise CliError("the biller did not tell all totals", "; ".join(troubles.messages[:3]) or None)
+
+
+# --- what a person decides ----------------------------------------------------------------------------------
+
+
+@app.command()
+def retry(
+    identifier: Annotated[
+        str | None, typer.Argument(help="Only this push; without it, all that are rejected or held.")
+    ] = None,
+    biller: BillerName = "stripe",
+    as_json: AsJson = False,
+) -> None:
+    """Plan rejected and held pushes anew, for the present customers and names; the next run sends them."""
+    with connect() as connection:
+        rows = open_meter(connection).retry_pushes(biller, identifier)
+    if as_json:
+        print_json(rows)
+    else:
+        stdout().print(good(f"{number(len(rows))} pushes planned anew"))
+
+
+@app.command()
+def resolve(
+    identifier: Annotated[str, typer.Argument(help="The identifier of an uncertain push.")],
+    delivered: Annotated[
+        bool | None,
+        typer.Option("--delivered/--not-delivered", help="What you have found out about it."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what you know of an uncertain push. One that was not delivered is planned anew."""
+    if delivered is None:
+        raise typer.BadParameter("say --delivered or --not-delivered")
+    with connect() as connection:
+        push = open_meter(connection).resolve_push(identifier, delivered)
+    if as_json:
+        print_json(push)
+    else:
+        stdout().print(good(f"{push.identifier}: {push.state}"))
+
+
+# --- mapping ------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def metric(
+    metric: MetricKey,
+    event_name: Annotated[str | None, typer.Argument(help="The event name of the biller's meter.")] = None,
+    mode: Annotated[str, typer.Option(help=f"{', '.join(get_args(ReportMode))}.")] = "delta",
+    since: Annotated[str | None, typer.Option(help="Report usage from here on; default: all.")] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Do not report the metric any more.")] = False,
+    timezone: Zone = "UTC",
+    biller: BillerName = "stripe",
+    as_json: AsJson = False,
+) -> None:
+    """Report a metric under an event name. Doing it again changes nothing."""
+    if (event_name is None) != remove:
+        raise typer.BadParameter("give an event name, or --remove")
+    with connect() as connection:
+        row = open_meter(connection).report_metric(
+            metric, event_name, cast(Any, mode), biller, since=read_moment(since, timezone, "--since")
+        )
+    if as_json:
+        print_json(row)
+    elif remove:
+        stdout().print(good(f"{metric} is not reported to {biller} any more"))
+    else:
+        stdout().print(good(f"{metric} is reported to {biller} as {event_name} ({mode})"))
+
+
+@app.command()
+def subject(
+    subject: Subject,
+    customer: Annotated[str | None, typer.Argument(help="The biller's customer id: cus_...")] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Do not report the subject any more.")] = False,
+    biller: BillerName = "stripe",
+    as_json: AsJson = False,
+) -> None:
+    """Say which customer of the biller a subject is. Doing it again changes nothing."""
+    if (customer is None) != remove:
+        raise typer.BadParameter("give a customer, or --remove")
+    with connect() as connection:
+        row = open_meter(connection).report_subject(subject, customer, biller)
+    if as_json:
+        print_json(row)
+    else:
+        stdout().print(good(f"{subject}: {customer or f'not reported to {biller} any more'}"))
+
+
+@app.command()
+def mappings(biller: BillerName = "stripe", as_json: AsJson = False) -> None:
+    """Show which metrics are reported, under which names."""
+    with connect() as connection:
+        rows = open_meter(connection).report_mappings(biller)
+    if as_json:
+        print_json(rows)
+        return
+    result = table("metric", "event name", "mode", "since (UTC)")
+    for row in rows:
+        result.add_row(row.metric, Text(row.event_name or "-"), row.mode, moment(row.since))
+    stdout().print(result)
+
+
+@app.command("rules")
+def rules(
+    biller: BillerName = "stripe",
+    subject_is_customer: Annotated[
+        bool | None,
+        typer.Option(
+            "--subject-is-customer/--subject-is-mapped",
+            help="Whether a subject that is not mapped is itself the customer id.",
+        ),
+    ] = None,
+    too_old: Annotated[
+        str | None, typer.Option(help="Usage older than the biller takes: hold, restamp or leave.")
+    ] = None,
+    negative: Annotated[str | None, typer.Option(help="Corrections below zero: hold, send or leave.")] = None,
+    late: Annotated[
+        str | None, typer.Option(help="Usage of a period whose invoice is final: send, restamp or hold.")
+    ] = None,
+    grace: Annotated[str | None, typer.Option(help="How long an invoice stays open: 1h, 72h.")] = None,
+    absence: Annotated[
+        str | None, typer.Option(help="How long a push must be missing before it is sent anew: 24h.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show by which rules is reported; an option changes one."""
+    with connect() as connection:
+        row = open_meter(connection).define_biller(
+            biller,
+            subject_is_customer=subject_is_customer,
+            too_old=cast(Any, too_old),
+            negative=cast(Any, negative),
+            late=cast(Any, late),
+            grace=read_duration(grace, "--grace"),
+            absence=read_duration(absence, "--absence"),
+        )
+    if as_json:
+        print_json(row)
+        return
+    result = table("rule", "value")
+    for name in type(row).model_fields:
+        result.add_row(name, str(getattr(row, name)))
+    stdout().print(result)

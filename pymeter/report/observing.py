@@ -1,0 +1,123 @@
+"""What a reporter tells while it works, and the counts that it ends with."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pymeter.models import PushStatus, Reconciliation
+from pymeter.report.biller import Outcome
+
+_TROUBLE = ("rejected", "uncertain")
+
+
+class Observer:
+    """Is told what happens; this one ignores it. Its methods are called from several threads."""
+
+    def planned(self, rows: int) -> None:
+        """So many rows of the queue were looked at, and what they came to is in the journal."""
+
+    def sent(self, outcome: Outcome, seconds: float) -> None:
+        """A call to the biller has ended, after so many seconds."""
+
+    def waited(self, seconds: float) -> None:
+        """A connection waited for its turn, because of the rate limit."""
+
+    def resolved(self, present: int, absent: int) -> None:
+        """Of uncertain pushes, so many were found in the biller's totals, and so many replaced."""
+
+    def failed_later(self, pushes: int) -> None:
+        """The biller has reported that it could not count so many pushes that it had accepted."""
+
+    def compared(self, ranges: int, different: int) -> None:
+        """So many totals were compared with the biller's, and so many of them differ."""
+
+    def trouble(self, message: str) -> None:
+        """Something went wrong that does not end the work."""
+
+    def status(self, rows: Sequence[PushStatus], drift: Sequence[Reconciliation]) -> None:
+        """A round is over: how many pushes are in which state now, and which totals differ."""
+
+
+@dataclass
+class Tally(Observer):
+    """Counts."""
+
+    rows_planned: int = 0
+    calls: int = 0
+    delivered: int = 0
+    duplicates: int = 0
+    """Of the delivered, those that an earlier attempt had brought there."""
+    rejected: int = 0
+    unknown: int = 0
+    not_applied: int = 0
+    throttled: int = 0
+    unreachable: int = 0
+    found: int = 0
+    replaced: int = 0
+    failed: int = 0
+    ranges_compared: int = 0
+    ranges_different: int = 0
+    troubles: int = 0
+    seconds_waited: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def planned(self, rows: int) -> None:
+        with self._lock:
+            self.rows_planned += rows
+
+    def sent(self, outcome: Outcome, seconds: float) -> None:
+        with self._lock:
+            self.calls += 1
+            setattr(self, outcome.result, getattr(self, outcome.result) + 1)
+            self.duplicates += outcome.duplicate
+            self.throttled += outcome.throttled
+            self.unreachable += outcome.unreachable
+
+    def waited(self, seconds: float) -> None:
+        with self._lock:
+            self.seconds_waited += seconds
+
+    def resolved(self, present: int, absent: int) -> None:
+        with self._lock:
+            self.found += present
+            self.replaced += absent
+
+    def failed_later(self, pushes: int) -> None:
+        with self._lock:
+            self.failed += pushes
+
+    def compared(self, ranges: int, different: int) -> None:
+        with self._lock:
+            self.ranges_compared += ranges
+            self.ranges_different += different
+
+    def trouble(self, message: str) -> None:
+        with self._lock:
+            self.troubles += 1
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run did, and how things stand at its end."""
+
+    tally: Tally
+    status: Sequence[PushStatus]
+    seconds: float
+
+    def pushes(self, state: str) -> int:
+        """How many pushes are in a state."""
+        return sum(row.pushes for row in self.status if row.state == state)
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether the biller has not answered a single call."""
+        return 0 < self.tally.calls == self.tally.unreachable
+
+    @property
+    def exit_status(self) -> int:
+        """0: all is well. 1: something is rejected or uncertain. 2: the biller could not be reached."""
+        if self.unreachable:
+            return 2
+        return 1 if any(self.pushes(state) for state in _TROUBLE) else 0

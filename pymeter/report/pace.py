@@ -1,0 +1,79 @@
+"""How fast a process sends: a token bucket that all of its connections share, and that a 429 slows down."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+_BURST_SECONDS = 0.1
+_SLOWEST = 0.01  # of the full rate
+_PAUSE_SECONDS_MAX = 60.0
+_ROUNDING = 1e-6  # of floats: without it a wait could be too short to pass
+
+
+class Pace:
+    """A token bucket: ``take`` says how long to wait for a slot, 0 when it gave one.
+
+    `rate` is calls a second. What ``slow_down`` took away comes back as calls go well. It does no I/O and
+    may be used from many threads.
+    """
+
+    def __init__(self, rate: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        if not rate > 0:
+            raise ValueError("the rate must be above 0 calls a second")
+        self.full_rate = rate
+        self.rate = rate
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._tokens = self._burst()
+        self._counted_at = clock()
+        self._paused_until = self._counted_at
+        self._pauses = 0
+        self._misses = 0
+
+    def take(self) -> float:
+        """0.0: send now. Otherwise: the seconds after which it is worth asking again."""
+        with self._lock:
+            now = self._clock()
+            if now < self._paused_until:
+                return self._paused_until - now
+            self._tokens = min(self._burst(), self._tokens + max(0.0, now - self._counted_at) * self.rate)
+            self._counted_at = now
+            if self._tokens >= 1 - _ROUNDING:
+                self._tokens -= 1
+                return 0.0
+            return (1 - self._tokens) / self.rate
+
+    def slow_down(self, seconds: float | None = None) -> None:
+        """The biller wants fewer calls, or is down: nobody sends for `seconds`, then at half the rate.
+
+        Without `seconds` the pause is a second, then two, four ... until a call goes well.
+        """
+        with self._lock:
+            now = self._clock()
+            if seconds is None:
+                seconds = 2.0 ** min(self._pauses, 6)
+            fresh = now >= self._paused_until
+            self._paused_until = max(self._paused_until, now + min(seconds, _PAUSE_SECONDS_MAX))
+            self._tokens, self._counted_at = min(self._tokens, 1.0), max(self._counted_at, now)
+            if fresh:  # calls that were in flight together are one sign, not many
+                self._pauses += 1
+                self.rate = max(self.rate / 2, self.full_rate * _SLOWEST)
+
+    def went_wrong(self, patience: int) -> None:
+        """A call was not answered. After `patience` of them in a row, and none that was, it is an outage."""
+        with self._lock:
+            self._misses += 1
+            outage = self._misses >= patience
+        if outage:
+            self.slow_down()
+
+    def went_well(self) -> None:
+        """A call was answered: back to the full rate, a hundredth of it at a time."""
+        with self._lock:
+            self._pauses = self._misses = 0
+            self.rate = min(self.full_rate, self.rate + self.full_rate / 100)
+
+    def _burst(self) -> float:
+        return max(1.0, self.rate * _BURST_SECONDS)

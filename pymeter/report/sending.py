@@ -1,0 +1,309 @@
+"""Planning, and sending what is planned: claimed in the journal, sent lane by lane, settled in the journal.
+
+A lane is one customer and event name: its pushes are sent one after another, because Stripe refuses two calls
+at once. All connections of a process work on one desk, so that a slow lane holds up one connection only.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from pymeter import calls
+from pymeter.models import ClaimedPush, SettledPush
+from pymeter.report.biller import BillerRefused, Outcome
+from pymeter.report.core import Core, log
+from pymeter.report.secret import redact
+from pymeter.report.steps import Send, Sleep, Steps, Together
+
+_PLAN_ROWS = 10_000
+_PUSHES_A_CONNECTION = 16
+_SECONDS_AHEAD = 30  # of sending are claimed at most
+_IDLE_SECONDS = 0.02
+_POLL_SECONDS_MIN, _POLL_SECONDS_MAX = 0.05, 0.5
+_OVERDUE_SECONDS = 5
+_SETTLE_PUSHES, _SETTLE_SECONDS = 200, 0.5
+
+
+def plan(core: Core, *, open_hours: bool) -> Steps[int]:
+    """Plan all that is in the queue now; what is recorded meanwhile is left to the next plan."""
+    total = 0
+    while not core.halted:
+        rows = yield from core.ask(
+            calls.plan_pushes(
+                core.options.biller_name, open_hours=open_hours, max_rows=_PLAN_ROWS, now=core.now
+            )
+        )
+        total += rows
+        if rows < _PLAN_ROWS:
+            break
+    for observer in core.everyone:
+        observer.planned(total)
+    return total
+
+
+def deliver(core: Core, *, plan_every: float | None = None, open_hours: bool = True) -> Steps[None]:
+    """Send all that is due. With `plan_every`, plan again when so many seconds have passed.
+
+    Raises BillerRefused when the key is not accepted: what was claimed goes back as it was.
+    """
+    desk = Desk(core)
+    planner = _Planner(core.monotonic(), plan_every, open_hours)
+    try:
+        yield Together(tuple(_connection(core, desk, planner) for _ in range(core.options.connections)))
+    finally:
+        # Also after an error: what is known to be delivered is settled, what was not sent is given back.
+        for lane in desk.give_up():
+            _give_back(desk, lane.pushes, "not sent: the reporter was stopped")
+        yield from _settle(core, desk, desk.results_to_settle(all_of_them=True))
+    if core.failure is not None:
+        raise core.failure
+
+
+@dataclass
+class Lane:
+    """Claimed pushes of one customer and event name, in the order of sending."""
+
+    pushes: Sequence[ClaimedPush]
+    deadline: float
+    """By the monotonic clock: from then on the lease might run out before an answer comes."""
+
+
+@dataclass
+class _Planner:
+    planned_at: float
+    every: float | None
+    open_hours: bool
+
+    def is_due(self, now: float) -> bool:
+        if self.every is None or now - self.planned_at < self.every:
+            return False
+        self.planned_at = now
+        return True
+
+
+@dataclass
+class Desk:
+    """What is claimed and not sent, and what is sent and not settled. The connections share it."""
+
+    core: Core
+    lanes: deque[Lane] = field(default_factory=deque)
+    busy: int = 0
+    """Lanes that are being sent."""
+    done: bool = False
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+        self._results: list[dict[str, Any]] = []
+        self._result_since = 0.0
+        self._settling = 0
+        self._settled_batches = 0
+        self._claiming = False
+        self._claim_at = 0.0
+        self._poll_seconds = _POLL_SECONDS_MIN
+        self._retries: dict[int, float] = {}  # when what has to be sent again is due, by push
+
+    # --- claiming -------------------------------------------------------------------------------------------
+
+    def begin_claim(self) -> int | None:
+        """Whether this connection is to claim more, now: a token for `end_claim`, or None."""
+        with self._lock:
+            enough = len(self.lanes) > self.core.options.connections // 2
+            if self._claiming or self.done or enough or self.core.monotonic() < self._claim_at:
+                return None
+            self._claiming = True
+            return self._settled_batches
+
+    def end_claim(self, token: int, lanes: Sequence[Lane] | None) -> None:
+        """More lanes, none, or (None) no answer."""
+        now = self.core.monotonic()
+        with self._lock:
+            self._claiming = False
+            if lanes:
+                for lane in lanes:
+                    for push in lane.pushes:
+                        self._retries.pop(push.push_id, None)
+                self.lanes.extend(lanes)
+                self._claim_at, self._poll_seconds = now, _POLL_SECONDS_MIN
+                return
+            self._claim_at = now + self._poll_seconds
+            self._poll_seconds = min(2 * self._poll_seconds, _POLL_SECONDS_MAX)
+            at_rest = not (self.busy or self.lanes or self._results or self._settling)
+            # What was settled while the claim ran may have freed a lane that the claim did not see.
+            if lanes is None or not at_rest or token != self._settled_batches:
+                return
+            # The clocks may differ a little. What is long overdue, others have taken.
+            self._retries = {push: at for push, at in self._retries.items() if now - at < _OVERDUE_SECONDS}
+            next_at = min(self._retries.values(), default=None)
+            if next_at is None or next_at - now > self.core.options.patience.total_seconds():
+                self.done = True
+            else:
+                self._claim_at = max(self._claim_at, next_at)
+
+    def take(self) -> Lane | None:
+        """The next lane to send."""
+        with self._lock:
+            if not self.lanes or self.core.halted:
+                return None
+            self.busy += 1
+            return self.lanes.popleft()
+
+    def finish(self) -> None:
+        """A lane that was taken is over."""
+        with self._lock:
+            self.busy -= 1
+
+    def give_up(self) -> list[Lane]:
+        """What nobody has taken, and nobody will."""
+        with self._lock:
+            lanes = list(self.lanes)
+            self.lanes.clear()
+            return lanes
+
+    # --- settling -------------------------------------------------------------------------------------------
+
+    def add_result(self, push: ClaimedPush, outcome: Outcome) -> None:
+        """What an attempt came to."""
+        with self._lock:
+            if not self._results:
+                self._result_since = self.core.monotonic()
+            self._results.append(
+                {
+                    "push_id": push.push_id,
+                    "attempt": push.attempt,
+                    "outcome": outcome.result,
+                    "error": outcome.error,
+                    "retry_after": outcome.retry_after,
+                }
+            )
+
+    def results_to_settle(self, *, all_of_them: bool = False) -> list[dict[str, Any]]:
+        """A batch that is worth a call, or nothing. Settle it, then say so with `settled`."""
+        with self._lock:
+            waiting = self.core.monotonic() - self._result_since
+            if not self._results or not (
+                all_of_them or len(self._results) >= _SETTLE_PUSHES or waiting >= _SETTLE_SECONDS
+            ):
+                return []
+            batch, self._results = self._results, []
+            self._settling += 1
+            return batch
+
+    def settled(self, batch: list[dict[str, Any]], rows: Sequence[SettledPush] | None) -> None:
+        """The batch is in the journal; None: it is not, and has to be tried again."""
+        with self._lock:
+            self._settling -= 1
+            if rows is None:
+                self._results = batch + self._results
+                return
+            self._settled_batches += 1
+            now, time = self.core.monotonic(), self.core.time()
+            for row in rows:
+                if row.state == "planned" and row.next_attempt_at is not None:
+                    self._retries[row.push_id] = now + (row.next_attempt_at - time).total_seconds()
+
+
+def _connection(core: Core, desk: Desk, planner: _Planner) -> Steps[None]:
+    """What one connection does until nothing is left to do."""
+    while not core.halted and not desk.done:
+        if planner.is_due(core.monotonic()):
+            yield from plan(core, open_hours=planner.open_hours)
+        token = desk.begin_claim()
+        if token is not None:
+            yield from _claim(core, desk, token)
+        lane = desk.take()
+        if lane is None:
+            yield from _settle(core, desk, desk.results_to_settle(all_of_them=True))
+            if not desk.done:
+                yield Sleep(_IDLE_SECONDS)
+            continue
+        try:
+            yield from _send_lane(core, desk, lane)
+        finally:
+            desk.finish()
+        yield from _settle(core, desk, desk.results_to_settle())
+
+
+def _claim(core: Core, desk: Desk, token: int) -> Steps[None]:
+    options = core.options
+    ahead = int(core.pace.rate * _SECONDS_AHEAD)
+    most = max(options.connections, min(options.connections * _PUSHES_A_CONNECTION, ahead))
+    lanes: list[Lane] | None = None
+    began = core.monotonic()
+    try:
+        pushes = yield from core.ask(
+            calls.claim_pushes(
+                options.biller_name, core.worker, max_pushes=most, lease=options.lease, now=core.now
+            )
+        )
+        deadline = began + core.lease_seconds
+        by_lane: dict[tuple[str, str], list[ClaimedPush]] = {}
+        for push in pushes:
+            by_lane.setdefault((push.customer, push.event_name), []).append(push)
+        lanes = [Lane(of_lane, deadline) for of_lane in by_lane.values()]
+    finally:
+        desk.end_claim(token, lanes)
+
+
+def _send_lane(core: Core, desk: Desk, lane: Lane) -> Steps[None]:
+    """Send a lane's pushes in turn, until one of them is not settled by its answer: then the rest waits."""
+    for position, push in enumerate(lane.pushes):
+        if not (yield from core.wait_for_slot(lane.deadline)) or _lease_is_over(core, push.leased_until):
+            _give_back(desk, lane.pushes[position:], "not sent: the time was over")
+            return
+        outcome = yield from _send(core, push)
+        desk.add_result(push, outcome)
+        if outcome.result in ("unknown", "not_applied"):
+            _give_back(desk, lane.pushes[position + 1 :], "not sent: the one before it is not settled")
+            return
+
+
+def _send(core: Core, push: ClaimedPush) -> Steps[Outcome]:
+    began = core.monotonic()
+    try:
+        outcome: Outcome = yield Send(push)
+    except BillerRefused as error:  # the key is gone: nothing was sent
+        outcome = Outcome("not_applied", str(error), refused=True)
+    except Exception as error:  # a mistake in the biller's class: the call may have been made
+        outcome = Outcome("unknown", redact(f"{type(error).__name__}: {error}"))
+        core.tell(f"sending failed: {outcome.error}")
+    if outcome.refused:
+        core.refuse(outcome.error)
+        outcome = replace(outcome, retry_after=0.0)  # it is as due as it was
+    elif outcome.throttled:
+        core.pace.slow_down(outcome.retry_after)
+    elif outcome.unreachable:
+        core.pace.went_wrong(core.options.connections)
+    else:
+        core.pace.went_well()
+    for observer in core.everyone:
+        observer.sent(outcome, core.monotonic() - began)
+    log.debug("%s: %s %s", push.identifier, outcome.result, outcome.error or "")
+    return outcome
+
+
+def _lease_is_over(core: Core, leased_until: datetime) -> bool:
+    """By a clock of the caller's own, which may have jumped."""
+    return core.now is not None and core.time() >= leased_until
+
+
+def _give_back(desk: Desk, pushes: Sequence[ClaimedPush], why: str) -> None:
+    """These were claimed and certainly not sent: they are as due as they were."""
+    for push in pushes:
+        desk.add_result(push, Outcome("not_applied", why, retry_after=0.0))
+
+
+def _settle(core: Core, desk: Desk, batch: list[dict[str, Any]]) -> Steps[None]:
+    if not batch:
+        return
+    rows: Sequence[SettledPush] | None = None
+    try:
+        rows = yield from core.ask(
+            calls.settle_pushes(core.options.biller_name, core.worker, batch, now=core.now)
+        )
+    finally:
+        desk.settled(batch, rows)

@@ -1,0 +1,274 @@
+"""Stripe Billing Meters, by way of stripe-python (extra ``stripe``)."""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pymeter import exact_json
+from pymeter.report import stripe_wire as wire
+from pymeter.report.biller import (
+    BillerError,
+    BillerRefused,
+    BillerUnavailable,
+    Failure,
+    Outcome,
+    Sendable,
+    Total,
+)
+from pymeter.report.biller import Step as Step
+from pymeter.report.secret import Secret, quiet, redact
+
+if TYPE_CHECKING:
+    from stripe import StripeClient
+
+DEFAULT_BASE = "https://api.stripe.com"
+DEFAULT_STREAM_BASE = "https://meter-events.stripe.com"
+LIVE_RATE = 1000.0
+TEST_RATE = 20.0
+"""Calls a second: Stripe allows 1,000 to meter events, and 25 of any kind with a test key."""
+
+_PAGE = 100
+_NO_KEY_HINT = "Set STRIPE_API_KEY, or STRIPE_API_KEY_FILE to a file that holds it."
+_TEST_PREFIXES = ("sk_test_", "rk_test_")
+
+
+class StripeBiller:
+    """Sends pushes as meter events, and reads back what Stripe has counted. Used from several threads.
+
+    The key is `api_key`, else STRIPE_API_KEY, else the content of the file STRIPE_API_KEY_FILE. `base`
+    replaces Stripe's own address for every host (STRIPE_API_BASE). `customer_key` and `value_key` are the
+    payload keys of the meters, `timeout` the seconds to wait for an answer, `rate` the calls a second
+    (1,000, or 20 with a test key), `connections` how many are kept open. With `test_only` a live key is
+    refused: for a rehearsal, whose usage must not be billed.
+
+    Creating it does no I/O but reading the key's file. Retries are the journal's, the SDK makes none.
+
+        biller = StripeBiller()
+        Reporter(pool, biller).run_once()
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        api_key_file: str | os.PathLike[str] | None = None,
+        base: str | None = None,
+        customer_key: str = "stripe_customer_id",
+        value_key: str = "value",
+        timeout: float = 30.0,
+        rate: float | None = None,
+        connections: int = 16,
+        test_only: bool = False,
+    ) -> None:
+        self._key = _key(api_key, api_key_file)
+        self.base = (base or os.environ.get("STRIPE_API_BASE") or "").rstrip("/") or None
+        self.customer_key = customer_key
+        self.value_key = value_key
+        self.timeout = timeout
+        self.connections = connections
+        self.test_only = test_only
+        self.rate = rate if rate is not None else TEST_RATE if self.test_mode else LIVE_RATE
+        self._client: StripeClient | None = None
+        self._meters: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(base={self.base or DEFAULT_BASE!r}, test_mode={self.test_mode})"
+
+    @property
+    def test_mode(self) -> bool:
+        """Whether the key is one of Stripe's test keys."""
+        return self._key is not None and self._key.reveal().startswith(_TEST_PREFIXES)
+
+    def check(self) -> None:
+        """Raise BillerRefused when there is no key, BillerError when stripe-python is not installed."""
+        if self._key is None:
+            raise BillerRefused("there is no Stripe API key", _NO_KEY_HINT)
+        if not re.fullmatch(r"[!-~]+", self._key.reveal()):
+            raise BillerRefused("the Stripe API key has characters that no key has", _NO_KEY_HINT)
+        if self.test_only and not self.test_mode:
+            raise BillerRefused("this biller takes test keys only", "A test key begins with sk_test_.")
+        if self._client is None:
+            self._client = self._connect(self._key)
+
+    def close(self) -> None:
+        """Close the connections. The biller may be used again."""
+        if self._client is not None:
+            self._connections.close()
+            self._client = None
+
+    def _connect(self, key: Secret) -> StripeClient:
+        try:
+            import stripe
+
+            from pymeter.report.stripe_http import Connections
+        except ModuleNotFoundError:
+            raise BillerError("stripe-python is not installed", "pip install 'pymeter[stripe]'") from None
+        stripe.enable_telemetry = False  # it would write an id into the user's home and send it along
+        quiet("stripe")
+        bases = {"api": self.base or DEFAULT_BASE, "meter_events": self.base or DEFAULT_STREAM_BASE}
+        self._connections = Connections(bases["api"], self.timeout, self.connections)
+        return stripe.StripeClient(
+            key.reveal(),
+            base_addresses=bases,  # type: ignore[arg-type]
+            max_network_retries=0,
+            http_client=self._connections,
+        )
+
+    # --- sending --------------------------------------------------------------------------------------------
+
+    def send(self, push: Sendable) -> Outcome:
+        """Send one push, once. Whatever happens is an outcome, never an exception."""
+        params = wire.parameters(push, self.customer_key, self.value_key)
+        key = wire.idempotency_key(push.identifier, uuid.uuid4().hex[:16])
+        answer = self._request("post", "/v1/billing/meter_events", params, idempotency_key=key)
+        return answer if isinstance(answer, Outcome) else wire.answered(answer, push)
+
+    def _request(self, method: str, url: str, params: Mapping[str, Any], **options: Any) -> Any:
+        """The JSON of the answer with its numbers exact, or the Outcome of a call that went wrong."""
+        self.check()
+        assert self._client is not None
+        import stripe
+
+        try:
+            response = self._client.raw_request(method, url, **params, **options)
+        except stripe.APIConnectionError as error:
+            return _not_answered(error)
+        except stripe.StripeError as error:
+            detail = error.json_body if isinstance(error.json_body, dict) else {}
+            kind = detail["error"].get("type", "") if isinstance(detail.get("error"), dict) else None
+            headers = error.headers if isinstance(error.headers, Mapping) else {}
+            message = error.user_message if kind is not None else "no answer of Stripe's"
+            return wire.failed(error.http_status or 0, error.code, kind, message, headers)
+        except Exception as error:  # an answer that cannot be read says nothing
+            return Outcome("unknown", redact(f"{type(error).__name__}: {error}")[:500])
+        try:
+            body = exact_json.loads(response.body)
+        except ValueError:
+            body = None
+        return body if isinstance(body, dict) else Outcome("unknown", "the answer is no JSON object")
+
+    def _read(self, url: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        answer = self._request("get", url, params)
+        if not isinstance(answer, Outcome):
+            return dict(answer)
+        text = f"Stripe did not answer {url}: {answer.error}"
+        if answer.refused:
+            raise BillerRefused(text, "Check the key and its permissions.")
+        if answer.result == "rejected":
+            raise BillerError(text)
+        raise BillerUnavailable(text)
+
+    # --- reading --------------------------------------------------------------------------------------------
+
+    def totals(
+        self, customer: str, event_name: str, since: datetime, until: datetime, step: Step
+    ) -> Sequence[Total]:
+        """Stripe's event summaries. `since` and `until` lie on the boundaries of `step`, in UTC.
+
+        Raises BillerError when Stripe has no such meter or customer, BillerUnavailable without an answer.
+        """
+        params = {
+            "customer": customer,
+            "start_time": int(since.timestamp()),
+            "end_time": int(until.timestamp()),
+            "value_grouping_window": step,
+            "limit": _PAGE,
+        }
+        url = f"/v1/billing/meters/{self._meter(event_name)}/event_summaries"
+        return list(wire.summaries(self._pages(url, params), since, until))
+
+    def _pages(self, url: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Every row of a v1 list."""
+        page = self._read(url, params)
+        while rows := page.get("data"):
+            yield from rows
+            if not page.get("has_more"):
+                return
+            page = self._read(url, {**params, "starting_after": rows[-1]["id"]})
+
+    def _meter(self, event_name: str) -> str:
+        if event_name not in self._meters:
+            # Oldest first, so that of an event name's meters the newest stays; an active one above all.
+            meters = list(self._pages("/v1/billing/meters", {"limit": _PAGE}))
+            meters.sort(key=lambda meter: (meter.get("status") == "active", meter.get("created") or 0))
+            self._meters = {meter["event_name"]: meter["id"] for meter in meters}
+        try:
+            return self._meters[event_name]
+        except KeyError:
+            raise BillerError(
+                f"Stripe has no meter with the event name {event_name}",
+                "Create it (formula sum), or correct the mapping of the metric.",
+            ) from None
+
+    # --- what failed after its 200 --------------------------------------------------------------------------
+
+    def failures(self, since: datetime) -> Sequence[Failure]:
+        """The error events of meters since a time; Stripe keeps 30 days."""
+        # Numbered, because releases of the SDK write lists differently.
+        types = {str(number): kind for number, kind in enumerate(wire.FAILURE_TYPES)}
+        params = {"types": types, "created": {"gte": since.isoformat()}, "limit": _PAGE}
+        found: list[Failure] = []
+        page = self._read("/v2/core/events", params)
+        while True:
+            for event in page.get("data") or []:
+                report = self._failure(event)
+                if report is not None:
+                    found.append(report)
+            next_page = page.get("next_page_url")
+            if not next_page:
+                return found
+            page = self._read(next_page, {})
+
+    def failure(self, event_id: str) -> Failure | None:
+        """The error event of that id, as a webhook announces it; None when it is no error of a meter."""
+        return self._failure(self._read(f"/v2/core/events/{event_id}", {}))
+
+    def _failure(self, event: Mapping[str, Any]) -> Failure | None:
+        if event.get("type") not in wire.FAILURE_TYPES:
+            return None
+        if "data" not in event:  # a list may hold thin events
+            event = self._read(f"/v2/core/events/{event['id']}", {})
+        meter_id = wire.meter_id_of(event)
+        return wire.failure(event, self._event_name(meter_id) if meter_id else None)
+
+    def _event_name(self, meter_id: str) -> str | None:
+        for event_name, known in self._meters.items():
+            if known == meter_id:
+                return event_name
+        name = self._read(f"/v1/billing/meters/{meter_id}", {}).get("event_name")
+        return str(name) if name else None
+
+
+def _key(api_key: str | None, api_key_file: str | os.PathLike[str] | None) -> Secret | None:
+    text = api_key
+    if text is None and api_key_file is None:
+        text = os.environ.get("STRIPE_API_KEY")
+        api_key_file = os.environ.get("STRIPE_API_KEY_FILE") or None
+    if not text and api_key_file is not None:
+        text = Path(api_key_file).read_text(encoding="utf-8")
+    text = (text or "").strip()
+    return Secret(text) if text else None
+
+
+def _not_answered(error: Exception) -> Outcome:
+    """No whole answer came. Where no connection was made, the call was certainly not applied."""
+    causes = list(_causes(error))
+    names = {type(cause).__name__ for cause in causes}
+    text = redact(str(causes[-1]) or type(causes[-1]).__name__)[:500]
+    if names & {"NewConnectionError", "NameResolutionError", "ConnectTimeoutError", "ConnectTimeout"}:
+        return Outcome("not_applied", f"no connection: {text}", unreachable=True)
+    return Outcome("unknown", f"no answer: {text}", unreachable=True)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, what caused it, and what urllib3 keeps inside its own."""
+    while error is not None:
+        yield error
+        inner = getattr(error, "reason", None) or next(iter(getattr(error, "args", ()) or ()), None)
+        error = error.__cause__ or error.__context__ or (inner if isinstance(inner, BaseException) else None)

@@ -1,0 +1,148 @@
+"""What Stripe's answers mean: pure functions, without the SDK and without I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from pymeter.report.biller import Failure, Outcome, Sendable, Total
+from pymeter.report.secret import redact
+
+ERROR_REPORT = "v1.billing.meter.error_report_triggered"
+NO_METER_FOUND = "v1.billing.meter.no_meter_found"
+FAILURE_TYPES = (ERROR_REPORT, NO_METER_FOUND)
+KEPT = timedelta(days=30)
+"""How long Stripe keeps events that can be listed."""
+
+_TEXT_MAX = 500
+_DUPLICATE = re.compile(r"already exists with identifier", re.IGNORECASE)
+_ATTEMPT = re.compile(r"\.[0-9a-f]{16}$")
+
+
+def parameters(push: Sendable, customer_key: str, value_key: str) -> dict[str, Any]:
+    """The form of one meter event. The value is text: a number would be rewritten by the SDK."""
+    return {
+        "event_name": push.event_name,
+        "identifier": push.identifier,
+        "timestamp": int(push.stamped_at.timestamp()),
+        "payload": {customer_key: push.customer, value_key: str(push.value)},
+    }
+
+
+def idempotency_key(identifier: str, token: str) -> str:
+    """A key of its own for every attempt: under an old one Stripe would repeat its old answer, a 500 too.
+
+    It begins with the identifier, because error reports may name the key where they should name that.
+    """
+    return f"{identifier}.{token}"
+
+
+def identifier_of(name: str) -> str:
+    """The identifier that a sample of an error report means: it names that, or the attempt's key."""
+    return _ATTEMPT.sub("", name)
+
+
+# --- what became of a call ----------------------------------------------------------------------------------
+
+
+def answered(body: Mapping[str, Any], push: Sendable) -> Outcome:
+    """A 200 says that this very event was received; one that speaks of something else says nothing."""
+    kind, identifier = body.get("object"), body.get("identifier")
+    if kind not in (None, "billing.meter_event") or identifier not in (None, push.identifier):
+        return Outcome("unknown", "the answer is about something else: is this address Stripe's?")
+    return Outcome("delivered")
+
+
+def failed(
+    status: int, code: str | None, kind: str | None, message: str | None, headers: Mapping[str, str]
+) -> Outcome:
+    """The outcome of an answer that is an error.
+
+    `code`, `kind` and `message` are those of Stripe's error object; without one (`kind` None) the answer
+    came from something in between, and only its status speaks.
+    """
+    reason = headers.get("Stripe-Rate-Limited-Reason") or headers.get("stripe-rate-limited-reason")
+    text = describe(status, code, message, reason)
+    if status in (401, 403):
+        return Outcome("not_applied", text, refused=True)
+    if status == 429:
+        return Outcome("not_applied", text, throttled=True, retry_after=_retry_after(headers))
+    if status == 409:
+        return Outcome("not_applied", text)
+    if status >= 500 or status in (408, 425) or kind is None or kind == "idempotency_error":
+        return Outcome("unknown", text, unreachable=status >= 500)
+    if 400 <= status < 500:
+        if code == "duplicate_meter_event" or (status == 400 and _DUPLICATE.search(message or "")):
+            return Outcome("delivered", duplicate=True)
+        return Outcome("rejected", text)
+    return Outcome("unknown", text)
+
+
+def describe(status: int, code: str | None, message: str | None, reason: str | None = None) -> str:
+    """One line about an error, without secrets."""
+    words = " ".join(f"{message or 'no message'} {f'({reason})' if reason else ''}".split())
+    return redact(f"{status} {code}: {words}" if code else f"{status}: {words}")[:_TEXT_MAX]
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    text = headers.get("Retry-After") or headers.get("retry-after") or ""
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return seconds if 0 < seconds < 3600 else None
+
+
+# --- what was counted ---------------------------------------------------------------------------------------
+
+
+def summaries(rows: Iterable[Mapping[str, Any]], since: datetime, until: datetime) -> Iterator[Total]:
+    """Event summaries that begin in [since, until): Stripe's pages disagree on whether `end_time` counts."""
+    for row in rows:
+        start = datetime.fromtimestamp(int(row["start_time"]), UTC)
+        if since <= start < until:
+            end = datetime.fromtimestamp(int(row["end_time"]), UTC)
+            yield Total(start, end, Decimal(row["aggregated_value"]))
+
+
+# --- what failed later --------------------------------------------------------------------------------------
+
+
+def failure(event: Mapping[str, Any], event_name: str | None) -> Failure:
+    """The content of an error event, of either type. Codes are an open list."""
+    data = event.get("data") or {}
+    created = _time(event.get("created")) or datetime.now(UTC)
+    since = _time(data.get("validation_start")) or created - timedelta(hours=1)
+    until = _time(data.get("validation_end")) or created
+    types = (data.get("reason") or {}).get("error_types") or []
+    return Failure(
+        event_id=str(event["id"]),
+        event_name=event_name,
+        since=since,
+        until=until,
+        samples=[
+            (str(kind.get("code")), identifier_of(name))
+            for kind in types
+            for sample in kind.get("sample_errors") or []
+            if (name := (sample.get("request") or {}).get("identifier"))
+        ],
+        codes=[str(kind.get("code")) for kind in types],
+    )
+
+
+def meter_id_of(event: Mapping[str, Any]) -> str | None:
+    """The meter that an error event is about."""
+    return (event.get("related_object") or {}).get("id")
+
+
+def _time(text: Any) -> datetime | None:
+    if not isinstance(text, str):
+        return None
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return value if value.utcoffset() is not None else value.replace(tzinfo=UTC)

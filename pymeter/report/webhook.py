@@ -1,0 +1,138 @@
+"""Stripe's webhooks: events that say that what was accepted could not be counted."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from pymeter.async_client import AsyncConnectionPool
+from pymeter.client import ConnectionPool
+from pymeter.report.biller import AsyncBiller, Biller
+from pymeter.report.reporter import AsyncReporter, Reporter
+from pymeter.report.secret import Secret
+from pymeter.report.stripe_biller import StripeBiller
+from pymeter.report.stripe_wire import FAILURE_TYPES
+
+TOLERANCE_SECONDS = 300
+
+
+class BadSignature(ValueError):
+    """The payload is not signed with this secret, or long ago: answer 400 and do nothing."""
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """What a webhook brought."""
+
+    event_id: str
+    type: str
+    handled: bool
+    """Whether it was about meters. What is not is left alone: answer 200 all the same."""
+    rejected: int
+    """How many delivered pushes became rejected; 0 when the event had been seen before."""
+
+
+def handle_webhook(
+    payload: str | bytes,
+    signature: str | None,
+    *,
+    secret: str | None = None,
+    pool: ConnectionPool | None = None,
+    biller: Biller | None = None,
+    biller_name: str = "stripe",
+    schema: str = "meter",
+) -> Webhook:
+    """Check a webhook, fetch its event from Stripe, and mark the pushes that it names as rejected.
+
+    `payload` is the body as it came, `signature` the header ``Stripe-Signature``. The secret is `secret`,
+    else STRIPE_WEBHOOK_SECRET, else the content of STRIPE_WEBHOOK_SECRET_FILE. Without a `pool` the database
+    is PYMETER_DSN, else DATABASE_URL. Repeats do nothing.
+
+    Raises BadSignature; BillerError when Stripe cannot be asked: answer 500, and Stripe sends it again.
+
+        handle_webhook(request.body, request.headers["Stripe-Signature"], pool=pool)
+    """
+    event = _checked(payload, signature, secret)
+    if event["type"] not in FAILURE_TYPES:
+        return Webhook(event["id"], event["type"], handled=False, rejected=0)
+    reporter = Reporter(
+        pool or _FromEnvironment(), biller or StripeBiller(), biller_name=biller_name, schema=schema
+    )
+    return Webhook(event["id"], event["type"], handled=True, rejected=reporter.take_in(event["id"]))
+
+
+async def handle_webhook_async(
+    payload: str | bytes,
+    signature: str | None,
+    *,
+    pool: AsyncConnectionPool,
+    secret: str | None = None,
+    biller: Biller | AsyncBiller | None = None,
+    biller_name: str = "stripe",
+    schema: str = "meter",
+) -> Webhook:
+    """As `handle_webhook`, for an event loop."""
+    event = _checked(payload, signature, secret)
+    if event["type"] not in FAILURE_TYPES:
+        return Webhook(event["id"], event["type"], handled=False, rejected=0)
+    reporter = AsyncReporter(pool, biller or StripeBiller(), biller_name=biller_name, schema=schema)
+    return Webhook(event["id"], event["type"], handled=True, rejected=await reporter.take_in(event["id"]))
+
+
+def _checked(payload: str | bytes, signature: str | None, secret: str | None) -> dict[str, Any]:
+    body = payload.encode() if isinstance(payload, str) else bytes(payload)
+    if not _signed(body, signature or "", _secret(secret), time.time()):
+        raise BadSignature("the webhook's signature is not good")
+    try:
+        event = json.loads(body)
+    except ValueError:
+        event = None
+    if not isinstance(event, dict) or not isinstance(event.get("id"), str):
+        raise BadSignature("the webhook is no event")
+    return {"id": event["id"], "type": str(event.get("type"))}
+
+
+def _signed(body: bytes, header: str, secret: Secret, now: float) -> bool:
+    """HMAC-SHA256 over the second, a full stop and the body; a header may hold several, while keys change."""
+    parts = [part.strip().partition("=") for part in header.split(",")]
+    second = next((value for name, _, value in parts if name == "t"), "")
+    if not (second.isascii() and second.isdigit()) or abs(now - int(second)) > TOLERANCE_SECONDS:
+        return False
+    digest = hmac.new(secret.reveal().encode(), second.encode() + b"." + body, sha256).hexdigest()
+    given = [value for name, _, value in parts if name == "v1"]
+    return any(hmac.compare_digest(digest.encode(), value.encode()) for value in given)
+
+
+def _secret(text: str | None) -> Secret:
+    text = text or os.environ.get("STRIPE_WEBHOOK_SECRET")
+    if not text and (file := os.environ.get("STRIPE_WEBHOOK_SECRET_FILE")):
+        text = Path(file).read_text(encoding="utf-8")
+    text = (text or "").strip()
+    if not text:
+        raise ValueError("there is no webhook secret: set STRIPE_WEBHOOK_SECRET")
+    return Secret(text)
+
+
+class _FromEnvironment:
+    """A connection for each call, to the database that the environment names."""
+
+    def connection(self) -> AbstractContextManager[psycopg.Connection[Any]]:
+        return self._connect()
+
+    @contextmanager
+    def _connect(self) -> Iterator[psycopg.Connection[Any]]:
+        dsn = os.environ.get("PYMETER_DSN") or os.environ.get("DATABASE_URL")
+        if not dsn:
+            raise ValueError("there is no database: give a pool, or set PYMETER_DSN")
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            yield connection

@@ -1,0 +1,244 @@
+"""Chaos: usage is recorded while reporters are killed, the network fails both ways, and the clock jumps.
+
+    python -m tests.report.chaos [--rounds N] [--reporters N] [--events N] [--seed N] [--dsn DSN]
+
+At the end what the double has counted is what the ledger has, per customer, meter and hour, and every push is
+in a state that can be counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import random
+import secrets
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from pymeter import Meter
+from pymeter.report import Reporter, StripeBiller
+from tests.report.double import Double, running
+from tests.report.mortal import LIVE, ClockFile, start
+
+METRICS = {"tokens": ("sum", "delta"), "calls": ("count", "delta"), "jobs": ("sum", "event")}
+CUSTOMERS = 8
+_BATCH = 25
+_JUMPS = (timedelta(minutes=3), timedelta(hours=2), timedelta(hours=25))
+_FINAL_ROUNDS_MAX = 12
+_OPEN = ("planned", "sending", "uncertain", "unplanned")
+# What share of calls each of these befalls.
+_FAULTS: dict[str, dict[str, Any]] = {
+    "drop_before": {"probability": 0.03},
+    "drop_after": {"probability": 0.03},
+    "half_response": {"probability": 0.02},
+    "error_before": {"probability": 0.02, "status": 503},
+    "error_after": {"probability": 0.02},
+    "rate_limited": {"probability": 0.01},
+    "slow_before": {"probability": 0.01, "delay": 0.1},
+    "slow_after": {"probability": 0.01, "delay": 0.1},
+}
+
+
+@dataclass
+class Result:
+    """What there was at the end."""
+
+    events: int = 0
+    kills: int = 0
+    jumps: int = 0
+    by_person: int = 0
+    """Pushes that totals could not resolve: a person looked them up."""
+    states: dict[str, int] = field(default_factory=dict)
+    counters: dict[str, Any] = field(default_factory=dict)
+    sent: dict[Any, Decimal] = field(default_factory=dict)
+    used: dict[Any, Decimal] = field(default_factory=dict)
+    seconds: float = 0
+
+    def check(self) -> None:
+        """Every unit once, in its hour; nothing sent in another form, nothing two at a time."""
+        assert self.sent == self.used
+        assert self.counters["counted_twice"] == []
+        assert self.counters["duplicates_that_differ"] == 0
+        assert self.counters["conflicts"] == 0
+        assert set(self.states) <= {"delivered", "resolved", "replaced"}
+
+
+class Chaos:
+    """One ledger, one double, and everything that happens to them."""
+
+    def __init__(self, dsn: str, double: Double, directory: Path, *, reporters: int, seed: int) -> None:
+        self.dsn = dsn
+        self.double = double
+        self.reporters = reporters
+        self.random = random.Random(seed)
+        self.clock = ClockFile(directory / f"clock-{secrets.token_hex(4)}")
+        self.result = Result()
+
+    def run(self, *, rounds: int, events: int) -> Result:
+        """`rounds` rounds with `events` events in all."""
+        began = time.monotonic()
+        self._jump(timedelta(days=-30))
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            meter = Meter(connection)
+            meter.define_biller(subject_is_customer=True)
+            for metric, (aggregate, mode) in METRICS.items():
+                meter.define_metric(metric, aggregate, "unit")  # type: ignore[arg-type]
+                meter.report_metric(metric, metric, mode)  # type: ignore[arg-type]
+                self.double.create_meter(metric)
+            for number, (kind, rule) in enumerate(_FAULTS.items()):
+                self.double.fault(kind, times=None, seed=number, **rule)
+            for number in range(rounds):
+                self._round(events // rounds)
+                # Nobody is alive: the leases of the dead are over, and with 25 hours their windows too.
+                self._jump(_JUMPS[-1] if number == 0 else self.random.choice(_JUMPS))
+            self.double.clear_faults()
+            self._finish(meter)
+            self._look(connection, meter)
+        self.result.seconds = time.monotonic() - began
+        return self.result
+
+    def _round(self, events: int) -> None:
+        alive = [self._start() for _ in range(self.reporters)]
+        with self._recording(events) as recording:
+            # A while after the last event there is still something to be sent.
+            end = time.monotonic() + 0.5
+            while recording() or time.monotonic() < end:
+                time.sleep(self.random.uniform(0.02, 0.4))
+                victim = self.random.randrange(len(alive))
+                self._kill(alive[victim])
+                alive[victim] = self._start()
+                if recording():
+                    end = time.monotonic() + 0.5
+        for process in alive:
+            self._kill(process)
+        time.sleep(0.2)  # a call that the dead have made may still be under way
+
+    def _start(self) -> Any:
+        return start(
+            self.dsn, self.double.url, self.clock, watch=True, connections=self.random.choice([1, 4])
+        )
+
+    def _kill(self, process: Any) -> None:
+        process.kill()
+        process.join()
+        self.result.kills += 1
+
+    @contextlib.contextmanager
+    def _recording(self, events: int) -> Iterator[Any]:
+        """Two applications that record; some of what they do is rolled back."""
+        threads = [
+            threading.Thread(target=self._record, args=(events // 2, self.random.getrandbits(32)))
+            for _ in range(2)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield lambda: any(thread.is_alive() for thread in threads)
+        finally:
+            for thread in threads:
+                thread.join()
+
+    def _record(self, events: int, seed: int) -> None:
+        chance = random.Random(seed)
+        with psycopg.connect(self.dsn) as connection:
+            meter = Meter(connection)
+            for first in range(0, events, _BATCH):
+                batch = [self._event(chance) for _ in range(min(_BATCH, events - first))]
+                if chance.random() < 0.3:
+                    meter.record(**batch.pop())
+                    connection.commit()
+                meter.record_batch(batch)
+                if chance.random() < 0.1:
+                    connection.rollback()
+                else:
+                    connection.commit()
+                time.sleep(chance.uniform(0, 0.02))
+
+    def _event(self, chance: random.Random) -> dict[str, Any]:
+        metric = chance.choice(list(METRICS))
+        return {
+            "subject": f"cus_{chance.randrange(CUSTOMERS)}",
+            "metric": metric,
+            "quantity": Decimal(chance.randint(1, 10**6)) / 1000 if METRICS[metric][0] == "sum" else 1,
+            "at": self.clock() - timedelta(seconds=chance.uniform(0, 3 * 3600)),
+        }
+
+    def _jump(self, length: timedelta) -> None:
+        self.clock.jump(length)
+        self.double.set_clock(self.clock())
+        self.result.jumps += 1
+
+    def _finish(self, meter: Meter) -> None:
+        """Days pass, and one reporter runs; then a person looks up what totals cannot tell."""
+        biller = StripeBiller(LIVE, base=self.double.url, timeout=5)
+        with ConnectionPool(self.dsn, min_size=1, max_size=4, kwargs={"autocommit": True}) as pool:
+            for number in range(_FINAL_ROUNDS_MAX):
+                Reporter(pool, biller, clock=self.clock, patience=timedelta()).run_once()
+                if not any(self._states(meter).get(state) for state in _OPEN):
+                    return
+                if number == _FINAL_ROUNDS_MAX - 4:
+                    self._ask_a_person(meter)
+                self._jump(timedelta(hours=25))
+
+    def _ask_a_person(self, meter: Meter) -> None:
+        there = {event["identifier"] for event in self.double.events()}
+        for push in meter.pushes(state="uncertain", max_rows=10_000):
+            meter.resolve_push(push.identifier, push.identifier in there, now=self.clock())
+            self.result.by_person += 1
+
+    def _states(self, meter: Meter) -> dict[str, int]:
+        return {row.state: row.pushes for row in meter.report_status() if row.pushes}
+
+    def _look(self, connection: psycopg.Connection[Any], meter: Meter) -> None:
+        result = self.result
+        result.states = self._states(meter)
+        result.counters = self.double.counters()
+        result.sent = self.double.totals("live", by="sum")
+        rows: list[tuple[str, str, datetime, Decimal, int]] = connection.execute(
+            "SELECT subject, metric, date_trunc('hour', at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC',"
+            " sum(quantity), count(*) FROM meter.events GROUP BY 1, 2, 3"
+        ).fetchall()
+        result.used = {(subject, metric, start): quantity for subject, metric, start, quantity, _ in rows}
+        result.events = sum(row[-1] for row in rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.report.chaos", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--reporters", type=int, default=8)
+    parser.add_argument("--events", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=secrets.randbits(32))
+    parser.add_argument("--dsn", help="an empty database; default: a private server")
+    options = parser.parse_args()
+    from pymeter import migrate
+    from pymeter.embedded import temporary_server
+
+    print(f"seed {options.seed}", flush=True)
+    with contextlib.ExitStack() as stack:
+        dsn = options.dsn or stack.enter_context(temporary_server())
+        migrate(dsn)
+        double = stack.enter_context(running.in_process())
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        chaos = Chaos(dsn, double, directory, reporters=options.reporters, seed=options.seed)
+        result = chaos.run(rounds=options.rounds, events=options.events)
+    requests = result.counters["requests"]["create_meter_event"]
+    print(
+        f"{result.events} events, {result.kills} kills, {result.jumps} jumps in {result.seconds:.0f} s;"
+        f" calls {requests}; states {result.states}; {result.by_person} looked up by a person"
+    )
+    result.check()
+    print("every unit is there once")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""Reporters in processes of their own, which die when they are told to: at a step, or at any moment."""
+
+from __future__ import annotations
+
+import mmap
+import multiprocessing
+import os
+import signal
+import struct
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from psycopg_pool import ConnectionPool
+
+from pymeter.report import Reporter, StripeBiller
+
+LIVE = "sk_live_0123456789abcdef"
+# The interpreter and all imports are there once; a reporter is a fork of it.
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["tests.report.mortal", "pymeter.report.stripe_http"])
+_TIMEOUT_SECONDS = 2
+
+
+class ClockFile:
+    """A clock that several processes share: real time plus an offset, which may jump."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.exists():
+            path.write_bytes(struct.pack("d", 0))
+        with path.open("r+b") as file:
+            self._memory = mmap.mmap(file.fileno(), 8)
+
+    def __reduce__(self) -> Any:
+        return (ClockFile, (self.path,))
+
+    def __call__(self) -> datetime:
+        (offset,) = struct.unpack("d", self._memory)
+        return datetime.now(UTC) + timedelta(seconds=offset)
+
+    def jump(self, length: timedelta) -> None:
+        (offset,) = struct.unpack("d", self._memory)
+        self._memory[:] = struct.pack("d", offset + length.total_seconds())
+
+
+class Dying(Reporter):
+    """Is killed (by itself, as nobody else could be so exact) before or after the n-th thing that it does."""
+
+    def __init__(self, *args: Any, die_at: int | None, before: bool, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._steps_left = die_at
+        self._before = before
+        self._lock = threading.Lock()
+
+    def _do(self, core: Any, halted: Any, request: Any) -> Any:
+        with self._lock:
+            last = self._steps_left == 1
+            if self._steps_left is not None:
+                self._steps_left -= 1
+        if last and self._before:
+            os.kill(os.getpid(), signal.SIGKILL)
+        answer = super()._do(core, halted, request)
+        if last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+
+
+def start(
+    dsn: str,
+    url: str,
+    clock: ClockFile,
+    *,
+    watch: bool = False,
+    die_at: int | None = None,
+    before: bool = True,
+    **options: Any,
+) -> Any:
+    """A process that reports once, or watches until it is killed. Its exit status is 0, or -SIGKILL."""
+    process = _CONTEXT.Process(
+        target=_report, args=(dsn, url, clock, watch, die_at, before, options), daemon=True
+    )
+    process.start()
+    return process
+
+
+def _report(
+    dsn: str,
+    url: str,
+    clock: ClockFile,
+    watch: bool,
+    die_at: int | None,
+    before: bool,
+    options: dict[str, Any],
+) -> None:
+    biller = StripeBiller(LIVE, base=url, timeout=_TIMEOUT_SECONDS)
+    with ConnectionPool(dsn, min_size=1, max_size=3, kwargs={"autocommit": True}, open=True) as pool:
+        reporter = Dying(pool, biller, die_at=die_at, before=before, clock=clock, **options)
+        signal.signal(signal.SIGTERM, lambda *_: reporter.stop())
+        if watch:
+            reporter.watch(0.05, open_hours=True)
+        else:
+            reporter.run_once()
