@@ -167,8 +167,8 @@ def _check_time(name: str, value: datetime) -> None:
         )
 
 
-def _boolean(name: LiteralString, value: bool, *, required: bool = False) -> Argument:
-    if not isinstance(value, bool):
+def _boolean(name: LiteralString, value: bool | None, *, required: bool = False) -> Argument:
+    if not isinstance(value, bool) and (required or value is not None):
         raise _refuse(name, "the value is not a bool", "Give True or False.")
     return Argument(name, "boolean", value, required)
 
@@ -827,13 +827,13 @@ def define_biller(
         "define_biller",
         (
             _text("biller", biller, required=True),
-            Argument("subject_is_customer", "boolean", subject_is_customer),
-            Argument("dedup_window", "interval", dedup_window),
-            Argument("dedup_margin", "interval", dedup_margin),
-            Argument("absence", "interval", absence),
-            Argument("max_age", "interval", max_age),
-            Argument("max_ahead", "interval", max_ahead),
-            Argument("grace", "interval", grace),
+            _boolean("subject_is_customer", subject_is_customer),
+            _interval("dedup_window", dedup_window),
+            _interval("dedup_margin", dedup_margin),
+            _interval("absence", absence),
+            _interval("max_age", max_age),
+            _interval("max_ahead", max_ahead),
+            _interval("grace", grace),
             _integer("max_digits", "integer", max_digits),
             _text("too_old", too_old),
             _text("negative", negative),
@@ -921,7 +921,7 @@ def plan_pushes(
         "plan_pushes",
         (
             _text("biller", biller, required=True),
-            Argument("open_hours", "boolean", open_hours, required=True),
+            _boolean("open_hours", open_hours, required=True),
             _integer("max_rows", "integer", max_rows),
             _time("now", now),
         ),
@@ -940,7 +940,7 @@ def preview_pushes(
         "preview_pushes",
         (
             _text("biller", biller, required=True),
-            Argument("open_hours", "boolean", open_hours, required=True),
+            _boolean("open_hours", open_hours, required=True),
             _time("now", now),
         ),
         _all(PlannedPush),
@@ -971,7 +971,7 @@ def claim_pushes(
             _text("biller", biller, required=True),
             _text("worker", worker, required=True),
             _integer("max_pushes", "integer", max_pushes),
-            Argument("lease", "interval", lease),
+            _interval("lease", lease),
             _time("now", now),
         ),
         _all(ClaimedPush),
@@ -1001,7 +1001,7 @@ def settle_pushes(
         (
             _text("biller", biller, required=True),
             _text("worker", worker, required=True),
-            _json("results", [dict(result) for result in results]),
+            _results(results),
             _time("now", now),
         ),
         _all(SettledPush),
@@ -1091,7 +1091,7 @@ def resolve_push(identifier: str, delivered: bool, *, now: datetime | None = Non
         "resolve_push",
         (
             _text("identifier", identifier, required=True),
-            Argument("delivered", "boolean", delivered, required=True),
+            _boolean("delivered", delivered, required=True),
             _time("now", now),
         ),
         _one(Push),
@@ -1143,7 +1143,7 @@ def fail_pushes(
         (
             _text("biller", biller, required=True),
             _text("event_id", event_id, required=True),
-            Argument("identifiers", "text[]", _texts("identifiers", identifiers), required=True),
+            _texts("identifiers", identifiers),
             _text("code", code, required=True),
             _text("event_name", event_name),
             _time("since", since),
@@ -1154,12 +1154,18 @@ def fail_pushes(
     )
 
 
-def _texts(name: LiteralString, values: Sequence[str]) -> list[str]:
-    if isinstance(values, str):
-        raise _refuse(name, "the value is a string", f"Give a list of strings: {name}=[...].")
-    for value in values:
-        _text(name, value)
-    return list(values)
+def _texts(name: LiteralString, values: Sequence[str]) -> Argument:
+    if values is not None and (isinstance(values, str) or not isinstance(values, Sequence)):
+        raise _refuse(name, "the value is not a list", f"Give a list of strings: {name}=[...].")
+    texts = None if values is None else [_text(name, value).value for value in values]
+    return Argument(name, "text[]", texts, required=True)
+
+
+def _results(results: Iterable[Mapping[str, Any]]) -> Argument:
+    if results is not None and (isinstance(results, str | Mapping) or not isinstance(results, Iterable)):
+        raise _refuse("results", "the value is not a list", "Give a list of dicts.")
+    rows = None if results is None else [dict(r) if isinstance(r, Mapping) else r for r in results]
+    return Argument("results", "jsonb", _json("results", rows).value, required=True)
 
 
 def reconcilable_ranges(

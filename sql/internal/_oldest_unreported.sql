@@ -6,7 +6,7 @@ set search_path from current
 as $$
 begin
     return least(
-        (select min(at) from unreported),
+        (select min(q.at) from (select at from unreported limit 10000) q),
         (select min(stamped_at) from pushes where state in ('planned', 'sending')),
         (select min(stamped_at) from pushes where state in ('uncertain', 'held', 'rejected')));
 end

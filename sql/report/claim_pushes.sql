@@ -18,7 +18,7 @@ declare
     c_per_lane constant integer := 50;
     v_biller billers;
     v_lane   record;
-    v_locked report_lanes[] := '{}';
+    v_locked report_lanes[] := array[]::report_lanes[];
     v_found  bigint := 0;
     v_lanes  cursor for
         select l as lane, (
@@ -50,7 +50,7 @@ begin
         v_found := v_found + v_lane.ready;
     end loop;
     close v_lanes;
-    if v_locked <> '{}' then
+    if cardinality(v_locked) > 0 then
         return query select * from _claim_lanes(v_biller, v_locked, claim_pushes.worker, claim_pushes.max_pushes, c_per_lane,
             _shift(claim_pushes.now, claim_pushes.lease), claim_pushes.now);
     end if;

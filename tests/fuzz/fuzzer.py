@@ -219,6 +219,7 @@ class Fuzzer:
         with psycopg.connect(dsn, autocommit=True) as connection:
             live(Ledger(connection))
             _bind(connection)
+            _report(connection)
             self.functions = {f.name: f for f in read_functions(connection)}
 
     def sweep(self, name: str, seed_value: int = 0, share: float = 1) -> Tally:
@@ -280,6 +281,28 @@ class Fuzzer:
         worst = rf"^\[\d+ fuzzer {database}\] (?:FATAL|PANIC): .*|^.*terminated by signal.*"
         worse = re.findall(worst, log, flags=re.MULTILINE)
         assert worse == [], worse
+
+
+def _report(connection: psycopg.Connection[Any]) -> None:
+    """What can be reported is: some of it is planned, being sent or uncertain, and more is queued."""
+    connection.execute("SELECT meter.define_biller(subject_is_customer => true)")
+    connection.execute(
+        "SELECT meter.report_metric(key, key) FROM meter.catalog()"
+        " WHERE aggregate IN ('sum', 'count') AND rollup = 'hour'"
+    )
+    connection.execute("SELECT meter.plan_pushes(max_rows => 50)")
+    connection.execute("SELECT * FROM meter.claim_pushes('stripe', 'worker', 3)")
+    connection.execute(
+        """
+        INSERT INTO meter.pushes (
+            subject, metric, biller, bucket_start, mode, identifier, customer, event_name, value, stamped_at,
+            state, attempts, unsure_attempts, unsure_since, first_attempt_at, last_attempt_at, planned_at,
+            next_attempt_at)
+        SELECT subject, metric, biller, bucket_start, mode, 'pm_uncertain', customer, event_name, value,
+               stamped_at, 'uncertain', 1, 1, now(), now(), now(), planned_at, now()
+        FROM meter.pushes LIMIT 1
+        """
+    )
 
 
 def arguments(function: Function) -> st.SearchStrategy[dict[str, Value]]:
