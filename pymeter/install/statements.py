@@ -153,7 +153,8 @@ def keep_writers_out() -> str:
         """
 BEGIN
     IF EXISTS (
-        SELECT FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname = 'metrics'
+        SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE n.nspname = current_schema() AND c.relname = 'metrics'
     ) THEN
         LOCK TABLE metrics IN ACCESS EXCLUSIVE MODE;
     END IF;
