@@ -1,4 +1,4 @@
--- depends: 0004-results
+-- depends: 0006-retention
 -- What is reported to a biller: how it is mapped, what waits to be planned, what was planned, and what became of it.
 
 -- All that recording looks at: whether anybody wants to hear of this metric.

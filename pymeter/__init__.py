@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pymeter.client import Meter
     from pymeter.errors import (
         DuplicateEvent,
+        EventsDropped,
         InvalidInput,
         MeterError,
         MetricForbids,
@@ -41,6 +42,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "AsyncMeter": "pymeter.async_client",
     "DuplicateEvent": "pymeter.errors",
+    "EventsDropped": "pymeter.errors",
     "InvalidInput": "pymeter.errors",
     "Meter": "pymeter.client",
     "MeterError": "pymeter.errors",
@@ -57,6 +59,7 @@ _LAZY = {
 __all__ = [
     "AsyncMeter",
     "DuplicateEvent",
+    "EventsDropped",
     "InvalidInput",
     "Meter",
     "MeterError",

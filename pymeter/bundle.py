@@ -40,6 +40,7 @@ def bundle_sources(
         statements.settings(schema),
         statements.prepare(schema),
         _expect(schema, ids[:start]),
+        statements.keep_writers_out() if start and start < len(ids) else "",
         *(_migration(migration) for migration in sources.migrations[start:]),
         *(f"-- {file.name}\n{_terminated(file.text)}" for file in sources.functions),
         statements.validate_all(),

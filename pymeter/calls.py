@@ -11,7 +11,7 @@ An optional argument left at None is not sent, so that the SQL function's own de
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -23,12 +23,15 @@ from psycopg.types.json import Jsonb
 from pymeter import exact_json
 from pymeter.errors import InvalidInput
 from pymeter.models import (
+    AccessRight,
     Aggregate,
     BatchOutcome,
     Biller,
     ClaimedPush,
     Drift,
     Event,
+    Health,
+    Level,
     MaintenanceAction,
     Metric,
     MetricMapping,
@@ -164,10 +167,22 @@ def _check_time(name: str, value: datetime) -> None:
         )
 
 
+def _boolean(name: LiteralString, value: bool, *, required: bool = False) -> Argument:
+    if not isinstance(value, bool):
+        raise _refuse(name, "the value is not a bool", "Give True or False.")
+    return Argument(name, "boolean", value, required)
+
+
 def _integer(name: LiteralString, type: LiteralString, value: int | None) -> Argument:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
         raise _refuse(name, "the value is not an int", "Give an int.")
     return Argument(name, type, value)
+
+
+def _interval(name: LiteralString, value: str | timedelta | None) -> Argument:
+    if isinstance(value, timedelta):
+        return Argument(name, "interval", value)
+    return Argument(name, "interval", _text(name, value).value)
 
 
 def _json(name: LiteralString, value: Any) -> Argument:
@@ -212,6 +227,10 @@ def _number(rows: Sequence[Row]) -> int:
     return int(value)
 
 
+def _nothing(rows: Sequence[Row]) -> None:
+    return None
+
+
 def _range(rows: Sequence[Row]) -> Window:
     (value,) = rows[0].values()
     return Window(since=value.lower, until=value.upper)
@@ -254,7 +273,7 @@ def define_metric(
             _text("description", description),
             _text("period", period, required=True),
             _text("rollup", rollup, required=True),
-            Argument("striped", "boolean", striped, required=True),
+            _boolean("striped", striped, required=True),
             Argument("max_future", "interval", max_future),
         ),
         _one(Metric),
@@ -598,12 +617,186 @@ def verify(subject: str | None = None, metric: str | None = None) -> Call[list[D
     return Call("verify", (_text("subject", subject), _text("metric", metric)), _all(Drift))
 
 
-def maintain() -> Call[list[MaintenanceAction]]:
+def maintain(keep: str | timedelta | None = None, *, detach: bool = False) -> Call[list[MaintenanceAction]]:
     """Create partitions ahead, move strays out of the default one, and so on. Idempotent: for cron.
 
-    meter.maintain()
+    Given `keep`, drop the events of all months (UTC) that ended so long ago, once they are verified: a
+    timedelta, or an interval as PostgreSQL writes it, with its unit (``"13 months"``). Rollups, members and
+    idempotency keys stay. `detach` makes tables of their own instead, to be archived. An action that begins
+    with ``kept`` names a month that should have gone but for the reason that it gives.
+
+    Raises InvalidInput for a `keep` that is negative, shorter than a day or no interval. Wants a READ
+    COMMITTED transaction of its own.
+
+        meter.maintain(keep="13 months")
     """
-    return Call("maintain", (), _all(MaintenanceAction))
+    return Call(
+        "maintain",
+        (_interval("keep", keep), _boolean("detach", detach, required=True)),
+        _all(MaintenanceAction),
+    )
+
+
+def health(now: datetime | None = None) -> Call[Health]:
+    """Return the state of the meter in one row, for a monitor to poll.
+
+    `now` looks from another time than the database's clock.
+
+        assert meter.health().healthy
+    """
+    return Call("health", (_time("now", now),), _one(Health))
+
+
+# --- own: for a role that is bound to subjects --------------------------------------------------------------
+
+
+def own_usage(
+    subject: str,
+    metric: str,
+    *,
+    period: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    timezone: str = "UTC",
+    now: datetime | None = None,
+) -> Call[UsageTotal]:
+    """Return what `usage` does, to a role that was granted read on this subject alone.
+
+    Raises what `usage` raises, psycopg's InsufficientPrivilege for any other subject.
+
+        meter.own_usage("acct_1", "tokens").quantity
+    """
+    call = usage(subject, metric, period=period, since=since, until=until, timezone=timezone, now=now)
+    return replace(call, function="own_usage")
+
+
+def own_summary(
+    subject: str,
+    *,
+    period: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    timezone: str = "UTC",
+    now: datetime | None = None,
+) -> Call[list[UsageTotal]]:
+    """Return what `summary` does, to a role that was granted read on this subject alone.
+
+    Raises what `summary` raises, psycopg's InsufficientPrivilege for any other subject.
+
+        meter.own_summary("acct_1", period="month")
+    """
+    call = summary(subject, period=period, since=since, until=until, timezone=timezone, now=now)
+    return replace(call, function="own_summary")
+
+
+def own_series(
+    subject: str,
+    metric: str,
+    since: datetime,
+    until: datetime,
+    *,
+    step: str = "day",
+    timezone: str = "UTC",
+) -> Call[list[UsageBucket]]:
+    """Return what `series` does, to a role that was granted read on this subject alone.
+
+    Raises what `series` raises, psycopg's InsufficientPrivilege for any other subject.
+
+        meter.own_series("acct_1", "tokens", midnight, midnight + timedelta(days=1), step="hour")
+    """
+    return replace(series(subject, metric, since, until, step=step, timezone=timezone), function="own_series")
+
+
+def own_usage_by(
+    subject: str,
+    metric: str,
+    dimension: str,
+    *,
+    period: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    timezone: str = "UTC",
+    now: datetime | None = None,
+) -> Call[list[UsageGroup]]:
+    """Return what `usage_by` does, to a role that was granted read on this subject alone.
+
+    Raises what `usage_by` raises, psycopg's InsufficientPrivilege for any other subject.
+
+        meter.own_usage_by("acct_1", "tokens", "model", period="month")
+    """
+    call = usage_by(
+        subject, metric, dimension, period=period, since=since, until=until, timezone=timezone, now=now
+    )
+    return replace(call, function="own_usage_by")
+
+
+def own_events(
+    subject: str,
+    metric: str | None = None,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    after_id: int | None = None,
+    max_rows: int = 100,
+    after_at: datetime | None = None,
+) -> Call[list[Event]]:
+    """Return what `events` does, to a role that was granted read on this subject alone.
+
+    Raises what `events` raises, psycopg's InsufficientPrivilege for any other subject.
+
+        meter.own_events("acct_1", "tokens", max_rows=10)
+    """
+    call = events(
+        subject, metric, since=since, until=until, after_id=after_id, max_rows=max_rows, after_at=after_at
+    )
+    return replace(call, function="own_events")
+
+
+# --- access -------------------------------------------------------------------------------------------------
+
+
+def grant_access(role: str, level: Level, subject: str | None = None) -> Call[None]:
+    """Let a database role call exactly the functions of a level; it gets no right on any table.
+
+    `level` is ``read``, ``write``, ``report`` or ``admin``; a role may be given several. With `subject` and
+    level ``read``, the role reads that subject alone, through ``own_usage`` and its like. Only the owner of
+    the meter may do this.
+
+    Raises InvalidInput for an unknown role or level, or a role that would be bound to subjects and unbound.
+
+        meter.grant_access("app", "write")
+    """
+    return Call(
+        "grant_access",
+        (
+            _text("role", role, required=True),
+            _text("level", level, required=True),
+            _text("subject", subject),
+        ),
+        _nothing,
+    )
+
+
+def revoke_access(role: str, level: Level | None = None, subject: str | None = None) -> Call[None]:
+    """Take every right on the meter from a database role, or those of one level, or of one subject.
+
+    Only the owner of the meter may do this. Raises InvalidInput for an unknown role or level.
+
+        meter.revoke_access("app")
+    """
+    return Call(
+        "revoke_access",
+        (_text("role", role, required=True), _text("level", level), _text("subject", subject)),
+        _nothing,
+    )
+
+
+def access() -> Call[list[AccessRight]]:
+    """Return who may do what: a row for each level of each role, and one for whatever else it has.
+
+    [right.role for right in meter.access() if right.level == "write"]
+    """
+    return Call("access", (), _all(AccessRight))
 
 
 # --- report -------------------------------------------------------------------------------------------------

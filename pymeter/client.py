@@ -136,6 +136,32 @@ class Meter:
     maintain = _method(calls.maintain)
     """Create partitions ahead, move strays out of the default one, and so on. Idempotent: for cron."""
 
+    health = _method(calls.health)
+    """Return the state of the meter in one row, for a monitor to poll."""
+
+    own_usage = _method(calls.own_usage)
+    """Return what `usage` does, to a role that was granted read on this subject alone."""
+
+    own_summary = _method(calls.own_summary)
+    """Return what `summary` does, to a role that was granted read on this subject alone."""
+
+    own_series = _method(calls.own_series)
+    """Return what `series` does, to a role that was granted read on this subject alone."""
+
+    own_usage_by = _method(calls.own_usage_by)
+    """Return what `usage_by` does, to a role that was granted read on this subject alone."""
+
+    own_events = _method(calls.own_events)
+    """Return what `events` does, to a role that was granted read on this subject alone."""
+
+    grant_access = _method(calls.grant_access)
+    """Let a database role call exactly the functions of a level; it gets no right on any table."""
+
+    revoke_access = _method(calls.revoke_access)
+    """Take every right on the meter from a database role, or those of one level, or of one subject."""
+
+    access = _method(calls.access)
+    """Return who may do what: a row for each level of each role, and one for whatever else it has."""
     define_biller = _method(calls.define_biller)
     """Set by which rules is reported to a biller, and return them; what is None stays as it is."""
 

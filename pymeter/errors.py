@@ -82,6 +82,12 @@ class DuplicateEvent(MeterError):
     default_sqlstate = "UM005"
 
 
+class EventsDropped(MeterError):
+    """The window needs events that retention has dropped; the hint names windows that do not (UM006)."""
+
+    default_sqlstate = "UM006"
+
+
 class InvalidInput(MeterError, ValueError):
     """A value cannot be accepted (22023, or PostgreSQL's own data exception); nothing was written."""
 
@@ -112,6 +118,7 @@ BY_SQLSTATE: dict[str, type[MeterError]] = {
     "UM003": QuotaExceeded,
     "UM004": PeriodSealed,
     "UM005": DuplicateEvent,
+    "UM006": EventsDropped,
     "22004": NullInput,
     "22023": InvalidInput,  # invalid_parameter_value: what pymeter's own functions raise
     "22003": InvalidInput,  # numeric_value_out_of_range

@@ -17,6 +17,7 @@ Aggregate = Literal["sum", "count", "min", "max", "avg", "last", "unique"]
 Period = Literal["minute", "hour", "day", "week", "month", "year", "never"]
 Rollup = Literal["hour", "day", "none"]
 Outcome = Literal["recorded", "duplicate", "conflict"]
+Level = Literal["read", "write", "report", "admin"]
 BatchResult = Literal["recorded", "duplicate", "conflict", "rejected"]
 ReportMode = Literal["delta", "event", "last"]
 ReportStep = Literal["hour", "day"]
@@ -206,6 +207,44 @@ class MaintenanceAction(_Model):
 
     action: str
     object: str
+
+
+class AccessRight(_Model):
+    """What one role may do in the meter's schema."""
+
+    role: str
+    level: Level | None = None
+    """As granted; None: what the role has beside that."""
+    subject: str | None = None
+    """The one subject that it may read; None: no such limit."""
+    complete: bool | None = None
+    """Whether ``rights`` are all functions of the level."""
+    rights: list[str]
+    """The functions; without a level, each as privilege on object."""
+    members: list[str]
+    """The other roles that have it by membership, superusers left out."""
+
+
+class Health(_Model):
+    """The state of a meter in one row."""
+
+    healthy: bool
+    """Whether there are no problems."""
+    problems: list[str]
+    """What needs somebody now."""
+    notices: list[str]
+    """What may be worth a look."""
+    missing_partitions: int
+    """Of this month and the next three."""
+    stray_events: int
+    """In the default partition; counted up to 10,000."""
+    oldest_unreported_at: Moment | None = None
+    """The oldest usage that no biller was told of; None: there is none."""
+    last_maintained_at: Moment | None = None
+    silent: list[str]
+    """Subject and metric that were recorded every day for a week and then stopped."""
+    bloated: list[str]
+    """Tables with many dead rows."""
 
 
 class Biller(_Model):

@@ -89,14 +89,18 @@ class Ledger:
     def rebuild(self, **scope: Any) -> int:
         return int(self.call("rebuild", **scope)[0][0])
 
-    def maintain(self) -> list[tuple[str, str]]:
-        return [tuple(row) for row in self.call("maintain")]
+    def maintain(self, **named: Any) -> list[tuple[str, str]]:
+        return [tuple(row) for row in self.call("maintain", **named)]
 
     def state(self) -> dict[str, list[Any]]:
-        """Every row of every table that recording writes, in a fixed order."""
+        """Every row of every table that recording writes, in a fixed order.
+
+        Without the bits that the latest change of a member's row has set: they say who came last.
+        """
         return {
             table: self.value(
-                f"SELECT coalesce(array_agg(t::text ORDER BY t::text), '{{}}') FROM meter.{table} t"
+                "SELECT coalesce(array_agg(row ORDER BY row), '{}')"
+                f" FROM (SELECT (to_jsonb(t) - 'added')::text AS row FROM meter.{table} t) AS t"
             )
             for table in TABLES
         }
@@ -109,8 +113,8 @@ class Ledger:
                 " lowest, highest, latest FROM meter.rollups ORDER BY 1, 2, 3, 4, 5"
             ),
             "members": self.rows(
-                "SELECT subject, metric, bucket, bucket_start, member_digest FROM meter.unique_members"
-                " ORDER BY 1, 2, 3, 4, 5"
+                "SELECT subject, metric, bucket, bucket_start, member_digest, seen::text"
+                " FROM meter.unique_members ORDER BY 1, 2, 3, 4, 5"
             ),
         }
 

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from pymeter import __version__
-from pymeter.cli import ledger, questions, reporting, server, upkeep
+from pymeter.cli import access, ledger, questions, reporting, server, upkeep
 from pymeter.cli.demonstration import demo
 from pymeter.cli.errors import INTERRUPTED, fail, show_error
 from pymeter.cli.target import DEFAULT_SCHEMA, settings
@@ -118,6 +118,9 @@ app.command(rich_help_panel=_KEEP)(upkeep.verify)
 app.command(rich_help_panel=_KEEP)(upkeep.rebuild)
 app.command(rich_help_panel=_KEEP)(upkeep.maintain)
 app.command(rich_help_panel=_KEEP)(upkeep.sql)
+app.command(rich_help_panel=_KEEP)(access.grant)
+app.command(rich_help_panel=_KEEP)(access.revoke)
+app.command(rich_help_panel=_KEEP)(access.access)
 app.add_typer(server.app, name="server", rich_help_panel=_KEEP)
 app.command(
     rich_help_panel=_KEEP,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
+import psycopg
 import typer
 from rich.progress import MofNCompleteColumn
+from rich.table import Table
 from rich.text import Text
 
 from pymeter.cli.errors import SAYS_NO
@@ -24,7 +27,9 @@ from pymeter.cli.output import (
     table,
 )
 from pymeter.cli.target import Target, checked, connect, given_dsn, open_meter, private_target, settings
-from pymeter.models import Drift
+from pymeter.client import Meter
+from pymeter.errors import NotInstalled
+from pymeter.models import Drift, Health
 
 
 def _database() -> Target:
@@ -69,11 +74,12 @@ def migrate(
 
 
 def status(as_json: AsJson = False) -> None:
-    """Show what is installed where. Exit status 1 if `pymeter migrate` has something to do."""
+    """Show what is installed where, and how it does. Exit status 1 if it is outdated or not healthy."""
     from pymeter.migrate import status as compare
 
     database = _database()
     found = compare(database.dsn, settings.schema)
+    state = _health(database) if found.installed_version else None
     if as_json:
         print_json(
             {
@@ -86,6 +92,7 @@ def status(as_json: AsJson = False) -> None:
                 "unknown": list(found.unknown),
                 "functions_current": found.functions_current,
                 "up_to_date": found.up_to_date,
+                "health": state,
             }
         )
     else:
@@ -103,10 +110,38 @@ def status(as_json: AsJson = False) -> None:
         if found.installed_version:
             same = "the same as in this package" if found.functions_current else "other than in this package"
             result.add_row("functions", same)
+        if state is not None:
+            _add_health(result, state)
         stdout().print(result)
         stdout().print(good("up to date") if found.up_to_date else bad("run: pymeter migrate"))
-    if not found.up_to_date:
+        if state is not None:
+            for problem in state.problems:
+                stdout().print(bad(problem))
+            if state.healthy:
+                stdout().print(good("healthy"))
+    if not found.up_to_date or (state is not None and not state.healthy):
         raise typer.Exit(SAYS_NO)
+
+
+def _health(database: Target) -> Health | None:
+    """The health of the meter; None where this role may not ask, or its functions are older than that."""
+    with database.connect() as connection:
+        try:
+            return open_meter(connection).health()
+        except (NotInstalled, psycopg.errors.InsufficientPrivilege):
+            return None
+
+
+def _add_health(result: Table, state: Health) -> None:
+    maintained = f"{moment(state.last_maintained_at)} UTC" if state.last_maintained_at else "never"
+    result.add_row("maintained", maintained)
+    result.add_row("partitions", f"{state.missing_partitions} missing of this month and the next three")
+    result.add_row("stray events", number(state.stray_events))
+    if state.oldest_unreported_at is not None:
+        result.add_row("unreported", f"since {moment(state.oldest_unreported_at)} UTC")
+    for title, notices in (("silent", state.silent), ("bloated", state.bloated)):
+        for notice in notices:
+            result.add_row(title, Text(notice))
 
 
 def sql(
@@ -134,10 +169,15 @@ def sql(
 def verify(
     subject: OnlySubject = None, metric: OnlyMetric = None, as_json: AsJson = False, as_csv: AsCsv = False
 ) -> None:
-    """Recompute everything from the log and show what differs. Exit status 1 if anything does."""
+    """Recompute every metric from the log and show what differs. Exit status 1 if anything does.
+
+    Rows of metrics that the catalog does not have are left to the function: SELECT * FROM verify().
+    """
     wanted = form(as_json, as_csv)
-    with connect() as connection, stderr().status("[dim]recomputing from the log ...[/dim]"):
-        drifts = open_meter(connection).verify(subject, metric)
+    with connect() as connection:
+        meter = open_meter(connection)
+        drifts = [drift for key in _metrics(meter, metric) for drift in meter.verify(subject, key)]
+    drifts.sort(key=lambda drift: (drift.subject, drift.metric))
     if wanted is Form.json:
         print_json(drifts)
     elif wanted is Form.csv:
@@ -167,30 +207,52 @@ def verify(
 
 def rebuild(subject: OnlySubject = None, metric: OnlyMetric = None, as_json: AsJson = False) -> None:
     """Recompute rollups from the log, metric by metric, while others record."""
-    written = 0
     with connect() as connection:
         meter = open_meter(connection)
-        keys = [metric] if metric is not None else [known.key for known in meter.catalog()]
-        with progress(MofNCompleteColumn()) as bar:
-            task = bar.add_task("", total=len(keys))
-            for key in keys:
-                bar.update(task, description=key)
-                written += meter.rebuild(subject, key)
-                bar.advance(task)
+        written = [meter.rebuild(subject, key) for key in _metrics(meter, metric)]
     if as_json:
-        print_json({"written": written})
+        print_json({"written": sum(written)})
     else:
-        stdout().print(good(f"rebuilt {number(len(keys))} metrics; {number(written)} rollups written"))
+        stdout().print(
+            good(f"rebuilt {number(len(written))} metrics; {number(sum(written))} rollups written")
+        )
 
 
-def maintain(as_json: AsJson = False) -> None:
-    """Create partitions ahead and tidy up. Idempotent: run it from cron, once a day say."""
-    with connect() as connection:
-        actions = open_meter(connection).maintain()
+def _metrics(meter: Meter, metric: str | None) -> Iterator[str]:
+    """The metric asked for, or all of them one by one, each shown in a progress bar while it is worked on."""
+    keys = [metric] if metric is not None else [known.key for known in meter.catalog()]
+    with progress(MofNCompleteColumn()) as bar:
+        task = bar.add_task("", total=len(keys))
+        for key in keys:
+            bar.update(task, description=key)
+            yield key
+            bar.advance(task)
+
+
+def maintain(
+    keep: Annotated[
+        str | None,
+        typer.Option(help="Drop the events of months that ended so long ago ('13 months'), once verified."),
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Detach them as tables of their own instead, to be archived.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Create partitions ahead and tidy up. Idempotent: run it from cron, once a day say.
+
+    Exit status 1 if a month that should go had to be kept: its rollups differ from the log, say.
+    """
+    with connect() as connection, stderr().status("[dim]maintaining ...[/dim]"):
+        actions = open_meter(connection).maintain(keep, detach=detach)
+    kept = any(action.action.startswith("kept") for action in actions)
     if as_json:
         print_json(actions)
     elif not actions:
         stdout().print(good("nothing to do"))
     else:
         for action in actions:
-            stdout().print(good(f"{action.action} {action.object}"))
+            mark = bad if action.action.startswith("kept") else good
+            stdout().print(mark(f"{action.action} {action.object}"))
+    if kept:
+        raise typer.Exit(SAYS_NO)

@@ -168,6 +168,8 @@ def _install(connection: Connection, schema: str, sources: Sources, *, downgrade
         return _report(found, sources, changed=False)
     _run(connection, statements.settings(schema))
     _run(connection, statements.prepare(schema))
+    if found.pending:
+        _run(connection, statements.keep_writers_out())
     for migration in sources.migrations:
         if migration.id in found.pending:
             _apply_migration(connection, migration)

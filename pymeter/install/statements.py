@@ -47,6 +47,19 @@ SELECT 2, clock_timestamp() AT TIME ZONE 'UTC'
 WHERE NOT EXISTS (SELECT FROM _yoyo_version WHERE version >= 2);
 """
 
+# Rights that were given by hand are on what is there already; what is new can only have those that ALTER
+# DEFAULT PRIVILEGES gave it.
+_KNOWN_OBJECTS = """
+DECLARE
+    v_schema oid := quote_ident(current_schema())::regnamespace;
+BEGIN
+    PERFORM set_config('pymeter.known_functions',
+        ARRAY(SELECT oid FROM pg_proc WHERE pronamespace = v_schema)::text, true);
+    PERFORM set_config('pymeter.known_relations',
+        ARRAY(SELECT oid FROM pg_class WHERE relnamespace = v_schema)::text, true);
+END
+"""
+
 
 def identifier(name: str) -> str:
     """``name`` as a quoted SQL identifier."""
@@ -112,6 +125,7 @@ def prepare(schema: str) -> str:
     CREATE SCHEMA IF NOT EXISTS would demand CREATE on the database even where the schema is there, and
     to_regnamespace() may answer from a cache that is older than our wait for the lock. The table lock keeps
     a bare ``yoyo apply`` from starting beside us; a row that a killed yoyo left in yoyo_lock does not matter.
+    What is there already is noted for grants.sql, which closes what is new.
     """
     name = identifier(schema)
     create = f"""
@@ -123,9 +137,29 @@ END
 """
     return f"""
 {do(create)}
+{do(_KNOWN_OBJECTS)}
 {_BOOKKEEPING.strip()}
 LOCK TABLE yoyo_lock IN SHARE ROW EXCLUSIVE MODE;
 """
+
+
+def keep_writers_out() -> str:
+    """Wait until nobody records or asks, and let nobody begin before the migrations are committed.
+
+    Everybody reads the catalog first, so one lock on it does. Without it, migrations would lock tables one by
+    one, in an order of their own, and could wait for a writer that waits for them.
+    """
+    return do(
+        """
+BEGIN
+    IF EXISTS (
+        SELECT FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname = 'metrics'
+    ) THEN
+        LOCK TABLE metrics IN ACCESS EXCLUSIVE MODE;
+    END IF;
+END
+"""
+    )
 
 
 def note_migration(migration: Migration) -> str:
@@ -191,7 +225,7 @@ def first_maintenance() -> str:
     return do(
         """
 BEGIN
-    IF to_regprocedure('maintain()') IS NOT NULL THEN
+    IF to_regproc('maintain') IS NOT NULL THEN
         PERFORM maintain();
     END IF;
 END

@@ -6,10 +6,8 @@ security definer
 set search_path from current
 as $$
 #variable_conflict use_column
-declare
-    v_metric metrics;
 begin
-    v_metric := _metric(retire_metric.key);
+    perform _metric(retire_metric.key);
     update metrics m set retired_at = now() where m.key = retire_metric.key and m.retired_at is null;
     return _metric(retire_metric.key);
 end

@@ -1,4 +1,5 @@
--- maintain() inserts strays anew, so a transaction with an older snapshot would see them neither where they were nor where they are.
+-- maintain() inserts strays anew, so with an older snapshot they are seen neither where they were nor where they are; at READ
+-- COMMITTED too, where a statement takes its snapshot before it waits for the log.
 -- It replaces the default partition when it does. A query finds the table as it was in the snapshot, to_regclass() as it is now; once
 -- the log has been read it is locked, and nothing can move any more. So this is called after reading.
 create or replace function _check_snapshot()
@@ -8,16 +9,13 @@ stable
 set search_path from current
 as $$
 begin
-    if current_setting('transaction_isolation') not in ('repeatable read', 'serializable') then
-        return;
-    end if;
     if not exists (select from pg_class where oid = to_regclass('events_default')) then
         raise exception using
-            errcode = '40001', message = 'events were moved to other partitions since the snapshot of this transaction',
+            errcode = '40001', message = 'events were moved to other partitions since the snapshot was taken',
             hint = 'Try the transaction again.';
     end if;
 end
 $$;
 
 comment on function _check_snapshot() is
-    'Raises 40001 in a REPEATABLE READ or SERIALIZABLE transaction whose snapshot is older than the place of the log''s events.';
+    'Raises 40001 where the snapshot is older than the place of the log''s events.';

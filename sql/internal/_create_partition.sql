@@ -1,5 +1,6 @@
--- The caller has locked the log.
-create or replace function _create_partition(month timestamptz)
+-- The caller has locked the log. Strays are put into the table before it is a partition: to a server that follows the log by logical
+-- replication they are then what they are, events that it has had.
+create or replace function _create_partition(month timestamptz, strays regclass default null)
 returns text
 language plpgsql
 volatile
@@ -7,7 +8,10 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_name text := _partition_name(month);
+    v_name  text := _partition_name(month);
+    -- Not the session's way of writing a time: in some, a zone is written that is then read as another one.
+    v_since text := to_char(month at time zone 'UTC', 'YYYY-MM-DD "00:00:00+00"');
+    v_until text := to_char(_bucket_end('month', month) at time zone 'UTC', 'YYYY-MM-DD "00:00:00+00"');
 begin
     -- Not to_regclass(): it answers from a cache, which after a wait does not know yet what the other session created.
     if exists (
@@ -17,13 +21,14 @@ begin
         return null;
     end if;
     execute format('create table %I (like events including defaults including constraints)', v_name);
-    execute format('alter table events attach partition %I for values from (%L) to (%L)',
-        v_name,
-        -- Not the session's way of writing a time: in some, a zone is written that is then read as another one.
-        to_char(month at time zone 'UTC', 'YYYY-MM-DD "00:00:00+00"'),
-        to_char(_bucket_end('month', month) at time zone 'UTC', 'YYYY-MM-DD "00:00:00+00"'));
+    if strays is not null then
+        execute format('insert into %I select * from %s where at >= %L and at < %L', v_name, strays, v_since, v_until);
+    end if;
+    execute format('alter table events attach partition %I for values from (%L) to (%L)', v_name, v_since, v_until);
     execute format('create trigger events_are_not_truncated before truncate on %I for each statement execute function _guard_log()',
         v_name);
+    execute format('alter table %I enable always trigger events_are_not_truncated', v_name);
+    perform _close_relation(v_name);
     execute format('comment on table %I is %L', v_name,
         format('Events of %s (UTC).', to_char(month at time zone 'UTC', 'YYYY-MM')));
     -- A month that is known and had no partition has lost it, whoever dropped it: what comes now is not all there was.
@@ -33,5 +38,6 @@ begin
 end
 $$;
 
-comment on function _create_partition(timestamptz) is
-    'Creates the log''s partition for the month that starts at an instant; returns its name, or null if there is one already.';
+comment on function _create_partition(timestamptz, regclass) is
+    'Creates the log''s partition for the month that starts at an instant, with the events of that month that a table of strays holds; '
+    'returns its name, or null if there is one already.';

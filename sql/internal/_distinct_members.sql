@@ -1,3 +1,5 @@
+-- Where buckets are hours or days, a month's row says of which of them: the whole window but its edges is one read of each member's
+-- months, whatever the period. In the months between the first and the last one every bit counts.
 create or replace function _distinct_members(metric metrics, subject text, cut window_cut)
 returns bigint
 language plpgsql
@@ -6,25 +8,42 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_key    text := (_distinct_members.metric).key;
-    v_fine   text := _fine_bucket((_distinct_members.metric).period, (_distinct_members.metric).rollup);
-    v_coarse text := _coarse_bucket((_distinct_members.metric).period, (_distinct_members.metric).rollup);
+    v_key   text := (_distinct_members.metric).key;
+    v_fine  text := _fine_bucket((_distinct_members.metric).period, (_distinct_members.metric).rollup);
+    v_slot  text := _slot_bucket((_distinct_members.metric).period, (_distinct_members.metric).rollup);
+    -- [v_since, v_until) is left to the months: all that is whole hours or days.
+    v_since timestamptz := case when v_slot = v_fine then cut.fine_since when v_slot is not null then cut.coarse_since else cut.until end;
+    v_until timestamptz := case when v_slot = v_fine then cut.fine_until when v_slot is not null then cut.coarse_until else cut.until end;
+    v_first timestamptz := _bucket_start('month', v_since);
+    v_last  timestamptz := _bucket_start('month', v_until);
+    v_first_slots bit varying := _slots(v_slot, v_first, v_since, v_until);
+    v_last_slots  bit varying := case when v_last < 'infinity' then _slots(v_slot, v_last, v_since, v_until) end;
+    v_every_slot  bit varying := _slots(v_slot, v_first, v_first, 'infinity');
 begin
+    -- In one month alone, nobody is met twice.
+    if cut.since = v_since and v_until = cut.until and v_since < v_until and v_until <= _bucket_end('month', v_first) then
+        return (
+            select count(*)
+            from unique_members
+            where subject = _distinct_members.subject and metric = v_key and bucket = 'month' and bucket_start = v_first
+              and bit_count(seen & v_first_slots) > 0);
+    end if;
     return (select count(*) from (
         select member_digest
         from unique_members
-        where subject = _distinct_members.subject and metric = v_key and bucket = v_coarse
-          and bucket_start >= cut.coarse_since and bucket_start < cut.coarse_until
+        where subject = _distinct_members.subject and metric = v_key and bucket = 'month'
+          and v_since < v_until and bucket_start >= v_first and bucket_start < v_until
+          and bit_count(seen & case bucket_start when v_first then v_first_slots when v_last then v_last_slots else v_every_slot end) > 0
         union
         select member_digest
         from unique_members
         where subject = _distinct_members.subject and metric = v_key and bucket = v_fine
-          and bucket_start >= cut.fine_since and bucket_start < cut.coarse_since
+          and bucket_start >= cut.fine_since and bucket_start < least(v_since, cut.fine_until)
         union
         select member_digest
         from unique_members
         where subject = _distinct_members.subject and metric = v_key and bucket = v_fine
-          and bucket_start >= cut.coarse_until and bucket_start < cut.fine_until
+          and bucket_start >= v_until and bucket_start < cut.fine_until
         union
         select _digest(member)
         from events

@@ -10,19 +10,27 @@ declare
     v_dropped timestamptz[] := array(select _dropped_months());
 begin
     return query
-    select subject, metric, bucket, bucket_start, member_digest, s.stored is null
+    select subject, metric, bucket, bucket_start, member_digest, s.present is not null, l.present is not null,
+           case
+               when s.present is null then false
+               when l.present is null then true
+               when length(s.seen) = length(l.seen) then s.seen & l.seen <> s.seen
+               else true
+           end,
+           s.seen, l.seen
     from (
-        select true as stored, u.*
+        select true as present, u.*
         from unique_members u
         where (_member_drifts.subject is null or u.subject = _member_drifts.subject)
           and (_member_drifts.metric is null or u.metric = _member_drifts.metric)
     ) s
     full join (
-        select true as logged, u.* from _recompute_members(_member_drifts.subject, _member_drifts.metric) u
+        select true as present, u.* from _recompute_members(_member_drifts.subject, _member_drifts.metric) u
     ) l using (subject, metric, bucket, bucket_start, member_digest)
-    where (s.stored is null or l.logged is null) and not _overlaps_months(v_dropped, bucket_start, _bucket_end(bucket, bucket_start));
+    where (s.present is null or l.present is null or s.seen is distinct from l.seen)
+      and not _overlaps_months(v_dropped, bucket_start, _bucket_end(bucket, bucket_start));
 end
 $$;
 
 comment on function _member_drifts(text, text) is
-    'Every member of one subject and metric (null: all) that is in the log or in unique_members, but not in both.';
+    'Every row of unique_members of one subject and metric (null: all) that is missing, is there without an event, or differs.';

@@ -9,11 +9,13 @@ as $$
 declare
     v_stripes rollups[];
 begin
-    perform from rollups where stripe > 0 order by subject, metric, bucket, bucket_start, stripe for update;
-    with merged as (
-        delete from rollups r where r.stripe > 0 returning r
-    )
-    select coalesce(array_agg(r), '{}') into v_stripes from merged;
+    -- Only these: a stripe that has appeared since may be held by a writer who waits for one of them.
+    v_stripes := array(
+        select r from rollups r where r.stripe > 0 order by subject, metric, bucket, bucket_start, stripe for update);
+    delete from rollups r
+    using unnest(v_stripes) s
+    where r.subject = s.subject and r.metric = s.metric and r.bucket = s.bucket and r.bucket_start = s.bucket_start
+      and r.stripe = s.stripe;
 
     insert into rollups as r (subject, metric, bucket, bucket_start, event_count, last_at, last_event_id,
                               total, lowest, highest, latest)

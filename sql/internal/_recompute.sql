@@ -1,11 +1,13 @@
 -- The rollups that the log says there should be, in the form of the table. Events are read once, into the finer buckets; the coarser
 -- ones are put together from those, by the same rules. Only `last` needs its events in order, so only its events are sorted.
+-- No merge joins: sorting texts costs more than the join by hash.
 create or replace function _recompute(subject text, metric text)
 returns setof rollups
 language plpgsql
 stable
 set search_path from current
 set plan_cache_mode to force_custom_plan
+set enable_mergejoin to off
 as $$
 #variable_conflict use_column
 begin
@@ -37,27 +39,43 @@ begin
         join kinds k on k.key = e.metric and k.aggregate = 'last'
         where _recompute.subject is null or e.subject = _recompute.subject
         group by 1, 2, 3, 4, 5, 6
-    ), every as (
-        select bucket_start, subject, metric, bucket, aggregate,
-               event_count, last_at, total, lowest, highest, latest, last_event_id
+    ), every as not materialized (
+        select bucket_start, subject, metric, bucket, aggregate, event_count, last_at, total, lowest, highest, latest, last_event_id
         from fine
         union all
         select _bucket_start(coarse, bucket_start), subject, metric, coarse, aggregate,
-               sum(event_count)::bigint, max(last_at), sum(total), min(lowest), max(highest),
-               (array_agg(latest order by last_at desc, last_event_id desc) filter (where aggregate = 'last'))[1],
-               (array_agg(last_event_id order by last_at desc, last_event_id desc) filter (where aggregate = 'last'))[1]
+               sum(event_count)::bigint, max(last_at), sum(total), min(lowest), max(highest), null, null
         from fine
-        where coarse <> bucket
+        where coarse <> bucket and aggregate <> 'last'
         group by 1, 2, 3, 4, 5
+        union all
+        select _bucket_start(coarse, bucket_start), subject, metric, coarse, aggregate,
+               sum(event_count)::bigint, max(last_at), null, null, null,
+               (array_agg(latest order by last_at desc, last_event_id desc))[1],
+               (array_agg(last_event_id order by last_at desc, last_event_id desc))[1]
+        from fine
+        where coarse <> bucket and aggregate = 'last'
+        group by 1, 2, 3, 4, 5
+    ), fine_members as materialized (
+        select * from _logged_members(_recompute.subject, _recompute.metric)
     ), members as (
         select bucket_start, subject, metric, bucket, count(*) as total
-        from _recompute_members(_recompute.subject, _recompute.metric)
-        group by bucket_start, subject, metric, bucket
+        from fine_members
+        group by 1, 2, 3, 4
+        union all
+        select bucket_start, subject, metric, bucket, count(*)
+        from (select distinct _bucket_start(coarse, bucket_start) as bucket_start, subject, metric, coarse as bucket, member_digest
+              from fine_members where coarse <> bucket) c
+        group by 1, 2, 3, 4
     )
-    select e.bucket_start, e.event_count, e.last_at, e.last_event_id, 0::smallint, e.subject, e.metric, e.bucket,
-           case when e.aggregate = 'unique' then m.total else e.total end, e.lowest, e.highest, e.latest
+    select bucket_start, event_count, last_at, last_event_id, 0::smallint, subject, metric, bucket, total, lowest, highest, latest
+    from every
+    where aggregate <> 'unique'
+    union all
+    select bucket_start, e.event_count, e.last_at, null, 0::smallint, subject, metric, bucket, m.total, null, null, null
     from every e
-    left join members m using (bucket_start, subject, metric, bucket);
+    left join members m using (bucket_start, subject, metric, bucket)
+    where e.aggregate = 'unique';
     perform _check_snapshot();
 end
 $$;

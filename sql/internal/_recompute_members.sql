@@ -9,24 +9,19 @@ as $$
 begin
     return query
     with kinds as materialized (
-        select key, _fine_bucket(period, rollup) as fine, _coarse_bucket(period, rollup) as coarse
-        from metrics
-        where aggregate = 'unique' and (_recompute_members.metric is null or key = _recompute_members.metric)
-    ), fine as materialized (
-        select distinct _bucket_start(k.fine, e.at) as bucket_start, e.subject, e.metric, k.fine as bucket, k.coarse, e.member
-        from events e
-        join kinds k on k.key = e.metric
-        where _recompute_members.subject is null or e.subject = _recompute_members.subject
+        select m.key, _slot_bucket(m.period, m.rollup) as slot, b.bucket
+        from metrics m
+        cross join lateral (select _member_bucket(m.period) union select _member_bucket(m.rollup)) b (bucket)
+        where m.aggregate = 'unique' and b.bucket is not null
     )
-    select bucket_start, subject, metric, bucket, _digest(member)
-    from fine
-    union all
-    select distinct _bucket_start(coarse, bucket_start), subject, metric, coarse, _digest(member)
-    from fine
-    where coarse <> bucket;
-    perform _check_snapshot();
+    select _bucket_start(k.bucket, l.bucket_start), l.subject, l.metric, k.bucket, l.member_digest,
+           bit_or(case when k.bucket = 'month' then _slot(k.slot, l.bucket_start) end)::bit varying,
+           null::bit varying
+    from _logged_members(_recompute_members.subject, _recompute_members.metric) l
+    join kinds k on k.key = l.metric
+    group by 1, 2, 3, 4, 5;
 end
 $$;
 
 comment on function _recompute_members(text, text) is
-    'The members of one subject and metric (null: all) as the log says they should be.';
+    'The rows of unique_members of one subject and metric (null: all) as the log says they should be.';

@@ -14,34 +14,26 @@ begin
         from unnest(batch) e
         cross join lateral (values (e.period), (e.rollup)) as b (bucket)
         where b.bucket is not null
-    ), added as (
-        insert into unique_members (subject, metric, bucket, bucket_start, member_digest)
-        select distinct subject, metric, bucket, bucket_start, _digest(member)
-        from placed
-        where aggregate = 'unique'
-        order by 1, 2, 3, 4, 5
-        on conflict (subject, metric, bucket, bucket_start, member_digest) do nothing
-        returning subject, metric, bucket, bucket_start
     ), members as (
         select subject, metric, bucket, bucket_start, count(*) as added
-        from added
+        from _count_members(batch)
         group by subject, metric, bucket, bucket_start
     ), gathered as (
         select subject, metric, bucket, bucket_start, stripe, aggregate, count(*) as event_count, max(at) as last_at,
                sum(quantity) as total, min(quantity) as lowest, max(quantity) as highest,
-               (array_agg(quantity order by at desc, event_id desc) filter (where aggregate = 'last'))[1] as latest,
-               (array_agg(event_id order by at desc, event_id desc) filter (where aggregate = 'last'))[1] as last_event_id
+               -- Arrays are compared element by element; aggregates with an ORDER BY of their own would have everything sorted.
+               max(array[extract(epoch from at), event_id, quantity]) filter (where aggregate = 'last') as last
         from placed
         group by subject, metric, bucket, bucket_start, stripe, aggregate
     )
     insert into rollups as r (subject, metric, bucket, bucket_start, stripe, event_count, last_at, last_event_id,
                               total, lowest, highest, latest)
-    select subject, metric, bucket, bucket_start, g.stripe, g.event_count, g.last_at, g.last_event_id,
+    select subject, metric, bucket, bucket_start, g.stripe, g.event_count, g.last_at, g.last[2],
            case when g.aggregate in ('sum', 'count', 'avg') then g.total
                 when g.aggregate = 'unique' then coalesce(m.added, 0) end,
            case when g.aggregate = 'min' then g.lowest end,
            case when g.aggregate = 'max' then g.highest end,
-           g.latest
+           g.last[3]
     from gathered g
     left join members m using (subject, metric, bucket, bucket_start)
     order by subject, metric, bucket, bucket_start, g.stripe

@@ -18,17 +18,7 @@ declare
     v_recorded  recorded;
 begin
     if v_aggregate = 'unique' then
-        with added as (
-            insert into unique_members (subject, metric, bucket, bucket_start, member_digest)
-            select _roll_up_event.subject, v_key, b.bucket, _bucket_start(b.bucket, _roll_up_event.at),
-                   _digest(_roll_up_event.member)
-            from (values (v_period), (v_rollup)) as b (bucket)
-            where b.bucket is not null
-            order by b.bucket
-            on conflict (subject, metric, bucket, bucket_start, member_digest) do nothing
-            returning bucket
-        )
-        select coalesce(array_agg(bucket), '{}') into v_new_in from added;
+        v_new_in := _count_member(_roll_up_event.metric, _roll_up_event.subject, _roll_up_event.at, _roll_up_event.member);
     end if;
     if (_roll_up_event.metric).striped then
         v_stripe := _stripe(_roll_up_event.subject, v_key);

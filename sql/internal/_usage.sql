@@ -54,7 +54,9 @@ begin
         from events
         where subject = _usage.subject and metric = v_key and at >= v_cut.fine_until and at < v_cut.until
     ) p;
-    perform _check_snapshot();
+    if v_cut.since < v_cut.fine_since or v_cut.fine_until < v_cut.until then
+        perform _check_log(_usage.metric, _usage.subject, v_cut);
+    end if;
     -- Members of several pieces overlap; of one bucket they have been counted.
     if (_usage.metric).aggregate = 'unique' and (v_buckets > 1 or v_cut.since < v_cut.fine_since or v_cut.fine_until < v_cut.until) then
         v_state.quantity := _distinct_members(_usage.metric, _usage.subject, v_cut);
@@ -65,4 +67,5 @@ end
 $$;
 
 comment on function _usage(metrics, text, timestamptz, timestamptz) is
-    'The events and the quantity of one subject and metric in [since, until), null for an open side; 0 and 0 if there are none.';
+    'The events and the quantity of one subject and metric in [since, until), null for an open side; 0 and 0 if there are none. '
+    'Raises UM006 and 40001 as _check_log() does.';

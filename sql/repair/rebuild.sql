@@ -1,7 +1,8 @@
 -- Nobody is kept waiting: rebuild finds what drifts in one snapshot and corrects only that, each row only if it is still as it was
 -- in the snapshot. Whoever records in between has changed the row's event_count, which only ever grows, so the row is left alone and
 -- looked at again with a new snapshot; it is locked by then, so twice is enough. Whoever records afterwards waits for the corrected
--- row and adds to it. Locks are taken in the order that record() says: members, then rollups by primary key.
+-- row and adds to it. Locks are taken in the order that record() says: members, then rollups by primary key. What drifts is read as a
+-- sorted result, which PostgreSQL keeps on disk if it is large, and corrected in batches.
 create or replace function rebuild(subject text default null, metric text default null)
 returns bigint
 language plpgsql
@@ -12,33 +13,50 @@ set work_mem to '128MB'
 as $$
 #variable_conflict use_column
 declare
-    v_drifts    rollup_drift[];
-    v_rewritten bigint := 0;
+    v_row       record;
+    v_batch     rollup_drift[];
+    v_places    tid[];
+    v_found     bigint;
     v_corrected bigint;
+    v_rewritten bigint := 0;
+    v_striped   boolean;
 begin
     -- One rebuild at a time: the count could else be lowered by one and raised by an event, and look untouched to the other.
     -- It comes before the catalog is read: define_metric() locks the two in this order.
     perform _lock_rebuild();
+    -- So does the lock that keeps the log's partitions as they are: snapshots from here on are not older than their places.
+    lock table events in access share mode;
     perform _check_scope(rebuild.subject, rebuild.metric);
     perform _correct_members(rebuild.subject, rebuild.metric);
     loop
-        v_drifts := array(
-            select d from _drifts(rebuild.subject, rebuild.metric) d
-            where d.stored is distinct from d.recomputed);
-        exit when cardinality(v_drifts) = 0;
-        -- Several rows that together are one cannot be compared and corrected one by one: they are made one first.
-        if exists (
-            select from rollups r
-            join unnest(v_drifts) d using (subject, metric, bucket, bucket_start)
-            where r.stripe > 0
-        ) then
+        v_found := 0;
+        v_corrected := 0;
+        v_batch := '{}';
+        v_places := '{}';
+        v_striped := false;
+        for v_row in
+            select * from _rollup_drifts(rebuild.subject, rebuild.metric, with_members => false)
+            order by striped desc, (drift).subject, (drift).metric, (drift).bucket, (drift).bucket_start
+        loop
+            -- Several rows that together are one cannot be compared and corrected one by one: they are made one first.
+            v_striped := v_row.striped;
+            exit when v_striped;
+            v_found := v_found + 1;
+            v_batch := v_batch || v_row.drift;
+            v_places := v_places || v_row.place;
+            if cardinality(v_batch) = 10000 then
+                v_corrected := v_corrected + _correct_rollups(v_batch, v_places);
+                v_batch := '{}';
+                v_places := '{}';
+            end if;
+        end loop;
+        if v_striped then
             perform _merge_stripes();
             continue;
         end if;
-        perform _queue_corrected(v_drifts);
-        v_corrected := _correct_rollups(v_drifts);
+        v_corrected := v_corrected + _correct_rollups(v_batch, v_places);
         v_rewritten := v_rewritten + v_corrected;
-        exit when v_corrected = cardinality(v_drifts);
+        exit when v_corrected = v_found;
     end loop;
     return v_rewritten;
 end

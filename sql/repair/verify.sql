@@ -14,7 +14,7 @@ begin
            _quantity(m.aggregate, s.event_count, s.total, s.lowest, s.highest, s.latest),
            _quantity(m.aggregate, r.event_count, r.total, r.lowest, r.highest, r.latest),
            concat_ws(' and ', case when d.stored is distinct from d.recomputed then 'rollup' end, case when d.members_drift then 'members' end)
-    from _drifts(verify.subject, verify.metric) d
+    from (select (drift).* from _rollup_drifts(verify.subject, verify.metric, with_members => true)) d
     cross join lateral (select (d.stored).*) s
     cross join lateral (select (d.recomputed).*) r
     left join metrics m on m.key = d.metric

@@ -24,16 +24,18 @@ begin
     if quota is null then
         raise exception using errcode = '22004', message = 'quota is null', column = 'quota',
             hint = 'Give the quota in the metric''s unit; without a quota there is nothing to check.';
-    elsif quota < 0 or quota in ('NaN', 'Infinity', '-Infinity') or requested < 0 or requested in ('NaN', 'Infinity') then
-        raise exception using errcode = '22023', message = 'quota or requested is negative or not finite',
-            column = case when quota < 0 or quota in ('NaN', 'Infinity') then 'quota' else 'requested' end,
-            detail = format('quota %s, requested %s.', quota, coalesce(requested::text, 'null')),
+    elsif quota not between 0 and 1e1000 or requested not between 0 and 1e1000 then  -- so that sums and differences are numbers
+        raise exception using errcode = '22023', message = 'quota or requested is negative, not finite or absurdly large',
+            column = case when quota not between 0 and 1e1000 then 'quota' else 'requested' end,
+            detail = format('quota %s, requested %s.', left(quota::text, 80), coalesce(left(requested::text, 80), 'null')),
             hint = 'Give decimal numbers that are not negative, in the metric''s unit.';
     end if;
 
     -- The metric's current period is what nearly every request asks for: one statement reads its row. Where there is none yet, or
-    -- stripes beside it (the highest stripe comes first), usage() answers as it does for every other window.
-    if period is null and since is null and until is null and timezone = 'UTC' then
+    -- stripes beside it (the highest stripe comes first), usage() answers as it does for every other window. So it does for a moment
+    -- that usage() would refuse: a bucket that begins before the calendar cannot be asked for.
+    if period is null and since is null and until is null and timezone = 'UTC'
+        and check_quota.now >= timestamptz '1970-01-01 00:00:00+00' and isfinite(check_quota.now) then
         select _quantity(m.aggregate, r.event_count, r.total, r.lowest, r.highest, r.latest), m.unit
         into v_used, v_unit
         from metrics m

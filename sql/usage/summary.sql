@@ -27,4 +27,4 @@ $$;
 
 comment on function summary(text, text, timestamptz, timestamptz, text, timestamptz) is
     'The usage of every metric in use, by key, zeros included: the lines of an invoice. No window given: each metric''s own current '
-    'period. Raises 22004 or 22023 for a bad value.';
+    'period. Raises 22004 or 22023 for a bad value, UM006 and 40001 as usage() does.';

@@ -19,6 +19,8 @@ as $$
 declare
     v_metric metrics := _metric(usage_by.metric);
     v_window tstzrange;
+    v_since  timestamptz;
+    v_until  timestamptz;
 begin
     perform _check_subject(usage_by.subject);
     if usage_by.dimension is null then
@@ -26,6 +28,8 @@ begin
             hint = 'Name a key of the events'' metadata.';
     end if;
     v_window := _window(v_metric.period, usage_by.period, usage_by.since, usage_by.until, usage_by.timezone, usage_by.now);
+    v_since := coalesce(lower(v_window), '-infinity');
+    v_until := coalesce(upper(v_window), 'infinity');
     return query
         select e.metadata ->> usage_by.dimension,
                case v_metric.aggregate
@@ -36,13 +40,15 @@ begin
                count(*)
         from events e
         where e.subject = usage_by.subject and e.metric = v_metric.key
-          and e.at >= coalesce(lower(v_window), '-infinity') and e.at < coalesce(upper(v_window), 'infinity')
+          and e.at >= v_since and e.at < v_until
         group by 1
         order by quantity desc, 1 nulls last;
-    perform _check_snapshot();
+    -- All of the window is its edge.
+    perform _check_log(v_metric, usage_by.subject, (v_since, v_until, v_until, v_until, v_until, v_until)::window_cut,
+        'Groups are known from the log alone: ask for a later window, or usage() for the total.');
 end
 $$;
 
 comment on function usage_by(text, text, text, text, timestamptz, timestamptz, text, timestamptz) is
     'The usage in a window (as for usage()) for each value of a key of the events'' metadata, the largest first; events without the '
-    'key form the group null. Read from the log. Raises as usage() does.';
+    'key form the group null. Read from the log. Raises as usage() does, UM006 wherever the window has events in months that were dropped.';

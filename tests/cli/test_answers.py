@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 import pytest
 
 from pymeter import Meter
@@ -207,6 +208,32 @@ def test_maintain_is_idempotent(pymeter: Run) -> None:
     pymeter("maintain")
     ran = pymeter("maintain")
     assert (ran.status, ran.out) == (0, "✓ nothing to do\n")
+
+
+def test_maintain_drops_what_is_not_to_be_kept_and_says_no_where_it_had_to_keep_it(
+    pymeter: Run, meter_connection: psycopg.Connection[Any]
+) -> None:
+    for month in ("2024-01", "2024-02"):
+        pymeter("record", "acct_1", "tokens", "1", "--at", f"{month}-15")
+    pymeter("maintain")
+    meter_connection.execute("UPDATE meter.rollups SET total = 9 WHERE bucket_start = '2024-01-01Z'")
+    meter_connection.commit()
+    ran = pymeter("maintain", "--keep", "13 months")
+    assert ran.status == 1
+    assert ran.out == (
+        "✗ kept partition events_2024_01: 1 rollup differs from the log; run rebuild()\n"
+        "✓ dropped partition events_2024_02\n"
+    )
+    pymeter("rebuild")
+    ran = pymeter("maintain", "--keep", "13 months", "--detach", "--json")
+    assert (ran.status, ran.json) == (
+        0,
+        [{"action": "detached partition", "object": "events_2024_01 as events_2024_01_detached"}],
+    )
+    for keep in ("13", "long", "-1 year"):
+        ran = pymeter("maintain", "--keep", keep)
+        assert (ran.status, ran.out) == (1, "")
+        assert "22" in ran.err
 
 
 def test_export_can_be_imported_again(pymeter: Run, meter_dsn: str) -> None:

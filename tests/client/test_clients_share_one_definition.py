@@ -19,8 +19,6 @@ from pymeter import async_client, calls, client, models
 from pymeter.async_client import AsyncMeter
 from pymeter.client import Meter
 
-# grant_access is for migrations and DBAs; the clients do not hand out rights.
-NOT_FOR_CLIENTS = {"grant_access"}
 METHODS = sorted(
     name
     for name, call in vars(calls).items()
@@ -40,7 +38,7 @@ def public_functions() -> set[str]:
 
 
 def test_every_public_sql_function_is_a_method_and_nothing_else_is() -> None:
-    assert set(METHODS) == public_functions() - NOT_FOR_CLIENTS
+    assert set(METHODS) == public_functions()
     for kind in (Meter, AsyncMeter):
         assert {name for name in vars(kind) if not name.startswith("_")} == {*METHODS, "iter_events"}
 
@@ -123,6 +121,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "events": models.Event,
     "verify": models.Drift,
     "maintain": models.MaintenanceAction,
+    "health": models.Health,
+    "access": models.AccessRight,
     "define_biller": models.Biller,
     "report_metric": models.MetricMapping,
     "report_subject": models.SubjectMapping,

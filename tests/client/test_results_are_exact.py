@@ -127,6 +127,7 @@ def test_every_method_answers(meter: Meter) -> None:
     assert meter.verify() == []
     assert meter.rebuild("acct_1") >= 0
     assert meter.maintain() is not None
+    assert meter.maintain("13 months", detach=True) == meter.maintain(timedelta(days=400)) == []
     assert meter.retire_metric("price").retired_at is not None
 
 

@@ -42,6 +42,11 @@ CODES = (
     Code("UM004", "The period is sealed. Reserved: nothing raises it yet.", "No."),
     Code("UM005", "A duplicate or a conflict, where the caller asked to be refused. Reserved.", "No."),
     Code(
+        "UM006",
+        "The window needs events that retention has dropped.",
+        "No: ask for whole buckets, as the HINT says, or for a later window.",
+    ),
+    Code(
         "25001",
         "`maintain()`, or a `define_metric()` that changes an aggregate, period or rollup, outside of"
         " READ COMMITTED.",
@@ -49,12 +54,17 @@ CODES = (
     ),
     Code(
         "40001",
-        "A transaction at REPEATABLE READ or SERIALIZABLE met a change that its snapshot cannot see.",
+        "The snapshot cannot see a change that was met: of a transaction at REPEATABLE READ or SERIALIZABLE,"
+        " or of a question that had to wait while `maintain()` moved events.",
         "Yes: the whole transaction.",
     ),
-    Code("42501", "UPDATE, DELETE or TRUNCATE on the log; or a missing privilege.", "No."),
+    Code(
+        "42501",
+        "UPDATE, DELETE or TRUNCATE on the log; a missing privilege; a subject the role is not bound to.",
+        "No.",
+    ),
     Code("55000", "The tables are there, but not the functions.", "After `pymeter migrate`."),
-    Code("55P03", "`maintain()` waited 5 seconds for a lock on the log, and changed nothing.", "Yes: later."),
+    Code("55P03", "`maintain()` waited 5 seconds for a lock, and changed nothing.", "Yes: later."),
 )
 
 

@@ -1,6 +1,6 @@
-"""Runs the examples of README.md, in order, against one fresh meter, and tells what they print.
+"""Runs the examples of a page, in order, against one fresh meter, and tells what they print.
 
-    python -m tests.docs.examples        writes the outputs into README.md; review the difference
+    python -m tests.docs.examples        writes the outputs into the pages; review the difference
 
 A block of sql, python or sh is run. A block of text right behind it is its output; without one it has only to
 succeed. ``<!-- file: NAME -->`` above a block makes it a file for what follows. ``<!-- not run -->`` leaves
@@ -25,7 +25,11 @@ from unittest import mock
 from pymeter.embedded import program
 from tests.docs.markdown import Block, blocks
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
+PAGES = (README, ROOT / "SECURITY.md", ROOT / "OPERATIONS.md")
+# The roles that the pages grant to.
+ROLES = ("app", "portal", "metering")
 COMMAND = "python -m tests.docs.examples"
 
 _SECONDS_MAX = 120
@@ -43,6 +47,7 @@ class Runner:
     dsn: str
     server: str
     folder: Path
+    page: Path = README
     names: dict[str, Any] = field(default_factory=dict)
 
     def run(self, block: Block) -> tuple[bool, str]:
@@ -93,8 +98,8 @@ class Runner:
         )
 
     def _python(self, block: Block) -> tuple[bool, str]:
-        # Blank lines in front, so that a traceback has README.md's own line numbers.
-        code = compile("\n" * block.line + block.text, str(README), "exec")
+        # Blank lines in front, so that a traceback has the page's own line numbers.
+        code = compile("\n" * block.line + block.text, str(self.page), "exec")
         output = io.StringIO()
         with mock.patch.dict(os.environ, self.environment), contextlib.redirect_stdout(output):
             try:
@@ -112,7 +117,7 @@ class Runner:
 
 @dataclass(frozen=True)
 class Example:
-    """One block that is run, with the output that the README shows, and where the output's text begins."""
+    """One block that is run, with the output that the page shows, and where the output's text begins."""
 
     block: Block
     expected: str | None
@@ -120,7 +125,7 @@ class Example:
 
 
 def examples(text: str) -> list[Example]:
-    """The blocks of the README that are run or written to files, in order."""
+    """The blocks of a page that are run or written to files, in order."""
     found = blocks(text)
     pairs = zip(found, [*found[1:], None], strict=True)
     return [
@@ -152,7 +157,7 @@ def outputs(text: str, runner: Runner) -> list[tuple[Example, str]]:
         if example.expected is not None:
             printed.append((example, tidy(output)))
         elif not succeeded:
-            raise ExampleFailed(f"README.md:{block.line + 1}: {block.text}\n{output}")
+            raise ExampleFailed(f"{runner.page.name}:{block.line + 1}: {block.text}\n{output}")
     return printed
 
 
@@ -162,7 +167,7 @@ def tidy(output: str) -> str:
 
 
 def with_outputs(text: str, printed: list[tuple[Example, str]]) -> str:
-    """The README with its outputs as they were printed."""
+    """The page with its outputs as they were printed."""
     position = 0
     parts = []
     for example, output in printed:
@@ -179,17 +184,19 @@ def main() -> None:
     from pymeter import migrate
     from pymeter.embedded import temporary_server
 
-    text = README.read_text(encoding="utf-8")
-    with temporary_server() as dsn, tempfile.TemporaryDirectory() as folder:
-        migrate(dsn)
-        with psycopg.connect(dsn, autocommit=True) as admin:
-            admin.execute("CREATE ROLE app")
-        runner = Runner(dsn, dsn, Path(folder))
-        try:
-            README.write_text(with_outputs(text, outputs(text, runner)), encoding="utf-8")
-        finally:
-            runner.close()
-    sys.stdout.write(f"wrote the outputs of {README.name}\n")
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        with temporary_server() as dsn, tempfile.TemporaryDirectory() as folder:
+            migrate(dsn)
+            with psycopg.connect(dsn, autocommit=True) as admin:
+                for role in ROLES:
+                    admin.execute(f"CREATE ROLE {role}".encode())
+            runner = Runner(dsn, dsn, Path(folder), page)
+            try:
+                page.write_text(with_outputs(text, outputs(text, runner)), encoding="utf-8")
+            finally:
+                runner.close()
+        sys.stdout.write(f"wrote the outputs of {page.name}\n")
 
 
 if __name__ == "__main__":

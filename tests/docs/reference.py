@@ -30,6 +30,9 @@ _FOLDERS = {
     "record": "recording usage",
     "usage": "asking about it",
     "repair": "proving and repairing the rollups",
+    "report": "telling a biller such as Stripe, each unit once",
+    "own": "the same, for a role that is bound to subjects",
+    "access": "who may call what",
     "operate": "keeping it running",
 }
 

@@ -1,4 +1,4 @@
-"""Every example of README.md does what the README shows, and every link leads somewhere."""
+"""Every example of the pages does what the page shows, and every link leads somewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import typer.main
 
 from pymeter.cli.app import app
-from tests.docs.examples import COMMAND, README, Runner, examples, outputs
+from tests.docs.examples import COMMAND, PAGES, README, ROLES, Runner, examples, outputs
 from tests.docs.markdown import anchors, broken_links, links
 
 TEXT = README.read_text(encoding="utf-8")
@@ -23,33 +23,35 @@ SCREEN_LINES = 60
 
 
 @pytest.fixture
-def role_app(pymeter_server: str) -> Iterator[None]:
-    """The role that the README grants to. Set up before the database, so that it is dropped after it."""
+def roles(pymeter_server: str) -> Iterator[None]:
+    """Those that the pages grant to. Set up before the database, so that they are dropped after it."""
     with psycopg.connect(pymeter_server, autocommit=True) as admin:
-        exists = admin.execute("select from pg_roles where rolname = 'app'").fetchone()
-        if not exists:
-            admin.execute("create role app")
+        there = {name for (name,) in admin.execute("select rolname from pg_roles")}
+        created = [role for role in ROLES if role not in there]
+        for role in created:
+            admin.execute(f"create role {role}".encode())
         yield
-        if not exists:
-            admin.execute("drop role app")
+        for role in created:
+            admin.execute(f"drop role {role}".encode())
 
 
-def test_every_example_prints_what_the_readme_shows(
-    role_app: None, pymeter_server: str, meter_dsn: str, tmp_path: Path
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_example_prints_what_the_page_shows(
+    roles: None, pymeter_server: str, meter_dsn: str, tmp_path: Path, page: Path
 ) -> None:
-    runner = Runner(meter_dsn, pymeter_server, tmp_path)
+    runner = Runner(meter_dsn, pymeter_server, tmp_path, page)
     try:
-        printed = outputs(TEXT, runner)
+        printed = outputs(page.read_text(encoding="utf-8"), runner)
     finally:
         runner.close()
-    assert len(printed) > 20
+    assert len(printed) > (20 if page == README else 2)
     differences = [
         line
         for example, output in printed
         for line in difflib.unified_diff(
             (example.expected or "").splitlines(),
             output.splitlines(),
-            f"README.md:{example.block.line + 1}",
+            f"{page.name}:{example.block.line + 1}",
             f"what it prints; if that is right: {COMMAND}",
             lineterm="",
         )
@@ -79,8 +81,9 @@ def test_the_two_lines_are_on_the_first_screen() -> None:
     assert screen.index("In SQL:") < screen.index("The same in Python:")
 
 
-def test_links_lead_somewhere() -> None:
-    assert broken_links(README) == []
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    assert broken_links(page) == []
 
 
 def test_every_guarantee_is_linked_to_its_tests() -> None:

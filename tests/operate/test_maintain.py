@@ -199,6 +199,34 @@ def test_an_old_snapshot_never_misses_events_that_were_moved(
     assert ledger.usage("a", "m", period="never").quantity == 5
 
 
+@pytest.mark.parametrize(
+    "question",
+    [
+        "SELECT event_count FROM meter.usage('a', 'm', NULL, '2024-01-31 10:10Z', '2024-01-31 10:20Z')",
+        "SELECT count(*) FROM meter.events('a')",
+        "SELECT coalesce(sum(event_count), 0) FROM meter.usage_by('a', 'm', 'x', 'never')",
+        "SELECT 5 - count(*) FROM meter.verify()",
+        "SELECT 5 - meter.rebuild()",
+    ],
+)
+def test_a_question_that_waited_while_events_were_moved_never_misses_them(
+    ledger: Ledger, new_ledger: Callable[..., Ledger], wait_until_blocked: Callable[..., None], question: str
+) -> None:
+    """Its snapshot is from before it waited, at READ COMMITTED too."""
+    ledger.define("m", "sum")
+    for _ in range(5):
+        ledger.record("a", "m", 1, at=at("2024-01-31 10:15"))
+    maintainer, reader = new_ledger("maintainer", autocommit=False), new_ledger("reader")
+    assert maintainer.maintain()
+    asking = Task(lambda: reader.value(question))
+    wait_until_blocked(ledger.connection, "reader")
+    maintainer.connection.commit()
+    error = asking.error()
+    assert error.sqlstate == "40001" if error else asking.result() == 5
+    assert ledger.verify() == []
+    assert ledger.usage("a", "m", period="never").quantity == 5
+
+
 def test_two_runs_at_once_do_the_work_once(
     ledger: Ledger, new_ledger: Callable[..., Ledger], wait_until_blocked: Callable[..., None]
 ) -> None:

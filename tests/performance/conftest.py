@@ -32,15 +32,17 @@ def filled(connect: Callable[..., psycopg.Connection[Any]], now: datetime) -> ps
     seed.partitions(connection, since, now)
     seed.log(connection, "tokens", events=HOT_EVENTS, since=since, until=now, keys=True)
     seed.log(connection, "users", events=HOT_EVENTS, since=since, until=now, members=50)
-    seed.log(
-        connection,
-        "tokens",
-        events=10 * OTHER_SUBJECTS,
-        subjects=OTHER_SUBJECTS,
-        since=since,
-        until=now,
-        prefix="other_",
-    )
+    for metric, members in (("tokens", 0), ("users", 1000)):
+        seed.log(
+            connection,
+            metric,
+            events=10 * OTHER_SUBJECTS,
+            subjects=OTHER_SUBJECTS,
+            since=since,
+            until=now,
+            prefix="other_",
+            members=members,
+        )
     seed.settle(connection)
     return connection
 

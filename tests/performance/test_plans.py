@@ -41,10 +41,21 @@ def test_record_of_a_repeat_reads_one_key_and_one_rollup(explain: Explain) -> No
     assert plans.rows("rollups") == 1
 
 
-def test_record_of_a_member_searches_for_nothing(explain: Explain) -> None:
-    plans = explain("SELECT meter.record('acct_0', 'users', member => 'user_1')")
+@pytest.mark.parametrize(
+    "call",
+    [
+        "SELECT meter.record('acct_0', 'users', member => 'user_1')",
+        'SELECT meter.record_batch(\'[{"subject": "acct_0", "metric": "users", "member": "user_1"}]\')',
+    ],
+    ids=["record", "record_batch"],
+)
+def test_recording_a_known_member_reads_its_row_and_writes_none(explain: Explain, call: str) -> None:
+    plans = explain(call)
     plans.assert_by_index(*TABLES)
-    assert plans.rows(*TABLES) == 0
+    assert plans.rows(*TABLES) == 1
+    assert {scan.index for scan in plans.scans("unique_members")} == {"unique_members_pkey"}
+    for write in plans.writes("unique_members"):
+        assert write["Tuples Inserted"] + write["Conflicting Tuples"] == 0
 
 
 def test_check_quota_of_the_current_period_reads_its_row_alone(explain: Explain, now: datetime) -> None:
@@ -138,6 +149,29 @@ def test_repeated_records_update_rollups_in_place(
     assert hot >= updated * 0.95
 
 
+def test_a_window_of_members_reads_a_row_a_month_of_each(explain: Explain, now: datetime) -> None:
+    plans = explain("SELECT meter.usage('acct_0', 'users', '20 days', now => %s)", [now])
+    assert 50 <= plans.rows("unique_members") <= 2 * 50
+
+
+def test_members_seen_in_more_hours_are_updated_in_place(
+    filled: psycopg.Connection[Any], connect: Callable[..., psycopg.Connection[Any]]
+) -> None:
+    before = _updates(filled, "unique_members")
+    writer = connect("writer")
+    for hour in range(200):
+        writer.execute(
+            "SELECT meter.record('acct_1', 'users', member => 'u', at => '2026-01-01Z'::timestamptz + %s)",
+            [timedelta(hours=hour)],
+        )
+    writer.execute("SELECT pg_stat_force_next_flush()")
+    writer.close()
+    after = _updates(filled, "unique_members")
+    updated, hot = (later - start for later, start in zip(after, before, strict=True))
+    assert updated == 199
+    assert hot >= updated * 0.95
+
+
 def _record_until_plans_are_settled(connection: psycopg.Connection[Any]) -> None:
     for number in range(6):
         connection.execute(
@@ -163,12 +197,13 @@ def _events_in_edges(
     return int(row[0])
 
 
-def _updates(connection: psycopg.Connection[Any]) -> tuple[int, int]:
-    """Rollups updated, and updated in place, as the statistics say now."""
+def _updates(connection: psycopg.Connection[Any], table: str = "rollups") -> tuple[int, int]:
+    """Rows updated, and updated in place, as the statistics say now."""
     connection.execute("SELECT pg_stat_force_next_flush()")
     row = connection.execute(
         "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables"
-        " WHERE schemaname = 'meter' AND relname = 'rollups'"
+        " WHERE schemaname = 'meter' AND relname = %s",
+        [table],
     ).fetchone()
     assert row is not None
     return row[0], row[1]

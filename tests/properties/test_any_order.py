@@ -143,7 +143,7 @@ def derived(ledger: Ledger, subjects: list[str], names: list[str]) -> dict[str, 
         [subjects],
     )
     members = ledger.rows(
-        "SELECT subject, metric, bucket, bucket_start, member_digest FROM meter.unique_members"
+        "SELECT subject, metric, bucket, bucket_start, member_digest, seen FROM meter.unique_members"
         " WHERE subject = ANY(%s) ORDER BY metric, bucket, bucket_start, member_digest, subject",
         [subjects],
     )

@@ -74,7 +74,7 @@ def test_p4_missing_and_surplus_rows_are_reported(filled: Ledger) -> None:
 
 def test_p4_missing_and_surplus_members_are_reported(filled: Ledger) -> None:
     filled.execute(
-        "DELETE FROM meter.unique_members WHERE subject = 'a' AND bucket = 'hour' AND member_digest = ("
+        "UPDATE meter.unique_members SET seen = seen & ~ seen WHERE subject = 'a' AND member_digest = ("
         "SELECT member_digest FROM meter.unique_members ORDER BY 1 LIMIT 1)"
     )
     filled.execute(

@@ -44,6 +44,21 @@ usage:
 repair:
   verify(subject text = null, metric text = null) -> setof drift
   rebuild(subject text = null, metric text = null) -> bigint
+own:
+  own_usage(subject text, metric text, period text = null, since timestamptz = null,
+    until timestamptz = null, timezone text = 'UTC', now timestamptz = now()) -> usage_total
+  own_summary(subject text, period text = null, since timestamptz = null, until timestamptz = null,
+    timezone text = 'UTC', now timestamptz = now()) -> setof usage_total
+  own_series(subject text, metric text, since timestamptz, until timestamptz, step text = 'day',
+    timezone text = 'UTC') -> setof usage_bucket
+  own_usage_by(subject text, metric text, dimension text, period text = null, since timestamptz = null,
+    until timestamptz = null, timezone text = 'UTC', now timestamptz = now()) -> setof usage_group
+  own_events(subject text, metric text = null, since timestamptz = null, until timestamptz = null,
+    after_id bigint = null, max_rows integer = 100, after_at timestamptz = null) -> setof events
+access:
+  grant_access(role text, level text, subject text = null) -> void
+  revoke_access(role text, level text = null, subject text = null) -> void
+  access() -> setof access_right
 report:
   define_biller(biller text = 'stripe', subject_is_customer boolean = null,
     dedup_window interval = null, dedup_margin interval = null, absence interval = null,
@@ -82,7 +97,8 @@ report:
   pushes(biller text = 'stripe', state text = null, subject text = null, max_rows integer = 100,
     after_id bigint = null) -> setof pushes
 operate:
-  maintain() -> setof maintenance_action
+  maintain(keep interval = null, detach boolean = false) -> setof maintenance_action
+  health(now timestamptz = now()) -> health
 """
 
 RESULTS = """
@@ -103,6 +119,9 @@ events(event_id bigint, at timestamptz, recorded_at timestamptz, subject text, m
 drift(subject text, metric text, bucket text, bucket_start timestamptz, stored numeric,
   recomputed numeric, what text)
 maintenance_action(action text, object text)
+access_right(role text, level text, subject text, complete boolean, rights text[], members text[])
+health(healthy boolean, problems text[], notices text[], missing_partitions bigint, stray_events bigint,
+  oldest_unreported_at timestamptz, last_maintained_at timestamptz, silent text[], bloated text[])
 claimed_push(push_id bigint, attempt integer, subject text, metric text, identifier text,
   customer text, event_name text, value text, stamped_at timestamptz, due_at timestamptz,
   leased_until timestamptz)

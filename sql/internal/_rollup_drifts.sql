@@ -1,11 +1,13 @@
 -- One statement, so one snapshot: an event and its rollup commit together and are seen together, or not at all. The stripes of a
 -- bucket are put together first.
-create or replace function _drifts(subject text, metric text)
-returns setof rollup_drift
+-- No merge joins: sorting texts costs more than the join by hash.
+create or replace function _rollup_drifts(subject text, metric text, with_members boolean)
+returns table (drift rollup_drift, striped boolean, place tid)
 language plpgsql
 stable
 set search_path from current
 set plan_cache_mode to force_custom_plan
+set enable_mergejoin to off
 as $$
 #variable_conflict use_column
 declare
@@ -15,9 +17,10 @@ begin
     with striped as materialized (
         select distinct subject, metric, bucket, bucket_start from rollups where stripe > 0
     ), stored as (
-        select t.subject, t.metric, t.bucket, t.bucket_start, t as rollup
+        select t.subject, t.metric, t.bucket, t.bucket_start, t as rollup, false as striped, t.ctid as place
         from rollups t
-        where (_drifts.subject is null or t.subject = _drifts.subject) and (_drifts.metric is null or t.metric = _drifts.metric)
+        where (_rollup_drifts.subject is null or t.subject = _rollup_drifts.subject)
+          and (_rollup_drifts.metric is null or t.metric = _rollup_drifts.metric)
           and not exists (
               select from striped x
               where (x.subject, x.metric, x.bucket, x.bucket_start) = (t.subject, t.metric, t.bucket, t.bucket_start))
@@ -26,25 +29,28 @@ begin
                (bucket_start, sum(event_count), max(last_at),
                 (array_agg(last_event_id order by last_at desc, last_event_id desc nulls last))[1], 0, subject, metric, bucket,
                 sum(total), min(lowest), max(highest),
-                (array_agg(latest order by last_at desc, last_event_id desc nulls last))[1])::rollups
+                (array_agg(latest order by last_at desc, last_event_id desc nulls last))[1])::rollups,
+               true, null
         from rollups t
         join striped using (subject, metric, bucket, bucket_start)
-        where (_drifts.subject is null or t.subject = _drifts.subject) and (_drifts.metric is null or t.metric = _drifts.metric)
+        where (_rollup_drifts.subject is null or t.subject = _rollup_drifts.subject)
+          and (_rollup_drifts.metric is null or t.metric = _rollup_drifts.metric)
         group by subject, metric, bucket, bucket_start
     ), recomputed as (
         select t.subject, t.metric, t.bucket, t.bucket_start, t as rollup
-        from _recompute(_drifts.subject, _drifts.metric) t
+        from _recompute(_rollup_drifts.subject, _rollup_drifts.metric) t
     )
-    select subject, metric, bucket, bucket_start, s.rollup, r.rollup, m.bucket is not null
+    select (subject, metric, bucket, bucket_start, s.rollup, r.rollup, m.bucket is not null)::rollup_drift, coalesce(s.striped, false), s.place
     from stored s
     full join recomputed r using (subject, metric, bucket, bucket_start)
     full join (
-        select distinct subject, metric, bucket, bucket_start from _member_drifts(_drifts.subject, _drifts.metric)
+        select * from _drifting_members(_rollup_drifts.subject, _rollup_drifts.metric) where _rollup_drifts.with_members
     ) m using (subject, metric, bucket, bucket_start)
     where (s.rollup is distinct from r.rollup or m.bucket is not null)
       and not _overlaps_months(v_dropped, bucket_start, _bucket_end(bucket, bucket_start));
 end
 $$;
 
-comment on function _drifts(text, text) is
-    'Every rollup of one subject and metric (null: all) that does not equal the log, or whose members do not.';
+comment on function _rollup_drifts(text, text, boolean) is
+    'Every rollup of one subject and metric (null: all) that does not equal the log, or, if asked for, whose members do not. '
+    'striped: what is stored are several rows; place: where the one row is in the table.';

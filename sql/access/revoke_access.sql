@@ -1,0 +1,45 @@
+create or replace function revoke_access(role text, level text default null, subject text default null)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_role      regrole := _access_role(revoke_access.role);
+    v_schema    text := current_schema();
+    v_signature text;
+begin
+    if revoke_access.level is null and revoke_access.subject is null then
+        execute format('revoke all on all tables in schema %I from %s cascade', v_schema, v_role);
+        execute format('revoke all on all sequences in schema %I from %s cascade', v_schema, v_role);
+        execute format('revoke all on all functions in schema %I from %s cascade', v_schema, v_role);
+        execute format('revoke all on schema %I from %s cascade', v_schema, v_role);
+        delete from access_grants g where g.role = v_role;
+        return;
+    end if;
+    perform _check_level(revoke_access.level, revoke_access.subject);
+    delete from access_grants g
+    where g.role = v_role and g.level = revoke_access.level
+      and (revoke_access.subject is null or g.subject = revoke_access.subject);
+    for v_signature in
+        select r.signature
+        from unnest(array['own', revoke_access.level]) as l (level), _level_rights(l.level) r
+        where (revoke_access.subject is null or l.level = 'own')
+          and not (l.level = 'own' and exists (select from access_grants g where g.role = v_role and g.subject is not null))
+    loop
+        execute format('revoke all on function %s from %s cascade', v_signature, v_role);
+    end loop;
+    if not exists (
+        select from pg_proc p, aclexplode(p.proacl) a where p.pronamespace = quote_ident(v_schema)::regnamespace and a.grantee = v_role
+    ) then
+        execute format('revoke all on schema %I from %s cascade', v_schema, v_role);
+    end if;
+end
+$$;
+
+comment on function revoke_access(text, text, text) is
+    'Takes every right on the meter from a role, however it was granted; with a level, that level''s functions; with a subject too, that '
+    'subject alone. What the role has through a membership in another one stays: see access(). For the owner of the meter alone. '
+    'Raises 22004 for null, 22023 for an unknown role or level.';

@@ -1,0 +1,44 @@
+-- This takes as long as verify() does, so it comes before maintain() locks anything; maintain() counts again once it has. That count is
+-- what tells whether events came meanwhile: ids would not, as the event with a lower id may be the one that commits later. It is
+-- therefore taken first: an event that is in it is also in what is compared.
+-- All is done in a block that is rolled back in the end, so that its locks end here: the one against rebuild(), which define_metric() waits for
+-- before it keeps everybody from recording, and those on tables, which could otherwise end in a deadlock with who waits for them.
+create or replace function _judge_months(keep interval)
+returns month_verdict[]
+language plpgsql
+volatile
+set search_path from current
+set work_mem to '128MB'
+as $$
+#variable_conflict use_column
+declare
+    v_horizon  timestamptz := (now() at time zone 'UTC' - keep) at time zone 'UTC';
+    v_verdicts month_verdict[];
+begin
+    v_verdicts := array(
+        select (m.month, _partition_name(m.month), _count_events(_partition_name(m.month)), m.dropped, 0)::month_verdict
+        from log_months m
+        where _bucket_end('month', m.month) <= v_horizon
+          and pg_partition_root(to_regclass(_partition_name(m.month))) = 'events'::regclass
+        order by m.month);
+    -- Of late events alone nothing can be verified: their rollups hold what was dropped before, too.
+    if exists (select from unnest(v_verdicts) where not is_late) then
+        perform _lock_rebuild();
+        v_verdicts := array(
+            with drifts as materialized (
+                select (drift).bucket_start, _bucket_end((drift).bucket, (drift).bucket_start) as bucket_end
+                from _rollup_drifts(null, null, with_members => true)
+            )
+            select (v.month, v.partition_name, v.event_count, v.is_late, (
+                select count(*) from drifts d where _overlaps_months(array[v.month], d.bucket_start, d.bucket_end)))::month_verdict
+            from unnest(v_verdicts) v
+            order by v.month);
+    end if;
+    raise savepoint_exception;
+exception when savepoint_exception then
+    return v_verdicts;
+end
+$$;
+
+comment on function _judge_months(interval) is
+    'The months that ended before now() - keep and still have a partition, and whether the rollups that cover them equal the log.';

@@ -1,0 +1,198 @@
+"""Calls as PostgREST makes them: a role for the request, arguments by name from a JSON object, JSON back."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tests.access.conftest import Roles
+from tests.helpers import Ledger
+
+# What PostgREST reads from the catalog for a function.
+SIGNATURE = """
+SELECT p.proretset AS is_set, t.typtype = 'c' AS is_composite, p.provolatile <> 'v' AS reads,
+       coalesce((SELECT json_object_agg(p.proargnames[a.n], format_type(a.type, NULL))
+                 FROM unnest(p.proargtypes) WITH ORDINALITY AS a (type, n)), '{}') AS types
+FROM pg_proc p JOIN pg_type t ON t.oid = p.prorettype
+WHERE p.pronamespace = 'meter'::regnamespace AND p.proname = %s
+"""
+
+
+class Rest:
+    """``post("record", {...})`` as the role; raises psycopg.Error, which PostgREST answers with a status."""
+
+    def __init__(self, authenticator: Ledger, role: str) -> None:
+        self.session = authenticator
+        self.role = role
+
+    def post(self, function: str, body: str | dict[str, Any]) -> Any:
+        """The body is sent as it is; numbers of the answer are exact."""
+        text = body if isinstance(body, str) else json.dumps(body)
+        signature = self.session.row(SIGNATURE, [function])
+        with self.session.connection.transaction():
+            if signature.reads:
+                self.session.execute("SET TRANSACTION READ ONLY")
+            self.session.execute(
+                "SELECT set_config('role', %s, true), set_config('search_path', 'meter', true)", [self.role]
+            )
+            (answer,) = self.session.connection.execute(
+                self._query(function, signature, list(json.loads(text))), {"body": text}
+            ).fetchone() or (None,)
+        return json.loads(answer, parse_float=Decimal)
+
+    @staticmethod
+    def _query(function: str, signature: Any, given: list[str]) -> sql.Composed:
+        call = sql.SQL("{}({})").format(
+            sql.Identifier("meter", function),
+            sql.SQL(", ").join(
+                sql.SQL("{} := pgrst_args.{}").format(sql.Identifier(n), sql.Identifier(n)) for n in given
+            ),
+        )
+        columns = sql.SQL(", ").join(
+            sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(signature.types[n])) for n in given
+        )
+        arguments = (
+            sql.SQL("SELECT * FROM json_to_record(%(body)s::json) AS _({})").format(columns)
+            if given
+            else sql.SQL("SELECT")
+        )
+        aggregate = "coalesce(json_agg(t), '[]')" if signature.is_set else "(json_agg(t) -> 0)"
+        source = "pgrst_call.*" if signature.is_composite else "pgrst_call AS pgrst_scalar"
+        if not signature.is_composite:
+            aggregate = "(json_agg(t.pgrst_scalar) -> 0)"
+        return sql.SQL(
+            f"WITH pgrst_source AS (SELECT {source} FROM ({{}}) AS pgrst_args, LATERAL {{}} AS pgrst_call)"
+            f" SELECT {aggregate}::text FROM (SELECT * FROM pgrst_source) AS t"
+        ).format(arguments, call)
+
+
+@pytest.fixture
+def rest(ledger: Ledger, roles: Roles) -> Rest:
+    """A server's connection, and a role that may do everything that can be granted."""
+    ledger.define("tokens", "sum", "token")
+    role = roles.new("read", "write", "report", "admin")
+    authenticator = roles.new(options="LOGIN NOINHERIT")
+    roles.sql("GRANT {} TO {}", role, authenticator)
+    return Rest(roles.login(authenticator), role)
+
+
+def test_recording_and_asking_are_exact(rest: Rest) -> None:
+    body = (
+        '{"subject": "acct_1", "metric": "tokens", "quantity": 12345678901234567890.123456789012345678901,'
+        ' "idempotency_key": "req_1", "at": "2026-06-18T14:30:00Z", "metadata": {"model": "large"}}'
+    )
+    recorded = rest.post("record", body)
+    assert recorded["outcome"] == "recorded"
+    assert recorded["quantity"] == Decimal("12345678901234567890.123456789012345678901")
+    assert rest.post("record", body)["outcome"] == "duplicate"
+    usage = rest.post(
+        "usage", {"subject": "acct_1", "metric": "tokens", "period": "month", "now": "2026-06-18T00:00:00Z"}
+    )
+    assert usage["quantity"] == recorded["quantity"]
+    assert (usage["unit"], usage["event_count"]) == ("token", 1)
+    assert usage["since"] == "2026-06-01T00:00:00+00:00"
+    (event,) = rest.post("events", {"subject": "acct_1"})
+    assert event["metadata"] == {"model": "large"}
+
+
+def test_a_batch_is_a_json_array_inside_the_object(rest: Rest) -> None:
+    events = [
+        {"subject": "acct_1", "metric": "tokens", "quantity": "0.1", "idempotency_key": "a"},
+        {"subject": "acct_1", "metric": "tokens", "quantity": -1},
+    ]
+    outcomes = rest.post("record_batch", {"events": events, "on_invalid": "skip"})
+    assert [(o["ordinal"], o["outcome"], o["sqlstate"]) for o in outcomes] == [
+        (1, "recorded", None),
+        (2, "rejected", "22023"),
+    ]
+
+
+READING: dict[str, dict[str, Any]] = {
+    "catalog": {},
+    "usage": {"subject": "a", "metric": "tokens"},
+    "summary": {"subject": "a"},
+    "series": {
+        "subject": "a",
+        "metric": "tokens",
+        "since": "2026-06-01T00:00:00Z",
+        "until": "2026-06-03T00:00:00Z",
+    },
+    "usage_by": {"subject": "a", "metric": "tokens", "dimension": "model"},
+    "check_quota": {"subject": "a", "metric": "tokens", "quota": 5},
+    "subjects": {"max_rows": 5},
+    "events": {"subject": "a"},
+    "resolve_window": {"period": "month", "timezone": "Asia/Kathmandu"},
+    "verify": {},
+    "health": {},
+    "access": {},
+}
+WRITING: dict[str, dict[str, Any]] = {
+    "define_metric": {"key": "seats", "aggregate": "last", "unit": "seat", "max_future": "2 days"},
+    "retire_metric": {"key": "tokens"},
+    "record": {"subject": "a", "metric": "tokens", "quantity": 1},
+    "record_batch": {"events": []},
+    "rebuild": {},
+    "maintain": {},
+}
+
+
+def test_every_function_that_can_be_granted_is_called_below(ledger: Ledger) -> None:
+    installed = {
+        row.function
+        for row in ledger.rows(
+            "SELECT function FROM meter._level_functions() JOIN pg_proc ON proname = function"
+            " WHERE pronamespace = 'meter'::regnamespace AND level IN ('read', 'write', 'admin')"
+        )
+    }
+    assert installed <= {*READING, *WRITING}
+
+
+@pytest.mark.parametrize("function", READING)
+def test_functions_that_read_answer_in_a_read_only_transaction(
+    rest: Rest, ledger: Ledger, function: str
+) -> None:
+    """PostgREST serves GET requests so, and may send them to a standby."""
+    assert ledger.row(SIGNATURE, [function]).reads
+    rest.post("record", {"subject": "a", "metric": "tokens", "quantity": 3, "metadata": {"model": "m"}})
+    arguments = READING[function]
+    named = ", ".join(f"{name} => %s" for name in arguments)
+    expected = ledger.value(
+        f"SELECT coalesce(json_agg(t), '[]') FROM (SELECT * FROM meter.{function}({named})) t",
+        list(arguments.values()),
+    )
+    answer = rest.post(function, arguments)
+    if function == "resolve_window":
+        assert answer == expected[0]["resolve_window"]
+    else:
+        found = answer if isinstance(answer, list) else [answer]
+        assert [set(row) for row in found] == [set(row) for row in expected]
+        assert function == "verify" or found
+
+
+@pytest.mark.parametrize("function", WRITING)
+def test_functions_that_write_answer_too(rest: Rest, ledger: Ledger, function: str) -> None:
+    assert not ledger.row(SIGNATURE, [function]).reads
+    answer = rest.post(function, WRITING[function])
+    assert answer is not None
+
+
+@pytest.mark.parametrize(
+    ("function", "body", "sqlstate"),
+    [
+        ("record", '{"subject": "a", "metric": "tokenz", "quantity": 1}', "UM001"),
+        ("record", '{"subject": "a", "metric": "tokens", "quantity": -1}', "22023"),
+        ("record", '{"subject": null, "metric": "tokens", "quantity": 1}', "22004"),
+        ("record", '{"subject": "a", "metric": "tokens", "quantity": "x"}', "22P02"),
+        ("own_usage", '{"subject": "a", "metric": "tokens"}', "42501"),
+        ("grant_access", '{"role": "x", "level": "read"}', "42501"),
+    ],
+)
+def test_refusals_arrive_by_their_sqlstate(rest: Rest, function: str, body: str, sqlstate: str) -> None:
+    with pytest.raises(psycopg.Error) as caught:
+        rest.post(function, body)
+    assert caught.value.sqlstate == sqlstate

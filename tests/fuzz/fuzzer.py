@@ -1,0 +1,325 @@
+"""Calls of a public function with anything, and what has to be true of each.
+
+A call answers, or raises an SQLSTATE that the function's COMMENT lists, by a RAISE of our own, and has
+written nothing. There are two other ways out: a value that PostgreSQL itself cannot read as the parameter's
+type is refused before the function is entered; and a few functions may take too long (``MAY_TAKE_LONG``).
+Whatever the server noted as an ERROR, the client was told.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from psycopg.rows import dict_row
+
+from pymeter.migrate import migrate
+from tests.faults.lived_in import SUBJECTS, live
+from tests.faults.servers import Server, create_database, execute, new_database, new_server
+from tests.fuzz.checks import CHECKS
+from tests.fuzz.values import BOUND, FREE, Value, any_value, hurting, sensible
+from tests.helpers import Ledger
+
+SETTINGS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "autovacuum": "off",  # it would be told to go when a database is dropped, and log that
+    "log_min_error_statement": "panic",  # the log is for what went wrong, not for a megabyte of what was sent
+    "max_wal_size": "1GB",
+}
+# Everything ends within this time, whatever it is given, but for the functions below: why, and the time
+# after which they are not waited for.
+STATEMENT_SECONDS_MAX = 10.0
+_BUCKETS = "it has up to 100,000 buckets, each of which is a question of its own"
+MAY_TAKE_LONG = {"series": (_BUCKETS, 0.3), "own_series": (_BUCKETS, 0.3)}
+_MESSAGE_CHARACTERS_MAX = 120
+_DETAIL_CHARACTERS_MAX = 2000
+_TEMPLATE = "fuzz_template"
+_COMMIT_ONE_IN = 10  # answers, so that the ledger changes under the fuzzer and yet stays small
+_RAISE = "exec_stmt_raise"
+_CODE = r"\b([0-9][0-9A-Z]{4}|UM[0-9]{3})\b"
+
+
+@dataclass(frozen=True)
+class Function:
+    """A public function as the catalog has it."""
+
+    name: str
+    parameters: tuple[tuple[str, str, bool], ...]  # name, type, whether it has a default
+    comment: str
+
+
+@dataclass
+class Tally:
+    """How many inputs were tried, and how they ended."""
+
+    answered: int = 0
+    refused: Counter[str] = field(default_factory=Counter)  # by the function, with a documented SQLSTATE
+    unreadable: Counter[str] = field(default_factory=Counter)  # by PostgreSQL, as a value of the type
+    unsendable: int = 0  # by the client: NUL, lone surrogates
+    too_long: int = 0
+
+    @property
+    def inputs(self) -> int:
+        refused = self.refused.total() + self.unreadable.total()
+        return self.answered + refused + self.unsendable + self.too_long
+
+    def add(self, other: Tally) -> None:
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+
+def read_functions(connection: psycopg.Connection[Any]) -> list[Function]:
+    """Every public function of the schema, whoever added it."""
+    rows = connection.execute(
+        """
+        SELECT p.proname, coalesce(obj_description(p.oid, 'pg_proc'), ''),
+               coalesce((
+                   SELECT json_agg(json_build_array(
+                       p.proargnames[n], format_type(p.proargtypes[n - 1], NULL),
+                       n > p.pronargs - p.pronargdefaults) ORDER BY n)
+                   FROM generate_series(1, p.pronargs) AS n), '[]')
+        FROM pg_proc p
+        WHERE p.pronamespace = 'meter'::regnamespace AND p.proname !~ '^_'
+        ORDER BY p.proname COLLATE "C"
+        """
+    ).fetchall()
+    return [
+        Function(name, tuple(tuple(p) for p in parameters), comment) for name, comment, parameters in rows
+    ]
+
+
+def documented(functions: Mapping[str, Function], name: str, seen: frozenset[str] = frozenset()) -> set[str]:
+    """The SQLSTATEs in a function's comment, and in those that it refers to: ``Raises as usage() does``."""
+    if name in seen or name not in functions:
+        return set()
+    comment = functions[name].comment
+    codes = set(re.findall(_CODE, comment))
+    for other in re.findall(r"\bas (\w+)\(\) does", comment):
+        codes |= documented(functions, other, seen | {name})
+    return codes
+
+
+class Target:
+    """One function in a database of its own."""
+
+    def __init__(
+        self, connection: psycopg.Connection[Any], function: Function, codes: set[str], seed_value: int
+    ) -> None:
+        self.connection = connection
+        self.function = function
+        self.codes = codes
+        self.tally = Tally()
+        self.told: Counter[str] = Counter()  # every ERROR that the client has seen
+        self.random = random.Random(seed_value)
+        self.check: Callable[..., None] = CHECKS.get(function.name, lambda *_: None)
+        self._types = {name: type_name for name, type_name, _ in function.parameters}
+        self._count = self._counting_query()
+        self._counts = self._end("ROLLBACK")
+
+    def call(self, values: Mapping[str, Value]) -> None:
+        """Call it, and assert all that has to be true."""
+        named = ", ".join(f"{name} => %({name})s::{self._types[name]}" for name in values)
+        try:
+            with self.connection.cursor(row_factory=dict_row) as cursor:
+                rows = cursor.execute(f"SELECT * FROM meter.{self.function.name}({named})", values).fetchall()
+                self.check(self.connection, values, rows)
+        except (psycopg.DataError, UnicodeEncodeError) as error:
+            if getattr(error, "sqlstate", None) is None:
+                self._end("ROLLBACK")
+                self.tally.unsendable += 1
+                return
+            self._refused(error, values)
+        except psycopg.Error as error:
+            self._refused(error, values)
+        except AssertionError:
+            self._end("ROLLBACK")
+            raise
+        else:
+            self.tally.answered += 1
+            if self.random.randrange(_COMMIT_ONE_IN):
+                self._end("ROLLBACK")
+            else:
+                self._counts = self._end("COMMIT")
+
+    def _refused(self, error: psycopg.Error, values: Mapping[str, Value]) -> None:
+        counts = self._end("ROLLBACK")
+        state = error.sqlstate or "none"
+        self.told[state] += 1
+        shown = f"{self.function.name} raised {state}: {error}\n{error.diag.context}"
+        assert counts == self._counts, f"{shown}\nand something was written"
+        if state in self.codes and error.diag.source_function == _RAISE:
+            self._is_well_worded(error, shown)
+            self.tally.refused[state] += 1
+            return
+        if state == "57014" and self.function.name in MAY_TAKE_LONG:
+            self.tally.too_long += 1
+            return
+        assert self._is_unreadable(state, values), f"{shown}\nwhich its COMMENT lacks, or is no RAISE of ours"
+        self.tally.unreadable[state] += 1
+
+    def _is_well_worded(self, error: psycopg.Error, shown: str) -> None:
+        diag = error.diag
+        assert diag.message_hint, f"{shown}\nwithout a HINT"
+        assert diag.message_primary is not None
+        assert len(diag.message_primary) <= _MESSAGE_CHARACTERS_MAX, f"{shown}\nwith a value in it"
+        assert len(diag.message_detail or "") <= _DETAIL_CHARACTERS_MAX, f"{shown[:3000]}\nwith a whole value"
+
+    def _is_unreadable(self, state: str, values: Mapping[str, Value]) -> bool:
+        """Whether the casts alone, without the function, raise the same."""
+        self.connection.execute("ROLLBACK")
+        try:
+            return any(self._cast_raises(state, name, value) for name, value in values.items())
+        finally:
+            self._end("ROLLBACK")
+
+    def _cast_raises(self, state: str, name: str, value: Value) -> bool:
+        try:
+            self.connection.execute(f"SELECT %s::{self._types[name]}", [value])
+        except psycopg.Error as error:
+            self.told[error.sqlstate or "none"] += 1
+            return error.sqlstate == state
+        return False
+
+    def _counting_query(self) -> str:
+        tables = self.connection.execute(
+            "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'meter'::regnamespace"
+            " AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY 1"
+        ).fetchall()
+        counts = ", ".join(f"(SELECT count(*) FROM {name})" for (name,) in tables)
+        return f"SELECT ARRAY[{counts}]"
+
+    def _end(self, how: str) -> list[int]:
+        """End the transaction and begin the next one; how many rows each table has in between."""
+        begin = f"BEGIN; SET LOCAL ROLE {BOUND}" if self.function.name.startswith("own_") else "BEGIN"
+        cursor = self.connection.execute(f"{how}; {self._count}; {begin}".encode())
+        cursor.nextset()
+        row = cursor.fetchone()
+        assert row is not None
+        return list(row[0])
+
+
+class Fuzzer:
+    """A server with a lived-in meter, copied for every function that is fuzzed."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        execute(server.dsn, create_database(_TEMPLATE))
+        dsn = _database(server.dsn)
+        migrate(dsn)
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            live(Ledger(connection))
+            _bind(connection)
+            self.functions = {f.name: f for f in read_functions(connection)}
+
+    def sweep(self, name: str, seed_value: int = 0, share: float = 1) -> Tally:
+        """Every hurting value (or a share of them) for every parameter, while the others make sense."""
+        function = self.functions[name]
+        chance = random.Random(seed_value)
+        with self._target(name, seed_value) as target:
+            sensible_values = _examples(function, seed_value)
+            for parameter, type_name, _ in function.parameters:
+                for value in hurting(type_name):
+                    if chance.random() < share:
+                        target.call({**chance.choice(sensible_values), parameter: value})
+            if not function.parameters:
+                target.call({})
+            return target.tally
+
+    def explore(self, name: str, inputs: int, seed_value: int = 0) -> Tally:
+        """So many inputs as hypothesis makes them up; it looks for a small one where something is wrong."""
+        with self._target(name, seed_value) as target:
+
+            @seed(seed_value)
+            @settings(
+                max_examples=inputs,
+                database=None,
+                deadline=None,
+                phases=(Phase.generate, Phase.shrink),
+                suppress_health_check=list(HealthCheck),
+            )
+            @given(arguments(self.functions[name]))
+            def call(values: dict[str, Value]) -> None:
+                target.call(values)
+
+            call()
+            return target.tally
+
+    @contextmanager
+    def _target(self, name: str, seed_value: int) -> Iterator[Target]:
+        before = self.server.log_size
+        with new_database(self.server.dsn, template=_TEMPLATE) as dsn:
+            with psycopg.connect(dsn, autocommit=True, application_name="fuzzer") as connection:
+                connection.prepare_threshold = None
+                _, seconds = MAY_TAKE_LONG.get(name, ("", STATEMENT_SECONDS_MAX))
+                connection.execute(f"SET statement_timeout = {round(1000 * seconds)}".encode())
+                target = Target(
+                    connection, self.functions[name], documented(self.functions, name), seed_value
+                )
+                yield target
+                connection.rollback()
+                drifts = Ledger(connection).verify()
+                assert drifts == [], drifts
+            database = str(psycopg.conninfo.conninfo_to_dict(dsn)["dbname"])
+            self._log_says_no_more(self.server.read_log(before), database, target.told)
+
+    def _log_says_no_more(self, log: str, database: str, told: Counter[str]) -> None:
+        """The server noted the errors that the client was told, and no others; and nothing worse."""
+        error = rf"^\[\d+ fuzzer {database}\] ERROR:  (\w{{5}}):"
+        noted = Counter(re.findall(error, log, flags=re.MULTILINE))
+        assert noted == told, f"noted {noted - told}, told {told - noted}"
+        worst = rf"^\[\d+ fuzzer {database}\] (?:FATAL|PANIC): .*|^.*terminated by signal.*"
+        worse = re.findall(worst, log, flags=re.MULTILINE)
+        assert worse == [], worse
+
+
+def arguments(function: Function) -> st.SearchStrategy[dict[str, Value]]:
+    """Named arguments: those without a default always, the others sometimes."""
+    required = {n: any_value(n, t) for n, t, has_default in function.parameters if not has_default}
+    optional = {n: any_value(n, t) for n, t, has_default in function.parameters if has_default}
+    return st.fixed_dictionaries(required, optional=optional)
+
+
+def _bind(connection: psycopg.Connection[Any]) -> None:
+    """A role that may ask for every subject there is, by the functions for those who may not."""
+    connection.execute(f"CREATE ROLE {BOUND}; CREATE ROLE {FREE}".encode())
+    for subject in SUBJECTS:
+        connection.execute("SELECT meter.grant_access(%s, 'read', %s)", [BOUND, subject])
+
+
+def _examples(function: Function, seed_value: int, number: int = 25) -> list[dict[str, str]]:
+    """Some calls that make sense."""
+    made: list[dict[str, str]] = []
+    required = {n: sensible(n, t) for n, t, has_default in function.parameters if not has_default}
+    optional = {n: sensible(n, t) for n, t, has_default in function.parameters if has_default}
+
+    @seed(seed_value)
+    @settings(max_examples=number, database=None, deadline=None, phases=(Phase.generate,))
+    @given(st.fixed_dictionaries(required, optional=optional))
+    def make(values: dict[str, str]) -> None:
+        made.append(values)
+
+    make()
+    return made
+
+
+def _database(dsn: str) -> str:
+    from tests.faults.servers import with_database
+
+    return with_database(dsn, _TEMPLATE)
+
+
+@contextmanager
+def new_fuzzer(programs: Path | None = None) -> Iterator[Fuzzer]:
+    """A fuzzer on a server of its own: the wheel's, or one of other programs."""
+    with new_server(programs, SETTINGS) as server:
+        yield Fuzzer(server)

@@ -1,0 +1,34 @@
+"""P8: bad input is refused with a documented SQLSTATE before anything is written, whatever it is.
+
+The long run is ``python -m tests.longrun --only fuzz``.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fuzz.fuzzer import Fuzzer, Tally
+from tests.schema.contract import names
+
+SHARE = 0.4  # of the corpus
+EXPLORED = 40  # inputs for each function
+INPUTS_MIN = 1000
+
+_tallies: dict[str, Tally] = {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", names())
+def test_any_input_is_answered_or_refused_as_documented(fuzzer: Fuzzer, name: str) -> None:
+    tally = fuzzer.sweep(name, share=SHARE)
+    tally.add(fuzzer.explore(name, EXPLORED if fuzzer.functions[name].parameters else 1))
+    assert tally.answered > 0, "nothing was answered: no input made sense"
+    _tallies[name] = tally
+
+
+@pytest.mark.slow
+def test_it_was_a_thousand_inputs_and_every_public_function(fuzzer: Fuzzer) -> None:
+    assert sorted(fuzzer.functions) == sorted(names())
+    if _tallies.keys() != set(names()):
+        pytest.skip("not all functions were fuzzed in this run")
+    assert sum(tally.inputs for tally in _tallies.values()) >= INPUTS_MIN

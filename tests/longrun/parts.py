@@ -1,0 +1,189 @@
+"""What the long run consists of: the same code as the tests, with larger numbers."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pymeter.migrate import migrate
+from tests.faults.crashes import connect, run_round
+from tests.faults.disks import NoDisk, fill_tablespace, fill_wal
+from tests.faults.load import Figures, Journal, assert_exactly_once, define
+from tests.faults.servers import Server, new_database, new_server
+from tests.faults.storms import Storm, assert_calm, run_storm
+from tests.fuzz.fuzzer import Tally, new_fuzzer
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How long is long."""
+
+    rounds: int
+    inputs: int
+    minutes: float
+    programs: Path | None = None  # of another PostgreSQL than the wheel's
+
+
+@dataclass
+class Result:
+    """One row of the table."""
+
+    part: str
+    promise: str
+    how: str
+    figures: str = ""
+    command: str = ""
+    seconds: float = 0
+    failure: str | None = None
+    skipped: str | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+Say = Callable[[str], None]
+
+# Every round kills the postmaster; the rest takes turns.
+_KILLS = (
+    ["client", "postmaster", "terminate"],
+    ["cancel", "postmaster", "everything"],
+    ["backend", "client", "postmaster"],
+    ["twice", "postmaster", "terminate", "backend"],
+)
+_ROUND_SECONDS = 4.0
+_EXPLORED = 500
+
+
+def crashes(sizes: Sizes, result: Result, say: Say) -> None:
+    total = Figures()
+    with _server(sizes) as server, tempfile.TemporaryDirectory() as files:
+        for number in range(sizes.rounds):
+            with new_database(server.dsn) as dsn:
+                migrate(dsn)
+                with connect(dsn, "longrun") as connection:
+                    define(connection)
+                kinds = _KILLS[number % len(_KILLS)]
+                name = f"round {number + 1}"
+                figures = run_round(server, dsn, Journal(), name, kinds, Path(files), _ROUND_SECONDS)
+            say(f"{name}: {', '.join(kinds)}: {figures.acknowledged:,} acknowledged")
+            total.add(figures)
+            result.details = total.as_dict()
+            assert_exactly_once(figures)
+    kills = ", ".join(f"{n} {kind}" for kind, n in total.faults.items())
+    result.figures = (
+        f"{total.rounds} rounds; kills and signals: {kills}; {total.acknowledged:,} events acknowledged,"
+        f" {_outcome(total)}"
+    )
+
+
+def disks(sizes: Sizes, result: Result, say: Say) -> None:
+    total = Figures()
+    try:
+        with tempfile.TemporaryDirectory() as files:
+            with _server(sizes) as server:
+                total.add(fill_tablespace(server, Path(files), times=max(2, sizes.rounds // 2)))
+            total.add(fill_wal(Path(files), sizes.programs, times=max(1, sizes.rounds // 4)))
+    except NoDisk as error:
+        result.skipped = str(error)
+        return
+    result.details = total.as_dict()
+    assert_exactly_once(total)
+    result.figures = (
+        f"disk full {total.rounds} times; {total.acknowledged:,} events acknowledged, {_outcome(total)}"
+    )
+
+
+def storms(sizes: Sizes, result: Result, say: Say) -> None:
+    total = Storm(0, 0)
+    number = 0
+    deadline = time.monotonic() + 60 * sizes.minutes
+    with _server(sizes) as server:
+        while number == 0 or time.monotonic() < deadline:
+            with new_database(server.dsn) as dsn:
+                migrate(dsn)
+                timeout = 3 if number % 4 == 3 else 0
+                storm = run_storm(dsn, sessions=24, events=1500, seed=number, statement_timeout_ms=timeout)
+            number += 1
+            say(f"storm {number}: {storm.sent:,} sent, {storm.tries_again} tried again")
+            _add(total, storm)
+            result.details = asdict(total) | {"storms": number, "outcomes": dict(total.outcomes)}
+            assert_calm(storm)
+    result.figures = (
+        f"{number} storms of 24 sessions; {total.events:,} events sent {total.sent:,} times,"
+        f" {total.tries_again:,} times tried again (40001), {total.timeouts:,} statements canceled;"
+        f" {total.lost} lost, {total.double} double, {total.drifts} drifts, {total.deadlocks} deadlocks"
+    )
+
+
+def fuzz(sizes: Sizes, result: Result, say: Say) -> None:
+    total = Tally()
+    with new_fuzzer(sizes.programs) as fuzzer:
+        seed = 0
+        while total.inputs < sizes.inputs:
+            seed += 1
+            for name, function in fuzzer.functions.items():
+                total.add(fuzzer.sweep(name, seed))
+                total.add(fuzzer.explore(name, _EXPLORED if function.parameters else 1, seed))
+            say(f"pass {seed}: {total.inputs:,} inputs")
+            result.details = asdict(total) | {
+                "inputs": total.inputs,
+                "functions": len(fuzzer.functions),
+                "refused": dict(total.refused),
+                "unreadable": dict(total.unreadable),
+            }
+    result.figures = (
+        f"{total.inputs:,} inputs to {len(fuzzer.functions)} functions: {total.answered:,} answered,"
+        f" {total.refused.total():,} refused as documented,"
+        f" {total.unreadable.total():,} not a value of the type,"
+        f" {total.unsendable:,} not sent by the client, {total.too_long} ended by the caller's timeout;"
+        " 0 other errors, 0 rows written by a refusal"
+    )
+
+
+PARTS: dict[str, tuple[str, str, Callable[[Sizes, Result, Say], None]]] = {
+    "crashes": (
+        "P1 once, P2 idempotent, P4 rollups equal the log",
+        "kill -9 of postmaster, backends, all processes and clients while 8 writers record singles, batches"
+        " and transactions beside maintain() and rebuild(); restart; compare; send what had no answer again",
+        crashes,
+    ),
+    "disks": (
+        "P1, P2, P4 out of disk",
+        "a tablespace, then the WAL's disk, run full while 8 writers record",
+        disks,
+    ),
+    "storms": (
+        "P2, P3 order-free, P4; no deadlock",
+        "24 sessions send the same events at every isolation level, in random order and batches, beside"
+        " maintain(), rebuild(), verify() and define_metric()",
+        storms,
+    ),
+    "fuzz": (
+        "P8 bad input is refused",
+        "a corpus of hostile values and hypothesis, for every parameter of every public function",
+        fuzz,
+    ),
+}
+
+
+@contextmanager
+def _server(sizes: Sizes) -> Iterator[Server]:
+    """On a disk: what is flushed is flushed to something."""
+    with new_server(sizes.programs, directory=Path(tempfile.gettempdir())) as server:
+        yield server
+
+
+def _outcome(figures: Figures) -> str:
+    return (
+        f"{figures.unanswered:,} without an answer ({figures.of_them_counted:,} of them counted,"
+        f" {figures.retried:,} sent again); {figures.lost} lost, {figures.double} double,"
+        f" {figures.drifts} drifts"
+    )
+
+
+def _add(total: Storm, storm: Storm) -> None:
+    for name, value in vars(storm).items():
+        setattr(total, name, getattr(total, name) + value)

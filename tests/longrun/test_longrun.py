@@ -1,0 +1,28 @@
+"""The long run still runs, as short as it can be."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.longrun.__main__ import as_markdown, main
+from tests.longrun.parts import Result
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="servers are killed on Linux only")
+def test_a_short_long_run_writes_its_table(tmp_path: Path) -> None:
+    files = [f"--json={tmp_path / 'run.json'}", f"--markdown={tmp_path / 'run.md'}"]
+    assert main(["--only", "storms", "--minutes=0", *files]) == 0
+    (result,) = json.loads((tmp_path / "run.json").read_text())["results"]
+    assert result["details"]["deadlocks"] == 0
+    assert "0 lost, 0 double, 0 drifts, 0 deadlocks" in (tmp_path / "run.md").read_text()
+
+
+def test_a_failure_is_not_hidden_in_the_table() -> None:
+    run = {"started": "2026-06-18T00:00:00", "postgresql": "18", "command": "python -m tests.longrun"}
+    table = as_markdown(run, [Result("fuzz", "P8", "how", failure="AssertionError: a | b\nc")])
+    assert "**failed**: AssertionError: a \\| b c" in table

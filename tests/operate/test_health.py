@@ -1,0 +1,173 @@
+"""health(): one row that says what needs somebody."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.helpers import Ledger, at
+
+NOON = datetime.now(UTC).replace(hour=12, minute=30, second=0, microsecond=0)
+DAY = timedelta(days=1)
+
+
+def health(ledger: Ledger, now: datetime | None = None) -> Any:
+    return ledger.call("health", **({} if now is None else {"now": now}))[0]
+
+
+def record_daily(ledger: Ledger, subject: str, metric: str, days: range, hour: int = 12) -> None:
+    """An event at 12:30 (or another hour) of each of the days that lie so far back."""
+    for day in days:
+        ledger.record(subject, metric, 1, at=NOON.replace(hour=hour) - day * DAY)
+
+
+def test_a_new_installation_is_healthy(ledger: Ledger) -> None:
+    found = health(ledger)
+    assert found.healthy
+    assert (found.problems, found.notices, found.silent, found.bloated) == ([], [], [], [])
+    assert (found.missing_partitions, found.stray_events, found.oldest_unreported_at) == (0, 0, None)
+    assert found.last_maintained_at is not None
+
+
+def test_maintain_is_remembered_only_when_it_is_committed(ledger: Ledger) -> None:
+    before = health(ledger).last_maintained_at
+    with ledger.connection.transaction(force_rollback=True):
+        ledger.maintain()
+    assert health(ledger).last_maintained_at == before
+    ledger.maintain()
+    assert health(ledger).last_maintained_at > before
+    ledger.execute("DELETE FROM meter.maintenance")
+    assert health(ledger).problems == ["maintain() has never run"]
+
+
+def test_maintain_that_stopped_running_is_a_problem(ledger: Ledger) -> None:
+    last = health(ledger).last_maintained_at
+    assert health(ledger, last + timedelta(hours=48)).problems == []
+    late = health(ledger, last + timedelta(hours=48, seconds=1))
+    assert (late.healthy, late.problems) == (False, ["maintain() has not run for two days"])
+
+
+def test_missing_partitions_are_a_problem_a_week_before_they_are_needed(ledger: Ledger) -> None:
+    last = ledger.value("SELECT max(month) FROM meter.log_months")
+    needed = (last + 32 * DAY).replace(day=1)  # the month after the last partition
+    ledger.execute("UPDATE meter.maintenance SET done_at = %s", [needed])
+    early = health(ledger, needed - 8 * DAY)
+    assert (early.healthy, early.missing_partitions) == (True, 3)
+    late = health(ledger, needed - 6 * DAY)
+    assert late.problems == ["the log has no partition for the coming week"]
+    assert health(ledger, needed + 1 * DAY).missing_partitions == 4
+
+
+def test_a_month_that_lost_its_partition_is_a_problem_now(ledger: Ledger) -> None:
+    ledger.execute(f"DROP TABLE meter.events_{datetime.now(UTC):%Y_%m}")
+    found = health(ledger)
+    assert (found.healthy, found.missing_partitions) == (False, 1)
+    ledger.maintain()
+    assert health(ledger).healthy
+
+
+def test_stray_events_are_counted_and_a_problem_when_they_stay(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    for day in ("1999-01-01", "2001-01-01"):
+        ledger.record("a", "m", 1, at=at(day))
+    found = health(ledger)
+    assert (found.healthy, found.stray_events) == (True, 2)
+    now = datetime.now(UTC) + 2 * DAY + timedelta(minutes=1)
+    ledger.execute("UPDATE meter.maintenance SET done_at = %s", [now])
+    assert health(ledger, now).problems == ["events have been in the default partition for two days"]
+    ledger.maintain()
+    assert health(ledger, now).stray_events == 0
+
+
+@pytest.mark.parametrize("rollup", ["hour", "day"])
+def test_who_recorded_every_day_and_stopped_is_silent(ledger: Ledger, rollup: str) -> None:
+    ledger.define("m", "sum", rollup=rollup)
+    ledger.define("other", "sum", rollup=rollup)
+    record_daily(ledger, "stopped", "m", range(2, 9))
+    record_daily(ledger, "goes on", "m", range(10))
+    record_daily(ledger, "goes on", "other", range(2, 9))
+    record_daily(ledger, "never on the fifth", "m", range(2, 5))
+    record_daily(ledger, "never on the fifth", "m", range(6, 12))
+    record_daily(ledger, "new", "m", range(2, 7))
+    record_daily(ledger, "long gone", "m", range(10, 30))
+    found = health(ledger, NOON)
+    last = f"{NOON - 2 * DAY:%Y-%m-%d} 12:30 UTC"
+    assert found.silent == [f"goes on other since {last}", f"stopped m since {last}"]
+    assert found.healthy
+    assert found.notices == ["2 silent"]
+
+
+def test_silence_begins_after_24_hours_and_is_told_for_a_week(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    record_daily(ledger, "stopped", "m", range(1, 9))
+    stopped = NOON - DAY
+    told = {
+        hours: len(health(ledger, stopped + timedelta(hours=hours)).silent)
+        for hours in (1, 23, 24, 25, 26, 100, 7 * 24, 8 * 24 + 2)
+    }
+    assert told == {1: 0, 23: 0, 24: 0, 25: 1, 26: 1, 100: 1, 7 * 24: 1, 8 * 24 + 2: 0}
+
+
+def test_who_starts_again_is_silent_no_more(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    record_daily(ledger, "a", "m", range(2, 9))
+    assert health(ledger, NOON).silent
+    ledger.record("a", "m", 1, at=NOON - timedelta(minutes=5))
+    assert health(ledger, NOON).silent == []
+
+
+def test_a_retired_metric_is_silent_on_purpose(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    record_daily(ledger, "a", "m", range(2, 9))
+    ledger.call("retire_metric", key="m")
+    assert health(ledger, NOON).silent == []
+
+
+def test_it_looks_at_a_bounded_number_of_rollups(ledger: Ledger) -> None:
+    """Whoever fell silent before 5,000 others did is not found any more; the poll stays cheap."""
+    ledger.define("m", "sum", rollup="day")
+    ledger.execute(
+        "INSERT INTO meter.rollups (bucket_start, event_count, last_at, subject, metric, bucket, total)"
+        " SELECT d, 1, d, 's' || s, 'm', 'day', 1 FROM generate_series(1, 5500) s,"
+        " generate_series(%s::timestamptz, %s, interval '24 hours') d",
+        [NOON.replace(hour=0, minute=0) - 8 * DAY, NOON.replace(hour=0, minute=0) - 2 * DAY],
+    )
+    record_daily(ledger, "earlier", "m", range(3, 11))
+    found = health(ledger, NOON)
+    assert len(found.silent) == 100
+    assert not any(line.startswith("earlier ") for line in found.silent)
+
+
+def test_dead_rows_are_a_notice(ledger: Ledger) -> None:
+    ledger.execute(
+        "INSERT INTO meter.idempotency_keys SELECT n, now(), 's', 'm', int8send(n), ''"
+        " FROM generate_series(1, 12000) n"
+    )
+    ledger.execute("DELETE FROM meter.idempotency_keys")
+    ledger.execute("SELECT pg_stat_force_next_flush()")
+    found = health(ledger)
+    assert found.bloated == ["idempotency_keys: 12000 of 12000 rows are dead, last vacuumed never"]
+    assert (found.healthy, found.notices) == (True, ["1 tables bloated"])
+    ledger.execute("VACUUM meter.idempotency_keys")
+    ledger.execute("SELECT pg_stat_force_next_flush()")
+    assert health(ledger).bloated == []
+
+
+def test_it_locks_nobody_out_and_waits_for_nobody(ledger: Ledger) -> None:
+    with ledger.connection.transaction():
+        health(ledger)
+        locks = ledger.rows(
+            "SELECT DISTINCT mode FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation'"
+        )
+    assert [row.mode for row in locks] == ["AccessShareLock"]
+
+
+@pytest.mark.parametrize("setting", ["timezone = 'America/New_York'", "intervalstyle = 'iso_8601'"])
+def test_it_depends_on_no_setting(ledger: Ledger, setting: str) -> None:
+    ledger.define("m", "sum")
+    record_daily(ledger, "a", "m", range(2, 9))
+    before = health(ledger, NOON)
+    ledger.execute(f"SET {setting}")
+    assert health(ledger, NOON) == before

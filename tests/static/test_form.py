@@ -1,0 +1,54 @@
+"""One way of writing SQL, as far as a program can tell.
+
+A formatter of SQL does not see the bodies of functions, which to it are texts, and would move all the rest.
+So this only keeps to what the files already do.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pglast import ast, parse_sql
+from pglast.parser import scan
+
+from tests.static.programs import FUNCTIONS, MIGRATIONS, ROOT, SQL
+
+FILES = [*sorted(SQL.rglob("*.sql")), *MIGRATIONS]
+_KEYWORDS = ("RESERVED_KEYWORD", "UNRESERVED_KEYWORD", "TYPE_FUNC_NAME_KEYWORD", "COL_NAME_KEYWORD")
+
+
+def _label(file: Path) -> str:
+    return file.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("file", FILES, ids=_label)
+def test_lines_are_clean(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert text.endswith("\n")
+    assert not text.endswith("\n\n")
+    lines = enumerate(text.splitlines(), 1)
+    assert [number for number, line in lines if "\t" in line or line != line.rstrip()] == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=_label)
+def test_keywords_are_written_small(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    bodies = [
+        option.arg[0].sval
+        for raw in parse_sql(text)
+        if isinstance(raw.stmt, ast.CreateFunctionStmt)
+        for option in raw.stmt.options or ()
+        if option.defname == "as"
+    ]
+    assert [word for part in (text, *bodies) for word in _shouted(part)] == []
+
+
+def test_every_function_file_was_looked_at() -> None:
+    assert set(FUNCTIONS) < set(FILES)
+
+
+def _shouted(text: str) -> list[str]:
+    encoded = text.encode()
+    words = [encoded[token.start : token.end + 1].decode() for token in scan(text) if token.kind in _KEYWORDS]
+    return [word for word in words if word != word.lower()]

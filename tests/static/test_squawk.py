@@ -1,0 +1,60 @@
+"""Migrations lock no table for long and can be applied while the application runs: squawk's rules."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.static.programs import MIGRATIONS, program
+
+# rule -> why it does not apply to any migration
+EXEMPT = {
+    "require-lock-timeout": "the installer sets one for the whole transaction",
+    "require-statement-timeout": "a migration is one transaction, rolled back if its locks cannot be had",
+}
+# (migration, rule) -> why it does not apply to this one
+EXEMPT_HERE = {
+    ("0003-rollups", "prefer-bigint-over-smallint"): "a stripe is a number below 17",
+    ("0005-members", "constraint-missing-not-valid"): "the table was emptied before, and is locked",
+    ("0005-members", "ban-drop-table"): "a table of its own, which it made to convert the members",
+    ("0005-members", "ban-drop-column"): "an attribute of a type that only internal functions use",
+    ("0007-report", "prefer-bigint-over-int"): "counts of digits and of attempts",
+}
+
+
+def problems(*files: Path) -> set[tuple[str, str, str]]:
+    """(migration, rule, message); installed in one transaction on the oldest PostgreSQL there may be."""
+    options = ["--assume-in-transaction", "--pg-version=15", "--reporter=json"]
+    command = [program("squawk"), *options, f"--exclude={','.join(EXEMPT)}", *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    return {(Path(p["file"]).stem, p["rule_name"], p["message"]) for p in json.loads(done.stdout)}
+
+
+def test_squawk_has_nothing_to_say_that_has_no_answer_here() -> None:
+    assert {p for p in problems(*MIGRATIONS) if p[:2] not in EXEMPT_HERE} == set()
+
+
+def test_no_exemption_is_kept_longer_than_it_is_needed() -> None:
+    landed = {file.stem for file in MIGRATIONS}
+    needed = {problem[:2] for problem in problems(*MIGRATIONS)}
+    assert [exempt for exempt in EXEMPT_HERE if exempt[0] in landed and exempt not in needed] == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE metrics ALTER COLUMN unit TYPE varchar(10)",
+        "ALTER TABLE events ADD CONSTRAINT positive CHECK (quantity >= 0)",
+        "CREATE INDEX events_member ON events (member)",
+        "ALTER TABLE metrics RENAME COLUMN unit TO units",
+        "DROP TABLE metrics",
+    ],
+)
+def test_squawk_sees_what_would_block_or_break_an_application(tmp_path: Path, statement: str) -> None:
+    bad = tmp_path / "9999-bad.sql"
+    bad.write_text(f"{statement};\n")
+    assert problems(bad)
