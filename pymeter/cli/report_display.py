@@ -146,7 +146,7 @@ class Display(Tally):
 
     # --- the end --------------------------------------------------------------------------------------------
 
-    def finish(self, summary: Summary) -> None:
+    def finish(self, summary: Summary, exit_status: int) -> None:
         """The summary."""
         seconds = round(summary.seconds, 3)
         if self._as_json:
@@ -155,7 +155,7 @@ class Display(Tally):
                     **({"final": True} if self._watching else {}),
                     **self._as_dict(),
                     "seconds": seconds,
-                    "exit_status": summary.exit_status,
+                    "exit_status": exit_status,
                     "states": _states(summary.status),
                 }
             )

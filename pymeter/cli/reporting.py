@@ -103,11 +103,13 @@ def report(
                 summary = reporter.watch(interval, open_hours=open_hours is True)
             else:
                 summary = reporter.run_once(open_hours=open_hours is not False)
-    display.finish(summary)
-    if summary.unreachable:
+    # Told to stop and stopped: that is what was asked for, whatever there is left to do.
+    exit_status = 0 if reporter.stopped else summary.exit_status
+    display.finish(summary, exit_status)
+    if summary.unreachable and exit_status:
         raise CliError("the biller could not be reached; what it may have missed will be sent again")
-    if summary.exit_status:
-        raise typer.Exit(summary.exit_status)
+    if exit_status:
+        raise typer.Exit(exit_status)
 
 
 # --- what it takes ------------------------------------------------------------------------------------------

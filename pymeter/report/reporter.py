@@ -86,6 +86,11 @@ class _Base(Generic[B]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}(biller={self.biller!r}, biller_name={self.options.biller_name!r})"
 
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped
+
     def stop(self) -> None:
         """Settle what is in flight, begin nothing more, and return. For a signal's handler; never blocks."""
         self._stopped = True

@@ -204,7 +204,7 @@ def test_watch_serves_metrics(shop: Shop) -> None:
         text = _scraped(port, 'pymeter_report_pushes{biller="stripe",state="delivered"} 1.0')
         process.terminate()
         process.communicate(timeout=20)
-    assert process.returncode == 1
+    assert process.returncode == 0  # stopped as it was told, although something is rejected
     for line in (
         'pymeter_report_pushes{biller="stripe",state="rejected"} 1.0',
         'pymeter_report_pushes{biller="stripe",state="unplanned"} 0.0',
