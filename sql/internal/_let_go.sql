@@ -14,6 +14,14 @@ begin
     if _count_events(v_partition) <> (_let_go.verdict).event_count then
         return ('postponed partition', format('%s: events came while it was verified', v_partition))::maintenance_action;
     end if;
+    -- A push of one event is planned from the log; a delta is not.
+    if exists (
+        select from unreported u
+        join report_metrics m using (biller, metric)
+        where m.mode = 'event' and _bucket_start('month', u.at) = (_let_go.verdict).month
+    ) then
+        return ('kept partition', format('%s: events of it are still to be reported', v_partition))::maintenance_action;
+    end if;
     if detach then
         v_detached := _detach_partition(v_partition);
     else

@@ -137,6 +137,16 @@ def test_a_month_whose_rollups_differ_is_kept_until_it_is_rebuilt_and_others_go(
     assert old.maintain(keep=KEEP) == [("dropped partition", JANUARY)]
 
 
+def test_a_month_with_events_that_are_still_to_be_reported_is_kept(old: Ledger) -> None:
+    old.rows("SELECT * FROM meter.report_metric('m', 'm', 'event')")
+    old.rows("SELECT * FROM meter.report_subject('a', 'cus_1')")
+    kept = old.maintain(keep=KEEP)
+    assert {action for action, _ in kept} == {"kept partition"}
+    assert all(why.endswith("events of it are still to be reported") for _, why in kept)
+    old.rows("SELECT meter.plan_pushes()")
+    assert {action for action, _ in old.maintain(keep=KEEP)} == {"dropped partition"}
+
+
 def test_a_month_whose_members_differ_is_kept(ledger: Ledger) -> None:
     ledger.define("u", "unique")
     ledger.record("a", "u", member="x", at=at("2024-01-15"))
