@@ -9,11 +9,13 @@ as $$
 #variable_conflict use_column
 declare
     v_now     timestamptz := coalesce(health.now, now());
-    v_month   timestamptz := date_trunc('month', v_now, 'UTC');
+    v_month   timestamptz;
     v_missing timestamptz[];
     v_old     boolean;
     v_health  health;
 begin
+    perform _check_time('now', v_now);
+    v_month := date_trunc('month', v_now, 'UTC');
     v_missing := array(
         select m.month
         from generate_series(0, 3) as ahead,
@@ -54,4 +56,5 @@ comment on function health(timestamptz) is
     'The state of the meter in one row, for a monitor to poll. Problems: maintain() has not run for two days, the log has no partition for '
     'the coming week, events have been in the default partition for two days, usage has not been reported for a day. Notices leave it '
     'healthy: who was recorded on each of seven days and then stopped for 24 hours (the first 100, out of a bounded look), and bloat, as '
-    'far as the server''s statistics tell. now: the clock, to look from another time.';
+    'far as the server''s statistics tell. now: the clock, to look from another time. Raises 22023 for one that is infinite or outside of '
+    'the years 1 to 9999.';

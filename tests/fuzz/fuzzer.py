@@ -8,6 +8,7 @@ Whatever the server noted as an ERROR, the client was told.
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections import Counter
@@ -26,7 +27,7 @@ from pymeter.migrate import migrate
 from tests.faults.lived_in import SUBJECTS, live
 from tests.faults.servers import Server, create_database, execute, new_database, new_server
 from tests.fuzz.checks import CHECKS
-from tests.fuzz.values import BOUND, FREE, Value, any_value, hurting, sensible
+from tests.fuzz.values import BOUND, FREE, Value, any_value, hurting, sensible, teach
 from tests.helpers import Ledger
 
 SETTINGS = {
@@ -317,6 +318,30 @@ def _bind(connection: psycopg.Connection[Any]) -> None:
     connection.execute(f"CREATE ROLE {BOUND}; CREATE ROLE {FREE}".encode())
     for subject in SUBJECTS:
         connection.execute("SELECT meter.grant_access(%s, 'read', %s)", [BOUND, subject])
+
+
+def _report(connection: psycopg.Connection[Any]) -> None:
+    """Usage on its way to a biller: some of it planned, some claimed."""
+    connection.execute(
+        "SELECT meter.report_metric('by sum', 'by sum'), meter.report_metric('by max', 'by max', 'last')"
+    )
+    connection.execute(
+        "SELECT meter.report_subject('acct_1', 'cus_1'), meter.report_subject('acct_2', 'cus_2')"
+    )
+    connection.execute("SELECT meter.plan_pushes('stripe')")
+    connection.execute("SELECT meter.claim_pushes('stripe', 'worker_1', 5)")
+    found = connection.execute(
+        "SELECT push_id, attempts, identifier FROM meter.pushes ORDER BY push_id"
+    ).fetchall()
+    teach("identifier", [identifier for _, _, identifier in found])
+    teach(
+        "results",
+        [
+            json.dumps([{"push_id": push_id, "attempt": attempts, "outcome": outcome}])
+            for push_id, attempts, _ in found
+            for outcome in ("delivered", "rejected", "unknown", "not_applied")
+        ],
+    )
 
 
 def _examples(function: Function, seed_value: int, number: int = 25) -> list[dict[str, str]]:

@@ -162,7 +162,9 @@ def test_any_argument_is_answered_or_refused_by_pymeter(meter: Meter, name: str)
             if error.sqlstate not in PASSED_ON:
                 raise
         except TypeError as error:
-            if name != "record_batch" or "not iterable" not in str(error):
+            if "not iterable" not in str(
+                error
+            ):  # what is to be walked through must be something to walk through
                 raise
         finally:
             connection.rollback()

@@ -45,3 +45,9 @@ def test_nobody_is_bound_to_a_subject_longer_than_subjects_are(ledger: Ledger) -
         ledger.call("grant_access", role=role, level="read", subject="☃" * 512)
     finally:
         ledger.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+@pytest.mark.parametrize("now", ["4714-11-24 00:00:00+00 BC", "294276-12-31 23:59:59+00", "-infinity"])
+def test_health_is_not_asked_for_at_the_end_of_the_calendar(ledger: Ledger, now: str) -> None:  # noqa: F811
+    with refused("22023", "now"):
+        ledger.call("health", now=now)

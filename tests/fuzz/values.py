@@ -7,7 +7,7 @@ type.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -346,7 +346,7 @@ def _mostly(good: st.SearchStrategy[Any], bad: st.SearchStrategy[Any]) -> st.Sea
     return st.sampled_from([False] * 5 + [True]).flatmap(lambda is_bad: bad if is_bad else good)
 
 
-_SENSIBLE: Mapping[str, st.SearchStrategy[str]] = {
+_SENSIBLE: dict[str, st.SearchStrategy[str]] = {
     "subject": st.sampled_from(SUBJECTS),
     "metric": st.sampled_from(METRICS),
     "key": st.sampled_from((*METRICS, "old", "a new one")),
@@ -359,6 +359,10 @@ _SENSIBLE: Mapping[str, st.SearchStrategy[str]] = {
     "on_invalid": st.sampled_from(("raise", "skip")),
     "member": st.sampled_from(("ana", "ben")),
     "role": st.sampled_from((FREE, FREE, BOUND)),
+    "biller": st.just("stripe"),
+    "worker": st.just("worker_1"),
+    "customer": st.sampled_from(("cus_1", "cus_2")),
+    "event_name": st.sampled_from(("by sum", "by max")),
     "level": st.sampled_from(("read", "write", "report", "admin")),
     "biller": st.sampled_from(("stripe", "stripe", "other")),
     "mode": st.sampled_from(("delta", "event", "last")),
@@ -385,6 +389,11 @@ _SENSIBLE_BY_TYPE: Mapping[str, st.SearchStrategy[str]] = {
     "smallint": st.integers(0, 20).map(str),
     "boolean": st.sampled_from(("true", "false")),
 }
+
+
+def teach(name: str, values: Sequence[str]) -> None:
+    """What a parameter of this name may sensibly be given is known only when there is a meter."""
+    _SENSIBLE[name] = st.sampled_from(values)
 
 
 def hurting(type_name: str) -> tuple[Value, ...]:
