@@ -359,7 +359,6 @@ _SENSIBLE: dict[str, st.SearchStrategy[str]] = {
     "on_invalid": st.sampled_from(("raise", "skip")),
     "member": st.sampled_from(("ana", "ben")),
     "role": st.sampled_from((FREE, FREE, BOUND)),
-    "biller": st.just("stripe"),
     "worker": st.just("worker_1"),
     "customer": st.sampled_from(("cus_1", "cus_2")),
     "event_name": st.sampled_from(("by sum", "by max")),
