@@ -36,12 +36,15 @@ declare
 begin
     perform _check_name('biller', claim_pushes.biller, 100), _check_name('worker', claim_pushes.worker, 200),
         _check_max_rows(claim_pushes.max_pushes), _check_moment('now', claim_pushes.now), _check_read_committed();
-    if claim_pushes.lease is null or claim_pushes.lease <= interval '0' then
-        raise exception using
-            errcode = '22023', message = 'lease is not a time to come', column = 'lease',
-            detail = format('lease %s.', claim_pushes.lease), hint = 'Give more than any one attempt takes, such as 2 minutes.';
-    end if;
     select * into v_biller from billers b where b.biller = claim_pushes.biller;
+    -- What is claimed just before its dedup_window less the margin ends may be sent until the lease does.
+    if claim_pushes.lease is null or claim_pushes.lease <= interval '0'
+        or claim_pushes.lease > coalesce(v_biller.dedup_margin, '1 hour') then
+        raise exception using
+            errcode = '22023', message = 'lease is not positive, or longer than the biller''s dedup_margin', column = 'lease',
+            detail = format('lease %s, dedup_margin %s.', claim_pushes.lease, coalesce(v_biller.dedup_margin, '1 hour')),
+            hint = 'Give more than any one attempt takes, such as 2 minutes.';
+    end if;
     open v_lanes;
     while v_found < claim_pushes.max_pushes loop
         fetch v_lanes into v_lane;

@@ -197,6 +197,7 @@ def test_bad_claims_are_refused(journal: Journal) -> None:
         ("22023", "max_pushes", {}),
         ("22023", "lease", {"lease": None}),
         ("22023", "lease", {"lease": -MINUTE}),
+        ("22023", "lease", {"lease": HOUR + MINUTE}),
         ("22004", "now", {"now": None}),
         ("22023", "now", {"now": "infinity"}),
     ):
