@@ -32,6 +32,9 @@ pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent
 RELEASES = sorted((HERE / "releases").glob("*.whl"))
+# A call that waits while the upgrade commits goes on with the old body of a function on the new tables and
+# types. It may fail then, once, and has counted nothing.
+CHANGED_UNDER_IT = ("42846", "42804", "42883", "42703", "42P01", "23514", "0A000")
 _MIGRATE = "import sys, pymeter; print(pymeter.__file__); pymeter.migrate(sys.argv[1])"
 
 
@@ -153,12 +156,17 @@ def test_an_old_client_gets_the_same_answers_from_the_new_schema(
 
 
 def test_recording_goes_on_during_an_upgrade(old_dsn: str) -> None:
-    """Whoever records waits, or is told to try again; nothing is lost, nothing counted twice."""
+    """Whoever records waits, or fails once; there is no deadlock, nothing is lost, nothing counted twice."""
     with psycopg.connect(old_dsn, autocommit=True) as connection:
         define(connection)
         journal, stopped = Journal(), threading.Event()
         writers = [
-            Writer(f"upgrade-{n}", lambda: psycopg.connect(old_dsn, autocommit=True), journal)
+            Writer(
+                f"upgrade-{n}",
+                lambda: psycopg.connect(old_dsn, autocommit=True),
+                journal,
+                tolerated=CHANGED_UNDER_IT,
+            )
             for n in range(4)
         ]
         threads = [threading.Thread(target=w.run, args=(stopped,), daemon=True) for w in writers]

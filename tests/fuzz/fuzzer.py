@@ -304,6 +304,18 @@ def _report(connection: psycopg.Connection[Any]) -> None:
         FROM meter.pushes LIMIT 1
         """
     )
+    found = connection.execute(
+        "SELECT push_id, attempts, identifier FROM meter.pushes ORDER BY push_id"
+    ).fetchall()
+    teach("identifier", [identifier for _, _, identifier in found])
+    teach(
+        "results",
+        [
+            json.dumps([{"push_id": push_id, "attempt": attempts, "outcome": outcome}])
+            for push_id, attempts, _ in found
+            for outcome in ("delivered", "rejected", "unknown", "not_applied")
+        ],
+    )
 
 
 def arguments(function: Function) -> st.SearchStrategy[dict[str, Value]]:
@@ -318,30 +330,6 @@ def _bind(connection: psycopg.Connection[Any]) -> None:
     connection.execute(f"CREATE ROLE {BOUND}; CREATE ROLE {FREE}".encode())
     for subject in SUBJECTS:
         connection.execute("SELECT meter.grant_access(%s, 'read', %s)", [BOUND, subject])
-
-
-def _report(connection: psycopg.Connection[Any]) -> None:
-    """Usage on its way to a biller: some of it planned, some claimed."""
-    connection.execute(
-        "SELECT meter.report_metric('by sum', 'by sum'), meter.report_metric('by max', 'by max', 'last')"
-    )
-    connection.execute(
-        "SELECT meter.report_subject('acct_1', 'cus_1'), meter.report_subject('acct_2', 'cus_2')"
-    )
-    connection.execute("SELECT meter.plan_pushes('stripe')")
-    connection.execute("SELECT meter.claim_pushes('stripe', 'worker_1', 5)")
-    found = connection.execute(
-        "SELECT push_id, attempts, identifier FROM meter.pushes ORDER BY push_id"
-    ).fetchall()
-    teach("identifier", [identifier for _, _, identifier in found])
-    teach(
-        "results",
-        [
-            json.dumps([{"push_id": push_id, "attempt": attempts, "outcome": outcome}])
-            for push_id, attempts, _ in found
-            for outcome in ("delivered", "rejected", "unknown", "not_applied")
-        ],
-    )
 
 
 def _examples(function: Function, seed_value: int, number: int = 25) -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ import os
 import psycopg
 import pytest
 
-from tests.helpers import Ledger, ledger, new_ledger, refused  # noqa: F401 - fixtures
+from tests.helpers import Ledger, ledger, midnight, new_ledger, refused  # noqa: F401 - fixtures
 
 LARGEST = "9" * 131072
 
@@ -51,3 +51,19 @@ def test_nobody_is_bound_to_a_subject_longer_than_subjects_are(ledger: Ledger) -
 def test_health_is_not_asked_for_at_the_end_of_the_calendar(ledger: Ledger, now: str) -> None:  # noqa: F811
     with refused("22023", "now"):
         ledger.call("health", now=now)
+
+
+@pytest.mark.parametrize("rollup", ["hour", "day"])
+def test_members_are_counted_in_a_window_of_a_thousand_years(ledger: Ledger, rollup: str) -> None:  # noqa: F811
+    """After 68 years, seconds are more than an integer holds."""
+    ledger.define("users", "unique", rollup=rollup)
+    ledger.record("acct_1", "users", member="ana")
+    ledger.record("acct_1", "users", member="ana", at=midnight(-100))
+    for until in ("2050-01-01 02:30:00+00", "9000-01-01 02:30:00+00"):
+        assert ledger.usage("acct_1", "users", since="1971-01-05 03:30:00+00", until=until).quantity == 1
+
+
+@pytest.mark.parametrize("lease", ["178000000 years", "1001 years"])
+def test_nothing_is_claimed_until_the_end_of_the_calendar(ledger: Ledger, lease: str) -> None:  # noqa: F811
+    with refused("22023", "lease"):
+        ledger.call("claim_pushes", biller="stripe", worker="worker_1", lease=lease)
