@@ -7,10 +7,10 @@ immutable parallel safe
 as $$
     select case slot_bucket
         when 'hour' then
-            ((~ 0::bit(744)) >> greatest(0, extract(epoch from since - month)::int / 3600))
+            ((~ 0::bit(744)) >> extract(epoch from greatest(since, month) - month)::int / 3600)
             & ((~ 0::bit(744)) << 744 - extract(epoch from least(until, month + interval '744 hours') - month)::int / 3600)
         when 'day' then
-            ((~ 0::bit(31)) >> greatest(0, extract(epoch from since - month)::int / 86400))
+            ((~ 0::bit(31)) >> extract(epoch from greatest(since, month) - month)::int / 86400)
             & ((~ 0::bit(31)) << 31 - extract(epoch from least(until, month + interval '744 hours') - month)::int / 86400)
     end
 $$;
