@@ -19,6 +19,7 @@ from tests.benchmarks.bench import SCALES, Bench
 from tests.benchmarks.harness import Harness
 from tests.benchmarks.rows import ROWS
 from tests.benchmarks.server import Databases, measured_server, settings_of
+from tests.docs.markdown import write_between_marks
 
 _WIDTH = 200  # of the table in a file
 
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.json:
         options.json.write_text(json.dumps(report.as_json(run, harness.results), indent=1) + "\n")
     if options.markdown:
-        report.write_markdown(options.markdown, report.as_markdown(run, harness.results))
+        write_between_marks(options.markdown, "measured", report.as_markdown(run, harness.results))
     return 0
 
 

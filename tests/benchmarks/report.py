@@ -26,8 +26,6 @@ _FORMATS: dict[Unit, str] = {
     "calls": "{:,.0f}",
 }
 _HEADER = ["what", "pymeter", "p50 / p99", "against", "p50 / p99", "ratio", "target"]
-_BEGIN = "<!-- measured -->\n"
-_END = "<!-- end of what was measured -->"
 _MARKS = {True: "met", False: "missed", None: ""}
 
 
@@ -126,13 +124,6 @@ def as_markdown(run: Run, results: Sequence[Result]) -> str:
         "",
     ]
     return "\n".join(lines)
-
-
-def write_markdown(path: Path, text: str) -> None:
-    """Write the file, or only the part between its marks if it has them."""
-    before, begin, rest = path.read_text().partition(_BEGIN) if path.exists() else ("", "", "")
-    _, end, after = rest.partition(_END)
-    path.write_text(f"{before}{begin}\n{text}{end}{after}" if begin and end else text)
 
 
 def _markdown_table(results: Sequence[Result], *, target: bool) -> list[str]:

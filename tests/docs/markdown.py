@@ -69,3 +69,10 @@ def broken_links(file: Path) -> list[str]:
 
 def _anchors_of(file: Path) -> set[str]:
     return anchors(file.read_text(encoding="utf-8")) if file.suffix == ".md" else set()
+
+
+def write_between_marks(path: Path, name: str, text: str) -> None:
+    """Write `text` to a file: between ``<!-- name -->`` and ``<!-- end of name -->`` if it has these."""
+    before, begin, rest = (path.read_text() if path.exists() else "").partition(f"<!-- {name} -->\n")
+    _, end, after = rest.partition(f"<!-- end of {name} -->")
+    path.write_text(f"{before}{begin}\n{text.rstrip()}\n\n{end}{after}" if begin and end else text)

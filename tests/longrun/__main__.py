@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pymeter import __version__, embedded
+from tests.docs.markdown import write_between_marks
 from tests.faults.servers import installed_servers, version_of
 from tests.longrun.parts import PARTS, Result, Sizes
 
@@ -53,7 +54,7 @@ def main(given: Sequence[str]) -> int:
             report: dict[str, Any] = {"run": run, "results": [vars(result) for result in results]}
             options.json.write_text(json.dumps(report, indent=1, default=str) + "\n")
         if options.markdown:
-            options.markdown.write_text(as_markdown(run, results))
+            write_between_marks(options.markdown, "tried at length", as_markdown(run, results))
     return 1 if any(result.failure for result in results) else 0
 
 
@@ -78,6 +79,7 @@ def _command(part: str, options: argparse.Namespace) -> str:
         "disks": f" --rounds {options.rounds}",
         "storms": f" --minutes {options.minutes:g}",
         "fuzz": f" --inputs {options.inputs}",
+        "reports": f" --rounds {options.rounds}",
     }[part]
     server = f" --server {options.server}" if options.server else ""
     return f"python -m tests.longrun --only {part}{size}{server}"
@@ -97,7 +99,12 @@ def _parse(given: Sequence[str]) -> argparse.Namespace:
         help="Debian's PostgreSQL of that version instead of the wheel's",
     )
     parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--markdown", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        help="of a file with the marks of the table, like README.md, only what is between is replaced",
+    )
     return parser.parse_args(given)
 
 

@@ -17,6 +17,8 @@ from tests.faults.load import Figures, Journal, assert_exactly_once, define
 from tests.faults.servers import Server, new_database, new_server
 from tests.faults.storms import Storm, assert_calm, run_storm
 from tests.fuzz.fuzzer import Tally, new_fuzzer
+from tests.report.chaos import Chaos
+from tests.report.double import running
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ _KILLS = (
 )
 _ROUND_SECONDS = 4.0
 _EXPLORED = 500
+_REPORTERS = 8
+_EVENTS_A_ROUND = 1_500
 
 
 def crashes(sizes: Sizes, result: Result, say: Say) -> None:
@@ -143,6 +147,28 @@ def fuzz(sizes: Sizes, result: Result, say: Say) -> None:
     )
 
 
+def reports(sizes: Sizes, result: Result, say: Say) -> None:
+    with (
+        _server(sizes) as server,
+        new_database(server.dsn) as dsn,
+        running.in_process() as double,
+        tempfile.TemporaryDirectory() as files,
+    ):
+        migrate(dsn)
+        chaos = Chaos(dsn, double, Path(files), reporters=_REPORTERS, seed=sizes.rounds)
+        found = chaos.run(rounds=sizes.rounds, events=_EVENTS_A_ROUND * sizes.rounds)
+    say(f"{found.events:,} events, {found.kills} kills")
+    calls = found.counters["requests"]["create_meter_event"]
+    result.details = {"events": found.events, "kills": found.kills, "jumps": found.jumps, "calls": calls}
+    result.details |= {"states": found.states, "by_person": found.by_person}
+    found.check()
+    result.figures = (
+        f"{found.events:,} events, {_REPORTERS} reporters killed {found.kills} times, {found.jumps} jumps of"
+        f" the clock; {sum(calls.values()):,} calls; 0 lost, 0 double, 0 conflicts;"
+        f" {found.by_person:,} uncertain pushes that totals could not tell apart, looked up by a person"
+    )
+
+
 PARTS: dict[str, tuple[str, str, Callable[[Sizes, Result, Say], None]]] = {
     "crashes": (
         "P1 once, P2 idempotent, P4 rollups equal the log",
@@ -165,6 +191,12 @@ PARTS: dict[str, tuple[str, str, Callable[[Sizes, Result, Say], None]]] = {
         "P8 bad input is refused",
         "a corpus of hostile values and hypothesis, for every parameter of every public function",
         fuzz,
+    ),
+    "reports": (
+        "P10 reported once",
+        "reporters are killed at any moment while usage is recorded, the network fails before and after calls"
+        " are applied, and the clock jumps, also past 24 hours; totals per customer, meter and hour compared",
+        reports,
     ),
 }
 
