@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +30,8 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server goes with it
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     scale = SCALES[options.scale]
+    if options.growth:
+        scale = replace(scale, growth_events=tuple(options.growth))
     started = datetime.now(UTC)
     harness = Harness(options.rounds or scale.rounds)
     command = shlex.join(["python", "-m", "tests.benchmarks", *arguments])
@@ -65,6 +68,13 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.set_defaults(scale="default")
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=ROWS, help=f"of {', '.join(ROWS)}")
     parser.add_argument("--rounds", type=int, help="how often both sides of a row are measured")
+    parser.add_argument(
+        "--growth",
+        type=int,
+        nargs="+",
+        metavar="EVENTS",
+        help="at these sizes of the log (--full: 1, 10 and 50 million; a million take 0.5 GB of disk)",
+    )
     parser.add_argument(
         "--dsn", help="another server, by a role that may create databases; default: a private one"
     )
