@@ -106,14 +106,17 @@ def as_json(run: Run, results: Sequence[Result]) -> dict[str, Any]:
 def as_markdown(run: Run, results: Sequence[Result]) -> str:
     """The table with targets, then what is shown for information, then what it was measured on."""
     lines = [*_markdown_table([r for r in results if r.target], target=True)]
+    lines += ["", "<details><summary>For information, and what each row does</summary>"]
     if others := [r for r in results if not r.target]:
-        lines += ["", "For information:", "", *_markdown_table(others, target=False)]
+        lines += ["", *_markdown_table(others, target=False)]
     notes: dict[str, list[str]] = {}
     for result in results:
         if result.note and result.note != "For information.":
             notes.setdefault(result.note, []).append(result.name)
     lines += ["", *(f"- {names[0]}{' ...' * (len(names) > 1)}: {note}" for note, names in notes.items())]
     lines += [
+        "",
+        "</details>",
         "",
         f"Made by `{run.command}` on {run.started_at[:10]}: medians of {run.rounds} rounds, ours and the"
         " baseline in turn; in brackets the least and the greatest ratio of a round.",
