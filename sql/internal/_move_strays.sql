@@ -35,8 +35,7 @@ begin
         if v_name is not null then
             return next ('created partition', v_name)::maintenance_action;
             v_created := v_created || v_month;
-            execute format('select count(*) from %I', v_name) into v_count;
-            v_moved := v_moved + v_count;
+            v_moved := v_moved + _count_events(v_name);
         end if;
     end loop;
 
