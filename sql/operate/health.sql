@@ -9,20 +9,12 @@ as $$
 #variable_conflict use_column
 declare
     v_now     timestamptz := coalesce(health.now, now());
-    v_month   timestamptz;
     v_missing timestamptz[];
     v_old     boolean;
     v_health  health;
 begin
     perform _check_time('now', v_now);
-    v_month := date_trunc('month', v_now, 'UTC');
-    v_missing := array(
-        select m.month
-        from generate_series(0, 3) as ahead,
-             lateral (select (v_month at time zone 'UTC' + make_interval(months => ahead)) at time zone 'UTC') m (month)
-        where _partition_name(m.month) not in (
-            select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'events'::regclass)
-        order by 1);
+    v_missing := array(select _missing_months(v_now));
     v_health.missing_partitions := cardinality(v_missing);
     select count(*), coalesce(bool_or(s.recorded_at < v_now - interval '48 hours'), false)
     into v_health.stray_events, v_old

@@ -9,9 +9,7 @@ set lock_timeout to '5s'
 as $$
 #variable_conflict use_column
 declare
-    v_months   timestamptz[] := array(
-        select (date_trunc('month', now() at time zone 'UTC') + make_interval(months => ahead)) at time zone 'UTC'
-        from generate_series(0, 3) as ahead);
+    v_months   timestamptz[];
     v_verdicts month_verdict[] := '{}';
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
@@ -32,9 +30,8 @@ begin
             from unnest(v_verdicts) where drift_count > 0;
         v_verdicts := array(select v from unnest(v_verdicts) v where v.drift_count = 0);
     end if;
-    if v_verdicts <> '{}' or exists (select from events_default) or exists (
-        select from unnest(v_months) m (month) where _partition_name(m.month) not in (
-            select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'events'::regclass)) then
+    v_months := array(select _missing_months(now()));
+    if v_verdicts <> '{}' or v_months <> '{}' or exists (select from events_default) then
         -- Everybody is kept out from here on. A writer that had already chosen the default partition would fail its check; a reader
         -- holds a lock on every partition, and waiting for those while writers wait for us could end in a deadlock.
         lock table events in access exclusive mode;
