@@ -9,33 +9,31 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_key       text := (_roll_up_event.metric).key;
-    v_aggregate text := (_roll_up_event.metric).aggregate;
-    v_period    text := (_roll_up_event.metric).period;
-    v_rollup    text := nullif(nullif((_roll_up_event.metric).rollup, 'none'), v_period);
     v_stripe    smallint := 0;
     v_new_in    text[] := '{}';
     v_recorded  recorded;
 begin
-    if v_aggregate = 'unique' then
+    if _roll_up_event.metric.aggregate = 'unique' then
         v_new_in := _count_member(_roll_up_event.metric, _roll_up_event.subject, _roll_up_event.at, _roll_up_event.member);
     end if;
-    if (_roll_up_event.metric).striped then
-        v_stripe := _stripe(_roll_up_event.subject, v_key);
+    if _roll_up_event.metric.striped then
+        v_stripe := _stripe(_roll_up_event.subject, _roll_up_event.metric.key);
     end if;
     with merged as (
         insert into rollups as r (subject, metric, bucket, bucket_start, stripe, event_count, last_at, last_event_id,
                                   total, lowest, highest, latest)
-        select _roll_up_event.subject, v_key, b.bucket, _bucket_start(b.bucket, _roll_up_event.at), v_stripe, 1, _roll_up_event.at,
-               case when v_aggregate = 'last' then _roll_up_event.event_id end,
-               case when v_aggregate in ('sum', 'count', 'avg') then _roll_up_event.quantity
-                    when v_aggregate = 'unique' then (b.bucket = any (v_new_in))::int end,
-               case when v_aggregate = 'min' then _roll_up_event.quantity end,
-               case when v_aggregate = 'max' then _roll_up_event.quantity end,
-               case when v_aggregate = 'last' then _roll_up_event.quantity end
-        from (values (v_period), (v_rollup)) as b (bucket)
-        where b.bucket is not null
-        order by b.bucket
+        select _roll_up_event.subject, _roll_up_event.metric.key, b.bucket, _bucket_start(b.bucket, _roll_up_event.at), v_stripe,
+               1, _roll_up_event.at,
+               case when _roll_up_event.metric.aggregate = 'last' then _roll_up_event.event_id end,
+               case when _roll_up_event.metric.aggregate in ('sum', 'count', 'avg') then _roll_up_event.quantity
+                    when _roll_up_event.metric.aggregate = 'unique' then (b.bucket = any (v_new_in))::int end,
+               case when _roll_up_event.metric.aggregate = 'min' then _roll_up_event.quantity end,
+               case when _roll_up_event.metric.aggregate = 'max' then _roll_up_event.quantity end,
+               case when _roll_up_event.metric.aggregate = 'last' then _roll_up_event.quantity end
+        from (values (least(_roll_up_event.metric.period, _roll_up_event.metric.rollup)),
+                     (nullif(greatest(_roll_up_event.metric.period, _roll_up_event.metric.rollup),
+                             least(_roll_up_event.metric.period, _roll_up_event.metric.rollup)))) as b (bucket)
+        where b.bucket <> 'none'
         on conflict (subject, metric, bucket, bucket_start, stripe) do update set
             event_count = r.event_count + excluded.event_count,
             last_at = greatest(r.last_at, excluded.last_at),
@@ -46,15 +44,15 @@ begin
             highest = greatest(r.highest, excluded.highest),
             latest = case when (excluded.last_at, excluded.last_event_id) > (r.last_at, r.last_event_id)
                           then excluded.latest else r.latest end
-        returning r.*
+        returning bucket, bucket_start, event_count, total, lowest, highest, latest
     )
     select _roll_up_event.event_id, 'recorded',
-           _quantity(v_aggregate, m.event_count, m.total, m.lowest, m.highest, m.latest),
-           (_roll_up_event.metric).unit, m.bucket_start, nullif(_bucket_end(m.bucket, m.bucket_start), 'infinity')
+           _quantity(_roll_up_event.metric.aggregate, m.event_count, m.total, m.lowest, m.highest, m.latest),
+           _roll_up_event.metric.unit, m.bucket_start, nullif(_bucket_end(m.bucket, m.bucket_start), 'infinity')
     into v_recorded
     from merged m
-    where m.bucket = v_period;
-    if (_roll_up_event.metric).striped then
+    where m.bucket = _roll_up_event.metric.period;
+    if _roll_up_event.metric.striped then
         v_recorded.quantity := (_usage(_roll_up_event.metric, _roll_up_event.subject,
                                        v_recorded.period_start, v_recorded.period_end)).quantity;
     end if;

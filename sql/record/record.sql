@@ -19,34 +19,27 @@ as $$
 #variable_conflict use_column
 declare
     v_metric   metrics;
-    v_problem  problem;
-    v_at       timestamptz := coalesce(record.at, now());
-    v_quantity numeric := trim_scale(record.quantity);
+    v_quantity numeric;
     v_event_id bigint;
+    v_recorded recorded;
 begin
     -- GUARD
     select * into v_metric from metrics where key = record.metric;
-    v_problem.code := _event_problem(
-        v_metric.aggregate, v_metric.retired_at, v_metric.max_future,
-        record.subject, record.metric, v_quantity, record.member, record.idempotency_key, v_at, record.metadata);
-    if v_problem.code is not null then
-        select * into v_problem from _problems() where code = v_problem.code;
-        raise exception using
-            errcode = v_problem.sqlstate, message = v_problem.message, hint = v_problem.hint, column = v_problem.parameter,
-            detail = _event_detail(record.subject, record.metric, record.quantity, record.member, v_at);
-    end if;
-    if current_setting('transaction_isolation') <> 'read committed' then
-        perform _pin_metrics(array[record.metric]);
-    end if;
-    if v_metric.aggregate = 'count' then
-        v_quantity := coalesce(v_quantity, 1);
+    v_quantity := coalesce(trim_scale(record.quantity), case v_metric.aggregate when 'count' then 1 end);
+    if (_is_plain_event(v_metric.aggregate, v_metric.retired_at, record.subject, record.metric, v_quantity, record.member,
+                        record.idempotency_key, record.at, record.metadata)
+        and current_setting('transaction_isolation') = 'read committed') is not true then
+        at := coalesce(record.at, now());
+        perform _check_event(v_metric, record.metric, record.subject, v_quantity, record.member,
+                             record.idempotency_key, record.at, record.metadata);
     end if;
 
     -- KEY: whoever inserts it first owns the event. Another session with the same key waits here for the first to end.
-    v_event_id := nextval('event_ids');
-    if record.idempotency_key is not null then
+    if record.idempotency_key is null then
+        v_event_id := nextval('event_ids');
+    else
         insert into idempotency_keys (event_id, at, subject, metric, key_digest, payload_digest)
-        values (v_event_id, v_at, record.subject, record.metric,
+        values (nextval('event_ids'), record.at, record.subject, record.metric,
                 _digest(record.idempotency_key), _payload_digest(v_quantity, record.member))
         on conflict (subject, metric, key_digest) do nothing
         returning event_id into v_event_id;
@@ -58,14 +51,35 @@ begin
 
     -- EVENT
     insert into events (event_id, at, subject, metric, quantity, member, idempotency_key, metadata)
-    values (v_event_id, v_at, record.subject, record.metric,
+    values (v_event_id, record.at, record.subject, record.metric,
             v_quantity, record.member, record.idempotency_key, record.metadata);
     if v_metric.billers is not null then
         insert into unreported (at, event_id, subject, metric, biller)
-        select v_at, v_event_id, record.subject, record.metric, unnest(v_metric.billers);
+        select record.at, v_event_id, record.subject, record.metric, unnest(v_metric.billers);
     end if;
 
-    return _roll_up_event(v_metric, record.subject, v_event_id, v_at, v_quantity, record.member);
+    -- ROLLUPS: of most metrics they are two totals, the one of the kind that sorts first being written first.
+    if v_metric.striped or v_metric.aggregate not in ('sum', 'count', 'avg') then
+        return _roll_up_event(v_metric, record.subject, v_event_id, record.at, v_quantity, record.member);
+    end if;
+    with merged as (
+        insert into rollups as r (subject, metric, bucket, bucket_start, event_count, last_at, total)
+        select record.subject, record.metric, b.bucket, _bucket_start(b.bucket, record.at), 1, record.at, v_quantity
+        from (values (least(v_metric.period, v_metric.rollup)),
+                     (nullif(greatest(v_metric.period, v_metric.rollup), least(v_metric.period, v_metric.rollup)))) as b (bucket)
+        where b.bucket <> 'none'
+        on conflict (subject, metric, bucket, bucket_start, stripe) do update set
+            event_count = r.event_count + excluded.event_count,
+            last_at = greatest(r.last_at, excluded.last_at),
+            total = r.total + excluded.total
+        returning bucket, bucket_start, event_count, total
+    )
+    select v_event_id, 'recorded', _quantity(v_metric.aggregate, m.event_count, m.total, null, null, null), v_metric.unit,
+           m.bucket_start, nullif(_bucket_end(m.bucket, m.bucket_start), 'infinity')
+    into v_recorded
+    from merged m
+    where m.bucket = v_metric.period;
+    return v_recorded;
 end
 $$;
 
