@@ -13,19 +13,20 @@ as $$
 begin
     return query
     with kinds as materialized (
-        select key, aggregate, _fine_bucket(period, rollup) as fine, _coarse_bucket(period, rollup) as coarse
-        from metrics
+        -- What depends on the metric alone is worked out here, not for every event.
+        select key, aggregate, fine, _coarse_bucket(period, rollup) as coarse, aggregate in ('sum', 'count', 'avg') as adds,
+               case fine when 'hour' then interval '1 hour' when 'day' then interval '1 day' end as step
+        from metrics cross join lateral (select _fine_bucket(period, rollup)) f (fine)
         where _recompute.metric is null or key = _recompute.metric
     ), fine as materialized (
         select g.bucket_start, g.subject, g.metric, k.fine as bucket, k.coarse, k.aggregate,
                g.event_count, g.last_at, g.total, g.lowest, g.highest, null::numeric as latest, null::bigint as last_event_id
         from (
-            select _bucket_start(k.fine, e.at) as bucket_start, e.subject, e.metric, count(*) as event_count, max(e.at) as last_at,
-                   sum(e.quantity) filter (where k.aggregate in ('sum', 'count', 'avg')) as total,
-                   min(e.quantity) filter (where k.aggregate = 'min') as lowest,
-                   max(e.quantity) filter (where k.aggregate = 'max') as highest
-            from events e
-            join kinds k on k.key = e.metric and k.aggregate <> 'last'
+            select coalesce(date_bin(k.step, e.at, '1970-01-01 00:00:00+00'), _bucket_start(k.fine, e.at)) as bucket_start,
+                   e.subject, e.metric, count(*) as event_count, max(e.at) as last_at,
+                   sum(e.quantity) filter (where k.adds) as total, min(e.quantity) filter (where not k.adds and k.aggregate = 'min') as lowest,
+                   max(e.quantity) filter (where not k.adds and k.aggregate = 'max') as highest
+            from events e join kinds k on k.key = e.metric and k.aggregate <> 'last'
             where _recompute.subject is null or e.subject = _recompute.subject
             group by 1, 2, 3
         ) g

@@ -13,13 +13,11 @@ set work_mem to '128MB'
 as $$
 #variable_conflict use_column
 declare
-    v_row       record;
-    v_batch     rollup_drift[];
-    v_places    tid[];
+    v_batch     record;
     v_found     bigint;
     v_corrected bigint;
     v_rewritten bigint := 0;
-    v_striped   boolean;
+    v_striped   boolean := false;
 begin
     -- One rebuild at a time: the count could else be lowered by one and raised by an event, and look untouched to the other.
     -- It comes before the catalog is read: define_metric() locks the two in this order.
@@ -31,30 +29,27 @@ begin
     loop
         v_found := 0;
         v_corrected := 0;
-        v_batch := '{}';
-        v_places := '{}';
-        v_striped := false;
-        for v_row in
-            select * from _rollup_drifts(rebuild.subject, rebuild.metric, with_members => false)
-            order by striped desc, (drift).subject, (drift).metric, (drift).bucket, (drift).bucket_start
+        for v_batch in
+            select array_agg(n.drift order by n.number) as drifts, array_agg(n.place order by n.number) as places, bool_or(n.striped) as striped
+            from (
+                select d.*, row_number() over (
+                    order by d.striped desc, (d.drift).subject, (d.drift).metric, (d.drift).bucket, (d.drift).bucket_start) as number
+                from _rollup_drifts(rebuild.subject, rebuild.metric, with_members => false) d
+            ) n
+            group by (n.number - 1) / 2000
+            order by (n.number - 1) / 2000
         loop
             -- Several rows that together are one cannot be compared and corrected one by one: they are made one first.
-            v_striped := v_row.striped;
+            v_striped := v_batch.striped;
             exit when v_striped;
-            v_found := v_found + 1;
-            v_batch := v_batch || v_row.drift;
-            v_places := v_places || v_row.place;
-            if cardinality(v_batch) = 10000 then
-                v_corrected := v_corrected + _correct_rollups(v_batch, v_places);
-                v_batch := '{}';
-                v_places := '{}';
-            end if;
+            v_found := v_found + cardinality(v_batch.drifts);
+            v_corrected := v_corrected + _correct_rollups(v_batch.drifts, v_batch.places);
         end loop;
         if v_striped then
             perform _merge_stripes();
+            v_striped := false;
             continue;
         end if;
-        v_corrected := v_corrected + _correct_rollups(v_batch, v_places);
         v_rewritten := v_rewritten + v_corrected;
         exit when v_corrected = v_found;
     end loop;
