@@ -9,18 +9,17 @@ as $$
 #variable_conflict use_column
 declare
     v_relation regclass := format('%I.%I', current_schema(), _guard_partition.name)::regclass;
-    v_trigger  text;
-    v_when     text;
 begin
-    for v_trigger, v_when in
-        select t.name, t.fires
-        from (values ('events_are_append_only', 'before update or delete on %s for each row'),
-                     ('events_are_not_truncated', 'before truncate on %s for each statement')) t (name, fires)
-        where not exists (select from pg_trigger g where g.tgrelid = v_relation and g.tgname = t.name)
-    loop
-        execute format('create trigger %I ' || v_when || ' execute function _guard_log()', v_trigger, v_relation);
-        execute format('alter table %s enable always trigger %I', v_relation, v_trigger);
-    end loop;
+    if not exists (select from pg_trigger where tgrelid = v_relation and tgname = 'events_are_append_only') then
+        execute format('create trigger events_are_append_only before update or delete on %s for each row execute function _guard_log()',
+            v_relation);
+        execute format('alter table %s enable always trigger events_are_append_only', v_relation);
+    end if;
+    if not exists (select from pg_trigger where tgrelid = v_relation and tgname = 'events_are_not_truncated') then
+        execute format('create trigger events_are_not_truncated before truncate on %s for each statement execute function _guard_log()',
+            v_relation);
+        execute format('alter table %s enable always trigger events_are_not_truncated', v_relation);
+    end if;
 end
 $$;
 

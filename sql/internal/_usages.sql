@@ -1,5 +1,5 @@
 -- Of each window a sum over the pieces that _cut_window() describes; exact for every window. One statement for all of them: that of a
--- chart has hundreds, and to begin a statement costs more than a bucket.
+-- chart has hundreds, and to begin a statement costs more than a bucket. To compile it costs more than all of them.
 create or replace function _usages(metric metrics, subject text, cuts window_cut[])
 returns setof usage_state
 language plpgsql
