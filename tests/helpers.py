@@ -38,9 +38,10 @@ class Ledger:
         self.connection = connection
         self.binary = binary
 
-    def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[Any]:
+    def rows(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
+        given = parameters if isinstance(parameters, Mapping) else list(parameters)
         with self.connection.cursor(row_factory=namedtuple_row, binary=self.binary) as cursor:
-            return cursor.execute(query, list(parameters)).fetchall()
+            return cursor.execute(query, given).fetchall()
 
     def row(self, query: str, parameters: Sequence[Any] = ()) -> Any:
         (row,) = self.rows(query, parameters)
@@ -122,6 +123,13 @@ class Ledger:
         self, subject: str, metric: str, since: datetime | None = None, until: datetime | None = None
     ) -> tuple[Decimal, int]:
         """(quantity, event_count) of [since, until) from the log alone, by the textbook definitions."""
+        (answer,) = self.brute_each(subject, metric, [(since, until)])
+        return answer
+
+    def brute_each(
+        self, subject: str, metric: str, windows: Sequence[tuple[datetime | None, datetime | None]]
+    ) -> list[tuple[Decimal, int]]:
+        """The same of many windows."""
         aggregate = self.value("SELECT aggregate FROM meter.metrics WHERE key = %s", [metric])
         expression = {
             "count": "sum(quantity)",
@@ -132,14 +140,17 @@ class Ledger:
             "last": "(array_agg(quantity ORDER BY at DESC, event_id DESC))[1]",
             "unique": "count(DISTINCT member)",
         }[aggregate]
-        row = self.row(
-            f"SELECT CASE WHEN count(*) = 0 THEN 0 ELSE {expression} END AS quantity, count(*) AS events"
-            " FROM meter.events WHERE subject = %s AND metric = %s"
-            " AND at >= coalesce(%s::timestamptz, '-infinity')"
-            " AND at < coalesce(%s::timestamptz, 'infinity')",
-            [subject, metric, since, until],
+        rows = self.rows(
+            "WITH log AS MATERIALIZED (SELECT * FROM meter.events WHERE subject = %s AND metric = %s)"
+            " SELECT e.quantity, e.events"
+            " FROM unnest(%s::timestamptz[], %s::timestamptz[]) WITH ORDINALITY w (since, until, n)"
+            " CROSS JOIN LATERAL ("
+            f" SELECT CASE WHEN count(*) = 0 THEN 0 ELSE {expression} END AS quantity, count(*) AS events"
+            " FROM log WHERE at >= coalesce(w.since, '-infinity') AND at < coalesce(w.until, 'infinity')) e"
+            " ORDER BY w.n",
+            [subject, metric, [since for since, _ in windows], [until for _, until in windows]],
         )
-        return row.quantity, row.events
+        return [tuple(row) for row in rows]
 
 
 @pytest.fixture

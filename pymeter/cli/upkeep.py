@@ -169,15 +169,14 @@ def sql(
 def verify(
     subject: OnlySubject = None, metric: OnlyMetric = None, as_json: AsJson = False, as_csv: AsCsv = False
 ) -> None:
-    """Recompute every metric from the log and show what differs. Exit status 1 if anything does.
-
-    Rows of metrics that the catalog does not have are left to the function: SELECT * FROM verify().
-    """
+    """Recompute everything from the log and show what differs. Exit status 1 if anything does."""
     wanted = form(as_json, as_csv)
-    with connect() as connection:
+    with connect() as connection, progress() as bar:
+        # Not metric by metric: the log and the rollups may have metrics that the catalog has not.
+        bar.add_task("recomputing from the log", total=None)
         meter = open_meter(connection)
-        drifts = [drift for key in _metrics(meter, metric) for drift in meter.verify(subject, key)]
-    drifts.sort(key=lambda drift: (drift.subject, drift.metric))
+        drifts = meter.verify(subject, metric)
+        unknown = {drift.metric for drift in drifts} - {known.key for known in meter.catalog()}
     if wanted is Form.json:
         print_json(drifts)
     elif wanted is Form.csv:
@@ -201,6 +200,13 @@ def verify(
         stdout().print(
             bad(f"{number(len(drifts))} rollups differ from the log; repair them with: pymeter rebuild")
         )
+        if unknown:
+            stdout().print(
+                bad(
+                    f"not in the catalog: {', '.join(sorted(unknown))}; define them again and rebuild, or let"
+                    " their rollups go with: SELECT rebuild()"
+                )
+            )
     if drifts:
         raise typer.Exit(SAYS_NO)
 

@@ -5,9 +5,14 @@ stable
 set search_path from current
 as $$
 declare
-    v_step     text := lower(btrim(step) collate "C");
-    v_duration interval;
-    v_count    int := 0;
+    v_step       text := lower(btrim(step) collate "C");
+    v_duration   interval;
+    -- Hours and minutes are counted from the start of the local day, as _calendar_start() does.
+    v_length     interval := case v_step when 'hour' then interval '1 hour' when 'minute' then interval '1 minute' end;
+    v_unit       text := case when v_length is null then v_step else 'day' end;
+    v_unit_start timestamptz;
+    v_unit_end   timestamptz;
+    v_count      int := 0;
 begin
     if v_step not in ('minute', 'hour', 'day', 'week', 'month', 'year') then
         v_duration := _parse_duration(v_step);
@@ -25,10 +30,15 @@ begin
             raise exception using errcode = '22023', message = 'the series has more than 100,000 buckets', column = 'step',
                 detail = format('step %s.', step), hint = 'Use a longer step or a shorter window.';
         end if;
-        bucket_end := least(until, case
-            when v_duration is null then _calendar_end(v_step, _calendar_start(v_step, bucket_start, timezone), timezone)
-            else _step(since, v_duration, v_count, timezone)
-        end);
+        if v_duration is not null then
+            bucket_end := least(until, _step(since, v_duration, v_count, timezone));
+        else
+            if v_count = 1 or bucket_start = v_unit_end then
+                v_unit_start := _calendar_start(v_unit, bucket_start, timezone);
+                v_unit_end := _calendar_end(v_unit, v_unit_start, timezone);
+            end if;
+            bucket_end := least(until, v_unit_end, date_bin(v_length, bucket_start, v_unit_start) + v_length);
+        end if;
         return next;
         bucket_start := bucket_end;
     end loop;

@@ -25,10 +25,7 @@ begin
         execute format('insert into %I select * from %s where at >= %L and at < %L', v_name, strays, v_since, v_until);
     end if;
     execute format('alter table events attach partition %I for values from (%L) to (%L)', v_name, v_since, v_until);
-    execute format('create trigger events_are_not_truncated before truncate on %I for each statement execute function _guard_log()',
-        v_name);
-    execute format('alter table %I enable always trigger events_are_not_truncated', v_name);
-    perform _close_relation(v_name);
+    perform _guard_partition(v_name), _close_relation(v_name);
     execute format('comment on table %I is %L', v_name,
         format('Events of %s (UTC).', to_char(month at time zone 'UTC', 'YYYY-MM')));
     -- A month that is known and had no partition has lost it, whoever dropped it: what comes now is not all there was.

@@ -16,7 +16,8 @@ declare
     v_coarse text := _coarse_bucket((_cut_window.metric).period, (_cut_window.metric).rollup);
     v_cut    window_cut;
 begin
-    v_cut.since := greatest(_cut_window.since, '1970-01-01 00:00:00+00');
+    -- No event is older than 1970; its first week began in 1969.
+    v_cut.since := greatest(_cut_window.since, _bucket_start(v_coarse, '1970-01-01 00:00:00+00'));
     v_cut.until := greatest(coalesce(_cut_window.until, 'infinity'), v_cut.since);
     v_cut.fine_since := _next_bucket_start(v_fine, v_cut.since);
     v_cut.coarse_since := _next_bucket_start(v_coarse, v_cut.since);

@@ -19,9 +19,7 @@ begin
     execute format('alter table events detach partition %I', partition_name);
     execute format('alter table %I rename to %I', partition_name, v_name);
     -- The guard that it had as a part of events has ended with that.
-    execute format('create trigger events_are_append_only before update or delete on %I for each row execute function _guard_log()',
-        v_name);
-    execute format('alter table %I enable always trigger events_are_append_only', v_name);
+    perform _guard_partition(v_name);
     execute format('comment on table %I is %L', v_name,
         format('Events that were %s, detached from the log by maintain(): to be dumped and dropped.', partition_name));
     return v_name;

@@ -18,10 +18,7 @@ begin
     alter table events_default rename to events_strays;
     alter table events_strays rename constraint events_default_pkey to events_strays_pkey;
     create table events_default partition of events default;
-    create trigger events_are_not_truncated before truncate on events_default
-        for each statement execute function _guard_log();
-    alter table events_default enable always trigger events_are_not_truncated;
-    perform _close_relation('events_default');
+    perform _guard_partition('events_default'), _close_relation('events_default');
     comment on table events_default is
         'Takes events of months that have no partition yet, so that none is ever refused; maintain() moves them on.';
 

@@ -1,11 +1,16 @@
+-- Only months are counted in local time: where clocks are set back, a local time comes twice, and that of an instant may lead to the
+-- other one.
 create or replace function _step(at timestamptz, duration interval, times int, timezone text)
 returns timestamptz
 language sql
 stable parallel safe
 as $$
-    select (at at time zone timezone
-            + make_interval(months => times * (extract(year from duration) * 12 + extract(month from duration))::int))
-        at time zone timezone
+    select case
+            when extract(year from duration) = 0 and extract(month from duration) = 0 then at
+            else (at at time zone timezone
+                    + make_interval(months => times * (extract(year from duration) * 12 + extract(month from duration))::int))
+                at time zone timezone
+        end
         + times * (duration - make_interval(months => (extract(year from duration) * 12 + extract(month from duration))::int))
 $$;
 

@@ -15,6 +15,9 @@ as $$
 #variable_conflict use_column
 declare
     v_metric metrics := _metric(series.metric);
+    v_starts timestamptz[];
+    v_ends   timestamptz[];
+    v_cuts   window_cut[];
 begin
     perform _check_subject(series.subject);
     if series.since is null or series.until is null then
@@ -22,11 +25,14 @@ begin
             hint = 'A series has two ends: give since and until.';
     end if;
     perform resolve_window(since => series.since, until => series.until, timezone => series.timezone);
+    select array_agg(b.bucket_start), array_agg(b.bucket_end), array_agg(c)
+    into v_starts, v_ends, v_cuts
+    from _buckets(series.since, series.until, series.step, series.timezone) b
+    cross join lateral _cut_window(v_metric, b.bucket_start, b.bucket_end) c;
     return query
-        select b.bucket_start, b.bucket_end, u.quantity, u.event_count
-        from _buckets(series.since, series.until, series.step, series.timezone) b
-        cross join lateral _usage(v_metric, series.subject, b.bucket_start, b.bucket_end) u
-        order by b.bucket_start;
+        select b.bucket_start, b.bucket_end, b.quantity, b.event_count
+        from rows from (unnest(v_starts, v_ends), _usages(v_metric, series.subject, v_cuts))
+            as b (bucket_start, bucket_end, event_count, quantity);
 end
 $$;
 

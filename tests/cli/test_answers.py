@@ -204,6 +204,17 @@ def test_verify_and_rebuild_find_and_repair_drift(pymeter: Run, meter_connection
     assert pymeter("verify").status == 0
 
 
+def test_verify_shows_metrics_that_the_catalog_does_not_have(pymeter: Run, meter_connection: Any) -> None:
+    """As the function does: their rollups are explained by nothing."""
+    meter_connection.execute("DELETE FROM meter.metrics WHERE key = 'tokens'")
+    meter_connection.commit()
+    drift = pymeter("verify", "--json")
+    assert drift.status == 1
+    (expected,) = meter_connection.execute("SELECT count(*) FROM meter.verify()").fetchone()
+    assert [row["metric"] for row in drift.json] == ["tokens"] * expected
+    assert "not in the catalog: tokens" in pymeter("verify").out
+
+
 def test_maintain_is_idempotent(pymeter: Run) -> None:
     pymeter("maintain")
     ran = pymeter("maintain")

@@ -107,6 +107,31 @@ def test_a_window_of_many_events_costs_as_much_as_one_of_few(
     assert many.buffers() <= few.buffers() * 1.2 + 10
 
 
+@pytest.mark.parametrize("metric", ["tokens", "users"])
+def test_a_series_by_hour_is_one_read_of_the_rollups(explain: Explain, now: datetime, metric: str) -> None:
+    until = now.replace(minute=0)
+    plans = explain(
+        f"SELECT count(*) FROM meter.series('acct_0', '{metric}', %s, %s, 'hour')",
+        [until - timedelta(days=20), until],
+    )
+    plans.assert_by_index(*TABLES)
+    assert {scan.index for scan in plans.scans("rollups")} == {"rollups_pkey"}
+    assert plans.rows("rollups") <= 20 * 24
+    assert plans.rows("events", "unique_members") == 0
+    # No statement is run for each bucket.
+    assert len(plans.plans) < 20
+
+
+def test_a_series_reads_of_the_log_what_lies_beside_whole_hours(
+    explain: Explain, filled: psycopg.Connection[Any], now: datetime
+) -> None:
+    since = now - timedelta(days=20)
+    plans = explain("SELECT count(*) FROM meter.series('acct_0', 'tokens', %s, %s, 'hour')", [since, now])
+    plans.assert_by_index(*TABLES)
+    assert plans.rows("rollups") <= 20 * 24
+    assert plans.rows("events") <= _events_in_edges(filled, "tokens", since, now)
+
+
 def test_events_reads_a_page_not_the_log(explain: Explain) -> None:
     plans = explain("SELECT count(*) FROM meter.events('acct_0', 'tokens', max_rows => 50)")
     plans.assert_by_index("events")

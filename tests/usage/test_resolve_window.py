@@ -145,6 +145,17 @@ def test_trailing_months_clamp_in_the_callers_time_zone(ledger: Ledger) -> None:
     assert lower == datetime.fromisoformat("2026-02-28T23:30:00-05:00")
 
 
+@pytest.mark.parametrize("half_hours", range(-1, 6))
+@pytest.mark.parametrize(("period", "length"), [("15m", 0.25), ("24h", 24), ("1 day", 24), ("2 weeks", 336)])
+def test_a_duration_is_as_long_as_it_says_while_clocks_repeat_an_hour(
+    ledger: Ledger, period: str, length: float, half_hours: int
+) -> None:
+    """From 5:00 to 7:00 UTC it is twice one o'clock in New York."""
+    now = at("2026-11-01 05:00") + half_hours * timedelta(minutes=30)
+    expected = (now - timedelta(hours=length), now + INSTANT)
+    assert ledger.window(period=period, timezone="America/New_York", now=now) == expected
+
+
 def test_an_explicit_range_is_taken_as_it_is(ledger: Ledger) -> None:
     since, until = at("2026-06-01"), at("2026-06-02")
     assert ledger.window(since=since, until=until) == (since, until)

@@ -32,6 +32,11 @@ def test_a_chart_plots_it_as_it_is(ledger: Ledger) -> None:
         ("UTC", "2026-06-18T00:00Z", "2026-06-19T00:00Z", "7h", [7, 7, 7, 3]),
         ("UTC", "2026-06-18T12:00Z", "2026-06-20T06:00Z", "day", [12, 24, 6]),
         ("UTC", "2026-01-31T00:00Z", "2026-04-30T00:00Z", "1 month", [28 * 24, 31 * 24, 30 * 24]),
+        # Twice the same hour; a day that begins half an hour early; a local midnight that comes twice.
+        ("America/New_York", "2026-11-01T05:30Z", "2026-11-01T08:00Z", "hour", [0.5, 1, 1]),
+        ("America/New_York", "2026-11-01T05:30Z", "2026-11-01T07:30Z", "30m", [0.5, 0.5, 0.5, 0.5]),
+        ("Australia/Lord_Howe", "2026-04-04T13:00Z", "2026-04-04T16:30Z", "hour", [1, 1, 1, 0.5]),
+        ("America/Havana", "2026-11-01T03:30Z", "2026-11-01T06:30Z", "hour", [0.5, 1, 1, 0.5]),
     ],
 )
 def test_p5_buckets_are_local_and_cut_to_the_window(
