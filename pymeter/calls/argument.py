@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, LiteralString, NamedTuple
+from typing import Any, LiteralString
 
 from psycopg.types.json import Jsonb
 
@@ -14,21 +14,11 @@ from pymeter import exact_json
 from pymeter.errors import InvalidInput
 from pymeter.models import Quantity, to_decimal
 
-_NUL_OR_LONE_SURROGATE = re.compile("[\0\ud800-\udfff]")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-class Argument(NamedTuple):
-    """One named argument of a call, with the SQL type that it is cast to."""
-
-    name: LiteralString
-    type: LiteralString
-    value: Any
-    required: bool = False
-
-    @property
-    def sent(self) -> bool:
-        """Whether the call names it. A missing required argument is named: SQL refuses it by its own rule."""
-        return self.required or self.value is not None
+Argument = tuple[LiteralString, LiteralString, Any, bool]
+"""Name, SQL type that it is cast to, value, whether it is sent although it is None."""
 
 
 def refuse(parameter: str, message: str, hint: str, detail: str | None = None) -> InvalidInput:
@@ -41,22 +31,23 @@ def text(name: LiteralString, value: str | None, *, required: bool = False) -> A
     if value is not None:
         if not isinstance(value, str):
             raise refuse(name, "the value is not a string", f"Convert it: {name}=str(...).")
-        if _NUL_OR_LONE_SURROGATE.search(value):
+        if "\0" in value or (not value.isascii() and _LONE_SURROGATE.search(value)):
             raise refuse(name, "the text cannot be stored", "Remove NUL characters and lone surrogates.")
-    return Argument(name, "text", value, required)
+    return name, "text", value, required
 
 
 def texts(name: LiteralString, values: Sequence[str]) -> Argument:
     """A list of texts."""
     if values is not None and (isinstance(values, str) or not isinstance(values, Sequence)):
         raise refuse(name, "the value is not a list", f"Give a list of strings: {name}=[...].")
-    checked = None if values is None else [text(name, value).value for value in values]
-    return Argument(name, "text[]", checked, required=True)
+    for value in values or ():
+        text(name, value)
+    return name, "text[]", None if values is None else list(values), True
 
 
 def quantity(name: LiteralString, value: Quantity | None, *, required: bool = False) -> Argument:
     """An exact number."""
-    return Argument(name, "numeric", None if value is None else exact(name, value), required)
+    return name, "numeric", None if value is None else exact(name, value), required
 
 
 def exact(name: str, value: object) -> Decimal:
@@ -76,7 +67,7 @@ def time(name: LiteralString, value: datetime | None, *, required: bool = False)
     """A time with a zone."""
     if value is not None:
         check_time(name, value)
-    return Argument(name, "timestamptz", value, required)
+    return name, "timestamptz", value, required
 
 
 def check_time(name: str, value: datetime) -> None:
@@ -96,21 +87,21 @@ def boolean(name: LiteralString, value: bool | None, *, required: bool = False) 
     """True or False."""
     if not isinstance(value, bool) and (required or value is not None):
         raise refuse(name, "the value is not a bool", "Give True or False.")
-    return Argument(name, "boolean", value, required)
+    return name, "boolean", value, required
 
 
 def integer(name: LiteralString, type: LiteralString, value: int | None) -> Argument:
     """A whole number, of the SQL type `type`."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
         raise refuse(name, "the value is not an int", "Give an int.")
-    return Argument(name, type, value)
+    return name, type, value, False
 
 
 def interval(name: LiteralString, value: str | timedelta | None) -> Argument:
     """A duration: a timedelta, or an interval as PostgreSQL writes it."""
-    if isinstance(value, timedelta):
-        return Argument(name, "interval", value)
-    return Argument(name, "interval", text(name, value).value)
+    if not isinstance(value, timedelta):
+        text(name, value)
+    return name, "interval", value, False
 
 
 def json(name: LiteralString, value: Any, *, required: bool = False) -> Argument:
@@ -121,7 +112,7 @@ def json(name: LiteralString, value: Any, *, required: bool = False) -> Argument
         raise refuse(
             name, "the value has no form in JSON", "Give dicts, lists, strings, numbers, None.", str(exc)
         ) from exc
-    return Argument(name, "jsonb", document, required)
+    return name, "jsonb", document, required
 
 
 def _as_it_is(text: Any) -> str:

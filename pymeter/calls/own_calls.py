@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from pymeter.calls.call import Call
@@ -27,7 +26,7 @@ def own_usage(
         meter.own_usage("acct_1", "tokens").quantity
     """
     call = usage(subject, metric, period=period, since=since, until=until, timezone=timezone, now=now)
-    return replace(call, function="own_usage")
+    return Call("own_usage", call.arguments, call.result)
 
 
 def own_summary(
@@ -46,7 +45,7 @@ def own_summary(
         meter.own_summary("acct_1", period="month")
     """
     call = summary(subject, period=period, since=since, until=until, timezone=timezone, now=now)
-    return replace(call, function="own_summary")
+    return Call("own_summary", call.arguments, call.result)
 
 
 def own_series(
@@ -64,7 +63,8 @@ def own_series(
 
         meter.own_series("acct_1", "tokens", midnight, midnight + timedelta(days=1), step="hour")
     """
-    return replace(series(subject, metric, since, until, step=step, timezone=timezone), function="own_series")
+    call = series(subject, metric, since, until, step=step, timezone=timezone)
+    return Call("own_series", call.arguments, call.result)
 
 
 def own_usage_by(
@@ -87,7 +87,7 @@ def own_usage_by(
     call = usage_by(
         subject, metric, dimension, period=period, since=since, until=until, timezone=timezone, now=now
     )
-    return replace(call, function="own_usage_by")
+    return Call("own_usage_by", call.arguments, call.result)
 
 
 def own_events(
@@ -109,4 +109,4 @@ def own_events(
     call = events(
         subject, metric, since=since, until=until, after_id=after_id, max_rows=max_rows, after_at=after_at
     )
-    return replace(call, function="own_events")
+    return Call("own_events", call.arguments, call.result)

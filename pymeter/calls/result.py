@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
 
 from pymeter.models import Window
 
@@ -13,12 +16,20 @@ Row = dict[str, Any]
 
 def one(model: Callable[..., T]) -> Callable[[Sequence[Row]], T]:
     """The one row, as a `model`."""
-    return lambda rows: model(**rows[0])
+    load = _loader(model)
+    return lambda rows: load(rows[0])
 
 
 def every(model: Callable[..., T]) -> Callable[[Sequence[Row]], list[T]]:
     """All rows, each as a `model`."""
-    return lambda rows: [model(**row) for row in rows]
+    load: Callable[[Sequence[Row]], list[T]] = _loader(list[model])  # type: ignore[valid-type]
+    return load
+
+
+@cache
+def _loader(type: Any) -> Callable[[Any], Any]:
+    adapter: TypeAdapter[Any] = TypeAdapter(type)
+    return adapter.validate_python
 
 
 def number(rows: Sequence[Row]) -> int:

@@ -19,7 +19,7 @@ NOON = datetime(2026, 6, 18, 12, tzinfo=UTC)
 
 
 def text(call: calls.Call[Any], schema: str = "meter") -> str:
-    return call.statement(schema).as_string(None)
+    return call.statement(schema)
 
 
 def sent_events(call: calls.Call[Any]) -> list[dict[str, Any]]:
