@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import psycopg
-from psycopg.rows import dict_row
 
 from pymeter import calls
-from pymeter._binding import describe, keep_exact
+from pymeter._binding import AsyncExactCursor, describe
 from pymeter.calls import Call
 from pymeter.errors import meter_errors
 from pymeter.models import Event
@@ -74,18 +73,17 @@ class AsyncMeter:
     async def _run(self, call: Call[T]) -> T:
         params = call.params
         with call_span(call.function, self.schema, params), meter_errors():
-            async with (
-                self._connection() as connection,
-                psycopg.AsyncCursor(connection, row_factory=dict_row) as cursor,
-            ):
-                keep_exact(cursor.adapters)
-                await cursor.execute(call.statement(self.schema), params, prepare=self.prepare, binary=True)
-                return call.result(await cursor.fetchall())
+            if isinstance(self._source, psycopg.AsyncConnection):
+                return await self._execute(self._source, call, params)
+            async with self._source.connection() as connection:
+                return await self._execute(connection, call, params)
 
-    def _connection(self) -> AbstractAsyncContextManager[psycopg.AsyncConnection[Any]]:
-        if isinstance(self._source, psycopg.AsyncConnection):
-            return nullcontext(self._source)
-        return self._source.connection()
+    async def _execute(
+        self, connection: psycopg.AsyncConnection[Any], call: Call[T], params: dict[str, Any]
+    ) -> T:
+        cursor = AsyncExactCursor(connection)
+        await cursor.execute(call.statement(self.schema), params, prepare=self.prepare, binary=True)
+        return call.result(await cursor.fetchall())
 
     define_metric = _method(calls.define_metric)
     """Define a metric, or change how it is described. Defining the same again changes nothing."""

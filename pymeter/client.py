@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import psycopg
-from psycopg.rows import dict_row
 
 from pymeter import calls
-from pymeter._binding import describe, keep_exact
+from pymeter._binding import ExactCursor, describe
 from pymeter.calls import Call
 from pymeter.errors import meter_errors
 from pymeter.models import Event
@@ -73,20 +72,16 @@ class Meter:
 
     def _run(self, call: Call[T]) -> T:
         params = call.params
-        with (
-            call_span(call.function, self.schema, params),
-            meter_errors(),
-            self._connection() as connection,
-            psycopg.Cursor(connection, row_factory=dict_row) as cursor,
-        ):
-            keep_exact(cursor.adapters)
-            cursor.execute(call.statement(self.schema), params, prepare=self.prepare, binary=True)
-            return call.result(cursor.fetchall())
+        with call_span(call.function, self.schema, params), meter_errors():
+            if isinstance(self._source, psycopg.Connection):
+                return self._execute(self._source, call, params)
+            with self._source.connection() as connection:
+                return self._execute(connection, call, params)
 
-    def _connection(self) -> AbstractContextManager[psycopg.Connection[Any]]:
-        if isinstance(self._source, psycopg.Connection):
-            return nullcontext(self._source)
-        return self._source.connection()
+    def _execute(self, connection: psycopg.Connection[Any], call: Call[T], params: dict[str, Any]) -> T:
+        cursor = ExactCursor(connection)
+        cursor.execute(call.statement(self.schema), params, prepare=self.prepare, binary=True)
+        return call.result(cursor.fetchall())
 
     define_metric = _method(calls.define_metric)
     """Define a metric, or change how it is described. Defining the same again changes nothing."""

@@ -7,8 +7,7 @@ privilege, a statement timeout ...) passes through as psycopg raised it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 import psycopg
@@ -140,22 +139,22 @@ _INSTALL_HINT = (
 )
 
 
-@contextmanager
-def meter_errors() -> Iterator[None]:
-    """Turn the errors that :data:`BY_SQLSTATE` names into :class:`MeterError`; let all others through."""
-    try:
-        yield
-    except psycopg.Error as exc:
-        kind = BY_SQLSTATE.get(exc.sqlstate or "")
+class meter_errors(AbstractContextManager[None]):
+    """Turns the errors that :data:`BY_SQLSTATE` names into :class:`MeterError`; lets all others through."""
+
+    def __exit__(self, _kind: Any, error: BaseException | None, _traceback: Any) -> None:
+        if not isinstance(error, psycopg.Error):
+            return
+        kind = BY_SQLSTATE.get(error.sqlstate or "")
         if kind is None:
-            raise
-        diag = exc.diag
+            return
+        diag = error.diag
         # PostgreSQL's own hint for a missing function speaks of type casts, which helps nobody here.
-        hint = diag.message_hint if kind is not NotInstalled or exc.sqlstate == "55000" else None
+        hint = diag.message_hint if kind is not NotInstalled or error.sqlstate == "55000" else None
         raise kind(
-            diag.message_primary or str(exc),
-            sqlstate=exc.sqlstate,
+            diag.message_primary or str(error),
+            sqlstate=error.sqlstate,
             detail=diag.message_detail,
             hint=hint or (_INSTALL_HINT if kind is NotInstalled else None),
             parameter=diag.column_name,
-        ) from exc
+        ) from error

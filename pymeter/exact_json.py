@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from json.encoder import encode_basestring_ascii
 from typing import Any
 from uuid import UUID
-
-_FAST = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
 def dumps(value: Any) -> str:
@@ -24,22 +22,33 @@ def dumps(value: Any) -> str:
         return _encode(value)
 
 
+def _text(value: Any) -> str:
+    if isinstance(value, date):  # a datetime is one
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError
+
+
+_FAST = json.JSONEncoder(allow_nan=False, separators=(",", ":"), default=_text)
+"""Written in C, but it knows no way to write a Decimal as a number: then `_encode` takes over."""
+
+
 def _encode(value: Any) -> str:
-    if value is None or isinstance(value, bool | int | float | str):
-        return _FAST.encode(value)
+    if isinstance(value, str):
+        return encode_basestring_ascii(value)
     if isinstance(value, Decimal):
         if not value.is_finite():
             raise ValueError("NaN and infinity are not JSON numbers")
         return str(value)
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{_key(key)}:{_encode(item)}" for key, item in value.items()) + "}"
+        return "{" + ",".join([f"{_key(key)}:{_encode(item)}" for key, item in value.items()]) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ",".join(map(_encode, value)) + "]"
-    if isinstance(value, datetime | date):
-        return encode_basestring_ascii(value.isoformat())
-    if isinstance(value, UUID):
-        return encode_basestring_ascii(str(value))
-    raise ValueError(f"a {type(value).__name__} has no form in JSON")
+        return "[" + ",".join([_encode(item) for item in value]) + "]"
+    try:
+        return _FAST.encode(value)
+    except TypeError:
+        raise ValueError(f"a {type(value).__name__} has no form in JSON") from None
 
 
 def _key(key: Any) -> str:

@@ -7,8 +7,9 @@ ignored, so an older client keeps working.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from decimal import Decimal, InvalidOperation
+from operator import methodcaller
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict
@@ -45,12 +46,8 @@ def to_decimal(value: object) -> Decimal:
     raise ValueError("not a number: give an int, a Decimal or a numeric string")
 
 
-def _in_utc(value: datetime) -> datetime:
-    return value.astimezone(UTC)
-
-
 Exact = Annotated[Decimal, BeforeValidator(to_decimal)]
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Moment = Annotated[AwareDatetime, AfterValidator(methodcaller("astimezone", UTC))]
 
 
 class _Model(BaseModel):

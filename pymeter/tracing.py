@@ -6,12 +6,12 @@ connection string, nor the text of an error: its SQLSTATE is enough to group by.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 try:
-    from opentelemetry import trace
+    from opentelemetry import context, trace
 except ImportError:  # the extra `otel` is not installed
     _tracer: Any = None
 else:
@@ -21,33 +21,45 @@ _NOTHING: AbstractContextManager[None] = nullcontext()
 
 
 def call_span(function: str, schema: str, params: Mapping[str, Any]) -> AbstractContextManager[None]:
-    """A span around one call of `function`; a no-op without opentelemetry."""
-    if _tracer is None:
+    """A span around one call; a no-op without opentelemetry, or where nothing listens to it."""
+    if _tracer is None or _nothing_listens():
         return _NOTHING
-    return _span(function, schema, params.get("metric"))
-
-
-@contextmanager
-def _span(function: str, schema: str, metric: str | None) -> Iterator[None]:
     attributes = {
         "db.system.name": "postgresql",
         "db.namespace": schema,
         "db.operation.name": function,
-        **({"pymeter.metric": metric} if metric is not None else {}),
     }
-    with _tracer.start_as_current_span(
-        f"pymeter.{function}",
-        kind=trace.SpanKind.CLIENT,
-        attributes=attributes,
-        record_exception=False,
-        set_status_on_exception=False,
-    ) as span:
-        try:
-            yield
-        except Exception as exc:
-            sqlstate = getattr(exc, "sqlstate", None)
-            span.set_attribute("error.type", sqlstate or type(exc).__name__)
+    if (metric := params.get("metric")) is not None:
+        attributes["pymeter.metric"] = metric
+    span = _tracer.start_span(f"pymeter.{function}", kind=trace.SpanKind.CLIENT, attributes=attributes)
+    # A span that is valid and not recorded was sampled out: what happens inside it has to see that.
+    return _CurrentSpan(span) if span.get_span_context().is_valid else _NOTHING
+
+
+def _nothing_listens() -> bool:
+    """Whether no SDK was configured yet. A span that goes nowhere would cost a tenth of a whole `record`.
+
+    The API asks the same of itself, but tells only who starts a span. Should it give up the name that is read
+    here, then spans are started.
+    """
+    return isinstance(_tracer, trace.ProxyTracer) and getattr(trace, "_TRACER_PROVIDER", _tracer) is None
+
+
+class _CurrentSpan(AbstractContextManager[None]):
+    """Makes a span the current one, and ends it. Not `use_span`, which would note the text of an error."""
+
+    def __init__(self, span: Any) -> None:
+        self._span = span
+
+    def __enter__(self) -> None:
+        self._token = context.attach(trace.set_span_in_context(self._span))
+
+    def __exit__(self, _kind: Any, error: BaseException | None, _traceback: Any) -> None:
+        context.detach(self._token)
+        if isinstance(error, Exception):
+            sqlstate = getattr(error, "sqlstate", None)
+            self._span.set_attribute("error.type", sqlstate or type(error).__name__)
             if sqlstate:
-                span.set_attribute("db.response.status_code", sqlstate)
-            span.set_status(trace.StatusCode.ERROR)
-            raise
+                self._span.set_attribute("db.response.status_code", sqlstate)
+            self._span.set_status(trace.StatusCode.ERROR)
+        self._span.end()

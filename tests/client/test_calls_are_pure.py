@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from psycopg.types.json import Jsonb
@@ -19,7 +20,7 @@ NOON = datetime(2026, 6, 18, 12, tzinfo=UTC)
 
 
 def text(call: calls.Call[Any], schema: str = "meter") -> str:
-    return call.statement(schema).as_string(None)
+    return call.statement(schema)
 
 
 def sent_events(call: calls.Call[Any]) -> list[dict[str, Any]]:
@@ -106,6 +107,23 @@ def test_a_batch_takes_models_and_mappings() -> None:
     }
     assert two["quantity"] == 2**80
     assert '"price":0.10' in call.params["events"].obj
+
+
+def test_metadata_of_a_batch_may_hold_times_uuids_and_exact_numbers_together() -> None:
+    identifier = uuid4()
+    plain = {"when": NOON, "day": NOON.date(), "id": identifier, "names": ("ä", "b")}
+    batch = [{"metadata": plain}, {"metadata": {**plain, "price": Decimal("0.10")}}]
+    sent = {
+        "when": "2026-06-18T12:00:00+00:00",
+        "day": "2026-06-18",
+        "id": str(identifier),
+        "names": ["ä", "b"],
+    }
+    assert [event["metadata"] for event in sent_events(calls.record_batch(batch[:1]))] == [sent]
+    assert [event["metadata"] for event in sent_events(calls.record_batch(batch))] == [
+        sent,
+        {**sent, "price": 0.1},
+    ]
 
 
 @pytest.mark.parametrize("event", [{"quantity": 0.5}, {"at": datetime(2026, 1, 1)}])

@@ -6,6 +6,7 @@ import ast
 import inspect
 import types
 import typing
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,26 +20,37 @@ from pymeter import async_client, calls, client, models
 from pymeter.async_client import AsyncMeter
 from pymeter.client import Meter
 
-METHODS = sorted(
-    name
-    for name, call in vars(calls).items()
-    if inspect.isfunction(call) and not name.startswith("_") and call.__module__ == calls.__name__
-)
+METHODS = sorted(name for name, call in vars(calls).items() if inspect.isfunction(call))
 
 
-def public_functions() -> set[str]:
+def public_functions() -> dict[str, set[str]]:
+    """The SQL functions of each folder that users may call."""
     root = Path(pymeter.__file__).parent
     sql = next(path for path in (root / "sql", root.parent / "sql") if path.is_dir())
     return {
-        path.stem
+        folder.name: {path.stem for path in folder.glob("*.sql")}
         for folder in sql.iterdir()
         if folder.is_dir() and folder.name not in {"internal", "views"}
-        for path in folder.glob("*.sql")
     }
 
 
+def test_the_calls_of_a_folder_of_sql_are_in_the_module_of_its_name() -> None:
+    modules = {path.stem for path in Path(calls.__file__).parent.glob("*_calls.py")}
+    assert modules == {f"{folder}_calls" for folder in public_functions()}
+    for folder, functions in public_functions().items():
+        module = import_module(f"pymeter.calls.{folder}_calls")
+        defined = {
+            name: call
+            for name, call in vars(module).items()
+            if inspect.isfunction(call) and call.__module__ == module.__name__ and not name.startswith("_")
+        }
+        assert set(defined) == functions
+        assert all(getattr(calls, name) is call for name, call in defined.items())
+
+
 def test_every_public_sql_function_is_a_method_and_nothing_else_is() -> None:
-    assert set(METHODS) == public_functions()
+    assert set(METHODS) == set().union(*public_functions().values())
+    assert set(calls.__all__) == {*METHODS, "Call"}
     for kind in (Meter, AsyncMeter):
         assert {name for name in vars(kind) if not name.startswith("_")} == {*METHODS, "iter_events"}
 

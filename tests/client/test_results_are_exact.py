@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -9,13 +10,29 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import RawCursor
+from psycopg.adapt import AdaptersMap
 from psycopg.rows import dict_row
-from psycopg.types.numeric import FloatLoader
+from psycopg.types.numeric import FloatLoader, NumericBinaryLoader
 
-from pymeter import Meter
+from pymeter import AsyncMeter, Meter
 from pymeter.models import NewEvent
 
+LONG = Decimal("0.1234567890123456789012345")
+"""More digits than a float has."""
 NOON = datetime(2026, 6, 18, 12, 30, 45, 123456, tzinfo=UTC)
+
+
+class BinaryFloatLoader(NumericBinaryLoader):
+    """Loads a numeric that comes in binary form, as the clients ask for it, as a float."""
+
+    def load(self, data: Any) -> Any:
+        return float(super().load(data))
+
+
+def spoil(adapters: AdaptersMap) -> None:
+    """What an application may do that wants floats, in both forms that PostgreSQL answers in."""
+    adapters.register_loader("numeric", FloatLoader)
+    adapters.register_loader("numeric", BinaryFloatLoader)
 
 
 @pytest.fixture(autouse=True)
@@ -43,10 +60,31 @@ def test_tenths_add_up(meter: Meter) -> None:
 def test_a_connection_that_loads_numbers_as_floats_does_not_spoil_them(
     meter_connection: psycopg.Connection[Any],
 ) -> None:
-    meter_connection.adapters.register_loader("numeric", FloatLoader)
-    result = Meter(meter_connection).record("acct_1", "gigabytes", Decimal("0.1"))
-    assert isinstance(result.quantity, Decimal)
-    assert result.quantity == Decimal("0.1")
+    spoil(meter_connection.adapters)
+    result = Meter(meter_connection).record("acct_1", "gigabytes", LONG)
+    assert result.quantity == LONG
+
+
+def test_an_async_connection_that_loads_numbers_as_floats_does_not_spoil_them(meter_dsn: str) -> None:
+    async def work() -> Any:
+        async with await psycopg.AsyncConnection.connect(meter_dsn) as connection:
+            spoil(connection.adapters)
+            return await AsyncMeter(connection).record("acct_1", "gigabytes", LONG)
+
+    result = asyncio.run(work())
+    assert result.quantity == LONG
+
+
+def test_the_connection_keeps_the_loaders_that_it_was_given(
+    meter_connection: psycopg.Connection[Any],
+) -> None:
+    """In a call its own loaders do not count, and after the call they do again."""
+    spoil(meter_connection.adapters)
+    assert isinstance(Meter(meter_connection).record("acct_1", "gigabytes", 1).quantity, Decimal)
+    for binary in (False, True):
+        row = meter_connection.execute("SELECT 0.5", binary=binary).fetchone()
+        assert row is not None
+        assert isinstance(row[0], float)
 
 
 def test_the_settings_of_the_session_do_not_matter(meter_connection: psycopg.Connection[Any]) -> None:

@@ -1,0 +1,101 @@
+"""Every call that the clients can make, once: its Python signature, its documentation, its SQL and its
+result.
+
+Each function here is pure: it checks what only Python can check (a float, a time without a zone, a lone
+surrogate), and returns a :class:`Call`. The clients bind these functions as methods and do the I/O. All
+other rules are in SQL.
+
+An optional argument left at None is not sent, so that the SQL function's own default applies.
+
+The calls of ``sql/<folder>/`` are in ``<folder>_calls.py``; what they are made of in ``argument.py``,
+``result.py`` and ``call.py``.
+"""
+
+from __future__ import annotations
+
+from pymeter.calls.access_calls import access, grant_access, revoke_access
+from pymeter.calls.call import Call
+from pymeter.calls.catalog_calls import catalog, define_metric, retire_metric
+from pymeter.calls.operate_calls import health, maintain
+from pymeter.calls.own_calls import own_events, own_series, own_summary, own_usage, own_usage_by
+from pymeter.calls.record_calls import record, record_batch
+from pymeter.calls.repair_calls import rebuild, verify
+from pymeter.calls.report_calls import (
+    claim_pushes,
+    define_biller,
+    fail_pushes,
+    plan_pushes,
+    preview_pushes,
+    pushes,
+    reconcilable_ranges,
+    reconcile_range,
+    reconciliation,
+    release_pushes,
+    report_mappings,
+    report_metric,
+    report_status,
+    report_subject,
+    resolve_push,
+    retry_pushes,
+    settle_hour,
+    settle_pushes,
+    uncertain_hours,
+)
+from pymeter.calls.usage_calls import (
+    check_quota,
+    events,
+    resolve_window,
+    series,
+    subjects,
+    summary,
+    usage,
+    usage_by,
+)
+
+__all__ = [
+    "Call",
+    "access",
+    "catalog",
+    "check_quota",
+    "claim_pushes",
+    "define_biller",
+    "define_metric",
+    "events",
+    "fail_pushes",
+    "grant_access",
+    "health",
+    "maintain",
+    "own_events",
+    "own_series",
+    "own_summary",
+    "own_usage",
+    "own_usage_by",
+    "plan_pushes",
+    "preview_pushes",
+    "pushes",
+    "rebuild",
+    "reconcilable_ranges",
+    "reconcile_range",
+    "reconciliation",
+    "record",
+    "record_batch",
+    "release_pushes",
+    "report_mappings",
+    "report_metric",
+    "report_status",
+    "report_subject",
+    "resolve_push",
+    "resolve_window",
+    "retire_metric",
+    "retry_pushes",
+    "revoke_access",
+    "series",
+    "settle_hour",
+    "settle_pushes",
+    "subjects",
+    "summary",
+    "uncertain_hours",
+    "usage",
+    "usage_by",
+    "verify",
+]

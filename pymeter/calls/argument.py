@@ -1,0 +1,132 @@
+"""The arguments of a call, and the checks that only Python can make: a float, a time without a zone ..."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, LiteralString
+
+from psycopg.types.json import Jsonb
+
+from pymeter import exact_json
+from pymeter.errors import InvalidInput
+from pymeter.models import Quantity, to_decimal
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+Argument = tuple[LiteralString, LiteralString, Any, bool]
+"""Name, SQL type that it is cast to, value, whether it is sent although it is None."""
+
+
+def refuse(parameter: str, message: str, hint: str, detail: str | None = None) -> InvalidInput:
+    """The error for a value of `parameter` that cannot be sent."""
+    return InvalidInput(message, parameter=parameter, hint=hint, detail=detail or f"parameter {parameter}")
+
+
+def text(name: LiteralString, value: str | None, *, required: bool = False) -> Argument:
+    """A text that PostgreSQL can store."""
+    if value is not None:
+        if not isinstance(value, str):
+            raise refuse(name, "the value is not a string", f"Convert it: {name}=str(...).")
+        if "\0" in value or (not value.isascii() and _LONE_SURROGATE.search(value)):
+            raise refuse(name, "the text cannot be stored", "Remove NUL characters and lone surrogates.")
+    return name, "text", value, required
+
+
+def texts(name: LiteralString, values: Sequence[str]) -> Argument:
+    """A list of texts."""
+    if values is not None and (isinstance(values, str) or not isinstance(values, Sequence)):
+        raise refuse(name, "the value is not a list", f"Give a list of strings: {name}=[...].")
+    for value in values or ():
+        text(name, value)
+    return name, "text[]", None if values is None else list(values), True
+
+
+def quantity(name: LiteralString, value: Quantity | None, *, required: bool = False) -> Argument:
+    """An exact number."""
+    return name, "numeric", None if value is None else exact(name, value), required
+
+
+def exact(name: str, value: object) -> Decimal:
+    """The exact value of a quantity; InvalidInput for a float and for what is no number."""
+    try:
+        return to_decimal(value)
+    except ValueError as exc:
+        raise refuse(
+            name,
+            f"{'a float is not exact' if isinstance(value, float) else 'the value is not a number'}",
+            "Give an int, a Decimal or a numeric string.",
+            f"{name}: {value!r:.80}",
+        ) from exc
+
+
+def time(name: LiteralString, value: datetime | None, *, required: bool = False) -> Argument:
+    """A time with a zone."""
+    if value is not None:
+        check_time(name, value)
+    return name, "timestamptz", value, required
+
+
+def check_time(name: str, value: datetime) -> None:
+    """Refuse a time that leaves open which instant it is."""
+    if not isinstance(value, datetime):
+        raise refuse(name, "the value is not a datetime", "Give an aware datetime.datetime.")
+    if value.utcoffset() is None:
+        raise refuse(
+            name,
+            "the time has no time zone",
+            "Give an aware datetime, for example datetime.now(timezone.utc).",
+            f"{name}: {value.isoformat()}",
+        )
+
+
+def boolean(name: LiteralString, value: bool | None, *, required: bool = False) -> Argument:
+    """True or False."""
+    if not isinstance(value, bool) and (required or value is not None):
+        raise refuse(name, "the value is not a bool", "Give True or False.")
+    return name, "boolean", value, required
+
+
+def integer(name: LiteralString, type: LiteralString, value: int | None) -> Argument:
+    """A whole number, of the SQL type `type`."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise refuse(name, "the value is not an int", "Give an int.")
+    return name, type, value, False
+
+
+def interval(name: LiteralString, value: str | timedelta | None) -> Argument:
+    """A duration: a timedelta, or an interval as PostgreSQL writes it."""
+    if not isinstance(value, timedelta):
+        text(name, value)
+    return name, "interval", value, False
+
+
+def json(name: LiteralString, value: Any, *, required: bool = False) -> Argument:
+    """What JSON has a form for, numbers exact."""
+    try:
+        document = None if value is None else Jsonb(exact_json.dumps(value), dumps=_as_it_is)
+    except (ValueError, RecursionError) as exc:
+        raise refuse(
+            name, "the value has no form in JSON", "Give dicts, lists, strings, numbers, None.", str(exc)
+        ) from exc
+    return name, "jsonb", document, required
+
+
+def _as_it_is(text: Any) -> str:
+    return str(text)
+
+
+def window(
+    period: str | None, since: datetime | None, until: datetime | None, timezone: str, now: datetime | None
+) -> tuple[Argument, ...]:
+    """The five arguments that say which window is meant."""
+    return (
+        text("period", period),
+        time("since", since),
+        time("until", until),
+        text("timezone", timezone, required=True),
+        time("now", now),
+    )
