@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg
 import pytest
 
 _WAIT_SECONDS_MAX = 20
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two, each with a server of its own, for the whole suite; none for a part of it, which starts sooner."""
+    given = [(config.invocation_params.dir / argument).resolve() for argument in config.args]
+    return 2 if any(Path(__file__).is_relative_to(path) for path in given) else 0
 
 
 class Connect(Protocol):
