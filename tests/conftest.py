@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,6 +48,15 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
     yield new
     for connection in opened:
         connection.close()
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A directory that root's private server, which is another account's, can enter too, unlike tmp_path."""
+    path = Path(tempfile.mkdtemp(prefix="pymeter-home-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
 
 
 @pytest.fixture

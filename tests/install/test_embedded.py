@@ -25,14 +25,11 @@ PRINT_DSN = "import sys; from pymeter.embedded import server_dsn; print(server_d
 
 
 @pytest.fixture
-def home() -> Iterator[Path]:
-    """A directory that root's server can enter too, unlike tmp_path."""
-    path = Path(tempfile.mkdtemp(prefix="pymeter-home-"))
-    path.chmod(0o755)
-    yield path
-    for data_dir in path.rglob("postgres-18"):
+def home(open_path: Path) -> Iterator[Path]:
+    """Where servers may be started, which are stopped at the end."""
+    yield open_path
+    for data_dir in open_path.rglob("postgres-18"):
         embedded.stop(data_dir)
-    shutil.rmtree(path)
 
 
 def version(dsn: str) -> int:
