@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -19,9 +20,13 @@ _WAIT_SECONDS_MAX = 20
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two, each with a server of its own, for the whole suite; none for a part of it, which starts sooner."""
+    """Two, each with a server of its own, for the whole suite; none for a part of it, which starts sooner.
+
+    None on a server that is given, either: there is a test that looks at what the whole server has written.
+    """
     given = [(config.invocation_params.dir / argument).resolve() for argument in config.args]
-    return 2 if any(Path(__file__).is_relative_to(path) for path in given) else 0
+    whole = any(Path(__file__).is_relative_to(path) for path in given)
+    return 2 if whole and "PYMETER_TEST_DSN" not in os.environ else 0
 
 
 class Connect(Protocol):
