@@ -355,7 +355,8 @@ def _remove_leftovers(base: Path) -> None:
     for home in base.glob(f"{_LEFTOVER_PREFIX}*-*"):
         pid = home.name.removeprefix(_LEFTOVER_PREFIX).split("-")[0]
         if pid.isdigit() and not _is_alive(int(pid)) and os.access(home, os.W_OK):
-            _Server(home / "data", _SETTINGS).stop(mode="immediate")
+            with suppress(OSError):  # another run removes it at this moment, and was faster
+                _Server(home / "data", _SETTINGS).stop(mode="immediate")
             shutil.rmtree(home, ignore_errors=True)
 
 

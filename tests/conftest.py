@@ -5,14 +5,28 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg
 import pytest
 
 _WAIT_SECONDS_MAX = 20
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two, each with a server of its own, for the whole suite; none for a part of it, which starts sooner.
+
+    None on a server that is given, either: there is a test that looks at what the whole server has written.
+    """
+    given = [(config.invocation_params.dir / argument).resolve() for argument in config.args]
+    whole = any(Path(__file__).is_relative_to(path) for path in given)
+    return 2 if whole and "PYMETER_TEST_DSN" not in os.environ else 0
 
 
 class Connect(Protocol):
@@ -39,6 +53,15 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
     yield new
     for connection in opened:
         connection.close()
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A directory that root's private server, which is another account's, can enter too, unlike tmp_path."""
+    path = Path(tempfile.mkdtemp(prefix="pymeter-home-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
 
 
 @pytest.fixture

@@ -39,12 +39,15 @@ def main(arguments: Sequence[str]) -> int:
         settings = settings_of(dsn)
         run = report.describe_run(command, scale.name, harness.rounds, started, settings)
         report.show_run(console, run)
-        bench = Bench(scale, Databases(dsn))
-        for name in ROWS:
-            if options.only and name not in options.only:
-                continue
-            console.print(f"[bold]{name}[/]")
-            harness.run(name, ROWS[name](bench), lambda result: console.print(f"  {report.one_line(result)}"))
+        with Databases(dsn) as databases:
+            bench = Bench(scale, databases)
+            for name in ROWS:
+                if options.only and name not in options.only:
+                    continue
+                console.print(f"[bold]{name}[/]")
+                harness.run(
+                    name, ROWS[name](bench), lambda result: console.print(f"  {report.one_line(result)}")
+                )
     run = report.describe_run(command, scale.name, harness.rounds, started, settings)
     report.show_table(console, harness.results)
     console.print(f"{run.seconds:.0f} s")

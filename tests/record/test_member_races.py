@@ -64,7 +64,8 @@ def test_p1_two_sessions_with_one_member_each_know_what_they_added(
 def wait_for_lock(observer: Ledger, task: Task, name: str) -> None:
     """Until it waits or has ended: of two buckets that have nothing in common, nobody waits."""
     while task.running and not observer.value(
-        "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'",
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
+        " AND datname = current_database()",
         [name],
     ):
         pass

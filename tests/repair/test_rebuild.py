@@ -286,7 +286,8 @@ def wait_for(observer: Ledger, task: Task, name: str) -> None:
     deadline = time.monotonic() + 20
     while task.running and time.monotonic() < deadline:
         if observer.value(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'",
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
+            " AND datname = current_database()",
             [name],
         ):
             return
