@@ -1,14 +1,13 @@
 """The same work while the log grows: the rate of record(), a window, and subjects(). Only with --full.
 
 The log is filled in bulk as its owner, keys included, over the last half year; rebuild() makes the rollups.
-Each step is compared with the first; what is measured an hour apart cannot take turns.
+Each size is compared with the first, in turn: a second database stays at that.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from itertools import cycle
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -32,59 +31,67 @@ def rows(bench: Bench) -> Iterator[Row]:
     scale = bench.scale
     if not scale.growth_events:
         return
-    now = seed.recent()
-    since = now - _DAYS * seed.DAY
-    subjects = min(_SUBJECTS_MAX, scale.subjects)
-    script = RECORD.replace("{subjects}", str(subjects))
-    start: dict[str, list[Sample]] = {}
-    with bench.database() as dsn, connected(dsn) as connection:
-        seed.define(connection, "tokens")
-        seed.partitions(connection, since, now)
-
-        def record() -> Sample:
-            return pgbench(dsn, script, clients=_CLIENTS, seconds=scale.seconds)
-
-        questions: dict[str, tuple[Unit, Callable[[], Sample], Target | None]] = {
-            f"record, pgbench, {_CLIENTS} clients": ("calls/s", record, Target(">=", 0.85)),
-            "30-day window": ("ms", calls(connection, _WINDOW, [now], scale.seconds / 2), None),
-            "subjects, 100": ("ms", calls(connection, _SUBJECTS, [], scale.seconds / 2), None),
-        }
-        before = 0
+    first, *_, last = scale.growth_events
+    with bench.database() as small, bench.database() as growing:
+        logs = {dsn: _Log(dsn, min(_SUBJECTS_MAX, scale.subjects), scale.seconds) for dsn in (small, growing)}
+        logs[small].grow(first)
         for events in scale.growth_events:
-            _check_disk(connection, events - before)
-            seed.log(
-                connection,
-                "tokens",
-                events=events - before,
-                subjects=subjects,
-                since=since,
-                until=now,
-                keys=True,
-                first=before,
-            )
-            seed.settle(connection)
-            for name, (unit, run, target) in questions.items():
-                ours, baseline = _keep(run, start.setdefault(name, [])), None
-                if before:
-                    ours = run
-                    baseline = Side(f"at {short(scale.growth_events[0])}", cycle(start[name]).__next__)
+            logs[growing].grow(events)
+            start, now = logs[small].questions(), logs[growing].questions()
+            for name, (unit, ask, target) in now.items():
                 yield Row(
                     name=f"{name}, log of {short(events)} events",
                     unit=unit,
-                    ours=Side(f"at {short(events)}", ours),
-                    baseline=baseline,
-                    target=target if events == scale.growth_events[-1] else None,
-                    note=f"{subjects:,} subjects, {_DAYS} days, every event with a key.",
+                    ours=Side(f"at {short(events)}", ask),
+                    baseline=Side(f"at {short(first)}", start[name][1]) if events > first else None,
+                    target=target if events == last > first else None,
+                    note=f"{logs[growing].subjects:,} subjects, {_DAYS} days, every event with a key.",
                 )
-            before = events
 
 
-def _keep(run: Callable[[], Sample], kept: list[Sample]) -> Callable[[], Sample]:
-    def run_and_keep() -> Sample:
-        kept.append(run())
-        return kept[-1]
+class _Log:
+    """A database whose log is filled up to a size."""
 
-    return run_and_keep
+    def __init__(self, dsn: str, subjects: int, seconds: float) -> None:
+        self.dsn, self.subjects, self.seconds = dsn, subjects, seconds
+        self.until = seed.recent()
+        self.since = self.until - _DAYS * seed.DAY
+        self.events = 0
+        with connected(dsn) as connection:
+            seed.define(connection, "tokens")
+            seed.partitions(connection, self.since, self.until)
+
+    def grow(self, events: int) -> None:
+        with connected(self.dsn) as connection:
+            _check_disk(connection, events - self.events)
+            seed.log(
+                connection,
+                "tokens",
+                events=events - self.events,
+                subjects=self.subjects,
+                since=self.since,
+                until=self.until,
+                keys=True,
+                first=self.events,
+            )
+            seed.settle(connection)
+        self.events = events
+
+    def questions(self) -> dict[str, tuple[Unit, Callable[[], Sample], Target | None]]:
+        script = RECORD.replace("{subjects}", str(self.subjects))
+        return {
+            f"record, pgbench, {_CLIENTS} clients": (
+                "calls/s",
+                lambda: pgbench(self.dsn, script, clients=_CLIENTS, seconds=self.seconds),
+                Target(">=", 0.85),
+            ),
+            "30-day window": ("ms", lambda: self._ask(_WINDOW, [self.until]), None),
+            "subjects, 100": ("ms", lambda: self._ask(_SUBJECTS, []), None),
+        }
+
+    def _ask(self, query: LiteralString, parameters: list[Any]) -> Sample:
+        with connected(self.dsn) as connection:
+            return calls(connection, query, parameters, self.seconds / 2)()
 
 
 def _check_disk(connection: psycopg.Connection[Any], events: int) -> None:
