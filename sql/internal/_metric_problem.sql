@@ -21,7 +21,11 @@ as $$
         when rollup not in ('hour', 'day', 'none') then 'rollup is not a known one'
         when striped is null then 'striped is null'
         when max_future is null then 'max_future is null'
-        when max_future < interval '0' then 'max_future is negative'
+        -- Also one of parts with both signs: what it amounts to depends on the month, and may be less than nothing.
+        when max_future < interval '0' or least(
+                extract(year from max_future), extract(month from max_future), extract(day from max_future),
+                extract(hour from max_future), extract(minute from max_future), extract(second from max_future)) < 0
+            then 'max_future is negative'
         when max_future > interval '100 years' then 'max_future is more than 100 years'
     end
 $$;

@@ -1,6 +1,7 @@
 -- One statement, so one snapshot: an event and its rollup commit together and are seen together, or not at all. The stripes of a
 -- bucket are put together first.
--- No merge joins: sorting texts costs more than the join by hash.
+-- By hash alone: a merge join sorts texts, which costs more; and without statistics a nested loop reads all rollups of an hour for
+-- every striped one.
 create or replace function _rollup_drifts(subject text, metric text, with_members boolean)
 returns table (drift rollup_drift, striped boolean, place tid)
 language plpgsql
@@ -8,6 +9,8 @@ stable
 set search_path from current
 set plan_cache_mode to force_custom_plan
 set enable_mergejoin to off
+set enable_nestloop to off
+set jit to off
 as $$
 #variable_conflict use_column
 declare
@@ -21,11 +24,10 @@ begin
     ), stored as (
         select t.subject, t.metric, t.bucket, t.bucket_start, t as rollup, false as striped, t.ctid as place
         from rollups t
-        where (_rollup_drifts.subject is null or t.subject = _rollup_drifts.subject)
+        left join (select * from striped where v_stripes) x using (subject, metric, bucket, bucket_start)
+        where x.subject is null
+          and (_rollup_drifts.subject is null or t.subject = _rollup_drifts.subject)
           and (_rollup_drifts.metric is null or t.metric = _rollup_drifts.metric)
-          and (not v_stripes or not exists (
-              select from striped x
-              where (x.subject, x.metric, x.bucket, x.bucket_start) = (t.subject, t.metric, t.bucket, t.bucket_start)))
         union all
         select subject, metric, bucket, bucket_start,
                (bucket_start, sum(event_count), max(last_at),

@@ -118,6 +118,8 @@ def test_a_changed_rollup_leaves_other_metrics_alone(ledger: Ledger) -> None:
         ({"striped": None}, "22004", "striped"),
         ({"max_future": None}, "22004", "max_future"),
         ({"max_future": "-1 second"}, "22023", "max_future"),
+        ({"max_future": "-1 month 30 days"}, "22023", "max_future"),
+        ({"max_future": "1 day -1 microsecond"}, "22023", "max_future"),
         ({"max_future": "200 years"}, "22023", "max_future"),
     ],
 )

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from tests.benchmarks import seed
-from tests.performance.plans import Plans
+from tests.performance.plans import Plans, explainer
 
 Explain = Callable[..., Plans]
 
@@ -232,3 +232,33 @@ def _updates(connection: psycopg.Connection[Any], table: str = "rollups") -> tup
     ).fetchone()
     assert row is not None
     return row[0], row[1]
+
+
+@pytest.mark.parametrize("call", ["SELECT count(*) FROM meter.verify()", "SELECT meter.rebuild()"])
+def test_verify_and_rebuild_look_at_each_row_a_few_times_beside_stripes_and_without_statistics(
+    connect: Callable[..., psycopg.Connection[Any]], call: str
+) -> None:
+    connection = connect("stripes")
+    seed.define(connection, "plain")
+    seed.define(connection, "striped", striped=True)  # a batch writes to the stripe of its session
+    for metric in ("plain", "striped"):
+        connection.execute(
+            """
+            SELECT count(*) FROM meter.record_batch((
+                SELECT jsonb_agg(jsonb_build_object('subject', 'a' || i, 'metric', %s::text, 'quantity', 1))
+                FROM generate_series(1, 3000) AS i))
+            """,
+            [metric],
+        )
+    connection.execute("DELETE FROM meter.rollups WHERE metric = 'plain' AND bucket = 'hour'")
+    plans = explainer(connection)(call, calls_before=0)
+    looked_at = [
+        (
+            node["Actual Rows"]
+            + node.get("Rows Removed by Filter", 0)
+            + node.get("Rows Removed by Join Filter", 0)
+        )
+        * node["Actual Loops"]
+        for node in plans.nodes()
+    ]
+    assert max(looked_at) <= 3 * 4 * 3_000
