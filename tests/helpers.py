@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg.rows import namedtuple_row
 from psycopg.types.json import Jsonb
 
@@ -23,6 +24,22 @@ ROLLUPS = ("hour", "day", "none")
 
 TABLES = ("events", "idempotency_keys", "rollups", "unique_members")
 _JOIN_SECONDS_MAX = 60
+
+
+def examples(number: int, **more: Any) -> settings:
+    """The settings of a property: so many examples, the same in every run, in one test's fixtures."""
+    return settings(
+        max_examples=number,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=[
+            HealthCheck.function_scoped_fixture,
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+        ],
+        **more,
+    )
 
 
 def at(text: str) -> datetime:

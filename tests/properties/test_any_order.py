@@ -13,23 +13,13 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.helpers import AGGREGATES, Ledger, Model, Task, at, same_quantity
+from tests.helpers import AGGREGATES, Ledger, Model, Task, at, examples, same_quantity
 
 _examples = count(1)
-_profile = settings(
-    max_examples=100,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[
-        HealthCheck.function_scoped_fixture,
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-    ],
-)
+_profile = examples(100)
 
 KINDS = {
     "count": ("month", "hour"),

@@ -12,23 +12,13 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, example, given, seed, settings
+from hypothesis import example, given, seed, settings
 from hypothesis import strategies as st
 
-from tests.helpers import AGGREGATES, PERIODS, ROLLUPS, Ledger, at, refused
+from tests.helpers import AGGREGATES, PERIODS, ROLLUPS, Ledger, at, examples, refused
 
 _examples = count(1)
-_profile = settings(
-    max_examples=7,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[
-        HealthCheck.function_scoped_fixture,
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-    ],
-)
+_profile = examples(7)
 
 # About how many seconds each step takes; the last ones are durations, counted from where the window starts.
 STEPS = {

@@ -14,26 +14,15 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import Phase, given, note
 from hypothesis import strategies as st
 
-from tests.helpers import Ledger
+from tests.helpers import Ledger, examples
 from tests.report.conftest import DAY, HOUR, MINUTE, Journal
 
 _examples = count(1)
-_profile = settings(
-    max_examples=40,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    # A seed does not get simpler; the steps of one that fails are noted.
-    phases=[Phase.generate],
-    suppress_health_check=[
-        HealthCheck.function_scoped_fixture,
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-    ],
-)
+# A seed does not get simpler; the steps of one that fails are noted.
+_profile = examples(40, phases=[Phase.generate])
 
 
 class Double:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -43,21 +42,21 @@ def rows(bench: Bench) -> Iterator[Row]:
     if not scale.growth_events:
         return
     first, *_, last = scale.growth_events
-    with bench.database() as small, bench.database() as growing:
-        logs = {dsn: _Log(dsn, min(_SUBJECTS_MAX, scale.subjects), scale.seconds) for dsn in (small, growing)}
-        logs[small].grow(first)
+    subjects = min(_SUBJECTS_MAX, scale.subjects)
+    with bench.database() as first_dsn, bench.database() as second_dsn:
+        small = _Log(first_dsn, subjects, scale.seconds)
+        growing = _Log(second_dsn, subjects, scale.seconds)
+        small.grow(first)
         for events in scale.growth_events:
-            logs[growing].grow(events)
-            compared = _Compared(logs[small], logs[growing], first, events)
-            checkpoint(growing)
-            yield compared.row(f"{_RECORD}, right after a checkpoint", "calls/s", _Log.record)
-            for log in logs.values():
+            growing.grow(events)
+            checkpoint(growing.dsn)
+            yield _row(small, growing, f"{_RECORD}, right after a checkpoint", "calls/s", _Log.record)
+            for log in (small, growing):
                 log.warm_up()
-            yield compared.row(
-                _RECORD, "calls/s", _Log.record, Target(">=", 0.85) if events == last > first else None
-            )
-            yield compared.row("30-day window", "ms", _Log.ask_window)
-            yield compared.row("subjects, 100", "ms", _Log.ask_subjects)
+            target = Target(">=", 0.85) if events == last > first else None
+            yield _row(small, growing, _RECORD, "calls/s", _Log.record, target)
+            yield _row(small, growing, "30-day window", "ms", _Log.ask_window)
+            yield _row(small, growing, "subjects, 100", "ms", _Log.ask_subjects)
 
 
 class _Log:
@@ -110,27 +109,25 @@ class _Log:
             return calls(connection, query, parameters, self.seconds / 2)()
 
 
-@dataclass(frozen=True)
-class _Compared:
-    """The log of `events` events, and the one of `first` that it is compared with."""
+def _row(
+    small: _Log,
+    growing: _Log,
+    name: str,
+    unit: Unit,
+    question: Callable[[_Log], Sample],
+    target: Target | None = None,
+) -> Row:
+    def side(log: _Log) -> Side:
+        return Side(f"at {short(log.events)}", lambda: question(log))
 
-    small: _Log
-    growing: _Log
-    first: int
-    events: int
-
-    def row(
-        self, name: str, unit: Unit, question: Callable[[_Log], Sample], target: Target | None = None
-    ) -> Row:
-        start = Side(f"at {short(self.first)}", lambda: question(self.small))
-        return Row(
-            name=f"{name}, log of {short(self.events)} events",
-            unit=unit,
-            ours=Side(f"at {short(self.events)}", lambda: question(self.growing)),
-            baseline=start if self.events > self.first else None,
-            target=target,
-            note=f"{self.growing.subjects:,} subjects, {_DAYS} days, every event with a key.",
-        )
+    return Row(
+        name=f"{name}, log of {short(growing.events)} events",
+        unit=unit,
+        ours=side(growing),
+        baseline=side(small) if growing.events > small.events else None,
+        target=target,
+        note=f"{growing.subjects:,} subjects, {_DAYS} days, every event with a key.",
+    )
 
 
 def _check_disk(connection: psycopg.Connection[Any], events: int) -> None:
