@@ -37,9 +37,12 @@ def bundle_sources(
         f"-- pymeter {sources.version}, to be installed as one transaction; functions {sources.sha256}",
         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;" if transaction else _KEEP_SEARCH_PATH,
         statements.lock(schema),
+        statements.check_contents(schema),
         statements.settings(schema),
-        statements.prepare(schema),
+        statements.prepare(),
+        statements.note_objects(sources),
         _expect(schema, ids[:start]),
+        statements.check_names(sources) if after is None else "",
         statements.keep_writers_out() if start and start < len(ids) else "",
         *(_migration(migration) for migration in sources.migrations[start:]),
         *(f"-- {file.name}\n{_terminated(file.text)}" for file in sources.functions),
@@ -52,10 +55,10 @@ def bundle_sources(
 
 
 _KEEP_SEARCH_PATH = statements.do(
-    "BEGIN PERFORM set_config('pymeter.search_path', current_setting('search_path'), true); END"
+    "BEGIN PERFORM pg_catalog.set_config('pymeter.search_path', pg_catalog.current_setting('search_path'), true); END"
 )
 _RESTORE_SEARCH_PATH = statements.do(
-    "BEGIN PERFORM set_config('search_path', current_setting('pymeter.search_path'), true); END"
+    "BEGIN PERFORM pg_catalog.set_config('search_path', pg_catalog.current_setting('pymeter.search_path'), true); END"
 )
 
 

@@ -34,10 +34,13 @@ class MigrateReport:
     functions_replaced: bool
     """Whether the functions of ``sql/`` were applied again."""
 
+    rights_repaired: bool = False
+    """Whether only rights were set again, which a restore had lost."""
+
     @property
     def changed(self) -> bool:
         """Whether anything was written at all."""
-        return self.functions_replaced or bool(self.migrations)
+        return self.functions_replaced or self.rights_repaired or bool(self.migrations)
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,13 @@ class Status:
     """Whether the functions were installed from this package's very files."""
     newer: bool
     """Whether a newer pymeter than this package installed the schema."""
+    open_functions: tuple[str, ...] = ()
+    """Functions with the owner's rights that everybody may call, as after a restore that lost the privileges."""
 
     @property
     def up_to_date(self) -> bool:
         """Whether ``migrate`` has nothing to do. A newer installation serves older clients, so it counts."""
-        return self.newer or (self.functions_current and not self.pending)
+        return not self.open_functions and (self.newer or (self.functions_current and not self.pending))
 
 
 def migrate(dsn: str, schema: str = "meter", *, downgrade: bool = False) -> MigrateReport:
@@ -74,8 +79,9 @@ def migrate(dsn: str, schema: str = "meter", *, downgrade: bool = False) -> Migr
     is written. Where a newer pymeter has installed the schema, it is left alone, unless ``downgrade`` asks
     for this package's functions (tables are never downgraded).
 
-    The role needs CREATE on the database, or a schema of that name in which it may create; no superuser is
-    needed. In a new schema nobody but the role that ran this has any right.
+    The role needs CREATE on the database, or a schema of that name that it owns; no superuser is needed.
+    A schema of another role, or one in which others may create or have created something, is refused. Nobody
+    but the role that ran this has any right on what is new. Rights that a restore has lost are repaired.
 
     Raises ``MigrateError``; the database is then as it was.
 

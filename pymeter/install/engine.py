@@ -1,7 +1,7 @@
 """Run the installation: one transaction, which commits everything or nothing.
 
-lock            other installers of this schema wait, then find nothing to do
-prepare         the schema and yoyo's bookkeeping
+lock            the schema is there and the installer's own; other installers wait, then find nothing to do
+prepare         yoyo's bookkeeping
 migrations      those that are pending, each with its bookkeeping row
 functions       all of sql/, then the validators, then the row in ``installation``
 """
@@ -12,16 +12,20 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from enum import Enum
 from typing import NamedTuple
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pymeter.install import statements
-from pymeter.install.sources import Migration, Sources, SqlFile, check_transactional, skip_blank
+from pymeter.install.sources import GRANTS, Migration, Sources, SqlFile, check_transactional, skip_blank
 from pymeter.migrate import MigrateError, MigrateReport, Status
 
 _SERVER_VERSION_MIN = 150000
+
+# The schema may belong to somebody who is not trusted: nothing of it is looked up, and nothing of it runs.
+_PINNED = "SET LOCAL search_path = pg_catalog, pg_temp"
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -31,17 +35,21 @@ def install(sources: Sources, dsn: str, schema: str, *, downgrade: bool = False)
     statements.check_schema_name(schema)
     with _connect(dsn) as connection:
         with connection.transaction():
+            _run(connection, _PINNED)
+            _run(connection, statements.check_owner(schema))
             found = _compare(connection, schema, sources)
-        if not found.up_to_date or (downgrade and not found.functions_current):
+            todo = _todo(connection, found, downgrade=downgrade)
+        if todo is not _Todo.NOTHING:
             with connection.transaction():
                 return _install(connection, schema, sources, downgrade=downgrade)
-    return _report(found, sources, changed=False)
+    return _report(found, sources, _Todo.NOTHING)
 
 
 def compare(sources: Sources, dsn: str, schema: str) -> Status:
     """What is installed in ``schema``, compared with ``sources``."""
     statements.check_schema_name(schema)
     with _connect(dsn) as connection, connection.transaction():
+        _run(connection, _PINNED)
         return _compare(connection, schema, sources)
 
 
@@ -100,26 +108,31 @@ def _compare(connection: Connection, schema: str, sources: Sources) -> Status:
         pending=tuple(id for id in known if id not in installed.migrations),
         unknown=tuple(id for id in installed.migrations if id not in known),
         functions_current=installed.sha256 == sources.sha256,
+        open_functions=_open_functions(connection, schema, sources),
         newer=installed.version is not None and _numbers(installed.version) > _numbers(sources.version),
     )
 
 
 def _read_installed(connection: Connection, schema: str) -> _Installed:
-    # Read from the catalogs: to_regclass() answers from a cache, and after a wait for an advisory lock that
-    # cache does not know yet what the other installer committed.
-    has_bookkeeping, has_installation = _row(
-        connection,
-        "SELECT count(*) FILTER (WHERE c.relname = '_yoyo_migration') > 0,"
-        "       count(*) FILTER (WHERE c.relname = 'installation') > 0"
+    # Read from the catalogs: to_regclass() answers from a cache, and after a wait for a lock that cache does
+    # not know yet what the other installer committed.
+    relations = connection.execute(
+        "SELECT c.relname, c.relkind = 'r' AND NOT c.relrowsecurity"
         " FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
         " WHERE n.nspname = %(schema)s AND c.relname IN ('_yoyo_migration', 'installation')",
-        schema=schema,
+        {"schema": schema},
+    ).fetchall()
+    # Reading a view or a table with policies runs what its owner wrote, with the rights of whoever reads it.
+    if not all(is_plain for _, is_plain in relations):
+        raise MigrateError(f"schema {schema!r} holds something else under the names of pymeter's tables")
+    has_bookkeeping, has_installation = (
+        any(relation == name for relation, _ in relations) for name in ("_yoyo_migration", "installation")
     )
     if not has_bookkeeping:
         return _Installed((), None, None, None)
     name = statements.identifier(schema)
     rows = connection.execute(
-        f"SELECT migration_id FROM {name}._yoyo_migration ORDER BY migration_id".encode()
+        f"SELECT migration_id FROM ONLY {name}._yoyo_migration ORDER BY migration_id".encode()
     ).fetchall()
     migrations = tuple(str(row[0]) for row in rows)
     if not has_installation:
@@ -130,11 +143,22 @@ def _read_installed(connection: Connection, schema: str) -> _Installed:
             )
         return _Installed((), None, None, None)
     row = connection.execute(
-        f"SELECT version, sql_sha256, installed_at FROM {name}.installation"
+        f"SELECT version, sql_sha256, installed_at FROM ONLY {name}.installation"
         " ORDER BY installed_at DESC LIMIT 1".encode()
     ).fetchone()
     version, sha256, at = row or (None, None, None)
     return _Installed(migrations, version, sha256, at)  # type: ignore[arg-type]
+
+
+def _open_functions(connection: Connection, schema: str, sources: Sources) -> tuple[str, ...]:
+    """The functions with the owner's rights that everybody may call, as after a restore without privileges."""
+    rows = connection.execute(
+        "SELECT DISTINCT p.proname FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace"
+        " WHERE n.nspname = %(schema)s AND p.prosecdef AND p.proname = ANY (%(names)s)"
+        " AND has_function_privilege('public', p.oid, 'execute') ORDER BY p.proname",
+        {"schema": schema, "names": list(sources.function_names)},
+    ).fetchall()
+    return tuple(str(name) for (name,) in rows)
 
 
 def _row(connection: Connection, query: str, **parameters: object) -> tuple[object, ...]:
@@ -148,13 +172,47 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
-def _report(found: Status, sources: Sources, *, changed: bool) -> MigrateReport:
+class _Todo(Enum):
+    """What an installation has to do."""
+
+    NOTHING = 0
+    RIGHTS = 1
+    """Tables and functions stay as they are; rights that a restore has lost are repaired."""
+    EVERYTHING = 2
+
+
+def _todo(connection: Connection, found: Status, *, downgrade: bool) -> _Todo:
+    outdated = not found.newer and (found.pending or not found.functions_current)
+    if outdated or (downgrade and not found.functions_current):
+        return _Todo.EVERYTHING
+    if found.open_functions or _has_lost_rights(connection, found.schema):
+        return _Todo.RIGHTS
+    return _Todo.NOTHING
+
+
+def _has_lost_rights(connection: Connection, schema: str) -> bool:
+    """What the schema's own function says. Called only where the schema belongs to this very role."""
+    (exists,) = _row(
+        connection,
+        "SELECT count(*) > 0 FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace"
+        " WHERE n.nspname = %(schema)s AND p.proname = '_has_lost_rights'",
+        schema=schema,
+    )
+    if not exists:
+        return False
+    (lost,) = _row(connection, f"SELECT {statements.identifier(schema)}._has_lost_rights()")
+    return bool(lost)
+
+
+def _report(found: Status, sources: Sources, todo: _Todo) -> MigrateReport:
+    changed = todo is _Todo.EVERYTHING
     return MigrateReport(
         schema=found.schema,
         version=sources.version if changed else found.installed_version or sources.version,
         previous_version=found.installed_version,
         migrations=found.pending if changed else (),
         functions_replaced=changed,
+        rights_repaired=todo is _Todo.RIGHTS,
     )
 
 
@@ -164,10 +222,21 @@ def _report(found: Status, sources: Sources, *, changed: bool) -> MigrateReport:
 def _install(connection: Connection, schema: str, sources: Sources, *, downgrade: bool) -> MigrateReport:
     _run(connection, statements.lock(schema))
     found = _compare(connection, schema, sources)
-    if found.up_to_date and not (downgrade and not found.functions_current):
-        return _report(found, sources, changed=False)
+    todo = _todo(connection, found, downgrade=downgrade)
+    if todo is _Todo.NOTHING:
+        return _report(found, sources, todo)
+    first = found.installed_version is None
+    _run(connection, statements.check_contents(schema))
     _run(connection, statements.settings(schema))
-    _run(connection, statements.prepare(schema))
+    _run(connection, statements.prepare())
+    if todo is _Todo.RIGHTS:
+        for file in sources.functions:
+            if file.stem == GRANTS:
+                _run_file(connection, file, file.text)
+        return _report(found, sources, todo)
+    if first:
+        _run(connection, statements.check_names(sources))
+    _run(connection, statements.note_objects(sources))
     if found.pending:
         _run(connection, statements.keep_writers_out())
     for migration in sources.migrations:
@@ -177,9 +246,9 @@ def _install(connection: Connection, schema: str, sources: Sources, *, downgrade
         _run_file(connection, file, file.text)
     _validate(connection, sources)
     _run(connection, statements.note_installation(sources))
-    if found.installed_version is None:
+    if first:
         _run(connection, statements.first_maintenance())
-    return _report(found, sources, changed=True)
+    return _report(found, sources, todo)
 
 
 def _apply_migration(connection: Connection, migration: Migration) -> None:

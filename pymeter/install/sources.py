@@ -20,6 +20,8 @@ import pymeter
 from pymeter.migrate import MigrateError
 
 FIRST_MIGRATION = "0001"
+GRANTS = "grants"
+"""The file that sets rights: it runs last, and alone where rights have to be repaired."""
 
 _TRANSACTION_CONTROL = {
     "ABORT",
@@ -32,6 +34,11 @@ _TRANSACTION_CONTROL = {
     "SAVEPOINT",
     "START",
 }
+_CREATE_FUNCTION = re.compile(r"^create\s+(?:or\s+replace\s+)?function\s+(\w+)", re.MULTILINE | re.IGNORECASE)
+_CREATE_RELATION = re.compile(
+    r"^create\s+(?:or\s+replace\s+)?(?:table|view|materialized\s+view|sequence)\s+(?:if\s+not\s+exists\s+)?(\w+)",
+    re.MULTILINE | re.IGNORECASE,
+)
 _BLANK = re.compile(r"(?:\s+|--[^\n]*|/\*.*?\*/)*", re.DOTALL)
 
 
@@ -91,6 +98,20 @@ class Sources:
     sha256: str
     """The fingerprint of ``functions``, names included."""
 
+    @property
+    def function_names(self) -> tuple[str, ...]:
+        """Every function that is installed."""
+        return _created(_CREATE_FUNCTION, self.functions)
+
+    @property
+    def relation_names(self) -> tuple[str, ...]:
+        """Every table, view and sequence that is installed, and those that a later migration dropped again."""
+        return _created(_CREATE_RELATION, (*self.migrations, *self.functions))
+
+
+def _created(statement: re.Pattern[str], files: tuple[SqlFile, ...]) -> tuple[str, ...]:
+    return tuple(sorted({name.lower() for file in files for name in statement.findall(file.text)}))
+
 
 def skip_blank(text: str, start: int = 0) -> int:
     """The offset of the first character at or after ``start`` that is neither white space nor comment."""
@@ -132,7 +153,7 @@ def _read_functions(root: Path) -> tuple[SqlFile, ...]:
 
 def _function_order(name: str) -> tuple[int, str]:
     """Retired signatures go first, so that their names are free; grants last, when everything is there."""
-    if name.endswith("/grants.sql"):
+    if name.endswith(f"/{GRANTS}.sql"):
         return 4, name
     return {"retired.sql": 0, "internal": 1, "views": 3}.get(name.split("/")[1], 2), name
 

@@ -47,6 +47,8 @@ SELECT 2, clock_timestamp() AT TIME ZONE 'UTC'
 WHERE NOT EXISTS (SELECT FROM _yoyo_version WHERE version >= 2);
 """
 
+_BOOKKEEPING_TABLES = ("yoyo_lock", "_yoyo_log", "_yoyo_version", "_yoyo_migration")
+
 # Rights that were given by hand are on what is there already; what is new can only have those that ALTER
 # DEFAULT PRIVILEGES gave it.
 _KNOWN_OBJECTS = """
@@ -59,6 +61,10 @@ BEGIN
         ARRAY(SELECT oid FROM pg_class WHERE relnamespace = v_schema)::text, true);
 END
 """
+
+
+def _array(names: tuple[str, ...]) -> str:
+    return literal("{" + ",".join(names) + "}")
 
 
 def identifier(name: str) -> str:
@@ -90,18 +96,158 @@ def check_schema_name(schema: str) -> None:
 
 
 def lock(schema: str) -> str:
-    """Wait until no other installer works on ``schema``; the transaction's end lets the next one in.
+    """Create the schema where it is missing, and wait until no other installer works on it.
 
-    A transaction's lock and not a session's: it works through a transaction-pooling proxy and cannot be left
-    behind.
+    COMMENT ON SCHEMA locks the schema until the transaction ends, and only its owner can hold that lock: an
+    advisory lock could be taken by every role of the database. The comment stays what it is. Two that create
+    the schema at once meet in the index of its name, and the second finds it there.
+
+    A transaction's lock works through a transaction-pooling proxy and cannot be left behind. Only what
+    pg_catalog has is looked up by name until it is known that the schema can be trusted.
     """
-    key = literal(f"pymeter install {schema}")
+    create = f"""
+DECLARE
+    v_grantee oid;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = {literal(schema)}) THEN
+        CREATE SCHEMA {identifier(schema)};
+        FOR v_grantee IN
+            SELECT DISTINCT a.grantee FROM pg_namespace AS n, aclexplode(n.nspacl) AS a
+            WHERE n.nspname = {literal(schema)} AND a.grantee <> n.nspowner
+        LOOP
+            EXECUTE format('REVOKE ALL ON SCHEMA %I FROM %s CASCADE', {literal(schema)},
+                CASE v_grantee WHEN 0 THEN 'PUBLIC' ELSE v_grantee::regrole::text END);
+        END LOOP;
+    END IF;
+EXCEPTION WHEN duplicate_schema OR unique_violation THEN
+    NULL;
+END
+"""
+    comment = f"""
+BEGIN
+    EXECUTE format('COMMENT ON SCHEMA %I IS %L', {literal(schema)},
+        (SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = {literal(schema)}));
+END
+"""
     return f"""
 SET LOCAL standard_conforming_strings = on;
+SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL lock_timeout = 0;
 SET LOCAL statement_timeout = 0;
-{do(f"BEGIN PERFORM pg_advisory_xact_lock(hashtextextended({key}, 0)); END")}
+{do(create)}
+{check_owner(schema)}
+{do(comment)}
 """
+
+
+def check_owner(schema: str) -> str:
+    """Refuse a schema of another role, before anything in it is used.
+
+    What is installed runs with the rights of the role that installs, and whoever owns the schema can put
+    functions and triggers in its way. The schema public belongs to the owner of the database.
+    """
+    owner_hint = (
+        "Install and upgrade as the owner of the schema: connect as that role, or SET ROLE to it first"
+        " (in a DSN: options=-c role=NAME). Or choose a schema of your own."
+    )
+    return do(
+        f"""
+DECLARE
+    v_owner oid;
+BEGIN
+    SELECT nspowner INTO v_owner FROM pg_namespace WHERE nspname = {literal(schema)};
+    IF v_owner = 'pg_database_owner'::regrole THEN
+        SELECT datdba INTO v_owner FROM pg_database WHERE datname = current_database();
+    END IF;
+    IF v_owner <> (SELECT oid FROM pg_roles WHERE rolname = current_user) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'insufficient_privilege',
+            MESSAGE = 'the schema belongs to another role',
+            DETAIL = format('Schema %I belongs to %s, this is %s.', {literal(schema)}, v_owner::regrole,
+                quote_ident(current_user)),
+            HINT = {literal(owner_hint)};
+    END IF;
+END
+"""
+    )
+
+
+def check_contents(schema: str) -> str:
+    """Refuse a schema in which another role may create, or has created, something.
+
+    A function that fits a call better than PostgreSQL's own of the same name would be called instead of it,
+    with the installer's rights. Superusers are trusted: they can do everything anyway.
+    """
+    return do(
+        f"""
+DECLARE
+    v_schema oid := (SELECT oid FROM pg_namespace WHERE nspname = {literal(schema)});
+    v_self   oid := (SELECT oid FROM pg_roles WHERE rolname = current_user);
+    v_found  text;
+BEGIN
+    SELECT string_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, ', ')
+    INTO v_found
+    FROM pg_namespace AS n CROSS JOIN aclexplode(n.nspacl) AS a LEFT JOIN pg_roles AS r ON r.oid = a.grantee
+    WHERE n.oid = v_schema AND a.privilege_type = 'CREATE' AND a.grantee NOT IN (n.nspowner, v_self)
+      AND r.rolsuper IS NOT TRUE;
+    IF v_found IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'insufficient_privilege',
+            MESSAGE = 'other roles may create objects in the schema',
+            DETAIL = format('Schema %I, roles: %s.', {literal(schema)}, v_found),
+            HINT = format('REVOKE CREATE ON SCHEMA %I FROM %s; or choose a schema of your own.',
+                {literal(schema)}, v_found);
+    END IF;
+
+    SELECT string_agg(pg_describe_object(d.classid, d.objid, 0), ', ') INTO v_found
+    FROM (
+        SELECT DISTINCT d.classid, d.objid
+        FROM pg_depend AS d
+        JOIN pg_shdepend AS s ON s.classid = d.classid AND s.objid = d.objid AND s.deptype = 'o'
+            AND s.refclassid = 'pg_authid'::regclass
+            AND s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+        JOIN pg_roles AS r ON r.oid = s.refobjid
+        WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = v_schema
+          AND r.oid <> v_self AND NOT r.rolsuper
+        LIMIT 20
+    ) AS d;
+    IF v_found IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'insufficient_privilege',
+            MESSAGE = 'the schema holds objects of other roles',
+            DETAIL = format('Schema %I: %s.', {literal(schema)}, v_found),
+            HINT = 'Drop them or make them yours (ALTER ... OWNER TO, REASSIGN OWNED), after looking at what '
+                'they do; or choose a schema of your own.';
+    END IF;
+END
+"""
+    )
+
+
+def check_names(sources: Sources) -> str:
+    """Refuse, before the first installation, a schema with functions that would be replaced by ours."""
+    hint = (
+        "Give pymeter a schema of its own. A dump that was restored without its data is no installation:"
+        " drop the schema first."
+    )
+    return do(
+        f"""
+DECLARE
+    v_found text := (
+        SELECT string_agg(DISTINCT p.proname, ', ') FROM pg_proc AS p
+        WHERE p.pronamespace = quote_ident(current_schema())::regnamespace
+          AND p.proname = ANY ({_array(sources.function_names)}::name[]));
+BEGIN
+    IF v_found IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = 'the schema already has functions with the names of pymeter''s',
+            DETAIL = format('Schema %I has %s.', current_schema(), left(v_found, 1000)),
+            HINT = {literal(hint)};
+    END IF;
+END
+"""
+    )
 
 
 def settings(schema: str) -> str:
@@ -119,28 +265,30 @@ SET LOCAL search_path = {identifier(schema)}, pg_temp;
 """
 
 
-def prepare(schema: str) -> str:
-    """Create the schema, where it is missing, and yoyo's tables in it.
+def prepare() -> str:
+    """Create yoyo's tables, and note for grants.sql what there is already.
 
-    CREATE SCHEMA IF NOT EXISTS would demand CREATE on the database even where the schema is there, and
-    to_regnamespace() may answer from a cache that is older than our wait for the lock. The table lock keeps
-    a bare ``yoyo apply`` from starting beside us; a row that a killed yoyo left in yoyo_lock does not matter.
-    What is there already is noted for grants.sql, which closes what is new.
+    The table lock keeps a bare ``yoyo apply`` from starting beside us, and grant_access() too; a row that a
+    killed yoyo left in yoyo_lock does not matter.
     """
-    name = identifier(schema)
-    create = f"""
-BEGIN
-    IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = {literal(schema)}) THEN
-        CREATE SCHEMA {name};
-    END IF;
-END
-"""
     return f"""
-{do(create)}
 {do(_KNOWN_OBJECTS)}
 {_BOOKKEEPING.strip()}
 LOCK TABLE yoyo_lock IN SHARE ROW EXCLUSIVE MODE;
 """
+
+
+def note_objects(sources: Sources) -> str:
+    """Note for grants.sql the names of what pymeter installs: rights are changed on these alone."""
+    relations = (*sources.relation_names, *_BOOKKEEPING_TABLES)
+    return do(
+        f"""
+BEGIN
+    PERFORM set_config('pymeter.functions', {_array(sources.function_names)}, true);
+    PERFORM set_config('pymeter.relations', {_array(relations)}, true);
+END
+"""
+    )
 
 
 def keep_writers_out() -> str:

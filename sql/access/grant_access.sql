@@ -8,14 +8,16 @@ as $$
 #variable_conflict use_column
 declare
     v_role      regrole := _access_role(grant_access.role);
+    v_functions text := case when grant_access.subject is null then grant_access.level else 'own' end;
     v_signature text;
     v_other     text;
 begin
+    if _is_open('grant_access') then perform _check_caller('grant_access'); end if;
     if grant_access.level is null then
         raise exception using errcode = '22004', message = 'level is null', column = 'level',
             hint = 'Use read, write, report or admin.';
     end if;
-    perform _check_level(grant_access.level, grant_access.subject);
+    perform _check_level(grant_access.level, grant_access.subject), _check_rights();
     -- A bound role that also holds anything else could read every subject by it: record() tells a total, verify() names subjects.
     if grant_access.subject is not null then
         select l.function into v_other
@@ -24,7 +26,7 @@ begin
         limit 1;
     end if;
     if v_other is not null or grant_access.subject is null and exists (
-        select from access_grants g where g.role = v_role and g.subject is not null) then
+        select from _grants() g where g.role = v_role and g.subject is not null) then
         raise exception using
             errcode = '22023', message = 'a role is either bound to subjects or not', column = 'subject',
             detail = format('role %s %s.', v_role, coalesce('may call functions that know of every subject', 'is bound to subjects')),
@@ -33,12 +35,21 @@ begin
 
     execute format('grant usage on schema %I to %s', current_schema(), v_role);
     for v_signature in
-        select signature from _level_rights(case when grant_access.subject is null then grant_access.level else 'own' end)
+        select signature from _level_rights(v_functions)
     loop
         execute format('grant execute on function %s to %s', v_signature, v_role);
     end loop;
-    insert into access_grants (role, level, subject) values (v_role, grant_access.level, grant_access.subject)
-    on conflict (role, level, subject) do nothing;
+    -- GRANT only warns where it may not grant.
+    if not has_schema_privilege(v_role, current_schema(), 'usage') or exists (
+        select from _level_rights(v_functions) r where not has_function_privilege(v_role, r.oid, 'execute')) then
+        raise exception using
+            errcode = '42501', message = 'the owner of the meter may not grant rights on its schema', column = 'role',
+            detail = format('schema %I, owner of the meter %I.', current_schema(), current_user),
+            hint = format('Make it the owner of the schema: ALTER SCHEMA %I OWNER TO %I.', current_schema(), current_user);
+    end if;
+    insert into access_grants (role, role_name, cluster, level, subject)
+    values (v_role, grant_access.role, _cluster(), grant_access.level, grant_access.subject)
+    on conflict (cluster, role, level, subject) do nothing;
 end
 $$;
 
@@ -46,4 +57,5 @@ comment on function grant_access(text, text, text) is
     'Lets a role call exactly the functions of a level (read, write, report or admin), and nothing else: no right on a table. A role may '
     'be given several levels. With a subject, level read: the role reads that subject alone, through own_usage() and its like; it may be '
     'given several subjects, and no other level. Upgrades extend it to new functions of the level. For the owner of the meter alone. '
-    'Raises 22004 for null, 22023 for an unknown role or level, or a role that would be bound and unbound at once.';
+    'Raises 22004 for null, 22023 for an unknown role or level, or a role that would be bound and unbound at once, 55000 while functions are '
+    'open to everybody, 42501 if the owner may not grant rights on the schema, 55P03 after lock_timeout.';

@@ -8,14 +8,15 @@ as $$
 #variable_conflict use_column
 declare
     v_role      regrole := _access_role(revoke_access.role);
-    v_schema    text := current_schema();
     v_signature text;
 begin
+    if _is_open('revoke_access') then perform _check_caller('revoke_access'); end if;
+    perform _adopt_grants();
     if revoke_access.level is null and revoke_access.subject is null then
-        execute format('revoke all on all tables in schema %I from %s cascade', v_schema, v_role);
-        execute format('revoke all on all sequences in schema %I from %s cascade', v_schema, v_role);
-        execute format('revoke all on all functions in schema %I from %s cascade', v_schema, v_role);
-        execute format('revoke all on schema %I from %s cascade', v_schema, v_role);
+        for v_signature in select format('%s %s', o.kind, o.signature) from _own_objects() o loop
+            execute format('revoke all on %s from %s cascade', v_signature, v_role);
+        end loop;
+        perform _close_schema(v_role);
         delete from access_grants g where g.role = v_role;
         return;
     end if;
@@ -31,10 +32,8 @@ begin
     loop
         execute format('revoke all on function %s from %s cascade', v_signature, v_role);
     end loop;
-    if not exists (
-        select from pg_proc p, aclexplode(p.proacl) a where p.pronamespace = quote_ident(v_schema)::regnamespace and a.grantee = v_role
-    ) then
-        execute format('revoke all on schema %I from %s cascade', v_schema, v_role);
+    if not exists (select from _own_objects() o, aclexplode(o.acl) a where o.kind = 'function' and a.grantee = v_role) then
+        perform _close_schema(v_role);
     end if;
 end
 $$;

@@ -5,7 +5,7 @@ stable
 security definer
 set search_path from current
 as $$
-    select * from metrics order by key
+    select * from metrics where not _is_open('catalog') or _check_caller('catalog') order by key
 $$;
 
 comment on function catalog() is 'Every metric, retired ones included, by key.';

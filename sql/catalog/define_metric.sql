@@ -21,6 +21,7 @@ declare
     v_old     metrics;
     v_metric  metrics;
 begin
+    if _is_open('define_metric') then perform _check_caller('define_metric'); end if;
     v_problem := _metric_problem(
         define_metric.key, define_metric.aggregate, define_metric.unit, define_metric.period, define_metric.rollup,
         define_metric.striped, define_metric.max_future);
@@ -37,7 +38,7 @@ begin
     end if;
 
     -- One definition at a time: two that both wait to lock the catalog would wait for each other.
-    perform pg_advisory_xact_lock(hashtextextended(format('%s define_metric', current_schema()), 0));
+    perform _lock('catalog');
     insert into metrics (key, aggregate, unit, name, description, period, rollup, striped, max_future, defined_at)
     values (define_metric.key, define_metric.aggregate, define_metric.unit, define_metric.name, define_metric.description,
             define_metric.period, define_metric.rollup, define_metric.striped, define_metric.max_future, now())

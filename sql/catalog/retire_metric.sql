@@ -7,6 +7,7 @@ set search_path from current
 as $$
 #variable_conflict use_column
 begin
+    if _is_open('retire_metric') then perform _check_caller('retire_metric'); end if;
     perform _metric(retire_metric.key);
     update metrics m set retired_at = now() where m.key = retire_metric.key and m.retired_at is null;
     return _metric(retire_metric.key);

@@ -1,7 +1,7 @@
 create or replace function _access_role(role text)
 returns regrole
 language plpgsql
-stable
+volatile
 set search_path from current
 as $$
 #variable_conflict use_column
@@ -24,8 +24,10 @@ begin
             hint = 'The owner may do everything anyway. Let applications connect as another role.';
     end if;
     -- GRANT and CREATE OR REPLACE of one function at once would end in "tuple concurrently updated"; installers hold this lock.
-    perform pg_advisory_xact_lock(hashtextextended(format('pymeter install %s', current_schema()), 0));
+    lock table yoyo_lock in share row exclusive mode;
     return v_role;
+exception when lock_not_available then
+    perform _raise_busy('rights');
 end
 $$;
 

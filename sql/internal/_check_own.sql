@@ -16,7 +16,7 @@ begin
         v_role := session_user;
     end if;
     if not exists (
-        select from access_grants g
+        select from _grants() g
         join pg_roles r on r.oid = g.role
         where r.rolname = v_role and g.level = 'read' and g.subject = _check_own.subject
     ) then

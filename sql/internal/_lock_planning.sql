@@ -9,10 +9,12 @@ declare
     v_biller billers;
 begin
     perform _check_name('biller', _lock_planning.biller, 100), _check_read_committed();
-    perform pg_advisory_xact_lock(hashtextextended(format('%s planning %s', current_schema(), _lock_planning.biller), 0));
+    -- The biller's own row, which no other role can lock. Its key does not change, so references to it are not kept waiting.
     insert into billers (biller) values (_lock_planning.biller) on conflict (biller) do nothing;
-    select * into strict v_biller from billers where biller = _lock_planning.biller;
+    select * into strict v_biller from billers where biller = _lock_planning.biller for no key update;
     return v_biller;
+exception when lock_not_available then
+    perform _raise_busy(format('biller %s', quote_literal(_lock_planning.biller)));
 end
 $$;
 

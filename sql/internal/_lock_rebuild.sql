@@ -5,7 +5,7 @@ volatile
 set search_path from current
 as $$
 begin
-    perform pg_advisory_xact_lock(hashtextextended(format('%s rebuild', current_schema()), 0));
+    perform _lock('rebuild');
 end
 $$;
 

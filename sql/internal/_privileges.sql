@@ -9,17 +9,13 @@ declare
     v_schema oid := quote_ident(current_schema())::regnamespace;
 begin
     return query
-        select a.grantee, a.privilege_type, 'function', p.proname
-        from pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
-        where p.pronamespace = v_schema and a.grantee <> p.proowner
-        union all
-        select a.grantee, a.privilege_type, 'table', c.relname
-        from pg_class c, aclexplode(c.relacl) a
-        where c.relnamespace = v_schema and a.grantee <> c.relowner
+        select a.grantee, a.privilege_type, case o.kind when 'function' then 'function' else 'table' end, o.name
+        from _own_objects() o, aclexplode(o.acl) a
+        where a.grantee <> o.owner
         union all
         select a.grantee, a.privilege_type, 'table', c.relname || '.' || t.attname
         from pg_class c join pg_attribute t on t.attrelid = c.oid, aclexplode(t.attacl) a
-        where c.relnamespace = v_schema and a.grantee <> c.relowner
+        where c.oid in (select o.oid from _own_objects() o where o.kind <> 'function') and a.grantee <> c.relowner
         union all
         select a.grantee, a.privilege_type, 'schema', n.nspname
         from pg_namespace n, aclexplode(n.nspacl) a

@@ -1,4 +1,5 @@
--- Never waits: the first of several concurrent writers takes the bucket's own row, the others go to rows of their sessions.
+-- Never waits: the first of several concurrent writers takes the bucket's own row, the others go to rows of their sessions. Every role can
+-- take this advisory lock too, and all that comes of it is another stripe. Where anything waits, _lock() is used.
 create or replace function _stripe(subject text, metric text)
 returns smallint
 language plpgsql

@@ -13,6 +13,7 @@ declare
     v_old     boolean;
     v_health  health;
 begin
+    if _is_open('health') then perform _check_caller('health'); end if;
     perform _check_time('now', v_now);
     v_missing := array(select _missing_months(v_now));
     v_health.missing_partitions := cardinality(v_missing);
@@ -34,11 +35,11 @@ begin
         case when v_missing[1] < v_now + interval '168 hours' then 'the log has no partition for the coming week' end,
         case when v_old then 'events have been in the default partition for two days' end,
         case when v_health.oldest_unreported_at < v_now - interval '24 hours' then 'usage has not been reported for a day' end
-    ], null);
+    ], null) || array(select _rights_problems());
     v_health.notices := array_remove(array[
         case when v_health.silent <> '{}' then format('%s silent', cardinality(v_health.silent)) end,
         case when v_health.bloated <> '{}' then format('%s tables bloated', cardinality(v_health.bloated)) end
-    ], null);
+    ], null) || array(select a.role || ' lacks rights of the level ' || a.level from _access_rights() a where not a.complete);
     v_health.healthy := v_health.problems = '{}';
     return v_health;
 end
@@ -46,7 +47,8 @@ $$;
 
 comment on function health(timestamptz) is
     'The state of the meter in one row, for a monitor to poll. Problems: maintain() has not run for two days, the log has no partition for '
-    'the coming week, events have been in the default partition for two days, usage has not been reported for a day. Notices leave it '
-    'healthy: who was recorded on each of seven days and then stopped for 24 hours (the first 100, out of a bounded look), and bloat, as '
-    'far as the server''s statistics tell. now: the clock, to look from another time. Raises 22023 for one that is infinite or outside of '
-    'the years 1 to 9999.';
+    'the coming week, events have been in the default partition for two days, usage has not been reported for a day, everybody may call '
+    'functions (after a restore without privileges), other roles may create objects in the schema. Notices leave it healthy: who was '
+    'recorded on each of seven days and then stopped for 24 hours (the first 100, out of a bounded look), bloat, as far as the server''s '
+    'statistics tell, and roles that lack rights they were granted. now: the clock, to look from another time. Raises 22023 for one that is '
+    'infinite or outside of the years 1 to 9999.';

@@ -12,6 +12,7 @@ declare
     v_months   timestamptz[];
     v_verdicts month_verdict[] := '{}';
 begin
+    if _is_open('maintain') then perform _check_caller('maintain'); end if;
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception using
             errcode = '25001', message = 'maintain() needs a READ COMMITTED transaction',
@@ -21,7 +22,7 @@ begin
             hint = 'Give true to detach what is not kept, false to drop it.';
     end if;
     -- One at a time; waiting for the other costs nothing, since there is then nothing left to do.
-    perform _check_keep(maintain.keep), pg_advisory_xact_lock(hashtextextended(format('%s maintain', current_schema()), 0));
+    perform _check_keep(maintain.keep), _lock('maintain');
     if maintain.keep is not null then
         v_verdicts := _judge_months(maintain.keep);
         return query

@@ -28,7 +28,8 @@ begin
     v_quantity := coalesce(trim_scale(record.quantity), case v_metric.aggregate when 'count' then 1 end);
     if (_is_plain_event(v_metric.aggregate, v_metric.retired_at, record.subject, record.metric, v_quantity, record.member,
                         record.idempotency_key, record.at, record.metadata)
-        and current_setting('transaction_isolation') = 'read committed') is not true then
+        and current_setting('transaction_isolation') = 'read committed' and not _is_open('record')) is not true then
+        if _is_open('record') then perform _check_caller('record'); end if;
         at := coalesce(record.at, now());
         perform _check_event(v_metric, record.metric, record.subject, v_quantity, record.member,
                              record.idempotency_key, record.at, record.metadata);

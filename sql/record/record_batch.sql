@@ -11,6 +11,7 @@ declare
     v_invalid batch_event;
     v_problem problem;
 begin
+    if _is_open('record_batch') then perform _check_caller('record_batch'); end if;
     if record_batch.events is null or record_batch.on_invalid is null then
         raise exception using
             errcode = '22004', message = 'events or on_invalid is null',

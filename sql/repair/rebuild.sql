@@ -19,6 +19,7 @@ declare
     v_rewritten bigint := 0;
     v_striped   boolean := false;
 begin
+    if _is_open('rebuild') then perform _check_caller('rebuild'); end if;
     -- One rebuild at a time: the count could else be lowered by one and raised by an event, and look untouched to the other.
     -- It comes before the catalog is read: define_metric() locks the two in this order.
     perform _lock_rebuild();

@@ -8,6 +8,7 @@ set work_mem to '128MB'
 as $$
 #variable_conflict use_column
 begin
+    if _is_open('verify') then perform _check_caller('verify'); end if;
     perform _check_scope(verify.subject, verify.metric);
     return query
     select d.subject, d.metric, d.bucket, d.bucket_start,

@@ -34,6 +34,7 @@ declare
         order by l.due_at, l.wake_at
         for update of l skip locked;
 begin
+    if _is_open('claim_pushes') then perform _check_caller('claim_pushes'); end if;
     perform _check_name('biller', claim_pushes.biller, 100), _check_name('worker', claim_pushes.worker, 200),
         _check_max_rows(claim_pushes.max_pushes), _check_moment('now', claim_pushes.now), _check_read_committed();
     select * into v_biller from billers b where b.biller = claim_pushes.biller;

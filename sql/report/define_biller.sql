@@ -23,6 +23,7 @@ declare
     v_old    billers := _lock_planning(define_biller.biller);
     v_biller billers;
 begin
+    if _is_open('define_biller') then perform _check_caller('define_biller'); end if;
     begin
         update billers b set
             subject_is_customer = coalesce(define_biller.subject_is_customer, b.subject_is_customer),

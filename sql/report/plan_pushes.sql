@@ -19,6 +19,7 @@ declare
     v_pushes planned_push[];
     v_lanes  report_lanes[];
 begin
+    if _is_open('plan_pushes') then perform _check_caller('plan_pushes'); end if;
     perform _check_max_rows(plan_pushes.max_rows), _check_moment('now', plan_pushes.now);
     with taken as (
         delete from unreported where ctid = any (array(

@@ -11,6 +11,7 @@ as $$
 declare
     v_biller billers;
 begin
+    if _is_open('preview_pushes') then perform _check_caller('preview_pushes'); end if;
     perform _check_name('biller', preview_pushes.biller, 100), _check_moment('now', preview_pushes.now);
     select * into v_biller from billers b where b.biller = preview_pushes.biller;
     return query

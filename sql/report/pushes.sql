@@ -13,6 +13,7 @@ set search_path from current
 as $$
 #variable_conflict use_column
 begin
+    if _is_open('pushes') then perform _check_caller('pushes'); end if;
     perform _check_name('biller', pushes.biller, 100), _check_max_rows(pushes.max_rows);
     return query
         select p.* from pushes p

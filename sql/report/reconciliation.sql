@@ -6,7 +6,7 @@ security definer
 set search_path from current
 as $$
     select * from reconciliations r
-    where r.biller = reconciliation.biller and r.difference <> 0
+    where r.biller = reconciliation.biller and r.difference <> 0 and (not _is_open('reconciliation') or _check_caller('reconciliation'))
     order by abs(r.difference) desc, r.range_start, r.customer, r.event_name, r.step
 $$;
 

@@ -10,6 +10,7 @@ declare
     v_lanes    report_lanes[];
     v_released bigint;
 begin
+    if _is_open('release_pushes') then perform _check_caller('release_pushes'); end if;
     perform _check_name('biller', release_pushes.biller, 100), _check_name('worker', release_pushes.worker, 200),
         _check_moment('now', release_pushes.now), _check_read_committed();
     v_lanes := array(

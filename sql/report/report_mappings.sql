@@ -5,7 +5,10 @@ stable
 security definer
 set search_path from current
 as $$
-    select * from report_metrics where biller = report_mappings.biller and event_name is not null order by metric
+    select * from report_metrics
+    where biller = report_mappings.biller and event_name is not null
+      and (not _is_open('report_mappings') or _check_caller('report_mappings'))
+    order by metric
 $$;
 
 comment on function report_mappings(text) is 'The metrics that are reported to a biller, by metric.';

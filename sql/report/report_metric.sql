@@ -20,9 +20,10 @@ declare
     v_old     report_metrics;
     v_mapping report_metrics;
 begin
+    if _is_open('report_metric') then perform _check_caller('report_metric'); end if;
     perform _lock_planning(report_metric.biller);
     -- Two that both wait to lock the catalog would wait for each other; define_metric() takes this lock too.
-    perform pg_advisory_xact_lock(hashtextextended(format('%s define_metric', current_schema()), 0));
+    perform _lock('catalog');
     v_metric := _metric(report_metric.metric);
     select * into v_old from report_metrics m where m.biller = report_metric.biller and m.metric = report_metric.metric;
     v_mapping := (report_metric.biller, report_metric.metric, report_metric.event_name, report_metric.mode,

@@ -9,6 +9,7 @@ as $$
 declare
     v_biller billers;
 begin
+    if _is_open('report_status') then perform _check_caller('report_status'); end if;
     perform _check_name('biller', report_status.biller, 100);
     select * into v_biller from billers b where b.biller = report_status.biller;
     return query

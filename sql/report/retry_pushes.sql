@@ -13,6 +13,7 @@ declare
     v_lanes  report_lanes[];
     v_retry  record;
 begin
+    if _is_open('retry_pushes') then perform _check_caller('retry_pushes'); end if;
     perform _check_moment('now', retry_pushes.now);
     if retry_pushes.identifier is not null then
         v_push := _push(retry_pushes.identifier);

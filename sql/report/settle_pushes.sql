@@ -16,6 +16,7 @@ declare
     v_window   interval;
     v_lanes    report_lanes[];
 begin
+    if _is_open('settle_pushes') then perform _check_caller('settle_pushes'); end if;
     perform _check_name('biller', settle_pushes.biller, 100), _check_name('worker', settle_pushes.worker, 200),
         _check_moment('now', settle_pushes.now), _check_read_committed();
     select * into v_biller from billers b where b.biller = settle_pushes.biller;

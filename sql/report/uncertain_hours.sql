@@ -7,6 +7,7 @@ set search_path from current
 as $$
 #variable_conflict use_column
 begin
+    if _is_open('uncertain_hours') then perform _check_caller('uncertain_hours'); end if;
     perform _check_name('biller', uncertain_hours.biller, 100), _check_max_rows(uncertain_hours.max_rows),
         _check_moment('now', uncertain_hours.now);
     return query

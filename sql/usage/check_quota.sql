@@ -35,7 +35,7 @@ begin
     -- stripes beside it (the highest stripe comes first), usage() answers as it does for every other window. So it does for a moment
     -- that usage() would refuse: a bucket that begins before the calendar cannot be asked for.
     if period is null and since is null and until is null and timezone = 'UTC'
-        and check_quota.now >= timestamptz '1970-01-01 00:00:00+00' and isfinite(check_quota.now) then
+        and check_quota.now >= timestamptz '1970-01-01 00:00:00+00' and isfinite(check_quota.now) and not _is_open('check_quota') then
         select _quantity(m.aggregate, r.event_count, r.total, r.lowest, r.highest, r.latest), m.unit
         into v_used, v_unit
         from metrics m
@@ -50,6 +50,7 @@ begin
         where m.key = check_quota.metric and r.stripe = 0;
     end if;
     if v_used is null then
+        if _is_open('check_quota') then perform _check_caller('check_quota'); end if;
         v_total := usage(check_quota.subject, check_quota.metric, check_quota.period,
             check_quota.since, check_quota.until, check_quota.timezone, check_quota.now);
         v_used := v_total.quantity;

@@ -18,6 +18,7 @@ declare
     v_start    timestamptz;
     v_window   tstzrange;
 begin
+    if _is_open('resolve_window') then perform _check_caller('resolve_window'); end if;
     perform _check_timezone(resolve_window.timezone);
     perform _check_time('now', v_now);
     if v_period is null then

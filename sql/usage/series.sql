@@ -19,6 +19,7 @@ declare
     v_ends   timestamptz[];
     v_cuts   window_cut[];
 begin
+    if _is_open('series') then perform _check_caller('series'); end if;
     perform _check_subject(series.subject);
     if series.since is null or series.until is null then
         raise exception using errcode = '22004', message = 'since or until is null', column = 'since',

@@ -9,6 +9,7 @@ set search_path from current
 as $$
 #variable_conflict use_column
 begin
+    if _is_open('subjects') then perform _check_caller('subjects'); end if;
     perform _check_max_rows(subjects.max_rows);
     return query
         select a.subject, max(a.last_activity_at)

@@ -14,6 +14,7 @@ set search_path from current
 as $$
 #variable_conflict use_column
 begin
+    if _is_open('summary') then perform _check_caller('summary'); end if;
     perform _check_subject(summary.subject);
     return query
         select u.*

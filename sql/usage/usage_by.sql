@@ -22,6 +22,7 @@ declare
     v_since  timestamptz;
     v_until  timestamptz;
 begin
+    if _is_open('usage_by') then perform _check_caller('usage_by'); end if;
     perform _check_subject(usage_by.subject);
     if usage_by.dimension is null then
         raise exception using errcode = '22004', message = 'dimension is null', column = 'dimension',
