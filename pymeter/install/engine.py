@@ -234,7 +234,7 @@ def _install(connection: Connection, schema: str, sources: Sources, *, downgrade
             if file.stem == GRANTS:
                 _run_file(connection, file, file.text)
         return _report(found, sources, todo)
-    if first:
+    if not found.applied:
         _run(connection, statements.check_names(sources))
     _run(connection, statements.note_objects(sources))
     if found.pending:

@@ -7,12 +7,11 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_role      regrole := _access_role(grant_access.role);
+    v_role      regrole := case when not _is_open('grant_access') or _check_caller('grant_access') then _access_role(grant_access.role) end;
     v_functions text := case when grant_access.subject is null then grant_access.level else 'own' end;
     v_signature text;
     v_other     text;
 begin
-    if _is_open('grant_access') then perform _check_caller('grant_access'); end if;
     if grant_access.level is null then
         raise exception using errcode = '22004', message = 'level is null', column = 'level',
             hint = 'Use read, write, report or admin.';

@@ -7,10 +7,9 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_role      regrole := _access_role(revoke_access.role);
+    v_role      regrole := case when not _is_open('revoke_access') or _check_caller('revoke_access') then _access_role(revoke_access.role) end;
     v_signature text;
 begin
-    if _is_open('revoke_access') then perform _check_caller('revoke_access'); end if;
     perform _adopt_grants();
     if revoke_access.level is null and revoke_access.subject is null then
         for v_signature in select format('%s %s', o.kind, o.signature) from _own_objects() o loop

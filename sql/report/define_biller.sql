@@ -20,10 +20,9 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_old    billers := _lock_planning(define_biller.biller);
+    v_old    billers := case when not _is_open('define_biller') or _check_caller('define_biller') then _lock_planning(define_biller.biller) end;
     v_biller billers;
 begin
-    if _is_open('define_biller') then perform _check_caller('define_biller'); end if;
     begin
         update billers b set
             subject_is_customer = coalesce(define_biller.subject_is_customer, b.subject_is_customer),

@@ -14,12 +14,11 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_biller billers := _lock_planning(plan_pushes.biller);
+    v_biller billers := case when not _is_open('plan_pushes') or _check_caller('plan_pushes') then _lock_planning(plan_pushes.biller) end;
     v_queued unreported[];
     v_pushes planned_push[];
     v_lanes  report_lanes[];
 begin
-    if _is_open('plan_pushes') then perform _check_caller('plan_pushes'); end if;
     perform _check_max_rows(plan_pushes.max_rows), _check_moment('now', plan_pushes.now);
     with taken as (
         delete from unreported where ctid = any (array(

@@ -8,12 +8,11 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_biller billers := _lock_planning(retry_pushes.biller);
+    v_biller billers := case when not _is_open('retry_pushes') or _check_caller('retry_pushes') then _lock_planning(retry_pushes.biller) end;
     v_push   pushes;
     v_lanes  report_lanes[];
     v_retry  record;
 begin
-    if _is_open('retry_pushes') then perform _check_caller('retry_pushes'); end if;
     perform _check_moment('now', retry_pushes.now);
     if retry_pushes.identifier is not null then
         v_push := _push(retry_pushes.identifier);

@@ -14,12 +14,11 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_metric metrics := _metric(series.metric);
+    v_metric metrics := case when not _is_open('series') or _check_caller('series') then _metric(series.metric) end;
     v_starts timestamptz[];
     v_ends   timestamptz[];
     v_cuts   window_cut[];
 begin
-    if _is_open('series') then perform _check_caller('series'); end if;
     perform _check_subject(series.subject);
     if series.since is null or series.until is null then
         raise exception using errcode = '22004', message = 'since or until is null', column = 'since',

@@ -14,11 +14,10 @@ security definer
 set search_path from current
 as $$
 declare
-    v_metric metrics := _metric(usage.metric);
+    v_metric metrics := case when not _is_open('usage') or _check_caller('usage') then _metric(usage.metric) end;
     v_window tstzrange;
     v_state  usage_state;
 begin
-    if _is_open('usage') then perform _check_caller('usage'); end if;
     perform _check_subject(usage.subject);
     v_window := _window(v_metric.period, usage.period, usage.since, usage.until, usage.timezone, usage.now);
     v_state := _usage(v_metric, usage.subject, lower(v_window), upper(v_window));

@@ -17,12 +17,11 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_metric metrics := _metric(usage_by.metric);
+    v_metric metrics := case when not _is_open('usage_by') or _check_caller('usage_by') then _metric(usage_by.metric) end;
     v_window tstzrange;
     v_since  timestamptz;
     v_until  timestamptz;
 begin
-    if _is_open('usage_by') then perform _check_caller('usage_by'); end if;
     perform _check_subject(usage_by.subject);
     if usage_by.dimension is null then
         raise exception using errcode = '22004', message = 'dimension is null', column = 'dimension',
