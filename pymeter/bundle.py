@@ -55,10 +55,12 @@ def bundle_sources(
 
 
 _KEEP_SEARCH_PATH = statements.do(
-    "BEGIN PERFORM pg_catalog.set_config('pymeter.search_path', pg_catalog.current_setting('search_path'), true); END"
+    "BEGIN PERFORM pg_catalog.set_config('pymeter.search_path',"
+    " pg_catalog.current_setting('search_path'), true); END"
 )
 _RESTORE_SEARCH_PATH = statements.do(
-    "BEGIN PERFORM pg_catalog.set_config('search_path', pg_catalog.current_setting('pymeter.search_path'), true); END"
+    "BEGIN PERFORM pg_catalog.set_config('search_path',"
+    " pg_catalog.current_setting('pymeter.search_path'), true); END"
 )
 
 

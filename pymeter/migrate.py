@@ -63,7 +63,7 @@ class Status:
     newer: bool
     """Whether a newer pymeter than this package installed the schema."""
     open_functions: tuple[str, ...] = ()
-    """Functions with the owner's rights that everybody may call, as after a restore that lost the privileges."""
+    """Functions with the owner's rights that everybody may call: a restore has lost their privileges."""
 
     @property
     def up_to_date(self) -> bool:

@@ -151,7 +151,7 @@ def _read_installed(connection: Connection, schema: str) -> _Installed:
 
 
 def _open_functions(connection: Connection, schema: str, sources: Sources) -> tuple[str, ...]:
-    """The functions with the owner's rights that everybody may call, as after a restore without privileges."""
+    """The functions with the owner's rights that everybody may call: a restore has lost their privileges."""
     rows = connection.execute(
         "SELECT DISTINCT p.proname FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace"
         " WHERE n.nspname = %(schema)s AND p.prosecdef AND p.proname = ANY (%(names)s)"

@@ -105,7 +105,7 @@ class Sources:
 
     @property
     def relation_names(self) -> tuple[str, ...]:
-        """Every table, view and sequence that is installed, and those that a later migration dropped again."""
+        """Every table, view and sequence that a migration has ever created."""
         return _created(_CREATE_RELATION, (*self.migrations, *self.functions))
 
 

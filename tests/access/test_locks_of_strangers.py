@@ -41,7 +41,8 @@ def stranger(metered: Ledger, roles: Roles) -> Ledger:
     """A session without rights that holds every lock it can think of."""
     session = roles.login(roles.new())
     for text in TEXTS:
-        session.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0)), pg_advisory_lock(hashtext(%s))", [text] * 2)
+        session.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [text])
+        session.execute("SELECT pg_advisory_lock(hashtext(%s))", [text])
     session.execute(
         "SELECT pg_advisory_lock(hashtextextended('acct_1', hashtextextended('tokens', 0))),"
         " pg_advisory_lock(hashtextextended('acct_1', hashtextextended('hot', 0)))"
@@ -58,7 +59,8 @@ def test_a_stranger_who_holds_every_advisory_lock_stops_nothing(
     metered.define("hot", "sum", striped=True)
     metered.record("acct_1", "hot", 2)
     assert metered.record("acct_1", "hot", 3).quantity == 5
-    metered.define("tokens", "sum", "token", rollup="day")
+    metered.define("daily", "sum")
+    metered.define("daily", "sum", rollup="day")
     metered.call("define_biller", biller="stripe")
     metered.call("report_metric", metric="tokens", event_name="tokens")
     metered.call("report_subject", subject="acct_1", customer="cus_1")
@@ -89,7 +91,7 @@ def test_a_stranger_cannot_lock_the_rows_tables_or_the_schema(stranger: Ledger) 
 
 
 CALLS: dict[str, tuple[str, str]] = {
-    "define_metric": ("SELECT meter._lock('catalog')", "SELECT meter.define_metric('tokens', 'sum', 'token')"),
+    "define_metric": ("SELECT meter._lock('catalog')", "SELECT meter.define_metric('m', 'sum', 'unit')"),
     "maintain": ("SELECT meter._lock('maintain')", "SELECT meter.maintain()"),
     "rebuild": ("SELECT meter._lock('rebuild')", "SELECT meter.rebuild()"),
     "planning": ("SELECT meter._lock_planning('stripe')", "SELECT meter.plan_pushes()"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -85,13 +84,16 @@ def test_functions_that_a_restore_has_opened_refuse_who_was_not_granted_them(
     for role, level in ((reader, "read"), (writer, "write"), (stranger, None)):
         session = roles.login(role, restored.copy)
         allowed = set()
-        for name, of, call in calls:
-            with pytest.raises(psycopg.Error) as caught:
-                session.rows(call)
-                raise psycopg.Error
-            if caught.value.sqlstate != "42501":
-                allowed.add(name)
-            assert caught.value.sqlstate != "55000", (name, of)
+        for name, _, call in calls:
+            try:
+                answer = session.rows(call)
+            except psycopg.Error as error:
+                if error.sqlstate == "42501":
+                    continue
+            else:
+                if not answer:  # nothing has been told
+                    continue
+            allowed.add(name)
         assert allowed - mine <= {name for name, of, _ in calls if of == level}, role
     # Recording goes on for whoever was granted it, and for the owner.
     assert roles.login(writer, restored.copy).record("acct_1", "tokens", 1).quantity == 6
@@ -182,10 +184,8 @@ def test_a_grant_that_has_no_effect_is_refused(metered: Ledger, roles: Roles) ->
     """GRANT only warns where the owner of the functions does not own the schema."""
     owner, role = roles.new(), roles.new()
     roles.sql("ALTER SCHEMA meter OWNER TO {}", owner)
-    superuser = metered.value("SELECT current_user::text")
     roles.sql("CREATE ROLE {} LOGIN", made := f"{owner} installer")
     roles._names.append(made)
-    roles.sql("REASSIGN OWNED BY {} TO {}", superuser, made) if False else None
     for (signature,) in metered.rows(
         "SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = 'meter'::regnamespace"
     ):
