@@ -58,6 +58,7 @@ def migrate(
                 "previous_version": report.previous_version,
                 "migrations": list(report.migrations),
                 "functions_replaced": report.functions_replaced,
+                "rights_repaired": report.rights_repaired,
                 "changed": report.changed,
             }
         )
@@ -65,6 +66,8 @@ def migrate(
     where = f"schema {report.schema} of {database.describe()}"
     if not report.changed:
         stdout().print(good(f"pymeter {report.version} is already in {where}; nothing to do"))
+    elif report.rights_repaired:
+        stdout().print(good(f"pymeter {report.version} is already in {where}; lost rights were set again"))
     elif report.previous_version is None:
         stdout().print(good(f"pymeter {report.version} installed into {where}"))
     else:
@@ -91,6 +94,7 @@ def status(as_json: AsJson = False) -> None:
                 "pending": list(found.pending),
                 "unknown": list(found.unknown),
                 "functions_current": found.functions_current,
+                "open_functions": list(found.open_functions),
                 "up_to_date": found.up_to_date,
                 "health": state,
             }
@@ -110,6 +114,8 @@ def status(as_json: AsJson = False) -> None:
         if found.installed_version:
             same = "the same as in this package" if found.functions_current else "other than in this package"
             result.add_row("functions", same)
+        if found.open_functions:
+            result.add_row("rights", f"{len(found.open_functions)} functions are open to everybody")
         if state is not None:
             _add_health(result, state)
         stdout().print(result)

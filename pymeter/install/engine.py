@@ -27,6 +27,11 @@ _SERVER_VERSION_MIN = 150000
 # The schema may belong to somebody who is not trusted: nothing of it is looked up, and nothing of it runs.
 _PINNED = "SET LOCAL search_path = pg_catalog, pg_temp"
 
+_BUSY = (
+    "A session keeps a lock on the meter: wait for the end of its transaction, or end it"
+    " (pg_blocking_pids() and pg_stat_activity show which one it is), and run pymeter migrate again"
+)
+
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
@@ -306,5 +311,6 @@ def _located(error: psycopg.Error, file: SqlFile, offset: int) -> MigrateError:
 
 def _sentence(error: psycopg.Error) -> str:
     """What the server said, in one piece; ``str(error)`` would repeat the statement's text."""
-    parts = [error.diag.message_primary, error.diag.message_detail, error.diag.message_hint]
+    hint = error.diag.message_hint or (_BUSY if error.sqlstate == "55P03" else None)
+    parts = [error.diag.message_primary, error.diag.message_detail, hint]
     return ". ".join(part.rstrip(".") for part in parts if part) or str(error).strip()

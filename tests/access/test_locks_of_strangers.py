@@ -65,7 +65,6 @@ def test_a_stranger_who_holds_every_advisory_lock_stops_nothing(
     metered.call("report_metric", metric="tokens", event_name="tokens")
     metered.call("report_subject", subject="acct_1", customer="cus_1")
     metered.call("plan_pushes")
-    metered.call("claim_pushes")
     metered.maintain()
     metered.maintain(keep="1 year")
     assert metered.rebuild() == 0

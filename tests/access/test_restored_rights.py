@@ -72,6 +72,10 @@ def cleaned_without_privileges(restored: Restored) -> Ledger:
 OPENING = [without_privileges, script_without_privileges, cleaned_without_privileges]
 
 
+# It refuses a null quota before anything else.
+ASKED = {"check_quota": "SELECT meter.check_quota('acct_1', 'tokens', 8)"}
+
+
 @pytest.mark.parametrize("way", OPENING)
 def test_functions_that_a_restore_has_opened_refuse_who_was_not_granted_them(
     metered: Ledger, roles: Roles, restored: Restored, way: Callable[[Restored], Ledger]
@@ -86,7 +90,7 @@ def test_functions_that_a_restore_has_opened_refuse_who_was_not_granted_them(
         allowed = set()
         for name, _, call in calls:
             try:
-                answer = session.rows(call)
+                answer = session.rows(ASKED.get(name, call))
             except psycopg.Error as error:
                 if error.sqlstate == "42501":
                     continue
@@ -161,6 +165,20 @@ def test_a_missing_role_opens_nothing_and_takes_no_right_from_the_others(
     roles._names.append(gone)
     assert migrate(restored.copy).rights_repaired
     assert not migrate(restored.copy).changed
+    assert all(row.complete for row in copy.call("access") if row.level)
+    assert copy.call("health")[0].notices == []
+
+
+def test_recording_asks_once_in_a_session_whether_it_is_open(metered: Ledger) -> None:
+    metered.execute("SET track_functions = 'all'")
+    asked = "SELECT coalesce(sum(calls), 0) FROM pg_stat_user_functions WHERE funcname = %s"
+    for _ in range(20):
+        metered.record("acct_1", "tokens", 1)
+        metered.call("check_quota", subject="acct_1", metric="tokens", quota=1000)
+    metered.execute("SELECT pg_stat_force_next_flush()")
+    assert metered.value(asked, ["record"]) >= 20
+    assert metered.value(asked, ["_is_open"]) <= 10
+    assert metered.value(asked, ["_check_caller"]) == 0
 
 
 def test_what_the_owner_took_away_by_hand_stays_taken(metered: Ledger, roles: Roles, meter_dsn: str) -> None:
