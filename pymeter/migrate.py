@@ -59,6 +59,8 @@ class Status:
     """Whether the functions were installed from this package's very files."""
     newer: bool
     """Whether a newer pymeter than this package installed the schema."""
+    visible: bool = True
+    """Whether this role may read what is installed. False: nothing above is known; only the owner sees it."""
 
     @property
     def up_to_date(self) -> bool:

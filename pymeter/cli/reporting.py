@@ -17,6 +17,7 @@ from pymeter.cli.options import AsJson, MetricKey, Subject, Zone, read_duration,
 from pymeter.cli.output import bad, good, moment, number, print_json, stderr, stdout, table
 from pymeter.cli.target import connect, open_meter, settings, target
 from pymeter.models import PlannedPush, Push, PushState, ReportMode, ReportStep
+from pymeter.program_connection import connection_options
 
 if TYPE_CHECKING:
     from pymeter.report import Observer, Reporter, StripeBiller
@@ -140,7 +141,7 @@ def _reporter(
     with database.connect() as connection:  # one attempt, with an error of its own, before a pool retries
         open_meter(connection).report_mappings(biller)
     pool = ConnectionPool(
-        database.dsn, min_size=1, max_size=_POOL_MAX, kwargs=database.connection_options(), open=False
+        database.dsn, min_size=1, max_size=_POOL_MAX, kwargs=connection_options(database.dsn), open=False
     )
     with pool, _closing(made):
         yield Reporter(pool, made, biller_name=biller, schema=settings.schema, observers=observers, **options)
