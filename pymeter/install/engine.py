@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import psycopg
 
+from pymeter._source import check_dsn
 from pymeter.install import statements
 from pymeter.install.sources import Migration, Sources, SqlFile, check_transactional, skip_blank
 from pymeter.migrate import MigrateError, MigrateReport, Status
@@ -54,6 +55,7 @@ def compare(sources: Sources, dsn: str, schema: str) -> Status:
 @contextmanager
 def _connect(dsn: str) -> Iterator[Connection]:
     """A connection whose errors come out as MigrateError, without the password that the DSN may hold."""
+    check_dsn(dsn, "migrate")
     try:
         dsn = checked_dsn(dsn)
     except BadDsn as error:
