@@ -24,7 +24,7 @@ COULD_NOT_RUN = 2
 INTERRUPTED = 130
 
 
-_HINTS = {
+_HINTS: dict[type[psycopg.Error], str] = {
     psycopg.errors.ReadOnlySqlTransaction: "This server is a standby or read only: name the primary's DSN."
 }
 

@@ -45,9 +45,12 @@ class _Base(Generic[B]):
     `pool` lends database connections (two or three are enough); `biller` makes the calls. `biller_name` is
     the biller's name in the database: another one is another journal. `connections` is how many calls are
     made at the same time, `rate` how many a second (the biller's own rate unless given). `lease` is how long
-    what was claimed is this process's alone, `patience` how long `run_once` waits for what has to be sent
-    again, `reads_a_day` how many totals `watch` asks for only to compare them. `clock` replaces the clock of
-    the database, for tests; `observers` are told what happens.
+    what was claimed is this process's alone, `patience` how long a round goes on without any delivery or
+    rejection, and waits for what has to be sent again, `reads_a_day` how many totals `watch` asks for only to
+    compare them. `clock` replaces the clock of the database, for tests; `observers` are told what happens.
+
+    A `biller_name` that ends in ``_shadow`` is a rehearsal: only a biller whose `test_mode` is True is
+    called.
 
     Any number of reporters may run at the same time, also of different kinds.
     """
@@ -64,7 +67,7 @@ class _Base(Generic[B]):
         connections: int = 16,
         rate: float | None = None,
         lease: timedelta = timedelta(minutes=2),
-        patience: timedelta = timedelta(seconds=30),
+        patience: timedelta = timedelta(seconds=60),
         reads_a_day: float = 300.0,
         clock: Clock | None = None,
         observers: Sequence[Observer] = (),

@@ -1,4 +1,4 @@
-"""What is no psycopg connection or pool is refused when the client is made, with the line to write instead."""
+"""What is no psycopg connection or pool is refused at once, with the line to write instead."""
 
 from __future__ import annotations
 
