@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import psycopg
-from psycopg.adapt import AdaptersMap
+from psycopg.adapt import AdaptersMap, Buffer, Loader
+from psycopg.pq import Format
 from psycopg.types.json import JsonbBinaryLoader
 from psycopg.types.numeric import NumericBinaryLoader
 
@@ -34,6 +35,20 @@ _EXACT.register_loader("numeric", NumericBinaryLoader)
 _EXACT.register_loader("jsonb", _ExactJsonbLoader)
 
 
+class _Utf8Loader(Loader):
+    """Texts of a connection whose encoding is SQL_ASCII, which psycopg returns as bytes."""
+
+    format = Format.BINARY
+
+    def load(self, data: Buffer) -> str:
+        return bytes(data).decode("utf-8", "replace")
+
+
+_EXACT_ASCII = AdaptersMap(_EXACT)
+for _type in ("text", "varchar", "name", "bpchar"):
+    _EXACT_ASCII.register_loader(_type, _Utf8Loader)
+
+
 class _Exact:
     """Loads numbers exactly, also on a connection that was told to load them as floats.
 
@@ -41,28 +56,36 @@ class _Exact:
     """
 
     __slots__ = ()
+    _map: AdaptersMap
 
     @property
     def adapters(self) -> AdaptersMap:
         """What every cursor converts values by, whatever its connection was told."""
-        return _EXACT
+        return self._map
+
+
+def _adapters(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> AdaptersMap:
+    encoding = connection.pgconn.parameter_status(b"client_encoding")
+    return _EXACT_ASCII if encoding == b"SQL_ASCII" else _EXACT
 
 
 class ExactCursor(_Exact, psycopg.Cursor[Row]):
     """A cursor whose rows are dicts of exact values."""
 
-    __slots__ = ()
+    __slots__ = ("_map",)
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._map = _adapters(connection)
         super().__init__(connection, row_factory=_dicts)
 
 
 class AsyncExactCursor(_Exact, psycopg.AsyncCursor[Row]):
     """A cursor whose rows are dicts of exact values."""
 
-    __slots__ = ()
+    __slots__ = ("_map",)
 
     def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        self._map = _adapters(connection)
         super().__init__(connection, row_factory=_dicts)
 
 

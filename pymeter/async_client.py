@@ -11,6 +11,7 @@ import psycopg
 
 from pymeter import calls
 from pymeter._binding import AsyncExactCursor, describe
+from pymeter._source import check_lent, check_source
 from pymeter.calls import Call
 from pymeter.errors import meter_errors
 from pymeter.models import Event
@@ -55,14 +56,7 @@ class AsyncMeter:
         schema: str = "meter",
         prepare: bool = False,
     ) -> None:
-        if not isinstance(connection_or_pool, psycopg.AsyncConnection) and (
-            isinstance(connection_or_pool, psycopg.Connection)
-            or not callable(getattr(connection_or_pool, "connection", None))
-        ):
-            raise TypeError(
-                "AsyncMeter takes a psycopg.AsyncConnection or a psycopg_pool.AsyncConnectionPool"
-                f", not {type(connection_or_pool).__name__}"
-            )
+        check_source(connection_or_pool, "AsyncMeter", asynchronous=True)
         self._source = connection_or_pool
         self.schema = schema
         self.prepare = prepare
@@ -76,6 +70,7 @@ class AsyncMeter:
             if isinstance(self._source, psycopg.AsyncConnection):
                 return await self._execute(self._source, call, params)
             async with self._source.connection() as connection:
+                check_lent(connection, "AsyncMeter", asynchronous=True)
                 return await self._execute(connection, call, params)
 
     async def _execute(

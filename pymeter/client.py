@@ -11,6 +11,7 @@ import psycopg
 
 from pymeter import calls
 from pymeter._binding import ExactCursor, describe
+from pymeter._source import check_lent, check_source
 from pymeter.calls import Call
 from pymeter.errors import meter_errors
 from pymeter.models import Event
@@ -55,14 +56,7 @@ class Meter:
         schema: str = "meter",
         prepare: bool = False,
     ) -> None:
-        if not isinstance(connection_or_pool, psycopg.Connection) and (
-            isinstance(connection_or_pool, psycopg.AsyncConnection)
-            or not callable(getattr(connection_or_pool, "connection", None))
-        ):
-            raise TypeError(
-                "Meter takes a psycopg.Connection or a psycopg_pool.ConnectionPool"
-                f", not {type(connection_or_pool).__name__}"
-            )
+        check_source(connection_or_pool, "Meter", asynchronous=False)
         self._source = connection_or_pool
         self.schema = schema
         self.prepare = prepare
@@ -76,6 +70,7 @@ class Meter:
             if isinstance(self._source, psycopg.Connection):
                 return self._execute(self._source, call, params)
             with self._source.connection() as connection:
+                check_lent(connection, "Meter", asynchronous=False)
                 return self._execute(connection, call, params)
 
     def _execute(self, connection: psycopg.Connection[Any], call: Call[T], params: dict[str, Any]) -> T:

@@ -25,6 +25,7 @@ from pymeter.cli.target import Target, given_dsn, without_password
 from pymeter.client import Meter
 from pymeter.migrate import migrate
 from pymeter.models import Aggregate, BatchOutcome, UsageTotal
+from pymeter.program_connection import ProgramPool, transaction
 from pymeter.sample import METRICS, Sample, make_sample
 
 _MARK = "The playground of pymeter demo: every run drops this schema and makes it again."
@@ -37,7 +38,7 @@ def run(console: Console, database: Target, schema: str, seed: int) -> None:
     """Show it all on `database`, in a `schema` that is the demo's own."""
     with database.connect() as connection:
         _prepare(console, connection, database, schema)
-        meter = Meter(connection, schema=schema)
+        meter = Meter(ProgramPool(connection, mode="READ WRITE"), schema=schema)
         sample = make_sample(datetime.now(UTC), seed)
         _define(console, meter)
         _ingest(console, meter, sample)
@@ -66,20 +67,22 @@ def _prepare(console: Console, connection: psycopg.Connection[Any], database: Ta
     _title(console, "A fresh meter")
     started = time.monotonic()
     name = sql.Identifier(schema)
-    row = connection.execute(
-        "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = %s", (schema,)
-    ).fetchone()
+    with transaction(connection):
+        row = connection.execute(
+            "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = %s", (schema,)
+        ).fetchone()
     if row is not None:
         if row[0] != _MARK:
             raise CliError(
                 f"schema {schema} exists and was not made by pymeter demo, which would drop it",
                 "Choose another one with --schema.",
             )
-        with connection.transaction():
+        with transaction(connection, mode="READ WRITE"):
             connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS_MAX}s'")
             connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(name))
     report = migrate(database.dsn, schema)
-    connection.execute(sql.SQL("COMMENT ON SCHEMA {} IS {}").format(name, sql.Literal(_MARK)))
+    with transaction(connection, mode="READ WRITE"):
+        connection.execute(sql.SQL("COMMENT ON SCHEMA {} IS {}").format(name, sql.Literal(_MARK)))
     version = connection.info.server_version // 10000
     seconds = time.monotonic() - started
     _show(console, good(f"pymeter {report.version} installed into schema {schema} of {database.describe()}"))

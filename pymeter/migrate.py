@@ -64,6 +64,8 @@ class Status:
     """Whether a newer pymeter than this package installed the schema."""
     open_functions: tuple[str, ...] = ()
     """Functions with the owner's rights that everybody may call: a restore has lost their privileges."""
+    visible: bool = True
+    """Whether this role may read what is installed. False: nothing above is known; only the owner sees it."""
 
     @property
     def up_to_date(self) -> bool:

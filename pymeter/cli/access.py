@@ -9,8 +9,10 @@ from rich.text import Text
 
 from pymeter.cli.options import AsCsv, AsJson, Form, form
 from pymeter.cli.output import good, print_csv, print_json, stdout, table
-from pymeter.cli.target import connect, open_meter
+from pymeter.cli.target import connect, open_meter, settings
+from pymeter.client import Meter
 from pymeter.models import AccessRight, Level
+from pymeter.program_connection import transaction
 
 Role = Annotated[str, typer.Argument(help="A role of the database server; upper and lower case as they are.")]
 
@@ -25,9 +27,10 @@ def grant(
     ] = None,
 ) -> None:
     """Let a role call exactly the functions of a level. It gets no right on any table."""
-    with connect() as connection, connection.transaction():
+    with connect() as connection, transaction(connection, mode="READ WRITE"):
+        meter = Meter(connection, schema=settings.schema)
         for level in levels:
-            open_meter(connection).grant_access(role, cast(Level, level), subject)
+            meter.grant_access(role, cast(Level, level), subject)
     about = "" if subject is None else f" {subject}"
     stdout().print(good(f"{role} may {' and '.join(levels)}{about}"))
 

@@ -11,16 +11,22 @@ from rich.markup import escape
 from rich.text import Text
 
 from pymeter.cli.output import stderr
-from pymeter.cli.target import BadDsn, redact
+from pymeter.cli.target import redact
 from pymeter.embedded import EmbeddedError
 from pymeter.errors import InvalidInput, MeterError, NotInstalled
 from pymeter.importing import ImportStopped, OptionsError
 from pymeter.migrate import MigrateError
+from pymeter.program_connection import BadDsn
 from pymeter.report.biller import BillerError
 
 SAYS_NO = 1
 COULD_NOT_RUN = 2
 INTERRUPTED = 130
+
+
+_HINTS: dict[type[psycopg.Error], str] = {
+    psycopg.errors.ReadOnlySqlTransaction: "This server is a standby or read only: name the primary's DSN."
+}
 
 
 class CliError(Exception):
@@ -88,7 +94,7 @@ def _told(exc: Exception) -> tuple[str, str | None, str | None, str | None]:
         return (
             first,
             exc.diag.message_detail or " ".join(rest.split()) or None,
-            exc.diag.message_hint,
+            exc.diag.message_hint or _HINTS.get(type(exc)),
             exc.sqlstate,
         )
     if isinstance(exc, OSError) and exc.filename is not None:

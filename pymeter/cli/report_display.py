@@ -18,7 +18,7 @@ from pymeter.cli.output import bad, good, moment, number, print_json, stderr, st
 from pymeter.cli.target import redact
 from pymeter.models import PushStatus, Reconciliation
 from pymeter.report.biller import Outcome
-from pymeter.report.observing import Observer, Summary, Tally
+from pymeter.report.observing import Observer, Summary, Tally, Waiting
 
 _REFRESH_A_SECOND = 8
 _MEANING = {
@@ -156,6 +156,12 @@ class Display(Tally):
                     **self._as_dict(),
                     "seconds": seconds,
                     "exit_status": exit_status,
+                    "gave_up": summary.gave_up,
+                    "waiting": {
+                        "pushes": summary.waiting.pushes,
+                        "first_at": summary.waiting.first_at,
+                        "last_at": summary.waiting.last_at,
+                    },
                     "states": _states(summary.status),
                 }
             )
@@ -170,10 +176,26 @@ class Display(Tally):
             ("replaced", self.replaced),
         ]:
             line += f", {number(count)} {name}" if count else ""
+        line += ", gave up" if summary.gave_up else ""
         stdout().print((bad if summary.exit_status else good)(line))
+        if waits := waiting_line(summary.waiting):
+            stdout().print(bad(waits))
         for row in self._drift[:5]:
             what = f"{row.customer}, {row.event_name}, {moment(row.range_start)} ({row.step})"
             stdout().print(bad(f"{what}: the biller has {number(row.remote)}, delivered {number(row.local)}"))
+
+
+def waiting_line(waiting: Waiting) -> str | None:
+    """How many pushes wait, and until when."""
+    if not waiting.pushes:
+        return None
+    line = f"{number(waiting.pushes)} wait to be sent"
+    if waiting.first_at is None or waiting.last_at is None:
+        return f"{line}: by the next run"
+    first, last = (moment(at.replace(microsecond=0)) for at in (waiting.first_at, waiting.last_at))
+    return f"{line} again: the first after {first} UTC" + (
+        f", the last after {last} UTC" if last != first else ""
+    )
 
 
 def _of_note(row: PushStatus) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,9 +15,10 @@ from rich.text import Text
 
 from pymeter.cli.errors import SAYS_NO, CliError
 from pymeter.cli.options import AsJson, MetricKey, Subject, Zone, read_duration, read_moment
-from pymeter.cli.output import bad, good, moment, number, print_json, stderr, stdout, table
+from pymeter.cli.output import bad, good, moment, number, print_json, stdout, table
 from pymeter.cli.target import connect, open_meter, settings, target
 from pymeter.models import PlannedPush, Push, PushState, ReportMode, ReportStep
+from pymeter.program_connection import connection_options
 
 if TYPE_CHECKING:
     from pymeter.report import Observer, Reporter, StripeBiller
@@ -33,14 +35,15 @@ KeyFile = Annotated[
 ]
 ConnectionsOption = Annotated[int, typer.Option(min=1, max=200, help="Calls at the same time.")]
 RateOption = Annotated[
-    float | None, typer.Option(help="Calls a second, of this process. Default: 1000; 20 with a test key.")
+    float | None,
+    typer.Option(min=0.001, help="Calls a second, of this process. Default: 1000; 20 with a test key."),
 ]
 _POOL_MAX = 4
-_SHADOW = "_shadow"
 
 app = typer.Typer(
     help="Report usage to a biller (Stripe): --once for cron, --watch to keep at it, --dry-run to look "
-    "first. Exit status: 0 all is well, 1 something is rejected or uncertain, 2 it could not run.",
+    "first. Exit status: 0 all is sent; 1 something is rejected, uncertain or waits for another attempt; "
+    "2 it could not run, or the biller could not be reached.",
     invoke_without_command=True,
 )
 
@@ -66,10 +69,17 @@ def report(
     connections: ConnectionsOption = 16,
     rate: RateOption = None,
     patience: Annotated[
-        float, typer.Option(min=0, help="Seconds that --once waits for what has to be sent again.")
-    ] = 30.0,
+        float,
+        typer.Option(
+            min=0,
+            max=86400,
+            help="Seconds without any delivery or rejection after which --once gives up; as long it waits "
+            "for what has to be sent again.",
+        ),
+    ] = 60.0,
     reads_a_day: Annotated[
-        float, typer.Option(min=0, help="How many totals --watch asks for only to compare them.")
+        float,
+        typer.Option(min=0, max=1e9, help="How many totals --watch asks for only to compare them."),
     ] = 300.0,
     metrics_port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Serve Prometheus metrics of --watch on this port.")
@@ -96,13 +106,16 @@ def report(
         "patience": timedelta(seconds=patience),
         "reads_a_day": reads_a_day,
     }
-    with _reporter(biller, key_file, [display], **options) as reporter:
-        _warn_of_test_key(reporter.biller, biller, as_json)
-        with _metrics(biller, reporter, metrics_port, metrics_host), display, _stopped_by_signals(reporter):
-            if watch:
-                summary = reporter.watch(interval, open_hours=open_hours is True)
-            else:
-                summary = reporter.run_once(open_hours=open_hours is not False)
+    with (
+        _reporter(biller, key_file, [display], **options) as reporter,
+        _metrics(biller, reporter, metrics_port, metrics_host),
+        display,
+        _stopped_by_signals(reporter),
+    ):
+        if watch:
+            summary = reporter.watch(interval, open_hours=open_hours is True)
+        else:
+            summary = reporter.run_once(open_hours=open_hours is not False)
     # Told to stop and stopped: that is what was asked for, whatever there is left to do.
     exit_status = 0 if reporter.stopped else summary.exit_status
     display.finish(summary, exit_status)
@@ -120,7 +133,9 @@ def _stripe(biller: str, key_file: Path | None, connections: int) -> StripeBille
         from pymeter.report import StripeBiller
     except ModuleNotFoundError as exc:
         raise CliError(f"reporting needs {exc.name}", "pip install 'pymeter[stripe]'") from None
-    made = StripeBiller(api_key_file=key_file, connections=connections, test_only=biller.endswith(_SHADOW))
+    from pymeter.report.core import REHEARSAL
+
+    made = StripeBiller(api_key_file=key_file, connections=connections, test_only=biller.endswith(REHEARSAL))
     made.check()  # before the database is touched
     return made
 
@@ -136,11 +151,13 @@ def _reporter(
         from pymeter.report import Reporter
     except ModuleNotFoundError as exc:
         raise CliError(f"reporting needs {exc.name}", "pip install 'pymeter[stripe]'") from None
+    # The display shows every warning; without a handler Python would print it once more.
+    logging.getLogger("pymeter").addHandler(logging.NullHandler())
     database = target()
     with database.connect() as connection:  # one attempt, with an error of its own, before a pool retries
         open_meter(connection).report_mappings(biller)
     pool = ConnectionPool(
-        database.dsn, min_size=1, max_size=_POOL_MAX, kwargs=database.connection_options(), open=False
+        database.dsn, min_size=1, max_size=_POOL_MAX, kwargs=connection_options(database.dsn), open=False
     )
     with pool, _closing(made):
         yield Reporter(pool, made, biller_name=biller, schema=settings.schema, observers=observers, **options)
@@ -153,11 +170,6 @@ def _closing(made: StripeBiller) -> Iterator[None]:
         yield
     finally:
         made.close()
-
-
-def _warn_of_test_key(made: Any, biller: str, as_json: bool) -> None:
-    if made.test_mode and not biller.endswith(_SHADOW) and not as_json:
-        stderr().print("[yellow]test key:[/yellow] what is sent now counts as reported, but bills nobody")
 
 
 @contextmanager

@@ -11,10 +11,11 @@ from urllib.parse import unquote
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from pymeter import program_connection
 from pymeter.client import Meter
+from pymeter.program_connection import ProgramPool, checked_dsn
 
 DEFAULT_SCHEMA = "meter"
-_CONNECT_SECONDS_MAX = 15
 _SECRET_VARIABLES = ("PGPASSWORD", "STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET")
 
 
@@ -27,15 +28,7 @@ class Settings:
 
 
 settings = Settings()
-
-
-class BadDsn(ValueError):
-    """The DSN cannot be understood. Its text is not repeated: it may hold a password."""
-
-    hint = "Write it as postgresql://user@host:5432/database, with special characters percent-encoded."
-
-    def __init__(self) -> None:
-        super().__init__("the DSN is not a valid connection string")
+checked = checked_dsn
 
 
 @dataclass(frozen=True)
@@ -56,18 +49,8 @@ class Target:
         return f"{database} on {host}" + (f":{port}" if port and not str(host).startswith("/") else "")
 
     def connect(self) -> psycopg.Connection[Any]:
-        """A connection on which every call is a transaction of its own. Works through a pooling pgbouncer."""
-        return psycopg.connect(self.dsn, **self.connection_options())
-
-    def connection_options(self) -> dict[str, Any]:
-        """What to add to the DSN, for such a connection."""
-        options: dict[str, Any] = {"autocommit": True, "prepare_threshold": None}
-        given = conninfo_to_dict(self.dsn)
-        if "connect_timeout" not in given and "PGCONNECT_TIMEOUT" not in os.environ:
-            options["connect_timeout"] = _CONNECT_SECONDS_MAX
-        if "application_name" not in given:
-            options["application_name"] = "pymeter"
-        return options
+        """A connection for ``open_meter``. Works through a pgbouncer that pools transactions."""
+        return program_connection.connect(self.dsn)
 
 
 def given_dsn() -> str | None:
@@ -95,28 +78,14 @@ def private_target() -> Target:
     return Target(server_dsn(), private=True)
 
 
-def checked(dsn: str) -> str:
-    """The DSN, if libpq understands it. ``postgresql+driver://``, as other tools write it, is accepted."""
-    dsn = re.sub(r"^(postgres(?:ql)?)\+\w+://", r"\1://", dsn.strip())
-    userinfo = re.match(r"^postgres(?:ql)?://([^?]*)@", dsn)
-    if userinfo and re.search(r"[@/]", userinfo[1]):
-        # libpq would take a part of the password for the host, and print it.
-        raise BadDsn
-    try:
-        conninfo_to_dict(dsn)
-    except psycopg.Error:
-        raise BadDsn from None
-    return dsn
-
-
 def connect() -> psycopg.Connection[Any]:
     """A connection to the database to talk to."""
     return target().connect()
 
 
 def open_meter(connection: psycopg.Connection[Any]) -> Meter:
-    """The meter of the chosen schema."""
-    return Meter(connection, schema=settings.schema)
+    """The meter of the chosen schema; every call is a transaction with the settings of a program."""
+    return Meter(ProgramPool(connection, mode="READ WRITE"), schema=settings.schema)
 
 
 def redact(text: str) -> str:

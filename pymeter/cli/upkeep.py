@@ -82,7 +82,8 @@ def status(as_json: AsJson = False) -> None:
 
     database = _database()
     found = compare(database.dsn, settings.schema)
-    state = _health(database) if found.installed_version else None
+    state = _health(database) if found.installed_version or not found.visible else None
+    outdated = found.visible and not found.up_to_date
     if as_json:
         print_json(
             {
@@ -95,7 +96,7 @@ def status(as_json: AsJson = False) -> None:
                 "unknown": list(found.unknown),
                 "functions_current": found.functions_current,
                 "open_functions": list(found.open_functions),
-                "up_to_date": found.up_to_date,
+                "up_to_date": found.up_to_date if found.visible else None,
                 "health": state,
             }
         )
@@ -105,10 +106,13 @@ def status(as_json: AsJson = False) -> None:
         result.add_row("database", Text(database.describe()))
         result.add_row("schema", Text(found.schema))
         result.add_row("this package", found.package_version)
-        installed = found.installed_version or "not installed"
-        since = f" since {moment(found.installed_at)} UTC" if found.installed_at else ""
-        result.add_row("installed", installed + since)
-        result.add_row("migrations", f"{len(found.applied)} applied, {len(found.pending)} pending")
+        if found.visible:
+            installed = found.installed_version or "not installed"
+            since = f" since {moment(found.installed_at)} UTC" if found.installed_at else ""
+            result.add_row("installed", installed + since)
+            result.add_row("migrations", f"{len(found.applied)} applied, {len(found.pending)} pending")
+        else:
+            result.add_row("installed", "not visible to this role; the owner of the schema sees it")
         if found.unknown:
             result.add_row("", f"{len(found.unknown)} of a newer pymeter: {', '.join(found.unknown)}")
         if found.installed_version:
@@ -118,14 +122,17 @@ def status(as_json: AsJson = False) -> None:
             result.add_row("rights", f"{len(found.open_functions)} functions are open to everybody")
         if state is not None:
             _add_health(result, state)
+        elif not found.visible:
+            result.add_row("health", "not visible to this role; level read sees it")
         stdout().print(result)
-        stdout().print(good("up to date") if found.up_to_date else bad("run: pymeter migrate"))
+        if found.visible:
+            stdout().print(bad("run: pymeter migrate") if outdated else good("up to date"))
         if state is not None:
             for problem in state.problems:
                 stdout().print(bad(problem))
             if state.healthy:
                 stdout().print(good("healthy"))
-    if not found.up_to_date or (state is not None and not state.healthy):
+    if outdated or (state is not None and not state.healthy):
         raise typer.Exit(SAYS_NO)
 
 

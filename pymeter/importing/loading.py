@@ -20,6 +20,7 @@ from pymeter.errors import InvalidInput, SerializationFailure
 from pymeter.importing.reading import LineReader, Problem, guess_format, open_stream
 from pymeter.importing.shaping import ImportOptions, Shaped, shaped_records
 from pymeter.models import BatchOutcome
+from pymeter.program_connection import ProgramPool
 
 Connect = Callable[[], "psycopg.Connection[Any]"]
 
@@ -242,7 +243,8 @@ class _Ledger:
             try:
                 if self._connection.closed:
                     self._connection = self._connect()
-                return Meter(self._connection, schema=self._schema).record_batch(events, on_invalid="skip")
+                meter = Meter(ProgramPool(self._connection, mode="READ WRITE"), schema=self._schema)
+                return meter.record_batch(events, on_invalid="skip")
             except (SerializationFailure, psycopg.OperationalError) as exc:
                 lost = not isinstance(exc, SerializationFailure)
                 if lost and not (self._connection.closed or _is_going_away(exc)):

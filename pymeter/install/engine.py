@@ -16,16 +16,14 @@ from enum import Enum
 from typing import NamedTuple
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from pymeter._source import check_dsn
 from pymeter.install import statements
 from pymeter.install.sources import GRANTS, Migration, Sources, SqlFile, check_transactional, skip_blank
 from pymeter.migrate import MigrateError, MigrateReport, Status
+from pymeter.program_connection import BadDsn, checked_dsn, connect, transaction
 
 _SERVER_VERSION_MIN = 150000
-
-# The schema may belong to somebody who is not trusted: nothing of it is looked up, and nothing of it runs.
-_PINNED = "SET LOCAL search_path = pg_catalog, pg_temp"
 
 _BUSY = (
     "A session keeps a lock on the meter: wait for the end of its transaction, or end it"
@@ -39,13 +37,15 @@ def install(sources: Sources, dsn: str, schema: str, *, downgrade: bool = False)
     """Bring ``schema`` to what ``sources`` hold. See ``pymeter.migrate.migrate``."""
     statements.check_schema_name(schema)
     with _connect(dsn) as connection:
-        with connection.transaction():
-            _run(connection, _PINNED)
+        # The schema may not be this role's own: a transaction of a program looks up nothing outside of pg_catalog.
+        with transaction(connection):
             _run(connection, statements.check_owner(schema))
             found = _compare(connection, schema, sources)
             todo = _todo(connection, found, downgrade=downgrade)
         if todo is not _Todo.NOTHING:
-            with connection.transaction():
+            # After waiting for the lock, the next statement must see what the other installer committed: in a
+            # READ COMMITTED transaction it does.
+            with transaction(connection, mode="READ WRITE"):
                 return _install(connection, schema, sources, downgrade=downgrade)
     return _report(found, sources, _Todo.NOTHING)
 
@@ -53,33 +53,29 @@ def install(sources: Sources, dsn: str, schema: str, *, downgrade: bool = False)
 def compare(sources: Sources, dsn: str, schema: str) -> Status:
     """What is installed in ``schema``, compared with ``sources``."""
     statements.check_schema_name(schema)
-    with _connect(dsn) as connection, connection.transaction():
-        _run(connection, _PINNED)
-        return _compare(connection, schema, sources)
+    with _connect(dsn) as connection:
+        try:
+            with transaction(connection):
+                return _compare(connection, schema, sources)
+        except psycopg.errors.InsufficientPrivilege:
+            return Status(schema, sources.version, None, None, (), (), (), False, False, visible=False)
 
 
 @contextmanager
 def _connect(dsn: str) -> Iterator[Connection]:
     """A connection whose errors come out as MigrateError, without the password that the DSN may hold."""
+    check_dsn(dsn, "migrate")
     try:
-        given = conninfo_to_dict(dsn)
-        defaults: dict[str, str | int] = {"application_name": "pymeter migrate", "connect_timeout": 10}
-        missing = {key: value for key, value in defaults.items() if key not in given}
-        conninfo = make_conninfo(dsn, client_encoding="utf8", **missing)
-    except psycopg.Error:
-        # libpq quotes the part that it could not read, and that may be the password.
-        raise MigrateError("the DSN is neither a postgresql:// URL nor a list of key=value pairs") from None
+        dsn = checked_dsn(dsn)
+    except BadDsn as error:
+        raise MigrateError(f"{error}. {error.hint}") from None
     try:
-        with psycopg.connect(conninfo, autocommit=True, prepare_threshold=None) as connection:
+        with connect(dsn, "pymeter migrate") as connection:
             version = connection.info.server_version
             if version < _SERVER_VERSION_MIN:
                 raise MigrateError(
                     f"pymeter needs PostgreSQL 15 or newer; this server has {version // 10000}"
                 )
-            # Whatever the role's defaults are: after waiting for the lock, the next statement must see what
-            # the other installer committed.
-            connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-            connection.read_only = False
             yield connection
     except psycopg.OperationalError as error:
         raise MigrateError(

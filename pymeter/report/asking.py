@@ -11,16 +11,22 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Generic, TypeVar
 
+import psycopg
+
 from pymeter import calls
+from pymeter.calls import Call
+from pymeter.errors import MeterError, NotInstalled
 from pymeter.models import ReconcilableRange, Reconciliation, ReportStep, UncertainHour
 from pymeter.report.biller import BillerError, BillerUnavailable, Failure, Total
-from pymeter.report.core import Core
+from pymeter.report.core import PASSING, Core
 from pymeter.report.steps import AskFailures, AskTotals, Steps
 
+T = TypeVar("T")
 Row = TypeVar("Row", UncertainHour, ReconcilableRange)
 
 _SPAN_MAX = 100  # hours or days that a biller lists on one page
 _ROWS = 100
+_ROWS_MAX = 10_000  # that the database returns at once
 _STEPS: dict[ReportStep, timedelta] = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 
 
@@ -54,19 +60,43 @@ def _ask(core: Core, span: Span[Row], step: ReportStep) -> Steps[dict[datetime, 
     """Totals by the beginning of each hour or day; None: no answer to be had, which has been told."""
     if not (yield from core.wait_for_slot(float("inf"))):
         return None
+    by_start: dict[datetime, Decimal] = {}
+    call, failed = core.progress.begin(), False
     try:
+        core.check_biller()
         totals: Sequence[Total] = yield AskTotals(
             span.customer, span.event_name, span.since, span.until, step
         )
-    except BillerError as error:
-        core.tell(f"no totals of {span.customer}, {span.event_name}: {error}")
-        if isinstance(error, BillerUnavailable):
+        for total in totals:
+            by_start[total.start] = by_start.get(total.start, Decimal(0)) + total.value
+    except Exception as error:  # of this customer alone, a mistake in the biller's class included
+        core.tell(f"no totals of {span.customer}, {span.event_name}: {_told(error)}")
+        failed = isinstance(error, BillerUnavailable)
+        if failed:
             core.pace.slow_down()
         return None
-    by_start: dict[datetime, Decimal] = {}
-    for total in totals:
-        by_start[total.start] = by_start.get(total.start, Decimal(0)) + total.value
+    finally:
+        core.progress.end(
+            call, progress=not failed, unreachable=failed, error="no totals" if failed else None
+        )
     return by_start
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, BillerError | MeterError) else f"{type(error).__name__}: {error}"
+
+
+def _of_one(core: Core, row: UncertainHour | ReconcilableRange, call: Call[T]) -> Steps[T | None]:
+    """The call's result; None, which is told, if the database refuses it: the others go on."""
+    try:
+        return (yield from core.ask(call))
+    except PASSING:
+        raise
+    except (MeterError, psycopg.DataError) as error:
+        if isinstance(error, NotInstalled):
+            raise
+        core.tell(f"{call.function} of {row.customer}, {row.event_name}: {_told(error)}")
+        return None
 
 
 # --- uncertain pushes ---------------------------------------------------------------------------------------
@@ -77,8 +107,10 @@ def resolve(core: Core) -> Steps[int]:
     name = core.options.biller_name
     asked: set[tuple[str, str, datetime]] = set()
     planned_anew = 0
-    while not core.halted:
-        rows = yield from core.ask(calls.uncertain_hours(name, _ROWS, now=core.now))
+    while not core.halted and not core.out_of_patience:
+        # Hours without an answer stay on the list: they must not hide those behind them.
+        most = min(len(asked) + _ROWS, _ROWS_MAX)
+        rows = yield from core.ask(calls.uncertain_hours(name, most, now=core.now))
         fresh = [row for row in rows if (row.customer, row.event_name, row.hour) not in asked]
         if not fresh:
             break
@@ -88,7 +120,9 @@ def resolve(core: Core) -> Steps[int]:
             if totals is None:
                 continue
             for row in span.rows:
-                verdict = yield from core.ask(
+                verdict = yield from _of_one(
+                    core,
+                    row,
                     calls.settle_hour(
                         name,
                         row.customer,
@@ -97,8 +131,10 @@ def resolve(core: Core) -> Steps[int]:
                         totals.get(row.hour, Decimal(0)),
                         delivered_total=row.delivered_total,
                         now=core.now,
-                    )
+                    ),
                 )
+                if verdict is None:
+                    continue
                 planned_anew += verdict.absent
                 for observer in core.everyone:
                     observer.resolved(verdict.present, verdict.absent)
@@ -135,33 +171,49 @@ def compare(
     """Compare what was delivered with the biller's totals, the most pressing first, in so many reads."""
     name = core.options.biller_name
     result = Comparison()
-    rows = yield from core.ask(
-        calls.reconcilable_ranges(name, step, reads_max * _ROWS, since=since, until=until, now=core.now)
-    )
-    for span in spans(rows, lambda row: row.range_start, step):
-        if result.reads >= reads_max or core.halted:
+    asked: set[tuple[str, str, datetime]] = set()
+    while result.reads < reads_max and not core.halted:
+        most = min((reads_max - result.reads) * _ROWS, _ROWS_MAX)
+        rows = yield from core.ask(
+            calls.reconcilable_ranges(name, step, most, since=since, until=until, now=core.now)
+        )
+        fresh = [row for row in rows if (row.customer, row.event_name, row.range_start) not in asked]
+        if not fresh:
             break
-        result.reads += 1
-        totals = yield from _ask(core, span, step)
-        if totals is None:
-            result.unanswered += len(span.rows)
-            continue
-        for row in span.rows:
-            found = yield from core.ask(
-                calls.reconcile_range(
-                    name,
-                    row.customer,
-                    row.event_name,
-                    row.range_start,
-                    step,
-                    totals.get(row.range_start, Decimal(0)),
-                    now=core.now,
-                )
-            )
-            result.compared.append(found)
+        asked |= {(row.customer, row.event_name, row.range_start) for row in fresh}
+        for span in spans(fresh, lambda row: row.range_start, step):
+            if result.reads >= reads_max or core.halted:
+                break
+            result.reads += 1
+            yield from _compare_span(core, span, step, result)
     for observer in core.everyone:
         observer.compared(len(result.compared), len(result.different))
     return result
+
+
+def _compare_span(
+    core: Core, span: Span[ReconcilableRange], step: ReportStep, result: Comparison
+) -> Steps[None]:
+    totals = yield from _ask(core, span, step)
+    if totals is None:
+        result.unanswered += len(span.rows)
+        return
+    for row in span.rows:
+        total = totals.get(row.range_start, Decimal(0))
+        call = calls.reconcile_range(
+            core.options.biller_name,
+            row.customer,
+            row.event_name,
+            row.range_start,
+            step,
+            total,
+            now=core.now,
+        )
+        found = yield from _of_one(core, row, call)
+        if found is None:
+            result.unanswered += 1
+        else:
+            result.compared.append(found)
 
 
 # --- what failed later --------------------------------------------------------------------------------------
@@ -170,12 +222,20 @@ def compare(
 def listen(core: Core, since: datetime) -> Steps[None]:
     """Take in what the biller could not count after it had accepted it. That it cannot be asked is told."""
     try:
+        core.check_biller()
         reports: Sequence[Failure] = yield AskFailures(since)
-    except BillerError as error:
-        core.tell(f"no error reports: {error}")
+    except Exception as error:
+        core.tell(f"no error reports: {_told(error)}")
         return
     for report in reports:
-        yield from take_in(core, report)
+        try:
+            yield from take_in(core, report)
+        except PASSING:
+            raise
+        except (MeterError, psycopg.DataError) as error:
+            if isinstance(error, NotInstalled):
+                raise
+            core.tell(f"the error report {report.event_id}: {_told(error)}")
 
 
 def take_in(core: Core, report: Failure) -> Steps[int]:

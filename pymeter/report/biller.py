@@ -94,7 +94,10 @@ class BillerUnavailable(BillerError):
 
 @runtime_checkable
 class Biller(Protocol):
-    """A biller, called from several threads at once. :class:`~pymeter.report.StripeBiller` is one."""
+    """A biller, called from several threads at once. :class:`~pymeter.report.StripeBiller` is one.
+
+    One that bills nobody has an attribute ``test_mode`` that is True: a rehearsal calls no other.
+    """
 
     @property
     def rate(self) -> float:

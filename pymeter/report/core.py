@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +31,18 @@ log = logging.getLogger("pymeter.report")
 
 _TRIES_MAX = 3
 _RETRY_SECONDS = 0.5
+_SILENCE_SECONDS = 3.0
+
+REHEARSAL = "_shadow"
+"""A biller whose name ends so is a rehearsal: its usage must not be billed."""
+
+PASSING = (
+    SerializationFailure,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,
+)
+"""What the database may answer for a while: it restarts, fails over, is busy or full."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +54,8 @@ class Options:
     connections: int = 16
     rate: float | None = None
     lease: timedelta = timedelta(minutes=2)
-    patience: timedelta = timedelta(seconds=30)
-    """How long `run_once` waits for the next attempt of what has to be sent again."""
+    patience: timedelta = timedelta(seconds=60)
+    """How long a round goes on without progress, and waits for the next attempt of a push."""
     reads_a_day: float = 300.0
     """How often `watch` may ask for totals only to compare them."""
     clock: Clock | None = None
@@ -49,6 +63,86 @@ class Options:
     def __post_init__(self) -> None:
         if self.connections < 1:
             raise ValueError("a reporter needs at least one connection")
+        if self.rate is not None and not 0 < self.rate < math.inf:
+            raise ValueError("the rate must be above 0 calls a second")
+        if not 0 <= self.reads_a_day < math.inf:
+            raise ValueError("reads_a_day must not be below 0")
+        if self.patience < timedelta():
+            raise ValueError("the patience must not be below 0")
+
+    @property
+    def rehearsal(self) -> bool:
+        """Whether what is sent must not be billed."""
+        return self.biller_name.endswith(REHEARSAL)
+
+
+class Progress:
+    """Since when calls to the biller come to nothing: a delivery, a rejection or a total is progress."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._in_flight: dict[object, float] = {}
+        self._stalled_at: float | None = None
+        self._misses = 0
+        self._unreachable = True
+        self._error: str | None = None
+        self.told = False
+        """Whether this outage was told."""
+
+    def begin(self) -> object:
+        """A call begins; the token is for `end`."""
+        token = object()
+        with self._lock:
+            self._in_flight[token] = self._clock()
+        return token
+
+    def end(
+        self, token: object, *, progress: bool, unreachable: bool = False, error: str | None = None
+    ) -> None:
+        """A call has ended."""
+        with self._lock:
+            began = self._in_flight.pop(token)
+            if progress:
+                self._stalled_at, self._misses, self._unreachable = None, 0, True
+                self._error, self.told = None, False
+                return
+            self._misses += 1
+            self._unreachable &= unreachable
+            self._error = error
+            self._stalled_at = began if self._stalled_at is None else self._stalled_at
+
+    def begin_round(self) -> None:
+        """A new round has all its patience again."""
+        with self._lock:
+            self._misses = 0
+            if self._stalled_at is not None:
+                self._stalled_at = self._clock()
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether nobody has answered since the last progress, or only an outage did."""
+        return bool(self._misses) and self._unreachable
+
+    @property
+    def error(self) -> str | None:
+        """What the last call came to, if it was no progress."""
+        return self._error
+
+    def stalled(self, calls: int = 1) -> float | None:
+        """The seconds without progress, if that many calls have come to nothing since; else None."""
+        with self._lock:
+            if self._stalled_at is None or self._misses < calls:
+                return None
+            return self._clock() - self._stalled_at
+
+    def silent(self) -> float:
+        """How long the oldest call has been without an answer, or all of them, if nobody answers."""
+        with self._lock:
+            since = [*self._in_flight.values()]
+            if self._stalled_at is not None and self._unreachable:
+                since.append(self._stalled_at)
+            return self._clock() - min(since) if since else 0.0
 
 
 @dataclass
@@ -71,13 +165,38 @@ class Core:
     """Asked to stop: what is in flight is settled, and nothing more is begun."""
     failure: BaseException | None = None
     """Why nothing more is to be sent."""
+    gave_up: bool = False
+    """Whether the last round ended because there was no progress."""
 
     def __post_init__(self) -> None:
-        self.pace = Pace(self.options.rate or self.biller.rate, clock=self.monotonic)
+        rate = self.biller.rate if self.options.rate is None else self.options.rate
+        self.pace = Pace(rate, clock=self.monotonic)
+        self.progress = Progress(self.monotonic)
         # A timeout counts the silence between two pieces of an answer, so that a call may take longer.
         self.lease_seconds = self.options.lease.total_seconds() - 1.2 * self.biller.timeout
         if self.lease_seconds <= 0:
             raise ValueError("the lease must be longer than a call to the biller may take")
+
+    # --- what may be sent -----------------------------------------------------------------------------------
+
+    def check_biller(self) -> None:
+        """Raise BillerRefused when the biller cannot be used, or not under this name. No I/O.
+
+        Before every call: the key may have been replaced since the last one. A biller that does not say that
+        it is a test is taken for one that bills.
+        """
+        self.biller.check()
+        if self.options.rehearsal and getattr(self.biller, "test_mode", None) is not True:
+            raise BillerRefused(
+                f"{self.options.biller_name} takes test keys only",
+                f"A name that ends in {REHEARSAL} is a rehearsal, whose usage must not be billed. "
+                "Stripe's test keys begin with sk_test_ or rk_test_; a biller of another class has test_mode.",
+            )
+
+    def tell_test_key(self) -> None:
+        """Tell when usage that counts as reported is billed to nobody."""
+        if getattr(self.biller, "test_mode", None) is True and not self.options.rehearsal:
+            self.tell("test key: what is sent now counts as reported, but bills nobody")
 
     # --- stopping -------------------------------------------------------------------------------------------
 
@@ -118,6 +237,26 @@ class Core:
         """The time."""
         return self.now or datetime.now(UTC)
 
+    # --- waiting for the biller -----------------------------------------------------------------------------
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether so much time has passed without progress that the round is to end."""
+        patience = self.options.patience.total_seconds()
+        # Without any patience every connection has one call.
+        stalled = self.progress.stalled(1 if patience else self.options.connections)
+        return stalled is not None and stalled >= patience
+
+    def tell_silence(self) -> None:
+        """Tell that the biller does not answer, once an outage."""
+        silent = self.progress.silent()
+        if silent < _SILENCE_SECONDS or self.progress.told:
+            return
+        self.progress.told = True
+        patience = f"{self.options.patience.total_seconds():.0f} s"
+        what = self.progress.error or f"nothing for {silent:.0f} s"
+        self.tell(f"the biller does not answer: {what}; a round gives up after {patience} without progress")
+
     # --- asking ---------------------------------------------------------------------------------------------
 
     def ask(self, call: Call[T]) -> Steps[T]:
@@ -129,7 +268,7 @@ class Core:
             try:
                 answer: T = yield Ask(call)
                 return answer
-            except (SerializationFailure, psycopg.OperationalError) as error:
+            except PASSING as error:
                 if tries == _TRIES_MAX:
                     raise
                 self.tell(f"{call.function}: {type(error).__name__}; trying again")
@@ -138,7 +277,7 @@ class Core:
 
     def wait_for_slot(self, deadline: float) -> Steps[bool]:
         """Wait until the rate limit allows a call. False: no call is to be made any more."""
-        while not self.halted and self.monotonic() < deadline:
+        while not self.halted and not self.out_of_patience and self.monotonic() < deadline:
             seconds = self.pace.take()
             if not seconds:
                 return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from pymeter.models import PushStatus, Reconciliation
 from pymeter.report.biller import Outcome
@@ -99,12 +100,27 @@ class Tally(Observer):
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """Planned pushes that this run has left for another attempt."""
+
+    pushes: int = 0
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+    """When the first and the last of them may be tried again."""
+
+
+@dataclass(frozen=True)
 class Summary:
     """What a run did, and how things stand at its end."""
 
     tally: Tally
     status: Sequence[PushStatus]
     seconds: float
+    waiting: Waiting = Waiting()
+    gave_up: bool = False
+    """Whether the run ended because nothing was delivered for so long as its patience."""
+    silent: bool = False
+    """Whether it gave up because nobody answered."""
 
     def pushes(self, state: str) -> int:
         """How many pushes are in a state."""
@@ -112,12 +128,13 @@ class Summary:
 
     @property
     def unreachable(self) -> bool:
-        """Whether the biller has not answered a single call."""
-        return 0 < self.tally.calls == self.tally.unreachable
+        """Whether the biller has not answered a single call, or did not answer any more."""
+        return self.silent or 0 < self.tally.calls == self.tally.unreachable
 
     @property
     def exit_status(self) -> int:
-        """0: all is well. 1: something is rejected or uncertain. 2: the biller could not be reached."""
+        """0: all is sent. 1: something is rejected, uncertain or waits. 2: the biller is not reached."""
         if self.unreachable:
             return 2
-        return 1 if any(self.pushes(state) for state in _TROUBLE) else 0
+        left = self.gave_up or self.waiting.pushes or any(self.pushes(state) for state in _TROUBLE)
+        return 1 if left else 0

@@ -9,28 +9,43 @@ from datetime import datetime, timedelta
 import psycopg
 
 from pymeter import calls
+from pymeter.errors import InvalidInput, NotInstalled
 from pymeter.models import PushStatus, ReportStep
 from pymeter.report.asking import Comparison, compare, listen, resolve, take_in
-from pymeter.report.biller import BillerError, BillerRefused, Failure
-from pymeter.report.core import Core
-from pymeter.report.observing import Summary
+from pymeter.report.biller import BillerRefused, Failure
+from pymeter.report.core import PASSING, Core
+from pymeter.report.observing import Summary, Waiting
 from pymeter.report.sending import deliver, plan
 from pymeter.report.steps import AskFailure, Sleep, Steps
 
+_PAGE = 10_000
 _ERRORS_KEPT = timedelta(days=30)
 _ERRORS_OVERLAP = timedelta(hours=1)
 _LISTEN_SECONDS = 900.0
 _DAY_SECONDS = 86400.0
+_READS_MAX = 1000.0  # in one round: the next one goes on
+_BACKOFF_SECONDS_MAX = 60.0
+_SETTINGS = ("biller", "worker", "lease")
 
 
 def once(core: Core, *, open_hours: bool = True) -> Steps[Summary]:
     """Plan and send all that is due, resolve what is uncertain, and say how things stand."""
     began = core.monotonic()
-    core.biller.check()
+    core.check_biller()
+    core.tell_test_key()
     yield from _round(core, open_hours=open_hours, plan_every=None)
-    if not core.halted:
+    if not core.halted and not core.gave_up:
         yield from listen(core, core.time() - _ERRORS_KEPT)
-    return (yield from _summary(core, began))
+    rows = yield from _status(core)
+    waiting = yield from _waiting(core, rows)
+    return Summary(
+        core.tally,
+        rows,
+        core.monotonic() - began,
+        waiting=waiting,
+        gave_up=core.gave_up,
+        silent=core.gave_up and core.progress.unreachable,
+    )
 
 
 @dataclass
@@ -46,15 +61,21 @@ class _Allowance:
 
     def take(self, now: float) -> int:
         self.purse += (now - self.filled_at) * self.a_day / _DAY_SECONDS
-        self.purse = min(self.purse, max(self.a_day / 24, 1.0))
+        self.purse = min(self.purse, max(self.a_day / 24, 1.0), _READS_MAX)
         self.filled_at = now
         return int(self.purse)
 
 
 def watch(core: Core, *, interval: float, open_hours: bool) -> Steps[Summary]:
-    """Report again and again until stopped. What a round could not do, the next one does."""
+    """Report again and again until stopped. What a round could not do, the next one does.
+
+    Only what waiting does not cure ends it: the biller does not accept the key, the database has no meter,
+    the role may not report, the pool is closed, a setting is invalid.
+    """
     began = core.monotonic()
-    core.biller.check()
+    core.check_biller()
+    core.tell_test_key()
+    failures = 0
     allowance = _Allowance(core.options.reads_a_day, began)
     listened_at: float | None = None
     heard_until: datetime | None = None
@@ -62,34 +83,60 @@ def watch(core: Core, *, interval: float, open_hours: bool) -> Steps[Summary]:
         next_round = core.monotonic() + interval
         try:
             yield from _round(core, open_hours=open_hours, plan_every=interval)
-            if not core.halted and (listened_at is None or core.monotonic() - listened_at >= _LISTEN_SECONDS):
+            due = listened_at is None or core.monotonic() - listened_at >= _LISTEN_SECONDS
+            if due and not core.halted and not core.gave_up:
                 listened_at, asked_at = core.monotonic(), core.time()
                 yield from listen(core, heard_until or asked_at - _ERRORS_KEPT)
                 heard_until = asked_at - _ERRORS_OVERLAP
             reads = allowance.take(core.monotonic())
-            if reads and not core.halted:
+            if reads and not core.halted and not core.gave_up:
                 allowance.purse -= (yield from compare(core, reads_max=reads)).reads
             yield from _status(core)
-        except BillerRefused:
-            raise
-        except (psycopg.OperationalError, BillerError, TimeoutError) as error:
+            failures = 0
+        except Exception as error:
+            if _is_final(error):
+                raise
             core.failure = None
-            core.tell(f"{type(error).__name__}: {error}")
+            failures += 1
+            pause = min(2.0 ** min(failures, 6) / 2, _BACKOFF_SECONDS_MAX)
+            next_round = max(next_round, core.monotonic() + pause)
+            seconds = next_round - core.monotonic()
+            core.tell(f"{type(error).__name__}: {_first_line(error)}; trying again in {seconds:.0f} s")
         yield Sleep(max(0.0, next_round - core.monotonic()))
-    return (yield from _summary(core, began))
+    rows: Sequence[PushStatus] = ()
+    try:
+        rows = yield from _status(core)
+    except PASSING as error:  # it was told to stop, not that all should be well
+        core.tell(f"{type(error).__name__}: {_first_line(error)}")
+    return Summary(core.tally, rows, core.monotonic() - began)
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether waiting does not cure it."""
+    if isinstance(error, InvalidInput):
+        return error.parameter in _SETTINGS
+    if type(error).__name__ == "PoolClosed":
+        return True
+    return isinstance(error, BillerRefused | NotInstalled | psycopg.errors.InsufficientPrivilege)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0]
 
 
 def reconcile(
     core: Core, *, step: ReportStep, reads_max: int, since: datetime | None, until: datetime | None
 ) -> Steps[Comparison]:
     """Compare what was delivered with what the biller has counted."""
-    core.biller.check()
+    if reads_max < 1:
+        raise ValueError("a reconciliation needs at least one read")
+    core.check_biller()
     return (yield from compare(core, step=step, reads_max=reads_max, since=since, until=until))
 
 
 def take_in_event(core: Core, event_id: str) -> Steps[int]:
     """Take in one report of failures, whose id a webhook has brought."""
-    core.biller.check()
+    core.check_biller()
     report: Failure | None = yield AskFailure(event_id)
     return 0 if report is None else (yield from take_in(core, report))
 
@@ -97,7 +144,7 @@ def take_in_event(core: Core, event_id: str) -> Steps[int]:
 def _round(core: Core, *, open_hours: bool, plan_every: float | None) -> Steps[None]:
     yield from plan(core, open_hours=open_hours)
     yield from deliver(core, plan_every=plan_every, open_hours=open_hours)
-    if not core.halted and (yield from resolve(core)):
+    if not core.halted and not core.gave_up and (yield from resolve(core)):
         yield from deliver(core)
 
 
@@ -109,6 +156,13 @@ def _status(core: Core) -> Steps[Sequence[PushStatus]]:
     return rows
 
 
-def _summary(core: Core, began: float) -> Steps[Summary]:
-    rows = yield from _status(core)
-    return Summary(core.tally, rows, core.monotonic() - began)
+def _waiting(core: Core, rows: Sequence[PushStatus]) -> Steps[Waiting]:
+    """What was planned and has to be tried again later, or was not tried because there was no progress."""
+    planned = sum(row.pushes for row in rows if row.state == "planned")
+    if not planned:
+        return Waiting()
+    now = core.time()
+    page = yield from core.ask(calls.pushes(core.options.biller_name, "planned", max_rows=_PAGE))
+    times = [push.next_attempt_at for push in page if push.attempts and push.next_attempt_at > now]
+    pushes = planned if core.gave_up or len(times) == _PAGE else len(times)
+    return Waiting(pushes, min(times, default=None), max(times, default=None))

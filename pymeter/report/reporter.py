@@ -13,9 +13,11 @@ from typing import Any, Generic, TypeVar
 
 import psycopg
 
+from pymeter._source import check_source
 from pymeter.async_client import AsyncConnectionPool, AsyncMeter
 from pymeter.client import ConnectionPool, Meter
 from pymeter.models import ReportStep
+from pymeter.program_connection import AsyncProgramPool, ProgramPool
 from pymeter.report import programs
 from pymeter.report.asking import Comparison
 from pymeter.report.biller import AsyncBiller, Biller
@@ -43,12 +45,17 @@ class _Base(Generic[B]):
     `pool` lends database connections (two or three are enough); `biller` makes the calls. `biller_name` is
     the biller's name in the database: another one is another journal. `connections` is how many calls are
     made at the same time, `rate` how many a second (the biller's own rate unless given). `lease` is how long
-    what was claimed is this process's alone, `patience` how long `run_once` waits for what has to be sent
-    again, `reads_a_day` how many totals `watch` asks for only to compare them. `clock` replaces the clock of
-    the database, for tests; `observers` are told what happens.
+    what was claimed is this process's alone, `patience` how long a round goes on without any delivery or
+    rejection, and waits for what has to be sent again, `reads_a_day` how many totals `watch` asks for only to
+    compare them. `clock` replaces the clock of the database, for tests; `observers` are told what happens.
+
+    A `biller_name` that ends in ``_shadow`` is a rehearsal: only a biller whose `test_mode` is True is
+    called.
 
     Any number of reporters may run at the same time, also of different kinds.
     """
+
+    _asynchronous = False
 
     def __init__(
         self,
@@ -60,7 +67,7 @@ class _Base(Generic[B]):
         connections: int = 16,
         rate: float | None = None,
         lease: timedelta = timedelta(minutes=2),
-        patience: timedelta = timedelta(seconds=30),
+        patience: timedelta = timedelta(seconds=60),
         reads_a_day: float = 300.0,
         clock: Clock | None = None,
         observers: Sequence[Observer] = (),
@@ -68,6 +75,7 @@ class _Base(Generic[B]):
         if isinstance(pool, psycopg.Connection | psycopg.AsyncConnection):
             # What is claimed has to be committed before it is sent.
             raise TypeError(f"{type(self).__name__} takes a pool: it commits by itself, what it must")
+        check_source(pool, type(self).__name__, asynchronous=self._asynchronous)
         self.biller = biller
         self.options = Options(
             biller_name=biller_name,
@@ -113,7 +121,8 @@ class Reporter(_Base[Biller]):
 
     def __init__(self, pool: ConnectionPool, biller: Biller, **options: Any) -> None:
         super().__init__(pool, biller, **options)
-        self._meter = Meter(pool, schema=self.options.schema)
+        # The default of a server that is read only is kept: it may be a standby, or its disk full.
+        self._meter = Meter(ProgramPool(pool), schema=self.options.schema)
 
     def run_once(self, *, open_hours: bool = True) -> Summary:
         """Plan and send all that is due, and resolve what can be resolved.
@@ -219,10 +228,11 @@ class AsyncReporter(_Base[Biller | AsyncBiller]):
         async with psycopg_pool.AsyncConnectionPool(dsn) as pool:
             await AsyncReporter(pool, StripeBiller()).run_once()
     """
+    _asynchronous = True
 
     def __init__(self, pool: AsyncConnectionPool, biller: Biller | AsyncBiller, **options: Any) -> None:
         super().__init__(pool, biller, **options)
-        self._meter = AsyncMeter(pool, schema=self.options.schema)
+        self._meter = AsyncMeter(AsyncProgramPool(pool), schema=self.options.schema)
 
     async def run_once(self, *, open_hours: bool = True) -> Summary:
         """Plan and send all that is due, and resolve what can be resolved.

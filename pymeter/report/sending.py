@@ -6,16 +6,17 @@ at once. All connections of a process work on one desk, so that a slow lane hold
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 from pymeter import calls
 from pymeter.models import ClaimedPush, SettledPush
-from pymeter.report.biller import BillerRefused, Outcome
+from pymeter.report.biller import BillerRefused, Outcome, Result
 from pymeter.report.core import Core, log
 from pymeter.report.secret import redact
 from pymeter.report.steps import Send, Sleep, Steps, Together
@@ -27,6 +28,8 @@ _IDLE_SECONDS = 0.02
 _POLL_SECONDS_MIN, _POLL_SECONDS_MAX = 0.05, 0.5
 _OVERDUE_SECONDS = 5
 _SETTLE_PUSHES, _SETTLE_SECONDS = 200, 0.5
+_WATCH_SECONDS_MAX = 0.25
+_ERROR_LENGTH_MAX = 2000
 
 
 def plan(core: Core, *, open_hours: bool) -> Steps[int]:
@@ -51,10 +54,13 @@ def deliver(core: Core, *, plan_every: float | None = None, open_hours: bool = T
 
     Raises BillerRefused when the key is not accepted: what was claimed goes back as it was.
     """
-    desk = Desk(core)
+    desk = Desk(core, connections=core.options.connections)
+    core.progress.begin_round()
+    core.gave_up = False
     planner = _Planner(core.monotonic(), plan_every, open_hours)
     try:
-        yield Together(tuple(_connection(core, desk, planner) for _ in range(core.options.connections)))
+        parts = [_connection(core, desk, planner) for _ in range(core.options.connections)]
+        yield Together((*parts, _watch_silence(core, desk)))
     finally:
         # Also after an error: what is known to be delivered is settled, what was not sent is given back.
         for lane in desk.give_up():
@@ -62,6 +68,10 @@ def deliver(core: Core, *, plan_every: float | None = None, open_hours: bool = T
         yield from _settle(core, desk, desk.results_to_settle(all_of_them=True))
     if core.failure is not None:
         raise core.failure
+    if core.out_of_patience:
+        core.gave_up = True
+        if plan_every is None:
+            core.tell(f"gave up: nothing was delivered for {core.options.patience.total_seconds():.0f} s")
 
 
 @dataclass
@@ -92,6 +102,8 @@ class Desk:
 
     core: Core
     lanes: deque[Lane] = field(default_factory=deque)
+    connections: int = 0
+    """Connections that are at work."""
     busy: int = 0
     """Lanes that are being sent."""
     done: bool = False
@@ -157,6 +169,11 @@ class Desk:
         with self._lock:
             self.busy -= 1
 
+    def leave(self) -> None:
+        """A connection has ended."""
+        with self._lock:
+            self.connections -= 1
+
     def give_up(self) -> list[Lane]:
         """What nobody has taken, and nobody will."""
         with self._lock:
@@ -176,8 +193,8 @@ class Desk:
                     "push_id": push.push_id,
                     "attempt": push.attempt,
                     "outcome": outcome.result,
-                    "error": outcome.error,
-                    "retry_after": outcome.retry_after,
+                    "error": _storable(outcome.error),
+                    "retry_after": _seconds(outcome.retry_after),
                 }
             )
 
@@ -207,9 +224,37 @@ class Desk:
                     self._retries[row.push_id] = now + (row.next_attempt_at - time).total_seconds()
 
 
+def _storable(text: str | None) -> str | None:
+    """A text that the journal can hold: what a server answers may have any bytes in it."""
+    if text is None:
+        return None
+    return "".join(c if c.isprintable() else " " for c in str(text))[:_ERROR_LENGTH_MAX]
+
+
+def _seconds(value: float | None) -> float | None:
+    """A length of time that the journal can hold."""
+    return value if value is not None and 0 <= value < math.inf else None
+
+
+def _watch_silence(core: Core, desk: Desk) -> Steps[None]:
+    """While the connections are at work, tell when the biller does not answer them."""
+    pause = _IDLE_SECONDS
+    while desk.connections and not core.halted:
+        core.tell_silence()
+        yield Sleep(pause)
+        pause = min(2 * pause, _WATCH_SECONDS_MAX)
+
+
 def _connection(core: Core, desk: Desk, planner: _Planner) -> Steps[None]:
-    """What one connection does until nothing is left to do."""
-    while not core.halted and not desk.done:
+    """One connection, until nothing is left to do."""
+    try:
+        yield from _work(core, desk, planner)
+    finally:
+        desk.leave()
+
+
+def _work(core: Core, desk: Desk, planner: _Planner) -> Steps[None]:
+    while not core.halted and not core.out_of_patience and not desk.done:
         if planner.is_due(core.monotonic()):
             yield from plan(core, open_hours=planner.open_hours)
         token = desk.begin_claim()
@@ -264,13 +309,23 @@ def _send_lane(core: Core, desk: Desk, lane: Lane) -> Steps[None]:
 
 def _send(core: Core, push: ClaimedPush) -> Steps[Outcome]:
     began = core.monotonic()
+    call = core.progress.begin()
     try:
+        core.check_biller()
         outcome: Outcome = yield Send(push)
+        if not isinstance(outcome, Outcome) or outcome.result not in get_args(Result):
+            raise TypeError(f"send() has returned {outcome!r:.200}")
     except BillerRefused as error:  # the key is gone: nothing was sent
         outcome = Outcome("not_applied", str(error), refused=True)
     except Exception as error:  # a mistake in the biller's class: the call may have been made
         outcome = Outcome("unknown", redact(f"{type(error).__name__}: {error}"))
         core.tell(f"sending failed: {outcome.error}")
+    core.progress.end(
+        call,
+        progress=outcome.result in ("delivered", "rejected"),
+        unreachable=outcome.unreachable,
+        error=outcome.error,
+    )
     if outcome.refused:
         core.refuse(outcome.error)
         outcome = replace(outcome, retry_after=0.0)  # it is as due as it was

@@ -15,6 +15,8 @@ import requests.utils
 import stripe
 from requests.structures import CaseInsensitiveDict
 
+_CONNECT_SECONDS_MAX = 10.0
+
 
 class Connections(stripe.HTTPClient):
     """Up to `connections` kept open to `base`, by way of the environment's proxy if there is one.
@@ -27,7 +29,7 @@ class Connections(stripe.HTTPClient):
 
     def __init__(self, base: str, timeout: float, connections: int) -> None:
         super().__init__()
-        self._timeout = timeout
+        self._timeout = (min(timeout, _CONNECT_SECONDS_MAX), timeout)
         self._proxies = requests.utils.get_environ_proxies(base)
         self._adapter = requests.adapters.HTTPAdapter(pool_connections=4, pool_maxsize=connections)
 

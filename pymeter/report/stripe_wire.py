@@ -50,8 +50,7 @@ def identifier_of(name: str) -> str:
 
 def answered(body: Mapping[str, Any], push: Sendable) -> Outcome:
     """A 200 says that this very event was received; one that speaks of something else says nothing."""
-    kind, identifier = body.get("object"), body.get("identifier")
-    if kind not in (None, "billing.meter_event") or identifier not in (None, push.identifier):
+    if (body.get("object"), body.get("identifier")) != ("billing.meter_event", push.identifier):
         return Outcome("unknown", "the answer is about something else: is this address Stripe's?")
     return Outcome("delivered")
 

@@ -17,6 +17,7 @@ import psycopg
 
 from pymeter.async_client import AsyncConnectionPool
 from pymeter.client import ConnectionPool
+from pymeter.program_connection import checked_dsn, connect
 from pymeter.report.biller import AsyncBiller, Biller
 from pymeter.report.reporter import AsyncReporter, Reporter
 from pymeter.report.secret import Secret
@@ -134,5 +135,5 @@ class _FromEnvironment:
         dsn = os.environ.get("PYMETER_DSN") or os.environ.get("DATABASE_URL")
         if not dsn:
             raise ValueError("there is no database: give a pool, or set PYMETER_DSN")
-        with psycopg.connect(dsn, autocommit=True) as connection:
+        with connect(checked_dsn(dsn), "pymeter webhook") as connection:
             yield connection

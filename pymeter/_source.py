@@ -1,0 +1,126 @@
+"""What a client may be given as its database: a psycopg connection, or a pool of them. All else is refused.
+
+Objects of other libraries have a method ``connection`` too, and would break in the middle of the user's
+transaction. So they are told by their class when the client is made, with the line to write instead.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import psycopg
+
+_DRIVER = "connection.driver_connection"
+_SQLALCHEMY = {
+    "Session": "{client}(session.connection()." + _DRIVER + ")",
+    "scoped_session": "{client}(session.connection()." + _DRIVER + ")",
+    "sessionmaker": "with Session() as session: {client}(session.connection()." + _DRIVER + ")",
+    "Connection": "{client}(connection." + _DRIVER + ")",
+    "Engine": "with engine.begin() as connection: {client}(connection." + _DRIVER + ")",
+    "_ConnectionFairy": "{client}(connection.driver_connection)",
+    "AsyncSession": "{client}((await (await session.connection()).get_raw_connection()).driver_connection)",
+    "async_scoped_session": (
+        "{client}((await (await session.connection()).get_raw_connection()).driver_connection)"
+    ),
+    "AsyncConnection": "{client}((await connection.get_raw_connection()).driver_connection)",
+    "AsyncEngine": "async with engine.begin() as connection: "
+    "{client}((await connection.get_raw_connection()).driver_connection)",
+}
+_FOREIGN = (
+    "sqlalchemy",
+    "django",
+    "asyncpg",
+    "psycopg2",
+    "peewee",
+    "pg8000",
+    "databases",
+    "tortoise",
+    "aiopg",
+)
+
+
+def check_source(source: Any, client: str, *, asynchronous: bool) -> None:
+    """Refuse with a TypeError what `client` (Meter, AsyncMeter ...) cannot work on."""
+    own, other = (psycopg.AsyncConnection, psycopg.Connection)[:: 1 if asynchronous else -1]
+    if isinstance(source, own):
+        return
+    message = f"{client} takes {_taken(asynchronous)}, not {_name(source)}"
+    if isinstance(source, other):
+        raise TypeError(f"{message}. {_other_client(client, asynchronous)}")
+    library = _library(source)
+    if library or isinstance(source, str | bytes | type) or not callable(getattr(source, "connection", None)):
+        raise TypeError(f"{message}. {_instead(source, library, client, asynchronous)}")
+    if _is_asynchronous(source.connection) is (not asynchronous):
+        raise TypeError(f"{message}. {_other_client(client, asynchronous)}")
+
+
+def check_lent(connection: Any, client: str, *, asynchronous: bool) -> None:
+    """Refuse what a pool has lent, unless it is a psycopg connection."""
+    if not isinstance(connection, psycopg.AsyncConnection if asynchronous else psycopg.Connection):
+        raise TypeError(f"the pool of {client} has lent a {_name(connection)}, not a psycopg connection")
+
+
+def _taken(asynchronous: bool) -> str:
+    kind = "Async" if asynchronous else ""
+    return f"a psycopg.{kind}Connection or a psycopg_pool.{kind}ConnectionPool"
+
+
+def _name(source: Any) -> str:
+    kind = source if isinstance(source, type) else type(source)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return f"the class {name}" if isinstance(source, type) else name
+
+
+def _other_client(client: str, asynchronous: bool) -> str:
+    other = client.removeprefix("Async") if asynchronous else f"Async{client}"
+    return f"Write {other}(...) for this one."
+
+
+def _library(source: Any) -> str | None:
+    """The library of the object's class or of one that it derives from, if it is known not to work."""
+    for kind in type(source).__mro__:
+        library = kind.__module__.partition(".")[0]
+        if library in _FOREIGN:
+            return library
+    return None
+
+
+def _instead(source: Any, library: str | None, client: str, asynchronous: bool) -> str:
+    if library == "sqlalchemy":
+        lines = [_SQLALCHEMY[kind.__name__] for kind in type(source).__mro__ if kind.__name__ in _SQLALCHEMY]
+        line = (lines or [_SQLALCHEMY["Connection"]])[0].format(client=client)
+        return f"Write {line}, on an engine of postgresql+psycopg: it shares the transaction."
+    if library == "django":
+        return f"Write {client}(connection.connection), after connection.ensure_connection()."
+    if library is not None:
+        return f"pymeter works on psycopg 3 alone; {library} cannot share a transaction with it."
+    if isinstance(source, str | bytes):
+        opened = "await psycopg.AsyncConnection.connect(dsn)" if asynchronous else "psycopg.connect(dsn)"
+        return f"Write {client}({opened}), or give a pool."
+    if source is None:
+        return "A connection of Django's is None until connection.ensure_connection() was called."
+    return f"Give {client} an open connection, or an object whose connection() lends one."
+
+
+def _is_asynchronous(method: Any) -> bool | None:
+    """Whether a pool's method lends asynchronously; None where that cannot be seen."""
+    function = inspect.unwrap(method)
+    if inspect.isasyncgenfunction(function) or inspect.iscoroutinefunction(function):
+        return True
+    return False if inspect.isgeneratorfunction(function) else None
+
+
+def check_dsn(dsn: Any, function: str) -> None:
+    """Refuse with a TypeError what is not the text of a DSN."""
+    if isinstance(dsn, str):
+        return
+    line = f"{function}(dsn)"
+    if isinstance(dsn, psycopg.Connection | psycopg.AsyncConnection):
+        hint = f"It opens a connection of its own, with a transaction of its own. Write {line} with the DSN."
+    elif _library(dsn) == "sqlalchemy":
+        line = f"{function}(engine.url.render_as_string(hide_password=False))"
+        hint = f"Write {line}."
+    else:
+        hint = f"Write {line}, such as {function}('postgresql:///app')."
+    raise TypeError(f"{function} takes a DSN, not {_name(dsn)}. {hint}")
