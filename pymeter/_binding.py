@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import psycopg
-from psycopg.adapt import AdaptersMap
+from psycopg.abc import Buffer
+from psycopg.adapt import AdaptersMap, Loader
+from psycopg.pq import Format
 from psycopg.types.json import JsonbBinaryLoader
 from psycopg.types.numeric import NumericBinaryLoader
 
@@ -29,15 +31,30 @@ def _dicts(cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> Callable[[
     return lambda values: dict(zip(names, values))  # noqa: B905 - strict costs as much as the names
 
 
+class _AnyTextLoader(Loader):
+    """Text of a connection whose client_encoding is SQL_ASCII, which says nothing about the bytes.
+
+    psycopg returns bytes there. That must not make a result unreadable: what was recorded may be committed.
+    """
+
+    format = Format.BINARY
+
+    def load(self, data: Buffer) -> str:
+        return bytes(data).decode(errors="backslashreplace")
+
+
 _EXACT = AdaptersMap(psycopg.adapters)
 _EXACT.register_loader("numeric", NumericBinaryLoader)
 _EXACT.register_loader("jsonb", _ExactJsonbLoader)
+
+_EXACT_OF_ANY_TEXT = AdaptersMap(_EXACT)
+_EXACT_OF_ANY_TEXT.register_loader("text", _AnyTextLoader)
 
 
 class _Exact:
     """Loads numbers exactly, also on a connection that was told to load them as floats.
 
-    One map serves all cursors: registering loaders on each would cost more than the rest of it.
+    Maps serve all cursors: registering loaders on each would cost more than the rest of it.
     """
 
     __slots__ = ()
@@ -45,7 +62,8 @@ class _Exact:
     @property
     def adapters(self) -> AdaptersMap:
         """What every cursor converts values by, whatever its connection was told."""
-        return _EXACT
+        encoding = self._conn.pgconn.parameter_status(b"client_encoding")  # type: ignore[attr-defined]
+        return _EXACT_OF_ANY_TEXT if encoding == b"SQL_ASCII" else _EXACT
 
 
 class ExactCursor(_Exact, psycopg.Cursor[Row]):
