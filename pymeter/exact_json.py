@@ -28,6 +28,10 @@ def dumps(value: Any) -> str:
         return _encode(value)
 
 
+class BadText(ValueError):
+    """A text that PostgreSQL cannot store."""
+
+
 def storable(value: Any) -> str:
     """`dumps()` of what jsonb can store.
 
@@ -36,7 +40,7 @@ def storable(value: Any) -> str:
     """
     text = dumps(value)
     if _has_bad_text(text):
-        raise ValueError("a text has a NUL character or a lone surrogate")
+        raise BadText("a text has a NUL character or a lone surrogate")
     if _may_be_deep(text, 0) and _is_deep(value, 0):
         raise ValueError(f"it is nested more than {_DEPTH_MAX} levels deep")
     return text

@@ -40,6 +40,11 @@ _NUMBER = re.compile(
 _INTEGER_BITS_MAX = 435_412  # 131,072 digits: numeric holds no more, and converting more takes long
 
 
+def trim(text: str) -> str:
+    """A text without the white space around it that a quantity may have."""
+    return text.strip(" \t\n\r\f\v")
+
+
 def is_number(text: str) -> bool:
     """Whether this is how a quantity is written: ASCII digits, a point, an exponent, no white space."""
     return _NUMBER.fullmatch(text) is not None
@@ -56,7 +61,7 @@ def to_decimal(value: object) -> Decimal:
             raise ValueError("the number is too large")
         return Decimal(value)
     if isinstance(value, str):
-        if not is_number(value):
+        if not is_number(value := trim(value)):
             raise ValueError("not a number: write it as 12, 0.5 or 1e3")
         return Decimal(value)
     raise ValueError("not a number: give an int, a Decimal or a numeric string")

@@ -63,7 +63,7 @@ def exact(name: str, value: object) -> Decimal:
         raise refuse(
             name,
             f"{'a float is not exact' if isinstance(value, float) else 'the value is not a number'}",
-            "Give an int, a Decimal or a numeric string such as 12, 0.5 or 1e3.",
+            "Give an int, a Decimal or a numeric string.",
             f"{name}: {value!r:.80}",
         ) from exc
     exponent = number.as_tuple().exponent
@@ -131,11 +131,12 @@ def json_text(name: str, value: Any, detail: str | None = None) -> str:
         return exact_json.storable(value)
     except (ValueError, RecursionError) as exc:
         reason = str(exc) if isinstance(exc, ValueError) else "it is nested too deep"
-        raise refuse(
-            name,
+        raise InvalidInput(
             "the value has no form in JSON",
-            "Give dicts, lists, strings, numbers, None; no NUL characters and no lone surrogates.",
-            f"{detail}: {reason}" if detail else reason,
+            sqlstate="22P05" if isinstance(exc, exact_json.BadText) else None,  # as PostgreSQL has it
+            parameter=name,
+            hint="Give dicts, lists, strings, numbers, None; no NUL characters and no lone surrogates.",
+            detail=f"{detail}: {reason}" if detail else reason,
         ) from exc
 
 

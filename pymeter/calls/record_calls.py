@@ -13,7 +13,7 @@ from pymeter.calls import argument, result
 from pymeter.calls.call import Call
 from pymeter.calls.result import Row
 from pymeter.errors import InvalidInput
-from pymeter.models import BatchOutcome, NewEvent, Quantity, Recorded, is_number
+from pymeter.models import BatchOutcome, NewEvent, Quantity, Recorded, is_number, trim
 
 
 def record(
@@ -97,6 +97,8 @@ def _event_row(ordinal: int, event: NewEvent | Mapping[str, Any]) -> dict[str, A
     try:
         if isinstance(quantity, float):
             argument.exact("quantity", quantity)
+        elif isinstance(quantity, str):
+            row["quantity"] = trim(quantity)
         elif isinstance(quantity, Decimal):
             row["quantity"] = _quantity_text(quantity)
         elif isinstance(quantity, int) and quantity.bit_length() > _INTEGER_BITS_MAX:
