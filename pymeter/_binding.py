@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import psycopg
-from psycopg.adapt import AdaptersMap, Buffer, Loader
+from psycopg.abc import Buffer
+from psycopg.adapt import AdaptersMap, Loader
 from psycopg.pq import Format
 from psycopg.types.json import JsonbBinaryLoader
 from psycopg.types.numeric import NumericBinaryLoader
@@ -35,24 +36,27 @@ _EXACT.register_loader("numeric", NumericBinaryLoader)
 _EXACT.register_loader("jsonb", _ExactJsonbLoader)
 
 
-class _Utf8Loader(Loader):
-    """Texts of a connection whose encoding is SQL_ASCII, which psycopg returns as bytes."""
+class _AnyTextLoader(Loader):
+    """Text of a connection whose client_encoding is SQL_ASCII, which says nothing about the bytes.
+
+    psycopg returns bytes there. That must not make a result unreadable: what was recorded may be committed.
+    """
 
     format = Format.BINARY
 
     def load(self, data: Buffer) -> str:
-        return bytes(data).decode("utf-8", "replace")
+        return bytes(data).decode(errors="backslashreplace")
 
 
-_EXACT_ASCII = AdaptersMap(_EXACT)
+_EXACT_OF_ANY_TEXT = AdaptersMap(_EXACT)
 for _type in ("text", "varchar", "name", "bpchar"):
-    _EXACT_ASCII.register_loader(_type, _Utf8Loader)
+    _EXACT_OF_ANY_TEXT.register_loader(_type, _AnyTextLoader)
 
 
 class _Exact:
     """Loads numbers exactly, also on a connection that was told to load them as floats.
 
-    One map serves all cursors: registering loaders on each would cost more than the rest of it.
+    Maps serve all cursors: registering loaders on each would cost more than the rest of it.
     """
 
     __slots__ = ()
@@ -66,7 +70,7 @@ class _Exact:
 
 def _adapters(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> AdaptersMap:
     encoding = connection.pgconn.parameter_status(b"client_encoding")
-    return _EXACT_ASCII if encoding == b"SQL_ASCII" else _EXACT
+    return _EXACT_OF_ANY_TEXT if encoding == b"SQL_ASCII" else _EXACT
 
 
 class ExactCursor(_Exact, psycopg.Cursor[Row]):

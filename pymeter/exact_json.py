@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from json.encoder import encode_basestring_ascii
 from typing import Any
 from uuid import UUID
+
+_DEPTH_MAX = 200
+_BAD_ESCAPE = re.compile(r"\\u0000|\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f])|(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f]")
+_DIGITS_BEFORE_MAX = 131_072  # what numeric holds; digits after its last one would be lost
+_DIGITS_AFTER_MAX = 16_383
 
 
 def dumps(value: Any) -> str:
@@ -20,6 +26,51 @@ def dumps(value: Any) -> str:
         return _FAST.encode(value)
     except TypeError:
         return _encode(value)
+
+
+class BadText(ValueError):
+    """A text that PostgreSQL cannot store."""
+
+
+def storable(value: Any) -> str:
+    """`dumps()` of what jsonb can store.
+
+    ValueError also for a NUL character, a lone surrogate, and for what is nested so deep that a server could
+    refuse it.
+    """
+    text = dumps(value)
+    if _has_bad_text(text):
+        raise BadText("a text has a NUL character or a lone surrogate")
+    if _may_be_deep(text, 0) and _is_deep(value, 0):
+        raise ValueError(f"it is nested more than {_DEPTH_MAX} levels deep")
+    return text
+
+
+def all_storable(values: Sequence[Any]) -> str | None:
+    """The JSON array of objects that jsonb can store; None if it may refuse one of them."""
+    try:
+        text = dumps(values)
+    except (ValueError, RecursionError):
+        return None
+    return None if _has_bad_text(text) or _may_be_deep(text, 2 * len(values)) else text
+
+
+def _has_bad_text(text: str) -> bool:
+    # An escaped backslash is no beginning of an escape.
+    return "\\u" in text and _BAD_ESCAPE.search(text.replace("\\\\", "  ")) is not None
+
+
+def _may_be_deep(text: str, containers: int) -> bool:
+    """Whether a JSON text that is known to have some objects and arrays has many more."""
+    return text.count("{") + text.count("[") > containers + _DEPTH_MAX
+
+
+def _is_deep(value: Any, depth: int) -> bool:
+    if not isinstance(value, Mapping | list | tuple):
+        return False
+    return depth == _DEPTH_MAX or any(
+        _is_deep(item, depth + 1) for item in (value.values() if isinstance(value, Mapping) else value)
+    )
 
 
 def _text(value: Any) -> str:
@@ -38,8 +89,11 @@ def _encode(value: Any) -> str:
     if isinstance(value, str):
         return encode_basestring_ascii(value)
     if isinstance(value, Decimal):
-        if not value.is_finite():
+        exponent = value.as_tuple().exponent
+        if not isinstance(exponent, int):
             raise ValueError("NaN and infinity are not JSON numbers")
+        if exponent < -_DIGITS_AFTER_MAX or value.adjusted() >= _DIGITS_BEFORE_MAX:
+            raise ValueError("a number has too many digits before or after the point")
         return str(value)
     if isinstance(value, Mapping):
         return "{" + ",".join([f"{_key(key)}:{_encode(item)}" for key, item in value.items()]) + "}"

@@ -7,12 +7,15 @@ ignored, so an older client keeps working.
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
-from decimal import Decimal, InvalidOperation
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from operator import methodcaller
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict
+
+from pymeter.times import instant, read_time
 
 Aggregate = Literal["sum", "count", "min", "max", "avg", "last", "unique"]
 Period = Literal["minute", "hour", "day", "week", "month", "year", "never"]
@@ -29,6 +32,23 @@ PushState = Literal[
 Quantity = Decimal | int | str
 """What a quantity may be given as. A float is refused: 0.1 would not be a tenth."""
 
+# As _parse_events() in SQL reads a text. Decimal() would also take 1_000, digits of other scripts, spaces.
+_NUMBER = re.compile(
+    r"[+-]?(?:[0-9]{1,200}(?:[.][0-9]{0,200})?|[.][0-9]{1,200})(?:[eE][+-]?[0-9]{1,3})?|nan|-?infinity",
+    re.IGNORECASE | re.ASCII,
+)
+_INTEGER_BITS_MAX = 435_412  # 131,072 digits: numeric holds no more, and converting more takes long
+
+
+def trim(text: str) -> str:
+    """A text without the white space around it that a quantity may have."""
+    return text.strip(" \t\n\r\f\v")
+
+
+def is_number(text: str) -> bool:
+    """Whether this is how a quantity is written: ASCII digits, a point, an exponent, no white space."""
+    return _NUMBER.fullmatch(text) is not None
+
 
 def to_decimal(value: object) -> Decimal:
     """The exact value of an int, a Decimal or a numeric string; ValueError for the rest, floats above all."""
@@ -37,16 +57,26 @@ def to_decimal(value: object) -> Decimal:
     if isinstance(value, float):
         raise ValueError("a float is not exact: give an int, a Decimal or a string")
     if isinstance(value, int) and not isinstance(value, bool):
+        if value.bit_length() > _INTEGER_BITS_MAX:
+            raise ValueError("the number is too large")
         return Decimal(value)
     if isinstance(value, str):
-        try:
-            return Decimal(value.strip())
-        except InvalidOperation:
-            raise ValueError("not a number") from None
+        if not is_number(value := trim(value)):
+            raise ValueError("not a number: write it as 12, 0.5 or 1e3")
+        return Decimal(value)
     raise ValueError("not a number: give an int, a Decimal or a numeric string")
 
 
+def _to_datetime(value: object) -> datetime:
+    if isinstance(value, str):
+        value = read_time(value)
+    if not isinstance(value, datetime):
+        raise ValueError("not a time: give a datetime, or ISO 8601 text with a UTC offset")
+    return instant(value) if value.utcoffset() is not None else value
+
+
 Exact = Annotated[Decimal, BeforeValidator(to_decimal)]
+Given = Annotated[AwareDatetime, BeforeValidator(_to_datetime)]
 Moment = Annotated[AwareDatetime, AfterValidator(methodcaller("astimezone", UTC))]
 
 
@@ -64,8 +94,8 @@ class NewEvent(BaseModel):
     quantity: Exact | None = None
     member: str | None = None
     idempotency_key: str | None = None
-    at: AwareDatetime | None = None
-    """When it happened; None means now."""
+    at: Given | None = None
+    """When it happened; None means now. Text is cut off after six digits of a second, as in SQL."""
     metadata: dict[str, Any] | None = None
 
 

@@ -13,8 +13,11 @@ from psycopg.types.json import Jsonb
 from pymeter import exact_json
 from pymeter.errors import InvalidInput
 from pymeter.models import Quantity, to_decimal
+from pymeter.times import instant
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_DIGITS_BEFORE_MAX = 131_072  # what numeric holds; what has more digits after the point would become 0
+_DIGITS_AFTER_MAX = 16_383
 
 
 Argument = tuple[LiteralString, LiteralString, Any, bool]
@@ -53,25 +56,37 @@ def quantity(name: LiteralString, value: Quantity | None, *, required: bool = Fa
 def exact(name: str, value: object) -> Decimal:
     """The exact value of a quantity; InvalidInput for a float and for what is no number."""
     try:
-        return to_decimal(value)
+        number = to_decimal(value)
     except ValueError as exc:
+        if isinstance(value, int) and not isinstance(value, bool):
+            raise _too_large(name) from exc  # without the value: writing it would take long, or fail
         raise refuse(
             name,
             f"{'a float is not exact' if isinstance(value, float) else 'the value is not a number'}",
             "Give an int, a Decimal or a numeric string.",
             f"{name}: {value!r:.80}",
         ) from exc
+    exponent = number.as_tuple().exponent
+    if isinstance(exponent, int) and (
+        exponent < -_DIGITS_AFTER_MAX or number.adjusted() >= _DIGITS_BEFORE_MAX
+    ):
+        raise _too_large(name)
+    return number
+
+
+def _too_large(name: str) -> InvalidInput:
+    return refuse(
+        name, "the number has too many digits before or after the point", "Use a larger or smaller unit."
+    )
 
 
 def time(name: LiteralString, value: datetime | None, *, required: bool = False) -> Argument:
     """A time with a zone."""
-    if value is not None:
-        check_time(name, value)
-    return name, "timestamptz", value, required
+    return name, "timestamptz", None if value is None else aware(name, value), required
 
 
-def check_time(name: str, value: datetime) -> None:
-    """Refuse a time that leaves open which instant it is."""
+def aware(name: str, value: datetime) -> datetime:
+    """The instant of a time, in UTC; InvalidInput for one that leaves open which instant it is."""
     if not isinstance(value, datetime):
         raise refuse(name, "the value is not a datetime", "Give an aware datetime.datetime.")
     if value.utcoffset() is None:
@@ -81,6 +96,7 @@ def check_time(name: str, value: datetime) -> None:
             "Give an aware datetime, for example datetime.now(timezone.utc).",
             f"{name}: {value.isoformat()}",
         )
+    return instant(value)
 
 
 def boolean(name: LiteralString, value: bool | None, *, required: bool = False) -> Argument:
@@ -106,13 +122,27 @@ def interval(name: LiteralString, value: str | timedelta | None) -> Argument:
 
 def json(name: LiteralString, value: Any, *, required: bool = False) -> Argument:
     """What JSON has a form for, numbers exact."""
+    return name, "jsonb", None if value is None else document(json_text(name, value)), required
+
+
+def json_text(name: str, value: Any, detail: str | None = None) -> str:
+    """The JSON text of a value that jsonb can store; InvalidInput for any other."""
     try:
-        document = None if value is None else Jsonb(exact_json.dumps(value), dumps=_as_it_is)
+        return exact_json.storable(value)
     except (ValueError, RecursionError) as exc:
-        raise refuse(
-            name, "the value has no form in JSON", "Give dicts, lists, strings, numbers, None.", str(exc)
+        reason = str(exc) if isinstance(exc, ValueError) else "it is nested too deep"
+        raise InvalidInput(
+            "the value has no form in JSON",
+            sqlstate="22P05" if isinstance(exc, exact_json.BadText) else None,  # as PostgreSQL has it
+            parameter=name,
+            hint="Give dicts, lists, strings, numbers, None; no NUL characters and no lone surrogates.",
+            detail=f"{detail}: {reason}" if detail else reason,
         ) from exc
-    return name, "jsonb", document, required
+
+
+def document(text: str) -> Jsonb:
+    """A JSON text as the value of a parameter."""
+    return Jsonb(text, dumps=_as_it_is)
 
 
 def _as_it_is(text: Any) -> str:

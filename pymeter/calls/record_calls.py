@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, Literal
 
+from pymeter import exact_json
 from pymeter.calls import argument, result
 from pymeter.calls.call import Call
+from pymeter.calls.result import Row
 from pymeter.errors import InvalidInput
-from pymeter.models import BatchOutcome, NewEvent, Quantity, Recorded
+from pymeter.models import BatchOutcome, NewEvent, Quantity, Recorded, is_number, trim
 
 
 def record(
@@ -61,16 +64,24 @@ def record_batch(
     one bad event refuses the whole batch, and the error's detail names its ordinal; with ``skip`` it comes
     back as ``rejected`` with its sqlstate while the others count.
 
-    Raises what `record` raises. A float as a quantity is refused in both modes.
+    Raises what `record` raises. A float as a quantity and a datetime without a zone are faults of the
+    program, not of an event: they are refused in both modes.
 
         meter.record_batch([{"subject": "acct_1", "metric": "tokens", "quantity": 120}])
     """
-    rows = [_event_row(ordinal, event) for ordinal, event in enumerate(events, start=1)]
+    rows = {ordinal: _event_row(ordinal, event) for ordinal, event in enumerate(events, start=1)}
+    text, refused = _encode(rows, skip=on_invalid == "skip")
     return Call(
         "record_batch",
-        (argument.json("events", rows), argument.text("on_invalid", on_invalid, required=True)),
-        result.every(BatchOutcome),
+        (
+            ("events", "jsonb", argument.document(text), True),
+            argument.text("on_invalid", on_invalid, required=True),
+        ),
+        partial(_with_refused, refused) if refused else _outcomes,
     )
+
+
+_outcomes = result.every(BatchOutcome)
 
 
 def _event_row(ordinal: int, event: NewEvent | Mapping[str, Any]) -> dict[str, Any]:
@@ -84,13 +95,74 @@ def _event_row(ordinal: int, event: NewEvent | Mapping[str, Any]) -> dict[str, A
         )
     quantity, at = row.get("quantity"), row.get("at")
     try:
-        if isinstance(quantity, float | Decimal):
-            # As a JSON string: exact at any size, and NaN reaches the SQL function, which refuses it by name.
-            row["quantity"] = str(argument.exact("quantity", quantity))
+        if isinstance(quantity, float):
+            argument.exact("quantity", quantity)
+        elif isinstance(quantity, str):
+            row["quantity"] = trim(quantity)
+        elif isinstance(quantity, Decimal):
+            row["quantity"] = _quantity_text(quantity)
+        elif isinstance(quantity, int) and quantity.bit_length() > _INTEGER_BITS_MAX:
+            row["quantity"] = _beyond(quantity < 0)
         if isinstance(at, datetime):
-            argument.check_time("at", at)
-            row["at"] = at.isoformat()
+            row["at"] = argument.aware("at", at).isoformat()
     except InvalidInput as exc:
         exc.detail = f"event {ordinal}: {exc.detail}"
         raise
     return row
+
+
+_INTEGER_BITS_MAX = 600  # more than any quantity may have, and few enough to be written as digits
+
+
+def _beyond(negative: bool, exponent: int = 999) -> str:
+    """A number that SQL refuses in place of one that it could not even read."""
+    return f"{'-' if negative else ''}1e{exponent}"
+
+
+def _quantity_text(value: Decimal) -> str:
+    """As a JSON string: exact, and NaN reaches the SQL function, which refuses it by name."""
+    if not value.is_finite():
+        return str(value)
+    text = str(value) if value else "0"
+    if not is_number(text) and "." in text and "E" not in text:
+        text = text.rstrip("0")
+    return text if is_number(text) else _beyond(value < 0, 999 if value.adjusted() > 0 else -999)
+
+
+def _encode(rows: Mapping[int, dict[str, Any]], *, skip: bool) -> tuple[str, dict[int, InvalidInput]]:
+    """The JSON array of the events, and those that cannot be in it, by ordinal. Raises if not `skip`.
+
+    All at once if nothing stands against it, since one by one takes longer.
+    """
+    if (text := exact_json.all_storable(list(rows.values()))) is not None:
+        return text, {}
+    texts: list[str] = []
+    refused: dict[int, InvalidInput] = {}
+    for ordinal, row in rows.items():
+        try:
+            texts.append(argument.json_text("events", row, f"event {ordinal}"))
+        except InvalidInput as exc:
+            if not skip:
+                raise
+            refused[ordinal] = exc
+    return f"[{','.join(texts)}]", refused
+
+
+def _with_refused(refused: Mapping[int, InvalidInput], rows: Sequence[Row]) -> list[BatchOutcome]:
+    """The outcomes of the events that were sent, and of the others, in the order of the batch."""
+    sent = iter(_outcomes(rows))
+    outcomes: list[BatchOutcome] = []
+    for ordinal in range(1, len(rows) + len(refused) + 1):
+        if exc := refused.get(ordinal):
+            outcomes.append(
+                BatchOutcome(
+                    ordinal=ordinal,
+                    outcome="rejected",
+                    sqlstate=exc.sqlstate,
+                    message=f"{exc.message}: {exc.detail}",
+                    hint=exc.hint,
+                )
+            )
+        else:
+            outcomes.append(next(sent).model_copy(update={"ordinal": ordinal}))
+    return outcomes

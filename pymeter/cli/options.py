@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from pymeter import exact_json
+from pymeter import exact_json, times
 
 Subject = Annotated[str, typer.Argument(help="Who consumes: an account, an organisation, an API key.")]
 MetricKey = Annotated[str, typer.Argument(help="The metric's key in the catalog.")]
@@ -56,17 +56,17 @@ def form(as_json: bool, as_csv: bool = False) -> Form:
 def read_zone(name: str) -> ZoneInfo:
     """A time zone by its name."""
     try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise typer.BadParameter(f"{name!r} is not a time zone; a name looks like Europe/Berlin") from None
+        return times.read_zone(name)
+    except ValueError as exc:
+        raise typer.BadParameter(f"{exc}; a name looks like Europe/Berlin, or is UTC") from None
 
 
 def read_moment(text: str | None, timezone: str, option: str) -> datetime | None:
-    """A date or time in ISO 8601; without an offset it is in `timezone`."""
+    """A date or time in ISO 8601, cut off after microseconds; without an offset it is in `timezone`."""
     if text is None:
         return None
     try:
-        value = datetime.fromisoformat(text.strip())
+        value = times.read_time(text)
     except ValueError:
         raise typer.BadParameter(
             f"{option}: {text!r} is not a time; write 2026-11-01 or 2026-11-01T09:00:00Z"
@@ -82,7 +82,7 @@ def read_duration(text: str | None, option: str) -> timedelta | None:
     if text is None:
         return None
     match = re.fullmatch(
-        r"(\d{1,6})\s*(s|m|h|d|w|sec|min|hour|day|week|second|minute)s?", text.strip().lower()
+        r"([0-9]{1,6})\s*(s|m|h|d|w|sec|min|hour|day|week|second|minute)s?", text.strip().lower()
     )
     if match is None:
         raise typer.BadParameter(f"{option}: {text!r} is not a duration; write 90 minutes, 2h or 7 days")

@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
 from pymeter import exact_json
 from pymeter.importing.reading import CsvReader, FileFormat, LineReader, Problem, Record, json_records
+from pymeter.times import instant, read_time, read_zone
 
 Unkeyed = Literal["derive", "count", "reject"]
 Extra = Literal["refuse", "metadata", "ignore"]
@@ -24,7 +24,7 @@ FIELDS = ("subject", "metric", "quantity", "member", "idempotency_key", "at", "m
 _OF_ANOTHER_LEDGER = ("event_id", "recorded_at")
 _CLOUDEVENTS = {"subject": "subject", "metric": "type", "idempotency_key": "id", "at": "time"}
 _CLOUDEVENTS_DATA = ("quantity", "member")
-_NAIVE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?)?")
+_NAIVE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?)?", re.ASCII)
 
 
 class OptionsError(ValueError):
@@ -72,11 +72,9 @@ class ImportOptions:
         if self.batch_size < 1:
             raise OptionsError("the batch size must be at least 1")
         try:
-            ZoneInfo(self.timezone)
-        except (KeyError, ValueError, OSError):
-            raise OptionsError(
-                f"{self.timezone!r} is not a time zone", "Use a name such as Europe/Berlin."
-            ) from None
+            read_zone(self.timezone)
+        except ValueError as exc:
+            raise OptionsError(str(exc), "Use UTC, or a name such as Europe/Berlin.") from None
 
 
 @dataclass(slots=True)
@@ -99,7 +97,7 @@ def shaped_records(
 ) -> Iterator[Shaped]:
     """Every record of the file with its event. OptionsError at the start where columns do not fit."""
     source = options.source or ("-" if name == "-" else str(Path(name).resolve()))
-    zone = ZoneInfo(options.timezone)
+    zone = read_zone(options.timezone)
     for record, read in _readers(lines, name, format, options):
         shaped = Shaped(record, problem=record.problem)
         if record.problem is None:
@@ -294,7 +292,7 @@ def _finish(event: dict[str, Any], options: ImportOptions, zone: ZoneInfo) -> No
     at = event.get("at")
     if isinstance(at, str) and _NAIVE.fullmatch(at.strip()):
         with suppress(ValueError):  # the 31st of February: record_batch refuses it
-            event["at"] = datetime.fromisoformat(at.strip()).replace(tzinfo=zone).isoformat()
+            event["at"] = instant(read_time(at).replace(tzinfo=zone)).isoformat()
     if isinstance(event.get("quantity"), str):
         event["quantity"] = event["quantity"].strip()
 

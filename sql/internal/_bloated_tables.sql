@@ -7,7 +7,7 @@ as $$
 begin
     return query
         select format('%s: %s of %s rows are dead, last vacuumed %s', s.relname, s.n_dead_tup, s.n_live_tup + s.n_dead_tup,
-                   coalesce(to_char(greatest(s.last_vacuum, s.last_autovacuum) at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'), 'never'))
+                   coalesce(to_char(greatest(s.last_vacuum, s.last_autovacuum) at time zone interval '0', 'YYYY-MM-DD HH24:MI "UTC"'), 'never'))
         from pg_stat_user_tables s
         where s.schemaname = current_schema() and s.n_dead_tup > 10000 and s.n_dead_tup > 0.2 * s.n_live_tup
         union all

@@ -7,9 +7,9 @@ immutable parallel safe
 as $$
     select case
         when bucket = 'never' then timestamptz 'infinity'
-        else (bucket_start at time zone 'UTC' + (
+        else (bucket_start at time zone interval '0' + (
             array[interval '1 minute', interval '1 hour', interval '1 day', interval '7 days', interval '1 month', interval '1 year']
-        )[array_position(array['minute', 'hour', 'day', 'week', 'month', 'year'], bucket)]) at time zone 'UTC'
+        )[array_position(array['minute', 'hour', 'day', 'week', 'month', 'year'], bucket)]) at time zone interval '0'
     end
 $$;
 

@@ -11,7 +11,7 @@ as $$
                         when 'minute' then interval '1 minute' else interval '7 days' end,
             at, timestamptz '1969-12-29 00:00:00+00')
         when bucket = 'never' then timestamptz '1970-01-01 00:00:00+00'
-        else date_trunc(bucket, at at time zone 'UTC') at time zone 'UTC'
+        else date_trunc(bucket, at at time zone interval '0') at time zone interval '0'
     end
 $$;
 

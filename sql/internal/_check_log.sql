@@ -39,7 +39,7 @@ begin
         raise exception using
             errcode = 'UM006', message = 'the window needs events that were dropped',
             detail = format('metric %s, events of %s (UTC).', quote_literal((_check_log.metric).key),
-                to_char(v_month at time zone 'UTC', 'YYYY-MM')),
+                to_char(v_month at time zone interval '0', 'YYYY-MM')),
             hint = case
                 when _check_log.hint is not null then _check_log.hint
                 when v_fine = 'never' then 'Ask for all time (period never), or for a window after the months that were dropped.'

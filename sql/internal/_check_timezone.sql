@@ -1,9 +1,19 @@
+-- AT TIME ZONE reads more than names: abbreviations, whose meaning depends on the session; POSIX specifications such as +05:30 or EST5EDT,
+-- where + means west of Greenwich; localtime, which is the server's; right/, whose clock counts leap seconds. A name of the form below is
+-- none of them: an abbreviation has no slash, a POSIX specification has digits.
+-- From PostgreSQL 18 on, the abbreviations of the session's zone come first, and SET timezone = 'UTC+3' makes UTC one of them. So no
+-- function of pymeter writes AT TIME ZONE 'UTC', but AT TIME ZONE INTERVAL '0'; and a name that the session has redefined is refused.
 create or replace function _check_timezone(timezone text)
 returns void
 language plpgsql
 stable
 set search_path from current
 as $$
+declare
+    v_name constant text := '^(?:utc|(?!posix/|right/)[a-z]+(?:/[a-z][a-z_-]*)+'
+        '|etc/gmt(?:[+-]?0|[+](?:[1-9]|1[0-2])|-(?:[1-9]|1[0-4]))'
+        '|cuba|egypt|eire|gb|gb-eire|greenwich|hongkong|iceland|iran|israel|jamaica|japan|kwajalein|libya|navajo|nz|nz-chat'
+        '|poland|portugal|prc|roc|rok|singapore|turkey|universal|w-su)$';
 begin
     if timezone = 'UTC' then
         return;
@@ -13,18 +23,20 @@ begin
     end if;
     -- A block of its own: one that catches exceptions costs a subtransaction, which UTC need not pay.
     begin
-        -- Names only: PostgreSQL also reads +05:30 and FOO+5, but by POSIX, where + means west of Greenwich.
-        if timezone !~ ('^([A-Za-z][A-Za-z_-]*(/[A-Za-z][A-Za-z_-]*)*|(Etc/)?GMT[+-]?0|Etc/GMT[+-][0-9]{1,2}'
-            '|EST5EDT|CST6CDT|MST7MDT|PST8PDT)$') then
+        if lower(timezone collate "C") !~ v_name
+            or (lower(current_setting('timezone') collate "C") !~ v_name
+                and strpos(upper(current_setting('timezone') collate "C"), upper(timezone collate "C")) > 0) then
             raise invalid_parameter_value;
         end if;
         perform now() at time zone timezone;
     exception when invalid_parameter_value then
         raise exception using errcode = '22023', message = 'unknown time zone', column = 'timezone',
             detail = format('timezone %s.', quote_literal(left(timezone, 80))),
-            hint = 'Use a name of the IANA database, such as America/New_York: SELECT name FROM pg_timezone_names.';
+            hint = 'Use UTC or a region of the IANA database, such as America/New_York or Etc/GMT+3; abbreviations and offsets are not names.';
     end;
 end
 $$;
 
-comment on function _check_timezone(text) is 'Refuses a null (22004) or unknown (22023) time zone.';
+comment on function _check_timezone(text) is
+    'Refuses a null time zone (22004) and whatever is not UTC or the name of a region (22023): abbreviations, offsets, POSIX '
+    'specifications, localtime, posix/ and right/.';

@@ -10,8 +10,8 @@ as $$
 declare
     v_name  text := _partition_name(month);
     -- Not the session's way of writing a time: in some, a zone is written that is then read as another one.
-    v_since text := to_char(month at time zone 'UTC', 'YYYY-MM-DD "00:00:00+00"');
-    v_until text := to_char(_bucket_end('month', month) at time zone 'UTC', 'YYYY-MM-DD "00:00:00+00"');
+    v_since text := to_char(month at time zone interval '0', 'YYYY-MM-DD "00:00:00+00"');
+    v_until text := to_char(_bucket_end('month', month) at time zone interval '0', 'YYYY-MM-DD "00:00:00+00"');
 begin
     -- Not to_regclass(): it answers from a cache, which after a wait does not know yet what the other session created.
     if exists (
@@ -27,7 +27,7 @@ begin
     execute format('alter table events attach partition %I for values from (%L) to (%L)', v_name, v_since, v_until);
     perform _guard_partition(v_name), _close_relation(v_name);
     execute format('comment on table %I is %L', v_name,
-        format('Events of %s (UTC).', to_char(month at time zone 'UTC', 'YYYY-MM')));
+        format('Events of %s (UTC).', to_char(month at time zone interval '0', 'YYYY-MM')));
     -- A month that is known and had no partition has lost it, whoever dropped it: what comes now is not all there was.
     insert into log_months (month) values (_create_partition.month)
     on conflict (month) do update set dropped = true;

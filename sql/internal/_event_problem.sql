@@ -33,7 +33,7 @@ as $$
         when length(idempotency_key) > 512 then 'key_long'
         when not isfinite(at) then 'at_not_finite'
         when at < timestamptz '1970-01-01 00:00:00+00' then 'at_before_1970'
-        when at > (now() at time zone 'UTC' + max_future) at time zone 'UTC' then 'at_in_future'
+        when at > (now() at time zone interval '0' + max_future) at time zone interval '0' then 'at_in_future'
         when metadata is null then null
         when jsonb_typeof(metadata) <> 'object' then 'metadata_not_object'
         when octet_length(metadata::text) > 65536 then 'metadata_large'

@@ -12,7 +12,7 @@ set work_mem to '128MB'
 as $$
 #variable_conflict use_column
 declare
-    v_horizon  timestamptz := (now() at time zone 'UTC' - keep) at time zone 'UTC';
+    v_horizon  timestamptz := (now() at time zone interval '0' - keep) at time zone interval '0';
     v_verdicts month_verdict[];
 begin
     v_verdicts := array(

@@ -9,7 +9,7 @@ begin
     select m.month
     from generate_series(0, 3) as ahead
     cross join lateral (
-        select (date_trunc('month', _missing_months.now at time zone 'UTC') + make_interval(months => ahead)) at time zone 'UTC'
+        select (date_trunc('month', _missing_months.now at time zone interval '0') + make_interval(months => ahead)) at time zone interval '0'
     ) m (month)
     where _partition_name(m.month) not in (
         select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'events'::regclass)

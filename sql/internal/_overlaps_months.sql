@@ -6,7 +6,7 @@ immutable parallel safe
 as $$
     select months <> '{}' and exists (
         select from unnest(months) m (month)
-        where m.month < bucket_end and bucket_start < (m.month at time zone 'UTC' + interval '1 month') at time zone 'UTC')
+        where m.month < bucket_end and bucket_start < (m.month at time zone interval '0' + interval '1 month') at time zone interval '0')
 $$;
 
 comment on function _overlaps_months(timestamptz[], timestamptz, timestamptz) is

@@ -4,7 +4,7 @@ returns timestamptz
 language sql
 immutable parallel safe
 as $$
-    select (at at time zone 'UTC' + span) at time zone 'UTC'
+    select (at at time zone interval '0' + span) at time zone interval '0'
 $$;
 
 comment on function _shift(timestamptz, interval) is 'An instant and a span later, counted in UTC.';

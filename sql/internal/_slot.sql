@@ -5,9 +5,9 @@ language sql
 immutable parallel safe
 as $$
     select case slot_bucket
-        when 'hour' then set_bit(0::bit(744), 24 * (extract(day from at at time zone 'UTC')::int - 1)
-                                              + extract(hour from at at time zone 'UTC')::int, 1)
-        when 'day' then set_bit(0::bit(31), extract(day from at at time zone 'UTC')::int - 1, 1)
+        when 'hour' then set_bit(0::bit(744), 24 * (extract(day from at at time zone interval '0')::int - 1)
+                                              + extract(hour from at at time zone interval '0')::int, 1)
+        when 'day' then set_bit(0::bit(31), extract(day from at at time zone interval '0')::int - 1, 1)
     end
 $$;
 

@@ -23,7 +23,7 @@ begin
     v_health.last_maintained_at := (select max(done_at) from maintenance where task = 'maintain');
     v_health.oldest_unreported_at := _oldest_unreported();
     v_health.silent := array(
-        select format('%s %s since %s', subject, metric, to_char(last_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'))
+        select format('%s %s since %s', subject, metric, to_char(last_at at time zone interval '0', 'YYYY-MM-DD HH24:MI "UTC"'))
         from _silent_subjects(v_now)
         order by last_at, subject, metric
         limit 100);

@@ -19,7 +19,7 @@ declare
     v_since    timestamptz := coalesce(events.since, '-infinity');
     v_until    timestamptz := coalesce(events.until, 'infinity');
     -- The cursor before the first page lies after everything, so that one condition, which the index answers, serves every page.
-    v_after_at timestamptz := coalesce(events.after_at, 'infinity');
+    v_after_at timestamptz := 'infinity';
     v_after_id bigint := coalesce(events.after_id, 0);
 begin
     if _is_open('events') then perform _check_caller('events'); end if;
@@ -30,14 +30,17 @@ begin
     if events.since is not null or events.until is not null then
         perform resolve_window(since => events.since, until => events.until);
     end if;
-    if events.after_id is not null and events.after_at is null then
-        select e.at into v_after_at from events e
-        where e.subject = events.subject and e.event_id = events.after_id
-          and (events.metric is null or e.metric = events.metric);
+    if events.after_id is not null then
+        v_after_at := _event_time(events.subject, events.metric, events.after_id, events.after_at);
         if v_after_at is null then
+            perform _check_snapshot();
             raise exception using errcode = '22023', message = 'after_id is not an event of this subject', column = 'after_id',
                 detail = format('after_id %s.', events.after_id), hint = 'Give the event_id of the last row of the page before.';
         end if;
+    elsif events.after_at is not null then
+        raise exception using errcode = '22004', message = 'after_at is given without after_id', column = 'after_id',
+            detail = format('after_at %s.', to_char(events.after_at at time zone interval '0', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')),
+            hint = 'Give the event_id of the last row of the page before as after_id; for events before a time use until.';
     end if;
     return query
         select page.*
@@ -59,5 +62,5 @@ $$;
 
 comment on function events(text, text, timestamptz, timestamptz, bigint, integer, timestamptz) is
     'The events of a subject, newest first (by at, then event_id), as they were recorded: why a charge is what it is. '
-    'The next page: event_id and at of the last row as after_id and after_at (after_id alone will do, but has to be looked up). '
+    'The next page: event_id of the last row as after_id. Its at as after_at is optional: it only saves a search, in any precision. '
     'At most max_rows (1 to 10,000). Raises UM001 for an unknown metric, 22004 or 22023 for a bad value.';

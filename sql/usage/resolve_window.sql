@@ -30,7 +30,8 @@ begin
         elsif since >= until then
             raise exception using
                 errcode = '22023', message = 'the window is empty or reversed', column = 'until',
-                detail = format('since %s, until %s.', since at time zone 'UTC', until at time zone 'UTC'),
+                detail = format('since %s, until %s.', to_char(since at time zone interval '0', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                    to_char(until at time zone interval '0', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')),
                 hint = 'Windows are half-open: since must be before until.';
         end if;
         return tstzrange(since, until);
@@ -45,6 +46,13 @@ begin
     if v_period in ('minute', 'hour', 'day', 'week', 'month', 'year') then
         v_start := _calendar_start(v_period, v_now, resolve_window.timezone);
         v_window := tstzrange(v_start, _calendar_end(v_period, v_start, resolve_window.timezone));
+        -- An empty range has no bounds, which would mean all time: with time zone files that count leap seconds, for example.
+        if not v_window @> v_now then
+            raise exception using
+                errcode = '22023', message = 'the time zone has no such bucket at this time', column = 'timezone',
+                detail = format('timezone %s, period %s.', resolve_window.timezone, v_period),
+                hint = 'Use UTC, and check the time zone files of the server.';
+        end if;
         perform _check_time('now', v_start), _check_time('now', upper(v_window));
         return v_window;
     end if;

@@ -75,6 +75,41 @@ def test_times_without_an_offset_are_in_the_given_zone(pymeter: Run, meter: Mete
     assert [event.at.hour for event in meter.events("a")] == [8, 22]
 
 
+def test_times_finer_than_a_microsecond_stay_in_their_month(pymeter: Run, meter: Meter) -> None:
+    finer = "2026-06-30T23:59:59.9999999"
+    event = {"subject": "a", "metric": "tokens", "quantity": 1, "at": f"{finer}Z"}
+    cloud = {
+        "specversion": "1.0",
+        "id": "1",
+        "source": "s",
+        "type": "tokens",
+        "subject": "a",
+        "time": f"{finer}99Z",
+        "data": {"quantity": 1},
+    }
+    write("usage.csv", "subject,metric,quantity,at", f"a,tokens,1,{finer}", f"a,tokens,1,{finer}9+00:00")
+    write("usage.jsonl", json.dumps(event), json.dumps(event | {"at": finer}))
+    write("cloud.jsonl", json.dumps(cloud))
+    assert pymeter("import", "usage.csv").status == 0
+    assert pymeter("import", "usage.jsonl").status == 0
+    assert pymeter("import", "cloud.jsonl", "--format", "cloudevents").status == 0
+    assert pymeter("record", "a", "tokens", "1", "--at", f"{finer}Z").status == 0
+    assert {e.at for e in meter.events("a")} == {datetime(2026, 6, 30, 23, 59, 59, 999999, tzinfo=UTC)}
+    assert len(meter.events("a")) == 6
+    ran = pymeter("usage", "a", "tokens", "--since", "2026-06-01", "--until", f"{finer}Z", "--json")
+    assert ran.json["quantity"] == "0", "--until is cut off too: the window ends before that microsecond"
+
+
+@pytest.mark.parametrize("zone", ["right/UTC", "posix/Europe/Berlin", "EST", "CET", "localtime"])
+def test_the_zone_of_times_without_an_offset_is_a_name_as_in_sql(
+    pymeter: Run, meter: Meter, zone: str
+) -> None:
+    write("usage.csv", "subject,metric,quantity,at", "a,tokens,1,2026-06-01")
+    assert pymeter("import", "usage.csv", "-z", zone).status != 0
+    assert pymeter("record", "a", "tokens", "1", "--at", "2026-06-01", "-z", zone).status != 0
+    assert meter.events("a") == []
+
+
 def test_csv_without_a_header_is_read_by_position(pymeter: Run, meter: Meter) -> None:
     write("usage.tsv", "acct_1\t12\teu\tk1")
     ran = pymeter(

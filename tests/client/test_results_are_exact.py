@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -11,10 +12,13 @@ import psycopg
 import pytest
 from psycopg import RawCursor
 from psycopg.adapt import AdaptersMap
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 from psycopg.types.numeric import FloatLoader, NumericBinaryLoader
+from psycopg_pool import ConnectionPool
 
 from pymeter import AsyncMeter, Meter
+from pymeter.migrate import migrate
 from pymeter.models import NewEvent
 
 LONG = Decimal("0.1234567890123456789012345")
@@ -96,6 +100,7 @@ def test_the_settings_of_the_session_do_not_matter(meter_connection: psycopg.Con
         "timezone = 'Asia/Kathmandu'",
         "extra_float_digits = -15",
         "search_path = ''",
+        "client_encoding = 'SQL_ASCII'",
     ):
         meter_connection.execute(f"SET {setting}")  # type: ignore[arg-type]
     local = Meter(meter_connection)
@@ -186,3 +191,29 @@ def test_events_are_paged_without_gaps_or_repeats(meter: Meter) -> None:
     assert len(ids) == len(set(ids)) == 50
     assert ids == [event.event_id for event in meter.events("acct_1", max_rows=100)]
     assert list(meter.iter_events("nobody")) == []
+
+
+def test_in_a_database_without_an_encoding_a_result_that_is_committed_can_be_read(
+    pymeter_server: str,
+) -> None:
+    """psycopg returns bytes there. An error after the commit would be answered with a retry."""
+    name = f"pymeter_sql_ascii_{os.getpid()}"
+    with psycopg.connect(pymeter_server, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+        try:
+            dsn = make_conninfo(pymeter_server, dbname=name)
+            migrate(dsn)
+            with ConnectionPool(dsn, min_size=1, max_size=1) as pool:
+                meter = Meter(pool)
+                meter.define_metric("tokens", "sum", "tök")
+                recorded = meter.record("ä", "tokens", 1)
+                assert (recorded.outcome, recorded.quantity, recorded.unit) == ("recorded", 1, "tök")
+                assert meter.record_batch([NewEvent(subject="a", metric="tokens", quantity=Decimal(1))])
+                with pool.connection() as connection:
+                    connection.execute(
+                        "UPDATE meter.metrics SET unit = convert_from('\\xff41', 'SQL_ASCII')"
+                    )  # by a client that writes in another encoding
+                assert meter.record("ä", "tokens", 1).quantity == 2
+                assert [event.subject for event in meter.events("ä")] == ["ä", "ä"]
+        finally:
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -138,14 +138,24 @@ def test_events_reads_a_page_not_the_log(explain: Explain) -> None:
     assert plans.rows("events") <= 50 + 12  # one of each partition to begin with
 
 
-def test_the_next_page_of_events_starts_where_the_last_one_ended(explain: Explain, now: datetime) -> None:
-    plans = explain(
-        "SELECT count(*)"
-        " FROM meter.events('acct_0', 'tokens', max_rows => 50, after_id => 1, after_at => %s)",
-        [now - timedelta(days=15)],
-    )
-    plans.assert_by_index("events")
-    assert plans.rows("events") <= 50 + 12
+@pytest.mark.parametrize("metric", ["tokens", None])
+def test_the_next_page_of_events_starts_where_the_last_one_ended(
+    explain: Explain, filled: psycopg.Connection[Any], now: datetime, metric: str | None
+) -> None:
+    """Also where the client's time has milliseconds only: then events within a second are looked through."""
+    last = filled.execute(
+        "SELECT event_id, at FROM meter.events('acct_0', %s, until => %s, max_rows => 1)",
+        [metric, now - timedelta(days=15)],
+    ).fetchone()
+    assert last is not None
+    for after_at in (last[1], last[1].replace(microsecond=last[1].microsecond // 1000 * 1000)):
+        plans = explain(
+            "SELECT count(*) FROM meter.events('acct_0', %s, max_rows => 50, after_id => %s, after_at => %s)",
+            [metric, last[0], after_at],
+        )
+        plans.assert_by_index("events")
+        metrics = 1 if metric else len(filled.execute("SELECT FROM meter.metrics").fetchall())
+        assert plans.rows("events") <= metrics * (50 + 24)
 
 
 def test_subjects_reads_the_newest_rollups_only(explain: Explain, filled: psycopg.Connection[Any]) -> None:

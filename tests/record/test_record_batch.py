@@ -126,3 +126,14 @@ def test_a_cursor_over_the_outcomes_that_is_not_read_to_its_end_has_recorded_eve
         " FROM generate_series(1, 20))) LIMIT 1"
     )
     assert ledger.usage("a", "m").quantity == 20
+
+
+@pytest.mark.parametrize("digits", [7, 9, 12, 30])
+@pytest.mark.parametrize("offset", ["Z", "+00:00", "-00:00"])
+def test_a_time_finer_than_a_microsecond_stays_in_its_month(ledger: Ledger, digits: int, offset: str) -> None:
+    """As .NET (7 digits), Go and Java (9) write it."""
+    ledger.define("m", "sum")
+    ledger.batch([EVENT | {"at": f"2026-06-30T23:59:59.{'9' * digits}{offset}"}])
+    assert ledger.usage("a", "m", period="month", now=at("2026-06-15")).quantity == 5
+    assert ledger.usage("a", "m", period="month", now=at("2026-07-15")).quantity == 0
+    assert ledger.call("events", subject="a")[0].at == at("2026-06-30 23:59:59.999999")

@@ -16,6 +16,9 @@ SETTINGS = [
     "timezone = 'America/New_York'",
     "timezone = 'Asia/Kathmandu'",
     "timezone = 'Australia/Lord_Howe'",
+    # From PostgreSQL 18 on these make UTC, and the zone of an argument, mean something else.
+    "timezone = 'UTC+3'",
+    "timezone = '<UTC>-5'",
     "datestyle = 'SQL, DMY'",
     "datestyle = 'German'",
     "datestyle = 'Postgres, MDY'",
@@ -29,6 +32,7 @@ SETTINGS = [
     "transform_null_equals = on",
     "array_nulls = off",
     "timezone_abbreviations = 'India'",
+    "timezone_abbreviations = 'Australia'",
     "plan_cache_mode = 'force_generic_plan'",
     "plan_cache_mode = 'force_custom_plan'",
     "enable_partition_pruning = off",

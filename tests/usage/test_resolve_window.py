@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from pymeter.times import read_zone
 from tests.helpers import Ledger, at, committed_or, refused
 
 NOW = at("2026-06-18 14:30:45.123")
@@ -244,6 +245,74 @@ def test_p8_an_offset_is_not_a_time_zone_because_its_sign_would_be_reversed(
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        *("right/UTC", "Right/utc", "right/Europe/Berlin", "posix/UTC", "posix/Europe/Berlin"),
+        *("EST", "MST", "CET", "IST", "PST", "BST", "GMT", "Z", "zulu", "UCT", "est", "PST8PDT", "MST7MDT"),
+        *("GMT+0", "GMT0", "UTC+3", "UTC0", "foo5", "Foo/Bar5", "Etc/GMT+13", "Etc/GMT-15", "Etc/GMT+07"),
+        *("localtime", "posixrules", "Factory", "America", "America/Argentina", "Europe/Berlin "),
+        *("../UTC", "Europe//Berlin", "/UTC", "Europe/", "Europe/Berlin\n", "Europe\\Berlin", "DEFAULT"),
+    ],
+)
+def test_p8_a_time_zone_is_a_name_and_nothing_else_that_postgresql_reads(ledger: Ledger, name: str) -> None:
+    """Above all check_quota() must not count all time because the zone's day is empty."""
+    ledger.define("m", "sum")
+    window = {"period": "day", "timezone": name}
+    month = {"since": at("2026-06-01"), "until": at("2026-07-01"), "timezone": name}
+    for function, given in [
+        ("resolve_window", window),
+        ("usage", {"subject": "a", "metric": "m", **window}),
+        ("usage", {"subject": "a", "metric": "m", "timezone": name}),
+        ("summary", {"subject": "a", **window}),
+        ("usage_by", {"subject": "a", "metric": "m", "dimension": "x", **window}),
+        ("check_quota", {"subject": "a", "metric": "m", "quota": 1, **window}),
+        ("check_quota", {"subject": "a", "metric": "m", "quota": 1, "timezone": name}),
+        ("series", {"subject": "a", "metric": "m", **month}),
+        ("series", {"subject": "a", "metric": "m", "step": "1h", **month}),
+    ]:
+        with refused("22023", "timezone"):
+            ledger.call(function, **given)
+    with pytest.raises(ValueError, match="is not a time zone"):
+        read_zone(name)
+
+
+def test_every_region_of_the_server_is_a_time_zone(ledger: Ledger) -> None:
+    names = [
+        row.name
+        for row in ledger.rows(
+            "SELECT name FROM pg_timezone_names WHERE name ~ '^(?!posix/|right/).*/' OR name = 'UTC'"
+        )
+    ]
+    assert len(names) > 400
+    assert {"UTC", "Etc/UTC", "Etc/GMT+3", "Etc/GMT-14", "America/Argentina/Buenos_Aires"} <= set(names)
+    names += ["Japan", "Singapore", "NZ", "utc", "europe/berlin"]
+    ledger.rows("SELECT meter.resolve_window('day', timezone => name) FROM unnest(%s::text[]) name", [names])
+
+
+@pytest.mark.parametrize("setting", ["UTC+3", "<UTC>-5", "<EUROPE/BERLIN>-5", "EUROPE/BERLIN-5", "JAPAN-3"])
+@pytest.mark.parametrize("name", ["UTC", "utc", "Etc/UTC", "Europe/Berlin", "Japan"])
+def test_the_session_cannot_say_what_a_time_zone_means(ledger: Ledger, setting: str, name: str) -> None:
+    """From PostgreSQL 18 on, AT TIME ZONE takes an abbreviation of the session's own zone first."""
+    questions = [{"period": period, "timezone": name, "now": NOW} for period in ("day", "month", "1 month")]
+    expected = [ledger.window(**question) for question in questions]
+    with ledger.connection.transaction():
+        ledger.execute("SELECT set_config('timezone', %s, true)", [setting])
+        for question, window in zip(questions, expected, strict=True):
+            try:
+                with ledger.connection.transaction():
+                    assert ledger.window(**question) == window
+            except psycopg.errors.InvalidParameterValue:  # a name that the session has redefined
+                assert name.upper() in setting
+                assert name != "UTC"
+    with ledger.connection.transaction():
+        ledger.execute("SELECT set_config('timezone', 'GB-Eire', true)")
+        assert ledger.window(period="day", timezone="GB", now=NOW) == (
+            at("2026-06-17 23:00"),
+            at("2026-06-18 23:00"),
+        )
+
+
+@pytest.mark.parametrize(
     ("period", "now"),
     [
         ("1000 years", "0500-06-01"),
@@ -322,7 +391,7 @@ def test_p5_calendar_buckets_tile_at_every_change_of_every_zone(ledger: Ledger) 
     changes = ledger.rows("""
         WITH zones AS MATERIALIZED (
             SELECT min(name) AS name FROM pg_timezone_names
-            WHERE name !~ '^(posix|Etc)/' GROUP BY utc_offset, is_dst, abbrev,
+            WHERE name ~ '/' AND name !~ '^(posix|right|Etc)/' GROUP BY utc_offset, is_dst, abbrev,
                 (timestamptz '2005-07-01' AT TIME ZONE name),
                 (timestamptz '2012-01-01' AT TIME ZONE name)
         ), hours AS (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -128,11 +128,59 @@ def test_pages_have_every_event_once_also_when_many_share_a_time(
     assert pages == everything
 
 
+def _cursors(moment: datetime) -> dict[str, Any]:
+    """What clients make of the time of a page's last row."""
+    return {
+        "cut to milliseconds, as JavaScript's Date": moment.replace(
+            microsecond=moment.microsecond // 1000 * 1000
+        ),
+        "rounded up to milliseconds": moment + timedelta(microseconds=-moment.microsecond % 1000),
+        "cut to seconds": moment.replace(microsecond=0),
+        "in another zone": moment.astimezone(timezone(timedelta(hours=9))),
+        "none": None,
+        "of another day": moment - timedelta(days=1),
+        "infinite": "infinity",
+    }
+
+
+@pytest.mark.parametrize("cursor", list(_cursors(at("2026-06-18"))))
+@pytest.mark.parametrize("metric", [None, "m"])
+def test_pages_do_not_depend_on_the_precision_of_the_clients_time(
+    ledger: Ledger, cursor: str, metric: str | None
+) -> None:
+    for key in ("m", "n"):
+        ledger.define(key, "sum")
+    ledger.batch(
+        [
+            {
+                "subject": subject,
+                "metric": "mn"[i // 3 % 2],
+                "quantity": 1,
+                "at": at("2026-06-30 23:59:59.998") + timedelta(microseconds=137 * i),
+            }
+            for i in range(30)
+            for subject in ("a", "b")
+        ]
+    )
+    ids = [e.event_id for e in ledger.call("events", subject="a", metric=metric)]
+    assert len(ids) == (30 if metric is None else 15)
+    paged: list[int] = []
+    given: dict[str, Any] = {}
+    while page := ledger.call("events", subject="a", metric=metric, max_rows=4, **given):
+        paged += [e.event_id for e in page]
+        given = {"after_id": page[-1].event_id, "after_at": _cursors(page[-1].at)[cursor]}
+    assert paged == ids
+
+
 def test_p8_a_bad_page_is_refused(ledger: Ledger) -> None:
     ledger.define("m", "sum")
     other = ledger.record("b", "m", 1)
     with refused("22023", "after_id"):
         ledger.call("events", subject="a", after_id=other.event_id)
+    with refused("22023", "after_id"):
+        ledger.call("events", subject="a", after_id=other.event_id, after_at=at("2026-06-18"))
+    with refused("22004", "after_id"):
+        ledger.call("events", subject="a", after_at=at("2026-06-18"))
     with refused("UM001", "metric"):
         ledger.call("events", subject="a", metric="nope")
     with refused("22023"):
