@@ -30,7 +30,7 @@ begin
         format('Events of %s (UTC).', to_char(month at time zone interval '0', 'YYYY-MM')));
     -- A month that is known and had no partition has lost it, whoever dropped it: what comes now is not all there was.
     insert into log_months (month) values (_create_partition.month)
-    on conflict (month) do update set dropped = true;
+    on conflict (month) do update set dropped = true, partitions = log_months.partitions + 1;
     return v_name;
 end
 $$;

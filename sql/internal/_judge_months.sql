@@ -21,13 +21,14 @@ begin
         where _bucket_end('month', m.month) <= v_horizon
           and pg_partition_root(to_regclass(_partition_name(m.month))) = 'events'::regclass
         order by m.month);
-    -- Of late events alone nothing can be verified: their rollups hold what was dropped before, too.
-    if exists (select from unnest(v_verdicts) where not is_late) then
+    if v_verdicts <> '{}' then
         perform _lock_rebuild();
         v_verdicts := array(
             with drifts as materialized (
                 select (drift).bucket_start, _bucket_end((drift).bucket, (drift).bucket_start) as bucket_end
                 from _rollup_drifts(null, null, with_members => true)
+                union all
+                select bucket_start, _bucket_end('month', bucket_start) from _dropped_month_drifts(null, null)
             )
             select (v.month, v.partition_name, v.event_count, v.is_late, (
                 select count(*) from drifts d where _overlaps_months(array[v.month], d.bucket_start, d.bucket_end)))::month_verdict

@@ -8,7 +8,7 @@ as $$
 #variable_conflict use_column
 declare
     v_partition text := (_let_go.verdict).partition_name;
-    v_late      text := case when (_let_go.verdict).is_late then ': late events of a month dropped before, not verifiable' else '' end;
+    v_late      text := case when (_let_go.verdict).is_late then ': late events of a month dropped before' else '' end;
     v_detached  text;
 begin
     if _count_events(v_partition) <> (_let_go.verdict).event_count then

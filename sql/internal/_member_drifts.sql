@@ -6,8 +6,6 @@ set search_path from current
 set plan_cache_mode to force_custom_plan
 as $$
 #variable_conflict use_column
-declare
-    v_dropped timestamptz[] := array(select _dropped_months());
 begin
     return query
     select subject, metric, bucket, bucket_start, member_digest, s.present is not null, l.present is not null,
@@ -25,10 +23,9 @@ begin
           and (_member_drifts.metric is null or u.metric = _member_drifts.metric)
     ) s
     full join (
-        select true as present, u.* from _recompute_members(_member_drifts.subject, _member_drifts.metric) u
+        select true as present, u.* from _explain_members(_member_drifts.subject, _member_drifts.metric) u
     ) l using (subject, metric, bucket, bucket_start, member_digest)
-    where (s.present is null or l.present is null or s.seen is distinct from l.seen)
-      and not _overlaps_months(v_dropped, bucket_start, _bucket_end(bucket, bucket_start));
+    where s.present is null or l.present is null or s.seen is distinct from l.seen;
 end
 $$;
 

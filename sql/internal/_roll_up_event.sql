@@ -52,7 +52,7 @@ begin
     into v_recorded
     from merged m
     where m.bucket = _roll_up_event.metric.period;
-    if _roll_up_event.metric.striped then
+    if _roll_up_event.metric.may_have_stripes then
         v_recorded.quantity := (_usage(_roll_up_event.metric, _roll_up_event.subject,
                                        v_recorded.period_start, v_recorded.period_end)).quantity;
     end if;

@@ -14,7 +14,8 @@ set jit to off
 as $$
 #variable_conflict use_column
 declare
-    v_dropped timestamptz[] := array(select _dropped_months());
+    v_dropped      timestamptz[] := array(select _dropped_months());
+    v_unverifiable timestamptz[] := array(select _unverifiable_months());
     -- Nearly always there are none, and the plan made for that leaves out what is about them.
     v_stripes boolean := exists (select from rollups where stripe > 0);
 begin
@@ -43,19 +44,26 @@ begin
         group by subject, metric, bucket, bucket_start
     ), recomputed as (
         select t.subject, t.metric, t.bucket, t.bucket_start, t as rollup
-        from _recompute(_rollup_drifts.subject, _rollup_drifts.metric) t
+        from _explain_rollups(_rollup_drifts.subject, _rollup_drifts.metric) t
     )
-    select (subject, metric, bucket, bucket_start, s.rollup, r.rollup, m.bucket is not null)::rollup_drift, coalesce(s.striped, false), s.place
+    select (subject, metric, bucket, bucket_start, s.rollup, case when x.explained then r.rollup else s.rollup end,
+            m.bucket is not null)::rollup_drift,
+           coalesce(s.striped, false), s.place
     from stored s
     full join recomputed r using (subject, metric, bucket, bucket_start)
     full join (
         select * from _drifting_members(_rollup_drifts.subject, _rollup_drifts.metric) where _rollup_drifts.with_members
     ) m using (subject, metric, bucket, bucket_start)
-    where (s.rollup is distinct from r.rollup or m.bucket is not null)
-      and (v_dropped = '{}' or not _overlaps_months(v_dropped, bucket_start, _bucket_end(bucket, bucket_start)));
+    cross join lateral (
+        select v_dropped = '{}' or not _overlaps_months(
+            case when bucket in ('week', 'month', 'year', 'never') then v_unverifiable else v_dropped end,
+            bucket_start, _bucket_end(bucket, bucket_start)) as explained
+    ) x
+    where s.rollup is distinct from r.rollup and x.explained or m.bucket is not null;
 end
 $$;
 
 comment on function _rollup_drifts(text, text, boolean) is
-    'Every rollup of one subject and metric (null: all) that does not equal the log, or, if asked for, whose members do not. '
+    'Every rollup of one subject and metric (null: all) that does not equal the log and the totals of dropped months, or, if asked for, '
+    'whose members do not. '
     'striped: what is stored are several rows; place: where the one row is in the table.';

@@ -9,8 +9,10 @@ set lock_timeout to '5s'
 as $$
 #variable_conflict use_column
 declare
-    v_months   timestamptz[];
-    v_verdicts month_verdict[] := '{}';
+    v_months    timestamptz[];
+    v_verdicts  month_verdict[] := '{}';
+    v_unstriped tid[] := _once_striped();
+    v_readers   text[] := _catalog_readers();
 begin
     if _is_open('maintain') then perform _check_caller('maintain'); end if;
     if current_setting('transaction_isolation') <> 'read committed' then
@@ -30,6 +32,7 @@ begin
                 case drift_count when 1 then '1 rollup differs' else format('%s rollups differ', drift_count) end)
             from unnest(v_verdicts) where drift_count > 0;
         v_verdicts := array(select v from unnest(v_verdicts) v where v.drift_count = 0);
+        perform _keep_totals(v, _catalog_kinds()) from unnest(v_verdicts) v;
     end if;
     v_months := array(select _missing_months(now()));
     if v_verdicts <> '{}' or v_months <> '{}' or exists (select from events_default) then
@@ -45,12 +48,13 @@ begin
                 where p.name is not null;
         end if;
         -- Strays that were moved into a month have not been verified with it: it is counted, and stays for now.
-        return query select a.* from unnest(v_verdicts) v cross join lateral _let_go(v, maintain.detach) a;
+        return query select a.* from unnest(v_verdicts) v cross join lateral _expire_month(v, maintain.detach) a;
     end if;
     -- Last, because rows that are locked now keep others from recording; with the log locked already, it waits for nobody.
     if exists (select from rollups where stripe > 0) then
         return next ('merged stripes', format('%s rows', _merge_stripes()))::maintenance_action;
     end if;
+    perform _forget_stripes(v_unstriped, v_readers);
     insert into maintenance (task, done_at) values ('maintain', now()) on conflict (task) do update set done_at = excluded.done_at;
 end
 $$;
@@ -60,6 +64,6 @@ comment on function maintain(interval, boolean) is
     'of their own, and merges the stripes of striped metrics. Given keep, it drops (with detach: makes tables of their own, to be '
     'dumped) the partitions of all months (UTC) that ended before now() - keep, each only if the rollups and members that cover it '
     'equal the log; otherwise the month is kept and a row says why. Idempotency keys, rollups and members stay for ever. Events that '
-    'come late to a month that was dropped are counted, and dropped in their turn, unverified since the rest of the month is gone. '
+    'come late to a month that was dropped are counted, verified together with the totals of what was dropped, and dropped in their turn. '
     'Returns what it did, and what it kept or postponed; again: nothing new. Run it daily. Raises 22023 for a bad keep, 22004 for a null detach, '
     '55P03 if it has to wait for a lock for more than 5 seconds, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';

@@ -60,7 +60,7 @@ begin
     end if;
 
     -- ROLLUPS: of most metrics they are two totals, the one of the kind that sorts first being written first.
-    if v_metric.striped or v_metric.aggregate not in ('sum', 'count', 'avg') then
+    if v_metric.may_have_stripes or v_metric.aggregate not in ('sum', 'count', 'avg') then
         return _roll_up_event(v_metric, record.subject, v_event_id, record.at, v_quantity, record.member);
     end if;
     with merged as (

@@ -18,6 +18,7 @@ declare
     v_starts timestamptz[];
     v_ends   timestamptz[];
     v_cuts   window_cut[];
+    v_carried numeric;
 begin
     perform _check_subject(series.subject);
     if series.since is null or series.until is null then
@@ -29,14 +30,33 @@ begin
     into v_starts, v_ends, v_cuts
     from _buckets(series.since, series.until, series.step, series.timezone) b
     cross join lateral _cut_window(v_metric, b.bucket_start, b.bucket_end) c;
+    v_carried := _carried_value(v_metric, series.subject, series.since);
     return query
-        select b.bucket_start, b.bucket_end, b.quantity, b.event_count
-        from rows from (unnest(v_starts, v_ends), _usages(v_metric, series.subject, v_cuts))
-            as b (bucket_start, bucket_end, event_count, quantity);
+        with buckets as (
+            select b.*, count(*) filter (where b.event_count > 0) over (order by b.n) as filled
+            from rows from (unnest(v_starts, v_ends), _usages(v_metric, series.subject, v_cuts)) with ordinality
+                as b (bucket_start, bucket_end, event_count, quantity, n)
+        ), carried as (
+            -- A bucket with events and the empty ones after it share its number; before the first one lies what came before the series.
+            select b.*, case
+                when not v_metric.carry or b.bucket_start >= v_metric.retired_at then null
+                when b.filled = 0 then v_carried
+                else first_value(b.quantity) over (partition by b.filled order by b.n)
+            end as value
+            from buckets b
+        )
+        select c.bucket_start, c.bucket_end,
+               case when c.event_count > 0 then c.quantity
+                    when v_metric.aggregate in ('sum', 'count', 'unique') then 0
+                    else c.value end,
+               c.event_count, c.event_count > 0 or c.value is not null
+        from carried c
+        order by c.n;
 end
 $$;
 
 comment on function series(text, text, timestamptz, timestamptz, text, text) is
-    'The usage in each bucket of [since, until), empty ones as 0: a chart plots it as it is. step: a calendar unit (minute to year) in '
-    'the time zone, the first and last bucket cut to the window; or a duration such as 15m, counted from since. The buckets tile the '
+    'The usage in each bucket of [since, until). Without events it is 0 for sum, count and unique; for last with carry the value before it; '
+    'otherwise null for min, max, avg and last: a chart plots it as it is, with gaps. step: a calendar unit (minute to year) in the '
+    'time zone, the first and last bucket cut to the window; or a duration such as 15m, counted from since. The buckets tile the '
     'window. Raises as usage() does, 22023 for an unknown step or more than 100,000 buckets.';

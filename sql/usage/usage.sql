@@ -17,17 +17,22 @@ declare
     v_metric metrics := case when not _is_open('usage') or _check_caller('usage') then _metric(usage.metric) end;
     v_window tstzrange;
     v_state  usage_state;
+    v_carried numeric;
 begin
     perform _check_subject(usage.subject);
     v_window := _window(v_metric.period, usage.period, usage.since, usage.until, usage.timezone, usage.now);
     v_state := _usage(v_metric, usage.subject, lower(v_window), upper(v_window));
-    return (v_metric.key, v_state.quantity, v_metric.unit, v_metric.aggregate, v_state.event_count,
-            lower(v_window), upper(v_window));
+    if v_metric.carry and v_state.event_count = 0 then
+        v_carried := _carried_value(v_metric, usage.subject, lower(v_window));
+    end if;
+    return (v_metric.key, coalesce(v_carried, v_state.quantity), v_metric.unit, v_metric.aggregate, v_state.event_count,
+            lower(v_window), upper(v_window), v_state.event_count > 0 or v_carried is not null);
 end
 $$;
 
 comment on function usage(text, text, text, timestamptz, timestamptz, text, timestamptz) is
     'How much a subject has consumed of a metric in a window (see resolve_window(); none given: the metric''s current period). '
-    'No usage: quantity 0, event_count 0. Raises UM001 for an unknown metric, 22004 or 22023 for a bad value, UM006 when an edge of '
+    'No usage: quantity 0, event_count 0, has_data false; a metric that carries its last value over has that value, with event_count 0 and '
+    'has_data true. Raises UM001 for an unknown metric, 22004 or 22023 for a bad value, UM006 when an edge of '
     'the window, shorter than the metric''s rollup, had events that were dropped, 40001 when events were moved to other partitions '
     'since the snapshot was taken.';

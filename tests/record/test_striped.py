@@ -73,3 +73,72 @@ def test_p4_rebuild_restores_striped_rollups(
     assert ledger.rebuild() > 0
     assert ledger.verify() == []
     assert ledger.usage("a", "m") == before
+
+
+def stripe(ledger: Ledger, new_ledger: Callable[..., Ledger], aggregate: str, start: int) -> None:
+    """Two sessions that are in flight at once: the second one writes to a stripe."""
+    first = new_ledger(f"first{start}", autocommit=False)
+    if aggregate == "unique":  # a member that is new to a bucket is waited for
+        for number in (start, start + 1):
+            ledger.record("a", "m", at=at("2026-06-18 10:00"), **payload(aggregate, number))
+    first.record("a", "m", at=at("2026-06-18 10:00"), **payload(aggregate, start))
+    ledger.record("a", "m", at=at("2026-06-18 10:00"), **payload(aggregate, start + 1))
+    first.connection.commit()
+
+
+@pytest.mark.parametrize("period", ["hour", "month", "never"])
+@pytest.mark.parametrize("aggregate", AGGREGATES)
+def test_totals_have_every_stripe_while_striped_is_turned_off_and_on(
+    ledger: Ledger, new_ledger: Callable[..., Ledger], aggregate: str, period: str
+) -> None:
+    """record() returns what usage() and check_quota() say, before and after maintain()."""
+    ledger.define("m", aggregate, period=period, striped=True)
+    stripe(ledger, new_ledger, aggregate, 1)
+    numbers = iter(range(3, 40, 5))
+    off, on, maintain = (False, False), (True, False), (False, True)
+    for striped, maintained in (off, on, off, maintain, on, maintain, maintain):
+        ledger.define("m", aggregate, striped=striped)
+        for _ in range(2):
+            recorded = ledger.record(
+                "a", "m", at=at("2026-06-18 10:00"), **payload(aggregate, next(numbers, 2))
+            )
+            expected, count = ledger.brute("a", "m")
+            assert recorded.quantity == expected
+            answer = ledger.usage("a", "m", now=at("2026-06-18 10:30"))
+            assert (answer.quantity, answer.event_count) == (expected, count)
+            now = at("2026-06-18 10:30")
+            assert ledger.call("check_quota", subject="a", metric="m", quota=9, now=now)[0].used == expected
+        if striped:
+            stripe(ledger, new_ledger, aggregate, next(numbers, 2))
+        if maintained:
+            ledger.maintain()
+            assert ledger.value("SELECT count(*) FROM meter.rollups WHERE stripe > 0") == 0
+        assert ledger.verify() == []
+    assert ledger.value("SELECT may_have_stripes FROM meter.metrics") is False
+
+
+def test_a_writer_that_still_takes_the_metric_for_striped_is_waited_for_before_stripes_are_forgotten(
+    ledger: Ledger, new_ledger: Callable[..., Ledger]
+) -> None:
+    ledger.define("m", "sum", striped=True)
+    ledger.maintain()
+    slow = new_ledger("slow", autocommit=False)
+    slow.record("a", "m", 1)
+    ledger.define("m", "sum", striped=False)
+    ledger.maintain()
+    assert ledger.value("SELECT may_have_stripes FROM meter.metrics") is True
+    slow.connection.commit()
+    ledger.maintain()
+    assert ledger.value("SELECT may_have_stripes FROM meter.metrics") is False
+
+
+@pytest.mark.parametrize("aggregate", AGGREGATES)
+def test_unmapped_usage_is_that_of_whole_buckets_not_of_their_stripes(
+    ledger: Ledger, new_ledger: Callable[..., Ledger], aggregate: str
+) -> None:
+    ledger.define("m", aggregate, striped=True)
+    stripe(ledger, new_ledger, aggregate, 9)
+    stripe(ledger, new_ledger, aggregate, 6)
+    assert ledger.value("SELECT count(*) FROM meter.rollups WHERE stripe > 0") > 0
+    (row,) = ledger.rows("SELECT quantity FROM meter._unmapped('stripe', false)")
+    assert row.quantity == ledger.usage("a", "m", now=at("2026-06-20")).quantity

@@ -16,8 +16,8 @@ import psycopg
 CONTRACT = """
 catalog:
   define_metric(key text, aggregate text, unit text, name text = null, description text = null,
-    period text = 'month', rollup text = 'hour', striped boolean = false,
-    max_future interval = '1 day') -> metrics
+    period text = null, rollup text = null, striped boolean = null, max_future interval = null,
+    carry boolean = null) -> metrics
   retire_metric(key text) -> metrics
   catalog() -> setof metrics
 record:
@@ -104,13 +104,14 @@ operate:
 RESULTS = """
 metrics(key text, aggregate text, unit text, name text, description text, period text, rollup text,
   striped boolean, max_future interval, defined_at timestamptz, retired_at timestamptz,
-  billers text[])
+  billers text[], may_have_stripes boolean, carry boolean)
 recorded(event_id bigint, outcome text, quantity numeric, unit text, period_start timestamptz,
   period_end timestamptz)
 batch_outcome(ordinal bigint, event_id bigint, outcome text, sqlstate text, message text, hint text)
 usage_total(metric text, quantity numeric, unit text, aggregate text, event_count bigint,
-  since timestamptz, until timestamptz)
-usage_bucket(bucket_start timestamptz, bucket_end timestamptz, quantity numeric, event_count bigint)
+  since timestamptz, until timestamptz, has_data boolean)
+usage_bucket(bucket_start timestamptz, bucket_end timestamptz, quantity numeric, event_count bigint,
+  has_data boolean)
 usage_group(value text, quantity numeric, event_count bigint)
 quota_status(metric text, allowed boolean, used numeric, remaining numeric, quota numeric, unit text)
 subject_activity(subject text, last_activity_at timestamptz)

@@ -18,7 +18,7 @@ def test_the_summary_has_every_metric_in_use_with_its_unit_zeros_included(ledger
     ledger.define("idle", "max", "seat")
     ledger.define("old", "sum")
     ledger.record("a", "old", 5)
-    ledger.call("retire_metric", key="old")
+    ledger.call("retire_metric", key="old")  # its usage is not in the window
     ledger.record("a", "tokens", 5, at=at("2026-06-18 10:00"))
     ledger.record("a", "users", member="u", at=at("2026-06-18 10:00"))
     rows = ledger.call("summary", subject="a", **DAY)
@@ -28,6 +28,7 @@ def test_the_summary_has_every_metric_in_use_with_its_unit_zeros_included(ledger
         ("users", 1, "user", "unique", 1),
     ]
     assert rows == [ledger.usage("a", r.metric, **DAY) for r in rows]
+    ledger.execute("UPDATE meter.metrics SET retired_at = '2026-06-19Z' WHERE key = 'old'")
     now = at("2026-06-18 12:00")
     assert ledger.call("summary", subject="a", now=now) == [
         ledger.usage("a", r.metric, now=now) for r in rows
@@ -36,6 +37,28 @@ def test_the_summary_has_every_metric_in_use_with_its_unit_zeros_included(ledger
         at("2026-06-01"),
         at("2026-06-18"),
     }
+
+
+@pytest.mark.parametrize("aggregate", AGGREGATES)
+def test_a_metric_that_was_retired_in_the_window_is_a_line_of_the_invoice(
+    ledger: Ledger, aggregate: str
+) -> None:
+    ledger.define("m", aggregate)
+    ledger.define("unused", aggregate)
+    given = {"member": "u"} if aggregate == "unique" else {"quantity": 0}
+    ledger.record("a", "m", at=at("2026-06-18 10:00"), **given)
+    for key in ("m", "unused"):
+        ledger.call("retire_metric", key=key)
+    for window in (
+        DAY,
+        {"period": "month", "now": at("2026-06-20")},
+        {"now": at("2026-06-20")},
+        {"period": "never"},
+    ):
+        assert ledger.call("summary", subject="a", **window) == [ledger.usage("a", "m", **window)]
+    for window in ({"period": "month", "now": at("2026-05-20")}, {"now": at("2026-07-01")}):
+        assert ledger.call("summary", subject="a", **window) == []
+    assert ledger.call("summary", subject="b", **DAY) == []
 
 
 def test_the_summary_without_metrics_is_empty(ledger: Ledger) -> None:

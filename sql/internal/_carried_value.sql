@@ -1,0 +1,45 @@
+-- One read of the primary key: whole rows are compared, so that no other index can serve. Only where the newest bucket reaches beyond
+-- the instant, the log tells what came before it. Planning of pushes does not carry anything over: it reports what was recorded.
+create or replace function _carried_value(metric metrics, subject text, since timestamptz)
+returns numeric
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_key    text := (_carried_value.metric).key;
+    v_fine   text := _fine_bucket((_carried_value.metric).period, (_carried_value.metric).rollup);
+    v_rollup rollups;
+    v_event  events;
+begin
+    if not (_carried_value.metric).carry or (_carried_value.metric).retired_at <= _carried_value.since then
+        return null;
+    end if;
+    select * into v_rollup
+    from rollups r
+    where (r.subject, r.metric, r.bucket, r.bucket_start) >= (_carried_value.subject, v_key, v_fine, '-infinity')
+      and (r.subject, r.metric, r.bucket, r.bucket_start) < (_carried_value.subject, v_key, v_fine, _carried_value.since)
+    order by r.subject desc, r.metric desc, r.bucket desc, r.bucket_start desc, r.last_at desc, r.last_event_id desc
+    limit 1;
+    if v_rollup.last_at is null or v_rollup.last_at < _carried_value.since then
+        return v_rollup.latest;
+    end if;
+    select * into v_event
+    from events e
+    where e.subject = _carried_value.subject and e.metric = v_key and e.at >= v_rollup.bucket_start and e.at < _carried_value.since
+    order by e.at desc, e.event_id desc
+    limit 1;
+    perform _check_log(_carried_value.metric, _carried_value.subject, (
+        coalesce(v_event.at, v_rollup.bucket_start), _carried_value.since, _carried_value.since, _carried_value.since,
+        _carried_value.since, _carried_value.since)::window_cut);
+    if v_event.at is not null then
+        return v_event.quantity;
+    end if;
+    return _carried_value(_carried_value.metric, _carried_value.subject, v_rollup.bucket_start);
+end
+$$;
+
+comment on function _carried_value(metrics, text, timestamptz) is
+    'The last value before an instant of a metric that carries it over; null where there is none, for every other metric, and from when '
+    'the metric was retired. Raises UM006 and 40001 as _check_log() does.';
