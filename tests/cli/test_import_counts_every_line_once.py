@@ -153,7 +153,7 @@ def test_cloudevents_have_their_own_names(pymeter: Run, meter: Meter) -> None:
     assert (ran.status, counts(ran.json)) == (1, (2, 1, 0, 2))
     event = meter.events("acct_1", "tokens")[0]
     assert (event.idempotency_key, event.quantity, event.metadata) == (
-        "ce-1",
+        '["/gateway","ce-1"]',
         Decimal("12.5"),
         {"model": "large"},
     )
