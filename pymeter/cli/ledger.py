@@ -197,6 +197,13 @@ def import_(
             "Streams need it."
         ),
     ] = None,
+    grown: Annotated[
+        bool,
+        typer.Option(
+            "--grown",
+            help="The file may have grown since it was imported: only the new lines at its end count.",
+        ),
+    ] = False,
     extra: Annotated[
         str, typer.Option(help="Columns that are no fields: refuse, keep as metadata, or ignore.")
     ] = "refuse",
@@ -221,10 +228,11 @@ def import_(
     is null. A field that some lines of JSON lack is mapped with a question mark: --map 'member?=user.id'.
 
     Importing a file again counts nothing twice, so after an interruption run the same command again. Without
-    keys a file is known by its content, not by its name: a copy is the same file; a file that grew by lines
-    at its end is the same file with new lines; a file that was changed otherwise is another file, and all its
-    lines count. So import mended lines in a file of their own, or give files that change a --source NAME:
-    then a line is known by NAME, its number and its text. Streams (-, pipes) always need that.
+    keys a file is known by its content, not by its name: a copy is the same file, a changed file is another
+    one, and all its lines count. So import mended lines in a file of their own. Where a file has only grown
+    at its end, such as a log, --grown counts the new lines; without it such a file is refused, since nobody
+    can tell whether its first lines are new events. With --source NAME a line is known by NAME, its number
+    and its text instead. Streams (-, pipes) always need that.
 
     CloudEvents: subject; type is the metric, source and id together are the key, time is the time;
     data.quantity or data.member; the rest of data becomes the metadata.
@@ -249,6 +257,7 @@ def import_(
         extra=cast(importing.Extra, extra),
         source=source,
         batch_size=batch_size,
+        grown=grown,
         trim=trim,
     )
     database = target()

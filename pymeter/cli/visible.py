@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 # Control characters (C0, DEL, C1), and what is invisible or changes direction: bidirectional controls, line
-# separators, zero-width characters, byte order marks, annotations, tags, lone surrogates. Joiners stay: scripts
-# and emoji need them.
+# separators, zero-width characters, byte order marks, annotations, tags, lone surrogates. Joiners stay:
+# scripts and emoji need them.
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"

@@ -3,7 +3,8 @@
 The key of an exported event is made from its id and the instant it was recorded at. The key of any other line
 is made from the content of its whole file and the line's place in it. So a file is the same under any name,
 and another file's equal line is another event. A file that begins with all lines of a file that was imported
-before is that file, grown: its first lines keep their keys, which `known_events` recognises.
+before may be that file, grown: `known_events` finds out where the earlier one ended, and its lines keep their
+keys.
 """
 
 from __future__ import annotations
@@ -104,8 +105,8 @@ def read_content(lines: Iterable[tuple[str, Unkeyed | None]], are_known: AreKnow
         if unkeyed is None:
             continue
         last, digest = unkeyed, fingerprint.digest()
-        # A file that ended here has given keys to its first line, and to its last ones unless it was interrupted.
-        # The last ones of several metrics, since one may have been unknown.
+        # A file that ended here has given keys to its first line, and to its last ones unless it was
+        # interrupted. The last ones of several metrics, since one may have been unknown.
         first = first or unkeyed
         witnesses.pop(str(unkeyed.event.get("metric")), None)
         witnesses[str(unkeyed.event.get("metric"))] = unkeyed

@@ -99,7 +99,14 @@ class KeyMaker:
         with open_stream(self._name) as (stream, raw):
             if _regular_file(self._name, raw) != self._file:
                 raise FileChanged("the file was replaced while it was being imported")
-            return read_content(self._lines(stream), self._are_known)
+            content = read_content(self._lines(stream), self._are_known)
+        if len(content.parts) > 1 and not self._options.grown:
+            raise OptionsError(
+                f"the file begins with all {content.parts[-2][0]:,} lines of a file that was imported before",
+                "If it is that file and has grown, use --grown: only what is new counts. If these are other"
+                " events, use --source NAME with a new NAME: all of them count.",
+            )
+        return content
 
     def _lines(self, stream: IO[bytes]) -> Iterator[tuple[str, Unkeyed | None]]:
         records = ShapedRecords(LineReader(stream), self._name, self._form, self._options)

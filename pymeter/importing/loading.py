@@ -206,7 +206,8 @@ def _readable(events: Iterator[Shaped]) -> Iterator[Shaped]:
         raise ImportStopped(str(exc), "Import it again once nothing writes to it.") from exc
     except (EOFError, zlib.error, OSError) as exc:
         raise ImportStopped(
-            f"the file is damaged or ends in the middle: {exc}", "What came before it was imported."
+            f"the file is damaged or ends in the middle: {exc}",
+            "What came before was imported. Import the whole file, with --grown if its lines have no keys.",
         ) from exc
 
 

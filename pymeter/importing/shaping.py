@@ -52,7 +52,8 @@ class ImportOptions:
     `unkeyed` is what becomes of a line without an idempotency key: ``derive`` one, ``count`` it every time it
     is imported, or ``reject`` it. A derived key is made from the content of the whole file and the line's
     place in it; or, with `source`, from that name, the line's number and its text: for what is no regular
-    file, and for files that change otherwise than by growing.
+    file, and for files that change. A file that begins with all lines of a file that was imported before is
+    refused, unless it is said to have `grown`: then only its other lines count.
 
     `extra` is what becomes of columns that are no field: ``refuse`` the file (in JSON: the line), put them
     into the ``metadata``, or ``ignore`` them. `timezone` is the zone of times that do not say their own.
@@ -69,6 +70,7 @@ class ImportOptions:
     extra: Extra = "refuse"
     source: str | None = None
     batch_size: int = 1000
+    grown: bool = False
     trim: bool = True
 
     def __post_init__(self) -> None:
