@@ -116,13 +116,42 @@ def _integer(text: str) -> int | Decimal:
     return int(text) if len(text) <= 4000 else Decimal(text)
 
 
+def _fraction(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except ArithmeticError:  # its exponent is beyond what a Decimal can have
+        raise ValueError("a number is too large") from None
+
+
 def _no_constant(text: str) -> Any:
     raise ValueError(f"{text} is not a JSON number")
 
 
-_DECODER = json.JSONDecoder(parse_float=Decimal, parse_int=_integer, parse_constant=_no_constant)
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object has the key {twice!r:.80} twice")
+    return found
+
+
+_DECODER = json.JSONDecoder(parse_float=_fraction, parse_int=_integer, parse_constant=_no_constant)
+_UNIQUE_DECODER = json.JSONDecoder(
+    parse_float=_fraction, parse_int=_integer, parse_constant=_no_constant, object_pairs_hook=_unique
+)
 
 
 def loads(text: str | bytes) -> Any:
-    """The value of a JSON text; numbers that are not whole come back as Decimal."""
+    """The value of a JSON text; numbers that are not whole come back as Decimal. ValueError if it is none."""
     return _DECODER.decode(text if isinstance(text, str) else text.decode())
+
+
+def loads_unique(text: str) -> Any:
+    """What `loads` returns; ValueError also for an object that has a key twice."""
+    return _UNIQUE_DECODER.decode(text)
+
+
+def raw_decode(text: str, position: int) -> tuple[Any, int]:
+    """The JSON value that begins at `position`, as `loads_unique` reads it, and where it ends."""
+    return _UNIQUE_DECODER.raw_decode(text, position)

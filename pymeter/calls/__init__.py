@@ -18,7 +18,7 @@ from pymeter.calls.call import Call
 from pymeter.calls.catalog_calls import catalog, define_metric, retire_metric
 from pymeter.calls.operate_calls import health, maintain
 from pymeter.calls.own_calls import own_events, own_series, own_summary, own_usage, own_usage_by
-from pymeter.calls.record_calls import record, record_batch
+from pymeter.calls.record_calls import known_events, record, record_batch
 from pymeter.calls.repair_calls import rebuild, verify
 from pymeter.calls.report_calls import (
     claim_pushes,
@@ -64,6 +64,7 @@ __all__ = [
     "fail_pushes",
     "grant_access",
     "health",
+    "known_events",
     "maintain",
     "own_events",
     "own_series",

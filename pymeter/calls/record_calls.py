@@ -81,6 +81,21 @@ def record_batch(
     )
 
 
+def known_events(events: Iterable[NewEvent | Mapping[str, Any]]) -> Call[list[BatchOutcome]]:
+    """Return which of these events were recorded before; for importers. Nothing is recorded.
+
+    An event is known by its `idempotency_key`; or, recorded without one, by the `event_id`, `recorded_at`
+    and `at` that `events` returned. A known event has a row: ``duplicate``, or ``conflict`` if its quantity
+    or member differs. An event whose month was dropped since has a row ``rejected``: nobody can tell.
+
+    Raises what `record_batch` raises for a float.
+
+        meter.known_events([{"subject": "acct_1", "metric": "tokens", "idempotency_key": "req_1"}])
+    """
+    rows = [_event_row(ordinal, event) for ordinal, event in enumerate(events, start=1)]
+    return Call("known_events", (argument.json("events", rows, required=True),), _outcomes)
+
+
 _outcomes = result.every(BatchOutcome)
 
 

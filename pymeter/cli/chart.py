@@ -11,6 +11,7 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from pymeter.cli.output import moment, number
+from pymeter.cli.visible import visible
 from pymeter.models import UsageBucket
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
@@ -91,7 +92,7 @@ def _caption(buckets: Sequence[UsageBucket], unit: str, timezone: str) -> Text:
     peak = max(buckets, key=lambda bucket: bucket.quantity)
     events = sum(bucket.event_count for bucket in buckets)
     return Text(
-        f"{len(buckets)} buckets, {number(events)} events; peak {number(peak.quantity)} {unit} at "
+        f"{len(buckets)} buckets, {number(events)} events; peak {number(peak.quantity)} {visible(unit)} at "
         f"{moment(peak.bucket_start, timezone)} {timezone}",
         style="dim",
     )

@@ -7,11 +7,11 @@ from typing import NoReturn
 
 import psycopg
 import typer
-from rich.markup import escape
 from rich.text import Text
 
 from pymeter.cli.output import stderr
 from pymeter.cli.target import redact
+from pymeter.cli.visible import visible, visible_lines
 from pymeter.embedded import EmbeddedError
 from pymeter.errors import InvalidInput, MeterError, NotInstalled
 from pymeter.importing import ImportStopped, OptionsError
@@ -75,14 +75,14 @@ def show_error(
 ) -> None:
     """One red line on standard error, with its detail and hint below."""
     console = stderr()
-    line = Text.assemble(("error: ", "bold red"), (redact(message), "red"))
+    line = Text.assemble(("error: ", "bold red"), (visible(redact(message)), "red"))
     if code:
         line.append(f"  [{code}]", style="dim")
     console.print(line, soft_wrap=True)
     if detail:
-        console.print(Text("  " + redact(detail)), soft_wrap=True)
+        console.print(Text("  " + visible_lines(redact(detail))), soft_wrap=True)
     if hint:
-        console.print(f"  [cyan]hint:[/cyan] {escape(redact(hint))}", soft_wrap=True, highlight=False)
+        console.print(Text.assemble("  ", ("hint:", "cyan"), f" {visible(redact(hint))}"), soft_wrap=True)
 
 
 def _told(exc: Exception) -> tuple[str, str | None, str | None, str | None]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
 import typer
 from rich.progress import TaskProgressColumn, TextColumn
+from rich.text import Text
 
 from pymeter import importing
 from pymeter.cli.errors import SAYS_NO
@@ -37,6 +39,7 @@ from pymeter.cli.output import (
     window,
 )
 from pymeter.cli.target import connect, open_meter, settings, target
+from pymeter.cli.visible import visible
 from pymeter.importing import ImportOptions, ImportReport, import_file
 from pymeter.models import Aggregate, Metric, Period, Rollup
 
@@ -183,13 +186,24 @@ def import_(
     unkeyed: Annotated[
         str,
         typer.Option(
-            help="Lines without a key: derive one from the file's path, the line's number and its text; "
+            help="Lines without a key: derive one from the whole file's content and the line's place in it; "
             "count them at every import; or reject them."
         ),
     ] = "derive",
     source: Annotated[
-        str | None, typer.Option(help="Name to derive keys from, instead of the file's path.")
+        str | None,
+        typer.Option(
+            help="Name to derive keys from, with the line's number and text, instead of the file's content. "
+            "Streams need it."
+        ),
     ] = None,
+    grown: Annotated[
+        bool,
+        typer.Option(
+            "--grown",
+            help="The file may have grown since it was imported: only the new lines at its end count.",
+        ),
+    ] = False,
     extra: Annotated[
         str, typer.Option(help="Columns that are no fields: refuse, keep as metadata, or ignore.")
     ] = "refuse",
@@ -200,15 +214,28 @@ def import_(
             help="Where lines that were not counted go; default: FILE.rejects.jsonl in the current directory."
         ),
     ] = None,
+    trim: Annotated[
+        bool, typer.Option(help="Remove white space around subjects, metrics, members and keys.")
+    ] = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would happen to every line, and record nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Import events from CSV, JSON Lines or CloudEvents 1.0 files.
+    """Import events from CSV, JSON or CloudEvents 1.0 files.
 
     The fields are subject, metric, quantity, member, idempotency_key, at and metadata (JSON); an empty cell
-    is null. Importing a file again counts nothing twice, so after an interruption run the same command again.
+    is null. A field that some lines of JSON lack is mapped with a question mark: --map 'member?=user.id'.
 
-    CloudEvents: subject; type is the metric, id the key, time the time; data.quantity or data.member; the
-    rest of data becomes the metadata.
+    Importing a file again counts nothing twice, so after an interruption run the same command again. Without
+    keys a file is known by its content, not by its name: a copy is the same file, a changed file is another
+    one, and all its lines count. So import mended lines in a file of their own. Where a file has only grown
+    at its end, such as a log, --grown counts the new lines; without it such a file is refused, since nobody
+    can tell whether its first lines are new events. With --source NAME a line is known by NAME, its number
+    and its text instead. Streams (-, pipes) always need that.
+
+    CloudEvents: subject; type is the metric, source and id together are the key, time is the time;
+    data.quantity or data.member; the rest of data becomes the metadata.
 
     Exit status 1 if lines were rejected or in conflict: they are in the rejects file with number and reason.
     """
@@ -230,6 +257,8 @@ def import_(
         extra=cast(importing.Extra, extra),
         source=source,
         batch_size=batch_size,
+        grown=grown,
+        trim=trim,
     )
     database = target()
     reports: list[ImportReport] = []
@@ -246,9 +275,10 @@ def import_(
                     rejects=rejects,
                     progress=show,
                     report=report,
+                    dry_run=dry_run,
                 )
     finally:
-        _print_reports([report for report in reports if report.lines or report.complete], as_json)
+        _print_reports([report for report in reports if report.lines or report.complete], as_json, options)
     if any(report.rejected or report.conflict for report in reports):
         raise typer.Exit(SAYS_NO)
 
@@ -262,7 +292,8 @@ class _Bar:
         self._bar = progress(
             *([TaskProgressColumn()] if size else []), TextColumn("{task.fields[lines]} lines", style="dim")
         )
-        self._task = self._bar.add_task(path.name if size else "standard input", total=size, lines=0)
+        title = visible(path.name) if size else "standard input"
+        self._task = self._bar.add_task(title, total=size, lines=0)
 
     def __enter__(self) -> _Bar:
         self._bar.start()
@@ -275,7 +306,7 @@ class _Bar:
         self._bar.update(self._task, completed=bytes_read or None, lines=number(report.lines))
 
 
-def _print_reports(reports: list[ImportReport], as_json: bool) -> None:
+def _print_reports(reports: list[ImportReport], as_json: bool, options: ImportOptions) -> None:
     if not reports:
         return
     if as_json:
@@ -296,15 +327,33 @@ def _print_reports(reports: list[ImportReport], as_json: bool) -> None:
     console = stdout()
     console.print(result)
     for report in reports:
-        if report.rejects_file:
-            console.print(
-                f"  lines that were not counted, and why: [cyan]{report.rejects_file}[/cyan]", soft_wrap=True
-            )
-        if not report.complete:
-            console.print(
-                f"  [yellow]not finished:[/yellow] run the same command again to go on with {report.file}"
-            )
+        for title, text, style in _notes(report, options):
+            console.print(Text.assemble("  ", (title, style), visible(text)), soft_wrap=True)
 
 
-def _alarm(count: int) -> str:
-    return f"[yellow]{number(count)}[/yellow]" if count else "0"
+def _notes(report: ImportReport, options: ImportOptions) -> Iterator[tuple[str, str, str]]:
+    """What has to be said of an import beside its counts: titles, texts, and the titles' styles."""
+    if report.dry_run:
+        yield "dry run: ", f"nothing was recorded from {report.file}", "yellow"
+    if report.rejects_file:
+        yield "lines that were not counted, and why: ", report.rejects_file, ""
+        if report.derived and options.source is None:
+            yield (
+                "",
+                "mend them in a file of their own: the whole file, changed, is another file,"
+                " and all its lines count",
+                "",
+            )
+    if report.duplicate and options.counted_column and not report.derived:
+        yield (
+            "duplicates: ",
+            f"these keys were used before; if it was for another column than {options.counted_column}, that"
+            " column needs a metric or keys of its own",
+            "yellow",
+        )
+    if not report.complete:
+        yield "not finished: ", f"run the same command again to go on with {report.file}", "yellow"
+
+
+def _alarm(count: int) -> Text:
+    return Text(number(count), style="yellow" if count else "")

@@ -109,5 +109,11 @@ def read_pairs(pairs: list[str] | None, option: str) -> dict[str, str]:
         name, equals, value = pair.partition("=")
         if not equals or not name or not value:
             raise typer.BadParameter(f"{option}: write field=value, not {pair!r}")
-        result[name.strip()] = value
+        name = name.strip()
+        if any(known.removesuffix("?") == name.removesuffix("?") for known in result):
+            raise typer.BadParameter(
+                f"{option}: {name} is given twice; a line becomes one event, so for several columns"
+                " import the file once for each of them"
+            )
+        result[name] = value
     return result

@@ -14,12 +14,16 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.segment import Segment
+from rich.style import Style
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from pymeter import exact_json
+from pymeter.cli.visible import visible, visible_lines
+from pymeter.importing.spreadsheet import ESCAPED_COLUMN, defused
 
 _PIPE_COLUMNS = 200
 
@@ -35,17 +39,29 @@ def stderr() -> Console:
 
 
 def _console(*, stderr: bool) -> Console:
-    console = Console(stderr=stderr, highlight=False)
+    console = SafeConsole(stderr=stderr, highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _PIPE_COLUMNS
     return console
+
+
+class SafeConsole(Console):
+    """A console on which text cannot control the terminal, wherever the text comes from.
+
+    Layout is done before: what has to stand in a table or a line of its own is made visible there already.
+    """
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The segments of what is printed."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible_lines(segment.text), segment.style)
 
 
 def progress(*more: ProgressColumn) -> Progress:
     """A progress bar on standard error that leaves nothing behind; none at all in a pipe."""
     console = stderr()
     return Progress(
-        TextColumn("  [dim]{task.description}"),
+        TextColumn("  {task.description}", style="dim", markup=False),
         BarColumn(complete_style="cyan", finished_style="cyan"),
         *more,
         TimeElapsedColumn(),
@@ -88,6 +104,25 @@ def _edge(value: datetime | None, timezone: str) -> str:
 # --- for people ---------------------------------------------------------------------------------------------
 
 
+class Table(RichTable):
+    """A table whose cells are text, not markup, and cannot control the terminal."""
+
+    def add_row(
+        self, *renderables: RenderableType | None, style: str | Style | None = None, end_section: bool = False
+    ) -> None:
+        """Add a row. A str is shown as it is; for a style give a Text."""
+        cells = [_visible_cell(cell) for cell in renderables]
+        super().add_row(*cells, style=style, end_section=end_section)
+
+
+def _visible_cell(cell: RenderableType | None) -> RenderableType | None:
+    if isinstance(cell, str):
+        return Text(visible(cell))
+    if isinstance(cell, Text) and (shown := visible(cell.plain)) != cell.plain:
+        return Text(shown, style=cell.style)
+    return cell
+
+
 def table(*columns: str, numbers: Sequence[str] = (), unfolded: Sequence[str] = ()) -> Table:
     """An empty table. The columns `numbers` are aligned right; they, and `unfolded`, keep to one line."""
     result = Table(
@@ -98,7 +133,7 @@ def table(*columns: str, numbers: Sequence[str] = (), unfolded: Sequence[str] = 
     )
     for column in columns:
         result.add_column(
-            column,
+            Text(visible(column)),
             justify="right" if column in numbers else "left",
             no_wrap=column in numbers or column in unfolded,
             overflow="fold",
@@ -108,12 +143,12 @@ def table(*columns: str, numbers: Sequence[str] = (), unfolded: Sequence[str] = 
 
 def good(text: str) -> Text:
     """A line that says yes."""
-    return Text.assemble(("✓ ", "bold green"), text)
+    return Text.assemble(("✓ ", "bold green"), visible(text))
 
 
 def bad(text: str) -> Text:
     """A line that says no."""
-    return Text.assemble(("✗ ", "bold red"), text)
+    return Text.assemble(("✗ ", "bold red"), visible(text))
 
 
 # --- for programs -------------------------------------------------------------------------------------------
@@ -153,22 +188,49 @@ def print_csv(model: type[BaseModel], rows: Iterable[BaseModel]) -> None:
     write_csv(sys.stdout, model, rows)
 
 
-def write_csv(stream: Any, model: type[BaseModel], rows: Iterable[BaseModel]) -> int:
-    """Write a header and a line for each row; null is an empty cell, metadata JSON text. Returns how many."""
+def write_csv(
+    stream: Any,
+    model: type[BaseModel],
+    rows: Iterable[BaseModel],
+    *,
+    raw: bool = False,
+    mark_escaped: bool = False,
+) -> int:
+    """Write a header and a line for each row; null is an empty cell, metadata JSON text. Returns how many.
+
+    A text that a spreadsheet would run as a formula begins with an apostrophe, unless `raw`. With
+    `mark_escaped` a last column names the columns where that is so.
+    """
     fields = list(model.model_fields)
+    mark_escaped = mark_escaped and not raw
+    # A terminal is no file: what would control it is made visible.
+    show = visible_lines if stream.isatty() else str
     line = io.StringIO()
-    writer = csv.writer(line, lineterminator="\n")
-    writer.writerow(fields)
+    # With this line end, csv quotes a cell that has a CR or LF in it.
+    writer = csv.writer(line, lineterminator="\r\n")
+    writer.writerow([*fields, ESCAPED_COLUMN] if mark_escaped else fields)
     count = 0
+    written: list[str] = [_line_of(line)]
     for row in rows:
-        writer.writerow([_cell(getattr(row, name)) for name in fields])
+        values = {name: getattr(row, name) for name in fields}
+        texts = {} if raw else {name: defused(value) for name, value in values.items() if type(value) is str}
+        escaped = [name for name, text in texts.items() if text is not values[name]]
+        cells = [_cell(value) for value in (values | texts).values()]
+        writer.writerow([*cells, " ".join(escaped)] if mark_escaped else cells)
+        written.append(_line_of(line))
         count += 1
-        if line.tell() > 65536:
-            stream.write(line.getvalue())
-            line.seek(0)
-            line.truncate()
-    stream.write(line.getvalue())
+        if count % 500 == 0:
+            stream.write(show("".join(written)))
+            written.clear()
+    stream.write(show("".join(written)))
     return count
+
+
+def _line_of(line: io.StringIO) -> str:
+    text = line.getvalue().removesuffix("\r\n") + "\n"
+    line.seek(0)
+    line.truncate()
+    return text
 
 
 def _cell(value: Any) -> Any:

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -48,6 +50,7 @@ from pymeter.cli.output import (
     write_csv,
 )
 from pymeter.cli.target import connect, open_meter
+from pymeter.cli.visible import visible
 from pymeter.client import Meter
 from pymeter.models import Event, QuotaStatus, SubjectActivity, UsageBucket, UsageGroup, UsageTotal
 
@@ -136,7 +139,7 @@ def _print_totals(subject: str, totals: list[UsageTotal], timezone: str) -> None
 
 def _print_titled(title: str, result: Table, note: str) -> None:
     console = stdout()
-    console.print(Text.assemble((title, "bold"), (f"  {note}", "dim")))
+    console.print(Text.assemble((visible(title), "bold"), (f"  {note}", "dim")))
     console.print(result)
 
 
@@ -175,7 +178,7 @@ def series(
         print_csv(UsageBucket, buckets)
     else:
         console = stdout()
-        console.print(Text(f"{metric} of {subject} in {unit} per {step}", style="bold"))
+        console.print(Text(visible(f"{metric} of {subject} in {unit} per {step}"), style="bold"))
         console.print(chart(buckets, console, timezone, unit))
 
 
@@ -266,7 +269,7 @@ def events(
     if wanted is Form.json:
         print_json(rows)
     elif wanted is Form.csv:
-        print_csv(Event, rows)
+        write_csv(sys.stdout, Event, rows, mark_escaped=True)
     elif not rows:
         stdout().print("[dim]no events[/dim]")
     else:
@@ -319,13 +322,27 @@ def export(
             "--output", "-o", help="A file; gzipped if its name ends in .gz. Default: standard output."
         ),
     ] = None,
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw", help="CSV without the apostrophe before texts that a spreadsheet would run as formulas."
+        ),
+    ] = False,
     timezone: Zone = "UTC",
     as_json: Annotated[bool, typer.Option("--json", "--jsonl", help="JSON Lines instead of CSV.")] = False,
     as_csv: Annotated[
         bool, typer.Option("--csv", help="CSV (the default, unless the file's name says JSON).")
     ] = False,
 ) -> None:
-    """Write events to a file that `pymeter import` reads: CSV or JSON Lines, newest first."""
+    """Write events to a file that `pymeter import` reads: CSV or JSON Lines, newest first.
+
+    Imported into another meter, every event counts once, however often the file comes; imported into its own
+    meter, everything is a duplicate: events without a key are known by event_id and recorded_at. Events of
+    one time are written in the order of their recording, so the newest of a `last` metric stays the newest.
+
+    In CSV a text that a spreadsheet would run as a formula begins with an apostrophe, and the column
+    `escaped` says where; the import takes it away. --raw writes texts as they are.
+    """
     wanted = form(as_json, as_csv)
     if wanted is Form.table:
         named_json = output is not None and {".json", ".jsonl", ".ndjson"} & set(output.suffixes)
@@ -336,11 +353,21 @@ def export(
     with connect() as connection:
         meter = open_meter(connection)
         who = [subject] if subject is not None else _all_subjects(meter)
-        rows = (event for one in who for event in meter.iter_events(one, metric, since=start, until=end))
+        pages = (meter.iter_events(one, metric, since=start, until=end) for one in who)
+        rows = (event for events in pages for event in _as_recorded(events))
         with _open_output(output) as stream:
-            count = _write_jsonl(stream, rows) if wanted is Form.json else write_csv(stream, Event, rows)
+            if wanted is Form.json:
+                count = _write_jsonl(stream, rows)
+            else:
+                count = write_csv(stream, Event, rows, raw=raw, mark_escaped=True)
     if output is not None:
         stderr().print(good(f"{number(count)} events in {output}"))
+
+
+def _as_recorded(events: Iterable[Event]) -> Iterator[Event]:
+    """Newest first, but events of one time in the order of their recording: the last of them counts."""
+    for _, same in groupby(events, key=attrgetter("at")):
+        yield from reversed(list(same))
 
 
 def _all_subjects(meter: Meter) -> list[str]:

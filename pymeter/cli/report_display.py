@@ -16,6 +16,7 @@ from rich.text import Text
 
 from pymeter.cli.output import bad, good, moment, number, print_json, stderr, stdout, table
 from pymeter.cli.target import redact
+from pymeter.cli.visible import visible
 from pymeter.models import PushStatus, Reconciliation
 from pymeter.report.biller import Outcome
 from pymeter.report.observing import Observer, Summary, Tally, Waiting
@@ -61,7 +62,7 @@ class Troubles(Observer):
 
     def trouble(self, message: str) -> None:
         self.messages.append(message)
-        stderr().print(Text.assemble(("warning: ", "yellow"), redact(message)), soft_wrap=True)
+        stderr().print(Text.assemble(("warning: ", "yellow"), visible(redact(message))), soft_wrap=True)
 
 
 class Display(Tally):
@@ -120,7 +121,9 @@ class Display(Tally):
     def trouble(self, message: str) -> None:
         super().trouble(message)
         with self._printing:
-            self._console.print(Text.assemble(("warning: ", "yellow"), redact(message)), soft_wrap=True)
+            self._console.print(
+                Text.assemble(("warning: ", "yellow"), visible(redact(message))), soft_wrap=True
+            )
 
     def sent(self, outcome: Outcome, seconds: float) -> None:
         super().sent(outcome, seconds)

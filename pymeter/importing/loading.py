@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, TypeVar
 
 import psycopg
 
 from pymeter import exact_json
 from pymeter.client import Meter
 from pymeter.errors import InvalidInput, SerializationFailure
-from pymeter.importing.reading import LineReader, Problem, guess_format, open_stream
-from pymeter.importing.shaping import ImportOptions, Shaped, shaped_records
+from pymeter.importing.dry_run import DryRun
+from pymeter.importing.keys import FileChanged, KeyMaker
+from pymeter.importing.reading import FileFormat, LineReader, Problem, Record, guess_format, open_stream
+from pymeter.importing.shaping import ImportOptions, Shaped, ShapedRecords
 from pymeter.models import BatchOutcome
-from pymeter.program_connection import ProgramPool
+from pymeter.program_connection import transaction
 
 Connect = Callable[[], "psycopg.Connection[Any]"]
+T = TypeVar("T")
 
 _PAUSES_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 _SIZE_ERRORS = ("54",)  # program limits: a nesting that is too deep for PostgreSQL, for example
@@ -46,10 +50,14 @@ class ImportReport:
     duplicate: int = 0
     conflict: int = 0
     rejected: int = 0
+    derived: int = 0
+    """Lines that had no key and were given one."""
     seconds: float = 0.0
     rejects_file: str | None = None
     """Where the conflict and rejected lines are, if there are any."""
     complete: bool = False
+    dry_run: bool = False
+    """Whether this is what would have happened; nothing was recorded."""
 
     @property
     def events_per_second(self) -> int:
@@ -118,30 +126,33 @@ def import_file(
     rejects: Path | None = None,
     progress: Progress | None = None,
     report: ImportReport | None = None,
+    dry_run: bool = False,
 ) -> ImportReport:
     """Import one file (``-``: standard input) and say what became of its lines.
 
     `connect` opens a connection in autocommit mode; it is called again when a connection is lost. `rejects`
-    is where lines that were not counted go (beside the current directory's other files, named after the
-    file, by default). `report`, if given, is filled as the import goes on, so it is right even when this
-    raises.
+    is where lines that were not counted go (in the current directory, named after the file, by default).
+    `report`, if given, is filled as the import goes on, so it is right even when this raises. With `dry_run`
+    every batch is checked by the ledger's own rules and rolled back.
 
-    Raises OptionsError before anything is written, ImportStopped for a file or a server that fails half-way,
-    MeterError and psycopg.Error for what no repetition cures.
+    Raises OptionsError where the file does not fit the options, mostly before anything is written;
+    ImportStopped for a file or a server that fails half-way; MeterError and psycopg.Error for what no
+    repetition cures.
     """
     name = os.fspath(name)
     options = options or ImportOptions()
     report = report if report is not None else ImportReport(name)
-    stem = "stdin" if name == "-" else Path(name).name
+    report.dry_run = dry_run
+    form = options.format or guess_format(name)
     started = time.monotonic()
     try:
         with (
             open_stream(name) as (stream, raw),
-            _Ledger(connect, schema) as ledger,
-            _Rejects(rejects or Path(f"{stem}.rejects.jsonl")) as rejected,
+            _Ledger(connect, schema, DryRun() if dry_run else None) as ledger,
+            _Rejects(rejects or rejects_path(name, options.source, dry_run)) as rejected,
         ):
-            events = shaped_records(LineReader(stream), name, options.format or guess_format(name), options)
-            for batch in _batches(_readable(events), options.batch_size):
+            keys = KeyMaker(name, raw, form, options, ledger.are_known, report)
+            for batch in _batches(_readable(_keyed(stream, name, form, options, keys)), options.batch_size):
                 for shaped, outcome, problem in ledger.record(batch):
                     report.lines += 1
                     setattr(report, outcome, getattr(report, outcome) + 1)
@@ -157,12 +168,46 @@ def import_file(
     return report
 
 
+def rejects_path(name: str, source: str | None = None, dry_run: bool = False) -> Path:
+    """Where the lines of a file that were not counted go: two files never share one."""
+    stem = "stdin" if name == "-" else Path(name).name
+    elsewhere = "" if name == "-" else str(Path(name).resolve().parent)
+    place = (source or "") if name == "-" else "" if elsewhere == str(Path.cwd().resolve()) else elsewhere
+    mark = f".{hashlib.sha256(os.fsencode(place)).hexdigest()[:8]}" if place else ""
+    return Path(f"{stem}{mark}{'.dry-run' if dry_run else ''}.rejects.jsonl")
+
+
+def _keyed(
+    stream: IO[bytes], name: str, form: FileFormat, options: ImportOptions, keys: KeyMaker
+) -> Iterator[Shaped]:
+    """The records, those without a key with one. The first batch is looked at before any of it is sent."""
+    records = ShapedRecords(LineReader(stream), name, form, options)
+    first: list[Shaped] | None = []
+    for position, shaped in enumerate(records, start=1):
+        if first is None:
+            if not keys.give(shaped, position):
+                return
+            yield shaped
+            continue
+        first.append(shaped)
+        if len(first) == options.batch_size:
+            records.check_paths()
+            yield from keys.give_all(first)
+            first = None
+    if first is not None:
+        records.check_paths()
+        yield from keys.give_all(first)
+
+
 def _readable(events: Iterator[Shaped]) -> Iterator[Shaped]:
     try:
         yield from events
+    except FileChanged as exc:
+        raise ImportStopped(str(exc), "Import it again once nothing writes to it.") from exc
     except (EOFError, zlib.error, OSError) as exc:
         raise ImportStopped(
-            f"the file is damaged or ends in the middle: {exc}", "What came before it was imported."
+            f"the file is damaged or ends in the middle: {exc}",
+            "What came before was imported. Import the whole file, with --grown if its lines have no keys.",
         ) from exc
 
 
@@ -195,9 +240,10 @@ Told = tuple[Shaped, str, Problem | None]
 class _Ledger:
     """Sends batches, each as one transaction, and sends them again where that is right."""
 
-    def __init__(self, connect: Connect, schema: str) -> None:
+    def __init__(self, connect: Connect, schema: str, dry_run: DryRun | None) -> None:
         self._connect = connect
         self._schema = schema
+        self._dry_run = dry_run
         self._connection = connect()
 
     def __enter__(self) -> _Ledger:
@@ -208,48 +254,89 @@ class _Ledger:
 
     def record(self, batch: list[Shaped]) -> Iterator[Told]:
         """Every record with its outcome, in order."""
-        outcomes = iter(self._send([shaped for shaped in batch if shaped.problem is None]))
+        known = self._known([shaped for shaped in batch if shaped.problem is None and shaped.exported])
+        new = [shaped for shaped in batch if shaped.problem is None and id(shaped) not in known]
+        outcomes = known | dict(zip(map(id, new), self._send(new, self._persist), strict=True))
         for shaped in batch:
             if shaped.problem is not None:
                 yield shaped, "rejected", shaped.problem
                 continue
-            outcome = next(outcomes)
+            outcome = outcomes[id(shaped)]
             if isinstance(outcome, Problem):
                 yield shaped, "rejected", outcome
             elif outcome.outcome == "rejected":
                 problem = Problem(outcome.sqlstate or "", outcome.message or "", outcome.hint)
                 yield shaped, "rejected", problem
             else:
-                yield shaped, outcome.outcome, _CONFLICT if outcome.outcome == "conflict" else None
+                told = (
+                    self._dry_run.outcome(shaped.event or {}, outcome) if self._dry_run else outcome.outcome
+                )
+                yield shaped, told, _CONFLICT if told == "conflict" else None
 
-    def _send(self, batch: list[Shaped]) -> list[BatchOutcome | Problem]:
+    def are_known(self, events: Sequence[dict[str, Any]]) -> list[bool]:
+        """Which of these events the ledger has, by their keys."""
+        shaped = [Shaped(_NO_RECORD, dict(event)) for event in events]
+        return [outcome is not None for outcome in self._send(shaped, self._ask)]
+
+    def _known(self, exported: list[Shaped]) -> dict[int, BatchOutcome | Problem | None]:
+        """The outcomes of those exported events that the ledger has, whatever meter exported them."""
+        asked = []
+        for shaped in exported:
+            event_id, recorded_at = shaped.exported or ("", "")
+            event = {**(shaped.event or {}), "event_id": event_id, "recorded_at": recorded_at}
+            asked.append(Shaped(shaped.record, event))
+        answers = zip(exported, self._send(asked, self._ask), strict=True)
+        return {id(shaped): answer for shaped, answer in answers if isinstance(answer, BatchOutcome)}
+
+    def _send(
+        self, batch: list[Shaped], call: Callable[[list[Shaped]], list[BatchOutcome | None]]
+    ) -> list[Any]:
         if not batch:
             return []
         try:
-            return list(self._persist(batch))
+            return call(batch)
         except (InvalidInput, psycopg.Error) as exc:
             if not _is_about_values(exc):
                 raise
             # PostgreSQL could not even read the batch as JSON. Halving it finds the event that is to blame.
             if len(batch) > 1:
                 middle = len(batch) // 2
-                return self._send(batch[:middle]) + self._send(batch[middle:])
-            return [_told_by(exc)]
+                return self._send(batch[:middle], call) + self._send(batch[middle:], call)
+            return [_told_by(exc) if call == self._persist else None]
 
-    def _persist(self, batch: list[Shaped]) -> list[BatchOutcome]:
+    def _persist(self, batch: list[Shaped]) -> list[BatchOutcome | None]:
         events = [shaped.event or {} for shaped in batch]
+        repeatable = self._dry_run is not None or all(shaped.keyed for shaped in batch)
+
+        def call(meter: Meter) -> list[BatchOutcome | None]:
+            return [*meter.record_batch(events, on_invalid="skip")]
+
+        return self._patiently(call, repeatable)
+
+    def _ask(self, batch: list[Shaped]) -> list[BatchOutcome | None]:
+        events = [shaped.event or {} for shaped in batch]
+        found = {row.ordinal: row for row in self._patiently(lambda meter: meter.known_events(events), True)}
+        return [found.get(ordinal) for ordinal in range(1, len(batch) + 1)]
+
+    def _in_transaction(self, call: Callable[[Meter], T]) -> T:
+        with transaction(self._connection, mode="READ WRITE"):
+            answer = call(Meter(self._connection, schema=self._schema))
+            if self._dry_run is not None:
+                raise psycopg.Rollback
+        return answer
+
+    def _patiently(self, call: Callable[[Meter], T], repeatable: bool) -> T:
         pauses = iter(_PAUSES_SECONDS)
         while True:
             try:
                 if self._connection.closed:
                     self._connection = self._connect()
-                meter = Meter(ProgramPool(self._connection, mode="READ WRITE"), schema=self._schema)
-                return meter.record_batch(events, on_invalid="skip")
+                return self._in_transaction(call)
             except (SerializationFailure, psycopg.OperationalError) as exc:
                 lost = not isinstance(exc, SerializationFailure)
                 if lost and not (self._connection.closed or _is_going_away(exc)):
                     raise
-                if lost and not all(shaped.keyed for shaped in batch):
+                if lost and not repeatable:
                     raise ImportStopped(
                         "the connection was lost, and lines without a key may or may not have been counted",
                         "Look at the newest events before you import the rest; keys make it safe to repeat.",
@@ -261,6 +348,9 @@ class _Ledger:
                 if lost:
                     self._connection.close()
                 time.sleep(pause)
+
+
+_NO_RECORD = Record(0, "")
 
 
 def _is_going_away(exc: Exception) -> bool:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, cast
 
-from pymeter import exact_json
-
 FileFormat = Literal["csv", "jsonl", "cloudevents"]
 
 LINE_BYTES_MAX = 16 * 1024 * 1024
+_CELL_CHARACTERS_MAX = 1024 * 1024
+"""More than any field of an event may have; a stray quote costs as much."""
 _SKIP_BYTES = 64 * 1024
 
 
@@ -84,14 +84,15 @@ class LineReader:
         self._number = 0
 
     def __iter__(self) -> Iterator[Line]:
-        while (line := self._next()) is not None:
+        while (line := self.next_line()) is not None:
             yield line
 
     def put_back(self, lines: list[Line]) -> None:
         """Let these lines come again."""
         self._waiting.extendleft(reversed(lines))
 
-    def _next(self) -> Line | None:
+    def next_line(self) -> Line | None:
+        """The next line; None at the end."""
         if self._waiting:
             return self._waiting.popleft()
         data = self._stream.readline(LINE_BYTES_MAX)
@@ -124,6 +125,7 @@ class CsvReader:
         self._delimiter = delimiter
         self._taken: list[Line] = []
         self._columns: int | None = None
+        csv.field_size_limit(max(csv.field_size_limit(), _CELL_CHARACTERS_MAX))
 
     def __iter__(self) -> Iterator[Record]:
         rows = self._rows()
@@ -176,32 +178,3 @@ class CsvReader:
     def _record(self, row: list[str] | None = None, problem: Problem | None = None) -> Record:
         text = "\n".join(line.text for line in self._taken)
         return Record(self._taken[0].number, text, row, problem)
-
-
-def json_records(lines: LineReader) -> Iterator[Record]:
-    """The JSON value of every line; the elements of an array one by one. Blank lines are passed over."""
-    for line in lines:
-        text = line.text
-        if not text.strip():
-            continue
-        if not line.complete:
-            yield Record(line.number, text, problem=TOO_LONG)
-            continue
-        try:
-            value = exact_json.loads(line.data)
-        except UnicodeDecodeError:
-            yield Record(line.number, text, problem=NOT_UTF8)
-        except (ValueError, RecursionError) as exc:
-            yield Record(
-                line.number,
-                text,
-                problem=Problem("22P02", f"the line is not JSON: {exc}", "Write one event on each line."),
-            )
-        else:
-            if not isinstance(value, list):
-                yield Record(line.number, text, value)
-                continue
-            for part, element in enumerate(value):
-                yield Record(
-                    line.number, text if len(value) == 1 else exact_json.dumps(element), element, part=part
-                )

@@ -9,7 +9,7 @@ as $$
     from (values
         ('read', array['catalog', 'usage', 'summary', 'series', 'usage_by', 'check_quota', 'subjects', 'events', 'resolve_window',
                        'health']),
-        ('write', array['record', 'record_batch']),
+        ('write', array['record', 'record_batch', 'known_events']),
         -- What a reporter calls in its loop. Where usage goes, and a person's word on it, is for administrators.
         ('report', array['plan_pushes', 'preview_pushes', 'claim_pushes', 'settle_pushes', 'release_pushes', 'uncertain_hours',
                          'settle_hour', 'fail_pushes', 'reconcilable_ranges', 'reconcile_range', 'reconciliation', 'report_status',

@@ -128,6 +128,7 @@ READING: dict[str, dict[str, Any]] = {
     "events": {"subject": "a"},
     "resolve_window": {"period": "month", "timezone": "Asia/Kathmandu"},
     "verify": {},
+    "known_events": {"events": [{"subject": "a", "metric": "tokens", "idempotency_key": "k"}]},
     "health": {},
     "access": {},
     "preview_pushes": {},
@@ -139,6 +140,7 @@ READING: dict[str, dict[str, Any]] = {
     "pushes": {},
 }
 MAY_BE_EMPTY = {
+    "known_events",
     *("verify", "preview_pushes", "uncertain_hours", "reconcilable_ranges"),
     *("reconciliation", "report_mappings", "pushes"),
 }

@@ -124,6 +124,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "catalog": models.Metric,
     "record": models.Recorded,
     "record_batch": models.BatchOutcome,
+    "known_events": models.BatchOutcome,
     "usage": models.UsageTotal,
     "summary": models.UsageTotal,
     "series": models.UsageBucket,

@@ -24,6 +24,7 @@ record:
   record(subject text, metric text, quantity numeric = null, member text = null,
     idempotency_key text = null, at timestamptz = now(), metadata jsonb = null) -> recorded
   record_batch(events jsonb, on_invalid text = 'raise') -> setof batch_outcome
+  known_events(events jsonb) -> setof batch_outcome
 usage:
   usage(subject text, metric text, period text = null, since timestamptz = null,
     until timestamptz = null, timezone text = 'UTC', now timestamptz = now()) -> usage_total

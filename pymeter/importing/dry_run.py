@@ -1,0 +1,44 @@
+"""An import that records nothing: what its batches, each rolled back, would have come to together."""
+
+from __future__ import annotations
+
+import hashlib
+from decimal import Decimal, DecimalException
+from typing import Any
+
+from pymeter import exact_json
+from pymeter.models import BatchOutcome
+
+
+class DryRun:
+    """Remembers the keys of the batches before, since the ledger has forgotten them."""
+
+    def __init__(self) -> None:
+        self._first: dict[bytes, bytes] = {}
+
+    def outcome(self, event: dict[str, Any], told: BatchOutcome) -> str:
+        """What would become of the event, if its batch alone is told this."""
+        key = event.get("idempotency_key")
+        if key is None or told.outcome != "recorded":
+            return told.outcome
+        place = exact_json.dumps([event.get("subject"), event.get("metric"), key])
+        payload = _digest(_payload(event))
+        first = self._first.setdefault(_digest(place), payload)
+        if first is payload:
+            return "recorded"
+        return "duplicate" if first == payload else "conflict"
+
+
+def _payload(event: dict[str, Any]) -> str:
+    member, quantity = event.get("member"), event.get("quantity")
+    if member is not None:
+        return f"member {member}"
+    try:
+        number = Decimal(1 if quantity is None else str(quantity))
+        return f"{number.normalize()}" if number else "0"
+    except DecimalException:
+        return str(quantity)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "replace")).digest()[:16]

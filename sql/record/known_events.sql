@@ -1,0 +1,64 @@
+-- For importers. An event that was recorded without a key can be recognised only by the id and recorded_at that an export carries; a
+-- month that was dropped has no events left to compare with, so the question stays open there and the caller is told.
+create or replace function known_events(events jsonb)
+returns setof batch_outcome
+language plpgsql
+stable
+security definer
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    if known_events.events is null then
+        raise exception using errcode = '22004', message = 'events is null', column = 'events',
+            hint = 'Give events as a JSON array; an empty one is fine.';
+    elsif jsonb_typeof(known_events.events) <> 'array' then
+        raise exception using errcode = '22023', message = 'events is not a JSON array', column = 'events',
+            detail = format('It is of type %s.', jsonb_typeof(known_events.events)),
+            hint = 'Give an array of objects with the names of record()''s parameters.';
+    end if;
+    return query
+    with given as materialized (
+        select p.ordinal, p.subject, p.metric, p.at, p.idempotency_key, _payload_digest(p.quantity, p.member) as payload_digest,
+               case when e.event ->> 'event_id' ~ '^[0-9]{1,18}$' then (e.event ->> 'event_id')::bigint end as event_id,
+               _parse_time(e.event ->> 'recorded_at') as recorded_at
+        from _parse_events(known_events.events) p
+        join jsonb_array_elements(known_events.events) with ordinality as e (event, ordinal) on e.ordinal = p.ordinal
+        where p.subject is not null and p.metric is not null
+    )
+    select g.ordinal, coalesce(k.event_id, l.event_id),
+           case when k.event_id is null and l.event_id is null then 'rejected'
+                when coalesce(k.payload_digest, l.payload_digest) is not distinct from g.payload_digest then 'duplicate'
+                else 'conflict' end,
+           d.sqlstate, d.message, d.hint
+    from given g
+    left join lateral (
+        select k.event_id, k.payload_digest
+        from idempotency_keys k
+        where k.subject = g.subject and k.metric = g.metric and k.key_digest = _digest(g.idempotency_key)
+        offset 0
+    ) k on true
+    left join lateral (
+        select l.event_id, _payload_digest(l.quantity, l.member) as payload_digest
+        from events l
+        where l.subject = g.subject and l.metric = g.metric and l.at = g.at
+          and l.event_id = g.event_id and l.recorded_at = g.recorded_at
+        offset 0
+    ) l on k.event_id is null
+    left join lateral (
+        select '55000', 'the month of the event was dropped, so nobody can tell whether it was counted',
+               'If it comes from another meter, give it an idempotency key, and it is counted.'
+        from _dropped_months() m
+        where m = date_trunc('month', g.at, 'UTC')
+        offset 0
+    ) d (sqlstate, message, hint) on k.event_id is null and l.event_id is null and g.event_id is not null
+    where coalesce(k.event_id, l.event_id) is not null or d.sqlstate is not null
+    order by g.ordinal;
+end
+$$;
+
+comment on function known_events(jsonb) is
+    'Which of these events were recorded before; for importers. An event is known by its idempotency_key, or, recorded without one, by '
+    'its event_id, recorded_at and at, as events() returns them. Returns a row for each known event: duplicate, or conflict if its '
+    'quantity or member differs; and rejected (55000) for one whose month was dropped. Unknown events have no row. Records nothing. '
+    'Raises 22004 or 22023 for a bad value.';
