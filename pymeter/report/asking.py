@@ -21,6 +21,7 @@ Row = TypeVar("Row", UncertainHour, ReconcilableRange)
 
 _SPAN_MAX = 100  # hours or days that a biller lists on one page
 _ROWS = 100
+_ROWS_MAX = 10_000
 _STEPS: dict[ReportStep, timedelta] = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 
 
@@ -136,7 +137,9 @@ def compare(
     name = core.options.biller_name
     result = Comparison()
     rows = yield from core.ask(
-        calls.reconcilable_ranges(name, step, reads_max * _ROWS, since=since, until=until, now=core.now)
+        calls.reconcilable_ranges(
+            name, step, min(reads_max * _ROWS, _ROWS_MAX), since=since, until=until, now=core.now
+        )
     )
     for span in spans(rows, lambda row: row.range_start, step):
         if result.reads >= reads_max or core.halted:

@@ -154,7 +154,11 @@ KINDS = [
 
 
 def states(ledger: Ledger) -> dict[str, int]:
-    return {row.state: int(row.quantity) for row in ledger.rows("SELECT * FROM meter.report_status()") if row.quantity}
+    return {
+        row.state: int(row.quantity)
+        for row in ledger.rows("SELECT * FROM meter.report_status()")
+        if row.quantity
+    }
 
 
 def dropped(ledger: Ledger, how: str) -> None:
@@ -163,7 +167,9 @@ def dropped(ledger: Ledger, how: str) -> None:
         ledger.execute(f"DROP TABLE meter.{JANUARY}, meter.{FEBRUARY}")
     else:
         done = ledger.maintain(keep=KEEP, detach=how == "detach")
-        assert {action for action, _ in done} == {f"{how}ed partition" if how == "detach" else "dropped partition"}
+        assert {action for action, _ in done} == {
+            f"{how}ed partition" if how == "detach" else "dropped partition"
+        }
 
 
 @pytest.mark.parametrize(("period", "rollup"), KINDS)
@@ -238,9 +244,7 @@ def test_a_month_is_kept_for_a_time_inside_of_an_hour_that_reporting_begins_at(o
     """The rollup of that hour does not tell which part of it is to be reported."""
     old.record("a", "m", 3, at=at("2024-01-15 10:45"))
     old.maintain()
-    old.rows(
-        "SELECT * FROM meter.report_metric('m', 'm', 'event', since => %s)", [at("2024-01-15 10:30")]
-    )
+    old.rows("SELECT * FROM meter.report_metric('m', 'm', 'event', since => %s)", [at("2024-01-15 10:30")])
     old.rows("SELECT meter.plan_pushes()")
     assert states(old) == {"unmapped": 18}
     kept, gone = old.maintain(keep=KEEP)

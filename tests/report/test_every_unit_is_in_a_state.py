@@ -73,9 +73,7 @@ class Run:
         if mode is None and (metric, biller) not in self.mapped:
             return
         try:
-            self.journal.map(
-                self.name(metric), mode and self.name(metric), mode or "delta", biller=biller
-            )
+            self.journal.map(self.name(metric), mode and self.name(metric), mode or "delta", biller=biller)
         except psycopg.Error as error:
             assert error.sqlstate in _REFUSED
         else:
@@ -138,7 +136,8 @@ class Run:
 
     def assert_counted(self) -> None:
         modes = {
-            (row.biller, row.metric): row.mode for row in self.journal.ledger.rows("TABLE meter.report_metrics")
+            (row.biller, row.metric): row.mode
+            for row in self.journal.ledger.rows("TABLE meter.report_metrics")
         }
         for biller in BILLERS:
             status: dict[str, dict[str, Decimal]] = defaultdict(dict)

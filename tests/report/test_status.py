@@ -29,7 +29,9 @@ def test_metrics_are_counted_apart(journal: Journal) -> None:
     journal.plan()
     journal.record(2, metric="calls")
     status = journal.ledger.call("report_status")
-    assert [(row.metric, row.state) for row in status] == [(m, s) for m in ("calls", "tokens") for s in STATES]
+    assert [(row.metric, row.state) for row in status] == [
+        (m, s) for m in ("calls", "tokens") for s in STATES
+    ]
     assert [(row.metric, row.state, row.quantity) for row in status if row.quantity] == [
         ("calls", "planned", 1),
         ("calls", "unplanned", 2),
