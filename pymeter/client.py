@@ -192,6 +192,7 @@ class Meter:
     """Say what a person knows of an uncertain push: that it was delivered, or that it was not."""
 
     retry_pushes = _method(calls.retry_pushes)
+    leave_pushes = _method(calls.leave_pushes)
     """Plan pushes anew that were rejected or held, all or one; returns the new ones."""
 
     fail_pushes = _method(calls.fail_pushes)

@@ -297,6 +297,8 @@ class Biller(_Model):
     too_old: Literal["hold", "restamp", "leave"]
     negative: Literal["hold", "send", "leave"]
     late: Literal["send", "restamp", "hold"]
+    first_claimed_at: Moment | None = None
+    """When a worker first asked for pushes; None: nobody has reported to this biller yet."""
 
 
 class MetricMapping(_Model):
@@ -452,9 +454,11 @@ class Reconciliation(_Model):
 
 
 class PushStatus(_Model):
-    """How many pushes are in a state; ``unplanned`` and ``unmapped`` are usage that has no push yet."""
+    """How much of a metric is in a state; ``unplanned`` and ``unmapped`` are usage that has no push yet."""
 
     state: str
     pushes: int
     quantity: Decimal
     oldest: Moment | None = None
+    metric: str | None = None
+    """None only where nothing is reported to the biller."""

@@ -6,3 +6,4 @@ drop function if exists _correct_rollups(rollup_drift[]);
 drop function if exists _create_partition(timestamptz);
 drop function if exists define_metric(text, text, text, text, text, text, text, boolean, interval);
 drop function if exists _metric_problem(text, text, text, text, text, boolean, interval);
+drop function if exists _unmapped(text, boolean);

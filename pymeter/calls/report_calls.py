@@ -339,8 +339,9 @@ def retry_pushes(
     """Plan pushes anew that were rejected or held, all or one; returns the new ones.
 
     They have identifiers of their own, and go to the customers and event names of the present mappings.
-    Calling it is consent: a held one is sent although it is negative, and what is too old or late is
-    stamped with the present. Raises InvalidInput for an unknown identifier.
+    It overrides the hold: a held one is sent although it is negative, and what is too old or late is
+    stamped with the present. Raises InvalidInput for an unknown identifier, and for one that could not be
+    sent as things are.
 
         meter.retry_pushes()
     """
@@ -349,6 +350,32 @@ def retry_pushes(
         (
             argument.text("biller", biller, required=True),
             argument.text("identifier", identifier),
+            argument.time("now", now),
+        ),
+        result.every(Push),
+    )
+
+
+def leave_pushes(
+    biller: str = "stripe",
+    identifier: str | None = None,
+    reason: str | None = None,
+    *,
+    now: datetime | None = None,
+) -> Call[list[Push]]:
+    """Decide that rejected or held pushes are not sent: one, or all with a reason; returns them.
+
+    They become ``left``, which :meth:`report_status` counts. Raises InvalidInput if neither is given, and for
+    an unknown identifier.
+
+        meter.leave_pushes(reason="too_old")
+    """
+    return Call(
+        "leave_pushes",
+        (
+            argument.text("biller", biller, required=True),
+            argument.text("identifier", identifier),
+            argument.text("reason", reason),
             argument.time("now", now),
         ),
         result.every(Push),
@@ -456,11 +483,11 @@ def reconciliation(biller: str = "stripe") -> Call[list[Reconciliation]]:
 
 
 def report_status(biller: str = "stripe") -> Call[list[PushStatus]]:
-    """Return how many pushes are in each state, zeros included, and what has no push yet.
+    """Return how much of each metric is in each state, zeros included, and what has no push yet.
 
     ``unplanned`` is usage that waits to be planned, ``unmapped`` usage without a customer or event name.
 
-        {row.state: row.pushes for row in meter.report_status()}
+        {(row.metric, row.state): row.quantity for row in meter.report_status()}
     """
     return Call("report_status", (argument.text("biller", biller, required=True),), result.every(PushStatus))
 

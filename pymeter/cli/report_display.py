@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
 
@@ -31,20 +32,21 @@ _MEANING = {
     "resolved": "found in the biller's totals",
     "rejected": "the biller refused it: correct the cause, then report retry",
     "uncertain": "nobody knows: resolved from totals, or by report resolve",
-    "held": "waits for a person: report retry sends it",
-    "left": "not sent, by a rule",
+    "held": "waits for a decision: report retry or report leave",
+    "left": "not sent, by a rule or by report leave",
     "replaced": "another push was made for it",
 }
 _WARN = {"rejected": "red", "uncertain": "red", "held": "yellow", "unmapped": "yellow"}
 
 
 def status_table(rows: Sequence[PushStatus]) -> Table:
-    """How much is in which state, and what that means."""
+    """How much of which metric is in which state, and what that means."""
     numbers = ("pushes", "quantity")
-    result = table("state", *numbers, "oldest (UTC)", "meaning", numbers=numbers)
+    result = table("metric", "state", *numbers, "oldest (UTC)", "meaning", numbers=numbers)
     for row in rows:
         style = _WARN.get(row.state, "") if row.pushes else "dim"
         result.add_row(
+            Text(row.metric or "", style=style),
             Text(row.state, style=style),
             number(row.pushes),
             number(row.quantity),
@@ -107,7 +109,7 @@ class Display(Tally):
             self._asked_at, self._calls_before = now, self.calls
         parts = [f"{self._biller}: {number(self.delivered)} delivered", f"{self._rate:.0f}/s"]
         parts += [f"{number(count)} {name}" for name, count in self._bad_counts() if count]
-        parts += [f"{number(row.pushes)} {row.state}" for row in self._rows if row.pushes and _of_note(row)]
+        parts += [f"{number(n)} {state}" for state, n in _pushes(self._rows).items() if n and _of_note(state)]
         if self._drift:
             parts.append(f"{number(len(self._drift))} totals differ")
         spinner.update(text=Text(" · ".join(parts)))
@@ -136,7 +138,7 @@ class Display(Tally):
             with self._printing:
                 print_json({"at": datetime.now(UTC), **self._as_dict(), "states": _states(rows)})
         elif self._live is None:
-            counts = ", ".join(f"{number(row.pushes)} {row.state}" for row in rows if row.pushes)
+            counts = ", ".join(f"{number(n)} {state}" for state, n in _pushes(rows).items() if n)
             with self._printing:
                 line = f"{moment(datetime.now(UTC))} {self._biller}: {number(self.calls)} calls; {counts}"
                 self._console.print(Text(line), soft_wrap=True)
@@ -201,9 +203,30 @@ def waiting_line(waiting: Waiting) -> str | None:
     )
 
 
-def _of_note(row: PushStatus) -> bool:
-    return row.state not in ("delivered", "resolved", "replaced", "left")
+def _of_note(state: str) -> bool:
+    return state not in ("delivered", "resolved", "replaced", "left")
+
+
+def _pushes(rows: Sequence[PushStatus]) -> dict[str, int]:
+    """By state, of all metrics."""
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row.state] = counts.get(row.state, 0) + row.pushes
+    return counts
 
 
 def _states(rows: Sequence[PushStatus]) -> dict[str, Any]:
-    return {row.state: {"pushes": row.pushes, "quantity": row.quantity, "oldest": row.oldest} for row in rows}
+    """By state. Quantities of several metrics are not added: ``quantity`` is then null, ``quantities`` has each."""
+    states: dict[str, Any] = {}
+    for state, pushes in _pushes(rows).items():
+        here = [row for row in rows if row.state == state]
+        quantities = {row.metric: row.quantity for row in here if row.pushes and row.metric}
+        states[state] = {
+            "pushes": pushes,
+            "quantity": Decimal(0) if not quantities else None,
+            "oldest": min((row.oldest for row in here if row.oldest), default=None),
+            "quantities": quantities,
+        }
+        if len(quantities) == 1:
+            (states[state]["quantity"],) = quantities.values()
+    return states

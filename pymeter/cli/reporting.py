@@ -264,7 +264,7 @@ def _pages(page: Callable[[int | None], list[Push]]) -> list[Push]:
 
 @app.command()
 def status(biller: BillerName = "stripe", as_json: AsJson = False) -> None:
-    """Show how much is in which state. Exit status 1 if anything is rejected or uncertain."""
+    """Show how much of each metric is in which state. Exit status 1 if anything is rejected or uncertain."""
     from pymeter.cli.report_display import status_table
 
     with connect() as connection:
@@ -381,6 +381,28 @@ def retry(
         print_json(rows)
     else:
         stdout().print(good(f"{number(len(rows))} pushes planned anew"))
+
+
+@app.command()
+def leave(
+    identifier: Annotated[
+        str | None, typer.Argument(help="The identifier of a rejected or held push.")
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option(help="All that are rejected or held with this reason, such as too_old.")
+    ] = None,
+    biller: BillerName = "stripe",
+    as_json: AsJson = False,
+) -> None:
+    """Decide that rejected or held pushes are not sent. They are counted as left."""
+    if identifier is None and reason is None:
+        raise typer.BadParameter("give an identifier or --reason")
+    with connect() as connection:
+        rows = open_meter(connection).leave_pushes(biller, identifier, reason)
+    if as_json:
+        print_json(rows)
+    else:
+        stdout().print(good(f"{number(len(rows))} pushes left"))
 
 
 @app.command()

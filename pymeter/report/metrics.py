@@ -41,7 +41,9 @@ class PrometheusMetrics(Observer):
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"pymeter_report_{name}", text, ["biller", *labels], registry=registry)
 
-        self._pushes = gauge("pushes", "Pushes by state; unplanned and unmapped count buckets.", "state")
+        self._pushes = gauge(
+            "pushes", "Pushes by state, of all metrics; unmapped counts subjects and metrics.", "state"
+        )
         self._oldest = gauge("oldest_seconds", "Age of the earliest usage in a state.", "state")
         self._unreported = gauge(
             "oldest_unreported_seconds", "Age of the earliest usage that the biller has not been told of."
@@ -97,10 +99,15 @@ class PrometheusMetrics(Observer):
 
     def status(self, rows: Sequence[PushStatus], drift: Sequence[Reconciliation]) -> None:
         now = self._clock()
-        age = {row.state: (now - row.oldest).total_seconds() if row.oldest else 0.0 for row in rows}
+        counts: dict[str, int] = {}
+        age: dict[str, float] = {}
         for row in rows:
-            self._pushes.labels(self._name, row.state).set(row.pushes)
-            self._oldest.labels(self._name, row.state).set(age[row.state])
+            seconds = (now - row.oldest).total_seconds() if row.oldest else 0.0
+            counts[row.state] = counts.get(row.state, 0) + row.pushes
+            age[row.state] = max(age.get(row.state, seconds), seconds)
+        for state, pushes in counts.items():
+            self._pushes.labels(self._name, state).set(pushes)
+            self._oldest.labels(self._name, state).set(age[state])
         self._unreported.labels(self._name).set(max([age.get(state, 0.0) for state in _UNREPORTED]))
         self._lag.labels(self._name).set(max([age.get(state, 0.0) for state in _LAGGING]))
         self._drifting.labels(self._name).set(len(drift))

@@ -8,6 +8,7 @@ as $$
 declare
     v_bucket  text := _reported_bucket((metric).aggregate, (mapping).mode, (metric).period);
     v_problem text;
+    v_other   text;
 begin
     perform _check_name('event_name', (mapping).event_name, 100);
     if (mapping).mode is null then
@@ -15,6 +16,16 @@ begin
     elsif (mapping).mode not in ('delta', 'event', 'last') then
         raise exception using errcode = '22023', message = 'mode is not a known word', column = 'mode',
             detail = format('mode %s.', quote_literal(left((mapping).mode, 80))), hint = 'Use delta, event or last.';
+    end if;
+    select min(r.metric) into v_other
+    from report_metrics r
+    where r.biller = (mapping).biller and r.metric <> (mapping).metric and r.event_name = (mapping).event_name
+      and 'last' in (r.mode, (mapping).mode);
+    if v_other is not null and ((old).event_name, (old).mode) is distinct from ((mapping).event_name, (mapping).mode) then
+        raise exception using errcode = '22023', message = 'the event name belongs to another metric', column = 'event_name',
+            detail = format('%s is reported as %s.', quote_literal(left(v_other, 80)), quote_literal((mapping).event_name)),
+            hint = 'In mode last the biller keeps one value per customer and event name: give each metric an event name of its own. '
+                'Metrics in mode delta or event may share one, and add up.';
     end if;
     perform _check_time('since', (mapping).since);
     if (mapping).mode <> 'event' and _bucket_start(v_bucket, (mapping).since) <> (mapping).since then

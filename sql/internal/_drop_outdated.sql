@@ -1,5 +1,6 @@
 -- A value of mode last that is followed by a newer one is not sent any more, and one that nobody knows of is sent anew: sent twice it
--- counts once. Of anything else, what the biller no longer recognises is never sent again.
+-- counts once. Of anything else, what the biller no longer recognises is never sent again. What was in time when it was planned may be
+-- too old or too late by now: the rules are asked again for what was certainly never sent.
 create or replace function _drop_outdated(biller billers, push_ids bigint[], now timestamptz)
 returns void
 language plpgsql
@@ -15,32 +16,24 @@ declare
 begin
     if not exists (
         select from pushes p
-        where p.push_id = any (push_ids) and (p.mode = 'last' or p.unsure_since <= v_known_since or p.stamped_at < v_oldest)
+        where p.push_id = any (push_ids)
+          and (p.mode = 'last' or p.unsure_since <= v_known_since or p.stamped_at < v_oldest
+               or p.due_at < _drop_outdated.now and (_drop_outdated.biller).late <> 'send')
     ) then
         return;
     end if;
-    update pushes p set state = 'replaced', reason = 'superseded', settled_at = _drop_outdated.now, replaced_by = n.push_id
-    from pushes o
-    cross join lateral (
-        select n.push_id from pushes n
-        where n.subject = o.subject and n.push_id > o.push_id and n.metric = o.metric and n.biller = o.biller
-          and n.bucket_start = o.bucket_start and n.mode = 'last' and n.state <> 'replaced'
-        order by n.push_id desc limit 1
-    ) n
-    where o.push_id = any (push_ids) and o.mode = 'last' and p.subject = o.subject and p.push_id = o.push_id;
+    perform _drop_superseded(push_ids, _drop_outdated.now);
     for v_push in
         select p.* from pushes p
         where p.push_id = any (push_ids) and p.state = 'planned' and p.mode = 'last' and p.unsure_since <= v_known_since
     loop
         perform _replace_push(v_push, v_push.customer, v_push.event_name, v_push.stamped_at, v_push.due_at, 'superseded', _drop_outdated.now);
     end loop;
-    update pushes p set
-        state = case when p.unsure_since is not null then 'uncertain' else 'held' end,
-        reason = case when p.unsure_since is null then 'too_old' else p.reason end, next_attempt_at = _drop_outdated.now
-    where p.push_id = any (push_ids) and p.state = 'planned'
-      and (p.unsure_since <= v_known_since or p.unsure_since is null and p.stamped_at < v_oldest);
+    update pushes p set state = 'uncertain', next_attempt_at = _drop_outdated.now
+    where p.push_id = any (push_ids) and p.state = 'planned' and p.unsure_since <= v_known_since;
+    perform _apply_rules(_drop_outdated.biller, push_ids, v_oldest, _drop_outdated.now);
 end
 $$;
 
 comment on function _drop_outdated(billers, bigint[], timestamptz) is
-    'Of pushes that are about to be sent, takes out those that must not be: they become uncertain, held or replaced.';
+    'Of pushes that are about to be sent, takes out those that must not be: they become uncertain, held, left or replaced.';

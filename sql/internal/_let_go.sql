@@ -10,17 +10,14 @@ declare
     v_partition text := (_let_go.verdict).partition_name;
     v_late      text := case when (_let_go.verdict).is_late then ': late events of a month dropped before' else '' end;
     v_detached  text;
+    v_needed    text;
 begin
     if _count_events(v_partition) <> (_let_go.verdict).event_count then
         return ('postponed partition', format('%s: events came while it was verified', v_partition))::maintenance_action;
     end if;
-    -- A push of one event is planned from the log; a delta is not.
-    if exists (
-        select from unreported u
-        join report_metrics m using (biller, metric)
-        where m.mode = 'event' and _bucket_start('month', u.at) = (_let_go.verdict).month
-    ) then
-        return ('kept partition', format('%s: events of it are still to be reported', v_partition))::maintenance_action;
+    v_needed := _unreported_events((_let_go.verdict).month);
+    if v_needed is not null then
+        return ('kept partition', format('%s: %s', v_partition, v_needed))::maintenance_action;
     end if;
     if detach then
         v_detached := _detach_partition(v_partition);

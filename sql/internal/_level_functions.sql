@@ -15,7 +15,7 @@ as $$
                          'settle_hour', 'fail_pushes', 'reconcilable_ranges', 'reconcile_range', 'reconciliation', 'report_status',
                          'report_mappings', 'pushes']),
         ('admin', array['define_metric', 'retire_metric', 'verify', 'rebuild', 'maintain', 'access']),
-        ('admin', array['define_biller', 'report_metric', 'report_subject', 'resolve_push', 'retry_pushes']),
+        ('admin', array['define_biller', 'report_metric', 'report_subject', 'resolve_push', 'retry_pushes', 'leave_pushes']),
         ('own', array['own_usage', 'own_summary', 'own_series', 'own_usage_by', 'own_events']),
         ('owner', array['grant_access', 'revoke_access'])
     ) as l (level, functions)

@@ -1,36 +1,53 @@
--- Read from the rows of whole periods, of which there are the fewest; only a mapping that begins at some time needs the finer ones.
-create or replace function _unmapped(biller text, subject_is_customer boolean)
+-- Read from the rows of whole periods, of which there are the fewest; only a mapping that begins at some time needs the finer ones, and
+-- the log where single events are reported from a time inside of one.
+create or replace function _unmapped(biller billers)
 returns table (subject text, metric text, quantity numeric, oldest timestamptz)
 language sql
 stable
 set search_path from current
 as $$
+    with mapped as (
+        select t.metric, t.mode, t.event_name, t.since, m.aggregate,
+               case when t.since is not null and t.mode <> 'last' and m.aggregate in ('sum', 'count')
+                    then _fine_bucket(m.period, m.rollup) else m.period end as bucket
+        from report_metrics t
+        join metrics m on m.key = t.metric
+        where t.biller = (_unmapped.biller).biller
+    ), used as (
+        select r.subject, k.metric, k.mode, k.since, k.aggregate, r.bucket_start,
+               _quantity(k.aggregate, sum(r.event_count)::bigint, sum(r.total), min(r.lowest), max(r.highest),
+                   (max(array[extract(epoch from r.last_at), r.last_event_id, r.latest]) filter (where k.aggregate = 'last'))[3]
+               ) as quantity
+        from mapped k
+        join rollups r on r.metric = k.metric and r.bucket = k.bucket and r.bucket_start >= coalesce(k.since, '-infinity')
+        left join report_subjects s on s.subject = r.subject and s.biller = (_unmapped.biller).biller
+        where k.event_name is null or _customer(s.customer, r.subject, (_unmapped.biller).subject_is_customer) is null
+        group by 1, 2, 3, 4, 5, 6
+        union all
+        select e.subject, k.metric, k.mode, k.since, k.aggregate, k.since, sum(e.quantity)
+        from mapped k
+        join events e on e.metric = k.metric and e.at >= k.since and e.at < _bucket_end(k.bucket, _bucket_start(k.bucket, k.since))
+        left join report_subjects s on s.subject = e.subject and s.biller = (_unmapped.biller).biller
+        where k.mode = 'event' and k.since > _bucket_start(k.bucket, k.since)
+          and (k.event_name is null or _customer(s.customer, e.subject, (_unmapped.biller).subject_is_customer) is null)
+        group by 1, 2, 3, 4, 5
+    ), reportable as (
+        select subject, metric, since, min(bucket_start) as oldest,
+               sum(_reported_quantity(aggregate, mode, quantity, (_unmapped.biller).max_digits)) as quantity
+        from used
+        group by 1, 2, 3
+    )
     select u.subject, u.metric, u.quantity - coalesce(d.quantity, 0), u.oldest
-    from (
-        select b.subject, b.metric, min(b.bucket_start) as oldest, sum(b.quantity) as quantity
-        from (
-            -- The rows of a bucket are its stripes.
-            select r.subject, m.key as metric, r.bucket_start,
-                   _quantity(m.aggregate, sum(r.event_count)::bigint, sum(r.total), min(r.lowest), max(r.highest),
-                       (array_agg(r.latest order by r.last_at desc, r.last_event_id desc nulls last))[1]) as quantity
-            from metrics m
-            left join report_metrics t on t.biller = _unmapped.biller and t.metric = m.key and t.event_name is not null
-            join rollups r on r.metric = m.key and r.bucket_start >= coalesce(t.since, '-infinity')
-                and r.bucket = case when t.since is null then m.period else _fine_bucket(m.period, m.rollup) end
-            where t.metric is null or not coalesce(_unmapped.subject_is_customer, false)
-                and not exists (select from report_subjects s where s.subject = r.subject and s.biller = _unmapped.biller)
-            group by r.subject, m.key, r.bucket_start
-        ) b
-        group by 1, 2
-    ) u
+    from reportable u
     left join lateral (
         select sum(d.quantity + d.as_events) as quantity
         from reported d
-        where d.subject = u.subject and d.metric = u.metric and d.biller = _unmapped.biller
+        where d.subject = u.subject and d.metric = u.metric and d.biller = (_unmapped.biller).biller
+          and d.bucket_start >= coalesce(_bucket_start('hour', u.since), '-infinity')
     ) d on true
     where u.quantity <> coalesce(d.quantity, 0)
 $$;
 
-comment on function _unmapped(text, boolean) is
-    'The usage that no push is made for, because its metric has no event name or its subject no customer, less what was reported while '
-    'they had.';
+comment on function _unmapped(billers) is
+    'The usage of metrics that are or were reported to a biller that no push is made for, because its metric has no event name any more or '
+    'its subject no customer, less what was reported while they had.';

@@ -38,7 +38,11 @@ begin
     ], null) || array(select _rights_problems());
     v_health.notices := array_remove(array[
         case when v_health.silent <> '{}' then format('%s silent', cardinality(v_health.silent)) end,
-        case when v_health.bloated <> '{}' then format('%s tables bloated', cardinality(v_health.bloated)) end
+        case when v_health.bloated <> '{}' then format('%s tables bloated', cardinality(v_health.bloated)) end,
+        (select 'no reporter has run yet for ' || string_agg(quote_ident(b.biller), ', ' order by b.biller)
+         from billers b
+         where b.first_claimed_at is null and not _is_rehearsal(b.biller)
+           and exists (select from report_metrics r where r.biller = b.biller and r.event_name is not null))
     ], null) || array(select a.role || ' lacks rights of the level ' || a.level from _access_rights() a where not a.complete);
     v_health.healthy := v_health.problems = '{}';
     return v_health;
@@ -47,8 +51,9 @@ $$;
 
 comment on function health(timestamptz) is
     'The state of the meter in one row, for a monitor to poll. Problems: maintain() has not run for two days, the log has no partition for '
-    'the coming week, events have been in the default partition for two days, usage has not been reported for a day, everybody may call '
-    'functions (after a restore without privileges), other roles may create objects in the schema. Notices leave it healthy: who was '
-    'recorded on each of seven days and then stopped for 24 hours (the first 100, out of a bounded look), bloat, as far as the server''s '
-    'statistics tell, and roles that lack rights they were granted. now: the clock, to look from another time. Raises 22023 for one that is '
-    'infinite or outside of the years 1 to 9999.';
+    'the coming week, events have been in the default partition for two days, usage has not been reported for a day to a biller for '
+    'which a reporter has run and whose name does not end in _shadow, everybody may call functions (after a restore without '
+    'privileges), other roles may create objects in the schema. Notices leave it healthy: subjects that were recorded on each of seven '
+    'days and then stopped for 24 hours (the first 100, out of a bounded look), bloat, as far as the server''s statistics tell, billers '
+    'with mapped metrics for which no reporter has run yet, and roles that lack rights they were granted. now: the clock, to look from '
+    'another time. Raises 22023 for one that is infinite or outside of the years 1 to 9999.';

@@ -46,6 +46,12 @@ begin
             detail = format('lease %s, dedup_margin %s.', claim_pushes.lease, coalesce(v_biller.dedup_margin, '1 hour')),
             hint = 'Give more than any one attempt takes, such as 2 minutes.';
     end if;
+    if v_biller.first_claimed_at is null then
+        update billers b set first_claimed_at = claim_pushes.now
+        where b.biller in (
+            select n.biller from billers n
+            where n.biller = claim_pushes.biller and n.first_claimed_at is null for no key update skip locked);
+    end if;
     open v_lanes;
     while v_found < claim_pushes.max_pushes loop
         fetch v_lanes into v_lane;

@@ -16,12 +16,14 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
+    v_biller  billers;
     v_metric  metrics;
     v_old     report_metrics;
     v_mapping report_metrics;
+    v_changes_kind boolean;
 begin
     if _is_open('report_metric') then perform _check_caller('report_metric'); end if;
-    perform _lock_planning(report_metric.biller);
+    v_biller := _lock_planning(report_metric.biller);
     -- Two that both wait to lock the catalog would wait for each other; define_metric() takes this lock too.
     perform _lock('catalog');
     v_metric := _metric(report_metric.metric);
@@ -37,6 +39,8 @@ begin
     end if;
 
     perform _check_mapping(v_metric, v_mapping, v_old);
+    -- The queue of the old kind names other buckets.
+    v_changes_kind := (v_mapping.mode = 'last') <> (v_old.mode = 'last');
     if v_old.mode = 'delta' and report_metric.mode = 'event' then
         v_mapping.event_after := (select last_value from event_ids);
         update reported r set quantity = r.quantity + r.as_events, as_events = 0
@@ -45,11 +49,14 @@ begin
     insert into report_metrics values (v_mapping.*)
     on conflict (biller, metric) do update set
         event_name = excluded.event_name, mode = excluded.mode, since = excluded.since, event_after = excluded.event_after;
+    if v_mapping is distinct from v_old then
+        perform _check_one_value(v_biller, report_metric.metric, null);
+    end if;
     if v_metric.billers is null or report_metric.biller <> all (v_metric.billers) then
         lock table metrics in access exclusive mode;
         update metrics m set billers = array_append(m.billers, report_metric.biller) where m.key = report_metric.metric;
     end if;
-    if v_old.event_name is null or v_mapping.since is distinct from v_old.since then
+    if v_old.event_name is null or v_mapping.since is distinct from v_old.since or v_changes_kind then
         perform _queue_unreported(report_metric.biller, report_metric.metric, null);
     end if;
     return v_mapping;
@@ -61,4 +68,5 @@ comment on function report_metric(text, text, text, text, timestamptz) is
     'planned; event: every event by itself; last: the period''s present value. The first time, what is there already is queued: all of '
     'it, or the buckets that begin at since or later. Again: changes nothing; a null since keeps the one that was given before. '
     'Raises UM001 for an unknown metric, UM002 for a mode that would report wrong totals, 22004 or 22023 for a bad value, '
+    '22023 for an event name or customers that a metric of mode last would share, '
     '25001 in a REPEATABLE READ or SERIALIZABLE transaction.';

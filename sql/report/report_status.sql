@@ -8,31 +8,39 @@ as $$
 #variable_conflict use_column
 declare
     v_biller billers;
+    v_found  push_status[];
 begin
     if _is_open('report_status') then perform _check_caller('report_status'); end if;
     perform _check_name('biller', report_status.biller, 100);
     select * into v_biller from billers b where b.biller = report_status.biller;
+    v_found := array(select f from _push_totals(report_status.biller) f) || array(
+        select ('unplanned', count(*), sum(u.value - case when u.mode = 'last' then coalesce(d.quantity, 0) else 0 end),
+                min(greatest(u.bucket_start, u.at)), u.metric)::push_status
+        from _unplanned(v_biller, array(select u from unreported u where u.biller = report_status.biller), now()) u
+        left join reported d
+            on d.subject = u.subject and d.metric = u.metric and d.biller = report_status.biller and d.bucket_start = u.bucket_start
+        where u.customer is not null
+        group by u.metric
+    ) || array(
+        select ('unmapped', count(*), sum(u.quantity), min(u.oldest), u.metric)::push_status
+        from _unmapped(v_biller) u group by u.metric);
     return query
-        select s.state, coalesce(p.pushes, 0), coalesce(trim_scale(p.quantity), 0), p.oldest
-        from unnest(array['planned', 'sending', 'delivered', 'resolved', 'uncertain', 'rejected', 'held', 'left', 'replaced'])
-            with ordinality s (state, n)
-        left join (
-            select p.state, count(*) as pushes, sum(p.value) as quantity, min(p.stamped_at) as oldest
-            from pushes p where p.biller = report_status.biller group by 1
-        ) p on p.state = s.state
-        order by s.n;
-    return query
-        select 'unplanned', count(*), coalesce(trim_scale(sum(u.value)), 0), min(greatest(u.bucket_start, u.at))
-        from _unplanned(v_biller, array(
-            select u from unreported u where u.biller = report_status.biller), now()) u
-        where u.customer is not null;
-    return query
-        select 'unmapped', count(*), coalesce(trim_scale(sum(u.quantity)), 0), min(u.oldest)
-        from _unmapped(report_status.biller, v_biller.subject_is_customer) u;
+        select s.state, coalesce(f.pushes, 0), coalesce(trim_scale(f.quantity), 0), f.oldest, m.metric
+        from (
+            select r.metric from report_metrics r where r.biller = report_status.biller
+            union select f.metric from unnest(v_found) f
+            -- A biller that nothing is reported to has its zeros too.
+            union all select null where v_found = '{}' and not exists (select from report_metrics r where r.biller = report_status.biller)
+        ) m
+        cross join unnest(array['planned', 'sending', 'delivered', 'resolved', 'uncertain', 'rejected', 'held', 'left', 'replaced',
+                                'unplanned', 'unmapped']) with ordinality s (state, n)
+        left join unnest(v_found) f on f.state = s.state and f.metric = m.metric
+        order by m.metric, s.n;
 end
 $$;
 
 comment on function report_status(text) is
-    'How many pushes are in each state, zeros included; then unplanned (what waits to be planned, as the pushes that it makes) and unmapped '
-    '(usage without an event name or a customer, as pairs of subject and metric). All of it but replaced adds up to the usage. '
-    'Raises 22004 or 22023 for a bad name.';
+    'For each metric that is or was reported to a biller: how much is in each state, zeros included; then unplanned (what waits to be '
+    'planned, as the pushes that it makes) and unmapped (usage whose metric has no event name any more or whose subject has no customer, '
+    'as subjects). The quantities of all states but replaced add up to the usage; of values (mode last) only the latest of a '
+    'subject and period counts. Raises 22004 or 22023 for a bad name.';

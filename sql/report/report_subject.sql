@@ -9,6 +9,7 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
+    v_biller  billers;
     v_old     text;
     v_mapping report_subjects := (report_subject.subject, report_subject.biller, report_subject.customer);
 begin
@@ -17,7 +18,7 @@ begin
     if report_subject.customer is not null then
         perform _check_name('customer', report_subject.customer, 255);
     end if;
-    perform _lock_planning(report_subject.biller);
+    v_biller := _lock_planning(report_subject.biller);
     select s.customer into v_old
     from report_subjects s where s.subject = report_subject.subject and s.biller = report_subject.biller;
     if v_old is not distinct from report_subject.customer then
@@ -29,6 +30,7 @@ begin
     insert into report_subjects (subject, biller, customer)
     values (report_subject.subject, report_subject.biller, report_subject.customer)
     on conflict (subject, biller) do update set customer = excluded.customer;
+    perform _check_one_value(v_biller, null, report_subject.subject);
     if v_old is null then
         perform _queue_unreported(report_subject.biller, null, report_subject.subject);
     end if;
@@ -37,6 +39,7 @@ end
 $$;
 
 comment on function report_subject(text, text, text) is
-    'Says which of the biller''s customers a subject is; a null customer ends it. Usage that was never reported is queued; what has been '
-    'planned stays with the customer that it was planned for. Again: changes nothing. '
-    'Raises 22004 or 22023 for a bad name, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
+    'Maps a subject to one of the biller''s customers; a null customer ends it. Usage that was never reported is queued; what has been '
+    'planned stays with the customer that it was planned for. Several subjects of one customer add up, except in mode last. Again: changes '
+    'nothing. Raises 22004 or 22023 for a bad name, 22023 if another subject of the customer has values of a metric of mode last in the '
+    'same period, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';

@@ -22,6 +22,7 @@ begin
                 detail = format('%s is %s, of biller %s.', v_push.identifier, v_push.state, quote_literal(v_push.biller)),
                 hint = 'Whatever is not of this kind is sent by itself, or has come to its end.';
         end if;
+        perform _check_retriable(v_biller, v_push, retry_pushes.now);
     end if;
     v_lanes := array(
         select distinct (retry_pushes.biller, l.customer, l.event_name, null, null, null, null)::report_lanes
@@ -38,7 +39,7 @@ $$;
 
 comment on function retry_pushes(text, text, timestamptz) is
     'Plans anew what was rejected or is held, all or one push; returns the new ones, which have identifiers of their own and go to the '
-    'customers and event names of the present mappings. It is consent: what is negative is sent, what is too old or too late gets the '
-    'present time. What has no customer or too many digits stays as it is. '
-    'Raises 22004 or 22023 for a bad value, an unknown identifier or a push of another state, 25001 in a REPEATABLE READ or '
+    'customers and event names of the present mappings. It overrides the hold: what is negative is sent, what is too old or too late gets '
+    'the present time (but no value of mode last). What has no customer, too many digits or another value in its place stays as it is. '
+    'Raises 22004 or 22023 for a bad value, an unknown identifier, a push of another state or one that would stay as it is, 25001 in a REPEATABLE READ or '
     'SERIALIZABLE transaction.';

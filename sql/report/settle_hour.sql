@@ -24,7 +24,7 @@ declare
     v_present bigint[];
 begin
     if _is_open('settle_hour') then perform _check_caller('settle_hour'); end if;
-    perform _check_name('biller', settle_hour.biller, 100), _check_name('customer', settle_hour.customer, 255),
+    perform _check_name('biller', settle_hour.biller, 100), _check_name('customer', settle_hour.customer, 512),
         _check_name('event_name', settle_hour.event_name, 100), _check_moment('hour', settle_hour.hour),
         _check_total(settle_hour.total), _check_moment('now', settle_hour.now), _check_read_committed();
     if _bucket_start('hour', settle_hour.hour) <> settle_hour.hour then

@@ -55,7 +55,7 @@ begin
       and p.subject = q.subject and p.push_id = q.push_id
       and (q.state = 'sending' and q.attempts = r.attempt
            or r.outcome = 'delivered' and r.attempt between 1 and q.attempts
-              and (q.state in ('planned', 'sending', 'uncertain', 'held') or q.state = 'rejected' and q.reason <> 'failed'));
+              and (q.state in ('planned', 'sending', 'uncertain', 'held', 'left') or q.state = 'rejected' and q.reason <> 'failed'));
     perform _note_late_deliveries(settle_pushes.biller, array(
         select r.push_id from unnest(v_results) r where r.outcome = 'delivered'));
     perform _wake_lanes(v_lanes, settle_pushes.now);

@@ -166,6 +166,7 @@ WRITING: dict[str, dict[str, Any]] = {
         "total": 0,
     },
     "retry_pushes": {},
+    "leave_pushes": {"reason": "too_old"},
     "fail_pushes": {"biller": "stripe", "event_id": "evt_1", "identifiers": [], "code": "no_meter"},
     "reconcile_range": {
         "biller": "stripe",

@@ -147,6 +147,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "settle_hour": models.SettledHour,
     "resolve_push": models.Push,
     "retry_pushes": models.Push,
+    "leave_pushes": models.Push,
     "reconcilable_ranges": models.ReconcilableRange,
     "reconcile_range": models.Reconciliation,
     "reconciliation": models.Reconciliation,

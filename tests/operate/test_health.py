@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.helpers import Ledger, at
 
@@ -171,3 +172,58 @@ def test_it_depends_on_no_setting(ledger: Ledger, setting: str) -> None:
     before = health(ledger, NOON)
     ledger.execute(f"SET {setting}")
     assert health(ledger, NOON) == before
+
+
+# ------------------------------------------------------------------------------------ what is not reported
+
+
+def mapped(ledger: Ledger, biller: str) -> None:
+    ledger.define("m", "sum")
+    ledger.call("report_metric", metric="m", event_name="m", biller=biller)
+    ledger.call("report_subject", subject="a", customer="cus_1", biller=biller)
+
+
+def claimed(ledger: Ledger, biller: str) -> None:
+    ledger.call("claim_pushes", biller=biller, worker="w")
+
+
+def test_usage_that_waits_for_a_day_for_its_reporter_is_a_problem(ledger: Ledger) -> None:
+    mapped(ledger, "stripe")
+    claimed(ledger, "stripe")
+    for planned in (False, True):
+        ledger.record("a", "m", 1, at=NOON - 3 * DAY)
+        if planned:
+            ledger.call("plan_pushes")
+        found = health(ledger, NOON)
+        assert (found.healthy, found.problems) == (False, ["usage has not been reported for a day"])
+        assert found.oldest_unreported_at is not None
+    # What somebody decided not to send does not wait any more.
+    for push in ledger.call("claim_pushes", biller="stripe", worker="w"):
+        results = [{"push_id": push.push_id, "attempt": 1, "outcome": "rejected"}]
+        ledger.call("settle_pushes", biller="stripe", worker="w", results=Jsonb(results))
+    assert not health(ledger, NOON).healthy
+    ledger.call("leave_pushes", reason="refused")
+    assert health(ledger, NOON).healthy
+
+
+@pytest.mark.parametrize("claims", [False, True])
+def test_a_rehearsal_is_no_problem(ledger: Ledger, claims: bool) -> None:
+    mapped(ledger, "stripe_shadow")
+    ledger.record("a", "m", 1, at=NOON - 3 * DAY)
+    ledger.call("plan_pushes", biller="stripe_shadow")
+    ledger.record("a", "m", 1, at=NOON - 3 * DAY)
+    if claims:
+        claimed(ledger, "stripe_shadow")
+    found = health(ledger, NOON)
+    assert (found.healthy, found.problems, found.notices) == (True, [], [])
+    assert found.oldest_unreported_at is None
+
+
+def test_a_biller_that_nobody_has_reported_to_is_a_notice(ledger: Ledger) -> None:
+    mapped(ledger, "new")
+    ledger.record("a", "m", 1, at=NOON - 3 * DAY)
+    found = health(ledger, NOON)
+    assert (found.healthy, found.notices) == (True, ["nobody has reported yet to new"])
+    claimed(ledger, "new")
+    found = health(ledger, NOON)
+    assert (found.healthy, found.notices) == (False, [])

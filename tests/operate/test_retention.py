@@ -147,6 +147,117 @@ def test_a_month_with_events_that_are_still_to_be_reported_is_kept(old: Ledger) 
     assert {action for action, _ in old.maintain(keep=KEEP)} == {"dropped partition"}
 
 
+KINDS = [
+    ("month", "hour"), ("month", "day"), ("month", "none"), ("week", "none"), ("year", "none"), ("never", "none"),
+    ("minute", "none"), ("minute", "day"), ("day", "none"),
+]  # fmt: skip
+
+
+def states(ledger: Ledger) -> dict[str, int]:
+    return {
+        row.state: int(row.quantity)
+        for row in ledger.rows("SELECT * FROM meter.report_status()")
+        if row.quantity
+    }
+
+
+def dropped(ledger: Ledger, how: str) -> None:
+    """January and February 2024 are gone, by maintain() or by hand."""
+    if how == "by hand":
+        ledger.execute(f"DROP TABLE meter.{JANUARY}, meter.{FEBRUARY}")
+    else:
+        done = ledger.maintain(keep=KEEP, detach=how == "detach")
+        assert {action for action, _ in done} == {
+            f"{how}ed partition" if how == "detach" else "dropped partition"
+        }
+
+
+@pytest.mark.parametrize(("period", "rollup"), KINDS)
+@pytest.mark.parametrize("how", ["drop", "detach", "by hand"])
+def test_usage_of_a_dropped_month_is_reported_when_its_subject_is_mapped_later(
+    ledger: Ledger, period: str, rollup: str, how: str
+) -> None:
+    """Event by event it cannot be any more, but by the hour, or as coarse as the rollup is."""
+    ledger.define("m", "sum", period=period, rollup=rollup)
+    ledger.rows("SELECT * FROM meter.report_metric('m', 'm', 'event')")
+    for day, quantity in (("2024-01-15 10:15", 5), ("2024-01-31 23:59", 7), ("2024-02-01", 11)):
+        ledger.record("a", "m", quantity, at=at(day))
+    ledger.record("a", "m", 47)
+    ledger.maintain()
+    ledger.rows("SELECT meter.plan_pushes()")
+    assert states(ledger) == {"unmapped": 70}
+    dropped(ledger, how)
+    assert states(ledger) == {"unmapped": 70}
+    # An event that comes late, into a month that has lost its partition.
+    ledger.record("a", "m", 100, at=at("2024-01-15 10:20"))
+    assert states(ledger) == {"unmapped": 170}
+    ledger.rows("SELECT * FROM meter.report_subject('a', 'cus_1')")
+    assert states(ledger) == {"unplanned": 170}
+    ledger.rows("SELECT meter.plan_pushes()")
+    assert states(ledger) == {"held": 123, "planned": 47}
+    ledger.record("a", "m", 1000, at=at("2024-01-15 10:21"))
+    assert states(ledger) == {"held": 123, "planned": 47, "unplanned": 1000}
+    for again in (None, "cus_1"):
+        ledger.rows("SELECT * FROM meter.report_subject('a', %s)", [again])
+        ledger.rows("SELECT meter.plan_pushes()")
+    assert states(ledger) == {"held": 1123, "planned": 47}
+
+
+@pytest.mark.parametrize("how", ["drop", "detach", "by hand"])
+def test_what_is_queued_as_a_delta_survives_its_month_and_a_change_to_single_events(
+    old: Ledger, how: str
+) -> None:
+    old.rows("SELECT * FROM meter.report_metric('m', 'm')")
+    old.rows("SELECT * FROM meter.report_subject('a', 'cus_1')")
+    old.record("a", "m", 13, at=at("2024-01-20"))
+    old.maintain()
+    assert states(old) == {"unplanned": 33}
+    dropped(old, how)
+    assert states(old) == {"unplanned": 33}
+    for mode in ("event", "delta", "event"):
+        old.rows("SELECT * FROM meter.report_metric('m', 'm', %s)", [mode])
+        assert states(old) == {"unplanned": 33}
+    old.rows("SELECT meter.plan_pushes()")
+    assert states(old) == {"held": 28, "planned": 5}
+
+
+def test_a_rehearsal_keeps_no_month(old: Ledger) -> None:
+    old.rows("SELECT * FROM meter.report_metric('m', 'm', 'event', 'stripe_shadow')")
+    assert {action for action, _ in old.maintain(keep=KEEP)} == {"dropped partition"}
+    total = "SELECT sum(quantity) FROM meter.report_status('stripe_shadow')"
+    assert old.value(total) == 20
+    old.rows("SELECT * FROM meter.report_subject('a', 'cus_1', 'stripe_shadow')")
+    old.rows("SELECT meter.plan_pushes('stripe_shadow')")
+    assert old.value(total) == 20
+    assert sum(row.value for row in old.rows("SELECT * FROM meter.pushes('stripe_shadow')")) == 20
+
+
+def test_the_end_of_a_mapping_lets_its_months_go(old: Ledger) -> None:
+    old.rows("SELECT * FROM meter.report_metric('m', 'm', 'event')")
+    assert {action for action, _ in old.maintain(keep=KEEP)} == {"kept partition"}
+    old.rows("SELECT * FROM meter.report_metric('m', null)")
+    assert {action for action, _ in old.maintain(keep=KEEP)} == {"dropped partition"}
+    assert states(old) == {"unmapped": 20}
+
+
+def test_a_month_is_kept_for_a_time_inside_of_an_hour_that_reporting_begins_at(old: Ledger) -> None:
+    """The rollup of that hour does not tell which part of it is to be reported."""
+    old.record("a", "m", 3, at=at("2024-01-15 10:45"))
+    old.maintain()
+    old.rows("SELECT * FROM meter.report_metric('m', 'm', 'event', since => %s)", [at("2024-01-15 10:30")])
+    old.rows("SELECT meter.plan_pushes()")
+    assert states(old) == {"unmapped": 18}
+    kept, gone = old.maintain(keep=KEEP)
+    assert kept[0] == "kept partition"
+    assert kept[1].startswith(f"{JANUARY}: reporting of 'm' to 'stripe' begins in the middle")
+    assert gone == ("dropped partition", FEBRUARY)
+    old.rows("SELECT * FROM meter.report_subject('a', 'cus_1')")
+    old.rows("SELECT meter.plan_pushes()")
+    assert states(old) == {"held": 13, "planned": 5}
+    assert old.maintain(keep=KEEP) == [("dropped partition", JANUARY)]
+    assert states(old) == {"held": 13, "planned": 5}
+
+
 def test_a_month_whose_members_differ_is_kept(ledger: Ledger) -> None:
     ledger.define("u", "unique")
     ledger.record("a", "u", member="x", at=at("2024-01-15"))

@@ -15,6 +15,7 @@ import secrets
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -197,7 +198,10 @@ class Chaos:
             self.result.by_person += 1
 
     def _states(self, meter: Meter) -> dict[str, int]:
-        return {row.state: row.pushes for row in meter.report_status() if row.pushes}
+        counts = Counter[str]()
+        for row in meter.report_status():
+            counts[row.state] += row.pushes
+        return {state: pushes for state, pushes in counts.items() if pushes}
 
     def _look(self, connection: psycopg.Connection[Any], meter: Meter) -> None:
         result = self.result

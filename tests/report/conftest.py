@@ -105,14 +105,32 @@ class Journal:
     def queue(self) -> int:
         return int(self.ledger.value("SELECT count(*) FROM meter.unreported"))
 
-    def status(self, biller: str = "stripe") -> dict[str, Any]:
-        return {row.state: row for row in self.ledger.call("report_status", biller=biller)}
+    def status(self, biller: str = "stripe", metric: str | None = None) -> dict[str, Any]:
+        """By state, of one metric or of all together."""
+        found: dict[str, Any] = {}
+        for row in self.ledger.call("report_status", biller=biller):
+            if metric is None or row.metric == metric:
+                before = found.get(row.state)
+                found[row.state] = row if before is None else _together(before, row)
+        return found
+
+    def leave(self, identifier: str | None = None, reason: str | None = None) -> list[Any]:
+        return self.ledger.call("leave_pushes", identifier=identifier, reason=reason, now=self.now)
 
     def assert_balanced(self) -> None:
         """What is planned of a bucket is the sum of its pushes; with an empty queue, it is its usage."""
         assert self.ledger.rows(_PLANNED_BUT_NOT_PUSHED) == []
         if not self.queue():
             assert self.ledger.rows(_USED_BUT_NOT_PLANNED) == []
+
+
+def _together(one: Any, other: Any) -> Any:
+    return one._replace(
+        pushes=one.pushes + other.pushes,
+        quantity=one.quantity + other.quantity,
+        oldest=min((row.oldest for row in (one, other) if row.oldest), default=None),
+        metric=None,
+    )
 
 
 _PLANNED_BUT_NOT_PUSHED = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -112,7 +113,11 @@ class Shop:
         return self.reporter(**options).run_once()
 
     def states(self) -> dict[str, int]:
-        return {row.state: row.pushes for row in self.meter.report_status() if row.pushes}
+        """How many pushes, of all metrics."""
+        counts = Counter[str]()
+        for row in self.meter.report_status():
+            counts[row.state] += row.pushes
+        return {state: pushes for state, pushes in counts.items() if pushes}
 
     def pushes(self, state: Any = None) -> list[Push]:
         return self.meter.pushes(state=state, max_rows=10_000)[::-1]

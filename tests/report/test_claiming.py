@@ -248,3 +248,81 @@ def test_a_value_that_nobody_knows_of_is_sent_anew_after_the_window(journal: Jou
     assert second.value == "3"
     assert second.identifier != first.identifier
     assert [p.state for p in journal.pushes()] == ["replaced", "sending"]
+
+
+# ------------------------------------------------------------------------------------ what has aged since it was planned
+
+
+@pytest.mark.parametrize("attempted", [False, True])
+def test_a_push_that_has_become_too_old_is_held_restamped_or_left_by_the_setting(
+    journal: Journal, attempted: bool
+) -> None:
+    outcomes = {}
+    for hours, setting in enumerate(("hold", "restamp", "leave")):
+        journal.rules(too_old=setting)
+        planned_at = journal.now
+        journal.record(1, at=planned_at - 30 * DAY + hours * HOUR)
+        journal.plan()
+        before = journal.pushes()[-1]
+        if attempted:
+            # Certainly not counted, such as a 429: it may get another identifier.
+            journal.settle(journal.claim(), "not_applied")
+        journal.now += 6 * DAY
+        claimed = journal.claim()
+        (aged,) = (p for p in journal.pushes() if p.push_id == before.push_id)
+        outcomes[setting] = (aged.state, aged.reason, [c.stamped_at for c in claimed])
+        restamped_at = journal.now
+        journal.settle(claimed)
+        journal.now = planned_at
+    assert outcomes == {
+        "hold": ("held", "too_old", []),
+        "restamp": ("replaced", "too_old", [restamped_at]),
+        "leave": ("left", "too_old", []),
+    }
+    journal.assert_balanced()
+    assert {s: r.quantity for s, r in journal.status().items() if r.quantity} == {
+        "held": 1,
+        "delivered": 1,
+        "replaced": 1,
+        "left": 1,
+    }
+
+
+def test_a_push_whose_invoice_has_closed_since_is_sent_restamped_or_held_by_the_setting(
+    journal: Journal,
+) -> None:
+    journal.metric("daily", period="day")
+    outcomes = {}
+    for hours, setting in enumerate(("send", "restamp", "hold")):
+        journal.rules(late=setting)
+        planned_at = journal.now
+        journal.record(1, metric="daily", at=journal.at(hours))
+        journal.plan()
+        before = journal.pushes()[-1]
+        journal.now += 2 * DAY
+        claimed = journal.claim()
+        (aged,) = (p for p in journal.pushes() if p.push_id == before.push_id)
+        outcomes[setting] = (aged.state, aged.reason, [c.stamped_at for c in claimed])
+        journal.settle(claimed)
+        journal.now = planned_at
+    assert outcomes == {
+        "send": ("sending", None, [journal.at(0)]),
+        "restamp": ("replaced", "late", [journal.now + 2 * DAY]),
+        "hold": ("held", "late", []),
+    }
+    # By decision it gets the present time, so it is not held again.
+    journal.now += 2 * DAY
+    assert [p.stamped_at for p in journal.retry()] == [journal.now]
+    assert len(journal.claim()) == 1
+    journal.assert_balanced()
+
+
+def test_a_push_that_may_have_been_counted_keeps_its_time_and_identifier(journal: Journal) -> None:
+    journal.rules(too_old="restamp", late="restamp")
+    journal.record(1, at=journal.now - 34 * DAY - 23 * HOUR)
+    journal.plan()
+    (first,) = journal.claim()
+    journal.settle([first], "unknown")
+    journal.now += 2 * HOUR
+    (again,) = journal.claim()
+    assert (again.identifier, again.stamped_at) == (first.identifier, first.stamped_at)

@@ -308,6 +308,31 @@ def test_what_was_rejected_is_retried(shop: Shop, pymeter: Run) -> None:
     shop.assert_reported()
 
 
+def test_what_was_rejected_is_left(shop: Shop, pymeter: Run) -> None:
+    shop.double.settings(unknown_customers=["cus_1"])
+    shop.use(hours=1)
+    assert pymeter("report", "--once").status == 1
+    assert pymeter("report", "leave").status == 2
+    assert "1 pushes left" in pymeter("report", "leave", "--reason", "refused").out
+    assert pymeter("report", "--once").status == 0
+    assert shop.states() == {"left": 1}
+
+
+def test_quantities_of_several_metrics_are_not_added(shop: Shop, pymeter: Run) -> None:
+    shop.add_metric("calls", "count")
+    shop.use(quantity=1_000_000, hours=1)
+    shop.use(quantity=None, metric="calls", hours=1)
+    delivered = pymeter("report", "--once", "--json").json["states"]["delivered"]
+    assert (delivered["pushes"], delivered["quantity"]) == (2, None)
+    assert delivered["quantities"] == {"calls": "1", METRIC: "1000000"}
+    rows = pymeter("report", "status", "--json").json
+    assert {(r["metric"], r["quantity"]) for r in rows if r["state"] == "delivered"} == {
+        ("calls", "1"),
+        (METRIC, "1000000"),
+    }
+    assert all(metric in pymeter("report", "status").out for metric in ("calls", METRIC))
+
+
 @pytest.mark.parametrize("delivered", [True, False])
 def test_what_is_uncertain_is_resolved_by_a_person(shop: Shop, pymeter: Run, delivered: bool) -> None:
     shop.use(hours=30)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import random
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 import psycopg
 import pytest
 
-from tests.helpers import Task, refused
+from tests.helpers import AGGREGATES, PERIODS, ROLLUPS, Task, refused
 from tests.report.conftest import DAY, HOUR, Journal
 
 NewJournal = Callable[..., Journal]
@@ -37,6 +39,126 @@ def test_mapping_a_metric_queues_what_is_there_already(journal: Journal) -> None
     for push in journal.pushes():
         values.setdefault(push.metric, []).append(push.value)
     assert values == {"calls": [4], "single": [1, 1, 1, 1], "users": [4]}
+    journal.assert_balanced()
+
+
+_FIFTEEN = Context(prec=15)
+MODES = {
+    "count": ("delta", "event", "last"),
+    "sum": ("delta", "event", "last"),
+    "max": ("delta", "last"),
+    "unique": ("delta", "last"),
+    "min": ("last",),
+    "avg": ("last",),
+    "last": ("last",),
+}
+
+
+@pytest.mark.parametrize("aggregate", AGGREGATES)
+def test_all_usage_that_is_older_than_its_mapping_is_reported_whatever_its_kind(
+    journal: Journal, aggregate: str
+) -> None:
+    """Every aggregate, period, rollup and mode: mapped after it was used, unmapped, used and mapped again."""
+    kinds = [
+        (f"{period}-{rollup}-{mode}", period, rollup, mode)
+        for period in PERIODS
+        for rollup in ROLLUPS
+        for mode in MODES[aggregate]
+        if not (
+            mode == "delta"
+            and aggregate in ("count", "sum")
+            and (period if rollup == "none" else rollup) not in ("minute", "hour")
+            and period not in ("minute", "hour")
+        )
+    ]
+    for key, period, rollup, _ in kinds:
+        journal.ledger.define(key, aggregate, period=period, rollup=rollup)
+    members = iter(range(1000))
+
+    def used(quantity: int, hours: float) -> None:
+        journal.ledger.batch(
+            [
+                {"subject": "acct_1", "metric": key, "at": journal.at(hours)}
+                | ({"member": f"m{next(members)}"} if aggregate == "unique" else {"quantity": quantity})
+                for key, *_ in kinds
+            ]
+        )
+
+    def reported() -> dict[str, Decimal]:
+        """What the biller is told in all, per metric; of values the latest of each period."""
+        while journal.plan():
+            pass
+        told: dict[str, Decimal] = defaultdict(Decimal)
+        latest: dict[tuple[str, datetime], Decimal] = {}
+        for push in journal.pushes():
+            if push.mode == "last":
+                latest[push.metric, push.bucket_start] = push.value
+            else:
+                told[push.metric] += push.value
+        for (metric, _), value in latest.items():
+            told[metric] += value
+        return told
+
+    def expected() -> dict[str, Decimal]:
+        found: dict[str, Decimal] = defaultdict(Decimal)
+        for row in journal.ledger.rows(
+            "SELECT m.key, m.period, b.quantity FROM meter.metrics m CROSS JOIN LATERAL"
+            " meter.series('acct_1', m.key, %s, %s, CASE WHEN m.period IN ('minute', 'hour', 'day')"
+            " THEN m.period ELSE 'day' END) b WHERE m.key <> 'tokens' AND b.event_count > 0",
+            [journal.at(7), journal.at(10)],
+        ):
+            found[row.key] += _FIFTEEN.plus(row.quantity)
+        return found
+
+    used(4, 8.25)
+    used(9, 8.75)
+    used(7, 9.5)
+    for key, _, _, mode in kinds:
+        journal.map(key, key, mode)
+    assert len(reported()) == len(kinds)
+    assert {p.state for p in journal.pushes()} == {"planned"}
+    hourly = [key for key, period, *_ in kinds if period == "hour"]
+    if aggregate not in ("unique", "count", "sum"):
+        by_hour = {"max": 9 + 7, "min": 4 + 7, "avg": Decimal("6.5") + 7, "last": 9 + 7}[aggregate]
+        assert {reported()[key] for key in hourly} == {by_hour}
+    # Unmapped, used, and mapped again: nothing is passed over because two numbers happen to be equal.
+    journal.customer(customer=None)
+    used(1, 8.5)
+    used(10, 9.9)
+    journal.plan()
+    journal.customer()
+    after = reported()
+    status = journal.status()
+    assert (status["unmapped"].pushes, status["unplanned"].pushes) == (0, 0)
+    for key, period, *_ in kinds:
+        if period in ("minute", "hour"):
+            assert after[key] == expected()[key], key
+        total = journal.ledger.usage("acct_1", key, period="never").quantity
+        if period in ("month", "year", "never"):
+            assert after[key] == _FIFTEEN.plus(total), key
+
+
+def test_an_hour_whose_average_equals_its_sum_of_before_is_reported(journal: Journal) -> None:
+    journal.metric("load", "avg", mode="last", period="hour")
+    journal.record(4, metric="load")
+    journal.plan()
+    journal.customer(customer=None)
+    journal.record(0, metric="load")
+    journal.plan()
+    journal.customer()
+    journal.plan()
+    assert journal.values() == [4, 2]
+
+
+def test_a_change_between_values_and_sums_takes_along_what_is_queued(journal: Journal) -> None:
+    """A value is queued by its period, and a sum by its hours."""
+    journal.ledger.define("calls", "count")
+    for hours in (7, 8, 9):
+        journal.record(None, metric="calls", at=journal.at(hours))
+    journal.map("calls", "calls", "last")
+    journal.map("calls", "calls", "delta")
+    journal.plan()
+    assert journal.values() == [1, 1, 1]
     journal.assert_balanced()
 
 
@@ -335,7 +457,39 @@ def test_a_subject_may_be_its_own_customer(journal: Journal) -> None:
     assert journal.status()["unmapped"].quantity == 0
 
 
+def test_a_subject_too_long_for_a_customer_has_none_and_keeps_nobody_back(journal: Journal) -> None:
+    journal.rules(subject_is_customer=True)
+    for length in (255, 256, 512):
+        journal.record(length, subject="x" * length)
+    journal.record(1)
+    journal.plan()
+    assert sorted(journal.values()) == [1, 255]
+    assert journal.status()["unmapped"].quantity == 256 + 512
+    journal.customer("x" * 512, "cus_long")
+    journal.plan()
+    assert journal.values(subject="x" * 512) == [512]
+    assert journal.status()["unmapped"].quantity == 256
+
+
 # ------------------------------------------------------------------------------------ rules
+
+
+def test_a_billers_name_leaves_room_for_the_longest_keys(journal: Journal) -> None:
+    """They stand together in an index row, which has 2,704 bytes. Bytes that cannot be compressed."""
+    chance = random.Random(1)
+    subject, metric, biller = (
+        "".join(chr(chance.randrange(0x10000, 0x1F000)) for _ in range(n)) for n in (512, 138, 16)
+    )
+    with refused("22023", "biller"):
+        journal.rules(biller + "x")
+    journal.rules(biller)
+    journal.ledger.define(metric, "count")
+    journal.customer(subject, "cus_1", biller=biller)
+    for mode in ("delta", "event"):
+        journal.map(metric, "calls", mode, biller=biller)
+        journal.record(None, metric=metric, subject=subject)
+        journal.plan(biller=biller)
+    assert [p.value for p in journal.pushes(biller=biller)] == [1, 1]
 
 
 def test_rules_begin_with_defaults_and_change_one_by_one(journal: Journal) -> None:

@@ -433,6 +433,34 @@ def test_a_value_with_too_many_digits_is_held(journal: Journal) -> None:
     journal.assert_balanced()
 
 
+@pytest.mark.parametrize(
+    ("quantities", "max_digits", "value"),
+    [
+        ([1, 1, 3], 15, "1.66666666666667"),
+        ([1, 1, -3], 15, "-0.333333333333333"),
+        ([1, 2], 1, "2"),  # 1.5: half away from zero
+        ([-1, -2], 1, "-2"),
+        ([1000, 1, 1], 3, "334"),
+        (["0.001", 0, 0], 3, "0.000333"),
+        ([0, 0], 15, "0"),
+    ],
+)
+def test_an_average_is_rounded_to_the_digits_that_the_biller_takes(
+    journal: Journal, quantities: list[Any], max_digits: int, value: str
+) -> None:
+    journal.rules(max_digits=max_digits)
+    journal.metric("load", "avg", mode="last", period="day")
+    for quantity in quantities:
+        journal.record(quantity, metric="load")
+    journal.plan()
+    assert [(p.value, p.state) for p in journal.pushes()] == [(Decimal(value), "planned")]
+    journal.record(Decimal(value), metric="load")  # which does not change it
+    while journal.plan():
+        pass
+    status = journal.status(metric="load")
+    assert (status["unplanned"].pushes, status["held"].pushes) == (0, 0)
+
+
 def test_a_rollup_that_a_rebuild_lowers_makes_a_negative_delta(journal: Journal) -> None:
     """By default a person decides; the setting may also send or leave it."""
     outcomes = []

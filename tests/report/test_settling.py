@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -286,6 +287,59 @@ def test_a_retry_is_consent_to_what_was_held(journal: Journal) -> None:
     assert len(journal.retry()) == 1
     assert journal.pushes(state="held") == []
     journal.assert_balanced()
+
+
+def test_every_held_and_rejected_push_can_be_left_by_decision(journal: Journal) -> None:
+    journal.settle([_claimed(journal, 7)], "rejected")
+    journal.record("1.0000000000000000001", at=journal.at(1))
+    journal.record(2, at=journal.now - 40 * DAY)
+    journal.record(3, at=journal.now - 41 * DAY)
+    journal.plan()
+    _, old, digits = journal.pushes(state="held")
+    with refused("22023", "identifier"):
+        journal.retry(digits.identifier)
+    with refused("22004", "identifier"):
+        journal.leave()
+    with refused("22023", "identifier"):
+        journal.leave("pm_unknown")
+    assert journal.leave(reason="unheard_of") == []
+    assert [(p.state, p.reason) for p in journal.leave(digits.identifier)] == [("left", "too_many_digits")]
+    with refused("22023", "identifier"):
+        journal.leave(digits.identifier)
+    journal.retry(old.identifier)
+    assert [p.value for p in journal.leave(reason="too_old")] == [3]
+    assert [p.value for p in journal.leave(reason="refused")] == [7]
+    status = {state: row.quantity for state, row in journal.status().items() if row.quantity}
+    assert status == {"planned": 2, "left": Decimal("11.0000000000000000001"), "replaced": 2}
+    journal.assert_balanced()
+    # What is used later is reported.
+    journal.record(5, at=journal.at(1))
+    journal.plan()
+    assert journal.pushes()[-1].value == 5
+
+
+def test_a_delivery_that_is_told_after_it_was_left_is_believed(journal: Journal) -> None:
+    claimed = _claimed(journal)
+    journal.settle([claimed], "rejected")
+    journal.leave(reason="refused")
+    journal.settle([claimed])
+    assert journal.states() == ["delivered"]
+
+
+def test_a_retry_of_one_that_cannot_be_sent_says_why(journal: Journal) -> None:
+    journal.settle([_claimed(journal)], "rejected")
+    identifier = journal.pushes()[0].identifier
+    journal.customer(customer=None)
+    with refused("22023", "identifier") as caught:
+        journal.retry(identifier)
+    assert "has no customer" in caught.value.diag.message_detail
+    journal.customer()
+    journal.map("tokens", None)
+    with refused("22023", "identifier") as caught:
+        journal.retry(identifier)
+    assert "has no event name" in caught.value.diag.message_detail
+    journal.map("tokens", "tokens")
+    assert len(journal.retry(identifier)) == 1
 
 
 def test_a_retry_without_a_customer_waits(journal: Journal) -> None:

@@ -15,11 +15,40 @@ STATES = (
 
 def test_every_state_has_a_row_zeros_included(journal: Journal) -> None:
     status = journal.ledger.call("report_status")
-    assert [(row.state, row.pushes, row.quantity, row.oldest) for row in status] == [
-        (state, 0, 0, None) for state in STATES
+    assert [tuple(row) for row in status] == [(state, 0, 0, None, "tokens") for state in STATES]
+    unheard = journal.ledger.call("report_status", biller="unheard_of")
+    assert [tuple(row) for row in unheard] == [(state, 0, 0, None, None) for state in STATES]
+    assert status[0]._fields == ("state", "pushes", "quantity", "oldest", "metric")
+
+
+def test_metrics_are_counted_apart(journal: Journal) -> None:
+    """A million tokens and three calls are not a million and three of anything."""
+    journal.metric("calls", "count")
+    journal.record(1_000_000)
+    journal.record(None, metric="calls")
+    journal.plan()
+    journal.record(2, metric="calls")
+    status = journal.ledger.call("report_status")
+    assert [(row.metric, row.state) for row in status] == [
+        (m, s) for m in ("calls", "tokens") for s in STATES
     ]
-    assert [row.state for row in journal.ledger.call("report_status", biller="unheard_of")] == list(STATES)
-    assert status[0]._fields == ("state", "pushes", "quantity", "oldest")
+    assert [(row.metric, row.state, row.quantity) for row in status if row.quantity] == [
+        ("calls", "planned", 1),
+        ("calls", "unplanned", 2),
+        ("tokens", "planned", 1_000_000),
+    ]
+
+
+def test_what_a_biller_was_never_to_be_told_is_not_unmapped(journal: Journal) -> None:
+    """Neither a metric that is not reported, nor one that another biller is told."""
+    journal.ledger.define("quiet", "sum")
+    journal.ledger.define("others", "sum")
+    journal.map("others", "others", biller="second")
+    journal.record(5, metric="quiet")
+    journal.record(6, metric="others")
+    assert {row.metric for row in journal.ledger.call("report_status")} == {"tokens"}
+    assert journal.status()["unmapped"].pushes == 0
+    assert journal.status("second")["unmapped"].quantity == 6
 
 
 def test_all_of_it_but_what_was_replaced_adds_up_to_the_usage(journal: Journal) -> None:
@@ -40,8 +69,9 @@ def test_all_of_it_but_what_was_replaced_adds_up_to_the_usage(journal: Journal) 
     journal.claim()
     used(64, 7)
     journal.record(128, at=journal.at(7, 30))
-    journal.ledger.define("quiet", "sum")
-    journal.record(256, metric="quiet", at=journal.at(4))
+    journal.metric("ended", "sum")
+    journal.map("ended", None)
+    journal.record(256, metric="ended", at=journal.at(4))
     status = journal.status()
     assert {state: row.quantity for state, row in status.items() if row.quantity} == {
         "delivered": 1,

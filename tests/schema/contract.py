@@ -86,6 +86,8 @@ report:
   resolve_push(identifier text, delivered boolean, now timestamptz = now()) -> pushes
   retry_pushes(biller text = 'stripe', identifier text = null,
     now timestamptz = now()) -> setof pushes
+  leave_pushes(biller text = 'stripe', identifier text = null, reason text = null,
+    now timestamptz = now()) -> setof pushes
   fail_pushes(biller text, event_id text, identifiers text[], code text, event_name text = null,
     since timestamptz = null, until timestamptz = null, now timestamptz = now()) -> bigint
   reconcilable_ranges(biller text = 'stripe', step text = 'day', max_rows integer = 100,
@@ -129,7 +131,7 @@ claimed_push(push_id bigint, attempt integer, subject text, metric text, identif
   leased_until timestamptz)
 billers(biller text, subject_is_customer boolean, dedup_window interval, dedup_margin interval,
   absence interval, max_age interval, max_ahead interval, grace interval, max_digits integer,
-  too_old text, negative text, late text)
+  too_old text, negative text, late text, first_claimed_at timestamptz)
 planned_push(subject text, metric text, customer text, event_name text, value text,
   stamped_at timestamptz, state text, reason text, bucket_start timestamptz, event_id bigint,
   mode text, due_at timestamptz)
@@ -145,7 +147,7 @@ reconciliations(biller text, customer text, event_name text, step text, range_st
   local numeric, remote numeric, difference numeric, checked_at timestamptz, recheck boolean)
 report_metrics(biller text, metric text, event_name text, mode text, since timestamptz,
   event_after bigint)
-push_status(state text, pushes bigint, quantity numeric, oldest timestamptz)
+push_status(state text, pushes bigint, quantity numeric, oldest timestamptz, metric text)
 report_subjects(subject text, biller text, customer text)
 settled_hour(verdict text, present bigint, absent bigint, uncertain bigint)
 settled_push(push_id bigint, state text, reason text, next_attempt_at timestamptz)

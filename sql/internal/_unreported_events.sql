@@ -1,0 +1,47 @@
+-- Rollups tell later what a dropped month held, by the hour or coarser. They do not tell single events, which wait for a reporter, nor
+-- what part of an hour lies after the time that reporting begins at.
+create or replace function _unreported_events(month timestamptz)
+returns text
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_split record;
+begin
+    if exists (
+        select from unreported u
+        join report_metrics r using (biller, metric)
+        where r.mode = 'event' and r.event_name is not null and not _is_rehearsal(u.biller)
+          and _bucket_start('month', u.at) = _unreported_events.month
+    ) then
+        return 'events of it are still to be reported';
+    end if;
+    for v_split in
+        select r.biller, r.metric, r.since, _bucket_end(k.kind, _bucket_start(k.kind, r.since)) as until
+        from report_metrics r
+        join metrics m on m.key = r.metric
+        cross join lateral (select _fine_bucket(m.period, m.rollup) as fine) f
+        cross join lateral (select case when f.fine in ('minute', 'hour') then 'hour' else f.fine end as kind) k
+        where r.mode = 'event' and _bucket_start('month', r.since) = _unreported_events.month
+          and r.since > _bucket_start(k.kind, r.since)
+    loop
+        if exists (
+            select from events e
+            where e.metric = v_split.metric and e.at >= v_split.since and e.at < v_split.until and e.quantity <> 0
+              and e.at < _bucket_end('month', _unreported_events.month)
+              and not exists (
+                  select from pushes p
+                  where p.subject = e.subject and p.metric = e.metric and p.biller = v_split.biller and p.event_id = e.event_id)
+        ) then
+            return format('reporting of %s to %s begins in the middle of an hour or rollup of it, and is not complete',
+                quote_literal(left(v_split.metric, 80)), quote_literal(left(v_split.biller, 80)));
+        end if;
+    end loop;
+    return null;
+end
+$$;
+
+comment on function _unreported_events(timestamptz) is
+    'Why a month''s events must be kept for reporting (mode event); null if its rollups will do for what is not reported yet.';

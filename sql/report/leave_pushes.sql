@@ -1,0 +1,48 @@
+create or replace function leave_pushes(
+    biller text default 'stripe', identifier text default null, reason text default null, now timestamptz default now()
+)
+returns setof pushes
+language plpgsql
+volatile
+security definer
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_push pushes;
+begin
+    perform _check_moment('now', leave_pushes.now), _lock_planning(leave_pushes.biller);
+    if leave_pushes.identifier is null and leave_pushes.reason is null then
+        raise exception using
+            errcode = '22004', message = 'identifier and reason are both null', column = 'identifier',
+            hint = 'Give the identifier of one push, or a reason such as too_old for all that are held or rejected with it.';
+    end if;
+    if leave_pushes.identifier is not null then
+        v_push := _push(leave_pushes.identifier);
+        if v_push.biller <> leave_pushes.biller or v_push.state not in ('rejected', 'held') then
+            raise exception using
+                errcode = '22023', message = 'the push is neither rejected nor held', column = 'identifier',
+                detail = format('%s is %s, of biller %s.', v_push.identifier, v_push.state, quote_literal(v_push.biller)),
+                hint = 'All other pushes are sent without anybody''s decision, or are settled.';
+        end if;
+    end if;
+    perform _lock_lanes(array(
+        select distinct (p.biller, p.customer, p.event_name, null, null, null, null)::report_lanes
+        from pushes p
+        where p.biller = leave_pushes.biller and p.state in ('rejected', 'held')
+          and (leave_pushes.identifier is null or p.identifier = leave_pushes.identifier)
+          and (leave_pushes.reason is null or p.reason = leave_pushes.reason)));
+    return query
+        update pushes p set state = 'left', settled_at = leave_pushes.now
+        where p.biller = leave_pushes.biller and p.state in ('rejected', 'held')
+          and (leave_pushes.identifier is null or p.identifier = leave_pushes.identifier)
+          and (leave_pushes.reason is null or p.reason = leave_pushes.reason)
+        returning p.*;
+end
+$$;
+
+comment on function leave_pushes(text, text, text, timestamptz) is
+    'Decides that pushes that are rejected or held are not sent: one, or all with a reason such as too_old or refused. They become left, '
+    'which report_status() counts, and are returned. What is used later in the same hour or period is reported as before. '
+    'Raises 22004 if neither identifier nor reason is given, 22004 or 22023 for a bad value, an unknown identifier or a push of another '
+    'state, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
