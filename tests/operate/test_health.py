@@ -223,7 +223,7 @@ def test_a_biller_that_nobody_has_reported_to_is_a_notice(ledger: Ledger) -> Non
     mapped(ledger, "new")
     ledger.record("a", "m", 1, at=NOON - 3 * DAY)
     found = health(ledger, NOON)
-    assert (found.healthy, found.notices) == (True, ["nobody has reported yet to new"])
+    assert (found.healthy, found.notices) == (True, ["no reporter has run yet for new"])
     claimed(ledger, "new")
     found = health(ledger, NOON)
     assert (found.healthy, found.notices) == (False, [])
