@@ -24,10 +24,12 @@ begin
             hint = 'The owner may do everything anyway. Let applications connect as another role.';
     end if;
     -- GRANT and CREATE OR REPLACE of one function at once would end in "tuple concurrently updated"; installers hold this lock.
-    lock table yoyo_lock in share row exclusive mode;
+    begin
+        lock table yoyo_lock in share row exclusive mode;
+    exception when lock_not_available then
+        perform _raise_busy('rights');
+    end;
     return v_role;
-exception when lock_not_available then
-    perform _raise_busy('rights');
 end
 $$;
 

@@ -16,11 +16,13 @@ begin
             detail = format('biller %s.', quote_literal(left(_lock_planning.biller, 80))), hint = 'Give at most 64 bytes.';
     end if;
     -- The biller's own row, which no other role can lock. Its key does not change, so references to it are not kept waiting.
-    insert into billers (biller) values (_lock_planning.biller) on conflict (biller) do nothing;
-    select * into strict v_biller from billers where biller = _lock_planning.biller for no key update;
+    begin
+        insert into billers (biller) values (_lock_planning.biller) on conflict (biller) do nothing;
+        select * into strict v_biller from billers where biller = _lock_planning.biller for no key update;
+    exception when lock_not_available then
+        perform _raise_busy(format('biller %s', quote_literal(_lock_planning.biller)));
+    end;
     return v_biller;
-exception when lock_not_available then
-    perform _raise_busy(format('biller %s', quote_literal(_lock_planning.biller)));
 end
 $$;
 

@@ -63,8 +63,17 @@ CODES = (
         "UPDATE, DELETE or TRUNCATE on the log; a missing privilege; a subject the role is not bound to.",
         "No.",
     ),
-    Code("55000", "The tables are there, but not the functions.", "After `pymeter migrate`."),
-    Code("55P03", "`maintain()` waited 5 seconds for a lock, and changed nothing.", "Yes: later."),
+    Code(
+        "55000",
+        "The tables are there, but not the functions; or a restore has opened functions to everybody, and"
+        " nothing can be granted.",
+        "After `pymeter migrate`.",
+    ),
+    Code(
+        "55P03",
+        "A lock was not to be had within `lock_timeout` (in `maintain()` 5 seconds); nothing was changed.",
+        "Yes: later.",
+    ),
 )
 
 
