@@ -44,6 +44,13 @@ def test_keywords_are_written_small(file: Path) -> None:
     assert [word for part in (text, *bodies) for word in _shouted(part)] == []
 
 
+@pytest.mark.parametrize("file", FILES, ids=_label)
+def test_no_time_zone_is_named(file: Path) -> None:
+    """From PostgreSQL 18 on, SET timezone = 'UTC+3' gives UTC another meaning: write INTERVAL '0' for it."""
+    code = [line.partition("--")[0].lower() for line in file.read_text(encoding="utf-8").splitlines()]
+    assert [line for line in code if "at time zone '" in line or "timezone('" in line] == []
+
+
 def test_every_function_file_was_looked_at() -> None:
     assert set(FUNCTIONS) < set(FILES)
 
