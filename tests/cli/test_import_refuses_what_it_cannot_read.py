@@ -42,12 +42,23 @@ def load(pymeter: Run, text: str | bytes, *more: str, name: str = "usage.jsonl")
     "value",
     [
         *("1e9999999999999999999", "-1e-9999999999999999999", "1e999999999", "1e131073", "9" * 5000),
-        *("NaN", "Infinity", "-Infinity", "1.5.5", "0x10", '"\\ud800"', '"\\u0000"', '"1e9999999999999999999"'),
+        *(
+            "NaN",
+            "Infinity",
+            "-Infinity",
+            "1.5.5",
+            "0x10",
+            '"\\ud800"',
+            '"\\u0000"',
+            '"1e9999999999999999999"',
+        ),
         *("[" * 3000 + "]" * 3000, '{"a":' * 3000 + "1" + "}" * 3000, "true", "null", "[]", '"\x01"'),
     ],
     ids=lambda value: value[:24],
 )
-def test_a_bad_value_anywhere_in_a_line_rejects_that_line_alone(pymeter: Run, meter: Meter, value: str) -> None:
+def test_a_bad_value_anywhere_in_a_line_rejects_that_line_alone(
+    pymeter: Run, meter: Meter, value: str
+) -> None:
     lines = [GOOD % "k1"]
     lines += [f'{{"subject":"a","metric":"tokens","quantity":{value},"idempotency_key":"x"}}']
     lines += [f'{{"subject":"a","metric":"tokens","quantity":1,"idempotency_key":{value}}}']
@@ -84,14 +95,16 @@ def test_json_may_span_lines(pymeter: Run, meter: Meter, indent: int | None) -> 
     assert meter.events("a")[0].metadata == events[-1]["metadata"]
 
 
-def test_what_is_broken_in_json_that_spans_lines_is_told_and_the_rest_counts(pymeter: Run, meter: Meter) -> None:
+def test_what_is_broken_in_json_that_spans_lines_is_told_and_the_rest_counts(
+    pymeter: Run, meter: Meter
+) -> None:
     first, second, third = (json.dumps(json.loads(GOOD % key), indent=2) for key in "abc")
     text = f"[{first},\n{second.replace('1,', 'one,')},\n{third}\n]\n"
     ran = load(pymeter, text)
     assert {event.idempotency_key for event in meter.events("a")} == {"a", "c"}
     assert ran.json["rejected"] >= 1
     assert "one" in json.dumps(rejects("usage.jsonl")) or ran.json["rejected"] == 5
-    ran = load(pymeter, f'[{first},\n{third}', "--dry-run")
+    ran = load(pymeter, f"[{first},\n{third}", "--dry-run")
     assert ran.json["rejected"] == 1, "the array does not end"
     cut = '{"subject":"a","metric":"tokens",\n' + GOOD % "d" + '\n{"subject":"a","met\n' + GOOD % "e" + "\n"
     assert counts(load(pymeter, cut).json) == (2, 0, 0, 2)
@@ -123,7 +136,15 @@ def cloudevent(**fields: Any) -> str:
 
 
 def test_cloudevents_are_unique_by_source_and_id(pymeter: Run, meter: Meter) -> None:
-    pairs = [("/a", "1"), ("/b", "1"), ("/a", "2"), ('/a","1', "x"), ("/a", '1","x'), ("/a/1", ""), ("x" * 600, "1")]
+    pairs = [
+        ("/a", "1"),
+        ("/b", "1"),
+        ("/a", "2"),
+        ('/a","1', "x"),
+        ("/a", '1","x'),
+        ("/a/1", ""),
+        ("x" * 600, "1"),
+    ]
     pairs += [("x" * 600, "2"), ("/a", "1")]
     text = "\n".join(cloudevent(source=source, id=id) for source, id in pairs)
     ran = load(pymeter, text, "-f", "cloudevents")
@@ -139,7 +160,9 @@ def test_a_cloudevent_without_source_or_id_is_rejected(pymeter: Run, lack: str) 
 
 
 def test_a_cloudevent_with_binary_data_is_rejected(pymeter: Run, meter: Meter) -> None:
-    assert counts(load(pymeter, cloudevent(data_base64="eyJxdWFudGl0eSI6IDV9"), "-f", "cloudevents").json) == (
+    assert counts(
+        load(pymeter, cloudevent(data_base64="eyJxdWFudGl0eSI6IDV9"), "-f", "cloudevents").json
+    ) == (
         *(0, 0, 0),
         1,
     )
@@ -161,7 +184,9 @@ def test_a_path_that_no_line_has_stops_the_import_before_it_begins(
     assert meter.subjects() == []
 
 
-def test_a_line_that_lacks_a_mapped_path_is_rejected_unless_it_may_lack_it(pymeter: Run, meter: Meter) -> None:
+def test_a_line_that_lacks_a_mapped_path_is_rejected_unless_it_may_lack_it(
+    pymeter: Run, meter: Meter
+) -> None:
     text = '{"subject":"a","metric":"reqs","n":5}\n{"subject":"a","metric":"reqs"}\n'
     ran = load(pymeter, text, "--map", "quantity=n", "--dry-run")
     assert counts(ran.json) == (1, 0, 0, 1)
@@ -195,7 +220,9 @@ def test_columns_that_could_be_taken_for_others_stop_the_import(
 
 
 def test_unused_columns_of_one_name_may_be_ignored(pymeter: Run) -> None:
-    ran = load(pymeter, "subject,metric,quantity,x,x\na,tokens,1,2,3\n", "--extra", "ignore", name="usage.csv")
+    ran = load(
+        pymeter, "subject,metric,quantity,x,x\na,tokens,1,2,3\n", "--extra", "ignore", name="usage.csv"
+    )
     assert counts(ran.json) == (1, 0, 0, 0)
 
 
@@ -225,7 +252,17 @@ def test_white_space_stays_when_asked(pymeter: Run, meter: Meter) -> None:
 
 def test_a_dry_run_says_what_would_happen_and_records_nothing(pymeter: Run, meter: Meter) -> None:
     meter.record("a", "tokens", 1, idempotency_key="old")
-    rows = ["old,1", "old,2", "new,1", "new,1.0", "new,2", "bad,x", ",3", "b2,-1", *(f"k{n},1" for n in range(9))]
+    rows = [
+        "old,1",
+        "old,2",
+        "new,1",
+        "new,1.0",
+        "new,2",
+        "bad,x",
+        ",3",
+        "b2,-1",
+        *(f"k{n},1" for n in range(9)),
+    ]
     text = "subject,metric,idempotency_key,quantity\n" + "".join(f"a,tokens,{row}\n" for row in rows)
     before = meter.events("a")
     for size in ("1", "4", "1000"):
@@ -241,6 +278,11 @@ def test_a_dry_run_says_what_would_happen_and_records_nothing(pymeter: Run, mete
 
 def test_a_dry_run_holds_no_lock_between_batches(pymeter: Run, meter: Meter) -> None:
     text = "subject,metric,quantity\n" + "a,tokens,1\n" * 50
-    assert counts(load(pymeter, text, "--dry-run", "--batch-size", "10", name="usage.csv").json) == (50, 0, 0, 0)
+    assert counts(load(pymeter, text, "--dry-run", "--batch-size", "10", name="usage.csv").json) == (
+        50,
+        0,
+        0,
+        0,
+    )
     assert counts(load(pymeter, text, name="usage.csv").json) == (50, 0, 0, 0)
     assert counts(load(pymeter, text, "--dry-run", name="usage.csv").json) == (0, 50, 0, 0)
