@@ -20,7 +20,7 @@ from pymeter import exact_json
 
 _EXPORT_KEY = re.compile(r"export:([0-9]{1,18}):([0-9-]{10}T[0-9:]{8}\.[0-9]{6}Z)")
 _WITNESSES_MAX = 3
-_QUESTIONS = 1000
+_LINES_A_QUESTION = 1000
 
 Event = dict[str, Any]
 AreKnown = Callable[[Sequence[Event]], Sequence[bool]]
@@ -94,47 +94,74 @@ def read_content(lines: Iterable[tuple[str, Unkeyed | None]], are_known: AreKnow
     """Read a file to its end: `lines` are every record's text, with its event if it has no key."""
     content = Content()
     fingerprint = Fingerprint()
-    last: Unkeyed | None = None
-    digest = ""
-    first: Unkeyed | None = None
-    witnesses: dict[str, Unkeyed] = {}
-    waiting: list[tuple[int, str, Event]] = []
+    search = _EndSearch(content, are_known)
     for text, unkeyed in lines:
         content.records += 1
         fingerprint.add(text)
-        if unkeyed is None:
-            continue
-        last, digest = unkeyed, fingerprint.digest()
-        # A file that ended here has given keys to its first line, and to its last ones unless it was
-        # interrupted. The last ones of several metrics, since one may have been unknown.
-        first = first or unkeyed
-        witnesses.pop(str(unkeyed.event.get("metric")), None)
-        witnesses[str(unkeyed.event.get("metric"))] = unkeyed
-        if len(witnesses) > _WITNESSES_MAX:
-            del witnesses[next(iter(witnesses))]
-        for witness in {id(line): line for line in (first, *witnesses.values())}.values():
-            event = {name: witness.event.get(name) for name in ("subject", "metric")}
-            waiting.append((unkeyed.position, digest, {**event, "idempotency_key": witness.key(digest)}))
-        if len(waiting) >= _QUESTIONS and _find_ends(content, waiting, are_known):
-            first = None
-    _find_ends(content, waiting, are_known)
-    if last is not None and (not content.parts or content.parts[-1][0] != last.position):
-        content.parts.append((last.position, digest))
+        if unkeyed is not None:
+            search.add(unkeyed, fingerprint.digest())
+    search.finish()
     return content
 
 
-def _find_ends(content: Content, waiting: list[tuple[int, str, Event]], are_known: AreKnown) -> bool:
-    """Ask which of these lines were the last of a file. Returns whether one was."""
-    found = False
-    if waiting:
-        for (position, digest, _), known in zip(
-            waiting, are_known([event for *_, event in waiting]), strict=True
-        ):
-            if known and (not content.parts or content.parts[-1][0] < position):
-                content.parts.append((position, digest))
-                found = True
-    waiting.clear()
-    return found
+class _EndSearch:
+    """Looks for the ends of files that were imported before, each of which this file begins with.
+
+    If a file ended at a line, its first line has a key with the digest up to that line, even if its import
+    was interrupted. After the first such end, a later one has given keys only to the lines since: so from
+    there on the last lines are asked about as well. Lines of several metrics, since one may have been unknown.
+    """
+
+    def __init__(self, content: Content, are_known: AreKnown) -> None:
+        self._content = content
+        self._are_known = are_known
+        self._first: dict[str, Unkeyed] = {}
+        self._chunk: list[tuple[Unkeyed, str]] = []
+        self._last: tuple[Unkeyed, str] | None = None
+
+    def add(self, line: Unkeyed, digest: str) -> None:
+        """Take in one line, and the digest of the file up to it."""
+        if len(self._first) < _WITNESSES_MAX:
+            self._first.setdefault(str(line.event.get("metric")), line)
+        self._last = (line, digest)
+        self._chunk.append(self._last)
+        if len(self._chunk) >= _LINES_A_QUESTION:
+            self._look()
+
+    def finish(self) -> None:
+        """The file ends; so does its last part."""
+        self._look()
+        if self._last is not None:
+            self._end(*self._last)
+
+    def _look(self) -> None:
+        had = len(self._content.parts)
+        self._ask(
+            [(witness, line, digest) for line, digest in self._chunk for witness in self._first.values()]
+        )
+        if self._content.parts:
+            self._ask([(line, line, digest) for line, digest in self._chunk])
+        if len(self._content.parts) > had:
+            self._first.clear()
+        self._chunk.clear()
+
+    def _ask(self, questions: list[tuple[Unkeyed, Unkeyed, str]]) -> None:
+        events = [
+            {
+                "subject": witness.event.get("subject"),
+                "metric": witness.event.get("metric"),
+                "idempotency_key": witness.key(digest),
+            }
+            for witness, _, digest in questions
+        ]
+        for (_, line, digest), known in zip(questions, self._are_known(events), strict=True):
+            if known:
+                self._end(line, digest)
+
+    def _end(self, line: Unkeyed, digest: str) -> None:
+        if (line.position, digest) not in self._content.parts:
+            self._content.parts.append((line.position, digest))
+            self._content.parts.sort()
 
 
 def pair_key(source: object, id: object) -> str:

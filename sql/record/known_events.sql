@@ -17,6 +17,7 @@ begin
             detail = format('It is of type %s.', jsonb_typeof(known_events.events)),
             hint = 'Give an array of objects with the names of record()''s parameters.';
     end if;
+    -- Each condition stands inside its look-up, so that what need not be looked up is not.
     return query
     with given as materialized (
         select p.ordinal, p.subject, p.metric, p.at, p.idempotency_key, _payload_digest(p.quantity, p.member) as payload_digest,
@@ -25,6 +26,8 @@ begin
         from _parse_events(known_events.events) p
         join jsonb_array_elements(known_events.events) with ordinality as e (event, ordinal) on e.ordinal = p.ordinal
         where p.subject is not null and p.metric is not null
+    ), dropped as materialized (
+        select m.month from _dropped_months() as m (month) where exists (select from given where event_id is not null)
     )
     select g.ordinal, coalesce(k.event_id, l.event_id),
            case when k.event_id is null and l.event_id is null then 'rejected'
@@ -35,23 +38,26 @@ begin
     left join lateral (
         select k.event_id, k.payload_digest
         from idempotency_keys k
-        where k.subject = g.subject and k.metric = g.metric and k.key_digest = _digest(g.idempotency_key)
+        where g.idempotency_key is not null
+          and k.subject = g.subject and k.metric = g.metric and k.key_digest = _digest(g.idempotency_key)
         offset 0
     ) k on true
     left join lateral (
         select l.event_id, _payload_digest(l.quantity, l.member) as payload_digest
         from events l
-        where l.subject = g.subject and l.metric = g.metric and l.at = g.at
+        where k.event_id is null and g.event_id is not null
+          and l.subject = g.subject and l.metric = g.metric and l.at = g.at
           and l.event_id = g.event_id and l.recorded_at = g.recorded_at
         offset 0
-    ) l on k.event_id is null
+    ) l on true
     left join lateral (
         select '55000', 'the month of the event was dropped, so nobody can tell whether it was counted',
                'If it comes from another meter, give it an idempotency key, and it is counted.'
-        from _dropped_months() m
-        where m = date_trunc('month', g.at, 'UTC')
+        from dropped
+        where k.event_id is null and l.event_id is null and g.event_id is not null
+          and dropped.month = date_trunc('month', g.at, 'UTC')
         offset 0
-    ) d (sqlstate, message, hint) on k.event_id is null and l.event_id is null and g.event_id is not null
+    ) d (sqlstate, message, hint) on true
     where coalesce(k.event_id, l.event_id) is not null or d.sqlstate is not null
     order by g.ordinal;
 end
