@@ -5,3 +5,4 @@ drop function if exists _drifts(text, text, boolean);
 drop function if exists _correct_rollups(rollup_drift[]);
 drop function if exists _create_partition(timestamptz);
 drop function if exists _unmapped(text, boolean);
+drop function if exists _drop_outdated(billers, bigint[], timestamptz);

@@ -38,8 +38,7 @@ begin
     v_health.notices := array_remove(array[
         case when v_health.silent <> '{}' then format('%s silent', cardinality(v_health.silent)) end,
         case when v_health.bloated <> '{}' then format('%s tables bloated', cardinality(v_health.bloated)) end,
-        (select 'nobody has reported yet to ' || string_agg(quote_ident(b.biller), ', ' order by b.biller)
-         from billers b
+        (select 'nobody has reported yet to ' || string_agg(b.biller, ', ' order by b.biller) from billers b
          where b.first_claimed_at is null and not _is_rehearsal(b.biller)
            and exists (select from report_metrics r where r.biller = b.biller and r.event_name is not null))
     ], null);
@@ -53,5 +52,6 @@ comment on function health(timestamptz) is
     'the coming week, events have been in the default partition for two days, usage has not been reported for a day to a biller that a '
     'worker has claimed pushes of and whose name does not end in _shadow. Notices leave it healthy: who was recorded on each of seven days '
     'and then stopped for 24 hours (the first 100, out of a bounded look), bloat, as far as the server''s statistics tell, and billers '
-    'with mapped metrics that nobody has reported to yet. now: the clock, to look from another time. Raises 22023 for one that is infinite or outside of '
+    'with mapped metrics that nobody has reported to yet. now: the clock, to look from another time. '
+    'Raises 22023 for one that is infinite or outside of '
     'the years 1 to 9999.';
