@@ -194,8 +194,9 @@ class AsyncMeter:
     """Say what a person knows of an uncertain push: that it was delivered, or that it was not."""
 
     retry_pushes = _method(calls.retry_pushes)
-    leave_pushes = _method(calls.leave_pushes)
     """Plan pushes anew that were rejected or held, all or one; returns the new ones."""
+    leave_pushes = _method(calls.leave_pushes)
+    """Decide that rejected or held pushes are not sent: one, or all with a reason; returns them."""
 
     fail_pushes = _method(calls.fail_pushes)
     """Take in a biller's asynchronous error report, once per `event_id`; returns how many were rejected."""
@@ -210,7 +211,7 @@ class AsyncMeter:
     """Return the comparisons that found a difference, the largest first."""
 
     report_status = _method(calls.report_status)
-    """Return how many pushes are in each state, zeros included, and what has no push yet."""
+    """Return how much of each metric is in each state, zeros included, and what has no push yet."""
 
     pushes = _method(calls.pushes)
     """Return a page of the journal, newest first; for the next, the last row's ``push_id`` as `after_id`."""

@@ -7,3 +7,4 @@ drop function if exists _create_partition(timestamptz);
 drop function if exists define_metric(text, text, text, text, text, text, text, boolean, interval);
 drop function if exists _metric_problem(text, text, text, text, text, boolean, interval);
 drop function if exists _unmapped(text, boolean);
+drop function if exists _drop_outdated(billers, bigint[], timestamptz);

@@ -216,7 +216,7 @@ def _pushes(rows: Sequence[PushStatus]) -> dict[str, int]:
 
 
 def _states(rows: Sequence[PushStatus]) -> dict[str, Any]:
-    """By state. Quantities of several metrics are not added: ``quantity`` is then null, ``quantities`` has each."""
+    """By state. Of several metrics ``quantity`` is null, as they are not added; ``quantities`` has each."""
     states: dict[str, Any] = {}
     for state, pushes in _pushes(rows).items():
         here = [row for row in rows if row.state == state]

@@ -30,17 +30,7 @@ begin
         ) c
         order by l.ordinality, c.due_at, c.push_id
         limit _claim_lanes.max_pushes);
-    perform _drop_outdated(_claim_lanes.biller, v_push_ids, _claim_lanes.now);
-    -- What has just been given the present time is sent with it.
-    v_push_ids := array(
-        select n.push_id
-        from unnest(v_push_ids) with ordinality i (push_id, n)
-        join pushes p on p.push_id = i.push_id
-        join pushes n
-            on n.push_id = case when p.state = 'replaced' and p.reason in ('too_old', 'late') then p.replaced_by else p.push_id end
-        where n.state = 'planned' and n.next_attempt_at <= _claim_lanes.now
-        group by n.push_id
-        order by min(i.n));
+    v_push_ids := _retire_stale_pushes(_claim_lanes.biller, v_push_ids, _claim_lanes.now);
     with claimed as (
         update pushes p set
             state = 'sending', attempts = p.attempts + 1, unsure_attempts = p.unsure_attempts + 1,

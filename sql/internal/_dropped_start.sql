@@ -1,9 +1,10 @@
--- Inlined: no SET, nothing outside pg_catalog. Buckets of an hour to a month lie in one month; those of a week, a year or never may
+-- Buckets of an hour to a month lie in one month; those of a week, a year or never may
 -- lie in several, and begin in one that was not dropped.
 create or replace function _dropped_start(fine_bucket text, at timestamptz, dropped timestamptz[])
 returns timestamptz
 language sql
 immutable parallel safe
+set search_path from current
 as $$
     select case
         when fine_bucket in ('minute', 'hour') then _bucket_start('hour', at)

@@ -1,8 +1,8 @@
--- Inlined: no SET, nothing outside pg_catalog.
 create or replace function _is_watched(biller billers)
 returns boolean
 language sql
 immutable parallel safe
+set search_path from current
 as $$
     select not _is_rehearsal((biller).biller) and (biller).first_claimed_at is not null
 $$;

@@ -20,19 +20,13 @@ begin
             select distinct u.subject, u.metric, r.mode, r.event_name, r.event_after, r.since, m.aggregate, m.period, f.fine, f.way,
                    case f.way when 'dropped' then _dropped_start(f.fine, u.at, v_dropped)
                               else _bucket_start(_reported_bucket(m.aggregate, r.mode, m.period), u.at) end as bucket_start,
-                   case f.way when 'event' then u.event_id end as event_id,
-                   case f.way when 'event' then u.at end as at
+                   case f.way when 'event' then u.event_id end as event_id, case f.way when 'event' then u.at end as at
             from unnest(queued) u
             join report_metrics r on r.biller = (_unplanned.biller).biller and r.metric = u.metric and r.event_name is not null
             join metrics m on m.key = u.metric
             cross join lateral (
-                select _fine_bucket(m.period, m.rollup) as fine, case
-                    when r.mode = 'event' and _bucket_start('month', u.at) = any (v_dropped) then 'dropped'
-                    when r.mode = 'event' and u.event_id > r.event_after then 'event'
-                    when r.mode = 'event' then 'earlier events'
-                    when r.mode = 'delta' and m.aggregate in ('sum', 'count') then 'delta'
-                    else 'value'
-                end as way
+                select _fine_bucket(m.period, m.rollup) as fine,
+                       _report_way(r.mode, m.aggregate, _bucket_start('month', u.at) = any (v_dropped), u.event_id, r.event_after) as way
             ) f
         )
         select t.subject, t.metric, t.bucket_start, t.event_id, t.mode, t.event_name,

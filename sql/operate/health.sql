@@ -39,7 +39,7 @@ begin
     v_health.notices := array_remove(array[
         case when v_health.silent <> '{}' then format('%s silent', cardinality(v_health.silent)) end,
         case when v_health.bloated <> '{}' then format('%s tables bloated', cardinality(v_health.bloated)) end,
-        (select 'no reporter has run yet for ' || string_agg(quote_ident(b.biller), ', ' order by b.biller)
+        (select 'no reporter has run yet for ' || string_agg(b.biller, ', ' order by b.biller)
          from billers b
          where b.first_claimed_at is null and not _is_rehearsal(b.biller)
            and exists (select from report_metrics r where r.biller = b.biller and r.event_name is not null))

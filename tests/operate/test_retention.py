@@ -148,8 +148,8 @@ def test_a_month_with_events_that_are_still_to_be_reported_is_kept(old: Ledger) 
 
 
 KINDS = [
-    ("month", "hour"), ("month", "day"), ("month", "none"), ("week", "none"), ("year", "none"), ("never", "none"),
-    ("minute", "none"), ("minute", "day"), ("day", "none"),
+    ("month", "hour"), ("month", "day"), ("month", "none"), ("week", "none"), ("year", "none"),
+    ("never", "none"), ("minute", "none"), ("minute", "day"), ("day", "none"),
 ]  # fmt: skip
 
 

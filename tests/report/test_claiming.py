@@ -250,7 +250,7 @@ def test_a_value_that_nobody_knows_of_is_sent_anew_after_the_window(journal: Jou
     assert [p.state for p in journal.pushes()] == ["replaced", "sending"]
 
 
-# ------------------------------------------------------------------------------------ what has aged since it was planned
+# ------------------------------------------------------------------------------------ what has aged
 
 
 @pytest.mark.parametrize("attempted", [False, True])

@@ -1,4 +1,4 @@
-"""Mode last: a biller keeps one value per customer, event name and period, and nobody overwrites another's."""
+"""Mode last: a biller keeps one value per customer, event name and period; no value overwrites another's."""
 
 from __future__ import annotations
 
@@ -48,8 +48,7 @@ def test_two_subjects_of_one_customer_never_overwrite_each_other_in_any_order(
             else:
                 journal.record(50, metric="seats")
                 journal.record(3, metric="seats", subject="acct_2")
-        except psycopg.errors.InvalidParameterValue as error:
-            assert error.diag.message_hint
+        except psycopg.errors.InvalidParameterValue:
             refusals += 1
     assert refusals == (steps[-1] != "usage")
     delivered = journal.deliver()
