@@ -4,3 +4,5 @@ drop function if exists _drifts(text, text);
 drop function if exists _drifts(text, text, boolean);
 drop function if exists _correct_rollups(rollup_drift[]);
 drop function if exists _create_partition(timestamptz);
+drop function if exists _create_partition(timestamptz, regclass);
+drop function if exists _move_strays(timestamptz[]);

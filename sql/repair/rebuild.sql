@@ -23,7 +23,7 @@ begin
     -- It comes before the catalog is read: define_metric() locks the two in this order.
     perform _lock_rebuild();
     -- So does the lock that keeps the log's partitions as they are: snapshots from here on are not older than their places.
-    lock table events in access share mode;
+    lock table only events in access share mode;
     perform _check_scope(rebuild.subject, rebuild.metric);
     perform _correct_members(rebuild.subject, rebuild.metric);
     loop

@@ -45,7 +45,7 @@ begin
     on conflict (biller, metric) do update set
         event_name = excluded.event_name, mode = excluded.mode, since = excluded.since, event_after = excluded.event_after;
     if v_metric.billers is null or report_metric.biller <> all (v_metric.billers) then
-        lock table metrics in access exclusive mode;
+        perform _lock_tables('{metrics}', 'access exclusive');
         update metrics m set billers = array_append(m.billers, report_metric.biller) where m.key = report_metric.metric;
     end if;
     if v_old.event_name is null or v_mapping.since is distinct from v_old.since then
