@@ -21,7 +21,7 @@ begin
             null;
         end;
         exit when clock_timestamp() > v_give_up;
-        perform pg_sleep(0.15);
+        perform pg_sleep_for('150 ms');
         v_millis := least(v_millis * 2, 250);
         perform set_config('lock_timeout', v_millis || 'ms', true);
     end loop;

@@ -1,7 +1,6 @@
--- Per metric, the primary key delivers the newest events in order, so a page costs its rows, not the log's.
--- Read in slices of time, the newest first, each twice as long as the one before, until the page is full: no older partition of the log
--- is opened, and locked, than the page needs. Rollups tell between which times the subject has events at all. A custom plan for each
--- slice leaves out the partitions beside it.
+-- Per metric, the primary key delivers the newest events in order, so a page costs its rows, not the log's. It is read in slices of time,
+-- the newest first, until the page is full: no partition of the log is opened, and locked, that the page does not need. Rollups tell
+-- where the next slice begins, as no event is without one. A custom plan for each slice leaves out the partitions beside it.
 create or replace function _newest_events(
     subject text, metric text, since timestamptz, until timestamptz, after_at timestamptz, after_id bigint, max_rows integer)
 returns setof events
@@ -12,30 +11,18 @@ set plan_cache_mode to force_custom_plan
 as $$
 #variable_conflict use_column
 declare
-    v_oldest timestamptz;
-    v_newest timestamptz;
-    v_since  timestamptz;
     v_until  timestamptz := least(_newest_events.until, _newest_events.after_at + interval '1 microsecond');
-    v_step   interval := interval '1 month';
+    v_since  timestamptz;
+    v_newest timestamptz;
+    v_months int := 0;
     v_left   bigint := _newest_events.max_rows;
     v_found  bigint;
 begin
-    select min(f.bucket_start), max(_bucket_end(f.bucket, l.bucket_start)) into v_oldest, v_newest
-    from metrics m
-    cross join lateral (select _fine_bucket(m.period, m.rollup)) b (bucket)
-    cross join lateral (
-        select r.bucket, r.bucket_start from rollups r
-        where r.subject = _newest_events.subject and r.metric = m.key and r.bucket = b.bucket order by r.bucket_start limit 1) f
-    cross join lateral (
-        select r.bucket_start from rollups r
-        where r.subject = _newest_events.subject and r.metric = m.key and r.bucket = b.bucket order by r.bucket_start desc limit 1) l
-    where _newest_events.metric is null or m.key = _newest_events.metric;
-    -- Without any rollup, all of the log is one slice: what it holds can be seen even where its rollups were lost.
-    v_oldest := greatest(v_oldest, _newest_events.since);
-    v_until := least(v_until, v_newest);
-    v_since := case when v_newest is not null then date_trunc('month', least(v_until - interval '1 microsecond', now()), 'UTC') end;
-    while v_left > 0 and v_until > v_oldest loop
-        v_since := greatest(v_since, v_oldest);
+    loop
+        v_newest := _newest_event_before(_newest_events.subject, _newest_events.metric, v_until);
+        exit when v_newest is null;
+        v_until := v_newest + interval '1 microsecond';
+        v_since := greatest(_newest_events.since, date_trunc('month', v_newest, 'UTC') - make_interval(months => v_months));
         return query
             select page.*
             from metrics m
@@ -52,9 +39,9 @@ begin
             limit v_left;
         get diagnostics v_found = row_count;
         v_left := v_left - v_found;
+        exit when v_left = 0 or v_since <= _newest_events.since;
         v_until := v_since;
-        v_since := v_since - v_step;
-        v_step := 2 * v_step;
+        v_months := 2 * v_months + 1;
     end loop;
 end
 $$;

@@ -43,7 +43,7 @@ begin
     end if;
     if v_verdicts <> '{}' or v_months <> '{}' then
         v_built := array(select m.month from unnest(v_months, v_strays) m (month, strays) where _build_partition(m.month, m.strays) is not null);
-        return query select * from _attach_partitions(v_built, (select coalesce(sum(s), 0)::bigint from unnest(v_strays) s),
+        return query select * from _extend_log(v_built, (select coalesce(sum(s), 0)::bigint from unnest(v_strays) s),
             array(select partition_name from unnest(v_verdicts)));
         -- Strays that were moved into a month have not been verified with it: it is counted, and stays for now.
         return query select a.* from unnest(v_verdicts) v cross join lateral _let_go(v, maintain.detach) a;

@@ -1,5 +1,5 @@
 -- From the lock on, nobody records and nobody reads the log.
-create or replace function _attach_partitions(months timestamptz[], stray_events bigint, also_locked text[])
+create or replace function _extend_log(months timestamptz[], stray_events bigint, also_locked text[])
 returns setof maintenance_action
 language plpgsql
 volatile
@@ -27,5 +27,5 @@ begin
 end
 $$;
 
-comment on function _attach_partitions(timestamptz[], bigint, text[]) is
+comment on function _extend_log(timestamptz[], bigint, text[]) is
     'Locks the log and these tables, and makes the tables of _build_partition() partitions of the log; returns what it did.';
