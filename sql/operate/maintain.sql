@@ -34,19 +34,17 @@ begin
         v_verdicts := array(select v from unnest(v_verdicts) v where v.drift_count = 0);
     end if;
     select array_agg(month), array_agg(stray_events) into v_months, v_strays from _due_months(maintain.keep);
-    if cardinality(v_months) > 24 or cardinality(v_verdicts) > 24 then
-        v_again := format('%s months are left: run maintain() again',
-            greatest(cardinality(v_months) - 24, 0) + greatest(cardinality(v_verdicts) - 24, 0));
+    if cardinality(v_months) > 24 then
+        v_again := format('%s months have no partition yet: run maintain() again', cardinality(v_months) - 24);
         v_months := v_months[:24];
         v_strays := v_strays[:24];
-        v_verdicts := v_verdicts[:24];
     end if;
     if v_verdicts <> '{}' or v_months <> '{}' then
         v_built := array(select m.month from unnest(v_months, v_strays) m (month, strays) where _build_partition(m.month, m.strays) is not null);
         return query select * from _extend_log(v_built, (select coalesce(sum(s), 0)::bigint from unnest(v_strays) s),
             array(select partition_name from unnest(v_verdicts)));
         -- Strays that were moved into a month have not been verified with it: it is counted, and stays for now.
-        return query select a.* from unnest(v_verdicts) v cross join lateral _let_go(v, maintain.detach) a;
+        return query select * from _let_months_go(v_verdicts, maintain.detach);
     end if;
     -- Last, because rows that are locked now keep others from recording; with the log locked already, it waits for nobody.
     if exists (select from rollups where stripe > 0) then

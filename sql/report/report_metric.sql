@@ -60,4 +60,4 @@ comment on function report_metric(text, text, text, text, timestamptz) is
     'planned; event: every event by itself; last: the period''s present value. The first time, what is there already is queued: all of '
     'it, or the buckets that begin at since or later. Again: changes nothing; a null since keeps the one that was given before. '
     'Raises UM001 for an unknown metric, UM002 for a mode that would report wrong totals, 22004 or 22023 for a bad value, '
-    '25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
+    '25001 in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 if it has to wait for other transactions for more than 5 seconds.';

@@ -64,7 +64,12 @@ CODES = (
         "No.",
     ),
     Code("55000", "The tables are there, but not the functions.", "After `pymeter migrate`."),
-    Code("55P03", "`maintain()` waited 5 seconds for a lock, and changed nothing.", "Yes: later."),
+    Code(
+        "55P03",
+        "A call that changes the log, a definition, a mapping or rollups found them in use for seconds, and"
+        " changed nothing; or your own `lock_timeout` ran out.",
+        "Yes: later.",
+    ),
 )
 
 

@@ -92,7 +92,7 @@ def test_one_call_creates_a_bounded_number_of_partitions_and_says_that_there_are
     record_in_months(ledger, 40)
     actions = ledger.maintain()
     assert len([action for action, _ in actions if action == "created partition"]) == 24
-    assert actions[-1] == ("again", "16 months are left: run maintain() again")
+    assert actions[-1] == ("again", "16 months have no partition yet: run maintain() again")
     actions = ledger.maintain()
     assert len([action for action, _ in actions if action == "created partition"]) == 16
     assert actions[-1] == ("moved strays", "16 events")
@@ -212,7 +212,9 @@ def test_a_hundred_connections_use_a_log_of_twenty_years_with_default_lock_setti
         ledger = Ledger(connection)
         assert ledger.usage("s50", "m", period="never").quantity == 14
         for _ in range(7):
-            assert ledger.usage("old", "plain", since=at("2000-01-01"), until=at("2025-01-01")).quantity == 240
+            assert (
+                ledger.usage("old", "plain", since=at("2000-01-01"), until=at("2025-01-01")).quantity == 240
+            )
         assert len(ledger.call("events", subject="old", max_rows=1000)) == 720
         assert ledger.verify() == []
         assert ledger.rebuild() == 0
