@@ -17,7 +17,7 @@ from tests.helpers import Ledger, Task
 
 NewLedger = Callable[..., Ledger]
 
-# Recorders and tests share a machine with others; a call that stops recording stops it for five seconds and more.
+# The machine may be busy; a call that stops recording stops it for five seconds and more.
 _WAIT_SECONDS_MAX = 2.0
 RECORDERS = 8
 
