@@ -105,6 +105,12 @@ class SerializationFailure(MeterError):
     default_sqlstate = "40001"
 
 
+class LockUnavailable(MeterError):
+    """Other transactions use what is to be changed; nothing was written: try again later (55P03)."""
+
+    default_sqlstate = "55P03"
+
+
 class NotInstalled(MeterError):
     """The schema holds no meter, or an older one: run ``pymeter migrate`` (55000, 42883 ...)."""
 
@@ -128,6 +134,7 @@ BY_SQLSTATE: dict[str, type[MeterError]] = {
     "22P05": InvalidInput,  # untranslatable_character: \u0000 in a JSON string
     "40001": SerializationFailure,
     "40P01": SerializationFailure,  # deadlock_detected
+    "55P03": LockUnavailable,
     "55000": NotInstalled,
     "3F000": NotInstalled,  # invalid_schema_name
     "42883": NotInstalled,  # undefined_function

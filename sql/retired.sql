@@ -8,3 +8,5 @@ drop function if exists define_metric(text, text, text, text, text, text, text, 
 drop function if exists _metric_problem(text, text, text, text, text, boolean, interval);
 drop function if exists _unmapped(text, boolean);
 drop function if exists _drop_outdated(billers, bigint[], timestamptz);
+drop function if exists _create_partition(timestamptz, regclass);
+drop function if exists _move_strays(timestamptz[]);

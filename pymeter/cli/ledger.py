@@ -38,6 +38,7 @@ from pymeter.cli.output import (
     table,
     window,
 )
+from pymeter.cli.patience import when_free
 from pymeter.cli.target import connect, open_meter, settings, target
 from pymeter.cli.visible import visible
 from pymeter.importing import ImportOptions, ImportReport, import_file
@@ -64,16 +65,19 @@ def define(
     """Define a metric, or change how it is described. Doing it again changes nothing."""
     ahead = read_duration(max_future, "--max-future")
     with connect() as connection:
-        metric = open_meter(connection).define_metric(
-            key,
-            cast(Aggregate, aggregate),
-            unit,
-            name=name,
-            description=description,
-            period=cast(Period, period),
-            rollup=cast(Rollup, rollup),
-            striped=striped,
-            max_future=ahead,
+        meter = open_meter(connection)
+        metric = when_free(
+            lambda: meter.define_metric(
+                key,
+                cast(Aggregate, aggregate),
+                unit,
+                name=name,
+                description=description,
+                period=cast(Period, period),
+                rollup=cast(Rollup, rollup),
+                striped=striped,
+                max_future=ahead,
+            )
         )
     if as_json:
         print_json(metric)

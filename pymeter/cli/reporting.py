@@ -15,7 +15,8 @@ from rich.text import Text
 
 from pymeter.cli.errors import SAYS_NO, CliError
 from pymeter.cli.options import AsJson, MetricKey, Subject, Zone, read_duration, read_moment
-from pymeter.cli.output import bad, good, moment, number, print_json, stdout, table
+from pymeter.cli.output import bad, good, moment, number, print_json, stderr, stdout, table
+from pymeter.cli.patience import when_free
 from pymeter.cli.target import connect, open_meter, settings, target
 from pymeter.models import PlannedPush, Push, PushState, ReportMode, ReportStep
 from pymeter.program_connection import connection_options
@@ -443,8 +444,9 @@ def metric(
     if (event_name is None) != remove:
         raise typer.BadParameter("give an event name, or --remove")
     with connect() as connection:
-        row = open_meter(connection).report_metric(
-            metric, event_name, cast(Any, mode), biller, since=read_moment(since, timezone, "--since")
+        meter, moment_since = open_meter(connection), read_moment(since, timezone, "--since")
+        row = when_free(
+            lambda: meter.report_metric(metric, event_name, cast(Any, mode), biller, since=moment_since)
         )
     if as_json:
         print_json(row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -26,10 +27,11 @@ from pymeter.cli.output import (
     stdout,
     table,
 )
+from pymeter.cli.patience import when_free
 from pymeter.cli.target import Target, checked, connect, given_dsn, open_meter, private_target, settings
 from pymeter.client import Meter
 from pymeter.errors import NotInstalled
-from pymeter.models import Drift, Health
+from pymeter.models import Drift, Health, MaintenanceAction
 
 
 def _database() -> Target:
@@ -228,7 +230,7 @@ def rebuild(subject: OnlySubject = None, metric: OnlyMetric = None, as_json: AsJ
     """Recompute rollups from the log, metric by metric, while others record."""
     with connect() as connection:
         meter = open_meter(connection)
-        written = [meter.rebuild(subject, key) for key in _metrics(meter, metric)]
+        written = [when_free(partial(meter.rebuild, subject, key)) for key in _metrics(meter, metric)]
     if as_json:
         print_json({"written": sum(written)})
     else:
@@ -263,7 +265,7 @@ def maintain(
     Exit status 1 if a month that should go had to be kept: its rollups differ from the log, say.
     """
     with connect() as connection, stderr().status("[dim]maintaining ...[/dim]"):
-        actions = open_meter(connection).maintain(keep, detach=detach)
+        actions = _maintain_until_done(open_meter(connection), keep, detach=detach)
     kept = any(action.action.startswith("kept") for action in actions)
     if as_json:
         print_json(actions)
@@ -275,3 +277,19 @@ def maintain(
             stdout().print(mark(f"{action.action} {action.object}"))
     if kept:
         raise typer.Exit(SAYS_NO)
+
+
+def _maintain_until_done(meter: Meter, keep: str | None, *, detach: bool) -> list[MaintenanceAction]:
+    """What all calls did: each does a bounded part and says with the action ``again`` that there is more."""
+    done: list[MaintenanceAction] = []
+    while True:
+        actions = when_free(lambda: meter.maintain(keep, detach=detach))
+        new = [action for action in actions if action.action != "again" and not _said(action, done)]
+        done += new
+        if not new or all(action.action != "again" for action in actions):
+            return done
+
+
+def _said(action: MaintenanceAction, done: list[MaintenanceAction]) -> bool:
+    """Whether it is what each call says again of a month that it cannot drop."""
+    return action.action.startswith(("kept", "postponed")) and action in done

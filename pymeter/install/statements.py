@@ -296,16 +296,38 @@ def keep_writers_out() -> str:
 
     Everybody reads the catalog first, so one lock on it does. Without it, migrations would lock tables one by
     one, in an order of their own, and could wait for a writer that waits for them.
+
+    A request for this lock makes everybody wait who comes after it. So it is repeated for up to 30 seconds, a
+    quarter of a second at most at a time. With the lock, migrations wait for 2 seconds at most.
     """
     return do(
         """
+DECLARE
+    v_give_up timestamptz := clock_timestamp() + interval '30 seconds';
+    v_millis  int := 50;
 BEGIN
-    IF EXISTS (
+    IF NOT EXISTS (
         SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
         WHERE n.nspname = current_schema() AND c.relname = 'metrics'
     ) THEN
-        LOCK TABLE metrics IN ACCESS EXCLUSIVE MODE;
+        RETURN;
     END IF;
+    LOOP
+        PERFORM set_config('lock_timeout', v_millis || 'ms', true);
+        BEGIN
+            LOCK TABLE metrics IN ACCESS EXCLUSIVE MODE;
+            EXIT;
+        EXCEPTION WHEN lock_not_available THEN
+            IF clock_timestamp() > v_give_up THEN
+                RAISE EXCEPTION USING errcode = '55P03', message = 'other transactions use the meter',
+                    hint = 'Nothing was changed. End the transactions that are open for long '
+                        '(pg_stat_activity), and try again.';
+            END IF;
+        END;
+        PERFORM pg_sleep(0.15);
+        v_millis := least(v_millis * 2, 250);
+    END LOOP;
+    PERFORM set_config('lock_timeout', '2s', true);
 END
 """
     )

@@ -66,4 +66,4 @@ comment on function define_metric(text, text, text, text, text, text, text, bool
     'Raises UM002 if the aggregate or period of a metric with events would change, the rollup of one with dropped partitions, or what the '
     'mode it is reported in needs; '
     '22004 or 22023 for a bad value; 25001 if aggregate, period or rollup would change in a REPEATABLE READ or SERIALIZABLE '
-    'transaction.';
+    'transaction; 55P03 if it has to wait for other transactions for more than 5 seconds.';

@@ -21,7 +21,7 @@ begin
             column = case when _check_one_value.subject is null then 'mode' else 'customer' end,
             detail = format('%s of %s for customer %s, period %s.', quote_literal(v_shared.metric),
                 array_to_string(array(select quote_literal(left(s, 80)) from unnest(v_shared.subjects[1:2]) s), ' and '),
-                quote_literal(v_shared.customer), to_char(v_shared.period_start at time zone 'UTC', 'YYYY-MM-DD HH24:MI')),
+                quote_literal(v_shared.customer), to_char(v_shared.period_start at time zone interval '0', 'YYYY-MM-DD HH24:MI')),
             hint = 'The biller keeps one value per customer and event name. Record the customer''s value under one subject, map the subjects '
                 'to customers of their own, or report the metric from a later since.';
     end if;

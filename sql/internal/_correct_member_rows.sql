@@ -3,6 +3,7 @@ returns void
 language plpgsql
 volatile
 set search_path from current
+set lock_timeout to '1s'
 as $$
 #variable_conflict use_column
 begin

@@ -33,7 +33,7 @@ begin
             end if;
         end loop;
         exit when not v_again;
-        lock table unique_members in share row exclusive mode;
+        perform _lock_tables('{unique_members}', 'share row exclusive');
         v_locked := true;
     end loop;
     perform _correct_member_rows(v_batch);

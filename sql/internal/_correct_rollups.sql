@@ -6,6 +6,7 @@ volatile
 set search_path from current
 set enable_hashjoin to off
 set enable_mergejoin to off
+set lock_timeout to '1s'
 as $$
 #variable_conflict use_column
 declare

@@ -5,6 +5,7 @@ returns bigint
 language plpgsql
 stable
 set search_path from current
+set plan_cache_mode to force_custom_plan
 as $$
 #variable_conflict use_column
 declare

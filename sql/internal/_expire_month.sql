@@ -19,8 +19,7 @@ begin
     if v_action.action in ('dropped partition', 'detached partition') then
         update log_months set totals_kept = v_part where month = v_month;
     else
-        delete from dropped_rollups where month = v_month and part = v_part;
-        delete from dropped_members where month = v_month and part = v_part;
+        perform _discard_totals(v_month);
     end if;
     return v_action;
 end

@@ -15,7 +15,7 @@ begin
             hint = 'Define it in a transaction of its own: an older snapshot may not see every event that there is.';
     end if;
     perform _lock_rebuild();
-    lock table metrics in access exclusive mode;
+    perform _lock_tables('{metrics}', 'access exclusive');
     if (metric.aggregate, metric.period) is distinct from (new_aggregate, new_period) then
         if _metric_has_events(v_key) then
             raise exception using

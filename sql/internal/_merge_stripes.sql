@@ -4,6 +4,7 @@ returns bigint
 language plpgsql
 volatile
 set search_path from current
+set lock_timeout to '1s'
 as $$
 #variable_conflict use_column
 declare

@@ -1,54 +1,46 @@
--- The log is never deleted from. The default partition is taken off, the partitions that its events need are created with copies of
--- them, and the table that held them is dropped: all in one transaction, with everybody else kept out by the caller's lock.
+-- The log is never deleted from. The default partition is replaced by a copy of what stays in it, and the events of the months that got
+-- partitions are copied there. Nearly all is copied while others record; with the log locked, what they have added since.
 create or replace function _move_strays(months timestamptz[])
-returns setof maintenance_action
+returns bigint
 language plpgsql
 volatile
 set search_path from current
 as $$
 declare
-    v_month   timestamptz;
-    v_name    text;
-    v_created timestamptz[] := '{}';
-    v_held    bigint;
-    v_moved   bigint := 0;
-    v_count   bigint;
+    v_copies text;
+    v_late   events[];
+    v_month  timestamptz;
+    v_held   bigint;
 begin
     alter table events detach partition events_default;
     alter table events_default rename to events_strays;
     alter table events_strays rename constraint events_default_pkey to events_strays_pkey;
-    create table events_default partition of events default;
-    perform _guard_partition('events_default'), _close_relation('events_default');
-    comment on table events_default is
-        'Takes events of months that have no partition yet, so that none is ever refused; maintain() moves them on.';
-
-    for v_month in
-        select distinct _bucket_start('month', at) from events_strays
-        union
-        select unnest(months)
-        order by 1
-    loop
-        v_name := _create_partition(v_month, 'events_strays');
-        if v_name is not null then
-            return next ('created partition', v_name)::maintenance_action;
-            v_created := v_created || v_month;
-            v_moved := v_moved + _count_events(v_name);
+    v_held := _count_events('events_strays');
+    if v_held <> _count_copies(months) then
+        select string_agg(format('select event_id from %I', n.name), ' union all ') into v_copies
+        from (select 'events_next' union all select _partition_name(m.month) from unnest(months) m (month)) n (name);
+        execute format('select array(select s from events_strays s where s.event_id not in (%s))', v_copies) into v_late;
+        foreach v_month in array months loop
+            execute format('insert into %I select * from unnest($1) where _bucket_start(''month'', at) = $2', _partition_name(v_month))
+                using v_late, v_month;
+        end loop;
+        insert into events_next select * from unnest(v_late) where _bucket_start('month', at) <> all (months);
+        if v_held <> _count_copies(months) then
+            raise exception using errcode = 'XX001', message = 'not every stray event was moved',
+                detail = format('%s of %s.', _count_copies(months), v_held), hint = 'Nothing was changed. Look at the triggers on events.';
         end if;
-    end loop;
-
-    -- What has found no partition, because something else has taken its name, stays a stray.
-    select count(*) into v_held from events_strays;
-    insert into events select * from events_strays where _bucket_start('month', at) <> all (v_created);
-    get diagnostics v_count = row_count;
-    v_moved := v_moved + v_count;
-    if v_moved <> v_held then
-        raise exception using errcode = 'XX001', message = 'not every stray event was moved',
-            detail = format('%s of %s.', v_moved, v_held), hint = 'Nothing was changed. Look at the triggers on events.';
     end if;
+    -- Without a default partition, which would be searched for events of each month.
+    perform _attach_partition(m.month) from unnest(months) m (month);
     drop table events_strays;
-    return next ('moved strays', format('%s events', v_moved))::maintenance_action;
+    alter table events_next rename to events_default;
+    alter table events_default rename constraint events_next_pkey to events_default_pkey;
+    alter table events attach partition events_default default;
+    perform _guard_partition('events_default');
+    return v_held - _count_events('events_default');
 end
 $$;
 
 comment on function _move_strays(timestamptz[]) is
-    'Moves the events of the default partition into partitions of their months; returns what it did.';
+    'Replaces the default partition by the tables that _build_partition() and _build_default() have made; returns how many events have '
+    'got a partition of their month.';

@@ -6,6 +6,7 @@ language plpgsql
 stable
 set search_path from current
 set jit to off
+set plan_cache_mode to force_custom_plan
 as $$
 #variable_conflict use_column
 declare
@@ -13,8 +14,8 @@ declare
     v_aggregate   text := (_usages.metric).aggregate;
     v_fine        text := _fine_bucket((_usages.metric).period, (_usages.metric).rollup);
     v_coarse      text := _coarse_bucket((_usages.metric).period, (_usages.metric).rollup);
-    -- All that is read of the log lies in [v_head, v_head_end) and [v_tail, v_tail_end), null for nothing: no partition but theirs
-    -- is opened.
+    -- All that is read of the log lies in [v_head, v_head_end) and [v_tail, v_tail_end), null for nothing. A custom plan leaves out
+    -- all partitions but theirs; a generic one would lock every partition of the log.
     v_head        timestamptz;
     v_head_end    timestamptz;
     v_tail        timestamptz;

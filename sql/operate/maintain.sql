@@ -1,4 +1,4 @@
--- lock_timeout: whoever asks for a lock on the log makes everybody behind it wait too, so it gives up soon and is run again later.
+-- What it does while the log is locked is bounded: what takes time is done before, and the rest is left to the next call.
 create or replace function maintain(keep interval default null, detach boolean default false)
 returns setof maintenance_action
 language plpgsql
@@ -10,7 +10,10 @@ as $$
 #variable_conflict use_column
 declare
     v_months    timestamptz[];
+    v_strays    bigint[];
+    v_built     timestamptz[] := '{}';
     v_verdicts  month_verdict[] := '{}';
+    v_again     text;
     v_unstriped tid[] := _once_striped();
     v_readers   text[] := _catalog_readers();
 begin
@@ -34,36 +37,38 @@ begin
         v_verdicts := array(select v from unnest(v_verdicts) v where v.drift_count = 0);
         perform _keep_totals(v, _catalog_kinds()) from unnest(v_verdicts) v;
     end if;
-    v_months := array(select _missing_months(now()));
-    if v_verdicts <> '{}' or v_months <> '{}' or exists (select from events_default) then
-        -- Everybody is kept out from here on. A writer that had already chosen the default partition would fail its check; a reader
-        -- holds a lock on every partition, and waiting for those while writers wait for us could end in a deadlock.
-        lock table events in access exclusive mode;
-        if exists (select from events_default) then
-            return query select * from _move_strays(v_months);
-        else
-            return query
-                select 'created partition', p.name
-                from unnest(v_months) m (month) cross join lateral _create_partition(m.month) p (name)
-                where p.name is not null;
-        end if;
+    select array_agg(month), array_agg(stray_events) into v_months, v_strays from _due_months(maintain.keep);
+    if cardinality(v_months) > 24 then
+        v_again := format('%s months have no partition yet: run maintain() again', cardinality(v_months) - 24);
+        v_months := v_months[:24];
+        v_strays := v_strays[:24];
+    end if;
+    if v_verdicts <> '{}' or v_months <> '{}' then
+        v_built := array(select m.month from unnest(v_months, v_strays) m (month, strays) where _build_partition(m.month, m.strays) is not null);
+        return query select * from _extend_log(v_built, (select coalesce(sum(s), 0)::bigint from unnest(v_strays) s),
+            array(select partition_name from unnest(v_verdicts)));
         -- Strays that were moved into a month have not been verified with it: it is counted, and stays for now.
-        return query select a.* from unnest(v_verdicts) v cross join lateral _expire_month(v, maintain.detach) a;
+        return query select * from _let_months_go(v_verdicts, maintain.detach);
     end if;
     -- Last, because rows that are locked now keep others from recording; with the log locked already, it waits for nobody.
     if exists (select from rollups where stripe > 0) then
         return next ('merged stripes', format('%s rows', _merge_stripes()))::maintenance_action;
     end if;
     perform _forget_stripes(v_unstriped, v_readers);
+    if v_again is not null then
+        return next ('again', v_again)::maintenance_action;
+    end if;
     insert into maintenance (task, done_at) values ('maintain', now()) on conflict (task) do update set done_at = excluded.done_at;
 end
 $$;
 
 comment on function maintain(interval, boolean) is
     'Creates the log''s partitions for this month and the next three, moves events out of the default partition into partitions '
-    'of their own, and merges the stripes of striped metrics. Given keep, it drops (with detach: makes tables of their own, to be '
+    'of their own, and merges the stripes of striped metrics. Events of far-off months stay in the default partition once the log has 64 '
+    'partitions, unless a month has 10,000 of them. Given keep, it drops (with detach: makes tables of their own, to be '
     'dumped) the partitions of all months (UTC) that ended before now() - keep, each only if the rollups and members that cover it '
     'equal the log; otherwise the month is kept and a row says why. Idempotency keys, rollups and members stay for ever. Events that '
     'come late to a month that was dropped are counted, verified together with the totals of what was dropped, and dropped in their turn. '
-    'Returns what it did, and what it kept or postponed; again: nothing new. Run it daily. Raises 22023 for a bad keep, 22004 for a null detach, '
+    'Returns what it did, and what it kept or postponed; again: nothing new. One call creates and drops at most 24 partitions of each kind; '
+    'the action again says that there are more. Run it daily. Raises 22023 for a bad keep, 22004 for a null detach, '
     '55P03 if it has to wait for a lock for more than 5 seconds, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';

@@ -55,7 +55,7 @@ begin
                'If it comes from another meter, give it an idempotency key, and it is counted.'
         from dropped
         where k.event_id is null and l.event_id is null and g.event_id is not null
-          and dropped.month = date_trunc('month', g.at, 'UTC')
+          and dropped.month = _bucket_start('month', g.at)
         offset 0
     ) d (sqlstate, message, hint) on true
     where coalesce(k.event_id, l.event_id) is not null or d.sqlstate is not null

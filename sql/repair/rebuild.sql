@@ -18,13 +18,14 @@ declare
     v_corrected bigint;
     v_rewritten bigint := 0;
     v_striped   boolean := false;
+    v_hint      text;
 begin
     if _is_open('rebuild') then perform _check_caller('rebuild'); end if;
     -- One rebuild at a time: the count could else be lowered by one and raised by an event, and look untouched to the other.
     -- It comes before the catalog is read: define_metric() locks the two in this order.
     perform _lock_rebuild();
     -- So does the lock that keeps the log's partitions as they are: snapshots from here on are not older than their places.
-    lock table events in access share mode;
+    lock table only events in access share mode;
     perform _check_scope(rebuild.subject, rebuild.metric);
     perform _correct_members(rebuild.subject, rebuild.metric);
     loop
@@ -55,10 +56,19 @@ begin
         exit when v_corrected = v_found;
     end loop;
     return v_rewritten;
+exception when lock_not_available then
+    get stacked diagnostics v_hint = pg_exception_hint;
+    if v_hint <> '' then
+        raise;
+    end if;
+    -- Rows that are corrected already keep their recorders waiting for as long as rebuild waits for another row.
+    raise exception using
+        errcode = '55P03', message = 'other transactions use what is to be changed', detail = sqlerrm,
+        hint = 'Nothing was changed. Try again, or first end the transactions that are open for long (pg_stat_activity).';
 end
 $$;
 
 comment on function rebuild(text, text) is
     'Makes the rollups and members of one subject, one metric or (both null) everything equal the log again, while others record; '
     'returns how many rollups had to be rewritten. Raises UM001 for an unknown metric, 22023 for a blank subject, 40001 when a '
-    'REPEATABLE READ or SERIALIZABLE transaction must be tried again.';
+    'REPEATABLE READ or SERIALIZABLE transaction must be tried again, 55P03 if a row that drifts is in use for a second.';

@@ -53,7 +53,7 @@ begin
         perform _check_one_value(v_biller, report_metric.metric, null);
     end if;
     if v_metric.billers is null or report_metric.biller <> all (v_metric.billers) then
-        lock table metrics in access exclusive mode;
+        perform _lock_tables('{metrics}', 'access exclusive');
         update metrics m set billers = array_append(m.billers, report_metric.biller) where m.key = report_metric.metric;
     end if;
     if v_old.event_name is null or v_mapping.since is distinct from v_old.since or v_changes_kind then
@@ -69,4 +69,4 @@ comment on function report_metric(text, text, text, text, timestamptz) is
     'it, or the buckets that begin at since or later. Again: changes nothing; a null since keeps the one that was given before. '
     'Raises UM001 for an unknown metric, UM002 for a mode that would report wrong totals, 22004 or 22023 for a bad value, '
     '22023 for an event name or customers that a metric of mode last would share, '
-    '25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
+    '25001 in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 if it has to wait for other transactions for more than 5 seconds.';

@@ -1,4 +1,3 @@
--- Per metric, the primary key delivers the newest events in order, so a page costs its rows, not the log's.
 create or replace function events(
     subject text,
     metric text default null,
@@ -42,20 +41,8 @@ begin
             detail = format('after_at %s.', to_char(events.after_at at time zone interval '0', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')),
             hint = 'Give the event_id of the last row of the page before as after_id; for events before a time use until.';
     end if;
-    return query
-        select page.*
-        from metrics m
-        cross join lateral (
-            select e.*
-            from events e
-            where e.subject = events.subject and e.metric = m.key and e.at >= v_since and e.at < v_until
-              and (e.at, e.event_id) < (v_after_at, v_after_id)
-            order by e.at desc, e.event_id desc
-            limit events.max_rows
-        ) page
-        where events.metric is null or m.key = events.metric
-        order by page.at desc, page.event_id desc
-        limit events.max_rows;
+    return query select * from _newest_events(
+        events.subject, events.metric, v_since, v_until, v_after_at, v_after_id, events.max_rows);
     perform _check_snapshot();
 end
 $$;

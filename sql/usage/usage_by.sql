@@ -14,6 +14,7 @@ language plpgsql
 stable
 security definer
 set search_path from current
+set plan_cache_mode to force_custom_plan
 as $$
 #variable_conflict use_column
 declare

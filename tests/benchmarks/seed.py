@@ -56,7 +56,8 @@ def partitions(connection: psycopg.Connection[Any], since: datetime, until: date
     while moment < until + 31 * DAY:
         connection.execute("SELECT meter.record('nobody', 'partition_maker', at => %s)", [min(moment, until)])
         moment += 27 * DAY
-    connection.execute("SELECT meter.maintain()")
+    while any(row[0] == "again" for row in connection.execute("SELECT * FROM meter.maintain()")):
+        pass
 
 
 def log(

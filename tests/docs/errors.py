@@ -71,7 +71,8 @@ CODES = (
     ),
     Code(
         "55P03",
-        "A lock was not to be had within `lock_timeout` (in `maintain()` 5 seconds); nothing was changed.",
+        "A call that changes the log, a definition, a mapping or rollups found them in use for seconds, and"
+        " changed nothing; or your own `lock_timeout` ran out.",
         "Yes: later.",
     ),
 )

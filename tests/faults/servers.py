@@ -220,6 +220,28 @@ def version_of(programs: Path) -> str:
     return match[1]
 
 
+def why_no_restore(programs: Path, source: str, target: str) -> str | None:
+    """Why a dump of ``source`` by these programs cannot be restored on ``target``; None: it can.
+
+    Releases of different age do not always fit, whatever their major versions: a later minor release may
+    write what an earlier one refuses. It is tried with one empty table.
+    """
+    with new_database(source) as old, new_database(target) as new:
+        with psycopg.connect(old, autocommit=True) as connection:
+            connection.execute("CREATE TABLE probe (x integer)")
+        dumped = subprocess.run([programs / "pg_dump", old], capture_output=True, text=True, check=False)
+        if dumped.returncode != 0:
+            return dumped.stderr.strip()
+        restored = subprocess.run(
+            [programs / "psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", new],
+            input=dumped.stdout,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    return None if restored.returncode == 0 else restored.stderr.strip()
+
+
 def _quoted(value: str) -> str:
     return value if value.startswith("'") else f"'{value}'"
 

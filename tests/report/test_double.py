@@ -637,7 +637,7 @@ class TestErrorEvents:
         assert event.data.reason.error_count == 1
         [error_type] = event.data.reason.error_types
         assert error_type.code == "meter_event_customer_not_found"
-        assert error_type.sample_errors[0].request.identifier == "i1"
+        assert error_type.sample_errors[0]["request"]["identifier"] == "i1"
         assert account.client.v2.core.events.retrieve(event.id).data.reason.error_count == 1
         assert [sent["code"] for sent in double.events()] == ["meter_event_customer_not_found"]
 
@@ -658,7 +658,7 @@ class TestErrorEvents:
         [event] = account.client.v2.core.events.list().data
         [error_type] = event.data.reason.error_types
         assert error_type.error_count == 5
-        assert [sample.request.identifier for sample in error_type.sample_errors] == ["i0", "i1"]
+        assert [sample["request"]["identifier"] for sample in error_type.sample_errors] == ["i0", "i1"]
         assert counted(double) == ["i5"]
 
     def test_samples_can_name_idempotency_keys(self, double: Double, account: Account) -> None:

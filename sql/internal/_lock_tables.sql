@@ -1,0 +1,42 @@
+-- A request for a strong lock makes everybody who comes after it wait too. So this waits for a fraction of a second at a time, lets
+-- the others go on in between, and gives up after five seconds. ONLY: who uses a partition has locked the log itself.
+create or replace function _lock_tables(names text[], lock_mode text)
+returns void
+language plpgsql
+volatile
+set search_path from current
+set lock_timeout to '50ms'
+as $$
+declare
+    v_tables  text := (select string_agg(format('only %I', n.name), ', ' order by n.number) from unnest(names) with ordinality n (name, number));
+    v_give_up timestamptz := clock_timestamp() + interval '5 seconds';
+    v_millis  int := 50;
+    v_holders text;
+begin
+    loop
+        begin
+            execute format('lock table %s in %s mode', v_tables, lock_mode);
+            return;
+        exception when lock_not_available or deadlock_detected then
+            null;
+        end;
+        exit when clock_timestamp() > v_give_up;
+        perform pg_sleep_for('150 ms');
+        v_millis := least(v_millis * 2, 250);
+        perform set_config('lock_timeout', v_millis || 'ms', true);
+    end loop;
+    select string_agg(distinct coalesce(l.pid::text, 'a prepared transaction'), ', ') into v_holders
+    from pg_locks l
+    join unnest(names) n (name) on l.relation = to_regclass(quote_ident(n.name))
+    where l.database = (select oid from pg_database where datname = current_database())
+      and l.granted and l.pid is distinct from pg_backend_pid();
+    raise exception using
+        errcode = '55P03', message = 'other transactions use what is to be changed',
+        detail = format('%s: used by process %s.', array_to_string(names, ', '), coalesce(v_holders, 'unknown')),
+        hint = 'Nothing was changed, and recording goes on. Try again, or first end the transactions of these processes (pg_stat_activity).';
+end
+$$;
+
+comment on function _lock_tables(text[], text) is
+    'Locks tables of the schema, in the order given, without keeping others waiting for more than a quarter of a second at a time. '
+    'Raises 55P03 if it has not got all of them after 5 seconds.';

@@ -1,0 +1,50 @@
+-- Per metric, the primary key delivers the newest events in order, so a page costs its rows, not the log's. It is read in slices of time,
+-- the newest first, until the page is full: no partition of the log is opened, and locked, that the page does not need. Rollups tell
+-- where the next slice begins, as no event is without one. A custom plan for each slice leaves out the partitions beside it.
+create or replace function _newest_events(
+    subject text, metric text, since timestamptz, until timestamptz, after_at timestamptz, after_id bigint, max_rows integer)
+returns setof events
+language plpgsql
+stable
+set search_path from current
+set plan_cache_mode to force_custom_plan
+as $$
+#variable_conflict use_column
+declare
+    v_until  timestamptz := least(_newest_events.until, _newest_events.after_at + interval '1 microsecond');
+    v_since  timestamptz;
+    v_newest timestamptz;
+    v_months int := 0;
+    v_left   bigint := _newest_events.max_rows;
+    v_found  bigint;
+begin
+    loop
+        v_newest := _newest_event_before(_newest_events.subject, _newest_events.metric, v_until);
+        exit when v_newest is null;
+        v_until := v_newest + interval '1 microsecond';
+        v_since := greatest(_newest_events.since, _bucket_start('month', v_newest) - make_interval(months => v_months));
+        return query
+            select page.*
+            from metrics m
+            cross join lateral (
+                select e.*
+                from events e
+                where e.subject = _newest_events.subject and e.metric = m.key and e.at >= v_since and e.at < v_until
+                  and (e.at, e.event_id) < (_newest_events.after_at, _newest_events.after_id)
+                order by e.at desc, e.event_id desc
+                limit v_left
+            ) page
+            where _newest_events.metric is null or m.key = _newest_events.metric
+            order by page.at desc, page.event_id desc
+            limit v_left;
+        get diagnostics v_found = row_count;
+        v_left := v_left - v_found;
+        exit when v_left = 0 or v_since <= _newest_events.since;
+        v_until := v_since;
+        v_months := 2 * v_months + 1;
+    end loop;
+end
+$$;
+
+comment on function _newest_events(text, text, timestamptz, timestamptz, timestamptz, bigint, integer) is
+    'The newest events of a subject in [since, until) that come after a cursor, newest first, at most max_rows.';
