@@ -100,10 +100,10 @@ class Meter:
     """Return the usage of one metric in one window; zero of zero events when there was none."""
 
     summary = _method(calls.summary)
-    """Return an invoice's lines: the usage of every metric that is not retired, zeros included."""
+    """Return an invoice's lines: the usage of every metric, zeros included."""
 
     series = _method(calls.series)
-    """Return the usage step by step over [`since`, `until`), gaps filled with zeros."""
+    """Return the usage step by step over [`since`, `until`), every bucket included."""
 
     usage_by = _method(calls.usage_by)
     """Return the usage of one metric in one window, grouped by a field of the events' metadata."""

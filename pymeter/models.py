@@ -118,6 +118,10 @@ class Metric(_Model):
     """None while the metric is in use."""
     billers: list[str] | None = None
     """Who it is reported to; None while it is not reported."""
+    may_have_stripes: bool = False
+    """Whether a bucket may have several rows: after ``striped`` is turned off, until ``maintain`` ran."""
+    carry: bool = False
+    """For ``last``: whether a window without events has the last value from before it."""
 
 
 class Recorded(_Model):
@@ -157,6 +161,8 @@ class UsageTotal(_Model):
     """Inclusive; None when the window has no beginning."""
     until: Moment | None = None
     """Exclusive; None when the window has no end."""
+    has_data: bool | None = None
+    """Whether the quantity comes from events, of the window or carried over; without, it is 0."""
 
 
 class UsageBucket(_Model):
@@ -164,8 +170,11 @@ class UsageBucket(_Model):
 
     bucket_start: Moment
     bucket_end: Moment
-    quantity: Decimal
+    quantity: Decimal | None
+    """None where a metric of min, max, avg or last has no data."""
     event_count: int
+    has_data: bool | None = None
+    """As in ``UsageTotal``."""
 
 
 class UsageGroup(_Model):

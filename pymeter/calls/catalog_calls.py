@@ -16,17 +16,20 @@ def define_metric(
     *,
     name: str | None = None,
     description: str | None = None,
-    period: Period = "month",
-    rollup: Rollup = "hour",
-    striped: bool = False,
+    period: Period | None = None,
+    rollup: Rollup | None = None,
+    striped: bool | None = None,
     max_future: timedelta | None = None,
+    carry: bool | None = None,
 ) -> Call[Metric]:
     """Define a metric, or change how it is described. Defining the same again changes nothing.
 
     `aggregate` is one of ``sum count min max avg last unique``; `period` is the billing bucket
     (``minute hour day week month year never``, calendar, UTC); `rollup` the finer bucket kept beside it
     (``hour day none``). `striped` spreads one hot subject over several rows. `max_future` is how far ahead
-    of the clock an event may lie (one day unless given).
+    of the clock an event may lie. `carry`, for ``last``: a window without events has the last value from
+    before it. What is None stays as it is; a new metric begins with month, hour, False, one day and False.
+    An empty `name` or `description` removes it.
 
     Raises InvalidInput for an unknown word, MetricForbids when the aggregate or period of a metric that has
     events would change.
@@ -41,10 +44,11 @@ def define_metric(
             argument.text("unit", unit, required=True),
             argument.text("name", name),
             argument.text("description", description),
-            argument.text("period", period, required=True),
-            argument.text("rollup", rollup, required=True),
-            argument.boolean("striped", striped, required=True),
+            argument.text("period", period),
+            argument.text("rollup", rollup),
+            argument.boolean("striped", striped),
             argument.interval("max_future", max_future),
+            argument.boolean("carry", carry),
         ),
         result.one(Metric),
     )

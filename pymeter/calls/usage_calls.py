@@ -30,6 +30,9 @@ def usage(
 ) -> Call[UsageTotal]:
     """Return the usage of one metric in one window; zero of zero events when there was none.
 
+    ``has_data`` tells an empty window from one whose value is 0. A metric that is defined with `carry`
+    answers with its last value from before the window, with ``has_data`` and zero events.
+
     The window is `period`, a calendar word (``minute hour day week month year``) or a trailing duration
     (``30 days``, ``90 minutes``, ``1 month``), or [`since`, `until`); without any, the metric's current
     period.
@@ -59,7 +62,9 @@ def summary(
     timezone: str = "UTC",
     now: datetime | None = None,
 ) -> Call[list[UsageTotal]]:
-    """Return an invoice's lines: the usage of every metric that is not retired, zeros included.
+    """Return an invoice's lines: the usage of every metric, zeros included.
+
+    A retired metric is among them where it has usage in the window.
 
     The window is given as for `usage`. Raises InvalidInput, NullInput.
 
@@ -84,9 +89,10 @@ def series(
     step: str = "day",
     timezone: str = "UTC",
 ) -> Call[list[UsageBucket]]:
-    """Return the usage step by step over [`since`, `until`), gaps filled with zeros.
+    """Return the usage step by step over [`since`, `until`), every bucket included.
 
-    A chart plots it as it is.
+    A chart plots it as it is: without events a bucket is 0 for ``sum``, ``count`` and ``unique``, and None
+    for the others, unless a ``last`` metric carries its value over.
     `step` is a unit of the calendar in `timezone` (``minute hour day week month year``), or a duration such
     as ``15m``, counted from `since`.
 

@@ -19,16 +19,23 @@ _ASCII = "    ####" + "#"
 _HEIGHT_ROWS = 9
 _ROUND_MINUTES = (1, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440)
 _COLUMN_CELLS_MAX = 4
+_LEAST = Decimal("-Infinity")
 
 
 def chart(buckets: Sequence[UsageBucket], console: Console, timezone: str, unit: str) -> Group:
-    """Columns over time; bars one below the other where columns do not fit or a value is negative."""
+    """Columns over time; bars one below the other where columns do not fit or a value is negative.
+
+    A bucket without data is a gap.
+    """
     if not buckets:
         return Group(Text("no buckets", style="dim"))
-    highest = max(bucket.quantity for bucket in buckets)
+    values = [bucket.quantity for bucket in buckets if bucket.quantity is not None]
+    if not values:
+        return Group(Text(f"no data in {len(buckets)} buckets", style="dim"))
+    highest = max(values)
     axis = max(len(number(highest)), len(number(highest / 2)) if highest % 2 == 0 else 0) + 2
     room = console.width - axis - 2
-    if min(bucket.quantity for bucket in buckets) < 0 or room < len(buckets):
+    if min(values) < 0 or room < len(buckets):
         return _bars(buckets, console, timezone)
     cells = min(_COLUMN_CELLS_MAX, room // len(buckets))
     eighths = _EIGHTHS if _has_blocks(console) else _ASCII
@@ -51,8 +58,8 @@ def _has_blocks(console: Console) -> bool:
     return console.encoding.lower().startswith("utf")
 
 
-def _column(value: Decimal, highest: Decimal, row: int, cells: int, eighths: str) -> str:
-    filled = 0 if not highest else int(value * _HEIGHT_ROWS * 8 / highest)
+def _column(value: Decimal | None, highest: Decimal, row: int, cells: int, eighths: str) -> str:
+    filled = 0 if not highest or value is None else int(value * _HEIGHT_ROWS * 8 / highest)
     if value and not filled:
         filled = 1  # something is never shown as nothing
     block = eighths[max(0, min(8, filled - (row - 1) * 8))]
@@ -89,7 +96,7 @@ def _label(value: datetime, form: str) -> str:
 
 
 def _caption(buckets: Sequence[UsageBucket], unit: str, timezone: str) -> Text:
-    peak = max(buckets, key=lambda bucket: bucket.quantity)
+    peak = max(buckets, key=lambda bucket: _LEAST if bucket.quantity is None else bucket.quantity)
     events = sum(bucket.event_count for bucket in buckets)
     return Text(
         f"{len(buckets)} buckets, {number(events)} events; peak {number(peak.quantity)} {visible(unit)} at "
@@ -99,14 +106,15 @@ def _caption(buckets: Sequence[UsageBucket], unit: str, timezone: str) -> Text:
 
 
 def _bars(buckets: Sequence[UsageBucket], console: Console, timezone: str) -> Group:
-    largest = max(abs(bucket.quantity) for bucket in buckets)
+    largest = max(abs(bucket.quantity or Decimal(0)) for bucket in buckets)
     digits = max(len(number(bucket.quantity)) for bucket in buckets)
     room = max(10, console.width - digits - 26)
     mark = "█" if _has_blocks(console) else "#"
     rows = []
     for bucket in buckets:
-        cells = 0 if not largest else int(abs(bucket.quantity) * room / largest)
+        value = bucket.quantity or Decimal(0)
+        cells = 0 if not largest else int(abs(value) * room / largest)
         line = Text(f"{moment(bucket.bucket_start, timezone)[:16]}  ", style="dim")
         line.append(f"{number(bucket.quantity):>{digits}}  ", style="default")
-        rows.append(line.append(mark * cells, style="red" if bucket.quantity < 0 else "cyan"))
+        rows.append(line.append(mark * cells, style="red" if value < 0 else "cyan"))
     return Group(*rows)

@@ -52,17 +52,31 @@ def define(
     name: Annotated[str | None, typer.Option(help="A title for people.")] = None,
     description: Annotated[str | None, typer.Option(help="What is counted, and why.")] = None,
     period: Annotated[
-        str, typer.Option(help="Billing bucket: minute, hour, day, week, month, year or never.")
-    ] = "month",
-    rollup: Annotated[str, typer.Option(help="Finer bucket kept beside it: hour, day or none.")] = "hour",
-    striped: Annotated[bool, typer.Option(help="Spread one hot subject over several rows.")] = False,
+        str | None,
+        typer.Option(
+            help="Billing bucket: minute, hour, day, week, month, year or never. A new metric's: month."
+        ),
+    ] = None,
+    rollup: Annotated[
+        str | None,
+        typer.Option(help="Finer bucket kept beside it: hour, day or none. A new metric's: hour."),
+    ] = None,
+    striped: Annotated[
+        bool | None, typer.Option("--striped/--no-striped", help="Spread one hot subject over several rows.")
+    ] = None,
     max_future: Annotated[
         str | None,
-        typer.Option(help="How far ahead of the clock an event may lie: 2h, 7 days. Default: 1 day."),
+        typer.Option(help="How far ahead of the clock an event may lie: 2h, 7 days. A new metric's: 1 day."),
+    ] = None,
+    carry: Annotated[
+        bool | None,
+        typer.Option(
+            "--carry/--no-carry", help="last: a window without events has the last value from before it."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Define a metric, or change how it is described. Doing it again changes nothing."""
+    """Define a metric, or change it: what is left out stays as it is. Doing it again changes nothing."""
     ahead = read_duration(max_future, "--max-future")
     with connect() as connection:
         meter = open_meter(connection)
@@ -73,10 +87,11 @@ def define(
                 unit,
                 name=name,
                 description=description,
-                period=cast(Period, period),
-                rollup=cast(Rollup, rollup),
+                period=cast(Period | None, period),
+                rollup=cast(Rollup | None, rollup),
                 striped=striped,
                 max_future=ahead,
+                carry=carry,
             )
         )
     if as_json:
@@ -114,7 +129,7 @@ def catalog(as_json: AsJson = False, as_csv: AsCsv = False) -> None:
                 metric.aggregate,
                 metric.unit,
                 metric.period,
-                metric.rollup + (" striped" if metric.striped else ""),
+                metric.rollup + (" striped" if metric.striped else "") + (" carry" if metric.carry else ""),
                 metric.name or "",
                 moment(metric.retired_at) if metric.retired_at else "",
                 style="dim" if metric.retired_at else None,

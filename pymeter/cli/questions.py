@@ -128,13 +128,18 @@ def _print_totals(subject: str, totals: list[UsageTotal], timezone: str) -> None
         unit = total.unit + (f" ({total.aggregate})" if total.aggregate not in {"sum", "count"} else "")
         result.add_row(
             total.metric,
-            number(total.quantity),
+            number(None if _is_missing(total) else total.quantity),
             unit,
             number(total.event_count),
             *when,
-            style=None if total.event_count else "dim",
+            style=None if total.has_data else "dim",
         )
     _print_titled(subject, result, window(*windows.pop(), timezone) if same else "")
+
+
+def _is_missing(total: UsageTotal) -> bool:
+    """Whether 0 would claim a value that nothing has recorded."""
+    return not total.has_data and total.aggregate in {"min", "max", "avg", "last"}
 
 
 def _print_titled(title: str, result: Table, note: str) -> None:

@@ -45,13 +45,13 @@ def test_times_are_short_where_they_are_round() -> None:
     assert window(None, MIDNIGHT) == "… → 2026-06-18 UTC"
 
 
-def drawn(values: list[int], step: timedelta, width: int = 70, encoding: str = "utf-8") -> list[str]:
+def drawn(values: list[int | None], step: timedelta, width: int = 70, encoding: str = "utf-8") -> list[str]:
     buckets = [
         UsageBucket(
             bucket_start=MIDNIGHT + step * n,
             bucket_end=MIDNIGHT + step * (n + 1),
-            quantity=Decimal(value),
-            event_count=1,
+            quantity=None if value is None else Decimal(value),
+            event_count=0 if value is None else 1,
         )
         for n, value in enumerate(values)
     ]
@@ -72,6 +72,14 @@ def test_columns_are_as_high_as_their_values() -> None:
     ]
     assert lines[0].startswith("18 │")
     assert lines[-1] == "4 buckets, 4 events; peak 18 token at 2026-06-18 02:00:00 UTC"
+
+
+def test_buckets_without_data_are_gaps() -> None:
+    lines = drawn([8, None, 4], timedelta(hours=1))
+    assert {line.split("│")[1][4:7] for line in lines[:9]} <= {"", "   "}
+    assert lines[-1].startswith("3 buckets, 2 events; peak 8 token")
+    assert drawn([-8, None], timedelta(hours=1))[1].split("  ")[1].strip() == "-"
+    assert drawn([None, None], timedelta(hours=1)) == ["no data in 2 buckets"]
 
 
 def test_a_little_is_not_shown_as_nothing() -> None:

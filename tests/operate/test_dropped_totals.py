@@ -1,4 +1,4 @@
-"""Of what maintain() drops it keeps the totals: verify() goes on telling when a bucket is wrong, rebuild() restores it."""
+"""maintain() keeps the totals of what it drops, for verify() and rebuild()."""
 
 from __future__ import annotations
 
@@ -116,7 +116,8 @@ def test_the_hours_of_a_dropped_month_are_verified_together(
     record_all(ledger, "m", aggregate)
     drop(ledger)
     ledger.execute(
-        "UPDATE meter.rollups SET event_count = 9 WHERE bucket = 'hour' AND bucket_start = '2024-01-15 10:00Z'"
+        "UPDATE meter.rollups SET event_count = 9"
+        " WHERE bucket = 'hour' AND bucket_start = '2024-01-15 10:00Z'"
     )
     (drift,) = ledger.verify()
     assert (drift.bucket, drift.bucket_start, drift.what) == ("hour", at("2024-01-01"), "month")

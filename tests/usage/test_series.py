@@ -15,9 +15,9 @@ def test_a_chart_plots_it_as_it_is(ledger: Ledger) -> None:
     ledger.record("a", "m", 5, at=at("2026-06-02 12:00"))
     rows = ledger.call("series", subject="a", metric="m", since=at("2026-06-01"), until=at("2026-06-04"))
     assert rows == [
-        (at("2026-06-01"), at("2026-06-02"), 0, 0),
-        (at("2026-06-02"), at("2026-06-03"), 5, 1),
-        (at("2026-06-03"), at("2026-06-04"), 0, 0),
+        (at("2026-06-01"), at("2026-06-02"), 0, 0, False),
+        (at("2026-06-02"), at("2026-06-03"), 5, 1, True),
+        (at("2026-06-03"), at("2026-06-04"), 0, 0, False),
     ]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.helpers import AGGREGATES, PERIODS, ROLLUPS, Ledger, at, refused
 
+ADDITIVE = ("sum", "count", "unique")
 INSTANT = timedelta(microseconds=1)
 
 
@@ -24,7 +25,7 @@ def four_midnights(ledger: Ledger) -> Ledger:
 
 def test_of_four_midnights_the_second_to_the_fourth_are_two_events(four_midnights: Ledger) -> None:
     total = four_midnights.usage("a", "m", since=at("2026-06-02"), until=at("2026-06-04"))
-    assert total == ("m", 6, "token", "sum", 2, at("2026-06-02"), at("2026-06-04"))
+    assert total == ("m", 6, "token", "sum", 2, at("2026-06-02"), at("2026-06-04"), True)
 
 
 def test_p5_the_event_on_since_counts_and_on_until_does_not(four_midnights: Ledger) -> None:
@@ -215,7 +216,9 @@ def test_p5_series_tile_the_window_and_equal_usage_of_each_bucket(ledger: Ledger
             assert [b.bucket_start for b in buckets[1:]] == [b.bucket_end for b in buckets[:-1]]
             for bucket in buckets:
                 whole = ledger.brute("a", "m", bucket.bucket_start, bucket.bucket_end)
-                assert (bucket.quantity, bucket.event_count) == whole
+                assert (bucket.quantity or 0, bucket.event_count) == whole
+                assert bucket.has_data is (bucket.event_count > 0)
+                assert (bucket.quantity is None) is (not bucket.has_data and aggregate not in ADDITIVE)
             total = ledger.usage("a", "m", since=since, until=until)
             assert sum(b.event_count for b in buckets) == total.event_count
             if aggregate in ("sum", "count"):
