@@ -190,7 +190,7 @@ class Core:
             raise BillerRefused(
                 f"{self.options.biller_name} takes test keys only",
                 f"A name that ends in {REHEARSAL} is a rehearsal, whose usage must not be billed. "
-                "Stripe's test keys begin with sk_test_ or rk_test_; a biller of another class has test_mode.",
+                "Stripe's test keys begin with sk_test_ or rk_test_; a biller of your own needs test_mode.",
             )
 
     def tell_test_key(self) -> None:

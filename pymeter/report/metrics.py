@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
 
 from pymeter.models import PushStatus, Reconciliation
 from pymeter.report.biller import Outcome
@@ -14,6 +21,7 @@ from pymeter.report.observing import Observer
 
 _UNREPORTED = ("unplanned", "planned", "sending")
 _LAGGING = ("planned", "sending")
+_PATH = "/metrics"
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -118,8 +126,14 @@ class PrometheusMetrics(Observer):
 def serve(
     port: int, host: str = "127.0.0.1", *, registry: CollectorRegistry = REGISTRY
 ) -> Callable[[], None]:
-    """Serve the metrics over HTTP in a thread of its own; returns what ends it."""
-    server, thread = start_http_server(port, host, registry)
+    """Serve the metrics at /metrics, over HTTP in a thread of its own; returns what ends it.
+
+    Every other path is a 404, every method but GET and HEAD a 405.
+    """
+    handler = type("Handler", (_Handler,), {"registry": registry})
+    server = _Server((host, port), handler)
+    thread = threading.Thread(target=server.serve_forever, name="pymeter-metrics", daemon=True)
+    thread.start()
 
     def close() -> None:
         server.shutdown()
@@ -127,3 +141,65 @@ def serve(
         thread.join()
 
     return close
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is nothing to print a traceback for."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers GET and HEAD of /metrics."""
+
+    registry: CollectorRegistry
+    timeout = 10.0
+    server_version = "pymeter"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        # As it was sent: http.server makes one slash of several.
+        path, _, query = self.requestline.split()[1].partition("?")
+        if path != _PATH:
+            self._answer(HTTPStatus.NOT_FOUND, f"Metrics are at {_PATH}.\n".encode())
+            return
+        encode, content_type = choose_encoder(self.headers.get("Accept") or "")
+        names = parse_qs(query).get("name[]")
+        chosen = self.registry.restricted_registry(names) if names else self.registry
+        self._answer(HTTPStatus.OK, encode(chosen), content_type)
+
+    do_HEAD = do_GET
+
+    def _refuse(self) -> None:
+        self.close_connection = True
+        self._answer(HTTPStatus.METHOD_NOT_ALLOWED, b"Only GET and HEAD.\n", allow="GET, HEAD")
+
+    def __getattr__(self, name: str) -> Any:
+        # http.server looks for a method do_<METHOD>, whatever the client calls it.
+        if name.startswith("do_"):
+            return self._refuse
+        raise AttributeError(name)
+
+    def _answer(
+        self,
+        status: HTTPStatus,
+        body: bytes,
+        content_type: str = "text/plain; charset=utf-8",
+        allow: str | None = None,
+    ) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        if allow:
+            self.send_header("Allow", allow)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, *_args: Any) -> None:
+        """Not on standard error, where the reporter writes."""

@@ -6,6 +6,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -181,7 +182,8 @@ class StripeBiller:
             "limit": _PAGE,
         }
         url = f"/v1/billing/meters/{self._meter(event_name)}/event_summaries"
-        return list(wire.summaries(self._pages(url, params), since, until))
+        with _readable(url):
+            return list(wire.summaries(self._pages(url, params), since, until))
 
     def _pages(self, url: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Every row of a v1 list."""
@@ -195,9 +197,10 @@ class StripeBiller:
     def _meter(self, event_name: str) -> str:
         if event_name not in self._meters:
             # Oldest first, so that of an event name's meters the newest stays; an active one above all.
-            meters = list(self._pages("/v1/billing/meters", {"limit": _PAGE}))
-            meters.sort(key=lambda meter: (meter.get("status") == "active", meter.get("created") or 0))
-            self._meters = {meter["event_name"]: meter["id"] for meter in meters}
+            with _readable("/v1/billing/meters"):
+                meters = list(self._pages("/v1/billing/meters", {"limit": _PAGE}))
+                meters.sort(key=lambda meter: (meter.get("status") == "active", meter.get("created") or 0))
+                self._meters = {meter["event_name"]: meter["id"] for meter in meters}
         try:
             return self._meters[event_name]
         except KeyError:
@@ -234,8 +237,9 @@ class StripeBiller:
             return None
         if "data" not in event:  # a list may hold thin events
             event = self._read(f"/v2/core/events/{event['id']}", {})
-        meter_id = wire.meter_id_of(event)
-        return wire.failure(event, self._event_name(meter_id) if meter_id else None)
+        with _readable("/v2/core/events"):
+            meter_id = wire.meter_id_of(event)
+            return wire.failure(event, self._event_name(meter_id) if meter_id else None)
 
     def _event_name(self, meter_id: str) -> str | None:
         for event_name, known in self._meters.items():
@@ -243,6 +247,16 @@ class StripeBiller:
                 return event_name
         name = self._read(f"/v1/billing/meters/{meter_id}", {}).get("event_name")
         return str(name) if name else None
+
+
+@contextmanager
+def _readable(url: str) -> Iterator[None]:
+    """An answer that is not of the form that is documented is none."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, OSError) as error:
+        text = redact(f"{type(error).__name__}: {error}")[:200]
+        raise BillerUnavailable(f"Stripe's answer to {url} cannot be read: {text}") from error
 
 
 def _key(api_key: str | None, api_key_file: str | os.PathLike[str] | None) -> Secret | None:

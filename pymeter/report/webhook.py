@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -25,6 +26,8 @@ from pymeter.report.stripe_biller import StripeBiller
 from pymeter.report.stripe_wire import FAILURE_TYPES
 
 TOLERANCE_SECONDS = 300
+_SECOND = re.compile(r"[0-9]{1,12}")
+_EVENT_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")  # it becomes a part of the address that is read
 
 
 class BadSignature(ValueError):
@@ -45,7 +48,7 @@ class Webhook:
 
 def handle_webhook(
     payload: str | bytes,
-    signature: str | None,
+    signature: str | bytes | None,
     *,
     secret: str | None = None,
     pool: ConnectionPool | None = None,
@@ -74,7 +77,7 @@ def handle_webhook(
 
 async def handle_webhook_async(
     payload: str | bytes,
-    signature: str | None,
+    signature: str | bytes | None,
     *,
     pool: AsyncConnectionPool,
     secret: str | None = None,
@@ -90,28 +93,31 @@ async def handle_webhook_async(
     return Webhook(event["id"], event["type"], handled=True, rejected=await reporter.take_in(event["id"]))
 
 
-def _checked(payload: str | bytes, signature: str | None, secret: str | None) -> dict[str, Any]:
-    body = payload.encode() if isinstance(payload, str) else bytes(payload)
-    if not _signed(body, signature or "", _secret(secret), time.time()):
+def _checked(payload: str | bytes, signature: str | bytes | None, secret: str | None) -> dict[str, Any]:
+    # What UTF-8 cannot hold, Stripe has not signed.
+    body = payload.encode(errors="replace") if isinstance(payload, str) else bytes(payload)
+    header = signature.decode("latin-1") if isinstance(signature, bytes) else signature or ""
+    if not _signed(body, header, _secret(secret), time.time()):
         raise BadSignature("the webhook's signature is not good")
     try:
         event = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         event = None
-    if not isinstance(event, dict) or not isinstance(event.get("id"), str):
+    event_id = event.get("id") if isinstance(event, dict) else None
+    if not isinstance(event_id, str) or not _EVENT_ID.fullmatch(event_id):
         raise BadSignature("the webhook is no event")
-    return {"id": event["id"], "type": str(event.get("type"))}
+    return {"id": event_id, "type": str(event.get("type"))}
 
 
 def _signed(body: bytes, header: str, secret: Secret, now: float) -> bool:
     """HMAC-SHA256 over the second, a full stop and the body; a header may hold several, while keys change."""
     parts = [part.strip().partition("=") for part in header.split(",")]
     second = next((value for name, _, value in parts if name == "t"), "")
-    if not (second.isascii() and second.isdigit()) or abs(now - int(second)) > TOLERANCE_SECONDS:
+    if not _SECOND.fullmatch(second) or abs(now - int(second)) > TOLERANCE_SECONDS:
         return False
     digest = hmac.new(secret.reveal().encode(), second.encode() + b"." + body, sha256).hexdigest()
     given = [value for name, _, value in parts if name == "v1"]
-    return any(hmac.compare_digest(digest.encode(), value.encode()) for value in given)
+    return any(hmac.compare_digest(digest.encode(), value.encode(errors="replace")) for value in given)
 
 
 def _secret(text: str | None) -> Secret:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import time
 from collections.abc import Callable
 from typing import Any
@@ -85,6 +86,16 @@ REFUSED: dict[str, Callable[[int], str | None]] = {
     "another secret": lambda now: sign("{}", "whsec_other", now),
     "another payload": lambda now: sign('{"id": "evt_2"}', SECRET, now),
     "too old": lambda now: sign("{}", SECRET, now - 400),
+    "a time of 5,000 digits": lambda now: f"t={'9' * 5000},v1=00",
+    "zeros without end before the time": lambda now: "t=" + sign("{}", SECRET, now)[2:].rjust(6000, "0"),
+    "digits of another script": lambda now: "t=\u0661\u0662,v1=00",
+    "a superscript": lambda now: "t=\u00b2,v1=00",
+    "a negative time": lambda now: "t=-1,v1=00",
+    "a time with an exponent": lambda now: "t=1e9,v1=00",
+    "a signature of lone surrogates": lambda now: f"t={now},v1=\ud800",
+    "a signature that is not ASCII": lambda now: f"t={now},v1=\u00e9",
+    "a NUL": lambda now: f"t={now}\0,v1=00",
+    "a hundred thousand parts": lambda now: f"t={now}," + "v1=00," * 100_000,
     "another scheme": lambda now: sign("{}", SECRET, now).replace("v1=", "v0="),
 }
 
@@ -98,6 +109,40 @@ def test_what_is_not_signed_with_the_secret_just_now_is_refused(
         handle_webhook("{}", header, secret=SECRET, pool=shop.pool(), biller=shop.biller())
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_no_header_and_no_body_is_anything_but_a_bad_signature(seed: int) -> None:
+    chance = random.Random(seed)
+    pieces = [
+        "t",
+        "v1",
+        "=",
+        ",",
+        "1",
+        "0",
+        " ",
+        "\0",
+        "\ud800",
+        "\u0661",
+        "e9",
+        "-",
+        "t=",
+        str(int(time.time())),
+    ]
+    for _ in range(200):
+        header = "".join(chance.choices(pieces, k=chance.randrange(40)))
+        body: str | bytes = "".join(chance.choices(pieces, k=chance.randrange(40)))
+        if chance.random() < 0.5:
+            body = chance.randbytes(20)
+        with pytest.raises(BadSignature):
+            handle_webhook(body, header, secret=SECRET)
+
+
+def test_a_header_may_come_as_bytes(shop: Shop) -> None:
+    payload = json.dumps({"id": "evt_1", "type": "invoice.paid"})
+    header = sign(payload, SECRET, int(time.time())).encode()
+    assert handle_webhook(payload.encode(), header, secret=SECRET, pool=shop.pool()).handled is False
+
+
 def test_any_of_several_signatures_will_do(shop: Shop) -> None:
     """While a secret is replaced, Stripe signs with both."""
     payload = json.dumps({"id": "evt_1", "object": "event", "type": "invoice.paid"})
@@ -108,7 +153,19 @@ def test_any_of_several_signatures_will_do(shop: Shop) -> None:
 
 
 def test_signed_nonsense_is_refused(shop: Shop) -> None:
-    for payload in ("[]", "not json", '{"type": "x"}'):
+    nested, digits = "[" * 100_000, '{"id": ' + "9" * 5000 + "}"
+    ids = (
+        "null",
+        "5",
+        '""',
+        '"../charges"',
+        '"evt 1"',
+        '"evt_1?expand=x"',
+        '"' + "e" * 300 + '"',
+        '"evt\\u0000"',
+    )
+    malformed = [f'{{"id": {event_id}, "type": "v1.billing.meter.no_meter_found"}}' for event_id in ids]
+    for payload in ("", "[]", "null", "not json", "NaN", '{"type": "x"}', nested, digits, *malformed):
         with pytest.raises(BadSignature):
             handle_webhook(payload, sign(payload, SECRET, int(time.time())), secret=SECRET, pool=shop.pool())
 
