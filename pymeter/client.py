@@ -178,6 +178,8 @@ class Meter:
     claim_pushes = _method(calls.claim_pushes)
     """Claim pushes to be sent now; nobody else gets them, nor others of their customer and event name."""
 
+    confirm_push = _method(calls.confirm_push)
+    """Return whether an attempt is still the worker's, and its lease lasts longer than `margin`."""
     settle_pushes = _method(calls.settle_pushes)
     """Say what became of claimed pushes, and return the state of each."""
 

@@ -22,6 +22,7 @@ from pymeter.calls.record_calls import record, record_batch
 from pymeter.calls.repair_calls import rebuild, verify
 from pymeter.calls.report_calls import (
     claim_pushes,
+    confirm_push,
     define_biller,
     fail_pushes,
     plan_pushes,
@@ -58,6 +59,7 @@ __all__ = [
     "catalog",
     "check_quota",
     "claim_pushes",
+    "confirm_push",
     "define_biller",
     "define_metric",
     "events",

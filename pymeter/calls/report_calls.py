@@ -206,6 +206,35 @@ def claim_pushes(
     )
 
 
+def confirm_push(
+    biller: str,
+    worker: str,
+    identifier: str,
+    attempt: int,
+    *,
+    margin: timedelta | None = None,
+    now: datetime | None = None,
+) -> Call[bool]:
+    """Return whether an attempt is still the worker's, and its lease lasts longer than `margin`.
+
+    Call it right before each send, and send only on True: the clocks of a suspended machine stand still.
+
+        if meter.confirm_push("stripe", "worker_1", push.identifier, push.attempt): ...
+    """
+    return Call(
+        "confirm_push",
+        (
+            argument.text("biller", biller, required=True),
+            argument.text("worker", worker, required=True),
+            argument.text("identifier", identifier, required=True),
+            argument.integer("attempt", "integer", attempt),
+            argument.interval("margin", margin),
+            argument.time("now", now),
+        ),
+        result.truth,
+    )
+
+
 def settle_pushes(
     biller: str,
     worker: str,

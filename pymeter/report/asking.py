@@ -52,7 +52,7 @@ def spans(rows: Sequence[Row], start: Callable[[Row], datetime], step: ReportSte
 
 def _ask(core: Core, span: Span[Row], step: ReportStep) -> Steps[dict[datetime, Decimal] | None]:
     """Totals by the beginning of each hour or day; None: no answer to be had, which has been told."""
-    if not (yield from core.wait_for_slot(float("inf"))):
+    if not (yield from core.wait_for_slot()):
         return None
     try:
         totals: Sequence[Total] = yield AskTotals(

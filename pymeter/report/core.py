@@ -8,7 +8,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ import psycopg
 from pymeter.calls import Call
 from pymeter.errors import SerializationFailure
 from pymeter.report.biller import AsyncBiller, Biller, BillerRefused
+from pymeter.report.clocks import Clocks, Deadline
 from pymeter.report.observing import Observer, Tally
 from pymeter.report.pace import Pace
 from pymeter.report.secret import redact
@@ -57,11 +58,14 @@ class Core:
 
     lease_seconds: float = field(init=False)
     """How long after a claim a call may still begin, so that its answer comes before the lease is over."""
+    call_seconds: float = field(init=False)
+    """How long a call to the biller may take."""
 
     options: Options
     biller: Biller | AsyncBiller
     observers: Sequence[Observer] = ()
     monotonic: Callable[[], float] = time.monotonic
+    clocks: Clocks = field(default_factory=Clocks)
     tally: Tally = field(default_factory=Tally)
     worker: str = field(
         default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -74,8 +78,11 @@ class Core:
 
     def __post_init__(self) -> None:
         self.pace = Pace(self.options.rate or self.biller.rate, clock=self.monotonic)
+        if self.options.clock:
+            self.clocks = replace(self.clocks, wall=lambda: self.time().timestamp())
         # A timeout counts the silence between two pieces of an answer, so that a call may take longer.
-        self.lease_seconds = self.options.lease.total_seconds() - 1.2 * self.biller.timeout
+        self.call_seconds = 1.2 * self.biller.timeout
+        self.lease_seconds = self.options.lease.total_seconds() - self.call_seconds
         if self.lease_seconds <= 0:
             raise ValueError("the lease must be longer than a call to the biller may take")
 
@@ -136,9 +143,9 @@ class Core:
             yield Sleep(_RETRY_SECONDS * tries)
         raise AssertionError("the last try returns or raises")
 
-    def wait_for_slot(self, deadline: float) -> Steps[bool]:
+    def wait_for_slot(self, deadline: Deadline | None = None) -> Steps[bool]:
         """Wait until the rate limit allows a call. False: no call is to be made any more."""
-        while not self.halted and self.monotonic() < deadline:
+        while not self.halted and not (deadline and deadline.has_passed()):
             seconds = self.pace.take()
             if not seconds:
                 return True

@@ -19,6 +19,7 @@ from pymeter.models import ReportStep
 from pymeter.report import programs
 from pymeter.report.asking import Comparison
 from pymeter.report.biller import AsyncBiller, Biller
+from pymeter.report.clocks import Clocks
 from pymeter.report.core import Clock, Core, Options
 from pymeter.report.observing import Observer, Summary
 from pymeter.report.steps import (
@@ -80,6 +81,7 @@ class _Base(Generic[B]):
             clock=clock,
         )
         self.observers = tuple(observers)
+        self.clocks = Clocks()
         self._running: list[Core] = []
         self._stopped = False
 
@@ -98,7 +100,7 @@ class _Base(Generic[B]):
             core.stop()
 
     def _begin(self) -> Core:
-        core = Core(self.options, self.biller, self.observers)
+        core = Core(self.options, self.biller, self.observers, clocks=self.clocks)
         core.stopped = self._stopped
         self._running.append(core)
         return core

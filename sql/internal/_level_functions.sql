@@ -11,7 +11,7 @@ as $$
                        'health']),
         ('write', array['record', 'record_batch']),
         -- What a reporter calls in its loop. Where usage goes, and a person's word on it, is for administrators.
-        ('report', array['plan_pushes', 'preview_pushes', 'claim_pushes', 'settle_pushes', 'release_pushes', 'uncertain_hours',
+        ('report', array['plan_pushes', 'preview_pushes', 'claim_pushes', 'confirm_push', 'settle_pushes', 'release_pushes', 'uncertain_hours',
                          'settle_hour', 'fail_pushes', 'reconcilable_ranges', 'reconcile_range', 'reconciliation', 'report_status',
                          'report_mappings', 'pushes']),
         ('admin', array['define_metric', 'retire_metric', 'verify', 'rebuild', 'maintain', 'access']),

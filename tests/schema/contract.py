@@ -75,6 +75,8 @@ report:
     now timestamptz = now()) -> setof planned_push
   claim_pushes(biller text, worker text, max_pushes integer = 100, lease interval = '00:02:00',
     now timestamptz = now()) -> setof claimed_push
+  confirm_push(biller text, worker text, identifier text, attempt integer,
+    margin interval = '00:00:00', now timestamptz = clock_timestamp()) -> boolean
   settle_pushes(biller text, worker text, results jsonb,
     now timestamptz = now()) -> setof settled_push
   release_pushes(biller text, worker text, now timestamptz = now()) -> bigint
