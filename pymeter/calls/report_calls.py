@@ -318,11 +318,13 @@ def settle_hour(
     *,
     delivered_total: Quantity | None = None,
     now: datetime | None = None,
+    counting_since: datetime | None = None,
 ) -> Call[SettledHour]:
     """Resolve the uncertain pushes of an hour by the biller's `total` for it, as far as it tells.
 
     Give `delivered_total` as `uncertain_hours` returned it: if it has changed since, nothing is decided.
-    What is missing from the total is planned anew only when it is still missing a day (a setting) later.
+    What is missing from the total is planned anew only when it is still missing a day (a setting) later,
+    and never if it was sent before `counting_since`, when the biller began to count under this name.
 
     Raises InvalidInput, NullInput, MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
 
@@ -338,6 +340,7 @@ def settle_hour(
             argument.quantity("total", total, required=True),
             argument.quantity("delivered_total", delivered_total),
             argument.time("now", now),
+            argument.time("counting_since", counting_since),
         ),
         result.one(SettledHour),
     )

@@ -70,7 +70,7 @@ def report(
     ] = 30.0,
     reads_a_day: Annotated[
         float, typer.Option(min=0, help="How many totals --watch asks for only to compare them.")
-    ] = 300.0,
+    ] = 150.0,
     metrics_port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Serve Prometheus metrics of --watch on this port.")
     ] = None,

@@ -15,7 +15,7 @@ from pymeter import calls
 from pymeter.models import ReconcilableRange, Reconciliation, ReportStep, UncertainHour
 from pymeter.report.biller import BillerError, BillerUnavailable, Failure, Total
 from pymeter.report.core import Core
-from pymeter.report.steps import AskFailures, AskTotals, Steps
+from pymeter.report.steps import AskCountingSince, AskFailures, AskTotals, Steps
 
 Row = TypeVar("Row", UncertainHour, ReconcilableRange)
 
@@ -87,6 +87,7 @@ def resolve(core: Core) -> Steps[int]:
             totals = yield from _ask(core, span, "hour")
             if totals is None:
                 continue
+            counting_since: datetime | None = yield AskCountingSince(span.event_name)
             for row in span.rows:
                 verdict = yield from core.ask(
                     calls.settle_hour(
@@ -96,6 +97,7 @@ def resolve(core: Core) -> Steps[int]:
                         row.hour,
                         totals.get(row.hour, Decimal(0)),
                         delivered_total=row.delivered_total,
+                        counting_since=counting_since,
                         now=core.now,
                     )
                 )

@@ -43,7 +43,7 @@ class Options:
     lease: timedelta = timedelta(minutes=2)
     patience: timedelta = timedelta(seconds=30)
     """How long `run_once` waits for the next attempt of what has to be sent again."""
-    reads_a_day: float = 300.0
+    reads_a_day: float = 150.0
     """How often `watch` may ask for totals only to compare them."""
     clock: Clock | None = None
 

@@ -24,6 +24,7 @@ from pymeter.report.core import Clock, Core, Options
 from pymeter.report.observing import Observer, Summary
 from pymeter.report.steps import (
     Ask,
+    AskCountingSince,
     AskFailure,
     AskFailures,
     AskTotals,
@@ -62,7 +63,7 @@ class _Base(Generic[B]):
         rate: float | None = None,
         lease: timedelta = timedelta(minutes=2),
         patience: timedelta = timedelta(seconds=30),
-        reads_a_day: float = 300.0,
+        reads_a_day: float = 150.0,
         clock: Clock | None = None,
         observers: Sequence[Observer] = (),
     ) -> None:
@@ -186,6 +187,9 @@ class Reporter(_Base[Biller]):
                 return self._together(core, halted, parts)
             case AskTotals(customer, event_name, since, until, step):
                 return self.biller.totals(customer, event_name, since, until, step)
+            case AskCountingSince(event_name):
+                method = getattr(self.biller, "counting_since", None)
+                return method(event_name) if method else None
             case AskFailures(since):
                 return self.biller.failures(since)
             case AskFailure(event_id):
@@ -317,6 +321,9 @@ class _Tasks:
                 return await self._together(parts)
             case AskTotals(customer, event_name, since, until, step):
                 return await self._call(biller.totals, customer, event_name, since, until, step)
+            case AskCountingSince(event_name):
+                method = getattr(biller, "counting_since", None)
+                return await self._call(method, event_name) if method else None
             case AskFailures(since):
                 return await self._call(biller.failures, since)
             case AskFailure(event_id):

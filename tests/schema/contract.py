@@ -83,7 +83,8 @@ report:
   uncertain_hours(biller text = 'stripe', max_rows integer = 100,
     now timestamptz = now()) -> setof uncertain_hour
   settle_hour(biller text, customer text, event_name text, hour timestamptz, total numeric,
-    delivered_total numeric = null, now timestamptz = now()) -> settled_hour
+    delivered_total numeric = null, now timestamptz = now(),
+    counting_since timestamptz = null) -> settled_hour
   resolve_push(identifier text, delivered boolean, now timestamptz = now()) -> pushes
   retry_pushes(biller text = 'stripe', identifier text = null,
     now timestamptz = now()) -> setof pushes
