@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         NullInput,
         PeriodSealed,
         QuotaExceeded,
+        ReportingStopped,
         SerializationFailure,
         UnknownMetric,
     )
@@ -49,6 +50,7 @@ _LAZY = {
     "MetricForbids": "pymeter.errors",
     "NewEvent": "pymeter.models",
     "NotInstalled": "pymeter.errors",
+    "ReportingStopped": "pymeter.errors",
     "NullInput": "pymeter.errors",
     "PeriodSealed": "pymeter.errors",
     "QuotaExceeded": "pymeter.errors",
@@ -71,6 +73,7 @@ __all__ = [
     "NullInput",
     "PeriodSealed",
     "QuotaExceeded",
+    "ReportingStopped",
     "SerializationFailure",
     "UnknownMetric",
     "__version__",

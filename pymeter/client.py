@@ -213,6 +213,10 @@ class Meter:
     report_status = _method(calls.report_status)
     """Return how many pushes are in each state, zeros included, and what has no push yet."""
 
+    report_journal = _method(calls.report_journal)
+    """Return where a biller's journal lives, and whether reporting is stopped because it was restored."""
+    adopt_journal = _method(calls.adopt_journal)
+    """Go on with a journal that was restored, copied or failed over, on this server."""
     pushes = _method(calls.pushes)
     """Return a page of the journal, newest first; for the next, the last row's ``push_id`` as `after_id`."""
 

@@ -19,6 +19,7 @@ from pymeter.models import (
     Quantity,
     ReconcilableRange,
     Reconciliation,
+    ReportJournal,
     ReportMode,
     ReportStep,
     SettledHour,
@@ -244,10 +245,11 @@ def settle_pushes(
 ) -> Call[list[SettledPush]]:
     """Say what became of claimed pushes, and return the state of each.
 
-    A result has ``push_id``, ``attempt``, ``outcome``, and optionally ``error`` and ``retry_after``
-    (seconds). The outcome is ``delivered``, ``rejected`` (refused for good), ``unknown`` (perhaps counted:
-    sent again under the same identifier while the biller recognises it) or ``not_applied`` (certainly not
-    counted: sent again later, with a `retry_after` of 0 at once).
+    A result has ``push_id``, ``attempt``, ``outcome``, and optionally ``identifier`` (then it counts only
+    for a push of that identifier), ``error`` and ``retry_after`` (seconds). The outcome is ``delivered``,
+    ``rejected`` (refused for good), ``unknown`` (perhaps counted: sent again under the same identifier
+    while the biller recognises it) or ``not_applied`` (certainly not counted: sent again later, with a
+    `retry_after` of 0 at once).
 
     Raises InvalidInput, NullInput, MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
 
@@ -495,6 +497,40 @@ def report_status(biller: str = "stripe") -> Call[list[PushStatus]]:
         {row.state: row.pushes for row in meter.report_status()}
     """
     return Call("report_status", (argument.text("biller", biller, required=True),), result.every(PushStatus))
+
+
+def report_journal(biller: str = "stripe") -> Call[ReportJournal]:
+    """Return where a biller's journal lives, and whether reporting is stopped because it was restored.
+
+    meter.report_journal().stopped
+    """
+    return Call(
+        "report_journal", (argument.text("biller", biller, required=True),), result.one(ReportJournal)
+    )
+
+
+def adopt_journal(
+    biller: str = "stripe", complete: bool = False, *, now: datetime | None = None
+) -> Call[ReportJournal]:
+    """Go on with a journal that was restored, copied or failed over, on this server.
+
+    Stop the other server's reporters first: whoever reports from two journals reports twice. Usage that
+    this journal may not know the sending of is looked up in the biller's totals before it is sent. With
+    `complete` nothing is doubtful: the journal has lost nothing, as after a planned switchover.
+
+    Raises InvalidInput, NullInput, MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+        meter.adopt_journal()
+    """
+    return Call(
+        "adopt_journal",
+        (
+            argument.text("biller", biller, required=True),
+            argument.boolean("complete", complete, required=True),
+            argument.time("now", now),
+        ),
+        result.one(ReportJournal),
+    )
 
 
 def pushes(

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import psycopg
 
 from pymeter import calls
+from pymeter.errors import ReportingStopped
 from pymeter.models import PushStatus, ReportStep
 from pymeter.report.asking import Comparison, compare, listen, resolve, take_in
 from pymeter.report.biller import BillerError, BillerRefused, Failure
@@ -72,7 +73,7 @@ def watch(core: Core, *, interval: float, open_hours: bool) -> Steps[Summary]:
             yield from _status(core)
         except BillerRefused:
             raise
-        except (psycopg.OperationalError, BillerError, TimeoutError) as error:
+        except (psycopg.OperationalError, BillerError, TimeoutError, ReportingStopped) as error:
             core.failure = None
             core.tell(f"{type(error).__name__}: {error}")
         yield Sleep(max(0.0, next_round - core.monotonic()))

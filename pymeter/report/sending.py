@@ -176,6 +176,7 @@ class Desk:
                 {
                     "push_id": push.push_id,
                     "attempt": push.attempt,
+                    "identifier": push.identifier,
                     "outcome": outcome.result,
                     "error": outcome.error,
                     "retry_after": outcome.retry_after,

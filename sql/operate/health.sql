@@ -34,7 +34,9 @@ begin
         case when v_missing[1] < v_now + interval '168 hours' then 'the log has no partition for the coming week' end,
         case when v_old then 'events have been in the default partition for two days' end,
         case when v_health.oldest_unreported_at < v_now - interval '24 hours' then 'usage has not been reported for a day' end
-    ], null);
+    ], null) || array(
+        select format('reporting to %s is stopped: its journal was used on another server; see adopt_journal()', b)
+        from _stopped_billers() b);
     v_health.notices := array_remove(array[
         case when v_health.silent <> '{}' then format('%s silent', cardinality(v_health.silent)) end,
         case when v_health.bloated <> '{}' then format('%s tables bloated', cardinality(v_health.bloated)) end
@@ -46,7 +48,7 @@ $$;
 
 comment on function health(timestamptz) is
     'The state of the meter in one row, for a monitor to poll. Problems: maintain() has not run for two days, the log has no partition for '
-    'the coming week, events have been in the default partition for two days, usage has not been reported for a day. Notices leave it '
+    'the coming week, events have been in the default partition for two days, usage has not been reported for a day, or reporting is stopped because the journal was restored, copied or failed over. Notices leave it '
     'healthy: who was recorded on each of seven days and then stopped for 24 hours (the first 100, out of a bounded look), and bloat, as '
     'far as the server''s statistics tell. now: the clock, to look from another time. Raises 22023 for one that is infinite or outside of '
     'the years 1 to 9999.';

@@ -11,7 +11,7 @@ declare
     v_released bigint;
 begin
     perform _check_name('biller', release_pushes.biller, 100), _check_name('worker', release_pushes.worker, 200),
-        _check_moment('now', release_pushes.now), _check_read_committed();
+        _check_moment('now', release_pushes.now), _check_read_committed(), _require_durable_commit();
     v_lanes := array(
         select l from report_lanes l
         where l.biller = release_pushes.biller and l.worker = release_pushes.worker

@@ -40,5 +40,6 @@ comment on function retry_pushes(text, text, timestamptz) is
     'Plans anew what was rejected or is held, all or one push; returns the new ones, which have identifiers of their own and go to the '
     'customers and event names of the present mappings. It is consent: what is negative is sent, what is too old or too late gets the '
     'present time. What has no customer or too many digits stays as it is. '
+    'What is held as restored may have been sent, and is retried by its identifier alone. '
     'Raises 22004 or 22023 for a bad value, an unknown identifier or a push of another state, 25001 in a REPEATABLE READ or '
     'SERIALIZABLE transaction.';

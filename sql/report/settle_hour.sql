@@ -24,6 +24,7 @@ declare
     v_pushes  pushes[];
     v_present bigint[];
     v_unknown boolean;
+    v_settled settled_hour;
 begin
     perform _check_name('biller', settle_hour.biller, 100), _check_name('customer', settle_hour.customer, 255),
         _check_name('event_name', settle_hour.event_name, 100), _check_moment('hour', settle_hour.hour),
@@ -47,8 +48,14 @@ begin
         order by p.push_id);
     v_present := _explained_by(array(select push_id from unnest(v_pushes)), array(select value from unnest(v_pushes)),
                                settle_hour.total - v_totals.delivered);
-    v_unknown := cardinality(v_present) < cardinality(v_pushes) and exists (
+    v_unknown := coalesce(cardinality(v_present), 0) < cardinality(v_pushes) and exists (
         select from unnest(v_pushes) p where _shift(p.unsure_since, v_biller.max_ahead) < settle_hour.counting_since);
+    if v_present is null and not v_unknown then
+        v_settled := _settle_restored(v_pushes, settle_hour.total - v_totals.delivered, settle_hour.now);
+        if v_settled is not null then
+            return v_settled;
+        end if;
+    end if;
     if v_present is null or v_unknown then
         update pushes p set
             absent_since = null, next_attempt_at = settle_hour.now + greatest(v_biller.absence / 4, interval '1 hour'),

@@ -136,6 +136,7 @@ READING: dict[str, dict[str, Any]] = {
     "reconciliation": {},
     "report_status": {},
     "report_mappings": {},
+    "report_journal": {},
     "pushes": {},
     "confirm_push": {"biller": "stripe", "worker": "w", "identifier": "pm_1", "attempt": 1},
 }
@@ -165,6 +166,7 @@ WRITING: dict[str, dict[str, Any]] = {
         "total": 0,
     },
     "retry_pushes": {},
+    "adopt_journal": {},
     "fail_pushes": {"biller": "stripe", "event_id": "evt_1", "identifiers": [], "code": "no_meter"},
     "reconcile_range": {
         "biller": "stripe",

@@ -97,6 +97,9 @@ report:
     total numeric, now timestamptz = now()) -> reconciliations
   reconciliation(biller text = 'stripe') -> setof reconciliations
   report_status(biller text = 'stripe') -> setof push_status
+  report_journal(biller text = 'stripe') -> report_journal
+  adopt_journal(biller text = 'stripe', complete boolean = false,
+    now timestamptz = now()) -> report_journal
   pushes(biller text = 'stripe', state text = null, subject text = null, max_rows integer = 100,
     after_id bigint = null) -> setof pushes
 operate:
@@ -140,6 +143,8 @@ pushes(push_id bigint, subject text, metric text, biller text, bucket_start time
   unsure_attempts integer, unsure_since timestamptz, absent_since timestamptz,
   planned_at timestamptz, next_attempt_at timestamptz, first_attempt_at timestamptz,
   last_attempt_at timestamptz, settled_at timestamptz, replaces bigint, replaced_by bigint)
+report_journal(biller text, stopped boolean, server text, this_server text, adopted_at timestamptz,
+  doubtful_until timestamptz)
 reconcilable_range(customer text, event_name text, range_start timestamptz, range_end timestamptz,
   step text, local numeric, cause text)
 reconciliations(biller text, customer text, event_name text, step text, range_start timestamptz,
