@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         NullInput,
         PeriodSealed,
         QuotaExceeded,
+        ReportingStopped,
         SerializationFailure,
         UnknownMetric,
     )
@@ -51,6 +52,7 @@ _LAZY = {
     "MetricForbids": "pymeter.errors",
     "NewEvent": "pymeter.models",
     "NotInstalled": "pymeter.errors",
+    "ReportingStopped": "pymeter.errors",
     "NullInput": "pymeter.errors",
     "PeriodSealed": "pymeter.errors",
     "QuotaExceeded": "pymeter.errors",
@@ -74,6 +76,7 @@ __all__ = [
     "NullInput",
     "PeriodSealed",
     "QuotaExceeded",
+    "ReportingStopped",
     "SerializationFailure",
     "UnknownMetric",
     "__version__",

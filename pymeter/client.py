@@ -176,6 +176,8 @@ class Meter:
     claim_pushes = _method(calls.claim_pushes)
     """Claim pushes to be sent now; nobody else gets them, nor others of their customer and event name."""
 
+    confirm_push = _method(calls.confirm_push)
+    """Return whether an attempt is still the worker's, and its lease lasts longer than `margin`."""
     settle_pushes = _method(calls.settle_pushes)
     """Say what became of claimed pushes, and return the state of each."""
 
@@ -211,6 +213,10 @@ class Meter:
     report_status = _method(calls.report_status)
     """Return how much of each metric is in each state, zeros included, and what has no push yet."""
 
+    report_journal = _method(calls.report_journal)
+    """Return where a biller's journal lives, and whether reporting is stopped because it was restored."""
+    adopt_journal = _method(calls.adopt_journal)
+    """Go on with a journal that was restored, copied or failed over, on this server."""
     pushes = _method(calls.pushes)
     """Return a page of the journal, newest first; for the next, the last row's ``push_id`` as `after_id`."""
 

@@ -117,6 +117,12 @@ class NotInstalled(MeterError):
     default_sqlstate = "55000"
 
 
+class ReportingStopped(MeterError):
+    """The journal was restored, copied or failed over: see ``pymeter report adopt`` (55000)."""
+
+    default_sqlstate = "55000"
+
+
 BY_SQLSTATE: dict[str, type[MeterError]] = {
     "UM001": UnknownMetric,
     "UM002": MetricForbids,
@@ -156,6 +162,8 @@ class meter_errors(AbstractContextManager[None]):
         if kind is None:
             return
         diag = error.diag
+        if kind is NotInstalled and diag.table_name == "report_journals":
+            kind = ReportingStopped
         # PostgreSQL's own hint for a missing function speaks of type casts, which helps nobody here.
         hint = diag.message_hint if kind is not NotInstalled or error.sqlstate == "55000" else None
         raise kind(

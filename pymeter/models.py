@@ -392,6 +392,20 @@ class UncertainHour(_Model):
     uncertain_pushes: int
 
 
+class ReportJournal(_Model):
+    """Where a biller's journal lives."""
+
+    biller: str
+    stopped: bool
+    """Whether nothing is planned or claimed, because the journal was used on another server."""
+    server: str | None = None
+    this_server: str | None = None
+    """None on a standby."""
+    adopted_at: Moment | None = None
+    doubtful_until: Moment | None = None
+    """Usage of hours before this is compared with the biller's totals before it is sent."""
+
+
 class SettledHour(_Model):
     """What the biller's total says about the uncertain pushes of an hour."""
 

@@ -1,5 +1,6 @@
 -- Signatures that are no more, dropped before the functions are installed: DROP FUNCTION IF EXISTS, one release after the last use.
 drop function if exists maintain();
+drop function if exists settle_hour(text, text, text, timestamptz, numeric, numeric, timestamptz);
 drop function if exists _drifts(text, text);
 drop function if exists _drifts(text, text, boolean);
 drop function if exists _correct_rollups(rollup_drift[]);

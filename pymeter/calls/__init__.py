@@ -21,7 +21,9 @@ from pymeter.calls.own_calls import own_events, own_series, own_summary, own_usa
 from pymeter.calls.record_calls import known_events, record, record_batch
 from pymeter.calls.repair_calls import rebuild, verify
 from pymeter.calls.report_calls import (
+    adopt_journal,
     claim_pushes,
+    confirm_push,
     define_biller,
     fail_pushes,
     leave_pushes,
@@ -32,6 +34,7 @@ from pymeter.calls.report_calls import (
     reconcile_range,
     reconciliation,
     release_pushes,
+    report_journal,
     report_mappings,
     report_metric,
     report_status,
@@ -56,9 +59,11 @@ from pymeter.calls.usage_calls import (
 __all__ = [
     "Call",
     "access",
+    "adopt_journal",
     "catalog",
     "check_quota",
     "claim_pushes",
+    "confirm_push",
     "define_biller",
     "define_metric",
     "events",
@@ -83,6 +88,7 @@ __all__ = [
     "record",
     "record_batch",
     "release_pushes",
+    "report_journal",
     "report_mappings",
     "report_metric",
     "report_status",

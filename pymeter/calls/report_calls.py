@@ -19,6 +19,7 @@ from pymeter.models import (
     Quantity,
     ReconcilableRange,
     Reconciliation,
+    ReportJournal,
     ReportMode,
     ReportStep,
     SettledHour,
@@ -206,6 +207,35 @@ def claim_pushes(
     )
 
 
+def confirm_push(
+    biller: str,
+    worker: str,
+    identifier: str,
+    attempt: int,
+    *,
+    margin: timedelta | None = None,
+    now: datetime | None = None,
+) -> Call[bool]:
+    """Return whether an attempt is still the worker's, and its lease lasts longer than `margin`.
+
+    Call it right before each send, and send only on True: the clocks of a suspended machine stand still.
+
+        if meter.confirm_push("stripe", "worker_1", push.identifier, push.attempt): ...
+    """
+    return Call(
+        "confirm_push",
+        (
+            argument.text("biller", biller, required=True),
+            argument.text("worker", worker, required=True),
+            argument.text("identifier", identifier, required=True),
+            argument.integer("attempt", "integer", attempt),
+            argument.interval("margin", margin),
+            argument.time("now", now),
+        ),
+        result.truth,
+    )
+
+
 def settle_pushes(
     biller: str,
     worker: str,
@@ -215,10 +245,11 @@ def settle_pushes(
 ) -> Call[list[SettledPush]]:
     """Say what became of claimed pushes, and return the state of each.
 
-    A result has ``push_id``, ``attempt``, ``outcome``, and optionally ``error`` and ``retry_after``
-    (seconds). The outcome is ``delivered``, ``rejected`` (refused for good), ``unknown`` (perhaps counted:
-    sent again under the same identifier while the biller recognises it) or ``not_applied`` (certainly not
-    counted: sent again later, with a `retry_after` of 0 at once).
+    A result has ``push_id``, ``attempt``, ``outcome``, and optionally ``identifier`` (then it counts only
+    for a push of that identifier), ``error`` and ``retry_after`` (seconds). The outcome is ``delivered``,
+    ``rejected`` (refused for good), ``unknown`` (perhaps counted: sent again under the same identifier
+    while the biller recognises it) or ``not_applied`` (certainly not counted: sent again later, with a
+    `retry_after` of 0 at once).
 
     Raises InvalidInput, NullInput, MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
 
@@ -289,11 +320,13 @@ def settle_hour(
     *,
     delivered_total: Quantity | None = None,
     now: datetime | None = None,
+    counting_since: datetime | None = None,
 ) -> Call[SettledHour]:
     """Resolve the uncertain pushes of an hour by the biller's `total` for it, as far as it tells.
 
     Give `delivered_total` as `uncertain_hours` returned it: if it has changed since, nothing is decided.
-    What is missing from the total is planned anew only when it is still missing a day (a setting) later.
+    What is missing from the total is planned anew only when it is still missing a day (a setting) later,
+    and never if it was sent before `counting_since`, when the biller began to count under this name.
 
     Raises InvalidInput, NullInput, MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
 
@@ -309,6 +342,7 @@ def settle_hour(
             argument.quantity("total", total, required=True),
             argument.quantity("delivered_total", delivered_total),
             argument.time("now", now),
+            argument.time("counting_since", counting_since),
         ),
         result.one(SettledHour),
     )
@@ -490,6 +524,40 @@ def report_status(biller: str = "stripe") -> Call[list[PushStatus]]:
         {(row.metric, row.state): row.quantity for row in meter.report_status()}
     """
     return Call("report_status", (argument.text("biller", biller, required=True),), result.every(PushStatus))
+
+
+def report_journal(biller: str = "stripe") -> Call[ReportJournal]:
+    """Return where a biller's journal lives, and whether reporting is stopped because it was restored.
+
+    meter.report_journal().stopped
+    """
+    return Call(
+        "report_journal", (argument.text("biller", biller, required=True),), result.one(ReportJournal)
+    )
+
+
+def adopt_journal(
+    biller: str = "stripe", complete: bool = False, *, now: datetime | None = None
+) -> Call[ReportJournal]:
+    """Go on with a journal that was restored, copied or failed over, on this server.
+
+    Stop the other server's reporters first: whoever reports from two journals reports twice. Usage that
+    this journal may not know the sending of is looked up in the biller's totals before it is sent. With
+    `complete` nothing is doubtful: the journal has lost nothing, as after a planned switchover.
+
+    Raises InvalidInput, NullInput, MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+        meter.adopt_journal()
+    """
+    return Call(
+        "adopt_journal",
+        (
+            argument.text("biller", biller, required=True),
+            argument.boolean("complete", complete, required=True),
+            argument.time("now", now),
+        ),
+        result.one(ReportJournal),
+    )
 
 
 def pushes(

@@ -38,6 +38,12 @@ def number(rows: Sequence[Row]) -> int:
     return int(value)
 
 
+def truth(rows: Sequence[Row]) -> bool:
+    """The one value of the one row, true or false."""
+    (value,) = rows[0].values()
+    return bool(value)
+
+
 def nothing(rows: Sequence[Row]) -> None:
     """Nothing: the function returns void."""
 

@@ -40,6 +40,7 @@ RateOption = Annotated[
     typer.Option(min=0.001, help="Calls a second, of this process. Default: 1000; 20 with a test key."),
 ]
 _POOL_MAX = 4
+_STOPPED = "reporting is stopped: its journal was used on another server; see pymeter report adopt --help"
 
 app = typer.Typer(
     help="Report usage to a biller (Stripe): --once for cron, --watch to keep at it, --dry-run to look "
@@ -81,7 +82,7 @@ def report(
     reads_a_day: Annotated[
         float,
         typer.Option(min=0, max=1e9, help="How many totals --watch asks for only to compare them."),
-    ] = 300.0,
+    ] = 150.0,
     metrics_port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Serve Prometheus metrics of --watch on this port.")
     ] = None,
@@ -265,16 +266,23 @@ def _pages(page: Callable[[int | None], list[Push]]) -> list[Push]:
 
 @app.command()
 def status(biller: BillerName = "stripe", as_json: AsJson = False) -> None:
-    """Show how much of each metric is in which state. Exit status 1 if anything is rejected or uncertain."""
+    """Show how much of each metric is in which state.
+
+    Exit status 1 if anything is rejected or uncertain, or reporting is stopped.
+    """
     from pymeter.cli.report_display import status_table
 
     with connect() as connection:
-        rows = open_meter(connection).report_status(biller)
+        meter = open_meter(connection)
+        rows = meter.report_status(biller)
+        stopped = meter.report_journal(biller).stopped
     if as_json:
         print_json(rows)
     else:
         stdout().print(status_table(rows))
-    if any(row.pushes for row in rows if row.state in ("rejected", "uncertain")):
+    if stopped:
+        stderr().print(bad(_STOPPED))
+    if stopped or any(row.pushes for row in rows if row.state in ("rejected", "uncertain")):
         raise typer.Exit(SAYS_NO)
 
 
@@ -424,6 +432,30 @@ def resolve(
         print_json(push)
     else:
         stdout().print(good(f"{push.identifier}: {push.state}"))
+
+
+@app.command()
+def adopt(
+    complete: Annotated[
+        bool, typer.Option("--complete", help="The journal has lost nothing, as after a planned switchover.")
+    ] = False,
+    biller: BillerName = "stripe",
+    as_json: AsJson = False,
+) -> None:
+    """Go on reporting on this server, after a restore, a copy or a failover. Stop the old reporters first.
+
+    Usage that may have been sent without this journal's knowledge is looked up in the biller's totals, and
+    sent only if it is still missing there a day later.
+    """
+    with connect() as connection:
+        journal = open_meter(connection).adopt_journal(biller, complete)
+    if as_json:
+        print_json(journal)
+        return
+    stdout().print(good(f"{biller}: this server's journal is the one that counts now"))
+    if journal.doubtful_until is not None:
+        until = moment(journal.doubtful_until)
+        stdout().print(f"usage of hours before {until} UTC is compared with the biller before it is sent")
 
 
 # --- mapping ------------------------------------------------------------------------------------------------

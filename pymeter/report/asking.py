@@ -19,7 +19,7 @@ from pymeter.errors import MeterError, NotInstalled
 from pymeter.models import ReconcilableRange, Reconciliation, ReportStep, UncertainHour
 from pymeter.report.biller import BillerError, BillerUnavailable, Failure, Total
 from pymeter.report.core import PASSING, Core
-from pymeter.report.steps import AskFailures, AskTotals, Steps
+from pymeter.report.steps import AskCountingSince, AskFailures, AskTotals, Steps
 
 T = TypeVar("T")
 Row = TypeVar("Row", UncertainHour, ReconcilableRange)
@@ -58,7 +58,7 @@ def spans(rows: Sequence[Row], start: Callable[[Row], datetime], step: ReportSte
 
 def _ask(core: Core, span: Span[Row], step: ReportStep) -> Steps[dict[datetime, Decimal] | None]:
     """Totals by the beginning of each hour or day; None: no answer to be had, which has been told."""
-    if not (yield from core.wait_for_slot(float("inf"))):
+    if not (yield from core.wait_for_slot()):
         return None
     by_start: dict[datetime, Decimal] = {}
     call, failed = core.progress.begin(), False
@@ -119,6 +119,7 @@ def resolve(core: Core) -> Steps[int]:
             totals = yield from _ask(core, span, "hour")
             if totals is None:
                 continue
+            counting_since: datetime | None = yield AskCountingSince(span.event_name)
             for row in span.rows:
                 verdict = yield from _of_one(
                     core,
@@ -130,6 +131,7 @@ def resolve(core: Core) -> Steps[int]:
                         row.hour,
                         totals.get(row.hour, Decimal(0)),
                         delivered_total=row.delivered_total,
+                        counting_since=counting_since,
                         now=core.now,
                     ),
                 )

@@ -123,6 +123,9 @@ class Biller(Protocol):
         """What it has counted, by hour or day; where nothing is listed, nothing was counted."""
         ...
 
+    # A biller may also have counting_since(event_name) -> datetime | None: since when it has counted under
+    # that name. What was sent earlier is then never taken for missing from its totals.
+
     def failures(self, since: datetime) -> Sequence[Failure]:
         """What failed after it was accepted, since a time."""
         ...

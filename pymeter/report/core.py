@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ import psycopg
 from pymeter.calls import Call
 from pymeter.errors import SerializationFailure
 from pymeter.report.biller import AsyncBiller, Biller, BillerRefused
+from pymeter.report.clocks import Clocks, Deadline
 from pymeter.report.observing import Observer, Tally
 from pymeter.report.pace import Pace
 from pymeter.report.secret import redact
@@ -56,7 +57,7 @@ class Options:
     lease: timedelta = timedelta(minutes=2)
     patience: timedelta = timedelta(seconds=60)
     """How long a round goes on without progress, and waits for the next attempt of a push."""
-    reads_a_day: float = 300.0
+    reads_a_day: float = 150.0
     """How often `watch` may ask for totals only to compare them."""
     clock: Clock | None = None
 
@@ -151,11 +152,14 @@ class Core:
 
     lease_seconds: float = field(init=False)
     """How long after a claim a call may still begin, so that its answer comes before the lease is over."""
+    call_seconds: float = field(init=False)
+    """How long a call to the biller may take."""
 
     options: Options
     biller: Biller | AsyncBiller
     observers: Sequence[Observer] = ()
     monotonic: Callable[[], float] = time.monotonic
+    clocks: Clocks = field(default_factory=Clocks)
     tally: Tally = field(default_factory=Tally)
     worker: str = field(
         default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -172,8 +176,11 @@ class Core:
         rate = self.biller.rate if self.options.rate is None else self.options.rate
         self.pace = Pace(rate, clock=self.monotonic)
         self.progress = Progress(self.monotonic)
+        if self.options.clock:
+            self.clocks = replace(self.clocks, wall=lambda: self.time().timestamp())
         # A timeout counts the silence between two pieces of an answer, so that a call may take longer.
-        self.lease_seconds = self.options.lease.total_seconds() - 1.2 * self.biller.timeout
+        self.call_seconds = 1.2 * self.biller.timeout
+        self.lease_seconds = self.options.lease.total_seconds() - self.call_seconds
         if self.lease_seconds <= 0:
             raise ValueError("the lease must be longer than a call to the biller may take")
 
@@ -275,9 +282,9 @@ class Core:
             yield Sleep(_RETRY_SECONDS * tries)
         raise AssertionError("the last try returns or raises")
 
-    def wait_for_slot(self, deadline: float) -> Steps[bool]:
+    def wait_for_slot(self, deadline: Deadline | None = None) -> Steps[bool]:
         """Wait until the rate limit allows a call. False: no call is to be made any more."""
-        while not self.halted and not self.out_of_patience and self.monotonic() < deadline:
+        while not self.halted and not self.out_of_patience and not (deadline and deadline.has_passed()):
             seconds = self.pace.take()
             if not seconds:
                 return True

@@ -21,10 +21,12 @@ from pymeter.program_connection import AsyncProgramPool, ProgramPool
 from pymeter.report import programs
 from pymeter.report.asking import Comparison
 from pymeter.report.biller import AsyncBiller, Biller
+from pymeter.report.clocks import Clocks
 from pymeter.report.core import Clock, Core, Options
 from pymeter.report.observing import Observer, Summary
 from pymeter.report.steps import (
     Ask,
+    AskCountingSince,
     AskFailure,
     AskFailures,
     AskTotals,
@@ -68,7 +70,7 @@ class _Base(Generic[B]):
         rate: float | None = None,
         lease: timedelta = timedelta(minutes=2),
         patience: timedelta = timedelta(seconds=60),
-        reads_a_day: float = 300.0,
+        reads_a_day: float = 150.0,
         clock: Clock | None = None,
         observers: Sequence[Observer] = (),
     ) -> None:
@@ -88,6 +90,7 @@ class _Base(Generic[B]):
             clock=clock,
         )
         self.observers = tuple(observers)
+        self.clocks = Clocks()
         self._running: list[Core] = []
         self._stopped = False
 
@@ -106,7 +109,7 @@ class _Base(Generic[B]):
             core.stop()
 
     def _begin(self) -> Core:
-        core = Core(self.options, self.biller, self.observers)
+        core = Core(self.options, self.biller, self.observers, clocks=self.clocks)
         core.stopped = self._stopped
         self._running.append(core)
         return core
@@ -193,6 +196,9 @@ class Reporter(_Base[Biller]):
                 return self._together(core, halted, parts)
             case AskTotals(customer, event_name, since, until, step):
                 return self.biller.totals(customer, event_name, since, until, step)
+            case AskCountingSince(event_name):
+                method = getattr(self.biller, "counting_since", None)
+                return method(event_name) if method else None
             case AskFailures(since):
                 return self.biller.failures(since)
             case AskFailure(event_id):
@@ -325,6 +331,9 @@ class _Tasks:
                 return await self._together(parts)
             case AskTotals(customer, event_name, since, until, step):
                 return await self._call(biller.totals, customer, event_name, since, until, step)
+            case AskCountingSince(event_name):
+                method = getattr(biller, "counting_since", None)
+                return await self._call(method, event_name) if method else None
             case AskFailures(since):
                 return await self._call(biller.failures, since)
             case AskFailure(event_id):

@@ -11,12 +11,13 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, get_args
 
 from pymeter import calls
 from pymeter.models import ClaimedPush, SettledPush
 from pymeter.report.biller import BillerRefused, Outcome, Result
+from pymeter.report.clocks import Deadline
 from pymeter.report.core import Core, log
 from pymeter.report.secret import redact
 from pymeter.report.steps import Send, Sleep, Steps, Together
@@ -79,8 +80,8 @@ class Lane:
     """Claimed pushes of one customer and event name, in the order of sending."""
 
     pushes: Sequence[ClaimedPush]
-    deadline: float
-    """By the monotonic clock: from then on the lease might run out before an answer comes."""
+    deadline: Deadline
+    """From then on the lease might run out before an answer comes."""
 
 
 @dataclass
@@ -192,6 +193,7 @@ class Desk:
                 {
                     "push_id": push.push_id,
                     "attempt": push.attempt,
+                    "identifier": push.identifier,
                     "outcome": outcome.result,
                     "error": _storable(outcome.error),
                     "retry_after": _seconds(outcome.retry_after),
@@ -278,14 +280,13 @@ def _claim(core: Core, desk: Desk, token: int) -> Steps[None]:
     ahead = int(core.pace.rate * _SECONDS_AHEAD)
     most = max(options.connections, min(options.connections * _PUSHES_A_CONNECTION, ahead))
     lanes: list[Lane] | None = None
-    began = core.monotonic()
+    deadline = core.clocks.deadline(core.lease_seconds)
     try:
         pushes = yield from core.ask(
             calls.claim_pushes(
                 options.biller_name, core.worker, max_pushes=most, lease=options.lease, now=core.now
             )
         )
-        deadline = began + core.lease_seconds
         by_lane: dict[tuple[str, str], list[ClaimedPush]] = {}
         for push in pushes:
             by_lane.setdefault((push.customer, push.event_name), []).append(push)
@@ -297,7 +298,7 @@ def _claim(core: Core, desk: Desk, token: int) -> Steps[None]:
 def _send_lane(core: Core, desk: Desk, lane: Lane) -> Steps[None]:
     """Send a lane's pushes in turn, until one of them is not settled by its answer: then the rest waits."""
     for position, push in enumerate(lane.pushes):
-        if not (yield from core.wait_for_slot(lane.deadline)) or _lease_is_over(core, push.leased_until):
+        if not (yield from _may_send(core, push, lane.deadline)):
             _give_back(desk, lane.pushes[position:], "not sent: the time was over")
             return
         outcome = yield from _send(core, push)
@@ -305,6 +306,27 @@ def _send_lane(core: Core, desk: Desk, lane: Lane) -> Steps[None]:
         if outcome.result in ("unknown", "not_applied"):
             _give_back(desk, lane.pushes[position + 1 :], "not sent: the one before it is not settled")
             return
+
+
+def _may_send(core: Core, push: ClaimedPush, deadline: Deadline) -> Steps[bool]:
+    """Wait for a slot, and ask whether the push is still this process's.
+
+    First the journal, because all clocks of a paused machine stand still; then this machine's clocks, because
+    the journal's answer may have come late.
+    """
+    if not (yield from core.wait_for_slot(deadline)):
+        return False
+    is_ours = yield from core.ask(
+        calls.confirm_push(
+            core.options.biller_name,
+            core.worker,
+            push.identifier,
+            push.attempt,
+            margin=timedelta(seconds=core.call_seconds),
+            now=core.now,
+        )
+    )
+    return is_ours and not deadline.has_passed()
 
 
 def _send(core: Core, push: ClaimedPush) -> Steps[Outcome]:
@@ -339,11 +361,6 @@ def _send(core: Core, push: ClaimedPush) -> Steps[Outcome]:
         observer.sent(outcome, core.monotonic() - began)
     log.debug("%s: %s %s", push.identifier, outcome.result, outcome.error or "")
     return outcome
-
-
-def _lease_is_over(core: Core, leased_until: datetime) -> bool:
-    """By a clock of the caller's own, which may have jumped."""
-    return core.now is not None and core.time() >= leased_until
 
 
 def _give_back(desk: Desk, pushes: Sequence[ClaimedPush], why: str) -> None:

@@ -43,6 +43,13 @@ class AskTotals:
 
 
 @dataclass(frozen=True, slots=True)
+class AskCountingSince:
+    """Ask the biller since when it has counted under an event name; the answer is a time, or None."""
+
+    event_name: str
+
+
+@dataclass(frozen=True, slots=True)
 class AskFailures:
     """Ask the biller what has failed after it was accepted; the answer is a list of Failures."""
 
@@ -70,5 +77,5 @@ class Together:
     parts: tuple[Generator[Request, Any, None], ...]
 
 
-Request: TypeAlias = Ask | Send | AskTotals | AskFailures | AskFailure | Sleep | Together
+Request: TypeAlias = Ask | Send | AskTotals | AskCountingSince | AskFailures | AskFailure | Sleep | Together
 Steps: TypeAlias = Generator[Request, Any, T]

@@ -7,7 +7,8 @@ import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,8 @@ class StripeBiller:
         self.test_only = test_only
         self.rate = rate if rate is not None else TEST_RATE if self.test_mode else LIVE_RATE
         self._client: StripeClient | None = None
-        self._meters: dict[str, str] = {}
+        self._event_names: dict[str, str] = {}  # by meter: neither ever changes
+        self._counting_since: dict[str, datetime] = {}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base={self.base or DEFAULT_BASE!r}, test_mode={self.test_mode})"
@@ -172,6 +174,9 @@ class StripeBiller:
     ) -> Sequence[Total]:
         """Stripe's event summaries. `since` and `until` lie on the boundaries of `step`, in UTC.
 
+        They are added up over all meters that have or had the event name: an archived meter keeps what it
+        counted, and its successor counts the rest. The meters are listed on every call.
+
         Raises BillerError when Stripe has no such meter or customer, BillerUnavailable without an answer.
         """
         params = {
@@ -181,9 +186,20 @@ class StripeBiller:
             "value_grouping_window": step,
             "limit": _PAGE,
         }
-        url = f"/v1/billing/meters/{self._meter(event_name)}/event_summaries"
-        with _readable(url):
-            return list(wire.summaries(self._pages(url, params), since, until))
+        found: dict[datetime, Total] = {}
+        for meter_id in self._meters_of(event_name, since):
+            url = f"/v1/billing/meters/{meter_id}/event_summaries"
+            with _readable(url):
+                for total in wire.summaries(self._pages(url, params), since, until):
+                    before = found.get(total.start)
+                    found[total.start] = replace(total, value=total.value + before.value) if before else total
+        return [found[start] for start in sorted(found)]
+
+    def counting_since(self, event_name: str) -> datetime | None:
+        """When the oldest meter of that event name was created: what was sent earlier is in no total."""
+        if event_name not in self._counting_since:
+            self._meters_of(event_name, datetime.max.replace(tzinfo=UTC))
+        return self._counting_since.get(event_name)
 
     def _pages(self, url: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Every row of a v1 list."""
@@ -194,20 +210,21 @@ class StripeBiller:
                 return
             page = self._read(url, {**params, "starting_after": rows[-1]["id"]})
 
-    def _meter(self, event_name: str) -> str:
-        if event_name not in self._meters:
-            # Oldest first, so that of an event name's meters the newest stays; an active one above all.
-            with _readable("/v1/billing/meters"):
-                meters = list(self._pages("/v1/billing/meters", {"limit": _PAGE}))
-                meters.sort(key=lambda meter: (meter.get("status") == "active", meter.get("created") or 0))
-                self._meters = {meter["event_name"]: meter["id"] for meter in meters}
-        try:
-            return self._meters[event_name]
-        except KeyError:
+    def _meters_of(self, event_name: str, since: datetime) -> list[str]:
+        """The meters, active or archived, that may have counted under this name at `since` or later."""
+        with _readable("/v1/billing/meters"):
+            meters = [
+                meter
+                for meter in self._pages("/v1/billing/meters", {"limit": _PAGE})
+                if meter.get("event_name") == event_name
+            ]
+        if not meters:
             raise BillerError(
                 f"Stripe has no meter with the event name {event_name}",
                 "Create it (formula sum), or correct the mapping of the metric.",
-            ) from None
+            )
+        self._counting_since[event_name] = wire.created_first(meters)
+        return [meter["id"] for meter in meters if not wire.was_archived_before(meter, since)]
 
     # --- what failed after its 200 --------------------------------------------------------------------------
 
@@ -242,11 +259,12 @@ class StripeBiller:
             return wire.failure(event, self._event_name(meter_id) if meter_id else None)
 
     def _event_name(self, meter_id: str) -> str | None:
-        for event_name, known in self._meters.items():
-            if known == meter_id:
-                return event_name
-        name = self._read(f"/v1/billing/meters/{meter_id}", {}).get("event_name")
-        return str(name) if name else None
+        if meter_id not in self._event_names:
+            name = self._read(f"/v1/billing/meters/{meter_id}", {}).get("event_name")
+            if not name:
+                return None
+            self._event_names[meter_id] = str(name)
+        return self._event_names[meter_id]
 
 
 @contextmanager

@@ -17,6 +17,8 @@ FAILURE_TYPES = (ERROR_REPORT, NO_METER_FOUND)
 KEPT = timedelta(days=30)
 """How long Stripe keeps events that can be listed."""
 
+_AHEAD = timedelta(hours=1)
+"""More than how far in the future a timestamp may lie (5 minutes)."""
 _TEXT_MAX = 500
 _DUPLICATE = re.compile(r"already exists with identifier", re.IGNORECASE)
 _ATTEMPT = re.compile(r"\.[0-9a-f]{16}$")
@@ -105,6 +107,22 @@ def summaries(rows: Iterable[Mapping[str, Any]], since: datetime, until: datetim
         if since <= start < until:
             end = datetime.fromtimestamp(int(row["end_time"]), UTC)
             yield Total(start, end, Decimal(row["aggregated_value"]))
+
+
+# --- which meters there are ---------------------------------------------------------------------------------
+
+
+def created_first(meters: Iterable[Mapping[str, Any]]) -> datetime:
+    """When the first of these meters was created."""
+    return min(datetime.fromtimestamp(int(meter["created"]), UTC) for meter in meters)
+
+
+def was_archived_before(meter: Mapping[str, Any], since: datetime) -> bool:
+    """Whether a meter has certainly counted nothing that is stamped `since` or later."""
+    archived_at = (meter.get("status_transitions") or {}).get("deactivated_at")
+    if meter.get("status") != "inactive" or not archived_at:
+        return False
+    return datetime.fromtimestamp(int(archived_at), UTC) + _AHEAD < since
 
 
 # --- what failed later --------------------------------------------------------------------------------------

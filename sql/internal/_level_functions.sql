@@ -11,11 +11,12 @@ as $$
                        'health']),
         ('write', array['record', 'record_batch', 'known_events']),
         -- What a reporter calls in its loop. Where usage goes, and a person's word on it, is for administrators.
-        ('report', array['plan_pushes', 'preview_pushes', 'claim_pushes', 'settle_pushes', 'release_pushes', 'uncertain_hours',
+        ('report', array['plan_pushes', 'preview_pushes', 'claim_pushes', 'confirm_push', 'settle_pushes', 'release_pushes', 'uncertain_hours',
                          'settle_hour', 'fail_pushes', 'reconcilable_ranges', 'reconcile_range', 'reconciliation', 'report_status',
-                         'report_mappings', 'pushes']),
+                         'report_mappings', 'report_journal', 'pushes']),
         ('admin', array['define_metric', 'retire_metric', 'verify', 'rebuild', 'maintain', 'access']),
-        ('admin', array['define_biller', 'report_metric', 'report_subject', 'resolve_push', 'retry_pushes', 'leave_pushes']),
+        ('admin', array['define_biller', 'report_metric', 'report_subject', 'resolve_push', 'retry_pushes', 'leave_pushes',
+                        'adopt_journal']),
         ('own', array['own_usage', 'own_summary', 'own_series', 'own_usage_by', 'own_events']),
         ('owner', array['grant_access', 'revoke_access'])
     ) as l (level, functions)

@@ -8,6 +8,7 @@ set plan_cache_mode to 'force_generic_plan'
 as $$
 #variable_conflict use_column
 begin
+    perform _require_durable_commit();
     insert into report_lanes (biller, customer, event_name)
     select biller, customer, event_name from unnest(lanes) group by 1, 2, 3 order by 1, 2, 3
     on conflict (biller, customer, event_name) do nothing;
@@ -18,4 +19,4 @@ begin
 end
 $$;
 
-comment on function _lock_lanes(report_lanes[]) is 'Locks lanes in the order of their primary key, the missing ones are created.';
+comment on function _lock_lanes(report_lanes[]) is 'Locks lanes in the order of their primary key, the missing ones are created; what is done with them is durable at its commit.';

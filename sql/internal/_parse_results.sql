@@ -13,7 +13,7 @@ begin
         raise exception using
             errcode = case when results is null then '22004' else '22023' end,
             message = 'results is not a JSON array', column = 'results', detail = format('It is %s.', coalesce(jsonb_typeof(results), 'null')),
-            hint = 'Give an array of objects with push_id, attempt, outcome, and optionally error and retry_after (seconds).';
+            hint = 'Give an array of objects with push_id, attempt, outcome, and optionally identifier, error and retry_after (seconds).';
     end if;
     select left(r.value::text, 200) into v_bad
     from jsonb_array_elements(results) r
@@ -25,13 +25,13 @@ begin
     if v_bad is not null then
         raise exception using
             errcode = '22023', message = 'a result is not understood', column = 'results', detail = v_bad,
-            hint = 'push_id and attempt are those of claim_pushes(); outcome: delivered, rejected, unknown or not_applied; '
+            hint = 'push_id, attempt and identifier are those of claim_pushes(); outcome: delivered, rejected, unknown or not_applied; '
                 'retry_after: seconds.';
     end if;
     return array(
         select distinct on ((r.value ->> 'push_id')::bigint) (
                (r.value ->> 'push_id')::bigint, (r.value ->> 'attempt')::integer, r.value ->> 'outcome', left(r.value ->> 'error', 1000),
-               (r.value ->> 'retry_after')::numeric * interval '1 second')::push_result
+               (r.value ->> 'retry_after')::numeric * interval '1 second', r.value ->> 'identifier')::push_result
         from jsonb_array_elements(results) r
         order by (r.value ->> 'push_id')::bigint, r.value ->> 'outcome' = 'delivered' desc, (r.value ->> 'attempt')::integer desc);
 end

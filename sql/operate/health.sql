@@ -36,7 +36,9 @@ begin
         case when v_missing[1] < v_now + interval '168 hours' then 'the log has no partition for the coming week' end,
         case when v_old and not v_full then 'events have been in the default partition for two days' end,
         case when v_health.oldest_unreported_at < v_now - interval '24 hours' then 'usage has not been reported for a day' end
-    ], null) || array(select _rights_problems());
+    ], null) || array(select _rights_problems()) || array(
+        select format('reporting to %s is stopped: its journal was used on another server; see adopt_journal()', b)
+        from _stopped_billers() b);
     v_health.notices := array_remove(array[
         case when v_old and v_full then 'events of far-off months stay in the default partition: check their times' end,
         case when v_health.silent <> '{}' then format('%s silent', cardinality(v_health.silent)) end,
@@ -55,7 +57,7 @@ comment on function health(timestamptz) is
     'The state of the meter in one row, for a monitor to poll. Problems: maintain() has not run for two days, the log has no partition for '
     'the coming week, events have been in the default partition for two days (a notice once the log has 64 partitions, since maintain() '
     'then leaves those of far-off months there), usage has not been reported for a day to a biller for which a reporter has run and '
-    'whose name does not end in _shadow, everybody may call functions (after a restore without privileges), other roles may create '
+    'whose name does not end in _shadow, reporting is stopped because the journal was restored, copied or failed over, everybody may call functions (after a restore without privileges), other roles may create '
     'objects in the schema. Notices leave it healthy: subjects that were recorded on each of seven days and then stopped for 24 hours '
     '(the first 100, out of a bounded look), bloat, as far as the server''s statistics tell, billers with mapped metrics for which no '
     'reporter has run yet, and roles that lack rights they were granted. now: the clock, to look from another time. '

@@ -36,7 +36,8 @@ declare
 begin
     if _is_open('claim_pushes') then perform _check_caller('claim_pushes'); end if;
     perform _check_name('biller', claim_pushes.biller, 100), _check_name('worker', claim_pushes.worker, 200),
-        _check_max_rows(claim_pushes.max_pushes), _check_moment('now', claim_pushes.now), _check_read_committed();
+        _check_max_rows(claim_pushes.max_pushes), _check_moment('now', claim_pushes.now), _check_read_committed(),
+        _check_journal(claim_pushes.biller), _require_durable_commit();
     select * into v_biller from billers b where b.biller = claim_pushes.biller;
     -- What is claimed just before its dedup_window less the margin ends may be sent until the lease does.
     if claim_pushes.lease is null or claim_pushes.lease <= interval '0'
@@ -71,4 +72,5 @@ comment on function claim_pushes(text, text, integer, interval, timestamptz) is
     'Marks pushes as being sent and returns them, what is due first. Their customer and event name are the worker''s alone until the '
     'lease ends or the last of them is settled; send those of one customer and event name one after another, nothing after '
     'leased_until, and commit before sending. What another worker has claimed and its lease has ended is claimed with the rest. '
-    'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
+    'Raises 55000 where the journal was restored or copied (adopt_journal()), 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ '
+    'or SERIALIZABLE transaction.';

@@ -19,7 +19,8 @@ declare
     v_pushes planned_push[];
     v_lanes  report_lanes[];
 begin
-    perform _check_max_rows(plan_pushes.max_rows), _check_moment('now', plan_pushes.now);
+    perform _check_max_rows(plan_pushes.max_rows), _check_moment('now', plan_pushes.now),
+        _check_journal(plan_pushes.biller), _require_durable_commit();
     with taken as (
         delete from unreported where ctid = any (array(
             select u.ctid
@@ -39,24 +40,19 @@ begin
         select distinct (plan_pushes.biller, p.customer, p.event_name, null, null, null, null)::report_lanes
         from unnest(v_pushes) p where p.state = 'planned');
     perform _lock_lanes(v_lanes);
-    insert into reported as r (subject, metric, biller, bucket_start, quantity, as_events)
+    insert into reported as r (subject, metric, biller, bucket_start, quantity, as_events, pushes)
     select p.subject, p.metric, plan_pushes.biller, p.bucket_start,
            coalesce(sum(p.value::numeric - case when p.mode = 'last' then coalesce(d.quantity, 0) else 0 end)
                         filter (where p.event_id is null), 0),
-           coalesce(sum(p.value::numeric) filter (where p.event_id is not null), 0)
+           coalesce(sum(p.value::numeric) filter (where p.event_id is not null), 0), count(*) filter (where p.event_id is null)
     from unnest(v_pushes) p
     left join reported d
         on d.subject = p.subject and d.metric = p.metric and d.biller = plan_pushes.biller and d.bucket_start = p.bucket_start
     group by p.subject, p.metric, p.bucket_start
     on conflict (subject, metric, biller, bucket_start) do update set
-        quantity = r.quantity + excluded.quantity, as_events = r.as_events + excluded.as_events;
-    insert into pushes (subject, metric, biller, bucket_start, event_id, mode, customer, event_name, value, stamped_at, due_at,
-                        state, reason, planned_at, next_attempt_at, settled_at)
-    select p.subject, p.metric, plan_pushes.biller, p.bucket_start, p.event_id, p.mode, p.customer, p.event_name, p.value::numeric,
-           p.stamped_at, p.due_at, p.state, p.reason, plan_pushes.now, plan_pushes.now,
-           case when p.state = 'left' then plan_pushes.now end
-    from unnest(v_pushes) with ordinality p
-    order by p.ordinality;
+        quantity = r.quantity + excluded.quantity, as_events = r.as_events + excluded.as_events,
+        pushes = r.pushes + excluded.pushes;
+    perform _insert_pushes(plan_pushes.biller, v_pushes, plan_pushes.now);
     perform _wake_lanes(v_lanes, plan_pushes.now);
     return cardinality(v_queued);
 end
@@ -66,4 +62,5 @@ comment on function plan_pushes(text, boolean, integer, timestamptz) is
     'Plans pushes for usage that has not been reported, and marks it as planned, in one transaction; returns how many rows of the queue '
     'it has dealt with: call it until it returns 0. One planner per biller at a time, the others wait. Without open_hours the hour that '
     'is open is left for later unless its period is about to end. '
-    'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
+    'Raises 55000 where the journal was restored or copied (adopt_journal()), 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ '
+    'or SERIALIZABLE transaction.';

@@ -29,7 +29,7 @@ begin
                    coalesce(sum(p.value) filter (where p.state in ('delivered', 'resolved')), 0) as local,
                    bool_or(p.state = 'uncertain') as uncertain, max(p.settled_at) as settled_at
             from pushes p
-            where p.biller = reconcilable_ranges.biller and p.mode <> 'last' and p.attempts > 0
+            where p.biller = reconcilable_ranges.biller and p.mode <> 'last' and (p.attempts > 0 or p.state in ('uncertain', 'resolved'))
               and p.stamped_at >= coalesce(reconcilable_ranges.since, _shift(reconcilable_ranges.now, - v_biller.max_age))
               and p.stamped_at < coalesce(reconcilable_ranges.until, reconcilable_ranges.now)
             group by 1, 2, 3

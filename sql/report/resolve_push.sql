@@ -17,7 +17,7 @@ begin
     end if;
     perform _lock_lanes(v_lanes);
     v_push := _push(resolve_push.identifier);
-    if v_push.state <> 'uncertain' then
+    if v_push.state <> 'uncertain' and not (v_push.state = 'held' and v_push.reason = 'restored') then
         raise exception using errcode = '22023', message = 'the push is not uncertain', column = 'identifier',
             detail = format('%s is %s.', v_push.identifier, v_push.state),
             hint = 'Only what nobody knows is resolved by hand; retry_pushes() is for what was rejected or is held.';
@@ -34,6 +34,7 @@ end
 $$;
 
 comment on function resolve_push(text, boolean, timestamptz) is
-    'A person''s word on an uncertain push: it was delivered, or it was not and is replaced by another with an identifier of its own. '
+    'A person''s word on an uncertain push, or one that is held because it was restored: it was delivered, or it was not and is replaced '
+    'by another with an identifier of its own. '
     'Returns it as it is then. Raises 22004 or 22023 for a bad value, an unknown identifier or a push that is not uncertain, '
     '25001 in a REPEATABLE READ or SERIALIZABLE transaction.';

@@ -41,6 +41,7 @@ comment on function retry_pushes(text, text, timestamptz) is
     'Plans anew what was rejected or is held, all or one push; returns the new ones, which have identifiers of their own and go to the '
     'customers and event names of the present mappings. It overrides the hold: what is negative is sent, what is too old or too late gets '
     'the present time (but no value of mode last). What has no customer, too many digits or another value in its place stays as it is. '
+    'What is held as restored may have been sent, and is retried by its identifier alone. '
     'Raises 22004 or 22023 for a bad value, an unknown identifier, a push of another state or one that would stay as it is, '
     '25001 in a REPEATABLE READ or '
     'SERIALIZABLE transaction.';

@@ -7,7 +7,8 @@ create or replace function settle_hour(
     hour timestamptz,
     total numeric,
     delivered_total numeric default null,
-    now timestamptz default now()
+    now timestamptz default now(),
+    counting_since timestamptz default null
 )
 returns settled_hour
 language plpgsql
@@ -22,11 +23,14 @@ declare
     v_totals  record;
     v_pushes  pushes[];
     v_present bigint[];
+    v_unknown boolean;
+    v_settled settled_hour;
 begin
     if _is_open('settle_hour') then perform _check_caller('settle_hour'); end if;
     perform _check_name('biller', settle_hour.biller, 100), _check_name('customer', settle_hour.customer, 512),
         _check_name('event_name', settle_hour.event_name, 100), _check_moment('hour', settle_hour.hour),
-        _check_total(settle_hour.total), _check_moment('now', settle_hour.now), _check_read_committed();
+        _check_total(settle_hour.total), _check_moment('now', settle_hour.now),
+        _check_time('counting_since', settle_hour.counting_since), _check_read_committed();
     if _bucket_start('hour', settle_hour.hour) <> settle_hour.hour then
         raise exception using errcode = '22023', message = 'hour is not where an hour begins', column = 'hour',
             hint = 'Give the hour as uncertain_hours() returned it.';
@@ -45,11 +49,20 @@ begin
         order by p.push_id);
     v_present := _explained_by(array(select push_id from unnest(v_pushes)), array(select value from unnest(v_pushes)),
                                settle_hour.total - v_totals.delivered);
-    if v_present is null then
+    v_unknown := coalesce(cardinality(v_present), 0) < cardinality(v_pushes) and exists (
+        select from unnest(v_pushes) p where _shift(p.unsure_since, v_biller.max_ahead) < settle_hour.counting_since);
+    if v_present is null and not v_unknown then
+        v_settled := _settle_restored(v_pushes, settle_hour.total - v_totals.delivered, settle_hour.now);
+        if v_settled is not null then
+            return v_settled;
+        end if;
+    end if;
+    if v_present is null or v_unknown then
         update pushes p set
             absent_since = null, next_attempt_at = settle_hour.now + greatest(v_biller.absence / 4, interval '1 hour'),
             error = format('The total of the hour is %s; %s was delivered, %s is uncertain.',
                 trim_scale(settle_hour.total), trim_scale(v_totals.delivered), trim_scale(v_totals.uncertain))
+                || case when v_unknown then ' The biller began to count under this event name after it was sent.' else '' end
         where p.push_id in (select push_id from unnest(v_pushes));
         return ('unclear', 0, 0, v_totals.uncertain_pushes)::settled_hour;
     end if;
@@ -57,9 +70,10 @@ begin
 end
 $$;
 
-comment on function settle_hour(text, text, text, timestamptz, numeric, numeric, timestamptz) is
+comment on function settle_hour(text, text, text, timestamptz, numeric, numeric, timestamptz, timestamptz) is
     'Resolves the uncertain pushes of an hour by the biller''s total for it. If the total is what was delivered and all of them: they were '
     'delivered. If only some fit, the others are missing, and are planned anew when they are still missing after absence; if nothing or '
     'more than one thing fits, they stay, with the figures in error, for a person. delivered_total, as uncertain_hours() returned it: '
-    'nothing is decided if it has changed since. '
+    'nothing is decided if it has changed since. counting_since: when the biller began to count under this event name; what was sent '
+    'earlier is never taken for missing. '
     'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';

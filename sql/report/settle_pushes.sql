@@ -22,6 +22,10 @@ begin
     select * into v_biller from billers b where b.biller = settle_pushes.biller;
     v_window := v_biller.dedup_window - v_biller.dedup_margin;
     v_results := _parse_results(settle_pushes.results);
+    -- After a failover the number may be another push's.
+    v_results := array(
+        select r from unnest(v_results) r
+        where r.identifier is null or exists (select from pushes p where p.push_id = r.push_id and p.identifier = r.identifier));
     v_push_ids := array(select push_id from unnest(v_results));
     v_lanes := array(
         select distinct (p.biller, p.customer, p.event_name, null, null, null, null)::report_lanes
@@ -67,7 +71,8 @@ end
 $$;
 
 comment on function settle_pushes(text, text, jsonb, timestamptz) is
-    'Takes in what became of claimed pushes: an array of {push_id, attempt, outcome, error, retry_after}; returns their states. Outcomes: '
+    'Takes in what became of claimed pushes: an array of {push_id, attempt, identifier, outcome, error, retry_after}; returns their states. A result '
+    'whose identifier is not that of its push_id is left out. Outcomes: '
     'delivered; rejected (refused for good); unknown (perhaps counted: sent again under the same identifier while the biller recognises '
     'it, uncertain afterwards); not_applied (certainly not counted: sent again later, not before retry_after seconds, at 0 at once). '
     'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';

@@ -152,6 +152,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "reconcile_range": models.Reconciliation,
     "reconciliation": models.Reconciliation,
     "report_status": models.PushStatus,
+    "report_journal": models.ReportJournal,
+    "adopt_journal": models.ReportJournal,
     "pushes": models.Push,
 }
 

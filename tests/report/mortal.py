@@ -8,6 +8,7 @@ import os
 import signal
 import struct
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from psycopg_pool import ConnectionPool
 
 from pymeter.report import Reporter, StripeBiller
+from pymeter.report.clocks import Clocks
 
 LIVE = "sk_live_0123456789abcdef"
 # The interpreter and all imports are there once; a reporter is a fork of it.
@@ -43,6 +45,11 @@ class ClockFile:
     def jump(self, length: timedelta) -> None:
         (offset,) = struct.unpack("d", self._memory)
         self._memory[:] = struct.pack("d", offset + length.total_seconds())
+
+
+def frozen_clocks(**moving: Any) -> Clocks:
+    """Clocks of a machine that was suspended, or restored from a snapshot: they stand still, but for some."""
+    return replace(Clocks(*3 * (lambda: 1000.0,)), **moving)
 
 
 class Dying(Reporter):
@@ -75,11 +82,16 @@ def start(
     watch: bool = False,
     die_at: int | None = None,
     before: bool = True,
+    frozen: bool = False,
+    timeout: float = _TIMEOUT_SECONDS,
     **options: Any,
 ) -> Any:
-    """A process that reports once, or watches until it is killed. Its exit status is 0, or -SIGKILL."""
+    """A process that reports once, or watches until it is killed. Its exit status is 0, or -SIGKILL.
+
+    ``frozen``: its own clocks stand still, and it has no other.
+    """
     process = _CONTEXT.Process(
-        target=_report, args=(dsn, url, clock, watch, die_at, before, options), daemon=True
+        target=_report, args=(dsn, url, clock, watch, die_at, before, frozen, timeout, options), daemon=True
     )
     process.start()
     return process
@@ -92,11 +104,17 @@ def _report(
     watch: bool,
     die_at: int | None,
     before: bool,
+    frozen: bool,
+    timeout: float,
     options: dict[str, Any],
 ) -> None:
-    biller = StripeBiller(LIVE, base=url, timeout=_TIMEOUT_SECONDS)
+    biller = StripeBiller(LIVE, base=url, timeout=timeout)
     with ConnectionPool(dsn, min_size=1, max_size=3, kwargs={"autocommit": True}, open=True) as pool:
-        reporter = Dying(pool, biller, die_at=die_at, before=before, clock=clock, **options)
+        # A process with frozen clocks works by the database's own clock, as in production.
+        now = None if frozen else clock
+        reporter = Dying(pool, biller, die_at=die_at, before=before, clock=now, **options)
+        if frozen:
+            reporter.clocks = frozen_clocks()
         signal.signal(signal.SIGTERM, lambda *_: reporter.stop())
         if watch:
             reporter.watch(0.05, open_hours=True)

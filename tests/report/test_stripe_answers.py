@@ -287,7 +287,7 @@ def test_totals_are_exact_and_of_all_pages(
     assert {total.start: total.value for total in totals} == {
         since + timedelta(hours=hour): Decimal(f"{hour}.25") for hour in range(150)
     }
-    # The meter's id is asked for once.
+    # The list of meters is not counted here.
     assert double.counters()["reads"] == 2
 
 

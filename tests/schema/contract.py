@@ -76,13 +76,16 @@ report:
     now timestamptz = now()) -> setof planned_push
   claim_pushes(biller text, worker text, max_pushes integer = 100, lease interval = '00:02:00',
     now timestamptz = now()) -> setof claimed_push
+  confirm_push(biller text, worker text, identifier text, attempt integer,
+    margin interval = '00:00:00', now timestamptz = clock_timestamp()) -> boolean
   settle_pushes(biller text, worker text, results jsonb,
     now timestamptz = now()) -> setof settled_push
   release_pushes(biller text, worker text, now timestamptz = now()) -> bigint
   uncertain_hours(biller text = 'stripe', max_rows integer = 100,
     now timestamptz = now()) -> setof uncertain_hour
   settle_hour(biller text, customer text, event_name text, hour timestamptz, total numeric,
-    delivered_total numeric = null, now timestamptz = now()) -> settled_hour
+    delivered_total numeric = null, now timestamptz = now(),
+    counting_since timestamptz = null) -> settled_hour
   resolve_push(identifier text, delivered boolean, now timestamptz = now()) -> pushes
   retry_pushes(biller text = 'stripe', identifier text = null,
     now timestamptz = now()) -> setof pushes
@@ -97,6 +100,9 @@ report:
     total numeric, now timestamptz = now()) -> reconciliations
   reconciliation(biller text = 'stripe') -> setof reconciliations
   report_status(biller text = 'stripe') -> setof push_status
+  report_journal(biller text = 'stripe') -> report_journal
+  adopt_journal(biller text = 'stripe', complete boolean = false,
+    now timestamptz = now()) -> report_journal
   pushes(biller text = 'stripe', state text = null, subject text = null, max_rows integer = 100,
     after_id bigint = null) -> setof pushes
 operate:
@@ -141,6 +147,8 @@ pushes(push_id bigint, subject text, metric text, biller text, bucket_start time
   unsure_attempts integer, unsure_since timestamptz, absent_since timestamptz,
   planned_at timestamptz, next_attempt_at timestamptz, first_attempt_at timestamptz,
   last_attempt_at timestamptz, settled_at timestamptz, replaces bigint, replaced_by bigint)
+report_journal(biller text, stopped boolean, server text, this_server text, adopted_at timestamptz,
+  doubtful_until timestamptz)
 reconcilable_range(customer text, event_name text, range_start timestamptz, range_end timestamptz,
   step text, local numeric, cause text)
 reconciliations(biller text, customer text, event_name text, step text, range_start timestamptz,

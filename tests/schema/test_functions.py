@@ -126,8 +126,7 @@ def test_reading_functions_say_that_they_only_read(db: Connection) -> None:
         *("define_metric", "retire_metric", "record", "record_batch", "rebuild", "maintain"),
         *("define_biller", "report_metric", "report_subject", "plan_pushes", "claim_pushes", "settle_pushes"),
         *("release_pushes", "settle_hour", "resolve_push", "retry_pushes", "leave_pushes", "fail_pushes"),
-        "reconcile_range",
-        *("grant_access", "revoke_access"),
+        *("reconcile_range", "adopt_journal", "grant_access", "revoke_access"),
     }
     volatile = {
         name

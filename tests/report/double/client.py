@@ -47,6 +47,10 @@ class Double:
         """
         return self._post("meters", {"event_name": event_name, **options})
 
+    def archive_meter(self, event_name: str) -> None:
+        """Archive the meter of that name in both worlds; another may be created under the same name."""
+        self._post("archive", {"event_name": event_name})
+
     # The clock
 
     def now(self) -> float:

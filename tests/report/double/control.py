@@ -41,6 +41,7 @@ class Control:
             ("GET", "settings"): self._settings,
             ("POST", "settings"): self._settings,
             ("POST", "meters"): self._create_meter,
+            ("POST", "archive"): self._archive_meter,
             ("GET", "faults"): self._faults,
             ("POST", "faults"): self._add_fault,
             ("DELETE", "faults"): self._remove_faults,
@@ -97,6 +98,15 @@ class Control:
             world: self._account.worlds[world].meters.create(created=created, **asked).as_stripe()
             for world in worlds
         }
+
+    async def _archive_meter(self, asked: dict[str, Any]) -> object:
+        """The meter of an event name, in both worlds: it counts nothing more, and can still be read."""
+        for world in WORLDS:
+            meter = self._account.worlds[world].meters.by_event_name(asked["event_name"])
+            if meter is None:
+                raise ValueError(f"no meter has the event name {asked['event_name']}")
+            meter.deactivated_at = int(self._account.clock.now())
+        return {}
 
     async def _faults(self, _asked: dict[str, Any]) -> object:
         return [asdict(rule) for rule in self._account.faults.rules]

@@ -33,6 +33,8 @@ class Event:
     idempotency_key: str | None
     state: str = COUNTED
     code: str | None = None
+    meter_id: str | None = None
+    """The meter that had the event name when it was received."""
 
     @property
     def amount(self) -> Decimal:

@@ -75,6 +75,7 @@ def _read(call: Call) -> Event:
         received_at=call.now,
         request_id=call.request_id,
         idempotency_key=call.idempotency_key,
+        meter_id=meter.id if meter else None,
     )
 
 

@@ -66,7 +66,7 @@ def _visible(call: Call, meter: Meter, customer: str) -> list[Event]:
     """Counted events that are old enough to be seen."""
     newest_seen = call.now - call.account.settings.visibility_delay
     counted = call.world.ledger.counted(meter.event_name, customer)
-    return [event for event in counted if event.received_at <= newest_seen]
+    return [event for event in counted if event.meter_id == meter.id and event.received_at <= newest_seen]
 
 
 def _windows(

@@ -1,0 +1,39 @@
+create or replace function _insert_pushes(biller text, planned planned_push[], now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_journal report_journals := _lock_journal(_insert_pushes.biller);
+begin
+    insert into pushes (subject, metric, biller, bucket_start, event_id, mode, identifier, customer, event_name, value, stamped_at, due_at,
+                        state, reason, unsure_attempts, unsure_since, planned_at, next_attempt_at, settled_at)
+    select p.subject, p.metric, _insert_pushes.biller, p.bucket_start, p.event_id, p.mode,
+           _push_identifier(
+               v_journal.salt::text, p.subject, p.metric, extract(epoch from p.bucket_start)::text, p.event_id::text,
+               -- Of single events any number is planned at a time.
+               case when p.event_id is null then r.pushes::text end,
+               case when p.event_id is null then trim_scale(r.quantity + r.as_events)::text end,
+               p.mode, p.customer, p.event_name, p.value, extract(epoch from p.stamped_at)::text),
+           p.customer, p.event_name, p.value::numeric, p.stamped_at, p.due_at,
+           s.state, case when s.state <> p.state then 'restored' else p.reason end,
+           case when s.state = 'uncertain' then 1 else 0 end,
+           case when s.state = 'uncertain' then least(_insert_pushes.now, p.stamped_at) end,
+           _insert_pushes.now, _insert_pushes.now, case when s.state = 'left' then _insert_pushes.now end
+    from unnest(planned) with ordinality p
+    cross join lateral (
+        select _doubtful_state(
+            (p.subject, p.metric, p.customer, p.event_name, p.value, p.stamped_at, p.state, p.reason, p.bucket_start, p.event_id, p.mode,
+             p.due_at)::planned_push,
+            v_journal.doubtful_until) as state
+    ) s
+    join reported r
+        on r.subject = p.subject and r.metric = p.metric and r.biller = _insert_pushes.biller and r.bucket_start = p.bucket_start
+    order by p.ordinality;
+end
+$$;
+
+comment on function _insert_pushes(text, planned_push[], timestamptz) is
+    'Writes planned pushes into the journal, in this order. What they add to their buckets is in reported already.';

@@ -1,0 +1,44 @@
+-- What the lost end of the journal may have done: sent what is planned here, under the same identifier, at any time since it was planned;
+-- and planned and sent usage of any hour that had begun.
+create or replace function adopt_journal(biller text default 'stripe', complete boolean default false, now timestamptz default now())
+returns report_journal
+language plpgsql
+volatile
+security definer
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_biller billers := _lock_planning(adopt_journal.biller);
+    v_lanes  report_lanes[];
+begin
+    perform _check_moment('now', adopt_journal.now);
+    if adopt_journal.complete is null then
+        raise exception using errcode = '22004', message = 'complete is null', column = 'complete',
+            hint = 'true: every push that was ever sent is in this journal. false: some may not be.';
+    end if;
+    if not adopt_journal.complete then
+        v_lanes := array(
+            select distinct (p.biller, p.customer, p.event_name, null, null, null, null)::report_lanes
+            from pushes p where p.biller = adopt_journal.biller and p.state in ('planned', 'sending'));
+        perform _lock_lanes(v_lanes);
+        update pushes p set unsure_attempts = greatest(p.unsure_attempts, 1), unsure_since = least(p.unsure_since, p.planned_at)
+        where p.biller = adopt_journal.biller and p.state in ('planned', 'sending') and p.mode <> 'last';
+    end if;
+    perform _require_durable_commit(), _lock_journal(adopt_journal.biller);
+    update report_journals j set
+        server = _journal_server(), adopted_at = adopt_journal.now,
+        doubtful_until = case when adopt_journal.complete then j.doubtful_until
+            else greatest(j.doubtful_until, _bucket_end('hour', _shift(adopt_journal.now, v_biller.max_ahead))) end
+    where j.biller = adopt_journal.biller;
+    return report_journal(adopt_journal.biller);
+end
+$$;
+
+comment on function adopt_journal(text, boolean, timestamptz) is
+    'Goes on with a journal that was restored, copied or failed over, on this server. Stop the other server''s reporters first: whoever '
+    'reports one usage from two journals reports it twice. Usage of hours that have begun and was not planned here may have been sent: it '
+    'is planned as uncertain, looked up in the biller''s totals, and sent as far as it is still missing there after absence; usage that '
+    'would be sent under another hour is held (resolve_push()). complete: nothing is doubtful, because the journal has lost nothing, such '
+    'as after a planned switchover. Returns where the journal lives. '
+    'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';

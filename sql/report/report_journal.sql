@@ -1,0 +1,22 @@
+create or replace function report_journal(biller text default 'stripe')
+returns report_journal
+language plpgsql
+stable
+security definer
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_server  text := _journal_server();
+    v_journal report_journals;
+begin
+    perform _check_name('biller', report_journal.biller, 100);
+    select * into v_journal from report_journals j where j.biller = report_journal.biller;
+    return (report_journal.biller, coalesce(v_journal.server <> v_server, false), v_journal.server, v_server, v_journal.adopted_at,
+            v_journal.doubtful_until)::report_journal;
+end
+$$;
+
+comment on function report_journal(text) is
+    'Where a biller''s journal lives, and whether planning and claiming are stopped because it was restored, copied or failed over. '
+    'Raises 22004 or 22023 for a bad name.';
