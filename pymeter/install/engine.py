@@ -37,7 +37,7 @@ def install(sources: Sources, dsn: str, schema: str, *, downgrade: bool = False)
     """Bring ``schema`` to what ``sources`` hold. See ``pymeter.migrate.migrate``."""
     statements.check_schema_name(schema)
     with _connect(dsn) as connection:
-        # The schema may not be this role's own: a transaction of a program looks up nothing outside of pg_catalog.
+        # The schema may be another role's: nothing of it is looked up in a program's transaction.
         with transaction(connection):
             _run(connection, statements.check_owner(schema))
             found = _compare(connection, schema, sources)

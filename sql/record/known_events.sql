@@ -9,6 +9,7 @@ set search_path from current
 as $$
 #variable_conflict use_column
 begin
+    if _is_open('known_events') then perform _check_caller('known_events'); end if;
     if known_events.events is null then
         raise exception using errcode = '22004', message = 'events is null', column = 'events',
             hint = 'Give events as a JSON array; an empty one is fine.';

@@ -9,9 +9,11 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_biller billers := _lock_planning(adopt_journal.biller);
+    v_biller billers;
     v_lanes  report_lanes[];
 begin
+    if _is_open('adopt_journal') then perform _check_caller('adopt_journal'); end if;
+    v_biller := _lock_planning(adopt_journal.biller);
     perform _check_moment('now', adopt_journal.now);
     if adopt_journal.complete is null then
         raise exception using errcode = '22004', message = 'complete is null', column = 'complete',

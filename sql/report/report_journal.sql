@@ -10,6 +10,7 @@ declare
     v_server  text := _journal_server();
     v_journal report_journals;
 begin
+    if _is_open('report_journal') then perform _check_caller('report_journal'); end if;
     perform _check_name('biller', report_journal.biller, 100);
     select * into v_journal from report_journals j where j.biller = report_journal.biller;
     return (report_journal.biller, coalesce(v_journal.server <> v_server, false), v_journal.server, v_server, v_journal.adopted_at,
