@@ -58,7 +58,8 @@ comment on function maintain(interval, boolean) is
     'Creates the log''s partitions for this month and the next three, moves events out of the default partition into partitions '
     'of their own, and merges the stripes of striped metrics. Given keep, it drops (with detach: makes tables of their own, to be '
     'dumped) the partitions of all months (UTC) that ended before now() - keep, each only if the rollups and members that cover it '
-    'equal the log; otherwise the month is kept and a row says why. Idempotency keys, rollups and members stay for ever. Events that '
+    'equal the log and no events of it wait to be reported one by one; otherwise the month is kept and a row says why. Other usage that is '
+    'not reported yet is reported from the rollups. Idempotency keys, rollups and members stay for ever. Events that '
     'come late to a month that was dropped are counted, and dropped in their turn, unverified since the rest of the month is gone. '
     'Returns what it did, and what it kept or postponed; again: nothing new. Run it daily. Raises 22023 for a bad keep, 22004 for a null detach, '
     '55P03 if it has to wait for a lock for more than 5 seconds, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
