@@ -379,6 +379,16 @@ def test_equal_totals_are_no_difference_whatever_their_form(shop: Shop) -> None:
     assert (len(found.compared), found.different) == (1, [])
 
 
+@pytest.mark.parametrize("reads", [101, 100_000])
+def test_a_reconciliation_may_read_as_often_as_is_asked_for(shop: Shop, reads: int) -> None:
+    shop.use("x" * 512, hours=30)
+    shop.use(hours=30)
+    shop.report()
+    found = shop.reporter().reconcile(reads=reads)
+    assert (len(found.compared), found.different) == (1, [])
+    assert {row.state for row in shop.meter.report_status() if row.pushes} == {"delivered", "unmapped"}
+
+
 def test_reads_are_bounded(shop: Shop) -> None:
     shop.use_many(customers=9, hours=2)
     shop.report()
