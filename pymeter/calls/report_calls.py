@@ -73,7 +73,7 @@ def define_biller(
 def report_metric(
     metric: str,
     event_name: str | None,
-    mode: ReportMode = "delta",
+    mode: ReportMode | None = None,
     biller: str = "stripe",
     *,
     since: datetime | None = None,
@@ -81,8 +81,9 @@ def report_metric(
     """Report a metric to a biller under this name; None ends it. Doing the same again changes nothing.
 
     `mode` is ``delta`` (what a bucket has gained since the last plan), ``event`` (every event by itself) or
-    ``last`` (the period's present value). The first time, the usage that is there already is queued, all of
-    it or the buckets that begin at `since` or later.
+    ``last`` (the period's present value); None keeps it as it is, and is ``delta`` for a new mapping. The
+    first time, the usage that is there already is queued, all of it or the buckets that begin at `since` or
+    later.
 
     Raises UnknownMetric, MetricForbids for a mode that would report wrong totals, InvalidInput, NullInput.
 
@@ -93,7 +94,7 @@ def report_metric(
         (
             argument.text("metric", metric, required=True),
             argument.text("event_name", event_name, required=True),
-            argument.text("mode", mode, required=True),
+            argument.text("mode", mode),
             argument.text("biller", biller, required=True),
             argument.time("since", since),
         ),

@@ -465,7 +465,9 @@ def adopt(
 def metric(
     metric: MetricKey,
     event_name: Annotated[str | None, typer.Argument(help="The event name of the biller's meter.")] = None,
-    mode: Annotated[str, typer.Option(help=f"{', '.join(get_args(ReportMode))}.")] = "delta",
+    mode: Annotated[
+        str | None, typer.Option(help=f"{', '.join(get_args(ReportMode))}. A new mapping's: delta.")
+    ] = None,
     since: Annotated[str | None, typer.Option(help="Report usage from here on; default: all.")] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Do not report the metric any more.")] = False,
     timezone: Zone = "UTC",
@@ -485,7 +487,7 @@ def metric(
     elif remove:
         stdout().print(good(f"{metric} is not reported to {biller} any more"))
     else:
-        stdout().print(good(f"{metric} is reported to {biller} as {event_name} ({mode})"))
+        stdout().print(good(f"{metric} is reported to {biller} as {event_name} ({row.mode})"))
 
 
 @app.command()

@@ -11,9 +11,7 @@ declare
     v_other   text;
 begin
     perform _check_name('event_name', (mapping).event_name, 100);
-    if (mapping).mode is null then
-        raise exception using errcode = '22004', message = 'mode is null', column = 'mode', hint = 'Use delta, event or last.';
-    elsif (mapping).mode not in ('delta', 'event', 'last') then
+    if (mapping).mode not in ('delta', 'event', 'last') then
         raise exception using errcode = '22023', message = 'mode is not a known word', column = 'mode',
             detail = format('mode %s.', quote_literal(left((mapping).mode, 80))), hint = 'Use delta, event or last.';
     end if;

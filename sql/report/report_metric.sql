@@ -4,7 +4,7 @@
 create or replace function report_metric(
     metric text,
     event_name text,
-    mode text default 'delta',
+    mode text default null,
     biller text default 'stripe',
     since timestamptz default null
 )
@@ -28,10 +28,11 @@ begin
     perform _lock('catalog');
     v_metric := _metric(report_metric.metric);
     select * into v_old from report_metrics m where m.biller = report_metric.biller and m.metric = report_metric.metric;
+    mode := coalesce(report_metric.mode, v_old.mode, 'delta');
     v_mapping := (report_metric.biller, report_metric.metric, report_metric.event_name, report_metric.mode,
                   coalesce(report_metric.since, v_old.since), coalesce(v_old.event_after, 0));
     if report_metric.event_name is null then
-        v_mapping.mode := coalesce(v_old.mode, report_metric.mode);
+        v_mapping.mode := coalesce(v_old.mode, mode);
         update report_metrics m set event_name = null where m.biller = report_metric.biller and m.metric = report_metric.metric;
         update metrics m set billers = nullif(array_remove(m.billers, report_metric.biller), '{}')
         where m.key = report_metric.metric and report_metric.biller = any (m.billers);
@@ -66,7 +67,7 @@ $$;
 comment on function report_metric(text, text, text, text, timestamptz) is
     'Reports a metric to a biller under that name; a null event_name ends it. mode delta: what a bucket has gained since it was last '
     'planned; event: every event by itself; last: the period''s present value. The first time, what is there already is queued: all of '
-    'it, or the buckets that begin at since or later. Again: changes nothing; a null since keeps the one that was given before. '
+    'it, or the buckets that begin at since or later. Again: changes nothing; a null mode or since keeps the one that was given before, and a new mapping begins with mode delta. '
     'Raises UM001 for an unknown metric, UM002 for a mode that would report wrong totals, 22004 or 22023 for a bad value, '
     '22023 for an event name or customers that a metric of mode last would share, '
     '25001 in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 if it has to wait for other transactions for more than 5 seconds.';

@@ -194,8 +194,8 @@ def _totals(ledger: Ledger) -> list[Any]:
         tuple(row)
         for subject in sorted(subjects)
         for row in ledger.rows(
-            "SELECT metric, quantity, unit, aggregate, event_count"
-            " FROM meter.summary(%s, period => 'never') ORDER BY metric",
+            "SELECT u.metric, u.quantity, u.unit, u.aggregate, u.event_count"
+            " FROM meter.metrics m, meter.usage(%s, m.key, period => 'never') u ORDER BY u.metric",
             [subject],
         )
     ]

@@ -49,7 +49,8 @@ CHANGES = {
 }
 
 ANSWERS = """
-SELECT s.*, u.quantity AS used, u.event_count AS used_events
+SELECT s.bucket_start, s.bucket_end, coalesce(s.quantity, 0) AS quantity, s.event_count,
+    u.quantity AS used, u.event_count AS used_events
 FROM meter.series(%(subject)s, %(metric)s, %(since)s, %(until)s, %(step)s, %(timezone)s) s
 CROSS JOIN LATERAL meter.usage(%(subject)s, %(metric)s, since => s.bucket_start, until => s.bucket_end) u
 """
@@ -195,7 +196,7 @@ def test_a_series_is_refused_where_one_of_its_buckets_is(ledger: Ledger) -> None
             if answer[0] == "UM006":
                 one_by_one = answer
                 break
-            one_by_one.append((start, end, answer.quantity, answer.event_count))
+            one_by_one.append((start, end, answer.quantity, answer.event_count, answer.has_data))
         at_once = outcome(
             lambda: ledger.call(
                 "series", subject=subject, metric=metric, since=since, until=until, step=step, timezone=zone

@@ -171,6 +171,17 @@ def test_the_same_mapping_again_changes_nothing(journal: Journal) -> None:
     assert journal.plan() == 0
 
 
+def test_the_mode_that_is_left_out_stays_as_it_is(journal: Journal) -> None:
+    journal.ledger.define("calls", "count")
+    call = journal.ledger.call
+    assert call("report_metric", metric="calls", event_name="calls")[0].mode == "delta"
+    for mode in ("event", "delta", "event"):
+        journal.map("calls", "calls", mode)
+        assert call("report_metric", metric="calls", event_name="renamed")[0].mode == mode
+        assert call("report_metric", metric="calls", event_name=None)[0].mode == mode
+        assert call("report_metric", metric="calls", event_name="calls", mode=None)[0].mode == mode
+
+
 def test_since_leaves_out_what_was_used_before(journal: Journal) -> None:
     journal.ledger.define("calls", "count")
     journal.ledger.define("single", "count")
@@ -246,7 +257,6 @@ def test_bad_mappings_are_refused(journal: Journal) -> None:
         ("22004", "metric", {"metric": None}),
         ("22023", "event_name", {"event_name": " "}),
         ("22023", "event_name", {"event_name": "x" * 101}),
-        ("22004", "mode", {"mode": None}),
         ("22023", "mode", {"mode": "sometimes"}),
         ("22004", "biller", {"biller": None}),
         ("22023", "biller", {"biller": ""}),

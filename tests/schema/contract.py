@@ -66,7 +66,7 @@ report:
     max_age interval = null, max_ahead interval = null, grace interval = null,
     max_digits integer = null, too_old text = null, negative text = null,
     late text = null) -> billers
-  report_metric(metric text, event_name text, mode text = 'delta', biller text = 'stripe',
+  report_metric(metric text, event_name text, mode text = null, biller text = 'stripe',
     since timestamptz = null) -> report_metrics
   report_subject(subject text, customer text, biller text = 'stripe') -> report_subjects
   report_mappings(biller text = 'stripe') -> setof report_metrics
