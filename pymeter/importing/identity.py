@@ -37,7 +37,9 @@ def export_key(event_id: str, recorded_at: str) -> str:
 
 def exported_event(key: object) -> tuple[str, str] | None:
     """The event id and recorded_at in a key of `export_key`; None for any other key."""
-    match = _EXPORT_KEY.fullmatch(key) if isinstance(key, str) else None
+    if not isinstance(key, str) or not key.startswith("export:"):
+        return None
+    match = _EXPORT_KEY.fullmatch(key)
     return (match[1], match[2]) if match else None
 
 
@@ -109,7 +111,8 @@ class _EndSearch:
 
     If a file ended at a line, its first line has a key with the digest up to that line, even if its import
     was interrupted. After the first such end, a later one has given keys only to the lines since: so from
-    there on the last lines are asked about as well. Lines of several metrics, since one may have been unknown.
+    there on the last lines are asked about as well. Lines of several metrics, since one may have been
+    unknown.
     """
 
     def __init__(self, content: Content, are_known: AreKnown) -> None:

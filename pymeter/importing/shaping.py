@@ -310,6 +310,8 @@ class ShapedRecords:
 
 def trimmed(text: str) -> str:
     """The text without white space, byte order marks and other invisible characters around it."""
+    if text and text[0].isalnum() and text[-1].isalnum():
+        return text  # nearly every text, at once
     text = text.strip()
     while text and (text[0] in _INVISIBLE or text[-1] in _INVISIBLE):
         text = text.strip(_INVISIBLE).strip()
@@ -337,14 +339,18 @@ def _csv_reader(columns: list[str], options: ImportOptions) -> Reader:
     if options.extra == "metadata":
         nested += [(column, position[column]) for column in extra]
     escaped = position.get(ESCAPED_COLUMN) if is_export else None
-    blank = trimmed if options.trim and not is_export else str
+    exact = is_export or not options.trim
 
     def read(row: list[str]) -> tuple[dict[str, Any], Exported | None]:
         if escaped is not None and row[escaped]:
             row = list(row)
             for column in row[escaped].split():
                 row[position[column]] = restored(row[position[column]])
-        event: dict[str, Any] = {name: row[number] for name, number in plain if blank(row[number])}
+        event: dict[str, Any] = {
+            name: row[number]
+            for name, number in plain
+            if row[number] and (exact or not row[number].isspace())
+        }
         if "metadata" in event:
             event["metadata"] = _parse_metadata(event["metadata"])
         _add_metadata(event, {name: row[number] for name, number in nested if row[number] != ""})
