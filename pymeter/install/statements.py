@@ -199,18 +199,28 @@ BEGIN
                 {literal(schema)}, v_found);
     END IF;
 
-    SELECT string_agg(pg_describe_object(d.classid, d.objid, 0), ', ') INTO v_found
+    -- pg_shdepend knows the owner of an object of any kind, but for predefined roles.
+    SELECT string_agg(pg_describe_object(o.class, o.oid, 0), ', ') INTO v_found
     FROM (
-        SELECT DISTINCT d.classid, d.objid
-        FROM pg_depend AS d
-        JOIN pg_shdepend AS s ON s.classid = d.classid AND s.objid = d.objid AND s.deptype = 'o'
-            AND s.refclassid = 'pg_authid'::regclass
-            AND s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-        JOIN pg_roles AS r ON r.oid = s.refobjid
-        WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = v_schema
-          AND r.oid <> v_self AND NOT r.rolsuper
+        SELECT DISTINCT o.class, o.oid
+        FROM (
+            SELECT d.classid, d.objid, s.refobjid
+            FROM pg_depend AS d
+            JOIN pg_shdepend AS s ON s.classid = d.classid AND s.objid = d.objid AND s.deptype = 'o'
+                AND s.refclassid = 'pg_authid'::regclass
+                AND s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+            WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = v_schema
+            UNION ALL SELECT 'pg_proc'::regclass, oid, proowner FROM pg_proc WHERE pronamespace = v_schema
+            UNION ALL
+            SELECT 'pg_operator'::regclass, oid, oprowner FROM pg_operator WHERE oprnamespace = v_schema
+            UNION ALL SELECT 'pg_type'::regclass, oid, typowner FROM pg_type WHERE typnamespace = v_schema
+            UNION ALL SELECT 'pg_class'::regclass, oid, relowner FROM pg_class WHERE relnamespace = v_schema
+        ) AS o (class, oid, owner)
+        JOIN pg_roles AS r ON r.oid = o.owner
+        WHERE r.oid <> v_self AND NOT r.rolsuper AND NOT (r.oid = 'pg_database_owner'::regrole AND EXISTS (
+            SELECT FROM pg_database WHERE datname = current_database() AND datdba = v_self))
         LIMIT 20
-    ) AS d;
+    ) AS o;
     IF v_found IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'insufficient_privilege',

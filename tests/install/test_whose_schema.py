@@ -187,6 +187,25 @@ def test_an_object_of_another_role_is_refused_on_the_first_day_and_later(
     assert migrate(dsn).changed
 
 
+def test_an_object_that_was_given_to_a_predefined_role_is_seen(
+    dsn: str, admin: psycopg.Connection[tuple[object, ...]], new_role: Callable[[], str]
+) -> None:
+    """pg_shdepend has no row for it; the owner of the database can act as that role."""
+    attacker, installer = new_role(), new_role()
+    name = sql.Identifier(admin.info.dbname)
+    admin.execute(f"CREATE SCHEMA meter AUTHORIZATION {installer}".encode())
+    admin.execute(f"GRANT CREATE, USAGE ON SCHEMA meter TO pg_database_owner, {attacker}".encode())
+    admin.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(name, sql.Identifier(attacker)))
+    with psycopg.connect(as_role(dsn, attacker), autocommit=True) as other:
+        other.execute("CREATE FUNCTION meter.f() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+        other.execute("ALTER FUNCTION meter.f() OWNER TO pg_database_owner")
+    admin.execute(f"REVOKE ALL ON SCHEMA meter FROM pg_database_owner, {attacker}".encode())
+    with pytest.raises(MigrateError, match="objects of other roles"):
+        migrate(as_role(dsn, installer))
+    admin.execute(sql.SQL("ALTER DATABASE {} OWNER TO CURRENT_USER").format(name))
+    admin.execute("DROP FUNCTION meter.f()")
+
+
 def test_an_upgrade_by_another_role_than_the_owner_is_refused(
     dsn: str, admin: psycopg.Connection[tuple[object, ...]], new_role: Callable[[], str]
 ) -> None:
