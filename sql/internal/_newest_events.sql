@@ -18,6 +18,7 @@ declare
     v_left   bigint := _newest_events.max_rows;
     v_found  bigint;
 begin
+    perform from events where false;  -- locks the log, whether there is a slice to read or not
     loop
         v_newest := _newest_event_before(_newest_events.subject, _newest_events.metric, v_until);
         exit when v_newest is null;

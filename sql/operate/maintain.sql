@@ -13,6 +13,7 @@ declare
     v_strays    bigint[];
     v_built     timestamptz[] := '{}';
     v_verdicts  month_verdict[] := '{}';
+    v_striped   boolean;
     v_again     text;
     v_unstriped tid[] := _once_striped();
     v_readers   text[] := _catalog_readers();
@@ -28,6 +29,7 @@ begin
     end if;
     -- One at a time; waiting for the other costs nothing, since there is then nothing left to do.
     perform _check_keep(maintain.keep), _lock('maintain');
+    v_striped := exists (select from rollups where stripe > 0);
     if maintain.keep is not null then
         v_verdicts := _judge_months(maintain.keep);
         return query
@@ -50,8 +52,11 @@ begin
         -- Strays that were moved into a month have not been verified with it: it is counted, and stays for now.
         return query select * from _let_months_go(v_verdicts, maintain.detach);
     end if;
-    -- Last, because rows that are locked now keep others from recording; with the log locked already, it waits for nobody.
-    if exists (select from rollups where stripe > 0) then
+    -- Last, because rows that are locked now keep others from recording; with the log locked already, it waits for nobody. To look
+    -- through a large table would then take too long.
+    if v_striped and v_built || array(select month from unnest(v_verdicts)) <> '{}' and pg_relation_size('rollups') > 1e8 then
+        v_again := coalesce(v_again, 'stripes are left to merge: run maintain() again');
+    elsif v_striped then
         return next ('merged stripes', format('%s rows', _merge_stripes()))::maintenance_action;
     end if;
     perform _forget_stripes(v_unstriped, v_readers);
