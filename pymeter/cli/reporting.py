@@ -253,7 +253,7 @@ def _pages(page: Callable[[int | None], list[Push]]) -> list[Push]:
 
 @app.command()
 def status(biller: BillerName = "stripe", as_json: AsJson = False) -> None:
-    """Show how much is in which state. Exit status 1: rejected or uncertain pushes, or reporting is stopped."""
+    """Show how much is in which state. Exit status 1: something is rejected, uncertain or stopped."""
     from pymeter.cli.report_display import status_table
 
     with connect() as connection:
