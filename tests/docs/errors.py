@@ -65,8 +65,8 @@ CODES = (
     ),
     Code(
         "55000",
-        "The tables are there, but not the functions. Or reporting is stopped, because its journal was restored,"
-        " copied or failed over (`ReportingStopped`).",
+        "The tables are there, but not the functions. Or reporting is stopped, because its journal was"
+        " restored, copied or failed over (`ReportingStopped`).",
         "After `pymeter migrate`, or `pymeter report adopt`.",
     ),
     Code("55P03", "`maintain()` waited 5 seconds for a lock, and changed nothing.", "Yes: later."),

@@ -1,10 +1,9 @@
-"""A journal that was restored from a backup, copied, or lost its end in a failover: nothing is reported twice."""
+"""A journal that was restored, copied, or lost its end in a failover: nothing is reported twice."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -99,9 +98,7 @@ def test_a_schema_that_was_restored_beside_another_is_stopped(journal: Journal) 
     """The table is another one: pg_restore, or a copy into the same database."""
     journal.record(7)
     journal.plan()
-    journal.ledger.execute(
-        "UPDATE meter.report_journals SET server = regexp_replace(server, '[0-9]+$', '1')"
-    )
+    journal.ledger.execute("UPDATE meter.report_journals SET server = regexp_replace(server, '[0-9]+$', '1')")
     with refused("55000"):
         journal.plan()
 
@@ -244,7 +241,7 @@ def test_values_of_mode_last_are_sent_again(site: Site, restored: Callable[[], N
 
 
 def test_a_copy_that_plans_the_same_repeats_the_identifiers(site: Site) -> None:
-    """A failover that lost the plan but not the usage, and a snapshot that nothing can tell from the original."""
+    """A failover that lost the plan but not the usage, or a snapshot that looks like the original."""
     for number in range(3):
         site.use(10 + number, _at(site, number), customer=f"cus_{number}")
     with site.copied() as copy:
