@@ -6,6 +6,7 @@ create table report_journals (
     salt           uuid not null default gen_random_uuid(),
     server         text,
     adopted_at     timestamptz,
+    lost_since     timestamptz,
     doubtful_until timestamptz,
 
     constraint report_journals_pkey primary key (biller)
@@ -17,6 +18,8 @@ comment on column report_journals.salt is 'Makes the identifiers of this journal
 comment on column report_journals.server is
     'System identifier, timeline, database and table, as _journal_server() returned them; planning and claiming stop where it differs.';
 comment on column report_journals.adopted_at is 'When adopt_journal() was last called.';
+comment on column report_journals.lost_since is
+    'The time of the last thing that the adopted journal knew of: what it has lost was done later.';
 comment on column report_journals.doubtful_until is
     'Usage of hours before this may have been sent without this journal''s knowledge; null: everything that was sent is in the journal.';
 

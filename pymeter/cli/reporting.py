@@ -268,7 +268,7 @@ def _pages(page: Callable[[int | None], list[Push]]) -> list[Push]:
 def status(biller: BillerName = "stripe", as_json: AsJson = False) -> None:
     """Show how much of each metric is in which state.
 
-    Exit status 1 if anything is rejected or uncertain, or reporting is stopped.
+    Exit status 1: something is rejected, uncertain or stopped.
     """
     from pymeter.cli.report_display import status_table
 

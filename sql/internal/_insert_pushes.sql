@@ -20,7 +20,7 @@ begin
            p.customer, p.event_name, p.value::numeric, p.stamped_at, p.due_at,
            s.state, case when s.state <> p.state then 'restored' else p.reason end,
            case when s.state = 'uncertain' then 1 else 0 end,
-           case when s.state = 'uncertain' then least(_insert_pushes.now, p.stamped_at) end,
+           case when s.state = 'uncertain' then least(_insert_pushes.now, v_journal.lost_since) end,
            _insert_pushes.now, _insert_pushes.now, case when s.state = 'left' then _insert_pushes.now end
     from unnest(planned) with ordinality p
     cross join lateral (

@@ -1,5 +1,5 @@
 -- What a lost journal sent was cut in other parts than here. The totals of a customer and hour are what counts, so what was found there is
--- taken for the earliest pushes, and the last of them is split. Found only grows, so what is found is settled at once.
+-- taken for the earliest pushes that fit into it, and of another one a part. Found only grows, so it is settled at once.
 create or replace function _settle_restored(uncertain pushes[], excess numeric, now timestamptz)
 returns settled_hour
 language plpgsql
@@ -11,21 +11,25 @@ declare
     v_rest    numeric := excess;
     v_present bigint[] := array[]::bigint[];
     v_push    pushes;
+    v_split   pushes;
 begin
     if excess <= 0 or not exists (select from unnest(uncertain) u where u.reason = 'restored')
         or exists (select from unnest(uncertain) u where u.value <= 0) then
         return null;
     end if;
     foreach v_push in array uncertain loop
-        exit when v_rest < v_push.value;
-        v_present := v_present || v_push.push_id;
-        v_rest := v_rest - v_push.value;
+        if v_push.value <= v_rest then
+            v_present := v_present || v_push.push_id;
+            v_rest := v_rest - v_push.value;
+        elsif v_split.push_id is null and v_push.reason = 'restored' and v_push.event_id is null then
+            v_split := v_push;
+        end if;
     end loop;
     if v_rest > 0 and cardinality(v_present) < cardinality(uncertain) then
-        if v_push.reason is distinct from 'restored' or v_push.event_id is not null then
+        if v_split.push_id is null then
             return null;
         end if;
-        perform _split_push(v_push, v_rest, _settle_restored.now);
+        perform _split_push(v_split, v_rest, _settle_restored.now);
         return _settle_found(uncertain, v_present, 1, _settle_restored.now);
     end if;
     return _settle_found(uncertain, v_present, 0, _settle_restored.now);

@@ -11,6 +11,7 @@ as $$
 declare
     v_biller billers;
     v_lanes  report_lanes[];
+    v_since  timestamptz;
 begin
     if _is_open('adopt_journal') then perform _check_caller('adopt_journal'); end if;
     v_biller := _lock_planning(adopt_journal.biller);
@@ -24,14 +25,16 @@ begin
             select distinct (p.biller, p.customer, p.event_name, null, null, null, null)::report_lanes
             from pushes p where p.biller = adopt_journal.biller and p.state in ('planned', 'sending'));
         perform _lock_lanes(v_lanes);
-        update pushes p set unsure_attempts = greatest(p.unsure_attempts, 1), unsure_since = least(p.unsure_since, p.planned_at)
+        v_since := (
+            select max(greatest(p.planned_at, p.last_attempt_at, p.settled_at)) from pushes p where p.biller = adopt_journal.biller);
+        update pushes p set unsure_attempts = greatest(p.unsure_attempts, 1), unsure_since = coalesce(p.unsure_since, v_since)
         where p.biller = adopt_journal.biller and p.state in ('planned', 'sending') and p.mode <> 'last';
     end if;
     perform _require_durable_commit(), _lock_journal(adopt_journal.biller);
     update report_journals j set
-        server = _journal_server(), adopted_at = adopt_journal.now,
+        server = _journal_server(), adopted_at = adopt_journal.now, lost_since = least(j.lost_since, v_since),
         doubtful_until = case when adopt_journal.complete then j.doubtful_until
-            else greatest(j.doubtful_until, _bucket_end('hour', _shift(adopt_journal.now, v_biller.max_ahead))) end
+            else greatest(j.doubtful_until, _bucket_end('hour', _bucket_start('hour', _shift(adopt_journal.now, v_biller.max_ahead)))) end
     where j.biller = adopt_journal.biller;
     return report_journal(adopt_journal.biller);
 end

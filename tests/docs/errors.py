@@ -66,8 +66,9 @@ CODES = (
     Code(
         "55000",
         "The tables are there, but not the functions; or a restore has opened functions to everybody, and"
-        " nothing can be granted.",
-        "After `pymeter migrate`.",
+        " nothing can be granted. Or reporting is stopped, because its journal was restored, copied or failed"
+        " over (`ReportingStopped`).",
+        "After `pymeter migrate`, or `pymeter report adopt`.",
     ),
     Code(
         "55P03",

@@ -18,6 +18,7 @@ from tests.faults.servers import Server, new_database, new_server
 from tests.faults.storms import Storm, assert_calm, run_storm
 from tests.fuzz.fuzzer import Tally, new_fuzzer
 from tests.report.chaos import Chaos
+from tests.report.cluster import new_cluster
 from tests.report.double import running
 
 
@@ -149,22 +150,30 @@ def fuzz(sizes: Sizes, result: Result, say: Say) -> None:
 
 def reports(sizes: Sizes, result: Result, say: Say) -> None:
     with (
-        _server(sizes) as server,
-        new_database(server.dsn) as dsn,
+        new_cluster(sizes.programs) as cluster,
         running.in_process() as double,
         tempfile.TemporaryDirectory() as files,
     ):
-        migrate(dsn)
-        chaos = Chaos(dsn, double, Path(files), reporters=_REPORTERS, seed=sizes.rounds)
+        migrate(cluster.dsn)
+        chaos = Chaos(
+            cluster.dsn, double, Path(files), reporters=_REPORTERS, seed=sizes.rounds, cluster=cluster
+        )
         found = chaos.run(rounds=sizes.rounds, events=_EVENTS_A_ROUND * sizes.rounds)
     say(f"{found.events:,} events, {found.kills} kills")
     calls = found.counters["requests"]["create_meter_event"]
     result.details = {"events": found.events, "kills": found.kills, "jumps": found.jumps, "calls": calls}
+    result.details |= {
+        "suspended": found.suspended,
+        "restores": found.restores,
+        "failovers": found.failovers,
+    }
     result.details |= {"states": found.states, "by_person": found.by_person}
     found.check()
     result.figures = (
-        f"{found.events:,} events, {_REPORTERS} reporters killed {found.kills} times, {found.jumps} jumps of"
-        f" the clock; {sum(calls.values()):,} calls; 0 lost, 0 double, 0 conflicts;"
+        f"{found.events:,} events, {_REPORTERS} reporters killed {found.kills} times and suspended"
+        f" {found.suspended} times, {found.restores} restores, {found.failovers} failovers to a standby that"
+        f" lagged, {found.jumps} jumps of the clock; {sum(calls.values()):,} calls;"
+        " 0 lost, 0 double, 0 conflicts;"
         f" {found.by_person:,} uncertain pushes that totals could not tell apart, looked up by a person"
     )
 
@@ -194,8 +203,9 @@ PARTS: dict[str, tuple[str, str, Callable[[Sizes, Result, Say], None]]] = {
     ),
     "reports": (
         "P10 reported once",
-        "reporters are killed at any moment while usage is recorded, the network fails before and after calls"
-        " are applied, and the clock jumps, also past 24 hours; totals per customer, meter and hour compared",
+        "reporters are killed and suspended at any moment while usage is recorded, the network fails before"
+        " and after calls are applied, the server is restored from a backup and fails over to a standby that"
+        " lags, and the clock jumps, also past 24 hours; totals per customer, meter and hour compared",
         reports,
     ),
 }

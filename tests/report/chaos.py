@@ -1,4 +1,6 @@
-"""Chaos: usage is recorded while reporters are killed, the network fails both ways, and the clock jumps.
+"""Chaos: usage is recorded while reporters are killed and suspended, the network fails, and the clock jumps.
+
+With a server of its own, that is also restored from a base backup, and fails over to a standby that lags.
 
     python -m tests.report.chaos [--rounds N] [--reporters N] [--events N] [--seed N] [--dsn DSN]
 
@@ -10,8 +12,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import random
 import secrets
+import signal
 import tempfile
 import threading
 import time
@@ -20,6 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +32,17 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from pymeter import Meter
+from pymeter.errors import ReportingStopped
+from pymeter.models import Push
 from pymeter.report import Reporter, StripeBiller
+from tests.report.cluster import Cluster, new_cluster
 from tests.report.double import Double, running
 from tests.report.mortal import LIVE, ClockFile, start
 
 METRICS = {"tokens": ("sum", "delta"), "calls": ("count", "delta"), "jobs": ("sum", "event")}
 CUSTOMERS = 8
 _BATCH = 25
+_CALL_SECONDS_MAX = 3
 _JUMPS = (timedelta(minutes=3), timedelta(hours=2), timedelta(hours=25))
 _FINAL_ROUNDS_MAX = 12
 _OPEN = ("planned", "sending", "uncertain", "unplanned")
@@ -56,6 +65,9 @@ class Result:
 
     events: int = 0
     kills: int = 0
+    suspended: int = 0
+    restores: int = 0
+    failovers: int = 0
     jumps: int = 0
     by_person: int = 0
     """Pushes that totals could not resolve: a person looked them up."""
@@ -77,8 +89,21 @@ class Result:
 class Chaos:
     """One ledger, one double, and everything that happens to them."""
 
-    def __init__(self, dsn: str, double: Double, directory: Path, *, reporters: int, seed: int) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        double: Double,
+        directory: Path,
+        *,
+        reporters: int,
+        seed: int,
+        cluster: Cluster | None = None,
+    ) -> None:
         self.dsn = dsn
+        self.cluster = cluster
+        self.kept: list[dict[str, Any]] = []  # what was committed, to be recorded again
+        self._keys = count()
+        self._suspended: list[Any] = []
         self.double = double
         self.reporters = reporters
         self.random = random.Random(seed)
@@ -96,28 +121,96 @@ class Chaos:
                 meter.define_metric(metric, aggregate, "unit")  # type: ignore[arg-type]
                 meter.report_metric(metric, metric, mode)  # type: ignore[arg-type]
                 self.double.create_meter(metric)
-            for number, (kind, rule) in enumerate(_FAULTS.items()):
-                self.double.fault(kind, times=None, seed=number, **rule)
-            for number in range(rounds):
-                self._round(events // rounds)
-                # Nobody is alive: the leases of the dead are over, and with 25 hours their windows too.
-                self._jump(_JUMPS[-1] if number == 0 else self.random.choice(_JUMPS))
-            self.double.clear_faults()
+        for number, (kind, rule) in enumerate(_FAULTS.items()):
+            self.double.fault(kind, times=None, seed=number, **rule)
+        for number in range(rounds):
+            fault = self._FAULTS_OF_SERVERS[number % 3] if self.cluster and number else None
+            if fault:
+                assert self.cluster is not None
+                self.cluster.prepare(fault)
+            self._round(events // rounds)
+            # Nobody is alive: the leases of the dead are over, and with 25 hours their windows too.
+            self._jump(_JUMPS[-1] if number == 0 else self.random.choice(_JUMPS))
+            if fault:
+                self._lose(fault)
+        self._wake_suspended()
+        time.sleep(1)
+        self._kill_suspended()
+        self.double.clear_faults()
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            meter = Meter(connection)
             self._finish(meter)
             self._look(connection, meter)
         self.result.seconds = time.monotonic() - began
         return self.result
 
+    _FAULTS_OF_SERVERS = (None, "restore", "failover")
+
+    def _lose(self, fault: str) -> None:
+        """The server is replaced by an older state of itself, and the applications record again."""
+        assert self.cluster is not None
+        self._kill_suspended()
+        self.dsn = self.cluster.lose(fault)
+        if fault == "restore":
+            self.result.restores += 1
+        else:
+            self.result.failovers += 1
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            meter = Meter(connection)
+            journal = meter.report_journal()
+            # A backup from before the first plan is of no server yet: only a person knows that it is old.
+            assert journal.stopped == (journal.server is not None)
+            with contextlib.suppress(ReportingStopped):
+                meter.claim_pushes("stripe", "worker", now=self.clock())
+                assert not journal.stopped
+            for first in range(0, len(self.kept), 500):
+                meter.record_batch(self.kept[first : first + 500])
+            meter.adopt_journal(now=self.clock())
+
+    def _await_call(self) -> None:
+        """Until a reporter has made a call: on a busy machine it would be killed before it does anything."""
+        before = self._calls()
+        deadline = time.monotonic() + _CALL_SECONDS_MAX
+        while self._calls() == before and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def _calls(self) -> int:
+        return sum(self.double.counters()["requests"].get("create_meter_event", {}).values())
+
+    def _suspend(self, process: Any) -> None:
+        """It stands still until the next round: past its lease, and perhaps past the biller's window."""
+        os.kill(process.pid, signal.SIGSTOP)
+        self._suspended.append(process)
+        self.result.suspended += 1
+
+    def _wake_suspended(self) -> None:
+        for process in self._suspended:
+            os.kill(process.pid, signal.SIGCONT)
+
+    def _kill_suspended(self) -> None:
+        while self._suspended:
+            self._kill(self._suspended.pop())
+
     def _round(self, events: int) -> None:
+        woken, self._suspended = self._suspended, []
         alive = [self._start() for _ in range(self.reporters)]
+        for process in woken:
+            os.kill(process.pid, signal.SIGCONT)
+        alive += woken
         with self._recording(events) as recording:
             # A while after the last event there is still something to be sent.
             end = time.monotonic() + 0.5
             while recording() or time.monotonic() < end:
+                self._await_call()
                 time.sleep(self.random.uniform(0.02, 0.4))
                 victim = self.random.randrange(len(alive))
-                self._kill(alive[victim])
+                if len(self._suspended) < 2 and self.random.random() < 0.3:
+                    self._suspend(alive[victim])
+                else:
+                    self._kill(alive[victim])
                 alive[victim] = self._start()
+                if self.cluster:
+                    self.cluster.lag()
                 if recording():
                     end = time.monotonic() + 0.5
         for process in alive:
@@ -156,13 +249,16 @@ class Chaos:
             for first in range(0, events, _BATCH):
                 batch = [self._event(chance) for _ in range(min(_BATCH, events - first))]
                 if chance.random() < 0.3:
-                    meter.record(**batch.pop())
+                    single = batch.pop()
+                    meter.record(**single)
                     connection.commit()
+                    self.kept.append(single)
                 meter.record_batch(batch)
                 if chance.random() < 0.1:
                     connection.rollback()
                 else:
                     connection.commit()
+                    self.kept += batch
                 time.sleep(chance.uniform(0, 0.02))
 
     def _event(self, chance: random.Random) -> dict[str, Any]:
@@ -172,6 +268,7 @@ class Chaos:
             "metric": metric,
             "quantity": Decimal(chance.randint(1, 10**6)) / 1000 if METRICS[metric][0] == "sum" else 1,
             "at": self.clock() - timedelta(seconds=chance.uniform(0, 3 * 3600)),
+            "idempotency_key": f"use_{next(self._keys)}",
         }
 
     def _jump(self, length: timedelta) -> None:
@@ -192,10 +289,19 @@ class Chaos:
                 self._jump(timedelta(hours=25))
 
     def _ask_a_person(self, meter: Meter) -> None:
-        there = {event["identifier"] for event in self.double.events()}
-        for push in meter.pushes(state="uncertain", max_rows=10_000):
-            meter.resolve_push(push.identifier, push.identifier in there, now=self.clock())
-            self.result.by_person += 1
+        """By what was sent, as a lost journal may have sent it under another identifier."""
+        there = Counter(
+            (event["customer"], event["event_name"], Decimal(event["value_text"]), event["timestamp"])
+            for event in self.double.events()
+        )
+        pushes = _all_pushes(meter)
+        there.subtract(_content(push) for push in pushes if push.state in ("delivered", "resolved"))
+        for push in pushes:
+            if push.state == "uncertain":
+                delivered = there[_content(push)] > 0
+                there[_content(push)] -= delivered
+                meter.resolve_push(push.identifier, delivered, now=self.clock())
+                self.result.by_person += 1
 
     def _states(self, meter: Meter) -> dict[str, int]:
         counts = Counter[str]()
@@ -216,28 +322,43 @@ class Chaos:
         result.events = sum(row[-1] for row in rows)
 
 
+def _content(push: Push) -> tuple[str, str, Decimal, int]:
+    return push.customer, push.event_name, push.value, int(push.stamped_at.timestamp())
+
+
+def _all_pushes(meter: Meter) -> list[Push]:
+    found: list[Push] = []
+    after: int | None = None
+    while page := meter.pushes(max_rows=1000, after_id=after):
+        found += page
+        after = page[-1].push_id
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.report.chaos", description=__doc__)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--reporters", type=int, default=8)
     parser.add_argument("--events", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=secrets.randbits(32))
-    parser.add_argument("--dsn", help="an empty database; default: a private server")
+    parser.add_argument("--dsn", help="an empty database; default: a private server, with restores")
     options = parser.parse_args()
     from pymeter import migrate
-    from pymeter.embedded import temporary_server
 
     print(f"seed {options.seed}", flush=True)
     with contextlib.ExitStack() as stack:
-        dsn = options.dsn or stack.enter_context(temporary_server())
+        cluster = None if options.dsn else stack.enter_context(new_cluster())
+        dsn = options.dsn or cluster.dsn
         migrate(dsn)
         double = stack.enter_context(running.in_process())
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        chaos = Chaos(dsn, double, directory, reporters=options.reporters, seed=options.seed)
+        chaos = Chaos(dsn, double, directory, reporters=options.reporters, seed=options.seed, cluster=cluster)
         result = chaos.run(rounds=options.rounds, events=options.events)
     requests = result.counters["requests"]["create_meter_event"]
     print(
-        f"{result.events} events, {result.kills} kills, {result.jumps} jumps in {result.seconds:.0f} s;"
+        f"{result.events} events, {result.kills} kills, {result.suspended} suspended,"
+        f" {result.restores} restores, {result.failovers} failovers, {result.jumps} jumps in"
+        f" {result.seconds:.0f} s;"
         f" calls {requests}; states {result.states}; {result.by_person} looked up by a person"
     )
     result.check()

@@ -1,0 +1,295 @@
+"""A journal that was restored, copied, or lost its end in a failover: nothing is reported twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+import pytest
+
+from pymeter import errors
+from tests.helpers import refused
+from tests.report.conftest import HOUR, Journal, clock, journal, ledger, new_journal, new_ledger
+from tests.report.double import Double, fixtures
+from tests.report.shop import hour
+from tests.report.site import METRIC, Site
+
+pytest.importorskip("stripe")
+
+__all__ = ["clock", "journal", "ledger", "new_journal", "new_ledger"]
+
+double = fixtures.stripe_double_process
+
+
+@pytest.fixture
+def site(meter_dsn: str, double: Double) -> Site:
+    """Something was reported already: the journal is known to be of this server."""
+    site = Site(meter_dsn, double)
+    site.use(5, hour(site.now()) - timedelta(hours=30))
+    site.report()
+    site.assert_reported()
+    return site
+
+
+@pytest.fixture
+def restored(site: Site) -> Iterator[Callable[[], None]]:
+    """A backup was taken just now; called, it takes the place of the database."""
+    with site.copied() as copy:
+
+        def restore() -> None:
+            site.dsn = copy
+
+        yield restore
+
+
+def _at(site: Site, minutes: float = 0) -> datetime:
+    """In the hour before the last one."""
+    return hour(site.now()) - timedelta(hours=2) + timedelta(minutes=minutes)
+
+
+# --- the stop -----------------------------------------------------------------------------------------------
+
+
+def test_a_restored_journal_neither_plans_nor_claims_until_it_is_adopted(
+    site: Site, restored: Callable[[], None]
+) -> None:
+    restored()
+    site.use(70, _at(site))
+    with site.meter() as meter:
+        with pytest.raises(errors.ReportingStopped) as caught:
+            meter.plan_pushes(now=site.now())
+        assert caught.value.sqlstate == "55000"
+        assert "pymeter report adopt" in (caught.value.hint or "")
+        with pytest.raises(errors.ReportingStopped):
+            meter.claim_pushes("stripe", "worker", now=site.now())
+        assert meter.report_journal().stopped
+        health = meter.health()
+        assert not health.healthy
+        assert [p for p in health.problems if "reporting to stripe is stopped" in p]
+    with pytest.raises(errors.ReportingStopped):
+        site.report()
+    site.adopt()
+    with site.meter() as meter:
+        assert not meter.report_journal().stopped
+        assert not [p for p in meter.health().problems if "stopped" in p]
+    site.report_for_days()
+    site.assert_reported()
+
+
+def test_a_template_that_nothing_was_planned_in_may_be_copied(meter_dsn: str, double: Double) -> None:
+    site = Site(meter_dsn, double)
+    with site.copied() as copy:
+        site.dsn = copy
+        site.use(70, _at(site))
+        site.report()
+        site.assert_reported()
+
+
+def test_a_switchover_that_lost_nothing_goes_on_at_once(site: Site, restored: Callable[[], None]) -> None:
+    restored()
+    site.use(70, _at(site))
+    site.adopt(complete=True)
+    site.report()
+    site.assert_reported()
+    assert site.states() == {"delivered": 2}
+
+
+def test_a_schema_that_was_restored_beside_another_is_stopped(journal: Journal) -> None:
+    """The table is another one: pg_restore, or a copy into the same database."""
+    journal.record(7)
+    journal.plan()
+    journal.ledger.execute("UPDATE meter.report_journals SET server = regexp_replace(server, '[0-9]+$', '1')")
+    with refused("55000"):
+        journal.plan()
+
+
+def test_a_watching_reporter_waits_for_the_adoption(site: Site, restored: Callable[[], None]) -> None:
+    import threading
+
+    from psycopg_pool import ConnectionPool
+
+    from pymeter.report import Observer, Reporter, StripeBiller
+    from tests.report.site import LIVE
+
+    restored()
+    site.use(70, _at(site))
+    heard = threading.Event()
+
+    class Listener(Observer):
+        def trouble(self, message: str) -> None:
+            if "stopped" in message:
+                heard.set()
+
+    with ConnectionPool(site.dsn, min_size=1, max_size=3, kwargs={"autocommit": True}) as pool:
+        biller = StripeBiller(LIVE, base=site.double.url, timeout=5)
+        reporter = Reporter(pool, biller, clock=site.now, observers=[Listener()])
+        thread = threading.Thread(target=reporter.watch, args=(0.1,))
+        thread.start()
+        assert heard.wait(20)
+        site.adopt(complete=True)
+        for _ in range(200):
+            if site.double.totals("live", by="sum") == site.used():
+                break
+            threading.Event().wait(0.05)
+        reporter.stop()
+        thread.join()
+    site.assert_reported()
+
+
+# --- what the lost journal had sent -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lost", "now"),
+    [
+        ([70], [70]),  # all of it was sent
+        ([70], [70, 30]),  # a part of it
+        ([70, 30], [70, 30]),  # in two pushes, here in one
+        ([70, 30], [70, 30, 5]),
+        ([], [70]),  # nothing of it
+        ([70, 30], [70]),  # more than the application has recorded again
+    ],
+)
+def test_usage_that_was_sent_before_the_restore_is_not_sent_again(
+    site: Site, restored: Callable[[], None], lost: list[int], now: list[int]
+) -> None:
+    for minute, quantity in enumerate(lost):
+        site.use(quantity, _at(site, minute))
+        site.report()
+    kept = [*site.kept]
+    restored()
+    site.kept = kept[: 1 + len(now)]
+    site.record_again()
+    for minute in range(len(lost), len(now)):
+        site.use(now[minute], _at(site, minute))
+    site.pass_time(hours=30)  # the biller has forgotten all identifiers
+    site.adopt()
+    site.report_for_days(4)
+    if len(lost) > len(now):
+        # What is not recorded again stays with the biller: more than is used, and nothing twice.
+        start = _at_start(site)
+        assert site.double.totals("live", by="sum")["cus_1", METRIC, start] == sum(lost)
+        assert set(site.states()) <= {"delivered", "resolved", "replaced"}
+        site.record_again(kept)
+        site.report_for_days(4)
+    site.assert_reported()
+
+
+def _at_start(site: Site) -> datetime:
+    return hour(site.kept[-1]["at"])
+
+
+def test_what_was_planned_and_sent_after_the_backup_is_recognised(meter_dsn: str, double: Double) -> None:
+    """The backup holds the push, not that it was sent; the biller no longer knows its identifier."""
+    site = Site(meter_dsn, double)
+    site.use(70, hour(site.now()) - timedelta(hours=2))
+    with site.meter() as meter:
+        meter.plan_pushes(now=site.now())
+    with site.copied() as copy:
+        site.report()
+        site.dsn = copy
+        site.pass_time(hours=30)
+        site.adopt()
+        site.report_for_days()
+        site.assert_reported()
+        assert site.states() == {"resolved": 1}
+
+
+def test_usage_of_hours_after_the_adoption_is_sent_at_once(site: Site, restored: Callable[[], None]) -> None:
+    restored()
+    site.adopt()
+    site.pass_time(hours=4)
+    site.use(70, _at(site, 59))
+    site.report()
+    site.assert_reported()
+    assert site.states() == {"delivered": 2}
+
+
+def test_what_was_sent_under_another_hour_is_held_for_a_person(
+    site: Site, restored: Callable[[], None]
+) -> None:
+    """Usage too old for the biller is stamped with the present: no hour's total tells whether it was sent."""
+    restored()
+    with site.meter() as meter:
+        meter.define_biller(too_old="restamp")
+    site.use(70, hour(site.now()) - timedelta(days=40))
+    site.adopt()
+    site.report()
+    (push,) = [push for push in site.pushes() if push.state == "held"]
+    assert push.reason == "restored"
+    with site.meter() as meter:
+        assert meter.retry_pushes(now=site.now()) == []  # only by its name
+        assert meter.resolve_push(push.identifier, delivered=True, now=site.now()).state == "resolved"
+
+
+def test_values_of_mode_last_are_sent_again(site: Site, restored: Callable[[], None]) -> None:
+    """Sent twice they count once."""
+    with site.meter() as meter:
+        meter.define_metric("seats", "last", "seat")
+    restored()
+    with site.meter() as meter:
+        meter.define_metric("seats", "last", "seat")
+        meter.report_metric("seats", "seats", "last")
+    site.double.create_meter("seats", formula="last")
+    site.use(9, _at(site), metric="seats")
+    site.adopt()
+    site.report()
+    assert [push.state for push in site.pushes()] == ["delivered", "delivered"]
+
+
+# --- identifiers --------------------------------------------------------------------------------------------
+
+
+def test_a_copy_that_plans_the_same_repeats_the_identifiers(site: Site) -> None:
+    """A failover that lost the plan but not the usage, or a snapshot that looks like the original."""
+    for number in range(3):
+        site.use(10 + number, _at(site, number), customer=f"cus_{number}")
+    with site.copied() as copy:
+        site.report()
+        sent = {(push.subject, push.identifier) for push in site.pushes()}
+        site.dsn = copy
+        site.adopt(complete=True)
+        site.report()
+        assert {(push.subject, push.identifier) for push in site.pushes()} == sent
+        site.assert_reported()
+        assert site.double.counters()["duplicates"] == 3
+
+
+def test_whatever_differs_has_another_identifier(journal: Journal) -> None:
+    """Also the same quantity of the same hour and second, planned again after a correction took it back."""
+    journal.rules(negative="send")
+    moment = journal.at(9)
+    for quantity in (70, 70, 70):
+        journal.record(quantity, at=moment)
+        journal.deliver()
+    for subject in ("acct_2", "acct_3"):
+        journal.customer(subject, "cus_1")
+        journal.record(70, subject=subject, at=moment)
+    journal.record(70, at=moment + HOUR)
+    journal.deliver()
+    identifiers = [push.identifier for push in journal.pushes()]
+    assert len(set(identifiers)) == len(identifiers) == 6
+
+
+def test_two_journals_never_share_an_identifier(meter_dsn: str, double: Double, journal: Journal) -> None:
+    """Two ledgers may report the same customer, event name, second and value to one account."""
+    first = Site(meter_dsn, double)
+    moment = hour(first.now()) - timedelta(hours=2)
+    first.use(70, moment)
+    first.report()
+    journal.record(70, subject="acct_1", at=moment)
+    ledger = journal.ledger
+    ledger.execute("UPDATE meter.report_subjects SET subject = 'cus_1'")
+    salts = ledger.rows("SELECT salt FROM meter.report_journals")
+    assert len({row.salt for row in salts}) == len(salts)
+
+
+def test_a_result_counts_for_the_push_with_its_identifier_alone(journal: Journal) -> None:
+    """After a failover that lost the end of the journal its numbers are given out again."""
+    journal.record(70)
+    journal.plan()
+    claimed = journal.claim()
+    journal.settle(claimed, identifier="pm_of_the_lost_journal")
+    assert journal.states() == ["sending"]
+    journal.settle(claimed, identifier=claimed[0].identifier)
+    assert journal.states() == ["delivered"]
