@@ -9,7 +9,7 @@ import psycopg
 from pymeter.errors import BY_SQLSTATE, MeterError
 from tests.docs.errors import CODES
 from tests.docs.markdown import broken_links
-from tests.docs.reference import COMMAND, README, REFERENCE, ROOT, render, with_error_table
+from tests.docs.reference import COMMAND, REFERENCE, ROOT, render
 
 _OUTDATED = f"is not up to date; run: {COMMAND}"
 
@@ -18,12 +18,6 @@ def test_the_reference_is_current(meter_dsn: str) -> None:
     with psycopg.connect(meter_dsn) as connection:
         current = render(connection)
     assert REFERENCE.read_text(encoding="utf-8") == current, f"sql/README.md {_OUTDATED}"
-
-
-def test_the_error_table_of_the_readme_is_current() -> None:
-    text = README.read_text(encoding="utf-8")
-    assert "<!-- /errors -->" in text
-    assert with_error_table(text) == text, f"the error table of README.md {_OUTDATED}"
 
 
 def test_links_of_the_reference_lead_somewhere() -> None:
