@@ -79,6 +79,14 @@ class Runner:
             "TERM": "dumb",
         }
 
+    def sql(self, text: str) -> str:
+        """What psql prints for some SQL, which has to succeed."""
+        block = Block("sql", text, 0)
+        succeeded, output = self._sql(block)
+        if not succeeded:
+            raise ExampleFailed(f"{text}\n{output}")
+        return tidy(output)
+
     def _sql(self, block: Block) -> tuple[bool, str]:
         options = ["-X", "-q", "-v", "SHOW_CONTEXT=never", "-P", "pager=off"]
         done = self._process([str(program("psql")), *options, self.dsn], block.text)

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import re
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from tests.docs.errors import error_table
+from tests.docs.examples import ROLES, Runner
 from tests.schema.contract import Function, contract, names, read_functions, short_type
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,16 +103,32 @@ triggers are in [migrations/](../migrations), which never change once released. 
 """
 
 
-def render(connection: Connection, schema: str = "meter") -> str:
-    """The whole reference, as Markdown."""
+# What the examples find: a metric, two subjects, a few events of June 2026.
+_SETUP = """
+SELECT meter.define_metric('tokens', 'sum', 'token');
+SELECT meter.define_metric('seats', 'last', 'seat');
+SELECT meter.record_batch('[
+    {"subject": "acct_1", "metric": "tokens", "quantity": 120, "at": "2026-06-17T09:00:00Z",
+     "idempotency_key": "req_0", "metadata": {"model": "small"}},
+    {"subject": "acct_1", "metric": "tokens", "quantity": 80, "at": "2026-06-18T10:30:00Z",
+     "metadata": {"model": "large"}},
+    {"subject": "acct_1", "metric": "seats", "quantity": 5, "at": "2026-06-18T11:00:00Z"},
+    {"subject": "acct_2", "metric": "tokens", "quantity": 7, "at": "2026-06-18T12:00:00Z"}
+]');
+"""
+
+
+def render(connection: Connection, run: Callable[[str], str], schema: str = "meter") -> str:
+    """The whole reference, as Markdown. `run` runs SQL and returns what psql prints."""
     functions = {f.name: f for f in read_functions(connection, schema)}
     relations = _read_relations(connection, schema)
     types = {name for name, (kind, _, _) in relations.items() if kind == "type"}
     public_types = {f.result_type for f in functions.values() if f.is_public} & types
+    run(_SETUP)
     parts = [_INTRODUCTION.replace("{COMMAND}", COMMAND), _contents(public_types, relations)]
     for folder, lines in contract().items():
         parts.append(f"## {folder}: {_FOLDERS[folder]}\n")
-        parts += [_function(functions[line.split("(")[0]], folder, relations) for line in lines]
+        parts += [_function(functions[line.split("(")[0]], folder, relations, run) for line in lines]
     parts.append("## Errors\n")
     parts.append(
         "MESSAGE is one constant sentence, DETAIL has the values, HINT the fix, COLUMN the name of the"
@@ -149,8 +168,9 @@ def _contents(public_types: set[str], relations: dict[str, Any]) -> str:
     )
 
 
-def _function(function: Function, folder: str, relations: dict[str, Any]) -> str:
-    text, raises = _split_raises(function.comment or "")
+def _function(function: Function, folder: str, relations: dict[str, Any], run: Callable[[str], str]) -> str:
+    comment, _, example = (function.comment or "").partition(" Example: ")
+    text, raises = _split_raises(comment)
     parts = [
         f"### {function.name}",
         "",
@@ -162,8 +182,11 @@ def _function(function: Function, folder: str, relations: dict[str, Any]) -> str
     ]
     if raises:
         parts += ["", f"**Raises** {_linked(raises, function.name)}"]
+    parts += ["", _result(function, relations)]
+    if example:
+        parts += ["", "```sql", example, "```", "", "```text", run(example).rstrip(), "```"]
     source = f"{folder}/{function.name}.sql"
-    parts += ["", _result(function, relations), "", f"Source: [{source}]({source})"]
+    parts += ["", f"Source: [{source}]({source})"]
     return "\n".join([*parts, ""])
 
 
@@ -332,8 +355,11 @@ def main() -> None:
 
     with temporary_server() as dsn:
         migrate(dsn)
-        with psycopg.connect(dsn) as connection:
-            REFERENCE.write_text(render(connection), encoding="utf-8")
+        with psycopg.connect(dsn, autocommit=True) as connection, tempfile.TemporaryDirectory() as folder:
+            for role in ROLES:
+                connection.execute(f"CREATE ROLE {role}".encode())
+            runner = Runner(dsn, dsn, Path(folder), REFERENCE)
+            REFERENCE.write_text(render(connection, runner.sql), encoding="utf-8")
     sys.stdout.write(f"wrote {REFERENCE.relative_to(ROOT)}\n")
 
 

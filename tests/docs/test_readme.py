@@ -5,15 +5,13 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 import typer.main
 
 from pymeter.cli.app import app
-from tests.docs.examples import COMMAND, PAGES, README, ROLES, Runner, examples, outputs
+from tests.docs.examples import COMMAND, PAGES, README, Runner, examples, outputs
 from tests.docs.markdown import broken_links, links
 
 TEXT = README.read_text(encoding="utf-8")
@@ -36,19 +34,6 @@ NOT_RUN = {
 def _name(page: Path) -> str:
     folder = page.parent.relative_to(ROOT).as_posix()
     return "" if folder == "." else folder
-
-
-@pytest.fixture
-def roles(pymeter_server: str) -> Iterator[None]:
-    """Those that the pages grant to. Set up before the database, so that they are dropped after it."""
-    with psycopg.connect(pymeter_server, autocommit=True) as admin:
-        there = {name for (name,) in admin.execute("select rolname from pg_roles")}
-        created = [role for role in ROLES if role not in there]
-        for role in created:
-            admin.execute(f"create role {role}".encode())
-        yield
-        for role in created:
-            admin.execute(f"drop role {role}".encode())
 
 
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=_name)

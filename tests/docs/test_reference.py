@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import psycopg
 
 from pymeter.errors import BY_SQLSTATE, MeterError
 from tests.docs.errors import CODES
+from tests.docs.examples import Runner
 from tests.docs.markdown import broken_links
 from tests.docs.reference import COMMAND, REFERENCE, ROOT, render
 
 _OUTDATED = f"is not up to date; run: {COMMAND}"
 
 
-def test_the_reference_is_current(meter_dsn: str) -> None:
-    with psycopg.connect(meter_dsn) as connection:
-        current = render(connection)
+def test_the_reference_is_current(roles: None, meter_dsn: str, pymeter_server: str, tmp_path: Path) -> None:
+    """The examples of the functions included, which are run for it."""
+    runner = Runner(meter_dsn, pymeter_server, tmp_path, REFERENCE)
+    with psycopg.connect(meter_dsn, autocommit=True) as connection:
+        current = render(connection, runner.sql)
     assert REFERENCE.read_text(encoding="utf-8") == current, f"sql/README.md {_OUTDATED}"
 
 
