@@ -1,4 +1,4 @@
--- depends: 0008-access
+-- depends: 0009-report-status
 -- Where the journal of a biller lives, so that a restored or copied one is told from the one that was used.
 
 create table report_journals (

@@ -1,4 +1,4 @@
--- depends: 0008-access
+-- depends: 0010-journal
 -- What verify() needs of dropped months, leftover stripes, the carry-over of `last`, and results that tell "no data" from zero.
 
 create table dropped_rollups (

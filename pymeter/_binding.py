@@ -1,10 +1,9 @@
-"""What the two clients share besides the calls: how a result is read, and how a call becomes a method."""
+"""What the two clients share besides the calls: how a result is read."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any
 
 import psycopg
 from psycopg.abc import Buffer
@@ -15,8 +14,6 @@ from psycopg.types.numeric import NumericBinaryLoader
 
 from pymeter import exact_json
 from pymeter.calls.result import Row
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _ExactJsonbLoader(JsonbBinaryLoader):
@@ -91,21 +88,3 @@ class AsyncExactCursor(_Exact, psycopg.AsyncCursor[Row]):
     def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
         self._map = _adapters(connection)
         super().__init__(connection, row_factory=_dicts)
-
-
-def describe(method: F, call: Callable[..., Any]) -> F:
-    """Give `method` the name, documentation and signature of `call`, returning ``T`` for ``Call[T]``."""
-    hints = get_type_hints(call)
-    hints["return"] = get_args(hints["return"])[0]
-    owner = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-    parameters = [
-        parameter.replace(annotation=hints[name])
-        for name, parameter in inspect.signature(call).parameters.items()
-    ]
-    method.__name__ = call.__name__
-    method.__doc__ = call.__doc__
-    method.__annotations__ = hints
-    method.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [owner, *parameters], return_annotation=hints["return"]
-    )
-    return method

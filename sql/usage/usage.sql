@@ -35,4 +35,5 @@ comment on function usage(text, text, text, timestamptz, timestamptz, text, time
     'No usage: quantity 0, event_count 0, has_data false; a metric that carries its last value over has that value, with event_count 0 and '
     'has_data true. Raises UM001 for an unknown metric, 22004 or 22023 for a bad value, UM006 when an edge of '
     'the window, shorter than the metric''s rollup, had events that were dropped, 40001 when events were moved to other partitions '
-    'since the snapshot was taken.';
+    'since the snapshot was taken. '
+    'Example: SELECT quantity, unit, event_count FROM meter.usage(''acct_1'', ''tokens'', since => ''2026-06-18'', until => ''2026-06-19'');';

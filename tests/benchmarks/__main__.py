@@ -89,7 +89,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--markdown",
         type=Path,
         metavar="FILE",
-        help="of a file that has the marks of a table, like README.md, only what is between them is replaced",
+        help="a file; of one that has the marks of a table, only what is between them is replaced",
     )
     return parser.parse_args(arguments)
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
+import importlib
 import inspect
-import types
 import typing
 from importlib import import_module
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +14,14 @@ import pytest
 from pydantic import BaseModel
 
 import pymeter
-from pymeter import async_client, calls, client, models
+from pymeter import calls, models
 from pymeter.async_client import AsyncMeter
 from pymeter.client import Meter
+from tests.client import generate
 
 METHODS = sorted(name for name, call in vars(calls).items() if inspect.isfunction(call))
+# `access` is a group of calls, which can be called itself.
+FLAT = [name for name in METHODS if name != "access"]
 
 
 def public_functions() -> dict[str, set[str]]:
@@ -52,10 +53,11 @@ def test_every_public_sql_function_is_a_method_and_nothing_else_is() -> None:
     assert set(METHODS) == set().union(*public_functions().values())
     assert set(calls.__all__) == {*METHODS, "Call"}
     for kind in (Meter, AsyncMeter):
-        assert {name for name in vars(kind) if not name.startswith("_")} == {*METHODS, "iter_events"}
+        found = {name for name in dir(kind) if not name.startswith("_")}
+        assert found == {*METHODS, "iter_events", "reporting", "for_subject"}
 
 
-@pytest.mark.parametrize("name", [*METHODS, "__init__", "iter_events"])
+@pytest.mark.parametrize("name", [*FLAT, "__init__", "iter_events"])
 def test_signatures_are_equal(name: str) -> None:
     def shape(kind: type) -> list[tuple[Any, ...]]:
         parameters = inspect.signature(getattr(kind, name)).parameters.values()
@@ -67,32 +69,37 @@ def test_signatures_are_equal(name: str) -> None:
     assert shape(Meter) == shape(AsyncMeter)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", FLAT)
 def test_methods_have_the_types_and_documentation_of_their_call(name: str) -> None:
     call = getattr(calls, name)
     returns = typing.get_args(typing.get_type_hints(call)["return"])[0]
     for kind in (Meter, AsyncMeter):
         method = getattr(kind, name)
-        assert method.__doc__ == call.__doc__
+        assert inspect.getdoc(method) == inspect.getdoc(call)
         assert typing.get_type_hints(method)["return"] == returns
         assert list(inspect.signature(method).parameters)[1:] == list(inspect.signature(call).parameters)
     assert inspect.iscoroutinefunction(getattr(AsyncMeter, name))
 
 
-@pytest.mark.parametrize("module", [client, async_client])
-def test_editors_see_the_first_sentence_of_the_documentation(module: types.ModuleType) -> None:
-    """Below each method stands its first line: editors show it, as they do not run the code."""
-    tree = ast.parse(inspect.getsource(module))
-    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and "Meter" in node.name)
-    shown = {
-        node.targets[0].id: following.value.value
-        for node, following in pairwise(body)
-        if isinstance(node, ast.Assign)
-        and isinstance(node.targets[0], ast.Name)
-        and isinstance(following, ast.Expr)
-        and isinstance(following.value, ast.Constant)
-    }
-    assert shown == {name: (getattr(calls, name).__doc__ or "").splitlines()[0] for name in METHODS}
+def test_the_methods_are_what_the_generator_writes() -> None:
+    for file, is_async in (("_methods.py", False), ("_async_methods.py", True)):
+        written = (Path(pymeter.__file__).parent / file).read_text(encoding="utf-8")
+        assert written == generate.render(is_async=is_async), generate.COMMAND
+
+
+@pytest.mark.parametrize("kind", [Meter, AsyncMeter])
+def test_groups_of_calls_have_the_names_of_the_flat_ones(kind: type) -> None:
+    prefix = "Async" if kind is AsyncMeter else ""
+    module = importlib.import_module(f"pymeter._{prefix.lower()}{'_' if prefix else ''}methods")
+    by_folder = public_functions()
+    assert _public(getattr(module, f"{prefix}Reporting")) == by_folder["report"]
+    assert _public(getattr(module, f"{prefix}Access")) == {"grant", "revoke"}
+    own = {name.removeprefix("own_") for name in by_folder["own"]}
+    assert _public(getattr(module, f"{prefix}SubjectReads")) == own
+
+
+def _public(kind: type) -> set[str]:
+    return {name for name in vars(kind) if not name.startswith("_")}
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -1,4 +1,4 @@
-"""The error table, once: README.md and sql/README.md hold it, and the tests compare it with the code.
+"""The error table of sql/README.md, which the tests compare with the code.
 
 Append-only: a code that was given a meaning keeps it.
 """

@@ -27,7 +27,13 @@ from tests.docs.markdown import Block, blocks
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
-PAGES = (README, ROOT / "SECURITY.md", ROOT / "OPERATIONS.md")
+PAGES = tuple(
+    sorted(
+        page
+        for folder in ("", "migrations/", "sql/*/", "pymeter/**/", "tests/**/")
+        for page in ROOT.glob(f"{folder}README.md")
+    )
+)
 # The roles that the pages grant to.
 ROLES = ("app", "portal", "metering")
 COMMAND = "python -m tests.docs.examples"
@@ -72,6 +78,14 @@ class Runner:
             "PYTHONDONTWRITEBYTECODE": "1",
             "TERM": "dumb",
         }
+
+    def sql(self, text: str) -> str:
+        """What psql prints for some SQL, which has to succeed."""
+        block = Block("sql", text, 0)
+        succeeded, output = self._sql(block)
+        if not succeeded:
+            raise ExampleFailed(f"{text}\n{output}")
+        return tidy(output)
 
     def _sql(self, block: Block) -> tuple[bool, str]:
         options = ["-X", "-q", "-v", "SHOW_CONTEXT=never", "-P", "pager=off"]
@@ -127,7 +141,7 @@ class Example:
 def examples(text: str) -> list[Example]:
     """The blocks of a page that are run or written to files, in order."""
     found = blocks(text)
-    pairs = zip(found, [*found[1:], None], strict=True)
+    pairs = zip(found, [*found[1:], None], strict=False)
     return [
         Example(
             block, following.text if following and _is_output(text, block, following) else None, block.note
@@ -157,7 +171,7 @@ def outputs(text: str, runner: Runner) -> list[tuple[Example, str]]:
         if example.expected is not None:
             printed.append((example, tidy(output)))
         elif not succeeded:
-            raise ExampleFailed(f"{runner.page.name}:{block.line + 1}: {block.text}\n{output}")
+            raise ExampleFailed(f"{runner.page.relative_to(ROOT)}:{block.line + 1}: {block.text}\n{output}")
     return printed
 
 
@@ -196,7 +210,7 @@ def main() -> None:
                 page.write_text(with_outputs(text, outputs(text, runner)), encoding="utf-8")
             finally:
                 runner.close()
-        sys.stdout.write(f"wrote the outputs of {page.name}\n")
+        sys.stdout.write(f"wrote the outputs of {page.relative_to(ROOT)}\n")
 
 
 if __name__ == "__main__":

@@ -2,25 +2,27 @@
 
     python -m tests.docs.reference
 
-Whatever it says comes from the database: signatures, defaults, results, and the COMMENTs in sql/ and
-migrations/. Change those, then run it. The error table of README.md is written by the same command.
+What follows the introduction comes from the database: signatures, defaults, results, and the COMMENTs in sql/
+and migrations/. Change those, then run it.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from tests.docs.errors import error_table
+from tests.docs.examples import ROLES, Runner
 from tests.schema.contract import Function, contract, names, read_functions, short_type
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "sql" / "README.md"
-README = ROOT / "README.md"
 COMMAND = "python -m tests.docs.reference"
 
 Connection = psycopg.Connection[Any]
@@ -36,20 +38,59 @@ _FOLDERS = {
     "operate": "keeping it running",
 }
 
-_INTRODUCTION = f"""\
-# SQL reference
+_INTRODUCTION = """\
+# The SQL
 
-<!-- Generated from the COMMENTs of a migrated database: do not edit. To bring it up to date: {COMMAND} -->
+The functions are what pymeter is: everything else calls them. A folder is a subject and has a page of its
+own. [migrations/](../migrations) has the tables.
+
+## The data model
+
+```mermaid
+flowchart TB
+    subgraph truth [truth: never changed, never rebuilt]
+        events["events: the append-only log, by month"]
+        keys["idempotency_keys: every key ever used"]
+        metrics["metrics: the catalog"]
+    end
+    subgraph derived [derived from the log: verify() proves it, rebuild() restores it]
+        rollups["rollups: totals of each hour or day, and period"]
+        members["unique_members: who was seen when"]
+    end
+    subgraph reporting [reporting: a queue and a journal]
+        unreported["unreported: the queue"] --> pushes["pushes: the journal of what was sent"]
+        reported["reported: how much of each bucket has been planned"]
+    end
+    events --> rollups
+    events --> members
+    rollups --> pushes
+```
+
+## The life of an event
+
+`record()` checks the event, takes its idempotency key (a repeat ends here), adds its member, adds it to
+the rollups, queues the bucket if the metric is reported, and writes the event to the log. It is all one
+transaction: the caller's. Later, questions read rollups, and the log for what rollups cannot answer; a
+reporter plans pushes from the queue; `maintain()` moves the event to the partition of its month;
+retention may drop the month, and the rollups and the key stay.
+
+## The order of locks
+
+One rule for the whole package, so that no two calls deadlock: idempotency keys, then unique members, then
+rollups; within each, rows in the order of the primary key. Reporting: the planning lock, then lanes (one
+customer and event name) by primary key, then pushes.
+
+## Calling
 
 Every function takes named arguments and lives in the schema that it was installed into, `meter` unless
-another was chosen:
+another was chosen. Parameters with a `default` may be left out. A function whose name begins with an
+underscore is private: any release may change it, and it is never granted to anyone.
 
 ```sql
 SELECT * FROM meter.record('acct_1', 'tokens', 120, idempotency_key => 'req_1');
 ```
 
-Parameters with a `default` may be left out. A function whose name begins with an underscore is internal: it
-may change with any release and is never granted to anyone.
+<!-- From here on generated from the COMMENTs of a migrated database. To bring it up to date: {COMMAND} -->
 """
 
 _FILES = """\
@@ -62,16 +103,32 @@ triggers are in [migrations/](../migrations), which never change once released. 
 """
 
 
-def render(connection: Connection, schema: str = "meter") -> str:
-    """The whole reference, as Markdown."""
+# What the examples find: a metric, two subjects, a few events of June 2026.
+_SETUP = """
+SELECT meter.define_metric('tokens', 'sum', 'token');
+SELECT meter.define_metric('seats', 'last', 'seat');
+SELECT meter.record_batch('[
+    {"subject": "acct_1", "metric": "tokens", "quantity": 120, "at": "2026-06-17T09:00:00Z",
+     "idempotency_key": "req_0", "metadata": {"model": "small"}},
+    {"subject": "acct_1", "metric": "tokens", "quantity": 80, "at": "2026-06-18T10:30:00Z",
+     "metadata": {"model": "large"}},
+    {"subject": "acct_1", "metric": "seats", "quantity": 5, "at": "2026-06-18T11:00:00Z"},
+    {"subject": "acct_2", "metric": "tokens", "quantity": 7, "at": "2026-06-18T12:00:00Z"}
+]');
+"""
+
+
+def render(connection: Connection, run: Callable[[str], str], schema: str = "meter") -> str:
+    """The whole reference, as Markdown. `run` runs SQL and returns what psql prints."""
     functions = {f.name: f for f in read_functions(connection, schema)}
     relations = _read_relations(connection, schema)
     types = {name for name, (kind, _, _) in relations.items() if kind == "type"}
     public_types = {f.result_type for f in functions.values() if f.is_public} & types
-    parts = [_INTRODUCTION, _contents(public_types, relations)]
+    run(_SETUP)
+    parts = [_INTRODUCTION.replace("{COMMAND}", COMMAND), _contents(public_types, relations)]
     for folder, lines in contract().items():
         parts.append(f"## {folder}: {_FOLDERS[folder]}\n")
-        parts += [_function(functions[line.split("(")[0]], folder, relations) for line in lines]
+        parts += [_function(functions[line.split("(")[0]], folder, relations, run) for line in lines]
     parts.append("## Errors\n")
     parts.append(
         "MESSAGE is one constant sentence, DETAIL has the values, HINT the fix, COLUMN the name of the"
@@ -95,12 +152,13 @@ def _contents(public_types: set[str], relations: dict[str, Any]) -> str:
     for folder, lines in contract().items():
         links = ", ".join(f"[{n}](#{n})" for n in (line.split("(")[0] for line in lines))
         anchor = _anchor(f"{folder}: {_FOLDERS[folder]}")
-        rows.append(f"| [{folder}](#{anchor}) | {_FOLDERS[folder]} | {links} |")
+        page = f"[{folder}/]({folder})" if (REFERENCE.parent / folder / "README.md").exists() else ""
+        rows.append(f"| [{folder}](#{anchor}) | {_FOLDERS[folder]} | {page} | {links} |")
     tables = ", ".join(f"[{n}](#table-{n})" for n, (kind, _, _) in relations.items() if kind == "table")
     return "\n".join(
         [
-            "| Folder | For | Functions |",
-            "| --- | --- | --- |",
+            "| Functions | For | Page | |",
+            "| --- | --- | --- | --- |",
             *rows,
             "",
             f"Also here: [errors](#errors), [result types](#result-types), [tables](#tables) ({tables}),"
@@ -110,8 +168,9 @@ def _contents(public_types: set[str], relations: dict[str, Any]) -> str:
     )
 
 
-def _function(function: Function, folder: str, relations: dict[str, Any]) -> str:
-    text, raises = _split_raises(function.comment or "")
+def _function(function: Function, folder: str, relations: dict[str, Any], run: Callable[[str], str]) -> str:
+    comment, _, example = (function.comment or "").partition(" Example: ")
+    text, raises = _split_raises(comment)
     parts = [
         f"### {function.name}",
         "",
@@ -123,8 +182,11 @@ def _function(function: Function, folder: str, relations: dict[str, Any]) -> str
     ]
     if raises:
         parts += ["", f"**Raises** {_linked(raises, function.name)}"]
+    parts += ["", _result(function, relations)]
+    if example:
+        parts += ["", "```sql", example, "```", "", "```text", run(example).rstrip(), "```"]
     source = f"{folder}/{function.name}.sql"
-    parts += ["", _result(function, relations), "", f"Source: [{source}]({source})"]
+    parts += ["", f"Source: [{source}]({source})"]
     return "\n".join([*parts, ""])
 
 
@@ -287,27 +349,18 @@ def _anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-def with_error_table(readme: str) -> str:
-    """README.md with the error table between its two marks."""
-    return re.sub(
-        r"(<!-- errors: .*? -->\n).*?(<!-- /errors -->)",
-        lambda match: f"{match[1]}\n{error_table()}\n\n{match[2]}",
-        readme,
-        count=1,
-        flags=re.DOTALL,
-    )
-
-
 def main() -> None:
     from pymeter import migrate
     from pymeter.embedded import temporary_server
 
     with temporary_server() as dsn:
         migrate(dsn)
-        with psycopg.connect(dsn) as connection:
-            REFERENCE.write_text(render(connection), encoding="utf-8")
-    README.write_text(with_error_table(README.read_text(encoding="utf-8")), encoding="utf-8")
-    sys.stdout.write(f"wrote {REFERENCE.relative_to(ROOT)} and the error table of {README.name}\n")
+        with psycopg.connect(dsn, autocommit=True) as connection, tempfile.TemporaryDirectory() as folder:
+            for role in ROLES:
+                connection.execute(f"CREATE ROLE {role}".encode())
+            runner = Runner(dsn, dsn, Path(folder), REFERENCE)
+            REFERENCE.write_text(render(connection, runner.sql), encoding="utf-8")
+    sys.stdout.write(f"wrote {REFERENCE.relative_to(ROOT)}\n")
 
 
 if __name__ == "__main__":

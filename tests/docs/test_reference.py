@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import psycopg
 
 from pymeter.errors import BY_SQLSTATE, MeterError
 from tests.docs.errors import CODES
+from tests.docs.examples import Runner
 from tests.docs.markdown import broken_links
-from tests.docs.reference import COMMAND, README, REFERENCE, ROOT, render, with_error_table
+from tests.docs.reference import COMMAND, REFERENCE, ROOT, render
 
 _OUTDATED = f"is not up to date; run: {COMMAND}"
 
 
-def test_the_reference_is_current(meter_dsn: str) -> None:
-    with psycopg.connect(meter_dsn) as connection:
-        current = render(connection)
+def test_the_reference_is_current(roles: None, meter_dsn: str, pymeter_server: str, tmp_path: Path) -> None:
+    """The examples of the functions included, which are run for it."""
+    runner = Runner(meter_dsn, pymeter_server, tmp_path, REFERENCE)
+    with psycopg.connect(meter_dsn, autocommit=True) as connection:
+        current = render(connection, runner.sql)
     assert REFERENCE.read_text(encoding="utf-8") == current, f"sql/README.md {_OUTDATED}"
-
-
-def test_the_error_table_of_the_readme_is_current() -> None:
-    text = README.read_text(encoding="utf-8")
-    assert "<!-- /errors -->" in text
-    assert with_error_table(text) == text, f"the error table of README.md {_OUTDATED}"
 
 
 def test_links_of_the_reference_lead_somewhere() -> None:

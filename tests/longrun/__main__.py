@@ -103,7 +103,7 @@ def _parse(given: Sequence[str]) -> argparse.Namespace:
         "--markdown",
         type=Path,
         metavar="FILE",
-        help="of a file with the marks of the table, like README.md, only what is between is replaced",
+        help="a file; of one that has the marks of the table, only what is between them is replaced",
     )
     return parser.parse_args(given)
 

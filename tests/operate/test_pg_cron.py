@@ -78,7 +78,7 @@ def server() -> Iterator[Server]:
 
 def test_the_documented_line_runs_maintain_as_a_role_with_the_level_admin(server: Server) -> None:
     (line,) = re.findall(
-        r"^SELECT cron\.schedule\(.*\);$", (ROOT / "OPERATIONS.md").read_text(), flags=re.MULTILINE
+        r"^SELECT cron\.schedule\(.*\);$", (ROOT / "sql/operate/README.md").read_text(), flags=re.MULTILINE
     )
     migrate(server.dsn)
     with psycopg.connect(server.dsn, autocommit=True) as owner:

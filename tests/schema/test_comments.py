@@ -78,7 +78,20 @@ def test_comments_are_sentences(db: Connection) -> None:
         """,
     )
     assert comments
-    assert [c for c in comments if not c.endswith(".") or c != c.strip() or "  " in c] == []
+    texts = [comment.partition(" Example: ")[0] for comment in comments]
+    assert [text for text in texts if not text.endswith(".") or text != text.strip() or "  " in text] == []
+
+
+def test_examples_are_statements_that_can_be_pasted(db: Connection) -> None:
+    """The reference runs them and shows what they print."""
+    examples = _names(
+        db,
+        """
+        select split_part(obj_description(oid, 'pg_proc'), ' Example: ', 2) from pg_proc
+        where pronamespace = 'meter'::regnamespace and obj_description(oid, 'pg_proc') like '% Example: %'
+        """,
+    )
+    assert [e for e in examples if not e.startswith(("SELECT ", "BEGIN;")) or not e.endswith(";")] == []
 
 
 def test_a_public_function_tells_the_sqlstates_that_its_own_body_raises(db: Connection) -> None:

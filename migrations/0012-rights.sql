@@ -1,4 +1,4 @@
--- depends: 0008-access
+-- depends: 0011-dropped-totals
 -- What other roles can reach: locks in a table of the owner's, a list of what was installed, and grants that survive any restore.
 
 create table locks (
