@@ -101,7 +101,7 @@ class AsyncMeter:
     """Record many events in one call; the outcomes come back in input order, counted from 1."""
 
     known_events = _method(calls.known_events)
-    """Return which of these events were recorded before, by their key or event id; for importers."""
+    """Return which of these events were recorded before; for importers. Nothing is recorded."""
 
     usage = _method(calls.usage)
     """Return the usage of one metric in one window; zero of zero events when there was none."""
