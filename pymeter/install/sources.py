@@ -153,9 +153,7 @@ def _read_functions(root: Path) -> tuple[SqlFile, ...]:
 
 def _function_order(name: str) -> tuple[int, str]:
     """Retired signatures go first, so that their names are free; grants last, when everything is there."""
-    if name.endswith(f"/{GRANTS}.sql"):
-        return 4, name
-    return {"retired.sql": 0, "internal": 1, "views": 3}.get(name.split("/")[1], 2), name
+    return {"sql/retired.sql": 0, f"sql/{GRANTS}.sql": 2}.get(name, 1), name
 
 
 def _read_migrations(root: Path) -> tuple[Migration, ...]:

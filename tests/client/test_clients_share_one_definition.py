@@ -29,9 +29,9 @@ def public_functions() -> dict[str, set[str]]:
     root = Path(pymeter.__file__).parent
     sql = next(path for path in (root / "sql", root.parent / "sql") if path.is_dir())
     return {
-        folder.name: {path.stem for path in folder.glob("*.sql")}
+        folder.name: functions
         for folder in sql.iterdir()
-        if folder.is_dir() and folder.name not in {"internal", "views"}
+        if folder.is_dir() and (functions := {path.stem for path in folder.glob("[!_]*.sql")})
     }
 
 

@@ -96,10 +96,11 @@ SELECT * FROM meter.record('acct_1', 'tokens', 120, idempotency_key => 'req_1');
 _FILES = """\
 ## How this folder is laid out
 
-One function per file; the file has the function's name and the folder says who may call it. Every file can be
-applied again at any time: `pymeter migrate` does, whenever one has changed. Tables, types, constraints and
-triggers are in [migrations/](../migrations), which never change once released. `grants.sql` runs last;
-`retired.sql` runs first and drops the signatures that are no more.
+A folder is a subject. A public function has a file of its own, named after it; private functions, whose names
+begin with an underscore, stand beside their owner, one file for each idea. [common/](common) has those that
+several subjects share. Every file can be applied again at any time: `pymeter migrate` does, whenever one has
+changed. Tables, types, constraints and triggers are in [migrations/](../migrations), which never change once
+released. `retired.sql` runs first and drops old signatures; `grants.sql` runs last.
 """
 
 
@@ -162,7 +163,8 @@ def _contents(public_types: set[str], relations: dict[str, Any]) -> str:
             *rows,
             "",
             f"Also here: [errors](#errors), [result types](#result-types), [tables](#tables) ({tables}),"
-            " [internal functions](#internal), [how this folder is laid out](#how-this-folder-is-laid-out).",
+            " [private functions](#private-functions),"
+            " [how this folder is laid out](#how-this-folder-is-laid-out).",
             "",
         ]
     )
@@ -283,8 +285,9 @@ def _refusals(connection: Connection, schema: str) -> str:
 
 
 def _internal(functions: dict[str, Function], relations: dict[str, Any], types: set[str]) -> str:
+    files = _files_of_functions()
     rows = [
-        f"| [{f.name}](internal/{f.name}.sql) | {_linked(f.comment or '', f.name)} |"
+        f"| [{f.name}]({files[f.name]}) | {_linked(f.comment or '', f.name)} |"
         for f in functions.values()
         if not f.is_public
     ]
@@ -293,9 +296,11 @@ def _internal(functions: dict[str, Function], relations: dict[str, Any], types: 
     type_rows += [f"| {name} | {_linked(text or '', '')} |" for name, text in sequences]
     return "\n".join(
         [
-            "## Internal",
+            "## Private functions",
             "",
-            "For readers of the code.",
+            "For readers of the code: never granted, and any release may change them.",
+            "",
+            "<details><summary>Private functions, types and sequences</summary>",
             "",
             "| Function | |",
             "| --- | --- |",
@@ -305,8 +310,19 @@ def _internal(functions: dict[str, Function], relations: dict[str, Any], types: 
             "| --- | --- |",
             *type_rows,
             "",
+            "</details>",
+            "",
         ]
     )
+
+
+def _files_of_functions() -> dict[str, str]:
+    """The file below ``sql/`` that defines each function."""
+    return {
+        name: file.relative_to(REFERENCE.parent).as_posix()
+        for file in REFERENCE.parent.rglob("*.sql")
+        for name in re.findall(r"^create or replace function (\w+)", file.read_text(encoding="utf-8"), re.M)
+    }
 
 
 def _read_relations(connection: Connection, schema: str) -> dict[str, tuple[str, str | None, list[Any]]]:

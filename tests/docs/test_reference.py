@@ -34,7 +34,7 @@ def test_every_sqlstate_that_sql_raises_is_in_the_table() -> None:
         text = file.read_text(encoding="utf-8")
         for clause in re.findall(r"errcode\s*=\s*(?:case\b.*?\bend\b|'\w{5}')", text, re.DOTALL):
             raised |= _codes(clause)
-    raised |= _codes((ROOT / "sql/internal/_problems.sql").read_text(encoding="utf-8"))
+    raised |= _codes((ROOT / "sql/record/_event_rules.sql").read_text(encoding="utf-8"))
     assert raised
     # XX000 and the like mean a broken installation, not something to branch on.
     assert {code for code in raised if not code.startswith("XX")} <= {code.sqlstate for code in CODES}

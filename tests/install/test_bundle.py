@@ -47,7 +47,7 @@ def test_any_client_can_run_it_as_one_string(tree, dsn):
 
 
 def test_an_error_anywhere_leaves_nothing(tree, dsn):
-    tree.write("sql/views/broken.sql", "CREATE VIEW broken AS SELECT nothing FROM things\n")
+    tree.write("sql/usage/broken.sql", "CREATE VIEW broken AS SELECT nothing FROM things\n")
 
     done = psql(dsn, bundle_sources(tree.load(), "meter"))
 

@@ -23,18 +23,17 @@ REPEATABLE = {
 
 
 def test_functions_run_in_an_order_that_a_reader_can_guess(tree):
-    for name in ("views/v", "internal/_b", "internal/_a", "catalog/c", "retired", "record/r"):
+    for name in ("record/r", "record/_b", "catalog/c", "catalog/_a", "retired"):
         tree.write(f"sql/{name}.sql", "SELECT 1;\n")
 
     assert [file.name.removeprefix("sql/") for file in tree.load().functions] == [
         "retired.sql",
-        "internal/_a.sql",
-        "internal/_b.sql",
+        "catalog/_a.sql",
         "catalog/c.sql",
+        "record/_b.sql",
         "record/add_thing.sql",
         "record/r.sql",
         "usage/_greeting.sql",
-        "views/v.sql",
         "grants.sql",
     ]
 
@@ -46,7 +45,7 @@ def test_the_fingerprint_changes_with_any_file_and_not_with_line_endings(tree):
     assert tree.load().sha256 == before
     tree.write("sql/README.md", "not SQL")
     assert tree.load().sha256 == before
-    tree.write("sql/views/empty.sql", "")
+    tree.write("sql/usage/empty.sql", "")
     assert tree.load().sha256 != before
 
 

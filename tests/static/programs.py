@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SQL = ROOT / "sql"
-FUNCTIONS = sorted(f for f in SQL.rglob("*.sql") if f.parent.name not in ("sql", "views"))
+FUNCTIONS = sorted(SQL.glob("*/*.sql"))
 MIGRATIONS = sorted((ROOT / "migrations").glob("[0-9]*.sql"))
 
 

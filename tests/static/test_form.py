@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from pglast import ast, parse_sql
 from pglast.parser import scan
 
@@ -18,30 +17,30 @@ FILES = [*sorted(SQL.rglob("*.sql")), *MIGRATIONS]
 _KEYWORDS = ("RESERVED_KEYWORD", "UNRESERVED_KEYWORD", "TYPE_FUNC_NAME_KEYWORD", "COL_NAME_KEYWORD")
 
 
-def _label(file: Path) -> str:
-    return file.relative_to(ROOT).as_posix()
+def test_lines_are_clean() -> None:
+    wrong = []
+    for file in FILES:
+        text = file.read_text(encoding="utf-8")
+        if not text.endswith("\n") or text.endswith("\n\n"):
+            wrong.append(f"{_label(file)}: the end")
+        lines = enumerate(text.splitlines(), 1)
+        wrong += [f"{_label(file)}:{n}" for n, line in lines if "\t" in line or line != line.rstrip()]
+    assert wrong == []
 
 
-@pytest.mark.parametrize("file", FILES, ids=_label)
-def test_lines_are_clean(file: Path) -> None:
-    text = file.read_text(encoding="utf-8")
-    assert text.endswith("\n")
-    assert not text.endswith("\n\n")
-    lines = enumerate(text.splitlines(), 1)
-    assert [number for number, line in lines if "\t" in line or line != line.rstrip()] == []
-
-
-@pytest.mark.parametrize("file", FILES, ids=_label)
-def test_keywords_are_written_small(file: Path) -> None:
-    text = file.read_text(encoding="utf-8")
-    bodies = [
-        option.arg[0].sval
-        for raw in parse_sql(text)
-        if isinstance(raw.stmt, ast.CreateFunctionStmt)
-        for option in raw.stmt.options or ()
-        if option.defname == "as"
-    ]
-    assert [word for part in (text, *bodies) for word in _shouted(part)] == []
+def test_keywords_are_written_small() -> None:
+    wrong = []
+    for file in FILES:
+        text = file.read_text(encoding="utf-8")
+        bodies = [
+            option.arg[0].sval
+            for raw in parse_sql(text)
+            if isinstance(raw.stmt, ast.CreateFunctionStmt)
+            for option in raw.stmt.options or ()
+            if option.defname == "as"
+        ]
+        wrong += [f"{_label(file)}: {word}" for part in (text, *bodies) for word in _shouted(part)]
+    assert wrong == []
 
 
 @pytest.mark.parametrize("file", FILES, ids=_label)
@@ -53,6 +52,10 @@ def test_no_time_zone_is_named(file: Path) -> None:
 
 def test_every_function_file_was_looked_at() -> None:
     assert set(FUNCTIONS) < set(FILES)
+
+
+def _label(file: Path) -> str:
+    return file.relative_to(ROOT).as_posix()
 
 
 def _shouted(text: str) -> list[str]:

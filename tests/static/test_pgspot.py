@@ -31,14 +31,23 @@ UNREAD = "unread"
 EXEMPT_FOR_INLINED = {"PS001", "PS005", "PS009", "PS016", "PS017"}
 
 
-def problems(files: Iterable[Path], directory: Path) -> set[tuple[str, str, str]]:
+def functions(files: Iterable[Path]) -> dict[str, str]:
+    """The statement of each function, and what follows it up to the next, by the function's name."""
+    found = {}
+    for file in files:
+        for text in re.split(r"(?m)^(?=create or replace function )", file.read_text(encoding="utf-8")):
+            if match := re.match(r"create or replace function (\w+)", text):
+                found[match[1]] = text
+    return found
+
+
+def problems(statements: dict[str, str], directory: Path) -> set[tuple[str, str, str]]:
     """(function, rule, what was found)."""
     pgspot = program("pgspot")
     copies = []
-    for file in files:
-        copy = directory / file.name
-        text = file.read_text(encoding="utf-8").replace("set search_path from current", _PINNED)
-        copy.write_text(_INSTALLED + text, encoding="utf-8")
+    for name, text in statements.items():
+        copy = directory / f"{name}.sql"
+        copy.write_text(_INSTALLED + text.replace("set search_path from current", _PINNED), encoding="utf-8")
         copies.append(str(copy))
     ignored = [option for rule in EXEMPT for option in ("--ignore", rule)]
     done = subprocess.run([pgspot, *ignored, *copies], capture_output=True, text=True, check=False)
@@ -55,10 +64,11 @@ def problems(files: Iterable[Path], directory: Path) -> set[tuple[str, str, str]
 
 
 def test_pgspot_has_nothing_to_say_that_has_no_answer_here(tmp_path: Path) -> None:
-    inlined = {f.stem for f in FUNCTIONS if "search_path" not in f.read_text(encoding="utf-8")}
+    ours = functions(FUNCTIONS)
+    inlined = {name for name, text in ours.items() if "search_path" not in text}
     assert {
         problem
-        for problem in problems(FUNCTIONS, tmp_path)
+        for problem in problems(ours, tmp_path)
         if not (problem[0] in inlined and problem[1] in EXEMPT_FOR_INLINED) and problem[1] != UNREAD
     } == set()
 
@@ -73,7 +83,5 @@ def test_pgspot_has_nothing_to_say_that_has_no_answer_here(tmp_path: Path) -> No
     ],
 )
 def test_pgspot_sees_a_function_that_can_be_led_astray(tmp_path: Path, attributes: str, body: str) -> None:
-    bad = tmp_path / "bad.sql"
-    bad.write_text(f"create or replace function bad() returns bigint {attributes} as $$ {body} $$;\n")
-    (tmp_path / "copies").mkdir()
-    assert {rule for _, rule, _ in problems([bad], tmp_path / "copies")} - {UNREAD}
+    bad = f"create or replace function bad() returns bigint {attributes} as $$ {body} $$;\n"
+    assert {rule for _, rule, _ in problems({"bad": bad}, tmp_path)} - {UNREAD}

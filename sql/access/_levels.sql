@@ -1,0 +1,143 @@
+-- The one place that says who may call what: every public function has one level. The last two are not granted by name: own is what
+-- read becomes for a role that is bound to subjects, owner is for nobody else, since who could grant could grant himself everything.
+create or replace function _level_functions()
+returns table (level text, function text)
+language sql
+immutable parallel safe
+as $$
+    select l.level, f.function
+    from (values
+        ('read', array['catalog', 'usage', 'summary', 'series', 'usage_by', 'check_quota', 'subjects', 'events', 'resolve_window',
+                       'health']),
+        ('write', array['record', 'record_batch', 'known_events']),
+        -- What a reporter calls in its loop. Where usage goes, and a person's word on it, is for administrators.
+        ('report', array['plan_pushes', 'preview_pushes', 'claim_pushes', 'confirm_push', 'settle_pushes', 'release_pushes', 'uncertain_hours',
+                         'settle_hour', 'fail_pushes', 'reconcilable_ranges', 'reconcile_range', 'reconciliation', 'report_status',
+                         'report_mappings', 'report_journal', 'pushes']),
+        ('admin', array['define_metric', 'retire_metric', 'verify', 'rebuild', 'maintain', 'access']),
+        ('admin', array['define_biller', 'report_metric', 'report_subject', 'resolve_push', 'retry_pushes', 'leave_pushes',
+                        'adopt_journal']),
+        ('own', array['own_usage', 'own_summary', 'own_series', 'own_usage_by', 'own_events']),
+        ('owner', array['grant_access', 'revoke_access'])
+    ) as l (level, functions)
+    cross join lateral unnest(l.functions) as f (function)
+$$;
+
+comment on function _level_functions() is
+    'The level of every public function: read, write, report, admin, own (read, for a role bound to subjects) or owner (never granted).';
+
+create or replace function _level_rights(level text)
+returns table (oid oid, signature text, acl aclitem[])
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    return query
+        select p.oid, format('%I.%I(%s)', current_schema(), p.proname, pg_get_function_identity_arguments(p.oid)),
+               coalesce(p.proacl, acldefault('f', p.proowner))
+        from _level_functions() l
+        join pg_proc p on p.proname = l.function and p.pronamespace = quote_ident(current_schema())::regnamespace
+        where l.level = _level_rights.level
+        order by p.proname;
+end
+$$;
+
+comment on function _level_rights(text) is 'The installed functions of a level, as GRANT names them, with their privileges.';
+
+create or replace function _check_level(level text, subject text)
+returns void
+language plpgsql
+immutable
+set search_path from current
+as $$
+begin
+    if level not in ('read', 'write', 'report', 'admin') then
+        raise exception using
+            errcode = '22023', message = 'level is not a known word', column = 'level',
+            detail = format('level %s.', quote_literal(left(level, 80))), hint = 'Use read, write, report or admin.';
+    elsif subject is not null and level is distinct from 'read' then
+        raise exception using
+            errcode = '22023', message = 'only the level read can be bound to a subject', column = 'subject',
+            detail = format('level %s.', coalesce(quote_literal(level), 'null')),
+            hint = 'Grant read with a subject, or the level without one.';
+    end if;
+    if subject is not null then
+        perform _check_subject(subject);
+        if length(subject) > 512 then
+            raise exception using errcode = '22023', message = 'subject is longer than 512 characters', column = 'subject',
+                detail = format('subject %s.', quote_literal(left(subject, 80))), hint = 'No event has such a subject.';
+        end if;
+    end if;
+end
+$$;
+
+comment on function _check_level(text, text) is
+    'Refuses (22023) what grant_access() does not know as a level, a subject where the level is not read, and a blank or long subject.';
+
+create or replace function _access_role(role text)
+returns regrole
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_role oid;
+begin
+    if _access_role.role is null then
+        raise exception using errcode = '22004', message = 'role is null', column = 'role', hint = 'Name a role of this server.';
+    end if;
+    select oid into v_role from pg_roles where rolname = _access_role.role;
+    if v_role is null then
+        raise exception using
+            errcode = '22023', message = 'there is no such role', column = 'role',
+            detail = format('role %s.', quote_literal(left(_access_role.role, 80))),
+            hint = 'Create it first; the name is taken as it is, in upper and lower case. PUBLIC is no role: access is granted to known ones.';
+    elsif _access_role.role = current_user then
+        raise exception using
+            errcode = '22023', message = 'the role owns the meter', column = 'role',
+            detail = format('role %s.', quote_literal(left(_access_role.role, 80))),
+            hint = 'The owner may do everything anyway. Let applications connect as another role.';
+    end if;
+    -- GRANT and CREATE OR REPLACE of one function at once would end in "tuple concurrently updated"; installers hold this lock.
+    begin
+        lock table yoyo_lock in share row exclusive mode;
+    exception when lock_not_available then
+        perform _raise_busy('rights');
+    end;
+    return v_role;
+end
+$$;
+
+comment on function _access_role(text) is
+    'The role of that name, whose access is going to change; one change at a time. Raises 22004 for null, 22023 for no role or the owner.';
+
+create or replace function _privileges()
+returns table (role oid, privilege text, kind text, object name)
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_schema oid := quote_ident(current_schema())::regnamespace;
+begin
+    return query
+        select a.grantee, a.privilege_type, case o.kind when 'function' then 'function' else 'table' end, o.name
+        from _own_objects() o, aclexplode(o.acl) a
+        where a.grantee <> o.owner
+        union all
+        select a.grantee, a.privilege_type, 'table', c.relname || '.' || t.attname
+        from pg_class c join pg_attribute t on t.attrelid = c.oid, aclexplode(t.attacl) a
+        where c.oid in (select o.oid from _own_objects() o where o.kind <> 'function') and a.grantee <> c.relowner
+        union all
+        select a.grantee, a.privilege_type, 'schema', n.nspname
+        from pg_namespace n, aclexplode(n.nspacl) a
+        where n.oid = v_schema and a.grantee <> n.nspowner;
+end
+$$;
+
+comment on function _privileges() is
+    'Every privilege on the schema, its functions, tables, columns and sequences that anybody but the owner has; role 0 is PUBLIC.';

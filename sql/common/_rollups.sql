@@ -1,0 +1,65 @@
+-- The one place that says what the number of a metric is. Trimmed, so that it does not depend on how its parts were written.
+create or replace function _quantity(
+    aggregate text, event_count bigint, total numeric, lowest numeric, highest numeric, latest numeric
+)
+returns numeric
+language sql
+immutable parallel safe
+as $$
+    select trim_scale(case aggregate
+        when 'avg' then total / nullif(event_count, 0)
+        when 'min' then lowest
+        when 'max' then highest
+        when 'last' then latest
+        else total
+    end)
+$$;
+
+comment on function _quantity(text, bigint, numeric, numeric, numeric, numeric) is
+    'The quantity that a rollup stands for, by the metric''s aggregate; avg is total / event_count.';
+
+-- Stripes are taken away before their sums are added to the bucket's own row: whoever waits for a stripe then begins a new one.
+create or replace function _merge_stripes()
+returns bigint
+language plpgsql
+volatile
+set search_path from current
+set lock_timeout to '1s'
+as $$
+#variable_conflict use_column
+declare
+    v_stripes rollups[];
+begin
+    -- Only these: a stripe that has appeared since may be held by a writer who waits for one of them.
+    v_stripes := array(
+        select r from rollups r where r.stripe > 0 order by subject, metric, bucket, bucket_start, stripe for update);
+    delete from rollups r
+    using unnest(v_stripes) s
+    where r.subject = s.subject and r.metric = s.metric and r.bucket = s.bucket and r.bucket_start = s.bucket_start
+      and r.stripe = s.stripe;
+
+    insert into rollups as r (subject, metric, bucket, bucket_start, event_count, last_at, last_event_id,
+                              total, lowest, highest, latest)
+    select subject, metric, bucket, bucket_start, sum(event_count), max(last_at),
+           (array_agg(last_event_id order by last_at desc, last_event_id desc nulls last))[1],
+           sum(total), min(lowest), max(highest),
+           (array_agg(latest order by last_at desc, last_event_id desc nulls last))[1]
+    from unnest(v_stripes)
+    group by subject, metric, bucket, bucket_start
+    order by subject, metric, bucket, bucket_start
+    on conflict (subject, metric, bucket, bucket_start, stripe) do update set
+        event_count = r.event_count + excluded.event_count,
+        last_at = greatest(r.last_at, excluded.last_at),
+        last_event_id = case when (excluded.last_at, excluded.last_event_id) > (r.last_at, r.last_event_id)
+                             then excluded.last_event_id else r.last_event_id end,
+        total = r.total + excluded.total,
+        lowest = least(r.lowest, excluded.lowest),
+        highest = greatest(r.highest, excluded.highest),
+        latest = case when (excluded.last_at, excluded.last_event_id) > (r.last_at, r.last_event_id)
+                      then excluded.latest else r.latest end;
+    return cardinality(v_stripes);
+end
+$$;
+
+comment on function _merge_stripes() is
+    'Adds every stripe to the one row that its bucket has without; returns how many stripes there were.';

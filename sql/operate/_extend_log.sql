@@ -1,0 +1,108 @@
+-- From the lock on, nobody records and nobody reads the log.
+create or replace function _extend_log(months timestamptz[], stray_events bigint, also_locked text[])
+returns setof maintenance_action
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    if stray_events > 0 then
+        perform _build_default(months);
+    end if;
+    perform _lock_tables('{events, events_default}' || also_locked, 'access exclusive');
+    if stray_events = 0 and exists (select from events_default where date_trunc('month', at, 'UTC') = any (months)) then
+        perform _build_default(months);
+        stray_events := 1;
+    end if;
+    if stray_events > 0 then
+        stray_events := greatest(_move_strays(months), stray_events);
+    else
+        perform _attach_partition(m.month) from unnest(months) m (month);
+    end if;
+    return query select 'created partition', _partition_name(m.month) from unnest(months) m (month) order by m.month;
+    if stray_events > 0 then
+        return next ('moved strays', format('%s events', stray_events))::maintenance_action;
+    end if;
+end
+$$;
+
+comment on function _extend_log(timestamptz[], bigint, text[]) is
+    'Locks the log and these tables, and makes the tables of _build_partition() partitions of the log; returns what it did.';
+
+create or replace function _build_default(months timestamptz[])
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+begin
+    create table events_next (like events including defaults including constraints including indexes);
+    insert into events_next select * from events_default where _bucket_start('month', at) <> all (months);
+    perform _close_relation('events_next');
+    comment on table events_next is
+        'Takes events of months that have no partition yet, so that none is ever refused; maintain() moves them on.';
+end
+$$;
+
+comment on function _build_default(timestamptz[]) is
+    'Creates the table that is to be the log''s next default partition, with copies of the stray events that are not of these months.';
+
+-- The log is never deleted from. The default partition is replaced by a copy of what stays in it, and the events of the months that got
+-- partitions are copied there. Nearly all is copied while others record; with the log locked, what they have added since.
+create or replace function _move_strays(months timestamptz[])
+returns bigint
+language plpgsql
+volatile
+set search_path from current
+as $$
+declare
+    v_copies text;
+    v_late   events[];
+    v_month  timestamptz;
+    v_held   bigint;
+begin
+    alter table events detach partition events_default;
+    alter table events_default rename to events_strays;
+    alter table events_strays rename constraint events_default_pkey to events_strays_pkey;
+    v_held := _count_events('events_strays');
+    if v_held <> _count_copies(months) then
+        select string_agg(format('select event_id from %I', n.name), ' union all ') into v_copies
+        from (select 'events_next' union all select _partition_name(m.month) from unnest(months) m (month)) n (name);
+        execute format('select array(select s from events_strays s where s.event_id not in (%s))', v_copies) into v_late;
+        foreach v_month in array months loop
+            execute format('insert into %I select * from unnest($1) where _bucket_start(''month'', at) = $2', _partition_name(v_month))
+                using v_late, v_month;
+        end loop;
+        insert into events_next select * from unnest(v_late) where _bucket_start('month', at) <> all (months);
+        if v_held <> _count_copies(months) then
+            raise exception using errcode = 'XX001', message = 'not every stray event was moved',
+                detail = format('%s of %s.', _count_copies(months), v_held), hint = 'Nothing was changed. Look at the triggers on events.';
+        end if;
+    end if;
+    -- Without a default partition, which would be searched for events of each month.
+    perform _attach_partition(m.month) from unnest(months) m (month);
+    drop table events_strays;
+    alter table events_next rename to events_default;
+    alter table events_default rename constraint events_next_pkey to events_default_pkey;
+    alter table events attach partition events_default default;
+    perform _guard_partition('events_default');
+    return v_held - _count_events('events_default');
+end
+$$;
+
+comment on function _move_strays(timestamptz[]) is
+    'Replaces the default partition by the tables that _build_partition() and _build_default() have made; returns how many events have '
+    'got a partition of their month.';
+
+create or replace function _count_copies(months timestamptz[])
+returns bigint
+language sql
+stable
+set search_path from current
+as $$
+    select _count_events('events_next') + coalesce(sum(_count_events(_partition_name(m.month))), 0)::bigint from unnest(months) m (month)
+$$;
+
+comment on function _count_copies(timestamptz[]) is
+    'How many events the tables hold that are to be the partitions of these months and the default one.';

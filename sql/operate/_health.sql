@@ -1,0 +1,99 @@
+create or replace function _bloated_tables()
+returns table (description text)
+language plpgsql
+stable
+set search_path from current
+as $$
+begin
+    return query
+        select format('%s: %s of %s rows are dead, last vacuumed %s', s.relname, s.n_dead_tup, s.n_live_tup + s.n_dead_tup,
+                   coalesce(to_char(greatest(s.last_vacuum, s.last_autovacuum) at time zone interval '0', 'YYYY-MM-DD HH24:MI "UTC"'), 'never'))
+        from pg_stat_user_tables s
+        where s.schemaname = current_schema() and s.n_dead_tup > 10000 and s.n_dead_tup > 0.2 * s.n_live_tup
+        union all
+        select format('%s: %s %% of updates are HOT, so its indexes grow', s.relname, round(100.0 * s.n_tup_hot_upd / s.n_tup_upd))
+        from pg_stat_user_tables s
+        where s.schemaname = current_schema() and s.relname = 'rollups' and s.n_tup_upd > 100000
+          and s.n_tup_hot_upd < 0.5 * s.n_tup_upd
+        order by 1;
+end
+$$;
+
+comment on function _bloated_tables() is
+    'Tables of which more than a fifth, and 10,000 rows, are dead; and rollups, if most of its updates write to its indexes.';
+
+-- To be polled: a bounded look. A biller that nobody reports to yet, or only rehearses with, holds back nobody's usage. The queue is in
+-- the order of recording as long as rows are deleted from its front, so the oldest are among the first.
+create or replace function _oldest_unreported()
+returns timestamptz
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_billers text[] := array(select b.biller from billers b where _is_watched(b));
+begin
+    return least(
+        (select min(q.at) from (select at, biller from unreported limit 100000) q where q.biller = any (v_billers)),
+        (select min(stamped_at) from pushes where state in ('planned', 'sending') and biller = any (v_billers)),
+        (select min(stamped_at) from pushes where state in ('uncertain', 'held', 'rejected') and biller = any (v_billers)));
+end
+$$;
+
+comment on function _oldest_unreported() is
+    'The time of the oldest usage that is to be reported to a biller and is not known to be counted there; null if there is none. '
+    'Billers of rehearsals, and those that nobody has reported to yet, are left out.';
+
+-- Of the pairs of subject and metric that were recorded in the day and week before, those without anything since. To be bounded, it looks
+-- at the latest 5,000 rollups before the last 24 hours: who falls silent is among them for as long as not so many others follow. Whole
+-- rows are compared, so that nothing but the primary key can serve, even where the table was never analyzed.
+create or replace function _silent_subjects(now timestamptz)
+returns table (subject text, metric text, last_at timestamptz)
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_day    interval := interval '24 hours';
+    v_kind   text;
+    v_recent timestamptz;
+begin
+    foreach v_kind in array array['hour', 'day'] loop
+        v_recent := _bucket_start(v_kind, _silent_subjects.now) - v_day;
+        return query
+            with latest as materialized (
+                select n.subject, n.metric, max(n.bucket_start) as bucket_start, max(n.last_at) as last_at
+                from (
+                    select r.subject, r.metric, r.bucket_start, r.last_at
+                    from rollups r
+                    where r.bucket = v_kind and r.bucket_start < v_recent and r.bucket_start >= v_recent - 7 * v_day
+                    order by r.bucket_start desc
+                    limit 5000
+                ) n
+                join metrics m on m.key = n.metric and m.retired_at is null and _fine_bucket(m.period, m.rollup) = v_kind
+                group by n.subject, n.metric
+            ), stopped as materialized (
+                select * from latest l
+                where not exists (
+                    select from rollups r
+                    where (r.subject, r.metric, r.bucket, r.bucket_start) >= (l.subject, l.metric, v_kind, v_recent)
+                      and (r.subject, r.metric, r.bucket, r.bucket_start) <= (l.subject, l.metric, v_kind, 'infinity'))
+            )
+            select s.subject, s.metric, s.last_at
+            from stopped s
+            where not exists (
+                select from generate_series(1, 6) as ago (days)
+                cross join lateral (select s.bucket_start - ago.days * v_day as until) w
+                where not exists (
+                    select from rollups r
+                    where (r.subject, r.metric, r.bucket, r.bucket_start) <= (s.subject, s.metric, v_kind, w.until)
+                      and (r.subject, r.metric, r.bucket, r.bucket_start) > (s.subject, s.metric, v_kind, w.until - v_day)));
+    end loop;
+end
+$$;
+
+comment on function _silent_subjects(timestamptz) is
+    'The subjects and metrics that were recorded on each of seven days and then not for 24 hours and more, a week at most; metrics with '
+    'hour or day rollups.';

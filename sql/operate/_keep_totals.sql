@@ -1,0 +1,85 @@
+-- Before maintain() locks the log, since it reads all of the partition; by the partition's name, so that it locks nothing else.
+create or replace function _keep_totals(verdict month_verdict, kinds jsonb)
+returns void
+language plpgsql
+volatile
+set search_path from current
+set work_mem to '128MB'
+as $$
+#variable_conflict use_column
+declare
+    v_month timestamptz := (_keep_totals.verdict).month;
+    v_part  bigint := (select totals_kept + 1 from log_months where month = v_month);
+begin
+    execute format($sql$
+        insert into dropped_rollups (subject, metric, bucket, bucket_start, month, part, event_count, last_at, last_event_id,
+                                     total, lowest, highest, latest)
+        select subject, metric, bucket, bucket_start, $1, $2, event_count, last_at, last[2], total, lowest, highest, last[3]
+        from (
+            select e.subject, e.metric, k.bucket, _bucket_start(k.bucket, e.at) as bucket_start, count(*) as event_count,
+                   max(e.at) as last_at, sum(e.quantity) filter (where k.adds) as total,
+                   min(e.quantity) filter (where k.aggregate = 'min') as lowest,
+                   max(e.quantity) filter (where k.aggregate = 'max') as highest,
+                   max(array[extract(epoch from e.at), e.event_id, e.quantity]) filter (where k.aggregate = 'last') as last
+            from %I e
+            join (
+                select key, aggregate, bucket, aggregate in ('sum', 'count', 'avg') as adds
+                from jsonb_to_recordset($3) as k (key text, aggregate text, bucket text)
+            ) k on k.key = e.metric
+            group by 1, 2, 3, 4
+        ) t
+        $sql$, (_keep_totals.verdict).partition_name) using v_month, v_part, kinds;
+    execute format($sql$
+        with members as materialized (
+            select distinct e.subject, e.metric, k.bucket, _bucket_start(k.bucket, e.at) as bucket_start, _digest(e.member) as member_digest
+            from %I e
+            join jsonb_to_recordset($3) as k (key text, aggregate text, bucket text) on k.key = e.metric and k.aggregate = 'unique'
+        ), kept as (
+            insert into dropped_members (subject, metric, bucket, bucket_start, member_digest, month, part)
+            select subject, metric, bucket, bucket_start, member_digest, $1, $2 from members where bucket <> 'month'
+            on conflict do nothing
+        )
+        update dropped_rollups d set total = m.total
+        from (select subject, metric, bucket, bucket_start, count(*) as total from members group by 1, 2, 3, 4) m
+        where d.subject = m.subject and d.metric = m.metric and d.bucket = m.bucket and d.bucket_start = m.bucket_start
+          and d.month = $1 and d.part = $2
+        $sql$, (_keep_totals.verdict).partition_name) using v_month, v_part, kinds;
+end
+$$;
+
+comment on function _keep_totals(month_verdict, jsonb) is
+    'Writes to dropped_rollups and dropped_members what a partition holds that maintain() is about to drop or detach. kinds: of _catalog_kinds().';
+
+-- Read in a block that is rolled back, so that no lock on the catalog is kept: define_metric() may wait for the catalog while it holds a lock
+-- on the log, which maintain() asks for next.
+create or replace function _catalog_kinds()
+returns jsonb
+language plpgsql
+volatile
+set search_path from current
+as $$
+declare
+    v_kinds jsonb;
+begin
+    v_kinds := (select coalesce(jsonb_agg(jsonb_build_object('key', key, 'aggregate', aggregate, 'bucket', _kept_bucket(period))), '[]')
+                from metrics);
+    raise savepoint_exception;
+exception when savepoint_exception then
+    return v_kinds;
+end
+$$;
+
+comment on function _catalog_kinds() is
+    'Of every metric its key, aggregate and the kind of bucket whose dropped totals are kept, as a JSON array.';
+
+-- Inlined: no SET, nothing outside pg_catalog. Buckets of the other kinds lie within one month.
+create or replace function _kept_bucket(period text)
+returns text
+language sql
+immutable parallel safe
+as $$
+    select case when period in ('week', 'year', 'never') then period else 'month' end
+$$;
+
+comment on function _kept_bucket(text) is
+    'The kind of bucket for which the totals of dropped events of a metric with this period are kept.';

@@ -1,0 +1,58 @@
+create or replace function _check_event(
+    metric metrics, metric_key text, subject text, quantity numeric, member text, idempotency_key text, at timestamptz, metadata jsonb
+)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_problem problem;
+begin
+    v_problem.code := _event_problem(
+        _check_event.metric.aggregate, _check_event.metric.retired_at, _check_event.metric.max_future,
+        _check_event.subject, metric_key, _check_event.quantity, _check_event.member, _check_event.idempotency_key,
+        _check_event.at, _check_event.metadata);
+    if v_problem.code is not null then
+        select * into v_problem from _problems() where code = v_problem.code;
+        raise exception using
+            errcode = v_problem.sqlstate, message = v_problem.message, hint = v_problem.hint, column = v_problem.parameter,
+            detail = _event_detail(_check_event.subject, metric_key, _check_event.quantity, _check_event.member, _check_event.at);
+    end if;
+    if current_setting('transaction_isolation') <> 'read committed' then
+        perform _pin_metrics(array[metric_key]);
+    end if;
+end
+$$;
+
+comment on function _check_event(metrics, text, text, numeric, text, text, timestamptz, jsonb) is
+    'Refuses an event that breaks a rule, as record() does; in a transaction with one snapshot it also pins the metric''s definition.';
+
+create or replace function _event_detail(subject text, metric text, quantity numeric, member text, at timestamptz)
+returns text
+language sql
+stable parallel safe
+as $$
+    select format('subject %s, metric %s, quantity %s, member %s, at %s.',
+        quote_nullable(left(subject, 80)), quote_nullable(left(metric, 80)), coalesce(left(quantity::text, 40), 'null'),
+        quote_nullable(left(member, 80)), coalesce(to_char(at at time zone interval '0', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'null'))
+$$;
+
+comment on function _event_detail(text, text, numeric, text, timestamptz) is
+    'The DETAIL of an error about an event: its values, cut to a readable length.';
+
+-- A transaction with one snapshot for all its statements might otherwise record by a definition that has been changed since.
+create or replace function _pin_metrics(metric_keys text[])
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+begin
+    perform from metrics where key = any (metric_keys) order by key for share;
+end
+$$;
+
+comment on function _pin_metrics(text[]) is
+    'Locks definitions against change until the transaction ends; raises 40001 if one has changed since its snapshot.';

@@ -1,0 +1,65 @@
+create or replace function _guard_log()
+returns trigger
+language plpgsql
+set search_path from current
+as $$
+begin
+    raise exception using
+        errcode = '42501',
+        message = 'the log is append-only',
+        detail = format('%s on %I.%I was refused.', tg_op, tg_table_schema, tg_table_name),
+        hint = 'Record a correcting event instead; maintain() looks after partitions.';
+end
+$$;
+
+comment on function _guard_log() is 'Trigger: refuses UPDATE, DELETE and TRUNCATE on the log (42501), for its owner too.';
+
+-- As a part of events a table has the guard of its rows from there; TRUNCATE, and a table that is no part any more, need their own.
+-- ALWAYS: changes that come by replication are refused as well.
+create or replace function _guard_partition(name text)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_relation regclass := format('%I.%I', current_schema(), _guard_partition.name)::regclass;
+begin
+    if not exists (select from pg_trigger where tgrelid = v_relation and tgname = 'events_are_append_only') then
+        execute format('create trigger events_are_append_only before update or delete on %s for each row execute function _guard_log()',
+            v_relation);
+        execute format('alter table %s enable always trigger events_are_append_only', v_relation);
+    end if;
+    if not exists (select from pg_trigger where tgrelid = v_relation and tgname = 'events_are_not_truncated') then
+        execute format('create trigger events_are_not_truncated before truncate on %s for each statement execute function _guard_log()',
+            v_relation);
+        execute format('alter table %s enable always trigger events_are_not_truncated', v_relation);
+    end if;
+end
+$$;
+
+comment on function _guard_partition(text) is
+    'Gives a table that is, or was, a partition of the log what it lacks of the guard against UPDATE, DELETE and TRUNCATE.';
+
+-- ALTER DEFAULT PRIVILEGES, which some hosts set for every role, would open new tables to others.
+create or replace function _close_relation(name text)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_relation regclass := format('%I.%I', current_schema(), _close_relation.name)::regclass;
+    v_grantee  oid;
+begin
+    for v_grantee in
+        select distinct a.grantee from pg_class c, aclexplode(c.relacl) a where c.oid = v_relation and a.grantee <> c.relowner
+    loop
+        execute format('revoke all on %s from %s cascade', v_relation, case v_grantee when 0 then 'public' else v_grantee::regrole::text end);
+    end loop;
+end
+$$;
+
+comment on function _close_relation(text) is 'Takes every right on a new table, view or sequence from everybody but its owner.';

@@ -1,0 +1,128 @@
+-- Event ids are drawn in the order of the batch: it decides which of two `last` events with one time is the later-recorded.
+create or replace function _prepare_batch(events jsonb)
+returns batch_event[]
+language sql
+volatile
+set search_path from current
+as $$
+    select coalesce(array_agg((
+        c.ordinal, c.subject, c.metric, c.quantity, c.member, c.idempotency_key, c.at, c.metadata, c.problem, c.detail,
+        case when c.problem is null then nextval('event_ids') end, c.aggregate, c.period, c.rollup, c.striped,
+        _digest(c.idempotency_key), _payload_digest(c.quantity, c.member), c.billers)::batch_event), '{}')
+    from (
+        select p.ordinal, p.subject, p.metric, p.member, p.idempotency_key, p.at, p.metadata, p.detail,
+               case when m.aggregate = 'count' then coalesce(p.quantity, 1) else p.quantity end as quantity,
+               coalesce(p.problem, _event_problem(
+                   m.aggregate, m.retired_at, m.max_future,
+                   p.subject, p.metric, p.quantity, p.member, p.idempotency_key, p.at, p.metadata)) as problem,
+               m.aggregate, m.period, nullif(nullif(m.rollup, 'none'), m.period) as rollup, m.striped, m.billers
+        from _parse_events(_prepare_batch.events) p
+        left join metrics m on m.key = p.metric
+        order by p.ordinal
+    ) c
+$$;
+
+comment on function _prepare_batch(jsonb) is
+    'The events of a batch in their order, each with its problem or else with its event id, digests and what its metric says.';
+
+-- The form of a batch, event by event; what the values mean is for _event_problem(). Nothing in here raises. OFFSET 0 keeps the
+-- levels apart: merged into one, every field would be looked up and parsed again wherever it is mentioned.
+create or replace function _parse_events(events jsonb)
+returns setof batch_event
+language sql
+stable
+set search_path from current
+as $$
+    select p.ordinal, p.subject, p.metric, p.quantity, p.member, p.idempotency_key,
+           case when p.given_at is null then now() else p.at end, p.metadata,
+           case
+               when not p.is_object then 'not_an_object'
+               when p.unknown <> '{}' then 'unknown_field'
+               when p.wrong is not null then 'wrong_type'
+               when p.quantity is null and p.given_quantity is not null then 'quantity_not_a_number'
+               when p.at is null and p.given_at is not null then 'at_not_a_time'
+           end,
+           case
+               when p.unknown <> '{}' then format('field %I', left((select min(f) from jsonb_object_keys(p.unknown) f), 80))
+               when p.wrong is not null then format('field %I', p.wrong)
+               when p.quantity is null and p.given_quantity is not null then format('quantity %L', left(p.given_quantity, 80))
+               when p.at is null and p.given_at is not null then format('at %L', left(p.given_at, 80))
+           end,
+           null::bigint, null::text, null::text, null::text, null::boolean, null::bytea, null::bytea, null::text[]
+    from (
+        select f.*, _parse_time(f.given_at) as at,
+               -- 200 digits and an exponent of 3 are more than any quantity may have, and little enough to cast safely.
+               trim_scale(case
+                   when f.quantity_type = 'number'
+                       or f.given_quantity ~ '^[+-]?([0-9]{1,200}([.][0-9]{0,200})?|[.][0-9]{1,200})([eE][+-]?[0-9]{1,3})?$'
+                       or lower(f.given_quantity collate "C") in ('nan', 'infinity', '-infinity') then f.given_quantity::numeric
+               end) as quantity,
+               case
+                   when jsonb_typeof(f.event -> 'subject') not in ('string', 'null') then 'subject'
+                   when jsonb_typeof(f.event -> 'metric') not in ('string', 'null') then 'metric'
+                   when f.quantity_type not in ('number', 'string', 'null') then 'quantity'
+                   when jsonb_typeof(f.event -> 'member') not in ('string', 'null') then 'member'
+                   when jsonb_typeof(f.event -> 'idempotency_key') not in ('string', 'null') then 'idempotency_key'
+                   when jsonb_typeof(f.event -> 'at') not in ('string', 'null') then 'at'
+               end as wrong
+        from (
+            select o.*, o.event ->> 'subject' as subject, o.event ->> 'metric' as metric, o.event ->> 'member' as member,
+                   o.event ->> 'idempotency_key' as idempotency_key, nullif(o.event -> 'metadata', 'null') as metadata,
+                   o.event ->> 'at' as given_at, o.event ->> 'quantity' as given_quantity,
+                   jsonb_typeof(o.event -> 'quantity') as quantity_type,
+                   o.event - '{subject,metric,quantity,member,idempotency_key,at,metadata}'::text[] as unknown
+            from (
+                select e.ordinal, jsonb_typeof(e.event) = 'object' as is_object,
+                       case when jsonb_typeof(e.event) = 'object' then e.event else '{}' end as event
+                from jsonb_array_elements(events) with ordinality as e (event, ordinal)
+                offset 0
+            ) o
+            offset 0
+        ) f
+        offset 0
+    ) p
+$$;
+
+comment on function _parse_events(jsonb) is
+    'The events of a JSON array as rows, in their order, each with the code of its problem if its form is wrong.';
+
+-- A cast would raise, and would read a time without an offset in the session's zone. So the form is checked first, down to the
+-- number of days in the month; after that the cast cannot fail.
+-- A cast would also round a time that is finer than a microsecond, perhaps into the next month. So what is finer is cut off. A second of
+-- 60 is a leap second (RFC 3339, section 5.6): the same instant as the second after it, as everywhere in PostgreSQL.
+-- No backslashes in patterns, here and elsewhere: their meaning depends on the session's standard_conforming_strings; and "digit"
+-- classes take digits of every script, which casts do not. Groups capture nothing, and the year 0 has a test of its own: a look-ahead
+-- and captures make the match cost more than twice as much. Inlined: no SET, nothing outside pg_catalog.
+-- What programs write nearly always, a UTC time on one of the first 28 days of a month, is told by its shape, at a quarter of the
+-- match's cost: a batch is mostly that.
+create or replace function _parse_time(value text)
+returns timestamptz
+language sql
+stable parallel safe
+as $$
+    select case
+        when translate(replace(value, '+00:00', 'Z'), '123456789', '000000000')
+                in ('0000-00-00T00:00:00Z', '0000-00-00T00:00:00.000Z', '0000-00-00T00:00:00.000000Z')
+            and value > '0001' collate "C"
+            and substr(value, 6, 2) between '01' and '12' collate "C" and substr(value, 9, 2) between '01' and '28' collate "C"
+            and substr(value, 12, 2) < '24' collate "C" and substr(value, 15, 2) < '60' collate "C" and substr(value, 18, 2) < '60' collate "C"
+            then value::timestamptz
+        when value ~ ('^[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])[Tt ](?:[01][0-9]|2[0-3]):[0-5][0-9]'
+                '(?::(?:[0-5][0-9](?:[.,][0-9]+)?|60(?:[.,]0+)?))? ?(?:[Zz]|[+-](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?)$')
+            and value not like '0000%' then case
+                when substr(value, 9, 2)::int <= 28 or substr(value, 9, 2)::int <= extract(day from
+                    make_date(substr(value, 1, 4)::int, substr(value, 6, 2)::int, 1) + interval '1 month' - interval '1 day')
+                    then (case
+                        when substr(value, 20, 1) in ('.', ',') then
+                            substr(value, 1, 19) || '.' || substring(substr(value, 21) from '^[0-9]{1,6}')
+                                || ltrim(substr(value, 21), '0123456789')
+                        else value
+                    end)::timestamptz
+            end
+        when lower(value collate "C") in ('infinity', '-infinity') then value::timestamptz
+    end
+$$;
+
+comment on function _parse_time(text) is
+    'The instant that an ISO 8601 text with a UTC offset stands for, cut off (never rounded) after six digits of a second; infinity and '
+    '-infinity as such; null for any other text.';

@@ -1,0 +1,128 @@
+-- Only the buckets of a week or longer are added up: they are few, and those of the other kinds have no totals of their own. Members do
+-- not add up: what was dropped in one part has been counted, what comes from several is counted anew.
+create or replace function _explain_rollups(subject text, metric text)
+returns setof rollups
+language plpgsql
+stable
+set search_path from current
+set plan_cache_mode to force_custom_plan
+set enable_mergejoin to off
+as $$
+#variable_conflict use_column
+begin
+    if not exists (select from dropped_rollups) then
+        return query select * from _recompute(_explain_rollups.subject, _explain_rollups.metric);
+        return;
+    end if;
+    return query
+    with logged as materialized (
+        select * from _recompute(_explain_rollups.subject, _explain_rollups.metric)
+    ), parts as (
+        select bucket_start, event_count, last_at, last_event_id, subject, metric, bucket, total, lowest, highest, latest
+        from logged
+        where bucket in ('week', 'month', 'year', 'never')
+        union all
+        select d.bucket_start, d.event_count, d.last_at, d.last_event_id, d.subject, d.metric, d.bucket,
+               d.total, d.lowest, d.highest, d.latest
+        from dropped_rollups d
+        join metrics m on m.key = d.metric and m.period = d.bucket
+        where (_explain_rollups.subject is null or d.subject = _explain_rollups.subject)
+          and (_explain_rollups.metric is null or d.metric = _explain_rollups.metric)
+    ), added as (
+        select bucket_start, sum(event_count)::bigint as event_count, max(last_at) as last_at, subject, metric, bucket, count(*) as parts,
+               sum(total) as total, min(lowest) as lowest, max(highest) as highest,
+               (max(array[extract(epoch from last_at), last_event_id, latest]) filter (where latest is not null)) as last
+        from parts
+        group by subject, metric, bucket, bucket_start
+    ), members as (
+        select e.subject, e.metric, e.bucket, e.bucket_start, count(*) as total
+        from _explain_members(_explain_rollups.subject, _explain_rollups.metric) e
+        join metrics m on m.key = e.metric and m.period = e.bucket
+        group by 1, 2, 3, 4
+    )
+    select * from logged where bucket not in ('week', 'month', 'year', 'never')
+    union all
+    select bucket_start, a.event_count, a.last_at, a.last[2]::bigint, 0::smallint, subject, metric, bucket,
+           case when m.aggregate = 'unique' and a.parts > 1 then u.total else a.total end, a.lowest, a.highest, a.last[3]
+    from added a
+    join metrics m on m.key = a.metric
+    left join members u using (subject, metric, bucket, bucket_start);
+end
+$$;
+
+comment on function _explain_rollups(text, text) is
+    'The rollups of one subject and metric (null: all) as the log and the totals of dropped partitions say they should be.';
+
+-- Of a dropped month, what is stored is believed: only its late events can still be missing. The buckets that reach beyond a month have
+-- their own list of what was dropped.
+create or replace function _explain_members(subject text, metric text)
+returns setof unique_members
+language plpgsql
+stable
+set search_path from current
+set plan_cache_mode to force_custom_plan
+as $$
+#variable_conflict use_column
+declare
+    v_dropped      timestamptz[] := array(select _dropped_months());
+    v_unverifiable timestamptz[] := array(select _unverifiable_months());
+begin
+    if v_dropped = '{}' then
+        return query select * from _recompute_members(_explain_members.subject, _explain_members.metric);
+        return;
+    end if;
+    return query
+    select bucket_start, subject, metric, bucket, member_digest, bit_or(seen)::bit varying, null::bit varying
+    from (
+        select bucket_start, subject, metric, bucket, member_digest, seen
+        from _recompute_members(_explain_members.subject, _explain_members.metric)
+        union all
+        select d.bucket_start, d.subject, d.metric, d.bucket, d.member_digest, null
+        from dropped_members d
+        where (_explain_members.subject is null or d.subject = _explain_members.subject)
+          and (_explain_members.metric is null or d.metric = _explain_members.metric)
+        union all
+        select u.bucket_start, u.subject, u.metric, u.bucket, u.member_digest, u.seen
+        from unique_members u
+        where (_explain_members.subject is null or u.subject = _explain_members.subject)
+          and (_explain_members.metric is null or u.metric = _explain_members.metric)
+          and _overlaps_months(case when u.bucket in ('week', 'year', 'never') then v_unverifiable else v_dropped end,
+                               u.bucket_start, _bucket_end(u.bucket, u.bucket_start))
+    ) m
+    group by 1, 2, 3, 4, 5;
+end
+$$;
+
+comment on function _explain_members(text, text) is
+    'The rows of unique_members of one subject and metric (null: all) as the log and what is known of dropped months say they should be.';
+
+create or replace function _unverifiable_months()
+returns setof timestamptz
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_attached boolean;
+begin
+    perform from events where false;  -- locked before it is looked at, as in _dropped_months()
+    -- A table that was attached by hand under another name may hold events whose totals were kept.
+    v_attached := exists (
+        select from pg_inherits i
+        join pg_class c on c.oid = i.inhrelid
+        where i.inhparent = 'events'::regclass and c.relname <> 'events_default'
+          and c.relname not in (select _partition_name(month) from log_months));
+    return query
+    select m.month
+    from log_months m
+    cross join lateral (
+        select coalesce(pg_partition_root(to_regclass(_partition_name(m.month))) = 'events'::regclass, false) as attached
+    ) p
+    where (m.dropped or not p.attached) and (v_attached or m.partitions - p.attached::int <> m.totals_kept);
+end
+$$;
+
+comment on function _unverifiable_months() is
+    'The dropped months (their first instants, UTC) of which not all totals were kept: a partition was dropped or attached by hand, or '
+    'dropped by a release that did not keep them.';

@@ -1,0 +1,142 @@
+-- The rollups that the log says there should be, in the form of the table. Events are read once, into the finer buckets; the coarser
+-- ones are put together from those, by the same rules. Only `last` needs its events in order, so only its events are sorted.
+-- No merge joins: sorting texts costs more than the join by hash.
+create or replace function _recompute(subject text, metric text)
+returns setof rollups
+language plpgsql
+stable
+set search_path from current
+set plan_cache_mode to force_custom_plan
+set enable_mergejoin to off
+as $$
+#variable_conflict use_column
+begin
+    return query
+    with kinds as materialized (
+        -- What depends on the metric alone is worked out here, not for every event.
+        select key, aggregate, fine, _coarse_bucket(period, rollup) as coarse, aggregate in ('sum', 'count', 'avg') as adds,
+               case fine when 'hour' then interval '1 hour' when 'day' then interval '1 day' end as step
+        from metrics cross join lateral (select _fine_bucket(period, rollup)) f (fine)
+        where _recompute.metric is null or key = _recompute.metric
+    ), fine as materialized (
+        select g.bucket_start, g.subject, g.metric, k.fine as bucket, k.coarse, k.aggregate,
+               g.event_count, g.last_at, g.total, g.lowest, g.highest, null::numeric as latest, null::bigint as last_event_id
+        from (
+            select coalesce(date_bin(k.step, e.at, '1970-01-01 00:00:00+00'), _bucket_start(k.fine, e.at)) as bucket_start,
+                   e.subject, e.metric, count(*) as event_count, max(e.at) as last_at,
+                   sum(e.quantity) filter (where k.adds) as total, min(e.quantity) filter (where not k.adds and k.aggregate = 'min') as lowest,
+                   max(e.quantity) filter (where not k.adds and k.aggregate = 'max') as highest
+            from events e join kinds k on k.key = e.metric and k.aggregate <> 'last'
+            where _recompute.subject is null or e.subject = _recompute.subject
+            group by 1, 2, 3
+        ) g
+        join kinds k on k.key = g.metric
+        union all
+        select _bucket_start(k.fine, e.at), e.subject, e.metric, k.fine, k.coarse, k.aggregate,
+               count(*), max(e.at), null, null, null,
+               (array_agg(e.quantity order by e.at desc, e.event_id desc))[1],
+               (array_agg(e.event_id order by e.at desc, e.event_id desc))[1]
+        from events e
+        join kinds k on k.key = e.metric and k.aggregate = 'last'
+        where _recompute.subject is null or e.subject = _recompute.subject
+        group by 1, 2, 3, 4, 5, 6
+    ), every as not materialized (
+        select bucket_start, subject, metric, bucket, aggregate, event_count, last_at, total, lowest, highest, latest, last_event_id
+        from fine
+        union all
+        select _bucket_start(coarse, bucket_start), subject, metric, coarse, aggregate,
+               sum(event_count)::bigint, max(last_at), sum(total), min(lowest), max(highest), null, null
+        from fine
+        where coarse <> bucket and aggregate <> 'last'
+        group by 1, 2, 3, 4, 5
+        union all
+        select _bucket_start(coarse, bucket_start), subject, metric, coarse, aggregate,
+               sum(event_count)::bigint, max(last_at), null, null, null,
+               (array_agg(latest order by last_at desc, last_event_id desc))[1],
+               (array_agg(last_event_id order by last_at desc, last_event_id desc))[1]
+        from fine
+        where coarse <> bucket and aggregate = 'last'
+        group by 1, 2, 3, 4, 5
+    ), fine_members as materialized (
+        select * from _logged_members(_recompute.subject, _recompute.metric)
+    ), members as (
+        select bucket_start, subject, metric, bucket, count(*) as total
+        from fine_members
+        group by 1, 2, 3, 4
+        union all
+        select bucket_start, subject, metric, bucket, count(*)
+        from (select distinct _bucket_start(coarse, bucket_start) as bucket_start, subject, metric, coarse as bucket, member_digest
+              from fine_members where coarse <> bucket) c
+        group by 1, 2, 3, 4
+    )
+    select bucket_start, event_count, last_at, last_event_id, 0::smallint, subject, metric, bucket, total, lowest, highest, latest
+    from every
+    where aggregate <> 'unique'
+    union all
+    select bucket_start, e.event_count, e.last_at, null, 0::smallint, subject, metric, bucket, m.total, null, null, null
+    from every e
+    left join members m using (bucket_start, subject, metric, bucket)
+    where e.aggregate = 'unique';
+    perform _check_snapshot();
+end
+$$;
+
+comment on function _recompute(text, text) is
+    'The rollups of one subject and metric (null: all) as the log says they should be.';
+
+create or replace function _recompute_members(subject text, metric text)
+returns setof unique_members
+language plpgsql
+stable
+set search_path from current
+set plan_cache_mode to force_custom_plan
+as $$
+#variable_conflict use_column
+begin
+    return query
+    with kinds as materialized (
+        select m.key, _slot_bucket(m.period, m.rollup) as slot, b.bucket
+        from metrics m
+        cross join lateral (select _member_bucket(m.period) union select _member_bucket(m.rollup)) b (bucket)
+        where m.aggregate = 'unique' and b.bucket is not null
+    )
+    select _bucket_start(k.bucket, l.bucket_start), l.subject, l.metric, k.bucket, l.member_digest,
+           bit_or(case when k.bucket = 'month' then _slot(k.slot, l.bucket_start) end)::bit varying,
+           null::bit varying
+    from _logged_members(_recompute_members.subject, _recompute_members.metric) l
+    join kinds k on k.key = l.metric
+    group by 1, 2, 3, 4, 5;
+end
+$$;
+
+comment on function _recompute_members(text, text) is
+    'The rows of unique_members of one subject and metric (null: all) as the log says they should be.';
+
+create or replace function _logged_members(subject text, metric text)
+returns setof bucket_member
+language plpgsql
+stable
+set search_path from current
+set plan_cache_mode to force_custom_plan
+as $$
+#variable_conflict use_column
+begin
+    return query
+    with kinds as materialized (
+        select key, _fine_bucket(period, rollup) as fine, _coarse_bucket(period, rollup) as coarse
+        from metrics
+        where aggregate = 'unique' and (_logged_members.metric is null or key = _logged_members.metric)
+    )
+    select subject, metric, bucket, bucket_start, _digest(member), coarse
+    from (
+        select distinct _bucket_start(k.fine, e.at) as bucket_start, e.subject, e.metric, k.fine as bucket, k.coarse, e.member
+        from events e
+        join kinds k on k.key = e.metric
+        where _logged_members.subject is null or e.subject = _logged_members.subject
+    ) seen;
+    perform _check_snapshot();
+end
+$$;
+
+comment on function _logged_members(text, text) is
+    'The members of each finer bucket of one subject and metric (null: all), from the log; with the kind of the coarser bucket.';

@@ -1,0 +1,71 @@
+create or replace function _insert_pushes(biller text, planned planned_push[], now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_journal report_journals := _lock_journal(_insert_pushes.biller);
+begin
+    insert into pushes (subject, metric, biller, bucket_start, event_id, mode, identifier, customer, event_name, value, stamped_at, due_at,
+                        state, reason, unsure_attempts, unsure_since, planned_at, next_attempt_at, settled_at)
+    select p.subject, p.metric, _insert_pushes.biller, p.bucket_start, p.event_id, p.mode,
+           _push_identifier(
+               v_journal.salt::text, p.subject, p.metric, extract(epoch from p.bucket_start)::text, p.event_id::text,
+               -- Of single events any number is planned at a time.
+               case when p.event_id is null then r.pushes::text end,
+               case when p.event_id is null then trim_scale(r.quantity + r.as_events)::text end,
+               p.mode, p.customer, p.event_name, p.value, extract(epoch from p.stamped_at)::text),
+           p.customer, p.event_name, p.value::numeric, p.stamped_at, p.due_at,
+           s.state, case when s.state <> p.state then 'restored' else p.reason end,
+           case when s.state = 'uncertain' then 1 else 0 end,
+           case when s.state = 'uncertain' then least(_insert_pushes.now, v_journal.lost_since) end,
+           _insert_pushes.now, _insert_pushes.now, case when s.state = 'left' then _insert_pushes.now end
+    from unnest(planned) with ordinality p
+    cross join lateral (
+        select _doubtful_state(
+            (p.subject, p.metric, p.customer, p.event_name, p.value, p.stamped_at, p.state, p.reason, p.bucket_start, p.event_id, p.mode,
+             p.due_at)::planned_push,
+            v_journal.doubtful_until) as state
+    ) s
+    join reported r
+        on r.subject = p.subject and r.metric = p.metric and r.biller = _insert_pushes.biller and r.bucket_start = p.bucket_start
+    order by p.ordinality;
+end
+$$;
+
+comment on function _insert_pushes(text, planned_push[], timestamptz) is
+    'Writes planned pushes into the journal, in this order. What they add to their buckets is in reported already.';
+
+-- Equal parts give an equal identifier, so a journal that has lost its end plans the same push again under the same identifier. Whatever
+-- is sent is among the parts, so an identifier never stands for anything else.
+create or replace function _push_identifier(variadic parts text[])
+returns text
+language sql
+stable parallel safe
+set search_path from current
+as $$
+    select 'pm_' || encode(_digest(parts::text), 'hex')::uuid
+$$;
+
+comment on function _push_identifier(text[]) is 'The identifier of a push: a digest of its parts.';
+
+create or replace function _doubtful_state(push planned_push, doubtful_until timestamptz)
+returns text
+language sql
+immutable parallel safe
+set search_path from current
+as $$
+    select case
+        when (push).state <> 'planned' or (push).mode = 'last' or doubtful_until is null or (push).bucket_start >= doubtful_until
+            then (push).state
+        -- The biller's total of the hour says whether it was sent.
+        when _bucket_start('hour', (push).stamped_at) = _bucket_start('hour', (push).bucket_start) then 'uncertain'
+        else 'held'
+    end
+$$;
+
+comment on function _doubtful_state(planned_push, timestamptz) is
+    'The state that a push begins in: that of its proposal, but uncertain where a lost part of the journal may have sent its usage in the '
+    'same hour, and held where that would be in another hour. A value of mode last may be sent twice.';

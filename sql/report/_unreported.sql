@@ -1,0 +1,115 @@
+-- It may queue too much, never too little: planning finds by itself that there is nothing left to plan.
+create or replace function _queue_unreported(biller text, metric text, subject text)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_mapping report_metrics;
+begin
+    for v_mapping in
+        select * from report_metrics m
+        where m.biller = _queue_unreported.biller and m.event_name is not null
+          and (_queue_unreported.metric is null or m.metric = _queue_unreported.metric)
+    loop
+        if v_mapping.mode = 'event' then
+            perform _queue_events(v_mapping, _queue_unreported.subject);
+        else
+            perform _queue_buckets(v_mapping, _queue_unreported.subject);
+        end if;
+    end loop;
+end
+$$;
+
+comment on function _queue_unreported(text, text, text) is
+    'Queues the usage that is there already and was not reported to a biller: all, or of one metric, or of one subject.';
+
+-- Only of hours that are added up can a look at two totals tell that there is nothing to plan.
+create or replace function _queue_buckets(mapping report_metrics, subject text)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_metric metrics := _metric((_queue_buckets.mapping).metric);
+    v_adds   boolean := (_queue_buckets.mapping).mode = 'delta' and v_metric.aggregate in ('sum', 'count');
+    v_bucket text := _reported_bucket(v_metric.aggregate, (_queue_buckets.mapping).mode, v_metric.period);
+    v_since  timestamptz := coalesce((_queue_buckets.mapping).since, '-infinity');
+begin
+    insert into unreported (at, subject, metric, biller)
+    select h.bucket_start, h.subject, v_metric.key, (_queue_buckets.mapping).biller
+    from (
+        select r.subject, _bucket_start(v_bucket, r.bucket_start) as bucket_start, sum(r.total) as total
+        from rollups r
+        where r.metric = v_metric.key and (_queue_buckets.subject is null or r.subject = _queue_buckets.subject)
+          and r.bucket = case when v_adds then _fine_bucket(v_metric.period, v_metric.rollup) else v_bucket end
+        group by 1, 2
+    ) h
+    left join reported d
+        on d.subject = h.subject and d.metric = v_metric.key and d.biller = (_queue_buckets.mapping).biller
+        and d.bucket_start = h.bucket_start
+    where h.bucket_start >= v_since and (not v_adds or h.total is distinct from d.quantity + d.as_events);
+end
+$$;
+
+comment on function _queue_buckets(report_metrics, text) is
+    'Queues the buckets of a metric that is reported as deltas or values, of all subjects or one, that may not have been reported.';
+
+create or replace function _queue_events(mapping report_metrics, subject text)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_metric  metrics := _metric((_queue_events.mapping).metric);
+    v_fine    text := _fine_bucket(v_metric.period, v_metric.rollup);
+    v_dropped timestamptz[] := array(select _dropped_months());
+begin
+    insert into unreported (at, event_id, subject, metric, biller)
+    select e.at, e.event_id, e.subject, e.metric, (_queue_events.mapping).biller
+    from events e
+    where e.metric = v_metric.key and (_queue_events.subject is null or e.subject = _queue_events.subject)
+      and e.at >= coalesce((_queue_events.mapping).since, '-infinity')
+      and not exists (
+          select from pushes p
+          where p.subject = e.subject and p.metric = e.metric and p.biller = (_queue_events.mapping).biller and p.event_id = e.event_id
+            and p.replaces is null);
+    insert into unreported (at, subject, metric, biller)
+    select distinct _dropped_start(v_fine, r.bucket_start, v_dropped), r.subject, r.metric, (_queue_events.mapping).biller
+    from rollups r
+    where v_dropped <> '{}' and r.metric = v_metric.key and r.bucket = v_fine
+      and (_queue_events.subject is null or r.subject = _queue_events.subject)
+      and _bucket_end(v_fine, r.bucket_start) > coalesce((_queue_events.mapping).since, '-infinity')
+      and _overlaps_months(v_dropped, r.bucket_start, _bucket_end(v_fine, r.bucket_start));
+end
+$$;
+
+comment on function _queue_events(report_metrics, text) is
+    'Queues the events of a metric that is reported event by event, of all subjects or one, that have not been reported, and the rollups '
+    'of months that were dropped.';
+
+create or replace function _queue_corrected(drifts rollup_drift[])
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    insert into unreported (at, subject, metric, biller)
+    select d.bucket_start, d.subject, d.metric, b.biller
+    from unnest(drifts) d
+    join metrics m on m.key = d.metric and m.billers is not null
+    cross join unnest(m.billers) b (biller)
+    where d.bucket in (m.period, _fine_bucket(m.period, m.rollup));
+end
+$$;
+
+comment on function _queue_corrected(rollup_drift[]) is
+    'Queues the buckets that rebuild() corrects: what was reported of them may have been too little or too much.';
