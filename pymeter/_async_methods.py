@@ -80,10 +80,31 @@ class AsyncReporting(_Group):
         negative: Literal["hold", "send", "leave"] | None = None,
         late: Literal["send", "restamp", "hold"] | None = None,
     ) -> Biller:
-        """Set by which rules is reported to a biller, and return them; what is None stays as it is.
+        """Create or update a biller's reporting policy. What is None stays as it is.
 
-        Raises InvalidInput for what cannot be.
+        Args:
+            biller: The biller's name.
+            subject_is_customer: Whether a subject that is not mapped is its own customer.
+            dedup_window: How long the biller recognises an identifier.
+            dedup_margin: How long before its end a push is not sent again.
+            absence: How long a push has to be missing from the biller's totals before it is sent under
+                a new identifier.
+            max_age: How old usage the biller takes.
+            max_ahead: How far in the future.
+            grace: How long after a period's end its invoice takes usage.
+            max_digits: How many significant digits a value may have.
+            too_old: What happens to usage older than `max_age`: ``hold``, ``restamp`` with the present
+                time, ``leave``.
+            negative: What happens to values below zero: ``hold``, ``send``, ``leave``.
+            late: What happens after `grace`: ``send``, ``restamp``, ``hold``.
 
+        Returns:
+            The policy as it is now.
+
+        Raises:
+            InvalidInput: a setting is not allowed.
+
+        Example:
             meter.define_biller(too_old="restamp", grace=timedelta(hours=72))
         """
         return await self._run(
@@ -112,15 +133,28 @@ class AsyncReporting(_Group):
         *,
         since: datetime | None = None,
     ) -> MetricMapping:
-        """Report a metric to a biller under this name; None ends it. Doing the same again changes nothing.
+        """Report a metric to a biller under this name; None ends it. Repeating it changes nothing.
 
-        `mode` is ``delta`` (what a bucket has gained since the last plan), ``event`` (every event by itself) or
-        ``last`` (the period's present value); None keeps it as it is, and is ``delta`` for a new mapping. The
-        first time, the usage that is there already is queued, all of it or the buckets that begin at `since` or
-        later.
+        Usage that is there already is queued.
 
-        Raises UnknownMetric, MetricForbids for a mode that would report wrong totals, InvalidInput, NullInput.
+        Args:
+            metric: The metric's key.
+            event_name: The biller's name of the meter.
+            mode: ``delta`` (what a bucket has gained since the last plan), ``event`` (every event by
+                itself) or ``last`` (the period's present value). None keeps it as it is; ``delta`` for
+                a new mapping.
+            biller: The biller's name.
+            since: Only buckets that begin at this time or later; all unless given.
 
+        Returns:
+            The mapping as it is now.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            MetricForbids: the mode would report wrong totals.
+            InvalidInput: a value is not allowed.
+
+        Example:
             meter.report_metric("tokens", "api_tokens")
         """
         return await self._run(calls.report_metric(metric, event_name, mode, biller, since=since))
@@ -128,11 +162,23 @@ class AsyncReporting(_Group):
     async def report_subject(
         self, subject: str, customer: str | None, biller: str = "stripe"
     ) -> SubjectMapping:
-        """Say which of the biller's customers a subject is; None ends it. Again: changes nothing.
+        """Map a subject to a biller's customer; None ends it. Repeating it changes nothing.
 
-        Usage that is there already and was never reported is queued. What has been planned stays with the
-        customer that it was planned for. Raises InvalidInput, NullInput.
+        Usage that was never reported is queued. What has been planned stays with the customer that it
+        was planned for.
 
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            customer: The biller's customer.
+            biller: The biller's name.
+
+        Returns:
+            The mapping as it is now.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
             meter.report_subject("acct_1", "cus_42")
         """
         return await self._run(calls.report_subject(subject, customer, biller))
@@ -140,7 +186,14 @@ class AsyncReporting(_Group):
     async def report_mappings(self, biller: str = "stripe") -> list[MetricMapping]:
         """Return the metrics that are reported to a biller.
 
-        [mapping.event_name for mapping in meter.report_mappings()]
+        Args:
+            biller: The biller's name.
+
+        Returns:
+            A row for each metric.
+
+        Example:
+            [mapping.event_name for mapping in meter.report_mappings()]
         """
         return await self._run(calls.report_mappings(biller))
 
@@ -152,14 +205,25 @@ class AsyncReporting(_Group):
         *,
         now: datetime | None = None,
     ) -> int:
-        """Plan pushes for usage that has not been reported; returns how many queued rows it looked at.
+        """Plan pushes for usage that has not been reported.
 
-        Call it until it returns 0, each time in a transaction of its own. Without `open_hours` the hour that is
-        still open is left for later, unless its period is about to end.
+        Call it until it returns 0, each time in a transaction of its own.
 
-        Raises MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+        Args:
+            biller: The biller's name.
+            open_hours: Whether to plan the hour that is still open, too.
+            max_rows: How many rows of the queue to look at.
+            now: The moment to ask about; the database's clock unless given.
 
-            while meter.plan_pushes(): pass
+        Returns:
+            How many rows of the queue it looked at.
+
+        Raises:
+            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+        Example:
+            while meter.plan_pushes():
+                pass
         """
         return await self._run(calls.plan_pushes(biller, open_hours, max_rows, now=now))
 
@@ -168,7 +232,17 @@ class AsyncReporting(_Group):
     ) -> list[PlannedPush]:
         """Return what `plan_pushes` would plan, and plan nothing.
 
-        for push in meter.preview_pushes(): print(push.customer, push.event_name, push.value)
+        Args:
+            biller: The biller's name.
+            open_hours: Whether to plan the hour that is still open, too.
+            now: The moment to ask about; the database's clock unless given.
+
+        Returns:
+            The pushes.
+
+        Example:
+            for push in meter.preview_pushes():
+                print(push.customer, push.event_name, push.value)
         """
         return await self._run(calls.preview_pushes(biller, open_hours, now=now))
 
@@ -181,14 +255,27 @@ class AsyncReporting(_Group):
         lease: timedelta | None = None,
         now: datetime | None = None,
     ) -> list[ClaimedPush]:
-        """Claim pushes to be sent now; nobody else gets them, nor others of their customer and event name.
+        """Claim pushes to send now.
 
-        `worker` names the caller, uniquely. `lease` (two minutes unless given) is for how long: send nothing
-        after ``leased_until``. Those of one customer and event name are to be sent one after another.
-        Commit before sending: that a push is being sent has to outlast a crash.
+        No other worker gets them, nor others of their customer and event name. Send those of one
+        customer and event name one after another. Commit before sending: that a push is being sent has
+        to survive a crash.
 
-        Raises InvalidInput, NullInput, MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+        Args:
+            biller: The biller's name.
+            worker: The caller's unique name.
+            max_pushes: How many at most.
+            lease: For how long; two minutes unless given. Send nothing after ``leased_until``.
+            now: The moment to ask about; the database's clock unless given.
 
+        Returns:
+            The claimed pushes, the most urgent first.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+        Example:
             meter.claim_pushes("stripe", "worker_1")
         """
         return await self._run(calls.claim_pushes(biller, worker, max_pushes, lease=lease, now=now))
@@ -205,9 +292,27 @@ class AsyncReporting(_Group):
     ) -> bool:
         """Return whether an attempt is still the worker's, and its lease lasts longer than `margin`.
 
-        Call it right before each send, and send only on True: the clocks of a suspended machine stand still.
+        Call it right before each send, and send only on True: the clocks of a suspended machine stand
+        still.
 
-            if meter.confirm_push("stripe", "worker_1", push.identifier, push.attempt): ...
+        Args:
+            biller: The biller's name.
+            worker: The caller's unique name.
+            identifier: The push's identifier.
+            attempt: The attempt, as `claim_pushes` returned it.
+            margin: How much longer the lease has to last: the longest time that one call to the biller
+                takes.
+            now: The moment to ask about; the database's clock unless given.
+
+        Returns:
+            Whether to send.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
+            if meter.confirm_push("stripe", "worker_1", push.identifier, push.attempt):
+                send(push)
         """
         return await self._run(
             calls.confirm_push(biller, worker, identifier, attempt, margin=margin, now=now)
@@ -216,26 +321,45 @@ class AsyncReporting(_Group):
     async def settle_pushes(
         self, biller: str, worker: str, results: Iterable[Mapping[str, Any]], *, now: datetime | None = None
     ) -> list[SettledPush]:
-        """Say what became of claimed pushes, and return the state of each.
+        """Settle claimed pushes: say what the biller answered.
 
-        A result has ``push_id``, ``attempt``, ``outcome``, and optionally ``identifier`` (then it counts only
-        for a push of that identifier), ``error`` and ``retry_after`` (seconds). The outcome is ``delivered``,
-        ``rejected`` (refused for good), ``unknown`` (perhaps counted: sent again under the same identifier
-        while the biller recognises it) or ``not_applied`` (certainly not counted: sent again later, with a
-        `retry_after` of 0 at once).
+        Args:
+            biller: The biller's name.
+            worker: The caller's unique name.
+            results: For each push its ``push_id``, ``attempt`` and ``outcome``, optionally
+                ``identifier`` (then it counts only for a push of that identifier), ``error`` and
+                ``retry_after`` (seconds). Outcomes: ``delivered``; ``rejected`` (refused for good);
+                ``unknown`` (perhaps counted: sent again under the same identifier while the biller
+                recognises it); ``not_applied`` (certainly not counted: sent again later).
+            now: The moment to ask about; the database's clock unless given.
 
-        Raises InvalidInput, NullInput, MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+        Returns:
+            The state of each push.
 
+        Raises:
+            InvalidInput: a result is not allowed.
+            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+        Example:
             meter.settle_pushes("stripe", "worker_1", [{"push_id": 7, "attempt": 1, "outcome": "delivered"}])
         """
         return await self._run(calls.settle_pushes(biller, worker, results, now=now))
 
     async def release_pushes(self, biller: str, worker: str, *, now: datetime | None = None) -> int:
-        """Give back what a worker has claimed and not settled; returns how many pushes.
+        """Release what a worker has claimed and not settled.
 
-        They may have been sent, for all that is known: they are sent again under the same identifier.
-        Settle as ``not_applied`` what was certainly not sent.
+        They may have been sent, so they are sent again under the same identifier. Settle as
+        ``not_applied`` what was certainly not sent.
 
+        Args:
+            biller: The biller's name.
+            worker: The caller's unique name.
+            now: The moment to ask about; the database's clock unless given.
+
+        Returns:
+            How many pushes.
+
+        Example:
             meter.release_pushes("stripe", "worker_1")
         """
         return await self._run(calls.release_pushes(biller, worker, now=now))
@@ -245,7 +369,17 @@ class AsyncReporting(_Group):
     ) -> list[UncertainHour]:
         """Return hours with uncertain pushes: ask the biller for their totals, and call `settle_hour`.
 
-        for hour in meter.uncertain_hours(): print(hour.customer, hour.hour, hour.uncertain_total)
+        Args:
+            biller: The biller's name.
+            max_rows: The length of a page, at most 10,000.
+            now: The moment to ask about; the database's clock unless given.
+
+        Returns:
+            The hours, the most urgent first.
+
+        Example:
+            for hour in meter.uncertain_hours():
+                print(hour.customer, hour.hour, hour.uncertain_total)
         """
         return await self._run(calls.uncertain_hours(biller, max_rows, now=now))
 
@@ -261,14 +395,31 @@ class AsyncReporting(_Group):
         now: datetime | None = None,
         counting_since: datetime | None = None,
     ) -> SettledHour:
-        """Resolve the uncertain pushes of an hour by the biller's `total` for it, as far as it tells.
+        """Resolve the uncertain pushes of an hour by the biller's total for it.
 
-        Give `delivered_total` as `uncertain_hours` returned it: if it has changed since, nothing is decided.
-        What is missing from the total is planned anew only when it is still missing a day (a setting) later,
-        and never if it was sent before `counting_since`, when the biller began to count under this name.
+        What is missing from the total is planned anew only when it is still missing after the policy's
+        ``absence``.
 
-        Raises InvalidInput, NullInput, MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+        Args:
+            biller: The biller's name.
+            customer: The biller's customer.
+            event_name: The biller's name of the meter.
+            hour: The hour, as `uncertain_hours` returned it.
+            total: The biller's total of that hour.
+            delivered_total: As `uncertain_hours` returned it: if it has changed since, nothing is
+                decided.
+            now: The moment to ask about; the database's clock unless given.
+            counting_since: When the biller began to count under this name: what was sent earlier is in
+                no total.
 
+        Returns:
+            The verdict.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+        Example:
             meter.settle_hour("stripe", "cus_42", "api_tokens", hour, Decimal(120)).verdict
         """
         return await self._run(
@@ -285,11 +436,20 @@ class AsyncReporting(_Group):
         )
 
     async def resolve_push(self, identifier: str, delivered: bool, *, now: datetime | None = None) -> Push:
-        """Say what a person knows of an uncertain push: that it was delivered, or that it was not.
+        """Manually resolve an uncertain push.
 
-        One that was not is replaced by another with an identifier of its own. Returns the push as it is now.
-        Raises InvalidInput for an unknown identifier, and for a push that is not uncertain.
+        Args:
+            identifier: The push's identifier.
+            delivered: True: the biller has it. False: it has not, and another push replaces it.
+            now: The moment to ask about; the database's clock unless given.
 
+        Returns:
+            The push as it is now.
+
+        Raises:
+            InvalidInput: the identifier is unknown, or the push is not uncertain.
+
+        Example:
             meter.resolve_push("pm_0c8e...", delivered=True)
         """
         return await self._run(calls.resolve_push(identifier, delivered, now=now))
@@ -297,13 +457,24 @@ class AsyncReporting(_Group):
     async def retry_pushes(
         self, biller: str = "stripe", identifier: str | None = None, *, now: datetime | None = None
     ) -> list[Push]:
-        """Plan pushes anew that were rejected or held, all or one; returns the new ones.
+        """Plan rejected or held pushes anew, all or one.
 
-        They have identifiers of their own, and go to the customers and event names of the present mappings.
-        It overrides the hold: a held one is sent although it is negative, and what is too old or late is
-        stamped with the present. Raises InvalidInput for an unknown identifier, and for one that could not be
-        sent as things are.
+        The new ones have identifiers of their own, and go to the customers and event names of the
+        present mappings. It overrides the hold: a negative value is sent, what is too old or late gets
+        the present time.
 
+        Args:
+            biller: The biller's name.
+            identifier: One push; all unless given.
+            now: The moment to ask about; the database's clock unless given.
+
+        Returns:
+            The new pushes.
+
+        Raises:
+            InvalidInput: the identifier is unknown.
+
+        Example:
             meter.retry_pushes()
         """
         return await self._run(calls.retry_pushes(biller, identifier, now=now))
@@ -316,11 +487,23 @@ class AsyncReporting(_Group):
         *,
         now: datetime | None = None,
     ) -> list[Push]:
-        """Decide that rejected or held pushes are not sent: one, or all with a reason; returns them.
+        """Decide that rejected or held pushes are not sent: one, or all with a reason.
 
-        They become ``left``, which :meth:`report_status` counts. Raises InvalidInput if neither is given, and for
-        an unknown identifier.
+        They become ``left``, which `report_status` counts.
 
+        Args:
+            biller: The biller's name.
+            identifier: One push.
+            reason: All pushes that are held or rejected for this reason.
+            now: The moment to ask about; the database's clock unless given.
+
+        Returns:
+            The pushes as they are now.
+
+        Raises:
+            InvalidInput: neither `identifier` nor `reason` is given, or the identifier is unknown.
+
+        Example:
             meter.leave_pushes(reason="too_old")
         """
         return await self._run(calls.leave_pushes(biller, identifier, reason, now=now))
@@ -337,11 +520,27 @@ class AsyncReporting(_Group):
         until: datetime | None = None,
         now: datetime | None = None,
     ) -> int:
-        """Take in a biller's asynchronous error report, once per `event_id`; returns how many were rejected.
+        """Apply a biller's asynchronous error report, once per `event_id`.
 
-        The pushes named become rejected with the `code`. What else was delivered under `event_name` between
-        `since` and `until` is put up for reconciliation.
+        Args:
+            biller: The biller's name.
+            event_id: The biller's id of the report.
+            identifiers: The pushes that it names: they become rejected.
+            code: The biller's error code.
+            event_name: What else was delivered under this name between `since` and `until` is to be
+                reconciled first.
+            since: The start of the time that the report is about.
+            until: Its end.
+            now: The moment to ask about; the database's clock unless given.
 
+        Returns:
+            How many pushes were rejected.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+        Example:
             meter.fail_pushes("stripe", "evt_1", ["pm_0c8e..."], "meter_event_invalid_value")
         """
         return await self._run(
@@ -362,7 +561,20 @@ class AsyncReporting(_Group):
     ) -> list[ReconcilableRange]:
         """Return hours or days (UTC) to compare with the biller's totals, the most pressing first.
 
-        for day in meter.reconcilable_ranges(): print(day.customer, day.range_start, day.local)
+        Args:
+            biller: The biller's name.
+            step: ``hour`` or ``day``.
+            max_rows: The length of a page, at most 10,000.
+            since: The earliest range.
+            until: The latest range.
+            now: The moment to ask about; the database's clock unless given.
+
+        Returns:
+            The ranges, with what was delivered in each.
+
+        Example:
+            for day in meter.reconcilable_ranges():
+                print(day.customer, day.range_start, day.local)
         """
         return await self._run(
             calls.reconcilable_ranges(biller, step, max_rows, since=since, until=until, now=now)
@@ -379,9 +591,25 @@ class AsyncReporting(_Group):
         *,
         now: datetime | None = None,
     ) -> Reconciliation:
-        """Compare the biller's `total` of an hour or day with what was delivered; keep and return the result.
+        """Compare the biller's total of an hour or day with what was delivered, and keep the result.
 
-        meter.reconcile_range("stripe", "cus_42", "api_tokens", midnight, "day", Decimal(120)).difference
+        Args:
+            biller: The biller's name.
+            customer: The biller's customer.
+            event_name: The biller's name of the meter.
+            range_start: The range's first instant.
+            step: ``hour`` or ``day``.
+            total: The biller's total.
+            now: The moment to ask about; the database's clock unless given.
+
+        Returns:
+            The comparison.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
+            meter.reconcile_range("stripe", "cus_42", "api_tokens", midnight, "day", Decimal(120)).difference
         """
         return await self._run(
             calls.reconcile_range(biller, customer, event_name, range_start, step, total, now=now)
@@ -390,23 +618,43 @@ class AsyncReporting(_Group):
     async def reconciliation(self, biller: str = "stripe") -> list[Reconciliation]:
         """Return the comparisons that found a difference, the largest first.
 
-        assert meter.reconciliation() == []
+        Args:
+            biller: The biller's name.
+
+        Returns:
+            The comparisons.
+
+        Example:
+            assert meter.reconciliation() == []
         """
         return await self._run(calls.reconciliation(biller))
 
     async def report_status(self, biller: str = "stripe") -> list[PushStatus]:
-        """Return how much of each metric is in each state, zeros included, and what has no push yet.
+        """Return how much usage is in each state of reporting, zeros included.
 
-        ``unplanned`` is usage that waits to be planned, ``unmapped`` usage without a customer or event name.
+        Args:
+            biller: The biller's name.
 
-            {(row.metric, row.state): row.quantity for row in meter.report_status()}
+        Returns:
+            A row for each metric and state. ``unplanned`` waits to be planned; ``unmapped`` has no
+            customer.
+
+        Example:
+            {(row.metric, row.state): row.pushes for row in meter.report_status()}
         """
         return await self._run(calls.report_status(biller))
 
     async def report_journal(self, biller: str = "stripe") -> ReportJournal:
         """Return where a biller's journal lives, and whether reporting is stopped because it was restored.
 
-        meter.report_journal().stopped
+        Args:
+            biller: The biller's name.
+
+        Returns:
+            The journal's server and state.
+
+        Example:
+            meter.report_journal().stopped
         """
         return await self._run(calls.report_journal(biller))
 
@@ -415,12 +663,22 @@ class AsyncReporting(_Group):
     ) -> ReportJournal:
         """Go on with a journal that was restored, copied or failed over, on this server.
 
-        Stop the other server's reporters first: whoever reports from two journals reports twice. Usage that
-        this journal may not know the sending of is looked up in the biller's totals before it is sent. With
-        `complete` nothing is doubtful: the journal has lost nothing, as after a planned switchover.
+        Stop the other server's reporters first: reporting from two journals reports twice. Usage that
+        this journal may not know the sending of is looked up in the biller's totals before it is sent.
 
-        Raises InvalidInput, NullInput, MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+        Args:
+            biller: The biller's name.
+            complete: True: the journal has lost nothing, as after a planned switchover.
+            now: The moment to ask about; the database's clock unless given.
 
+        Returns:
+            Where the journal lives now.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+        Example:
             meter.adopt_journal()
         """
         return await self._run(calls.adopt_journal(biller, complete, now=now))
@@ -434,9 +692,21 @@ class AsyncReporting(_Group):
         max_rows: int = 100,
         after_id: int | None = None,
     ) -> list[Push]:
-        """Return a page of the journal, newest first; for the next, the last row's ``push_id`` as `after_id`.
+        """Return a page of the journal, newest first.
 
-        for push in meter.pushes(state="rejected"): print(push.identifier, push.error)
+        Args:
+            biller: The biller's name.
+            state: Pushes in this state; all unless given.
+            subject: One subject's pushes; all unless given.
+            max_rows: The length of a page, at most 10,000.
+            after_id: The last row's ``push_id``, for the next page.
+
+        Returns:
+            A page of pushes.
+
+        Example:
+            for push in meter.pushes(state="rejected"):
+                print(push.identifier, push.error)
         """
         return await self._run(calls.pushes(biller, state, subject, max_rows=max_rows, after_id=after_id))
 
@@ -447,29 +717,48 @@ class AsyncAccess(_Group):
     async def grant(self, role: str, level: Level, subject: str | None = None) -> None:
         """Let a database role call exactly the functions of a level; it gets no right on any table.
 
-        `level` is ``read``, ``write``, ``report`` or ``admin``; a role may be given several. With `subject` and
-        level ``read``, the role reads that subject alone, through ``own_usage`` and its like. Only the owner of
-        the meter may do this.
+        Only the owner of the meter may do this.
 
-        Raises InvalidInput for an unknown role or level, or a role that would be bound to subjects and unbound.
+        Args:
+            role: The role's name.
+            level: ``read``, ``write``, ``report`` or ``admin``; a role may have several.
+            subject: With level ``read``: the role reads this subject alone, through `for_subject`.
 
+        Raises:
+            InvalidInput: the role or level is unknown, or the role would be both bound to subjects and
+                not.
+
+        Example:
             meter.grant_access("app", "write")
         """
         return await self._run(calls.grant_access(role, level, subject))
 
     async def revoke(self, role: str, level: Level | None = None, subject: str | None = None) -> None:
-        """Take every right on the meter from a database role, or those of one level, or of one subject.
+        """Take rights on the meter from a database role.
 
-        Only the owner of the meter may do this. Raises InvalidInput for an unknown role or level.
+        Only the owner of the meter may do this.
 
+        Args:
+            role: The role's name.
+            level: One level's rights; every right unless given.
+            subject: One subject's.
+
+        Raises:
+            InvalidInput: the role or level is unknown.
+
+        Example:
             meter.revoke_access("app")
         """
         return await self._run(calls.revoke_access(role, level, subject))
 
     async def __call__(self) -> list[AccessRight]:
-        """Return who may do what: a row for each level of each role, and one for whatever else it has.
+        """Return who may do what.
 
-        [right.role for right in meter.access() if right.level == "write"]
+        Returns:
+            A row for each level of each role, and one for whatever else it has.
+
+        Example:
+            [right.role for right in meter.access() if right.level == "write"]
         """
         return await self._run(calls.access())
 
@@ -491,11 +780,30 @@ class AsyncSubjectReads(_Group):
         timezone: str = "UTC",
         now: datetime | None = None,
     ) -> UsageTotal:
-        """Return what `usage` does, to a role that was granted read on this subject alone.
+        """Return what `usage` does, for a role that was granted read on this subject alone.
 
-        Raises what `usage` raises, psycopg's InsufficientPrivilege for any other subject.
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: The metric's key.
+            period: A calendar word (``minute hour day week month year never``), the bucket that
+                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
+                `now`. Without a window: the metric's current period.
+            since: The window's start, included. Instead of `period`.
+            until: The window's end, not included. Instead of `period`.
+            timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
+            now: The moment to ask about; the database's clock unless given.
 
-            meter.own_usage("acct_1", "tokens").quantity
+        Returns:
+            The quantity; zero of zero events when there was none.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: the window is given in both forms, is empty or reversed, or has an unknown
+                word or zone.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            meter.own_usage("acct_1", "tokens", period="30 days").quantity
         """
         return await self._run(
             calls.own_usage(
@@ -512,11 +820,30 @@ class AsyncSubjectReads(_Group):
         timezone: str = "UTC",
         now: datetime | None = None,
     ) -> list[UsageTotal]:
-        """Return what `summary` does, to a role that was granted read on this subject alone.
+        """Return what `summary` does, for a role that was granted read on this subject alone.
 
-        Raises what `summary` raises, psycopg's InsufficientPrivilege for any other subject.
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            period: A calendar word (``minute hour day week month year never``), the bucket that
+                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
+                `now`. Without a window: the metric's current period.
+            since: The window's start, included. Instead of `period`.
+            until: The window's end, not included. Instead of `period`.
+            timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
+            now: The moment to ask about; the database's clock unless given.
 
-            meter.own_summary("acct_1", period="month")
+        Returns:
+            A line for each metric that is in use, zeros included, and for each retired one that has
+            usage in the window.
+
+        Raises:
+            InvalidInput: the window is given in both forms, is empty or reversed, or has an unknown
+                word or zone.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            for line in meter.own_summary("acct_1", period="month"):
+                print(line.metric, line.quantity, line.unit)
         """
         return await self._run(
             calls.own_summary(
@@ -527,10 +854,29 @@ class AsyncSubjectReads(_Group):
     async def series(
         self, metric: str, since: datetime, until: datetime, *, step: str = "day", timezone: str = "UTC"
     ) -> list[UsageBucket]:
-        """Return what `series` does, to a role that was granted read on this subject alone.
+        """Return what `series` does, for a role that was granted read on this subject alone.
 
-        Raises what `series` raises, psycopg's InsufficientPrivilege for any other subject.
+        Without events a bucket is 0 for ``sum``, ``count`` and ``unique``, and None for the others,
+        unless a ``last`` metric carries its value over.
 
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: The metric's key.
+            since: The first step's start.
+            until: The end, not included.
+            step: A calendar word (``minute hour day week month year``) or a duration such as ``15m``,
+                counted from `since`.
+            timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
+
+        Returns:
+            A row for each step, in order.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: the range or the step is not allowed.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
             meter.own_series("acct_1", "tokens", midnight, midnight + timedelta(days=1), step="hour")
         """
         return await self._run(
@@ -548,10 +894,31 @@ class AsyncSubjectReads(_Group):
         timezone: str = "UTC",
         now: datetime | None = None,
     ) -> list[UsageGroup]:
-        """Return what `usage_by` does, to a role that was granted read on this subject alone.
+        """Return what `usage_by` does, for a role that was granted read on this subject alone.
 
-        Raises what `usage_by` raises, psycopg's InsufficientPrivilege for any other subject.
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: The metric's key.
+            dimension: The field's name.
+            period: A calendar word (``minute hour day week month year never``), the bucket that
+                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
+                `now`. Without a window: the metric's current period.
+            since: The window's start, included. Instead of `period`.
+            until: The window's end, not included. Instead of `period`.
+            timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
+            now: The moment to ask about; the database's clock unless given.
 
+        Returns:
+            A row for each value; ``None`` holds the events without the field.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: the window is given in both forms, is empty or reversed, or has an unknown
+                word or zone.
+            EventsDropped: events of the window were dropped.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
             meter.own_usage_by("acct_1", "tokens", "model", period="month")
         """
         return await self._run(
@@ -577,10 +944,26 @@ class AsyncSubjectReads(_Group):
         max_rows: int = 100,
         after_at: datetime | None = None,
     ) -> list[Event]:
-        """Return what `events` does, to a role that was granted read on this subject alone.
+        """Return what `events` does, for a role that was granted read on this subject alone.
 
-        Raises what `events` raises, psycopg's InsufficientPrivilege for any other subject.
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: One metric's events; all unless given.
+            since: The earliest time, included.
+            until: The latest time, not included.
+            after_id: The last row's ``event_id``, for the next page; `iter_events` does that.
+            max_rows: The length of a page, at most 10,000.
+            after_at: The last row's ``at``: optional, saves a look-up.
 
+        Returns:
+            A page of events.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: a value is not allowed.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
             meter.own_events("acct_1", "tokens", max_rows=10)
         """
         return await self._run(
@@ -630,19 +1013,31 @@ class AsyncMethods:
         max_future: timedelta | None = None,
         carry: bool | None = None,
     ) -> Metric:
-        """Define a metric, or change how it is described. Defining the same again changes nothing.
+        """Define a metric, or change one. What is left out stays as it is.
 
-        `aggregate` is one of ``sum count min max avg last unique``; `period` is the billing bucket
-        (``minute hour day week month year never``, calendar, UTC); `rollup` the finer bucket kept beside it
-        (``hour day none``). `striped` spreads one hot subject over several rows. `max_future` is how far ahead
-        of the clock an event may lie. `carry`, for ``last``: a window without events has the last value from
-        before it. What is None stays as it is; a new metric begins with month, hour, False, one day and False.
-        An empty `name` or `description` removes it.
+        Args:
+            key: The name that `record` and `usage` take.
+            aggregate: How events become one number: ``sum count min max avg last unique``.
+            unit: What one of the quantity is: ``token``, ``GB``, ``seat``.
+            name: A title for people.
+            description: What is counted and why, for people.
+            period: The billing bucket, calendar, UTC: ``minute hour day week month year never``;
+                ``month`` for a new metric.
+            rollup: The finer bucket kept beside it: ``hour day none``; ``hour`` for a new metric.
+            striped: Whether concurrent writers of one subject spread over several rows instead of
+                waiting.
+            max_future: How far ahead of the clock an event may lie; one day for a new metric.
+            carry: For ``last``: whether a window without events answers with the last value before it.
 
-        Raises InvalidInput for an unknown word, MetricForbids when the aggregate or period of a metric that has
-        events would change.
+        Returns:
+            The metric as it is now.
 
-            meter.define_metric("tokens", "sum", "tokens", name="Tokens")
+        Raises:
+            InvalidInput: a word is unknown.
+            MetricForbids: the aggregate or period of a metric that has events would change.
+
+        Example:
+            meter.define_metric("tokens", "sum", "token", name="Tokens")
         """
         return await self._run(
             calls.define_metric(
@@ -660,18 +1055,30 @@ class AsyncMethods:
         )
 
     async def retire_metric(self, key: str) -> Metric:
-        """Retire a metric: its history stays readable, recording is refused (MetricForbids).
+        """Retire a metric: its history stays readable, recording is refused.
 
-        Raises UnknownMetric.
+        Args:
+            key: The metric's key.
 
+        Returns:
+            The metric as it is now.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+
+        Example:
             meter.retire_metric("tokens")
         """
         return await self._run(calls.retire_metric(key))
 
     async def catalog(self) -> list[Metric]:
-        """Return every metric that was ever defined, the retired ones included.
+        """Return every metric that was ever defined, retired ones included.
 
-        [metric.key for metric in meter.catalog()]
+        Returns:
+            The metrics, by key.
+
+        Example:
+            [metric.key for metric in meter.catalog()]
         """
         return await self._run(calls.catalog())
 
@@ -688,17 +1095,31 @@ class AsyncMethods:
     ) -> Recorded:
         """Record one event, exactly once per (subject, metric, idempotency_key).
 
-        `quantity` is in the metric's unit; a ``count`` metric counts 1 without it. `member` is what a ``unique``
-        metric counts, and replaces the quantity there. `at` is when it happened (now unless given), `metadata`
-        any JSON object.
+        Part of the caller's transaction: roll back, and nothing was counted. Without a key every call
+        counts.
 
-        The result says ``recorded``, ``duplicate`` (same key, same payload) or ``conflict`` (same key, another
-        payload; nothing changed), and holds the period's new aggregate. Without a key every call counts.
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: The metric's key.
+            quantity: How much, in the metric's unit. A ``count`` metric counts 1 without it.
+            member: What a ``unique`` metric counts, instead of a quantity.
+            idempotency_key: The caller's name for the event, the same on every retry.
+            at: When it happened; now unless given. Decides the period it counts in.
+            metadata: Any JSON object; `usage_by` groups by its fields.
 
-        Raises UnknownMetric, MetricForbids, InvalidInput, NullInput; SerializationFailure means: run the whole
-        transaction again.
+        Returns:
+            The outcome (``recorded``; ``duplicate``: same key, same payload; ``conflict``: same key,
+            another payload, nothing changed), the event's id, and the period's new aggregate.
 
-            meter.record("acct_1", "tokens", 120, idempotency_key="req_1").quantity   # Decimal('120')
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            MetricForbids: the metric is retired, or takes a member and not a quantity, or the reverse.
+            InvalidInput: a value is not allowed; its `parameter` says which.
+            NullInput: a value is missing.
+            SerializationFailure: run the whole transaction again.
+
+        Example:
+            meter.record("acct_1", "tokens", 120, idempotency_key="req_1").quantity  # Decimal('120')
         """
         return await self._run(
             calls.record(
@@ -715,15 +1136,25 @@ class AsyncMethods:
     async def record_batch(
         self, events: Iterable[NewEvent | Mapping[str, Any]], on_invalid: Literal["raise", "skip"] = "raise"
     ) -> list[BatchOutcome]:
-        """Record many events in one call; the outcomes come back in input order, counted from 1.
+        """Record many events in one call.
 
-        Each event is a :class:`NewEvent` or a mapping with the names of `record`'s parameters. With ``raise``
-        one bad event refuses the whole batch, and the error's detail names its ordinal; with ``skip`` it comes
-        back as ``rejected`` with its sqlstate while the others count.
+        Outcomes and state are the same as for one `record` after the other.
 
-        Raises what `record` raises. A float as a quantity and a datetime without a zone are faults of the
-        program, not of an event: they are refused in both modes.
+        Args:
+            events: NewEvents, or mappings with the names of `record`'s parameters.
+            on_invalid: ``raise``: one bad event refuses the whole batch, and the error's detail names
+                its ordinal. ``skip``: it comes back as ``rejected`` with its sqlstate, and the others
+                count.
 
+        Returns:
+            The outcomes in input order, counted from 1.
+
+        Raises:
+            InvalidInput: an event is not allowed; see `on_invalid`. A float as a quantity and a
+                datetime without a zone are faults of the program: they are refused in both modes.
+            MeterError: what else `record` raises.
+
+        Example:
             meter.record_batch([{"subject": "acct_1", "metric": "tokens", "quantity": 120}])
         """
         return await self._run(calls.record_batch(events, on_invalid))
@@ -731,12 +1162,21 @@ class AsyncMethods:
     async def known_events(self, events: Iterable[NewEvent | Mapping[str, Any]]) -> list[BatchOutcome]:
         """Return which of these events were recorded before; for importers. Nothing is recorded.
 
-        An event is known by its `idempotency_key`; or, recorded without one, by the `event_id`, `recorded_at`
-        and `at` that `events` returned. A known event has a row: ``duplicate``, or ``conflict`` if its quantity
-        or member differs. An event whose month was dropped since has a row ``rejected``: nobody can tell.
+        An event is known by its `idempotency_key`; or, recorded without one, by the `event_id`,
+        `recorded_at` and `at` that `events` returned.
 
-        Raises what `record_batch` raises for a float.
+        Args:
+            events: NewEvents, or mappings with the names of `record`'s parameters, `event_id` and
+                `recorded_at`.
 
+        Returns:
+            A row for each known event: ``duplicate``, ``conflict`` if its quantity or member differs,
+            or ``rejected`` if its month was dropped, so that nobody can tell.
+
+        Raises:
+            InvalidInput: a quantity is a float.
+
+        Example:
             meter.known_events([{"subject": "acct_1", "metric": "tokens", "idempotency_key": "req_1"}])
         """
         return await self._run(calls.known_events(events))
@@ -752,18 +1192,28 @@ class AsyncMethods:
         timezone: str = "UTC",
         now: datetime | None = None,
     ) -> UsageTotal:
-        """Return the usage of one metric in one window; zero of zero events when there was none.
+        """Return the usage of one metric in one window.
 
-        ``has_data`` tells an empty window from one whose value is 0. A metric that is defined with `carry`
-        answers with its last value from before the window, with ``has_data`` and zero events.
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: The metric's key.
+            period: A calendar word (``minute hour day week month year never``), the bucket that
+                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
+                `now`. Without a window: the metric's current period.
+            since: The window's start, included. Instead of `period`.
+            until: The window's end, not included. Instead of `period`.
+            timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
+            now: The moment to ask about; the database's clock unless given.
 
-        The window is `period`, a calendar word (``minute hour day week month year``) or a trailing duration
-        (``30 days``, ``90 minutes``, ``1 month``), or [`since`, `until`); without any, the metric's current
-        period.
+        Returns:
+            The quantity; zero of zero events when there was none.
 
-        Raises UnknownMetric, InvalidInput for a window that cannot be (both forms, reversed, unknown word or
-        zone).
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: the window is given in both forms, is empty or reversed, or has an unknown
+                word or zone.
 
+        Example:
             meter.usage("acct_1", "tokens", period="30 days").quantity
         """
         return await self._run(
@@ -780,13 +1230,29 @@ class AsyncMethods:
         timezone: str = "UTC",
         now: datetime | None = None,
     ) -> list[UsageTotal]:
-        """Return an invoice's lines: the usage of every metric, zeros included.
+        """Return an invoice's lines: the usage of every metric in one window.
 
-        A retired metric is among them where it has usage in the window.
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            period: A calendar word (``minute hour day week month year never``), the bucket that
+                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
+                `now`. Without a window: the metric's current period.
+            since: The window's start, included. Instead of `period`.
+            until: The window's end, not included. Instead of `period`.
+            timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
+            now: The moment to ask about; the database's clock unless given.
 
-        The window is given as for `usage`. Raises InvalidInput, NullInput.
+        Returns:
+            A line for each metric that is in use, zeros included, and for each retired one that has
+            usage in the window.
 
-            for line in meter.summary("acct_1", period="month"): print(line.metric, line.quantity, line.unit)
+        Raises:
+            InvalidInput: the window is given in both forms, is empty or reversed, or has an unknown
+                word or zone.
+
+        Example:
+            for line in meter.summary("acct_1", period="month"):
+                print(line.metric, line.quantity, line.unit)
         """
         return await self._run(
             calls.summary(subject, period=period, since=since, until=until, timezone=timezone, now=now)
@@ -802,15 +1268,28 @@ class AsyncMethods:
         step: str = "day",
         timezone: str = "UTC",
     ) -> list[UsageBucket]:
-        """Return the usage step by step over [`since`, `until`), every bucket included.
+        """Return the usage step by step over [`since`, `until`), gaps filled: a chart plots it as it is.
 
-        A chart plots it as it is: without events a bucket is 0 for ``sum``, ``count`` and ``unique``, and None
-        for the others, unless a ``last`` metric carries its value over.
-        `step` is a unit of the calendar in `timezone` (``minute hour day week month year``), or a duration such
-        as ``15m``, counted from `since`.
+        Without events a bucket is 0 for ``sum``, ``count`` and ``unique``, and None for the others,
+        unless a ``last`` metric carries its value over.
 
-        Raises UnknownMetric, InvalidInput.
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: The metric's key.
+            since: The first step's start.
+            until: The end, not included.
+            step: A calendar word (``minute hour day week month year``) or a duration such as ``15m``,
+                counted from `since`.
+            timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
 
+        Returns:
+            A row for each step, in order.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: the range or the step is not allowed.
+
+        Example:
             meter.series("acct_1", "tokens", midnight, midnight + timedelta(days=1), step="hour")
         """
         return await self._run(calls.series(subject, metric, since, until, step=step, timezone=timezone))
@@ -829,10 +1308,30 @@ class AsyncMethods:
     ) -> list[UsageGroup]:
         """Return the usage of one metric in one window, grouped by a field of the events' metadata.
 
-        The window is given as for `usage`. The group ``None`` holds the events that do not have the field.
+        Reads the log.
 
-        Raises UnknownMetric, InvalidInput.
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: The metric's key.
+            dimension: The field's name.
+            period: A calendar word (``minute hour day week month year never``), the bucket that
+                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
+                `now`. Without a window: the metric's current period.
+            since: The window's start, included. Instead of `period`.
+            until: The window's end, not included. Instead of `period`.
+            timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
+            now: The moment to ask about; the database's clock unless given.
 
+        Returns:
+            A row for each value; ``None`` holds the events without the field.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: the window is given in both forms, is empty or reversed, or has an unknown
+                word or zone.
+            EventsDropped: events of the window were dropped.
+
+        Example:
             meter.usage_by("acct_1", "tokens", "model", period="month")
         """
         return await self._run(
@@ -861,13 +1360,33 @@ class AsyncMethods:
         timezone: str = "UTC",
         now: datetime | None = None,
     ) -> QuotaStatus:
-        """Say whether `quota` (in the metric's unit) leaves room, now or for `requested` more.
+        """Check whether a quota has room, now or for `requested` more.
 
-        Allowed means used < quota, or used + requested <= quota. It is a check, not a reservation: two callers
-        may both be told yes. The window is given as for `usage`.
+        Allowed means used < quota, or used + requested <= quota. It reserves nothing: two callers may
+        both be told yes.
 
-        Raises UnknownMetric, InvalidInput.
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: The metric's key.
+            quota: How much may be used in the window, in the metric's unit.
+            requested: How much more is wanted.
+            period: A calendar word (``minute hour day week month year never``), the bucket that
+                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
+                `now`. Without a window: the metric's current period.
+            since: The window's start, included. Instead of `period`.
+            until: The window's end, not included. Instead of `period`.
+            timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
+            now: The moment to ask about; the database's clock unless given.
 
+        Returns:
+            Whether it is allowed, what is used and what remains.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: the window is given in both forms, is empty or reversed, or has an unknown
+                word or zone.
+
+        Example:
             meter.check_quota("acct_1", "tokens", 1_000_000, requested=5_000).allowed
         """
         return await self._run(
@@ -887,7 +1406,14 @@ class AsyncMethods:
     async def subjects(self, max_rows: int = 100) -> list[SubjectActivity]:
         """Return the subjects that were last active, most recent first.
 
-        [row.subject for row in meter.subjects(10)]
+        Args:
+            max_rows: The length of a page, at most 10,000.
+
+        Returns:
+            A page of subjects.
+
+        Example:
+            [row.subject for row in meter.subjects(10)]
         """
         return await self._run(calls.subjects(max_rows))
 
@@ -904,9 +1430,23 @@ class AsyncMethods:
     ) -> list[Event]:
         """Return a page of the log, newest first: why was this charged?
 
-        For the next page pass the last row's ``event_id`` as `after_id` and its ``at`` as `after_at`;
-        `iter_events` does that. Raises UnknownMetric, InvalidInput.
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: One metric's events; all unless given.
+            since: The earliest time, included.
+            until: The latest time, not included.
+            after_id: The last row's ``event_id``, for the next page; `iter_events` does that.
+            max_rows: The length of a page, at most 10,000.
+            after_at: The last row's ``at``: optional, saves a look-up.
 
+        Returns:
+            A page of events.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: a value is not allowed.
+
+        Example:
             meter.events("acct_1", "tokens", max_rows=10)
         """
         return await self._run(
@@ -930,10 +1470,25 @@ class AsyncMethods:
         timezone: str = "UTC",
         now: datetime | None = None,
     ) -> Window:
-        """Return the window that all other calls would use for these arguments.
+        """Return the window that every other call would use for these arguments.
 
-        Raises InvalidInput.
+        Args:
+            period: A calendar word (``minute hour day week month year never``), the bucket that
+                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
+                `now`. Without a window: the metric's current period.
+            since: The window's start, included. Instead of `period`.
+            until: The window's end, not included. Instead of `period`.
+            timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
+            now: The moment to ask about; the database's clock unless given.
 
+        Returns:
+            The window's start and end.
+
+        Raises:
+            InvalidInput: the window is given in both forms, is empty or reversed, or has an unknown
+                word or zone.
+
+        Example:
             meter.resolve_window("month", timezone="Europe/Berlin").since
         """
         return await self._run(
@@ -951,11 +1506,30 @@ class AsyncMethods:
         timezone: str = "UTC",
         now: datetime | None = None,
     ) -> UsageTotal:
-        """Return what `usage` does, to a role that was granted read on this subject alone.
+        """Return what `usage` does, for a role that was granted read on this subject alone.
 
-        Raises what `usage` raises, psycopg's InsufficientPrivilege for any other subject.
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: The metric's key.
+            period: A calendar word (``minute hour day week month year never``), the bucket that
+                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
+                `now`. Without a window: the metric's current period.
+            since: The window's start, included. Instead of `period`.
+            until: The window's end, not included. Instead of `period`.
+            timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
+            now: The moment to ask about; the database's clock unless given.
 
-            meter.own_usage("acct_1", "tokens").quantity
+        Returns:
+            The quantity; zero of zero events when there was none.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: the window is given in both forms, is empty or reversed, or has an unknown
+                word or zone.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            meter.own_usage("acct_1", "tokens", period="30 days").quantity
         """
         return await self._run(
             calls.own_usage(
@@ -973,11 +1547,30 @@ class AsyncMethods:
         timezone: str = "UTC",
         now: datetime | None = None,
     ) -> list[UsageTotal]:
-        """Return what `summary` does, to a role that was granted read on this subject alone.
+        """Return what `summary` does, for a role that was granted read on this subject alone.
 
-        Raises what `summary` raises, psycopg's InsufficientPrivilege for any other subject.
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            period: A calendar word (``minute hour day week month year never``), the bucket that
+                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
+                `now`. Without a window: the metric's current period.
+            since: The window's start, included. Instead of `period`.
+            until: The window's end, not included. Instead of `period`.
+            timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
+            now: The moment to ask about; the database's clock unless given.
 
-            meter.own_summary("acct_1", period="month")
+        Returns:
+            A line for each metric that is in use, zeros included, and for each retired one that has
+            usage in the window.
+
+        Raises:
+            InvalidInput: the window is given in both forms, is empty or reversed, or has an unknown
+                word or zone.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            for line in meter.own_summary("acct_1", period="month"):
+                print(line.metric, line.quantity, line.unit)
         """
         return await self._run(
             calls.own_summary(subject, period=period, since=since, until=until, timezone=timezone, now=now)
@@ -993,10 +1586,29 @@ class AsyncMethods:
         step: str = "day",
         timezone: str = "UTC",
     ) -> list[UsageBucket]:
-        """Return what `series` does, to a role that was granted read on this subject alone.
+        """Return what `series` does, for a role that was granted read on this subject alone.
 
-        Raises what `series` raises, psycopg's InsufficientPrivilege for any other subject.
+        Without events a bucket is 0 for ``sum``, ``count`` and ``unique``, and None for the others,
+        unless a ``last`` metric carries its value over.
 
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: The metric's key.
+            since: The first step's start.
+            until: The end, not included.
+            step: A calendar word (``minute hour day week month year``) or a duration such as ``15m``,
+                counted from `since`.
+            timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
+
+        Returns:
+            A row for each step, in order.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: the range or the step is not allowed.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
             meter.own_series("acct_1", "tokens", midnight, midnight + timedelta(days=1), step="hour")
         """
         return await self._run(calls.own_series(subject, metric, since, until, step=step, timezone=timezone))
@@ -1013,10 +1625,31 @@ class AsyncMethods:
         timezone: str = "UTC",
         now: datetime | None = None,
     ) -> list[UsageGroup]:
-        """Return what `usage_by` does, to a role that was granted read on this subject alone.
+        """Return what `usage_by` does, for a role that was granted read on this subject alone.
 
-        Raises what `usage_by` raises, psycopg's InsufficientPrivilege for any other subject.
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: The metric's key.
+            dimension: The field's name.
+            period: A calendar word (``minute hour day week month year never``), the bucket that
+                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
+                `now`. Without a window: the metric's current period.
+            since: The window's start, included. Instead of `period`.
+            until: The window's end, not included. Instead of `period`.
+            timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
+            now: The moment to ask about; the database's clock unless given.
 
+        Returns:
+            A row for each value; ``None`` holds the events without the field.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: the window is given in both forms, is empty or reversed, or has an unknown
+                word or zone.
+            EventsDropped: events of the window were dropped.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
             meter.own_usage_by("acct_1", "tokens", "model", period="month")
         """
         return await self._run(
@@ -1043,10 +1676,26 @@ class AsyncMethods:
         max_rows: int = 100,
         after_at: datetime | None = None,
     ) -> list[Event]:
-        """Return what `events` does, to a role that was granted read on this subject alone.
+        """Return what `events` does, for a role that was granted read on this subject alone.
 
-        Raises what `events` raises, psycopg's InsufficientPrivilege for any other subject.
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: One metric's events; all unless given.
+            since: The earliest time, included.
+            until: The latest time, not included.
+            after_id: The last row's ``event_id``, for the next page; `iter_events` does that.
+            max_rows: The length of a page, at most 10,000.
+            after_at: The last row's ``at``: optional, saves a look-up.
 
+        Returns:
+            A page of events.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: a value is not allowed.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
             meter.own_events("acct_1", "tokens", max_rows=10)
         """
         return await self._run(
@@ -1062,19 +1711,37 @@ class AsyncMethods:
         )
 
     async def rebuild(self, subject: str | None = None, metric: str | None = None) -> int:
-        """Recompute rollups from the log while others record; returns how many rollup rows were written.
+        """Recompute rollups from the log, while others record.
 
-        Everything, or one subject, or one metric, or one subject's metric. Raises UnknownMetric.
+        Args:
+            subject: One subject's; all unless given.
+            metric: One metric's; all unless given.
 
+        Returns:
+            How many rollup rows had to be corrected.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+
+        Example:
             meter.rebuild("acct_1")
         """
         return await self._run(calls.rebuild(subject, metric))
 
     async def verify(self, subject: str | None = None, metric: str | None = None) -> list[Drift]:
-        """Recompute from the log and return only what differs: an empty list means no drift.
+        """Recompute rollups from the log and return what differs.
 
-        Raises UnknownMetric.
+        Args:
+            subject: One subject's; all unless given.
+            metric: One metric's; all unless given.
 
+        Returns:
+            A row for each difference: an empty list means no drift.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+
+        Example:
             assert meter.verify() == []
         """
         return await self._run(calls.verify(subject, metric))
@@ -1082,16 +1749,25 @@ class AsyncMethods:
     async def maintain(
         self, keep: str | timedelta | None = None, *, detach: bool = False
     ) -> list[MaintenanceAction]:
-        """Create partitions ahead, move strays out of the default one, and so on. Idempotent: for cron.
+        """Create partitions ahead, move events out of the default one, merge stripes. Idempotent: for cron.
 
-        Given `keep`, drop the events of all months (UTC) that ended so long ago, once they are verified: a
-        timedelta, or an interval as PostgreSQL writes it, with its unit (``"13 months"``). Rollups, members and
-        idempotency keys stay. `detach` makes tables of their own instead, to be archived. An action that begins
-        with ``kept`` names a month that should have gone but for the reason that it gives.
+        Call it in a READ COMMITTED transaction of its own.
 
-        Raises InvalidInput for a `keep` that is negative, shorter than a day or no interval. Wants a READ
-        COMMITTED transaction of its own.
+        Args:
+            keep: Drop the events of all months (UTC) that ended this long ago, once they are verified:
+                a timedelta, or an interval with its unit (``13 months``). Rollups, members and
+                idempotency keys stay.
+            detach: Keep dropped months as tables outside of the log, to be archived.
 
+        Returns:
+            A row for each thing done. An action that begins with ``kept`` names a month that was not
+            dropped, and why.
+
+        Raises:
+            InvalidInput: `keep` is negative, shorter than a day or no interval.
+            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+        Example:
             meter.maintain(keep="13 months")
         """
         return await self._run(calls.maintain(keep, detach=detach))
@@ -1099,8 +1775,13 @@ class AsyncMethods:
     async def health(self, now: datetime | None = None) -> Health:
         """Return the state of the meter in one row, for a monitor to poll.
 
-        `now` looks from another time than the database's clock.
+        Args:
+            now: The moment to ask about; the database's clock unless given.
 
+        Returns:
+            Whether it is healthy, and what is not.
+
+        Example:
             assert meter.health().healthy
         """
         return await self._run(calls.health(now))
@@ -1108,21 +1789,36 @@ class AsyncMethods:
     async def grant_access(self, role: str, level: Level, subject: str | None = None) -> None:
         """Let a database role call exactly the functions of a level; it gets no right on any table.
 
-        `level` is ``read``, ``write``, ``report`` or ``admin``; a role may be given several. With `subject` and
-        level ``read``, the role reads that subject alone, through ``own_usage`` and its like. Only the owner of
-        the meter may do this.
+        Only the owner of the meter may do this.
 
-        Raises InvalidInput for an unknown role or level, or a role that would be bound to subjects and unbound.
+        Args:
+            role: The role's name.
+            level: ``read``, ``write``, ``report`` or ``admin``; a role may have several.
+            subject: With level ``read``: the role reads this subject alone, through `for_subject`.
 
+        Raises:
+            InvalidInput: the role or level is unknown, or the role would be both bound to subjects and
+                not.
+
+        Example:
             meter.grant_access("app", "write")
         """
         return await self._run(calls.grant_access(role, level, subject))
 
     async def revoke_access(self, role: str, level: Level | None = None, subject: str | None = None) -> None:
-        """Take every right on the meter from a database role, or those of one level, or of one subject.
+        """Take rights on the meter from a database role.
 
-        Only the owner of the meter may do this. Raises InvalidInput for an unknown role or level.
+        Only the owner of the meter may do this.
 
+        Args:
+            role: The role's name.
+            level: One level's rights; every right unless given.
+            subject: One subject's.
+
+        Raises:
+            InvalidInput: the role or level is unknown.
+
+        Example:
             meter.revoke_access("app")
         """
         return await self._run(calls.revoke_access(role, level, subject))
@@ -1143,10 +1839,31 @@ class AsyncMethods:
         negative: Literal["hold", "send", "leave"] | None = None,
         late: Literal["send", "restamp", "hold"] | None = None,
     ) -> Biller:
-        """Set by which rules is reported to a biller, and return them; what is None stays as it is.
+        """Create or update a biller's reporting policy. What is None stays as it is.
 
-        Raises InvalidInput for what cannot be.
+        Args:
+            biller: The biller's name.
+            subject_is_customer: Whether a subject that is not mapped is its own customer.
+            dedup_window: How long the biller recognises an identifier.
+            dedup_margin: How long before its end a push is not sent again.
+            absence: How long a push has to be missing from the biller's totals before it is sent under
+                a new identifier.
+            max_age: How old usage the biller takes.
+            max_ahead: How far in the future.
+            grace: How long after a period's end its invoice takes usage.
+            max_digits: How many significant digits a value may have.
+            too_old: What happens to usage older than `max_age`: ``hold``, ``restamp`` with the present
+                time, ``leave``.
+            negative: What happens to values below zero: ``hold``, ``send``, ``leave``.
+            late: What happens after `grace`: ``send``, ``restamp``, ``hold``.
 
+        Returns:
+            The policy as it is now.
+
+        Raises:
+            InvalidInput: a setting is not allowed.
+
+        Example:
             meter.define_biller(too_old="restamp", grace=timedelta(hours=72))
         """
         return await self._run(
@@ -1175,15 +1892,28 @@ class AsyncMethods:
         *,
         since: datetime | None = None,
     ) -> MetricMapping:
-        """Report a metric to a biller under this name; None ends it. Doing the same again changes nothing.
+        """Report a metric to a biller under this name; None ends it. Repeating it changes nothing.
 
-        `mode` is ``delta`` (what a bucket has gained since the last plan), ``event`` (every event by itself) or
-        ``last`` (the period's present value); None keeps it as it is, and is ``delta`` for a new mapping. The
-        first time, the usage that is there already is queued, all of it or the buckets that begin at `since` or
-        later.
+        Usage that is there already is queued.
 
-        Raises UnknownMetric, MetricForbids for a mode that would report wrong totals, InvalidInput, NullInput.
+        Args:
+            metric: The metric's key.
+            event_name: The biller's name of the meter.
+            mode: ``delta`` (what a bucket has gained since the last plan), ``event`` (every event by
+                itself) or ``last`` (the period's present value). None keeps it as it is; ``delta`` for
+                a new mapping.
+            biller: The biller's name.
+            since: Only buckets that begin at this time or later; all unless given.
 
+        Returns:
+            The mapping as it is now.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            MetricForbids: the mode would report wrong totals.
+            InvalidInput: a value is not allowed.
+
+        Example:
             meter.report_metric("tokens", "api_tokens")
         """
         return await self._run(calls.report_metric(metric, event_name, mode, biller, since=since))
@@ -1191,11 +1921,23 @@ class AsyncMethods:
     async def report_subject(
         self, subject: str, customer: str | None, biller: str = "stripe"
     ) -> SubjectMapping:
-        """Say which of the biller's customers a subject is; None ends it. Again: changes nothing.
+        """Map a subject to a biller's customer; None ends it. Repeating it changes nothing.
 
-        Usage that is there already and was never reported is queued. What has been planned stays with the
-        customer that it was planned for. Raises InvalidInput, NullInput.
+        Usage that was never reported is queued. What has been planned stays with the customer that it
+        was planned for.
 
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            customer: The biller's customer.
+            biller: The biller's name.
+
+        Returns:
+            The mapping as it is now.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
             meter.report_subject("acct_1", "cus_42")
         """
         return await self._run(calls.report_subject(subject, customer, biller))
@@ -1203,7 +1945,14 @@ class AsyncMethods:
     async def report_mappings(self, biller: str = "stripe") -> list[MetricMapping]:
         """Return the metrics that are reported to a biller.
 
-        [mapping.event_name for mapping in meter.report_mappings()]
+        Args:
+            biller: The biller's name.
+
+        Returns:
+            A row for each metric.
+
+        Example:
+            [mapping.event_name for mapping in meter.report_mappings()]
         """
         return await self._run(calls.report_mappings(biller))
 
@@ -1215,14 +1964,25 @@ class AsyncMethods:
         *,
         now: datetime | None = None,
     ) -> int:
-        """Plan pushes for usage that has not been reported; returns how many queued rows it looked at.
+        """Plan pushes for usage that has not been reported.
 
-        Call it until it returns 0, each time in a transaction of its own. Without `open_hours` the hour that is
-        still open is left for later, unless its period is about to end.
+        Call it until it returns 0, each time in a transaction of its own.
 
-        Raises MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+        Args:
+            biller: The biller's name.
+            open_hours: Whether to plan the hour that is still open, too.
+            max_rows: How many rows of the queue to look at.
+            now: The moment to ask about; the database's clock unless given.
 
-            while meter.plan_pushes(): pass
+        Returns:
+            How many rows of the queue it looked at.
+
+        Raises:
+            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+        Example:
+            while meter.plan_pushes():
+                pass
         """
         return await self._run(calls.plan_pushes(biller, open_hours, max_rows, now=now))
 
@@ -1231,7 +1991,17 @@ class AsyncMethods:
     ) -> list[PlannedPush]:
         """Return what `plan_pushes` would plan, and plan nothing.
 
-        for push in meter.preview_pushes(): print(push.customer, push.event_name, push.value)
+        Args:
+            biller: The biller's name.
+            open_hours: Whether to plan the hour that is still open, too.
+            now: The moment to ask about; the database's clock unless given.
+
+        Returns:
+            The pushes.
+
+        Example:
+            for push in meter.preview_pushes():
+                print(push.customer, push.event_name, push.value)
         """
         return await self._run(calls.preview_pushes(biller, open_hours, now=now))
 
@@ -1244,14 +2014,27 @@ class AsyncMethods:
         lease: timedelta | None = None,
         now: datetime | None = None,
     ) -> list[ClaimedPush]:
-        """Claim pushes to be sent now; nobody else gets them, nor others of their customer and event name.
+        """Claim pushes to send now.
 
-        `worker` names the caller, uniquely. `lease` (two minutes unless given) is for how long: send nothing
-        after ``leased_until``. Those of one customer and event name are to be sent one after another.
-        Commit before sending: that a push is being sent has to outlast a crash.
+        No other worker gets them, nor others of their customer and event name. Send those of one
+        customer and event name one after another. Commit before sending: that a push is being sent has
+        to survive a crash.
 
-        Raises InvalidInput, NullInput, MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+        Args:
+            biller: The biller's name.
+            worker: The caller's unique name.
+            max_pushes: How many at most.
+            lease: For how long; two minutes unless given. Send nothing after ``leased_until``.
+            now: The moment to ask about; the database's clock unless given.
 
+        Returns:
+            The claimed pushes, the most urgent first.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+        Example:
             meter.claim_pushes("stripe", "worker_1")
         """
         return await self._run(calls.claim_pushes(biller, worker, max_pushes, lease=lease, now=now))
@@ -1268,9 +2051,27 @@ class AsyncMethods:
     ) -> bool:
         """Return whether an attempt is still the worker's, and its lease lasts longer than `margin`.
 
-        Call it right before each send, and send only on True: the clocks of a suspended machine stand still.
+        Call it right before each send, and send only on True: the clocks of a suspended machine stand
+        still.
 
-            if meter.confirm_push("stripe", "worker_1", push.identifier, push.attempt): ...
+        Args:
+            biller: The biller's name.
+            worker: The caller's unique name.
+            identifier: The push's identifier.
+            attempt: The attempt, as `claim_pushes` returned it.
+            margin: How much longer the lease has to last: the longest time that one call to the biller
+                takes.
+            now: The moment to ask about; the database's clock unless given.
+
+        Returns:
+            Whether to send.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
+            if meter.confirm_push("stripe", "worker_1", push.identifier, push.attempt):
+                send(push)
         """
         return await self._run(
             calls.confirm_push(biller, worker, identifier, attempt, margin=margin, now=now)
@@ -1279,26 +2080,45 @@ class AsyncMethods:
     async def settle_pushes(
         self, biller: str, worker: str, results: Iterable[Mapping[str, Any]], *, now: datetime | None = None
     ) -> list[SettledPush]:
-        """Say what became of claimed pushes, and return the state of each.
+        """Settle claimed pushes: say what the biller answered.
 
-        A result has ``push_id``, ``attempt``, ``outcome``, and optionally ``identifier`` (then it counts only
-        for a push of that identifier), ``error`` and ``retry_after`` (seconds). The outcome is ``delivered``,
-        ``rejected`` (refused for good), ``unknown`` (perhaps counted: sent again under the same identifier
-        while the biller recognises it) or ``not_applied`` (certainly not counted: sent again later, with a
-        `retry_after` of 0 at once).
+        Args:
+            biller: The biller's name.
+            worker: The caller's unique name.
+            results: For each push its ``push_id``, ``attempt`` and ``outcome``, optionally
+                ``identifier`` (then it counts only for a push of that identifier), ``error`` and
+                ``retry_after`` (seconds). Outcomes: ``delivered``; ``rejected`` (refused for good);
+                ``unknown`` (perhaps counted: sent again under the same identifier while the biller
+                recognises it); ``not_applied`` (certainly not counted: sent again later).
+            now: The moment to ask about; the database's clock unless given.
 
-        Raises InvalidInput, NullInput, MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+        Returns:
+            The state of each push.
 
+        Raises:
+            InvalidInput: a result is not allowed.
+            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+        Example:
             meter.settle_pushes("stripe", "worker_1", [{"push_id": 7, "attempt": 1, "outcome": "delivered"}])
         """
         return await self._run(calls.settle_pushes(biller, worker, results, now=now))
 
     async def release_pushes(self, biller: str, worker: str, *, now: datetime | None = None) -> int:
-        """Give back what a worker has claimed and not settled; returns how many pushes.
+        """Release what a worker has claimed and not settled.
 
-        They may have been sent, for all that is known: they are sent again under the same identifier.
-        Settle as ``not_applied`` what was certainly not sent.
+        They may have been sent, so they are sent again under the same identifier. Settle as
+        ``not_applied`` what was certainly not sent.
 
+        Args:
+            biller: The biller's name.
+            worker: The caller's unique name.
+            now: The moment to ask about; the database's clock unless given.
+
+        Returns:
+            How many pushes.
+
+        Example:
             meter.release_pushes("stripe", "worker_1")
         """
         return await self._run(calls.release_pushes(biller, worker, now=now))
@@ -1308,7 +2128,17 @@ class AsyncMethods:
     ) -> list[UncertainHour]:
         """Return hours with uncertain pushes: ask the biller for their totals, and call `settle_hour`.
 
-        for hour in meter.uncertain_hours(): print(hour.customer, hour.hour, hour.uncertain_total)
+        Args:
+            biller: The biller's name.
+            max_rows: The length of a page, at most 10,000.
+            now: The moment to ask about; the database's clock unless given.
+
+        Returns:
+            The hours, the most urgent first.
+
+        Example:
+            for hour in meter.uncertain_hours():
+                print(hour.customer, hour.hour, hour.uncertain_total)
         """
         return await self._run(calls.uncertain_hours(biller, max_rows, now=now))
 
@@ -1324,14 +2154,31 @@ class AsyncMethods:
         now: datetime | None = None,
         counting_since: datetime | None = None,
     ) -> SettledHour:
-        """Resolve the uncertain pushes of an hour by the biller's `total` for it, as far as it tells.
+        """Resolve the uncertain pushes of an hour by the biller's total for it.
 
-        Give `delivered_total` as `uncertain_hours` returned it: if it has changed since, nothing is decided.
-        What is missing from the total is planned anew only when it is still missing a day (a setting) later,
-        and never if it was sent before `counting_since`, when the biller began to count under this name.
+        What is missing from the total is planned anew only when it is still missing after the policy's
+        ``absence``.
 
-        Raises InvalidInput, NullInput, MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+        Args:
+            biller: The biller's name.
+            customer: The biller's customer.
+            event_name: The biller's name of the meter.
+            hour: The hour, as `uncertain_hours` returned it.
+            total: The biller's total of that hour.
+            delivered_total: As `uncertain_hours` returned it: if it has changed since, nothing is
+                decided.
+            now: The moment to ask about; the database's clock unless given.
+            counting_since: When the biller began to count under this name: what was sent earlier is in
+                no total.
 
+        Returns:
+            The verdict.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+        Example:
             meter.settle_hour("stripe", "cus_42", "api_tokens", hour, Decimal(120)).verdict
         """
         return await self._run(
@@ -1348,11 +2195,20 @@ class AsyncMethods:
         )
 
     async def resolve_push(self, identifier: str, delivered: bool, *, now: datetime | None = None) -> Push:
-        """Say what a person knows of an uncertain push: that it was delivered, or that it was not.
+        """Manually resolve an uncertain push.
 
-        One that was not is replaced by another with an identifier of its own. Returns the push as it is now.
-        Raises InvalidInput for an unknown identifier, and for a push that is not uncertain.
+        Args:
+            identifier: The push's identifier.
+            delivered: True: the biller has it. False: it has not, and another push replaces it.
+            now: The moment to ask about; the database's clock unless given.
 
+        Returns:
+            The push as it is now.
+
+        Raises:
+            InvalidInput: the identifier is unknown, or the push is not uncertain.
+
+        Example:
             meter.resolve_push("pm_0c8e...", delivered=True)
         """
         return await self._run(calls.resolve_push(identifier, delivered, now=now))
@@ -1360,13 +2216,24 @@ class AsyncMethods:
     async def retry_pushes(
         self, biller: str = "stripe", identifier: str | None = None, *, now: datetime | None = None
     ) -> list[Push]:
-        """Plan pushes anew that were rejected or held, all or one; returns the new ones.
+        """Plan rejected or held pushes anew, all or one.
 
-        They have identifiers of their own, and go to the customers and event names of the present mappings.
-        It overrides the hold: a held one is sent although it is negative, and what is too old or late is
-        stamped with the present. Raises InvalidInput for an unknown identifier, and for one that could not be
-        sent as things are.
+        The new ones have identifiers of their own, and go to the customers and event names of the
+        present mappings. It overrides the hold: a negative value is sent, what is too old or late gets
+        the present time.
 
+        Args:
+            biller: The biller's name.
+            identifier: One push; all unless given.
+            now: The moment to ask about; the database's clock unless given.
+
+        Returns:
+            The new pushes.
+
+        Raises:
+            InvalidInput: the identifier is unknown.
+
+        Example:
             meter.retry_pushes()
         """
         return await self._run(calls.retry_pushes(biller, identifier, now=now))
@@ -1379,11 +2246,23 @@ class AsyncMethods:
         *,
         now: datetime | None = None,
     ) -> list[Push]:
-        """Decide that rejected or held pushes are not sent: one, or all with a reason; returns them.
+        """Decide that rejected or held pushes are not sent: one, or all with a reason.
 
-        They become ``left``, which :meth:`report_status` counts. Raises InvalidInput if neither is given, and for
-        an unknown identifier.
+        They become ``left``, which `report_status` counts.
 
+        Args:
+            biller: The biller's name.
+            identifier: One push.
+            reason: All pushes that are held or rejected for this reason.
+            now: The moment to ask about; the database's clock unless given.
+
+        Returns:
+            The pushes as they are now.
+
+        Raises:
+            InvalidInput: neither `identifier` nor `reason` is given, or the identifier is unknown.
+
+        Example:
             meter.leave_pushes(reason="too_old")
         """
         return await self._run(calls.leave_pushes(biller, identifier, reason, now=now))
@@ -1400,11 +2279,27 @@ class AsyncMethods:
         until: datetime | None = None,
         now: datetime | None = None,
     ) -> int:
-        """Take in a biller's asynchronous error report, once per `event_id`; returns how many were rejected.
+        """Apply a biller's asynchronous error report, once per `event_id`.
 
-        The pushes named become rejected with the `code`. What else was delivered under `event_name` between
-        `since` and `until` is put up for reconciliation.
+        Args:
+            biller: The biller's name.
+            event_id: The biller's id of the report.
+            identifiers: The pushes that it names: they become rejected.
+            code: The biller's error code.
+            event_name: What else was delivered under this name between `since` and `until` is to be
+                reconciled first.
+            since: The start of the time that the report is about.
+            until: Its end.
+            now: The moment to ask about; the database's clock unless given.
 
+        Returns:
+            How many pushes were rejected.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+        Example:
             meter.fail_pushes("stripe", "evt_1", ["pm_0c8e..."], "meter_event_invalid_value")
         """
         return await self._run(
@@ -1425,7 +2320,20 @@ class AsyncMethods:
     ) -> list[ReconcilableRange]:
         """Return hours or days (UTC) to compare with the biller's totals, the most pressing first.
 
-        for day in meter.reconcilable_ranges(): print(day.customer, day.range_start, day.local)
+        Args:
+            biller: The biller's name.
+            step: ``hour`` or ``day``.
+            max_rows: The length of a page, at most 10,000.
+            since: The earliest range.
+            until: The latest range.
+            now: The moment to ask about; the database's clock unless given.
+
+        Returns:
+            The ranges, with what was delivered in each.
+
+        Example:
+            for day in meter.reconcilable_ranges():
+                print(day.customer, day.range_start, day.local)
         """
         return await self._run(
             calls.reconcilable_ranges(biller, step, max_rows, since=since, until=until, now=now)
@@ -1442,9 +2350,25 @@ class AsyncMethods:
         *,
         now: datetime | None = None,
     ) -> Reconciliation:
-        """Compare the biller's `total` of an hour or day with what was delivered; keep and return the result.
+        """Compare the biller's total of an hour or day with what was delivered, and keep the result.
 
-        meter.reconcile_range("stripe", "cus_42", "api_tokens", midnight, "day", Decimal(120)).difference
+        Args:
+            biller: The biller's name.
+            customer: The biller's customer.
+            event_name: The biller's name of the meter.
+            range_start: The range's first instant.
+            step: ``hour`` or ``day``.
+            total: The biller's total.
+            now: The moment to ask about; the database's clock unless given.
+
+        Returns:
+            The comparison.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
+            meter.reconcile_range("stripe", "cus_42", "api_tokens", midnight, "day", Decimal(120)).difference
         """
         return await self._run(
             calls.reconcile_range(biller, customer, event_name, range_start, step, total, now=now)
@@ -1453,23 +2377,43 @@ class AsyncMethods:
     async def reconciliation(self, biller: str = "stripe") -> list[Reconciliation]:
         """Return the comparisons that found a difference, the largest first.
 
-        assert meter.reconciliation() == []
+        Args:
+            biller: The biller's name.
+
+        Returns:
+            The comparisons.
+
+        Example:
+            assert meter.reconciliation() == []
         """
         return await self._run(calls.reconciliation(biller))
 
     async def report_status(self, biller: str = "stripe") -> list[PushStatus]:
-        """Return how much of each metric is in each state, zeros included, and what has no push yet.
+        """Return how much usage is in each state of reporting, zeros included.
 
-        ``unplanned`` is usage that waits to be planned, ``unmapped`` usage without a customer or event name.
+        Args:
+            biller: The biller's name.
 
-            {(row.metric, row.state): row.quantity for row in meter.report_status()}
+        Returns:
+            A row for each metric and state. ``unplanned`` waits to be planned; ``unmapped`` has no
+            customer.
+
+        Example:
+            {(row.metric, row.state): row.pushes for row in meter.report_status()}
         """
         return await self._run(calls.report_status(biller))
 
     async def report_journal(self, biller: str = "stripe") -> ReportJournal:
         """Return where a biller's journal lives, and whether reporting is stopped because it was restored.
 
-        meter.report_journal().stopped
+        Args:
+            biller: The biller's name.
+
+        Returns:
+            The journal's server and state.
+
+        Example:
+            meter.report_journal().stopped
         """
         return await self._run(calls.report_journal(biller))
 
@@ -1478,12 +2422,22 @@ class AsyncMethods:
     ) -> ReportJournal:
         """Go on with a journal that was restored, copied or failed over, on this server.
 
-        Stop the other server's reporters first: whoever reports from two journals reports twice. Usage that
-        this journal may not know the sending of is looked up in the biller's totals before it is sent. With
-        `complete` nothing is doubtful: the journal has lost nothing, as after a planned switchover.
+        Stop the other server's reporters first: reporting from two journals reports twice. Usage that
+        this journal may not know the sending of is looked up in the biller's totals before it is sent.
 
-        Raises InvalidInput, NullInput, MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+        Args:
+            biller: The biller's name.
+            complete: True: the journal has lost nothing, as after a planned switchover.
+            now: The moment to ask about; the database's clock unless given.
 
+        Returns:
+            Where the journal lives now.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+        Example:
             meter.adopt_journal()
         """
         return await self._run(calls.adopt_journal(biller, complete, now=now))
@@ -1497,8 +2451,20 @@ class AsyncMethods:
         max_rows: int = 100,
         after_id: int | None = None,
     ) -> list[Push]:
-        """Return a page of the journal, newest first; for the next, the last row's ``push_id`` as `after_id`.
+        """Return a page of the journal, newest first.
 
-        for push in meter.pushes(state="rejected"): print(push.identifier, push.error)
+        Args:
+            biller: The biller's name.
+            state: Pushes in this state; all unless given.
+            subject: One subject's pushes; all unless given.
+            max_rows: The length of a page, at most 10,000.
+            after_id: The last row's ``push_id``, for the next page.
+
+        Returns:
+            A page of pushes.
+
+        Example:
+            for push in meter.pushes(state="rejected"):
+                print(push.identifier, push.error)
         """
         return await self._run(calls.pushes(biller, state, subject, max_rows=max_rows, after_id=after_id))

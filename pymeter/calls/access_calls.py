@@ -10,12 +10,18 @@ from pymeter.models import AccessRight, Level
 def grant_access(role: str, level: Level, subject: str | None = None) -> Call[None]:
     """Let a database role call exactly the functions of a level; it gets no right on any table.
 
-    `level` is ``read``, ``write``, ``report`` or ``admin``; a role may be given several. With `subject` and
-    level ``read``, the role reads that subject alone, through ``own_usage`` and its like. Only the owner of
-    the meter may do this.
+    Only the owner of the meter may do this.
 
-    Raises InvalidInput for an unknown role or level, or a role that would be bound to subjects and unbound.
+    Args:
+        role: The role's name.
+        level: ``read``, ``write``, ``report`` or ``admin``; a role may have several.
+        subject: With level ``read``: the role reads this subject alone, through `for_subject`.
 
+    Raises:
+        InvalidInput: the role or level is unknown, or the role would be both bound to subjects and
+            not.
+
+    Example:
         meter.grant_access("app", "write")
     """
     return Call(
@@ -30,10 +36,19 @@ def grant_access(role: str, level: Level, subject: str | None = None) -> Call[No
 
 
 def revoke_access(role: str, level: Level | None = None, subject: str | None = None) -> Call[None]:
-    """Take every right on the meter from a database role, or those of one level, or of one subject.
+    """Take rights on the meter from a database role.
 
-    Only the owner of the meter may do this. Raises InvalidInput for an unknown role or level.
+    Only the owner of the meter may do this.
 
+    Args:
+        role: The role's name.
+        level: One level's rights; every right unless given.
+        subject: One subject's.
+
+    Raises:
+        InvalidInput: the role or level is unknown.
+
+    Example:
         meter.revoke_access("app")
     """
     return Call(
@@ -48,8 +63,12 @@ def revoke_access(role: str, level: Level | None = None, subject: str | None = N
 
 
 def access() -> Call[list[AccessRight]]:
-    """Return who may do what: a row for each level of each role, and one for whatever else it has.
+    """Return who may do what.
 
-    [right.role for right in meter.access() if right.level == "write"]
+    Returns:
+        A row for each level of each role, and one for whatever else it has.
+
+    Example:
+        [right.role for right in meter.access() if right.level == "write"]
     """
     return Call("access", (), result.every(AccessRight))

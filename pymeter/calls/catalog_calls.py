@@ -22,19 +22,31 @@ def define_metric(
     max_future: timedelta | None = None,
     carry: bool | None = None,
 ) -> Call[Metric]:
-    """Define a metric, or change how it is described. Defining the same again changes nothing.
+    """Define a metric, or change one. What is left out stays as it is.
 
-    `aggregate` is one of ``sum count min max avg last unique``; `period` is the billing bucket
-    (``minute hour day week month year never``, calendar, UTC); `rollup` the finer bucket kept beside it
-    (``hour day none``). `striped` spreads one hot subject over several rows. `max_future` is how far ahead
-    of the clock an event may lie. `carry`, for ``last``: a window without events has the last value from
-    before it. What is None stays as it is; a new metric begins with month, hour, False, one day and False.
-    An empty `name` or `description` removes it.
+    Args:
+        key: The name that `record` and `usage` take.
+        aggregate: How events become one number: ``sum count min max avg last unique``.
+        unit: What one of the quantity is: ``token``, ``GB``, ``seat``.
+        name: A title for people.
+        description: What is counted and why, for people.
+        period: The billing bucket, calendar, UTC: ``minute hour day week month year never``;
+            ``month`` for a new metric.
+        rollup: The finer bucket kept beside it: ``hour day none``; ``hour`` for a new metric.
+        striped: Whether concurrent writers of one subject spread over several rows instead of
+            waiting.
+        max_future: How far ahead of the clock an event may lie; one day for a new metric.
+        carry: For ``last``: whether a window without events answers with the last value before it.
 
-    Raises InvalidInput for an unknown word, MetricForbids when the aggregate or period of a metric that has
-    events would change.
+    Returns:
+        The metric as it is now.
 
-        meter.define_metric("tokens", "sum", "tokens", name="Tokens")
+    Raises:
+        InvalidInput: a word is unknown.
+        MetricForbids: the aggregate or period of a metric that has events would change.
+
+    Example:
+        meter.define_metric("tokens", "sum", "token", name="Tokens")
     """
     return Call(
         "define_metric",
@@ -55,18 +67,30 @@ def define_metric(
 
 
 def retire_metric(key: str) -> Call[Metric]:
-    """Retire a metric: its history stays readable, recording is refused (MetricForbids).
+    """Retire a metric: its history stays readable, recording is refused.
 
-    Raises UnknownMetric.
+    Args:
+        key: The metric's key.
 
+    Returns:
+        The metric as it is now.
+
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+
+    Example:
         meter.retire_metric("tokens")
     """
     return Call("retire_metric", (argument.text("key", key, required=True),), result.one(Metric))
 
 
 def catalog() -> Call[list[Metric]]:
-    """Return every metric that was ever defined, the retired ones included.
+    """Return every metric that was ever defined, retired ones included.
 
-    [metric.key for metric in meter.catalog()]
+    Returns:
+        The metrics, by key.
+
+    Example:
+        [metric.key for metric in meter.catalog()]
     """
     return Call("catalog", (), result.every(Metric))

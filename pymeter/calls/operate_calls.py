@@ -10,16 +10,25 @@ from pymeter.models import Health, MaintenanceAction
 
 
 def maintain(keep: str | timedelta | None = None, *, detach: bool = False) -> Call[list[MaintenanceAction]]:
-    """Create partitions ahead, move strays out of the default one, and so on. Idempotent: for cron.
+    """Create partitions ahead, move events out of the default one, merge stripes. Idempotent: for cron.
 
-    Given `keep`, drop the events of all months (UTC) that ended so long ago, once they are verified: a
-    timedelta, or an interval as PostgreSQL writes it, with its unit (``"13 months"``). Rollups, members and
-    idempotency keys stay. `detach` makes tables of their own instead, to be archived. An action that begins
-    with ``kept`` names a month that should have gone but for the reason that it gives.
+    Call it in a READ COMMITTED transaction of its own.
 
-    Raises InvalidInput for a `keep` that is negative, shorter than a day or no interval. Wants a READ
-    COMMITTED transaction of its own.
+    Args:
+        keep: Drop the events of all months (UTC) that ended this long ago, once they are verified:
+            a timedelta, or an interval with its unit (``13 months``). Rollups, members and
+            idempotency keys stay.
+        detach: Keep dropped months as tables outside of the log, to be archived.
 
+    Returns:
+        A row for each thing done. An action that begins with ``kept`` names a month that was not
+        dropped, and why.
+
+    Raises:
+        InvalidInput: `keep` is negative, shorter than a day or no interval.
+        MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+    Example:
         meter.maintain(keep="13 months")
     """
     return Call(
@@ -32,8 +41,13 @@ def maintain(keep: str | timedelta | None = None, *, detach: bool = False) -> Ca
 def health(now: datetime | None = None) -> Call[Health]:
     """Return the state of the meter in one row, for a monitor to poll.
 
-    `now` looks from another time than the database's clock.
+    Args:
+        now: The moment to ask about; the database's clock unless given.
 
+    Returns:
+        Whether it is healthy, and what is not.
+
+    Example:
         assert meter.health().healthy
     """
     return Call("health", (argument.time("now", now),), result.one(Health))

@@ -19,11 +19,30 @@ def own_usage(
     timezone: str = "UTC",
     now: datetime | None = None,
 ) -> Call[UsageTotal]:
-    """Return what `usage` does, to a role that was granted read on this subject alone.
+    """Return what `usage` does, for a role that was granted read on this subject alone.
 
-    Raises what `usage` raises, psycopg's InsufficientPrivilege for any other subject.
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        metric: The metric's key.
+        period: A calendar word (``minute hour day week month year never``), the bucket that
+            contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
+            `now`. Without a window: the metric's current period.
+        since: The window's start, included. Instead of `period`.
+        until: The window's end, not included. Instead of `period`.
+        timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
+        now: The moment to ask about; the database's clock unless given.
 
-        meter.own_usage("acct_1", "tokens").quantity
+    Returns:
+        The quantity; zero of zero events when there was none.
+
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+        InvalidInput: the window is given in both forms, is empty or reversed, or has an unknown
+            word or zone.
+        psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+    Example:
+        meter.own_usage("acct_1", "tokens", period="30 days").quantity
     """
     call = usage(subject, metric, period=period, since=since, until=until, timezone=timezone, now=now)
     return Call("own_usage", call.arguments, call.result)
@@ -38,11 +57,30 @@ def own_summary(
     timezone: str = "UTC",
     now: datetime | None = None,
 ) -> Call[list[UsageTotal]]:
-    """Return what `summary` does, to a role that was granted read on this subject alone.
+    """Return what `summary` does, for a role that was granted read on this subject alone.
 
-    Raises what `summary` raises, psycopg's InsufficientPrivilege for any other subject.
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        period: A calendar word (``minute hour day week month year never``), the bucket that
+            contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
+            `now`. Without a window: the metric's current period.
+        since: The window's start, included. Instead of `period`.
+        until: The window's end, not included. Instead of `period`.
+        timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
+        now: The moment to ask about; the database's clock unless given.
 
-        meter.own_summary("acct_1", period="month")
+    Returns:
+        A line for each metric that is in use, zeros included, and for each retired one that has
+        usage in the window.
+
+    Raises:
+        InvalidInput: the window is given in both forms, is empty or reversed, or has an unknown
+            word or zone.
+        psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+    Example:
+        for line in meter.own_summary("acct_1", period="month"):
+            print(line.metric, line.quantity, line.unit)
     """
     call = summary(subject, period=period, since=since, until=until, timezone=timezone, now=now)
     return Call("own_summary", call.arguments, call.result)
@@ -57,10 +95,29 @@ def own_series(
     step: str = "day",
     timezone: str = "UTC",
 ) -> Call[list[UsageBucket]]:
-    """Return what `series` does, to a role that was granted read on this subject alone.
+    """Return what `series` does, for a role that was granted read on this subject alone.
 
-    Raises what `series` raises, psycopg's InsufficientPrivilege for any other subject.
+    Without events a bucket is 0 for ``sum``, ``count`` and ``unique``, and None for the others,
+    unless a ``last`` metric carries its value over.
 
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        metric: The metric's key.
+        since: The first step's start.
+        until: The end, not included.
+        step: A calendar word (``minute hour day week month year``) or a duration such as ``15m``,
+            counted from `since`.
+        timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
+
+    Returns:
+        A row for each step, in order.
+
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+        InvalidInput: the range or the step is not allowed.
+        psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+    Example:
         meter.own_series("acct_1", "tokens", midnight, midnight + timedelta(days=1), step="hour")
     """
     call = series(subject, metric, since, until, step=step, timezone=timezone)
@@ -78,10 +135,31 @@ def own_usage_by(
     timezone: str = "UTC",
     now: datetime | None = None,
 ) -> Call[list[UsageGroup]]:
-    """Return what `usage_by` does, to a role that was granted read on this subject alone.
+    """Return what `usage_by` does, for a role that was granted read on this subject alone.
 
-    Raises what `usage_by` raises, psycopg's InsufficientPrivilege for any other subject.
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        metric: The metric's key.
+        dimension: The field's name.
+        period: A calendar word (``minute hour day week month year never``), the bucket that
+            contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
+            `now`. Without a window: the metric's current period.
+        since: The window's start, included. Instead of `period`.
+        until: The window's end, not included. Instead of `period`.
+        timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
+        now: The moment to ask about; the database's clock unless given.
 
+    Returns:
+        A row for each value; ``None`` holds the events without the field.
+
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+        InvalidInput: the window is given in both forms, is empty or reversed, or has an unknown
+            word or zone.
+        EventsDropped: events of the window were dropped.
+        psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+    Example:
         meter.own_usage_by("acct_1", "tokens", "model", period="month")
     """
     call = usage_by(
@@ -100,10 +178,26 @@ def own_events(
     max_rows: int = 100,
     after_at: datetime | None = None,
 ) -> Call[list[Event]]:
-    """Return what `events` does, to a role that was granted read on this subject alone.
+    """Return what `events` does, for a role that was granted read on this subject alone.
 
-    Raises what `events` raises, psycopg's InsufficientPrivilege for any other subject.
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        metric: One metric's events; all unless given.
+        since: The earliest time, included.
+        until: The latest time, not included.
+        after_id: The last row's ``event_id``, for the next page; `iter_events` does that.
+        max_rows: The length of a page, at most 10,000.
+        after_at: The last row's ``at``: optional, saves a look-up.
 
+    Returns:
+        A page of events.
+
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+        InvalidInput: a value is not allowed.
+        psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+    Example:
         meter.own_events("acct_1", "tokens", max_rows=10)
     """
     call = events(

@@ -28,17 +28,31 @@ def record(
 ) -> Call[Recorded]:
     """Record one event, exactly once per (subject, metric, idempotency_key).
 
-    `quantity` is in the metric's unit; a ``count`` metric counts 1 without it. `member` is what a ``unique``
-    metric counts, and replaces the quantity there. `at` is when it happened (now unless given), `metadata`
-    any JSON object.
+    Part of the caller's transaction: roll back, and nothing was counted. Without a key every call
+    counts.
 
-    The result says ``recorded``, ``duplicate`` (same key, same payload) or ``conflict`` (same key, another
-    payload; nothing changed), and holds the period's new aggregate. Without a key every call counts.
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        metric: The metric's key.
+        quantity: How much, in the metric's unit. A ``count`` metric counts 1 without it.
+        member: What a ``unique`` metric counts, instead of a quantity.
+        idempotency_key: The caller's name for the event, the same on every retry.
+        at: When it happened; now unless given. Decides the period it counts in.
+        metadata: Any JSON object; `usage_by` groups by its fields.
 
-    Raises UnknownMetric, MetricForbids, InvalidInput, NullInput; SerializationFailure means: run the whole
-    transaction again.
+    Returns:
+        The outcome (``recorded``; ``duplicate``: same key, same payload; ``conflict``: same key,
+        another payload, nothing changed), the event's id, and the period's new aggregate.
 
-        meter.record("acct_1", "tokens", 120, idempotency_key="req_1").quantity   # Decimal('120')
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+        MetricForbids: the metric is retired, or takes a member and not a quantity, or the reverse.
+        InvalidInput: a value is not allowed; its `parameter` says which.
+        NullInput: a value is missing.
+        SerializationFailure: run the whole transaction again.
+
+    Example:
+        meter.record("acct_1", "tokens", 120, idempotency_key="req_1").quantity  # Decimal('120')
     """
     return Call(
         "record",
@@ -58,15 +72,25 @@ def record(
 def record_batch(
     events: Iterable[NewEvent | Mapping[str, Any]], on_invalid: Literal["raise", "skip"] = "raise"
 ) -> Call[list[BatchOutcome]]:
-    """Record many events in one call; the outcomes come back in input order, counted from 1.
+    """Record many events in one call.
 
-    Each event is a :class:`NewEvent` or a mapping with the names of `record`'s parameters. With ``raise``
-    one bad event refuses the whole batch, and the error's detail names its ordinal; with ``skip`` it comes
-    back as ``rejected`` with its sqlstate while the others count.
+    Outcomes and state are the same as for one `record` after the other.
 
-    Raises what `record` raises. A float as a quantity and a datetime without a zone are faults of the
-    program, not of an event: they are refused in both modes.
+    Args:
+        events: NewEvents, or mappings with the names of `record`'s parameters.
+        on_invalid: ``raise``: one bad event refuses the whole batch, and the error's detail names
+            its ordinal. ``skip``: it comes back as ``rejected`` with its sqlstate, and the others
+            count.
 
+    Returns:
+        The outcomes in input order, counted from 1.
+
+    Raises:
+        InvalidInput: an event is not allowed; see `on_invalid`. A float as a quantity and a
+            datetime without a zone are faults of the program: they are refused in both modes.
+        MeterError: what else `record` raises.
+
+    Example:
         meter.record_batch([{"subject": "acct_1", "metric": "tokens", "quantity": 120}])
     """
     rows = {ordinal: _event_row(ordinal, event) for ordinal, event in enumerate(events, start=1)}
@@ -84,12 +108,21 @@ def record_batch(
 def known_events(events: Iterable[NewEvent | Mapping[str, Any]]) -> Call[list[BatchOutcome]]:
     """Return which of these events were recorded before; for importers. Nothing is recorded.
 
-    An event is known by its `idempotency_key`; or, recorded without one, by the `event_id`, `recorded_at`
-    and `at` that `events` returned. A known event has a row: ``duplicate``, or ``conflict`` if its quantity
-    or member differs. An event whose month was dropped since has a row ``rejected``: nobody can tell.
+    An event is known by its `idempotency_key`; or, recorded without one, by the `event_id`,
+    `recorded_at` and `at` that `events` returned.
 
-    Raises what `record_batch` raises for a float.
+    Args:
+        events: NewEvents, or mappings with the names of `record`'s parameters, `event_id` and
+            `recorded_at`.
 
+    Returns:
+        A row for each known event: ``duplicate``, ``conflict`` if its quantity or member differs,
+        or ``rejected`` if its month was dropped, so that nobody can tell.
+
+    Raises:
+        InvalidInput: a quantity is a float.
+
+    Example:
         meter.known_events([{"subject": "acct_1", "metric": "tokens", "idempotency_key": "req_1"}])
     """
     rows = [_event_row(ordinal, event) for ordinal, event in enumerate(events, start=1)]

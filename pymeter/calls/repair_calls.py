@@ -8,10 +8,19 @@ from pymeter.models import Drift
 
 
 def rebuild(subject: str | None = None, metric: str | None = None) -> Call[int]:
-    """Recompute rollups from the log while others record; returns how many rollup rows were written.
+    """Recompute rollups from the log, while others record.
 
-    Everything, or one subject, or one metric, or one subject's metric. Raises UnknownMetric.
+    Args:
+        subject: One subject's; all unless given.
+        metric: One metric's; all unless given.
 
+    Returns:
+        How many rollup rows had to be corrected.
+
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+
+    Example:
         meter.rebuild("acct_1")
     """
     return Call(
@@ -20,10 +29,19 @@ def rebuild(subject: str | None = None, metric: str | None = None) -> Call[int]:
 
 
 def verify(subject: str | None = None, metric: str | None = None) -> Call[list[Drift]]:
-    """Recompute from the log and return only what differs: an empty list means no drift.
+    """Recompute rollups from the log and return what differs.
 
-    Raises UnknownMetric.
+    Args:
+        subject: One subject's; all unless given.
+        metric: One metric's; all unless given.
 
+    Returns:
+        A row for each difference: an empty list means no drift.
+
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+
+    Example:
         assert meter.verify() == []
     """
     return Call(

@@ -44,10 +44,31 @@ def define_biller(
     negative: Literal["hold", "send", "leave"] | None = None,
     late: Literal["send", "restamp", "hold"] | None = None,
 ) -> Call[Biller]:
-    """Set by which rules is reported to a biller, and return them; what is None stays as it is.
+    """Create or update a biller's reporting policy. What is None stays as it is.
 
-    Raises InvalidInput for what cannot be.
+    Args:
+        biller: The biller's name.
+        subject_is_customer: Whether a subject that is not mapped is its own customer.
+        dedup_window: How long the biller recognises an identifier.
+        dedup_margin: How long before its end a push is not sent again.
+        absence: How long a push has to be missing from the biller's totals before it is sent under
+            a new identifier.
+        max_age: How old usage the biller takes.
+        max_ahead: How far in the future.
+        grace: How long after a period's end its invoice takes usage.
+        max_digits: How many significant digits a value may have.
+        too_old: What happens to usage older than `max_age`: ``hold``, ``restamp`` with the present
+            time, ``leave``.
+        negative: What happens to values below zero: ``hold``, ``send``, ``leave``.
+        late: What happens after `grace`: ``send``, ``restamp``, ``hold``.
 
+    Returns:
+        The policy as it is now.
+
+    Raises:
+        InvalidInput: a setting is not allowed.
+
+    Example:
         meter.define_biller(too_old="restamp", grace=timedelta(hours=72))
     """
     return Call(
@@ -78,15 +99,28 @@ def report_metric(
     *,
     since: datetime | None = None,
 ) -> Call[MetricMapping]:
-    """Report a metric to a biller under this name; None ends it. Doing the same again changes nothing.
+    """Report a metric to a biller under this name; None ends it. Repeating it changes nothing.
 
-    `mode` is ``delta`` (what a bucket has gained since the last plan), ``event`` (every event by itself) or
-    ``last`` (the period's present value); None keeps it as it is, and is ``delta`` for a new mapping. The
-    first time, the usage that is there already is queued, all of it or the buckets that begin at `since` or
-    later.
+    Usage that is there already is queued.
 
-    Raises UnknownMetric, MetricForbids for a mode that would report wrong totals, InvalidInput, NullInput.
+    Args:
+        metric: The metric's key.
+        event_name: The biller's name of the meter.
+        mode: ``delta`` (what a bucket has gained since the last plan), ``event`` (every event by
+            itself) or ``last`` (the period's present value). None keeps it as it is; ``delta`` for
+            a new mapping.
+        biller: The biller's name.
+        since: Only buckets that begin at this time or later; all unless given.
 
+    Returns:
+        The mapping as it is now.
+
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+        MetricForbids: the mode would report wrong totals.
+        InvalidInput: a value is not allowed.
+
+    Example:
         meter.report_metric("tokens", "api_tokens")
     """
     return Call(
@@ -103,11 +137,23 @@ def report_metric(
 
 
 def report_subject(subject: str, customer: str | None, biller: str = "stripe") -> Call[SubjectMapping]:
-    """Say which of the biller's customers a subject is; None ends it. Again: changes nothing.
+    """Map a subject to a biller's customer; None ends it. Repeating it changes nothing.
 
-    Usage that is there already and was never reported is queued. What has been planned stays with the
-    customer that it was planned for. Raises InvalidInput, NullInput.
+    Usage that was never reported is queued. What has been planned stays with the customer that it
+    was planned for.
 
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        customer: The biller's customer.
+        biller: The biller's name.
+
+    Returns:
+        The mapping as it is now.
+
+    Raises:
+        InvalidInput: a value is not allowed.
+
+    Example:
         meter.report_subject("acct_1", "cus_42")
     """
     return Call(
@@ -124,7 +170,14 @@ def report_subject(subject: str, customer: str | None, biller: str = "stripe") -
 def report_mappings(biller: str = "stripe") -> Call[list[MetricMapping]]:
     """Return the metrics that are reported to a biller.
 
-    [mapping.event_name for mapping in meter.report_mappings()]
+    Args:
+        biller: The biller's name.
+
+    Returns:
+        A row for each metric.
+
+    Example:
+        [mapping.event_name for mapping in meter.report_mappings()]
     """
     return Call(
         "report_mappings", (argument.text("biller", biller, required=True),), result.every(MetricMapping)
@@ -138,14 +191,25 @@ def plan_pushes(
     *,
     now: datetime | None = None,
 ) -> Call[int]:
-    """Plan pushes for usage that has not been reported; returns how many queued rows it looked at.
+    """Plan pushes for usage that has not been reported.
 
-    Call it until it returns 0, each time in a transaction of its own. Without `open_hours` the hour that is
-    still open is left for later, unless its period is about to end.
+    Call it until it returns 0, each time in a transaction of its own.
 
-    Raises MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+    Args:
+        biller: The biller's name.
+        open_hours: Whether to plan the hour that is still open, too.
+        max_rows: How many rows of the queue to look at.
+        now: The moment to ask about; the database's clock unless given.
 
-        while meter.plan_pushes(): pass
+    Returns:
+        How many rows of the queue it looked at.
+
+    Raises:
+        MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+    Example:
+        while meter.plan_pushes():
+            pass
     """
     return Call(
         "plan_pushes",
@@ -164,7 +228,17 @@ def preview_pushes(
 ) -> Call[list[PlannedPush]]:
     """Return what `plan_pushes` would plan, and plan nothing.
 
-    for push in meter.preview_pushes(): print(push.customer, push.event_name, push.value)
+    Args:
+        biller: The biller's name.
+        open_hours: Whether to plan the hour that is still open, too.
+        now: The moment to ask about; the database's clock unless given.
+
+    Returns:
+        The pushes.
+
+    Example:
+        for push in meter.preview_pushes():
+            print(push.customer, push.event_name, push.value)
     """
     return Call(
         "preview_pushes",
@@ -185,14 +259,27 @@ def claim_pushes(
     lease: timedelta | None = None,
     now: datetime | None = None,
 ) -> Call[list[ClaimedPush]]:
-    """Claim pushes to be sent now; nobody else gets them, nor others of their customer and event name.
+    """Claim pushes to send now.
 
-    `worker` names the caller, uniquely. `lease` (two minutes unless given) is for how long: send nothing
-    after ``leased_until``. Those of one customer and event name are to be sent one after another.
-    Commit before sending: that a push is being sent has to outlast a crash.
+    No other worker gets them, nor others of their customer and event name. Send those of one
+    customer and event name one after another. Commit before sending: that a push is being sent has
+    to survive a crash.
 
-    Raises InvalidInput, NullInput, MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+    Args:
+        biller: The biller's name.
+        worker: The caller's unique name.
+        max_pushes: How many at most.
+        lease: For how long; two minutes unless given. Send nothing after ``leased_until``.
+        now: The moment to ask about; the database's clock unless given.
 
+    Returns:
+        The claimed pushes, the most urgent first.
+
+    Raises:
+        InvalidInput: a value is not allowed.
+        MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+    Example:
         meter.claim_pushes("stripe", "worker_1")
     """
     return Call(
@@ -219,9 +306,27 @@ def confirm_push(
 ) -> Call[bool]:
     """Return whether an attempt is still the worker's, and its lease lasts longer than `margin`.
 
-    Call it right before each send, and send only on True: the clocks of a suspended machine stand still.
+    Call it right before each send, and send only on True: the clocks of a suspended machine stand
+    still.
 
-        if meter.confirm_push("stripe", "worker_1", push.identifier, push.attempt): ...
+    Args:
+        biller: The biller's name.
+        worker: The caller's unique name.
+        identifier: The push's identifier.
+        attempt: The attempt, as `claim_pushes` returned it.
+        margin: How much longer the lease has to last: the longest time that one call to the biller
+            takes.
+        now: The moment to ask about; the database's clock unless given.
+
+    Returns:
+        Whether to send.
+
+    Raises:
+        InvalidInput: a value is not allowed.
+
+    Example:
+        if meter.confirm_push("stripe", "worker_1", push.identifier, push.attempt):
+            send(push)
     """
     return Call(
         "confirm_push",
@@ -244,16 +349,26 @@ def settle_pushes(
     *,
     now: datetime | None = None,
 ) -> Call[list[SettledPush]]:
-    """Say what became of claimed pushes, and return the state of each.
+    """Settle claimed pushes: say what the biller answered.
 
-    A result has ``push_id``, ``attempt``, ``outcome``, and optionally ``identifier`` (then it counts only
-    for a push of that identifier), ``error`` and ``retry_after`` (seconds). The outcome is ``delivered``,
-    ``rejected`` (refused for good), ``unknown`` (perhaps counted: sent again under the same identifier
-    while the biller recognises it) or ``not_applied`` (certainly not counted: sent again later, with a
-    `retry_after` of 0 at once).
+    Args:
+        biller: The biller's name.
+        worker: The caller's unique name.
+        results: For each push its ``push_id``, ``attempt`` and ``outcome``, optionally
+            ``identifier`` (then it counts only for a push of that identifier), ``error`` and
+            ``retry_after`` (seconds). Outcomes: ``delivered``; ``rejected`` (refused for good);
+            ``unknown`` (perhaps counted: sent again under the same identifier while the biller
+            recognises it); ``not_applied`` (certainly not counted: sent again later).
+        now: The moment to ask about; the database's clock unless given.
 
-    Raises InvalidInput, NullInput, MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+    Returns:
+        The state of each push.
 
+    Raises:
+        InvalidInput: a result is not allowed.
+        MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+    Example:
         meter.settle_pushes("stripe", "worker_1", [{"push_id": 7, "attempt": 1, "outcome": "delivered"}])
     """
     return Call(
@@ -276,11 +391,20 @@ def _results(results: Iterable[Mapping[str, Any]]) -> argument.Argument:
 
 
 def release_pushes(biller: str, worker: str, *, now: datetime | None = None) -> Call[int]:
-    """Give back what a worker has claimed and not settled; returns how many pushes.
+    """Release what a worker has claimed and not settled.
 
-    They may have been sent, for all that is known: they are sent again under the same identifier.
-    Settle as ``not_applied`` what was certainly not sent.
+    They may have been sent, so they are sent again under the same identifier. Settle as
+    ``not_applied`` what was certainly not sent.
 
+    Args:
+        biller: The biller's name.
+        worker: The caller's unique name.
+        now: The moment to ask about; the database's clock unless given.
+
+    Returns:
+        How many pushes.
+
+    Example:
         meter.release_pushes("stripe", "worker_1")
     """
     return Call(
@@ -299,7 +423,17 @@ def uncertain_hours(
 ) -> Call[list[UncertainHour]]:
     """Return hours with uncertain pushes: ask the biller for their totals, and call `settle_hour`.
 
-    for hour in meter.uncertain_hours(): print(hour.customer, hour.hour, hour.uncertain_total)
+    Args:
+        biller: The biller's name.
+        max_rows: The length of a page, at most 10,000.
+        now: The moment to ask about; the database's clock unless given.
+
+    Returns:
+        The hours, the most urgent first.
+
+    Example:
+        for hour in meter.uncertain_hours():
+            print(hour.customer, hour.hour, hour.uncertain_total)
     """
     return Call(
         "uncertain_hours",
@@ -323,14 +457,31 @@ def settle_hour(
     now: datetime | None = None,
     counting_since: datetime | None = None,
 ) -> Call[SettledHour]:
-    """Resolve the uncertain pushes of an hour by the biller's `total` for it, as far as it tells.
+    """Resolve the uncertain pushes of an hour by the biller's total for it.
 
-    Give `delivered_total` as `uncertain_hours` returned it: if it has changed since, nothing is decided.
-    What is missing from the total is planned anew only when it is still missing a day (a setting) later,
-    and never if it was sent before `counting_since`, when the biller began to count under this name.
+    What is missing from the total is planned anew only when it is still missing after the policy's
+    ``absence``.
 
-    Raises InvalidInput, NullInput, MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+    Args:
+        biller: The biller's name.
+        customer: The biller's customer.
+        event_name: The biller's name of the meter.
+        hour: The hour, as `uncertain_hours` returned it.
+        total: The biller's total of that hour.
+        delivered_total: As `uncertain_hours` returned it: if it has changed since, nothing is
+            decided.
+        now: The moment to ask about; the database's clock unless given.
+        counting_since: When the biller began to count under this name: what was sent earlier is in
+            no total.
 
+    Returns:
+        The verdict.
+
+    Raises:
+        InvalidInput: a value is not allowed.
+        MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+    Example:
         meter.settle_hour("stripe", "cus_42", "api_tokens", hour, Decimal(120)).verdict
     """
     return Call(
@@ -350,11 +501,20 @@ def settle_hour(
 
 
 def resolve_push(identifier: str, delivered: bool, *, now: datetime | None = None) -> Call[Push]:
-    """Say what a person knows of an uncertain push: that it was delivered, or that it was not.
+    """Manually resolve an uncertain push.
 
-    One that was not is replaced by another with an identifier of its own. Returns the push as it is now.
-    Raises InvalidInput for an unknown identifier, and for a push that is not uncertain.
+    Args:
+        identifier: The push's identifier.
+        delivered: True: the biller has it. False: it has not, and another push replaces it.
+        now: The moment to ask about; the database's clock unless given.
 
+    Returns:
+        The push as it is now.
+
+    Raises:
+        InvalidInput: the identifier is unknown, or the push is not uncertain.
+
+    Example:
         meter.resolve_push("pm_0c8e...", delivered=True)
     """
     return Call(
@@ -371,13 +531,24 @@ def resolve_push(identifier: str, delivered: bool, *, now: datetime | None = Non
 def retry_pushes(
     biller: str = "stripe", identifier: str | None = None, *, now: datetime | None = None
 ) -> Call[list[Push]]:
-    """Plan pushes anew that were rejected or held, all or one; returns the new ones.
+    """Plan rejected or held pushes anew, all or one.
 
-    They have identifiers of their own, and go to the customers and event names of the present mappings.
-    It overrides the hold: a held one is sent although it is negative, and what is too old or late is
-    stamped with the present. Raises InvalidInput for an unknown identifier, and for one that could not be
-    sent as things are.
+    The new ones have identifiers of their own, and go to the customers and event names of the
+    present mappings. It overrides the hold: a negative value is sent, what is too old or late gets
+    the present time.
 
+    Args:
+        biller: The biller's name.
+        identifier: One push; all unless given.
+        now: The moment to ask about; the database's clock unless given.
+
+    Returns:
+        The new pushes.
+
+    Raises:
+        InvalidInput: the identifier is unknown.
+
+    Example:
         meter.retry_pushes()
     """
     return Call(
@@ -398,11 +569,23 @@ def leave_pushes(
     *,
     now: datetime | None = None,
 ) -> Call[list[Push]]:
-    """Decide that rejected or held pushes are not sent: one, or all with a reason; returns them.
+    """Decide that rejected or held pushes are not sent: one, or all with a reason.
 
-    They become ``left``, which :meth:`report_status` counts. Raises InvalidInput if neither is given, and for
-    an unknown identifier.
+    They become ``left``, which `report_status` counts.
 
+    Args:
+        biller: The biller's name.
+        identifier: One push.
+        reason: All pushes that are held or rejected for this reason.
+        now: The moment to ask about; the database's clock unless given.
+
+    Returns:
+        The pushes as they are now.
+
+    Raises:
+        InvalidInput: neither `identifier` nor `reason` is given, or the identifier is unknown.
+
+    Example:
         meter.leave_pushes(reason="too_old")
     """
     return Call(
@@ -428,11 +611,27 @@ def fail_pushes(
     until: datetime | None = None,
     now: datetime | None = None,
 ) -> Call[int]:
-    """Take in a biller's asynchronous error report, once per `event_id`; returns how many were rejected.
+    """Apply a biller's asynchronous error report, once per `event_id`.
 
-    The pushes named become rejected with the `code`. What else was delivered under `event_name` between
-    `since` and `until` is put up for reconciliation.
+    Args:
+        biller: The biller's name.
+        event_id: The biller's id of the report.
+        identifiers: The pushes that it names: they become rejected.
+        code: The biller's error code.
+        event_name: What else was delivered under this name between `since` and `until` is to be
+            reconciled first.
+        since: The start of the time that the report is about.
+        until: Its end.
+        now: The moment to ask about; the database's clock unless given.
 
+    Returns:
+        How many pushes were rejected.
+
+    Raises:
+        InvalidInput: a value is not allowed.
+        MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+    Example:
         meter.fail_pushes("stripe", "evt_1", ["pm_0c8e..."], "meter_event_invalid_value")
     """
     return Call(
@@ -462,7 +661,20 @@ def reconcilable_ranges(
 ) -> Call[list[ReconcilableRange]]:
     """Return hours or days (UTC) to compare with the biller's totals, the most pressing first.
 
-    for day in meter.reconcilable_ranges(): print(day.customer, day.range_start, day.local)
+    Args:
+        biller: The biller's name.
+        step: ``hour`` or ``day``.
+        max_rows: The length of a page, at most 10,000.
+        since: The earliest range.
+        until: The latest range.
+        now: The moment to ask about; the database's clock unless given.
+
+    Returns:
+        The ranges, with what was delivered in each.
+
+    Example:
+        for day in meter.reconcilable_ranges():
+            print(day.customer, day.range_start, day.local)
     """
     return Call(
         "reconcilable_ranges",
@@ -488,9 +700,25 @@ def reconcile_range(
     *,
     now: datetime | None = None,
 ) -> Call[Reconciliation]:
-    """Compare the biller's `total` of an hour or day with what was delivered; keep and return the result.
+    """Compare the biller's total of an hour or day with what was delivered, and keep the result.
 
-    meter.reconcile_range("stripe", "cus_42", "api_tokens", midnight, "day", Decimal(120)).difference
+    Args:
+        biller: The biller's name.
+        customer: The biller's customer.
+        event_name: The biller's name of the meter.
+        range_start: The range's first instant.
+        step: ``hour`` or ``day``.
+        total: The biller's total.
+        now: The moment to ask about; the database's clock unless given.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        InvalidInput: a value is not allowed.
+
+    Example:
+        meter.reconcile_range("stripe", "cus_42", "api_tokens", midnight, "day", Decimal(120)).difference
     """
     return Call(
         "reconcile_range",
@@ -510,7 +738,14 @@ def reconcile_range(
 def reconciliation(biller: str = "stripe") -> Call[list[Reconciliation]]:
     """Return the comparisons that found a difference, the largest first.
 
-    assert meter.reconciliation() == []
+    Args:
+        biller: The biller's name.
+
+    Returns:
+        The comparisons.
+
+    Example:
+        assert meter.reconciliation() == []
     """
     return Call(
         "reconciliation", (argument.text("biller", biller, required=True),), result.every(Reconciliation)
@@ -518,11 +753,17 @@ def reconciliation(biller: str = "stripe") -> Call[list[Reconciliation]]:
 
 
 def report_status(biller: str = "stripe") -> Call[list[PushStatus]]:
-    """Return how much of each metric is in each state, zeros included, and what has no push yet.
+    """Return how much usage is in each state of reporting, zeros included.
 
-    ``unplanned`` is usage that waits to be planned, ``unmapped`` usage without a customer or event name.
+    Args:
+        biller: The biller's name.
 
-        {(row.metric, row.state): row.quantity for row in meter.report_status()}
+    Returns:
+        A row for each metric and state. ``unplanned`` waits to be planned; ``unmapped`` has no
+        customer.
+
+    Example:
+        {(row.metric, row.state): row.pushes for row in meter.report_status()}
     """
     return Call("report_status", (argument.text("biller", biller, required=True),), result.every(PushStatus))
 
@@ -530,7 +771,14 @@ def report_status(biller: str = "stripe") -> Call[list[PushStatus]]:
 def report_journal(biller: str = "stripe") -> Call[ReportJournal]:
     """Return where a biller's journal lives, and whether reporting is stopped because it was restored.
 
-    meter.report_journal().stopped
+    Args:
+        biller: The biller's name.
+
+    Returns:
+        The journal's server and state.
+
+    Example:
+        meter.report_journal().stopped
     """
     return Call(
         "report_journal", (argument.text("biller", biller, required=True),), result.one(ReportJournal)
@@ -542,12 +790,22 @@ def adopt_journal(
 ) -> Call[ReportJournal]:
     """Go on with a journal that was restored, copied or failed over, on this server.
 
-    Stop the other server's reporters first: whoever reports from two journals reports twice. Usage that
-    this journal may not know the sending of is looked up in the biller's totals before it is sent. With
-    `complete` nothing is doubtful: the journal has lost nothing, as after a planned switchover.
+    Stop the other server's reporters first: reporting from two journals reports twice. Usage that
+    this journal may not know the sending of is looked up in the biller's totals before it is sent.
 
-    Raises InvalidInput, NullInput, MeterError (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+    Args:
+        biller: The biller's name.
+        complete: True: the journal has lost nothing, as after a planned switchover.
+        now: The moment to ask about; the database's clock unless given.
 
+    Returns:
+        Where the journal lives now.
+
+    Raises:
+        InvalidInput: a value is not allowed.
+        MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+    Example:
         meter.adopt_journal()
     """
     return Call(
@@ -569,9 +827,21 @@ def pushes(
     max_rows: int = 100,
     after_id: int | None = None,
 ) -> Call[list[Push]]:
-    """Return a page of the journal, newest first; for the next, the last row's ``push_id`` as `after_id`.
+    """Return a page of the journal, newest first.
 
-    for push in meter.pushes(state="rejected"): print(push.identifier, push.error)
+    Args:
+        biller: The biller's name.
+        state: Pushes in this state; all unless given.
+        subject: One subject's pushes; all unless given.
+        max_rows: The length of a page, at most 10,000.
+        after_id: The last row's ``push_id``, for the next page.
+
+    Returns:
+        A page of pushes.
+
+    Example:
+        for push in meter.pushes(state="rejected"):
+            print(push.identifier, push.error)
     """
     return Call(
         "pushes",

@@ -28,18 +28,28 @@ def usage(
     timezone: str = "UTC",
     now: datetime | None = None,
 ) -> Call[UsageTotal]:
-    """Return the usage of one metric in one window; zero of zero events when there was none.
+    """Return the usage of one metric in one window.
 
-    ``has_data`` tells an empty window from one whose value is 0. A metric that is defined with `carry`
-    answers with its last value from before the window, with ``has_data`` and zero events.
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        metric: The metric's key.
+        period: A calendar word (``minute hour day week month year never``), the bucket that
+            contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
+            `now`. Without a window: the metric's current period.
+        since: The window's start, included. Instead of `period`.
+        until: The window's end, not included. Instead of `period`.
+        timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
+        now: The moment to ask about; the database's clock unless given.
 
-    The window is `period`, a calendar word (``minute hour day week month year``) or a trailing duration
-    (``30 days``, ``90 minutes``, ``1 month``), or [`since`, `until`); without any, the metric's current
-    period.
+    Returns:
+        The quantity; zero of zero events when there was none.
 
-    Raises UnknownMetric, InvalidInput for a window that cannot be (both forms, reversed, unknown word or
-    zone).
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+        InvalidInput: the window is given in both forms, is empty or reversed, or has an unknown
+            word or zone.
 
+    Example:
         meter.usage("acct_1", "tokens", period="30 days").quantity
     """
     return Call(
@@ -62,13 +72,29 @@ def summary(
     timezone: str = "UTC",
     now: datetime | None = None,
 ) -> Call[list[UsageTotal]]:
-    """Return an invoice's lines: the usage of every metric, zeros included.
+    """Return an invoice's lines: the usage of every metric in one window.
 
-    A retired metric is among them where it has usage in the window.
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        period: A calendar word (``minute hour day week month year never``), the bucket that
+            contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
+            `now`. Without a window: the metric's current period.
+        since: The window's start, included. Instead of `period`.
+        until: The window's end, not included. Instead of `period`.
+        timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
+        now: The moment to ask about; the database's clock unless given.
 
-    The window is given as for `usage`. Raises InvalidInput, NullInput.
+    Returns:
+        A line for each metric that is in use, zeros included, and for each retired one that has
+        usage in the window.
 
-        for line in meter.summary("acct_1", period="month"): print(line.metric, line.quantity, line.unit)
+    Raises:
+        InvalidInput: the window is given in both forms, is empty or reversed, or has an unknown
+            word or zone.
+
+    Example:
+        for line in meter.summary("acct_1", period="month"):
+            print(line.metric, line.quantity, line.unit)
     """
     return Call(
         "summary",
@@ -89,15 +115,28 @@ def series(
     step: str = "day",
     timezone: str = "UTC",
 ) -> Call[list[UsageBucket]]:
-    """Return the usage step by step over [`since`, `until`), every bucket included.
+    """Return the usage step by step over [`since`, `until`), gaps filled: a chart plots it as it is.
 
-    A chart plots it as it is: without events a bucket is 0 for ``sum``, ``count`` and ``unique``, and None
-    for the others, unless a ``last`` metric carries its value over.
-    `step` is a unit of the calendar in `timezone` (``minute hour day week month year``), or a duration such
-    as ``15m``, counted from `since`.
+    Without events a bucket is 0 for ``sum``, ``count`` and ``unique``, and None for the others,
+    unless a ``last`` metric carries its value over.
 
-    Raises UnknownMetric, InvalidInput.
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        metric: The metric's key.
+        since: The first step's start.
+        until: The end, not included.
+        step: A calendar word (``minute hour day week month year``) or a duration such as ``15m``,
+            counted from `since`.
+        timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
 
+    Returns:
+        A row for each step, in order.
+
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+        InvalidInput: the range or the step is not allowed.
+
+    Example:
         meter.series("acct_1", "tokens", midnight, midnight + timedelta(days=1), step="hour")
     """
     return Call(
@@ -127,10 +166,30 @@ def usage_by(
 ) -> Call[list[UsageGroup]]:
     """Return the usage of one metric in one window, grouped by a field of the events' metadata.
 
-    The window is given as for `usage`. The group ``None`` holds the events that do not have the field.
+    Reads the log.
 
-    Raises UnknownMetric, InvalidInput.
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        metric: The metric's key.
+        dimension: The field's name.
+        period: A calendar word (``minute hour day week month year never``), the bucket that
+            contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
+            `now`. Without a window: the metric's current period.
+        since: The window's start, included. Instead of `period`.
+        until: The window's end, not included. Instead of `period`.
+        timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
+        now: The moment to ask about; the database's clock unless given.
 
+    Returns:
+        A row for each value; ``None`` holds the events without the field.
+
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+        InvalidInput: the window is given in both forms, is empty or reversed, or has an unknown
+            word or zone.
+        EventsDropped: events of the window were dropped.
+
+    Example:
         meter.usage_by("acct_1", "tokens", "model", period="month")
     """
     return Call(
@@ -157,13 +216,33 @@ def check_quota(
     timezone: str = "UTC",
     now: datetime | None = None,
 ) -> Call[QuotaStatus]:
-    """Say whether `quota` (in the metric's unit) leaves room, now or for `requested` more.
+    """Check whether a quota has room, now or for `requested` more.
 
-    Allowed means used < quota, or used + requested <= quota. It is a check, not a reservation: two callers
-    may both be told yes. The window is given as for `usage`.
+    Allowed means used < quota, or used + requested <= quota. It reserves nothing: two callers may
+    both be told yes.
 
-    Raises UnknownMetric, InvalidInput.
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        metric: The metric's key.
+        quota: How much may be used in the window, in the metric's unit.
+        requested: How much more is wanted.
+        period: A calendar word (``minute hour day week month year never``), the bucket that
+            contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
+            `now`. Without a window: the metric's current period.
+        since: The window's start, included. Instead of `period`.
+        until: The window's end, not included. Instead of `period`.
+        timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
+        now: The moment to ask about; the database's clock unless given.
 
+    Returns:
+        Whether it is allowed, what is used and what remains.
+
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+        InvalidInput: the window is given in both forms, is empty or reversed, or has an unknown
+            word or zone.
+
+    Example:
         meter.check_quota("acct_1", "tokens", 1_000_000, requested=5_000).allowed
     """
     return Call(
@@ -182,7 +261,14 @@ def check_quota(
 def subjects(max_rows: int = 100) -> Call[list[SubjectActivity]]:
     """Return the subjects that were last active, most recent first.
 
-    [row.subject for row in meter.subjects(10)]
+    Args:
+        max_rows: The length of a page, at most 10,000.
+
+    Returns:
+        A page of subjects.
+
+    Example:
+        [row.subject for row in meter.subjects(10)]
     """
     return Call(
         "subjects", (argument.integer("max_rows", "integer", max_rows),), result.every(SubjectActivity)
@@ -201,9 +287,23 @@ def events(
 ) -> Call[list[Event]]:
     """Return a page of the log, newest first: why was this charged?
 
-    For the next page pass the last row's ``event_id`` as `after_id` and its ``at`` as `after_at`;
-    `iter_events` does that. Raises UnknownMetric, InvalidInput.
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        metric: One metric's events; all unless given.
+        since: The earliest time, included.
+        until: The latest time, not included.
+        after_id: The last row's ``event_id``, for the next page; `iter_events` does that.
+        max_rows: The length of a page, at most 10,000.
+        after_at: The last row's ``at``: optional, saves a look-up.
 
+    Returns:
+        A page of events.
+
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+        InvalidInput: a value is not allowed.
+
+    Example:
         meter.events("acct_1", "tokens", max_rows=10)
     """
     return Call(
@@ -229,10 +329,25 @@ def resolve_window(
     timezone: str = "UTC",
     now: datetime | None = None,
 ) -> Call[Window]:
-    """Return the window that all other calls would use for these arguments.
+    """Return the window that every other call would use for these arguments.
 
-    Raises InvalidInput.
+    Args:
+        period: A calendar word (``minute hour day week month year never``), the bucket that
+            contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
+            `now`. Without a window: the metric's current period.
+        since: The window's start, included. Instead of `period`.
+        until: The window's end, not included. Instead of `period`.
+        timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
+        now: The moment to ask about; the database's clock unless given.
 
+    Returns:
+        The window's start and end.
+
+    Raises:
+        InvalidInput: the window is given in both forms, is empty or reversed, or has an unknown
+            word or zone.
+
+    Example:
         meter.resolve_window("month", timezone="Europe/Berlin").since
     """
     return Call("resolve_window", argument.window(period, since, until, timezone, now), result.window)
