@@ -19,4 +19,5 @@ begin
 end
 $$;
 
-comment on function _lock_lanes(report_lanes[]) is 'Locks lanes in the order of their primary key, the missing ones are created; what is done with them is durable at its commit.';
+comment on function _lock_lanes(report_lanes[]) is 
+    'Locks lanes in the order of their primary key, the missing ones are created; what is done with them is durable at its commit.';

@@ -48,7 +48,8 @@ $$;
 
 comment on function health(timestamptz) is
     'The state of the meter in one row, for a monitor to poll. Problems: maintain() has not run for two days, the log has no partition for '
-    'the coming week, events have been in the default partition for two days, usage has not been reported for a day, or reporting is stopped because the journal was restored, copied or failed over. Notices leave it '
+    'the coming week, events have been in the default partition for two days, usage has not been reported for a '
+    'day, or reporting is stopped because the journal was restored, copied or failed over. Notices leave it '
     'healthy: who was recorded on each of seven days and then stopped for 24 hours (the first 100, out of a bounded look), and bloat, as '
     'far as the server''s statistics tell. now: the clock, to look from another time. Raises 22023 for one that is infinite or outside of '
     'the years 1 to 9999.';
