@@ -57,8 +57,9 @@ comment on function health(timestamptz) is
     'The state of the meter in one row, for a monitor to poll. Problems: maintain() has not run for two days, the log has no partition for '
     'the coming week, events have been in the default partition for two days (a notice once the log has 64 partitions, since maintain() '
     'then leaves those of far-off months there), usage has not been reported for a day to a biller for which a reporter has run and '
-    'whose name does not end in _shadow, reporting is stopped because the journal was restored, copied or failed over, everybody may call functions (after a restore without privileges), other roles may create '
-    'objects in the schema. Notices leave it healthy: subjects that were recorded on each of seven days and then stopped for 24 hours '
-    '(the first 100, out of a bounded look), bloat, as far as the server''s statistics tell, billers with mapped metrics for which no '
-    'reporter has run yet, and roles that lack rights they were granted. now: the clock, to look from another time. '
-    'Raises 22023 for one that is infinite or outside of the years 1 to 9999.';
+    'whose name does not end in _shadow, reporting is stopped because the journal was restored, copied or failed over, everybody may '
+    'call functions (after a restore without privileges), other roles may create objects in the schema. Notices leave it healthy: '
+    'subjects that were recorded on each of seven days and then stopped for 24 hours (the first 100, out of a bounded look), bloat, as '
+    'far as the server''s statistics tell, billers with mapped metrics for which no reporter has run yet, and roles that lack rights '
+    'they were granted. now: the clock, to look from another time. Raises 22023 for one that is infinite or outside of the years 1 to '
+    '9999.';

@@ -19,7 +19,8 @@ begin
 end
 $$;
 
-comment on function _lock_lanes(report_lanes[]) is 'Locks lanes in the order of their primary key, the missing ones are created; what is done with them is durable at its commit.';
+comment on function _lock_lanes(report_lanes[]) is
+    'Locks lanes in the order of their primary key, creating missing ones; what is done with them is durable when it commits.';
 
 -- Asked first is whether anything is ready, which the first open push nearly always is: a lane may hold many.
 create or replace function _wake_lanes(lanes report_lanes[], now timestamptz)

@@ -71,7 +71,7 @@ as $$
                     then _whole_second(now) else p.stamped_at end as stamped_at
     ) f
     where p.biller = (_retriable.biller).biller and p.state in ('rejected', 'held')
-      and (_retriable.identifier is null and p.reason <> 'restored' or p.identifier = _retriable.identifier)
+      and (_retriable.identifier is null and p.reason is distinct from 'restored' or p.identifier = _retriable.identifier)
       and c.customer is not null and _digits(p.value) <= (_retriable.biller).max_digits
       and (p.mode <> 'last' or not o.is_too_old and not exists (
           select from pushes n

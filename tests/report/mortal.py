@@ -21,7 +21,15 @@ from pymeter.report.clocks import Clocks
 LIVE = "sk_live_0123456789abcdef"
 # The interpreter and all imports are there once; a reporter is a fork of it.
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.report.mortal", "pymeter.report.stripe_http"])
+_CONTEXT.set_forkserver_preload(
+    [
+        "tests.report.mortal",
+        "tests.report.cluster",
+        "pymeter.report.stripe_http",
+        "psycopg_pool",
+        "pymeter.client",
+    ]
+)
 _TIMEOUT_SECONDS = 2
 
 
