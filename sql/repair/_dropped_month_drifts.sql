@@ -10,6 +10,7 @@ as $$
 #variable_conflict use_column
 declare
     v_months timestamptz[] := array(select _dropped_months() except select _unverifiable_months());
+    v_end    timestamptz := (select _bucket_end('month', max(m.month)) from unnest(v_months) m (month));
 begin
     if v_months = '{}' then
         return;
@@ -40,7 +41,7 @@ begin
         select e.subject, e.metric, _bucket_start('month', e.at), 1, e.at, e.quantity, e.quantity, e.quantity,
                array[extract(epoch from e.at), e.event_id, e.quantity]
         from events e
-        where e.at < _bucket_end('month', v_months[cardinality(v_months)]) and _bucket_start('month', e.at) = any (v_months)
+        where e.at < v_end and _bucket_start('month', e.at) = any (v_months)
           and (_dropped_month_drifts.subject is null or e.subject = _dropped_month_drifts.subject)
           and (_dropped_month_drifts.metric is null or e.metric = _dropped_month_drifts.metric)
     ), known as (

@@ -11,12 +11,12 @@ begin
     insert into pushes (subject, metric, biller, bucket_start, event_id, mode, identifier, customer, event_name, value, stamped_at, due_at,
                         state, reason, unsure_attempts, unsure_since, planned_at, next_attempt_at, settled_at)
     select p.subject, p.metric, _insert_pushes.biller, p.bucket_start, p.event_id, p.mode,
-           _push_identifier(
+           _push_identifier(array[
                v_journal.salt::text, p.subject, p.metric, extract(epoch from p.bucket_start)::text, p.event_id::text,
                -- Of single events any number is planned at a time.
                case when p.event_id is null then r.pushes::text end,
                case when p.event_id is null then trim_scale(r.quantity + r.as_events)::text end,
-               p.mode, p.customer, p.event_name, p.value, extract(epoch from p.stamped_at)::text),
+               p.mode, p.customer, p.event_name, p.value, extract(epoch from p.stamped_at)::text]),
            p.customer, p.event_name, p.value::numeric, p.stamped_at, p.due_at,
            s.state, case when s.state <> p.state then 'restored' else p.reason end,
            case when s.state = 'uncertain' then 1 else 0 end,
@@ -40,7 +40,7 @@ comment on function _insert_pushes(text, planned_push[], timestamptz) is
 
 -- Equal parts give an equal identifier, so a journal that has lost its end plans the same push again under the same identifier. Whatever
 -- is sent is among the parts, so an identifier never stands for anything else.
-create or replace function _push_identifier(variadic parts text[])
+create or replace function _push_identifier(parts text[])
 returns text
 language sql
 stable parallel safe

@@ -35,8 +35,8 @@ begin
     insert into pushes (subject, metric, biller, bucket_start, event_id, mode, identifier, customer, event_name, value, stamped_at,
                         due_at, state, planned_at, next_attempt_at, replaces)
     values ((push).subject, (push).metric, (push).biller, (push).bucket_start, (push).event_id, (push).mode,
-            _push_identifier((push).identifier, _replace_push.customer, _replace_push.event_name,
-                             extract(epoch from _replace_push.stamped_at)::text),
+            _push_identifier(array[(push).identifier, _replace_push.customer, _replace_push.event_name,
+                                   extract(epoch from _replace_push.stamped_at)::text]),
             _replace_push.customer, _replace_push.event_name, (push).value, _replace_push.stamped_at, _replace_push.due_at, 'planned',
             _replace_push.now, _replace_push.now, (push).push_id)
     returning * into v_new;

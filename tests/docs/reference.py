@@ -76,9 +76,12 @@ retention may drop the month, and the rollups and the key stay.
 
 ## The order of locks
 
-One rule for the whole package, so that no two calls deadlock: idempotency keys, then unique members, then
-rollups; within each, rows in the order of the primary key. Reporting: the planning lock, then lanes (one
-customer and event name) by primary key, then pushes.
+One rule for the whole package, so that single calls and batches never deadlock with each other:
+idempotency keys, then unique members, then rollups; within each, rows in the order of the primary key.
+Reporting: the biller's row, then lanes (one customer and event name) by primary key, then pushes. Two
+exceptions, after which a session that gets 40P01 has lost nothing and tries again: several `record()` calls
+in one transaction lock in the order in which you make them, and `maintain()` and `rebuild()` of striped
+metrics can meet a batch.
 
 ## Calling
 

@@ -223,3 +223,18 @@ def test_a_detached_month_that_is_attached_again_is_not_counted_twice(ledger: Le
     assert ledger.verify() == []
     assert ledger.rebuild() == 0
     assert ledger.usage("a", "m", period="never").quantity == 5
+
+
+def test_late_events_of_several_dropped_months_are_verified_and_dropped_in_their_turn(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    months = [f"2020-{month:02}" for month in range(1, 7)]
+    partitions = {f"events_{month.replace('-', '_')}" for month in months}
+    for month in months:
+        ledger.record("a", "m", 1, at=at(f"{month}-10 00:30"))
+    assert drop(ledger) == partitions
+    for month in months:
+        ledger.record("a", "m", 1, at=at(f"{month}-11 00:30"))
+    assert ledger.verify() == []
+    assert drop(ledger) == partitions
+    assert ledger.verify() == []
+    assert ledger.usage("a", "m", since=at("2020-01-01"), until=at("2021-01-01")).quantity == 12
