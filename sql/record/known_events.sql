@@ -65,7 +65,10 @@ end
 $$;
 
 comment on function known_events(jsonb) is
-    'Which of these events were recorded before; for importers. An event is known by its idempotency_key, or, recorded without one, by '
-    'its event_id, recorded_at and at, as events() returns them. Returns a row for each known event: duplicate, or conflict if its '
-    'quantity or member differs; and rejected (55000) for one whose month was dropped. Unknown events have no row. Records nothing. '
-    'Raises 22004 or 22023 for a bad value.';
+    'Returns which events of a JSON array were recorded before; records nothing. For importers. An event is recognised by its '
+    'idempotency_key or, if it was recorded without one, by the event_id, recorded_at and at that events() returned. Returns one row for '
+    'each known event: duplicate, or conflict if its quantity or member differs. An event with an event_id whose month was dropped is '
+    'returned as rejected (55000), because it cannot be compared. Unknown events have no row. Raises 22004 or 22023 if events is not a '
+    'JSON array. '
+    'Example: SELECT ordinal, outcome FROM meter.known_events(''[{"subject": "acct_1", "metric": "tokens", "quantity": 120, "at": '
+    '"2026-06-17T09:00:00Z", "idempotency_key": "req_0"}]'');';

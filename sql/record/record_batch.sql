@@ -47,6 +47,10 @@ end
 $$;
 
 comment on function record_batch(jsonb, text) is
-    'Records a JSON array of objects with record()''s parameters, in one set-based pass; the same outcomes and state as one by one, '
-    'in order. Returns a row per event in input order. on_invalid raise: all or nothing, the error''s DETAIL names the ordinal; '
-    'skip: invalid events come back as rejected with their sqlstate. Raises as record() does.';
+    'Records a JSON array of events, objects with the names of record()''s parameters. Outcomes and state are the same as for record() '
+    'called for each event in order. Returns one row for each event, in input order. on_invalid raise: an invalid event refuses the whole '
+    'batch, and DETAIL names its ordinal. on_invalid skip: invalid events are returned as rejected, with SQLSTATE, message and hint, and '
+    'the others are recorded. Raises as record() does; 22004 or 22023 if events is not a JSON array. '
+    'Example: BEGIN; SELECT ordinal, outcome, sqlstate, message FROM meter.record_batch(''[{"subject": "acct_1", "metric": "tokens", '
+    '"quantity": 50, "at": "2026-06-18T14:30:00Z"}, {"subject": "acct_1", "metric": "tokens", "quantity": -1}]'', on_invalid => ''skip''); '
+    'ROLLBACK;';

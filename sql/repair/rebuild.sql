@@ -69,6 +69,7 @@ end
 $$;
 
 comment on function rebuild(text, text) is
-    'Makes the rollups and members of one subject, one metric or (both null) everything equal the log again, while others record; '
-    'returns how many rollups had to be rewritten. Raises UM001 for an unknown metric, 22023 for a blank subject, 40001 when a '
-    'REPEATABLE READ or SERIALIZABLE transaction must be tried again, 55P03 if a row that drifts is in use for a second.';
+    'Corrects rollups and members that differ from the log; may run while others record. A null subject or metric means all. Returns how '
+    'many rollups were corrected. Raises UM001 for an unknown metric, 22023 for a blank subject, 40001 if a REPEATABLE READ or '
+    'SERIALIZABLE transaction must be retried, 55P03 if a row to be corrected is locked for more than a second. '
+    'Example: SELECT meter.rebuild(''acct_1'') AS corrected;';
