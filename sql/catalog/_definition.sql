@@ -18,7 +18,7 @@ begin
     v_new.period := coalesce(period, old.period, 'month');
     v_new.rollup := coalesce(rollup, old.rollup, 'hour');
     v_new.striped := coalesce(striped, old.striped, false);
-    -- What was striped may still have stripes; maintain() finds out when there are none left.
+    -- A metric that was striped may still have stripes; maintain() clears the flag once they are merged.
     v_new.may_have_stripes := v_new.striped or coalesce(old.may_have_stripes, false);
     v_new.max_future := coalesce(max_future, old.max_future, interval '1 day');
     v_new.carry := coalesce(carry, old.carry and aggregate = 'last', false);
@@ -29,9 +29,9 @@ end
 $$;
 
 comment on function _merged_definition(metrics, text, text, text, text, text, text, text, boolean, interval, boolean) is
-    'A definition as define_metric() was given it: what is null is as in the old one, or the default where there is none.';
+    'Merges the arguments of define_metric() into a stored definition: null keeps what is stored, or takes the default for a new metric.';
 
-create or replace function _check_definition(metric metrics)
+create or replace function _check_metric(metric metrics)
 returns void
 language plpgsql
 immutable
@@ -53,7 +53,7 @@ begin
 end
 $$;
 
-comment on function _check_definition(metrics) is 'Refuses (22004, 22023) a definition that has a bad value.';
+comment on function _check_metric(metrics) is 'Refuses (22004, 22023) a definition that has a bad value.';
 
 create or replace function _metric_problem(
     key text, aggregate text, unit text, period text, rollup text, max_future interval, carry boolean

@@ -23,13 +23,13 @@ declare
     v_metric metrics;
 begin
     if _is_open('define_metric') then perform _check_caller('define_metric'); end if;
-    -- Bad values are refused before anything is locked.
+    -- Refuse bad values before taking any lock.
     v_new := _merged_definition(null, define_metric.key, define_metric.aggregate, define_metric.unit, define_metric.name,
         define_metric.description, define_metric.period, define_metric.rollup, define_metric.striped, define_metric.max_future,
         define_metric.carry);
-    perform _check_definition(v_new);
+    perform _check_metric(v_new);
 
-    -- One definition at a time: two that both wait to lock the catalog would wait for each other.
+    -- One definition at a time: two that upgrade their lock on the catalog would deadlock.
     perform _lock('catalog');
     insert into metrics select v_new.* on conflict (key) do nothing returning * into v_metric;
     if v_metric.key is not null then
@@ -40,7 +40,7 @@ begin
     v_new := _merged_definition(v_old, define_metric.key, define_metric.aggregate, define_metric.unit, define_metric.name,
         define_metric.description, define_metric.period, define_metric.rollup, define_metric.striped, define_metric.max_future,
         define_metric.carry);
-    perform _check_definition(v_new);
+    perform _check_metric(v_new);
     if (v_old.aggregate, v_old.period, v_old.rollup) is distinct from (v_new.aggregate, v_new.period, v_new.rollup) then
         perform _lock_definition(v_old, v_new.aggregate, v_new.period);
     end if;

@@ -8,9 +8,9 @@ as $$
 #variable_conflict use_column
 begin
     if _is_open('retire_metric') then perform _check_caller('retire_metric'); end if;
-    perform _metric(retire_metric.key);
+    perform _get_metric(retire_metric.key);
     update metrics m set retired_at = now() where m.key = retire_metric.key and m.retired_at is null;
-    return _metric(retire_metric.key);
+    return _get_metric(retire_metric.key);
 end
 $$;
 

@@ -108,7 +108,7 @@ begin
         perform _check_subject(subject);
     end if;
     if metric is not null then
-        perform _metric(metric);
+        perform _get_metric(metric);
     end if;
 end
 $$;
@@ -116,7 +116,7 @@ $$;
 comment on function _check_scope(text, text) is
     'Refuses a blank subject (22023) and an unknown metric (UM001) of verify() and rebuild(); null means all.';
 
-create or replace function _metric(key text)
+create or replace function _get_metric(key text)
 returns metrics
 language plpgsql
 stable
@@ -126,18 +126,18 @@ as $$
 declare
     v_metric metrics;
 begin
-    if _metric.key is null then
+    if _get_metric.key is null then
         raise exception using errcode = '22004', message = 'metric is null', column = 'metric', hint = 'Name a metric of catalog().';
     end if;
-    select * into v_metric from metrics where key = _metric.key;
+    select * into v_metric from metrics where key = _get_metric.key;
     if v_metric.key is null then
         raise exception using
             errcode = 'UM001', message = 'unknown metric', column = 'metric',
-            detail = format('metric %s.', quote_literal(left(_metric.key, 80))),
+            detail = format('metric %s.', quote_literal(left(_get_metric.key, 80))),
             hint = 'Define it first: SELECT define_metric(key, aggregate, unit).';
     end if;
     return v_metric;
 end
 $$;
 
-comment on function _metric(text) is 'The definition of a metric, for reading. Raises 22004 for null, UM001 if there is none.';
+comment on function _get_metric(text) is 'The definition of a metric, for reading. Raises 22004 for null, UM001 if there is none.';

@@ -40,9 +40,9 @@ as $$
 $$;
 
 comment on function _event_detail(text, text, numeric, text, timestamptz) is
-    'The DETAIL of an error about an event: its values, cut to a readable length.';
+    'The DETAIL of an error about an event: its values, truncated to a readable length.';
 
--- A transaction with one snapshot for all its statements might otherwise record by a definition that has been changed since.
+-- A transaction with one snapshot for all its statements could otherwise record by a definition that has changed since.
 create or replace function _pin_metrics(metric_keys text[])
 returns void
 language plpgsql
@@ -55,4 +55,5 @@ end
 $$;
 
 comment on function _pin_metrics(text[]) is
-    'Locks definitions against change until the transaction ends; raises 40001 if one has changed since its snapshot.';
+    'Locks definitions of metrics against change until the transaction ends; raises 40001 if one has changed since the snapshot was '
+    'taken.';

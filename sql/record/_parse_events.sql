@@ -1,4 +1,4 @@
--- Event ids are drawn in the order of the batch: it decides which of two `last` events with one time is the later-recorded.
+-- Event ids are drawn in input order: of two `last` events with the same time, the one with the higher id counts.
 create or replace function _prepare_batch(events jsonb)
 returns batch_event[]
 language sql
@@ -23,10 +23,11 @@ as $$
 $$;
 
 comment on function _prepare_batch(jsonb) is
-    'The events of a batch in their order, each with its problem or else with its event id, digests and what its metric says.';
+    'The events of a batch in input order, each with the code of the rule that it breaks, or else with its event id, digests and the '
+    'definition of its metric.';
 
--- The form of a batch, event by event; what the values mean is for _event_problem(). Nothing in here raises. OFFSET 0 keeps the
--- levels apart: merged into one, every field would be looked up and parsed again wherever it is mentioned.
+-- Checks only the form of each event; _event_rules() checks the values. Nothing in here raises an error. OFFSET 0 keeps the subqueries from
+-- being merged into one, which would extract and parse a field again at every mention.
 create or replace function _parse_events(events jsonb)
 returns setof batch_event
 language sql
@@ -51,7 +52,7 @@ as $$
            null::bigint, null::text, null::text, null::text, null::boolean, null::bytea, null::bytea, null::text[]
     from (
         select f.*, _parse_time(f.given_at) as at,
-               -- 200 digits and an exponent of 3 are more than any quantity may have, and little enough to cast safely.
+               -- 200 digits and a 3-digit exponent exceed every allowed quantity, and the cast of such a text cannot fail.
                trim_scale(case
                    when f.quantity_type = 'number'
                        or f.given_quantity ~ '^[+-]?([0-9]{1,200}([.][0-9]{0,200})?|[.][0-9]{1,200})([eE][+-]?[0-9]{1,3})?$'
@@ -84,17 +85,17 @@ as $$
 $$;
 
 comment on function _parse_events(jsonb) is
-    'The events of a JSON array as rows, in their order, each with the code of its problem if its form is wrong.';
+    'The events of a JSON array as rows, in input order; an event of the wrong form has the code of that problem.';
 
--- A cast would raise, and would read a time without an offset in the session's zone. So the form is checked first, down to the
--- number of days in the month; after that the cast cannot fail.
--- A cast would also round a time that is finer than a microsecond, perhaps into the next month. So what is finer is cut off. A second of
--- 60 is a leap second (RFC 3339, section 5.6): the same instant as the second after it, as everywhere in PostgreSQL.
--- No backslashes in patterns, here and elsewhere: their meaning depends on the session's standard_conforming_strings; and "digit"
--- classes take digits of every script, which casts do not. Groups capture nothing, and the year 0 has a test of its own: a look-ahead
--- and captures make the match cost more than twice as much. Inlined: no SET, nothing outside pg_catalog.
--- What programs write nearly always, a UTC time on one of the first 28 days of a month, is told by its shape, at a quarter of the
--- match's cost: a batch is mostly that.
+-- A cast raises an error for a bad text, and reads a time without an offset in the session's time zone. So the form is checked first, down
+-- to the number of days in the month; after that the cast cannot fail.
+-- A cast also rounds digits beyond microseconds, possibly into the next month. So they are truncated first. A second of 60 is a leap second
+-- (RFC 3339, section 5.6): the same instant as the second after it, as in all of PostgreSQL.
+-- Patterns here and elsewhere have no backslashes, whose meaning depends on the session's standard_conforming_strings, and no digit
+-- classes, which match digits of every script. Groups do not capture and the year 0 has a test of its own, because captures and look-ahead
+-- more than double the cost of the match. Inlined: no SET, nothing outside pg_catalog.
+-- Programs nearly always write a UTC time, and most days are among the first 28 of a month. The first branch recognises that by its shape,
+-- at a quarter of the cost of the pattern.
 create or replace function _parse_time(value text)
 returns timestamptz
 language sql
@@ -124,5 +125,5 @@ as $$
 $$;
 
 comment on function _parse_time(text) is
-    'The instant that an ISO 8601 text with a UTC offset stands for, cut off (never rounded) after six digits of a second; infinity and '
-    '-infinity as such; null for any other text.';
+    'Parses an ISO 8601 text with a UTC offset, truncated (never rounded) to microseconds; infinity and -infinity as such; null for any '
+    'other text.';

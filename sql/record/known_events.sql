@@ -1,5 +1,5 @@
--- For importers. An event that was recorded without a key can be recognised only by the id and recorded_at that an export carries; a
--- month that was dropped has no events left to compare with, so the question stays open there and the caller is told.
+-- An event recorded without a key can be recognised only by the event_id and recorded_at of an export. In a dropped month there are no
+-- events left to compare with: such an event is returned as rejected.
 create or replace function known_events(events jsonb)
 returns setof batch_outcome
 language plpgsql
@@ -18,7 +18,7 @@ begin
             detail = format('It is of type %s.', jsonb_typeof(known_events.events)),
             hint = 'Give an array of objects with the names of record()''s parameters.';
     end if;
-    -- Each condition stands inside its look-up, so that what need not be looked up is not.
+    -- The conditions are inside the lateral subqueries, so that a look-up that is not needed is not executed.
     return query
     with given as materialized (
         select p.ordinal, p.subject, p.metric, p.at, p.idempotency_key, _payload_digest(p.quantity, p.member) as payload_digest,
@@ -52,8 +52,8 @@ begin
         offset 0
     ) l on true
     left join lateral (
-        select '55000', 'the month of the event was dropped, so nobody can tell whether it was counted',
-               'If it comes from another meter, give it an idempotency key, and it is counted.'
+        select '55000', 'the month of the event was dropped, so it is unknown whether the event was counted',
+               'If the event comes from another meter, give it an idempotency key; it is counted then.'
         from dropped
         where k.event_id is null and l.event_id is null and g.event_id is not null
           and dropped.month = _bucket_start('month', g.at)

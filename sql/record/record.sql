@@ -1,6 +1,6 @@
--- Lock order, one rule for the whole package: idempotency keys, then unique members, then rollups; rows of each in the order of
--- their primary key, which begins with (subject, metric). Events are only ever inserted and wait for nobody. Whoever writes more
--- than one row of a table sorts first, so two callers can wait for each other only one way round.
+-- Lock order for the whole package: idempotency keys, then unique members, then rollups; within each table by primary key, which begins
+-- with (subject, metric). Events are only inserted, and wait for no lock. A statement that writes several rows of a table sorts them
+-- first, so two calls cannot deadlock.
 create or replace function record(
     subject text,
     metric text,
@@ -35,7 +35,7 @@ begin
                              record.idempotency_key, record.at, record.metadata);
     end if;
 
-    -- KEY: whoever inserts it first owns the event. Another session with the same key waits here for the first to end.
+    -- KEY: the call that inserts it owns the event. Another session with the same key waits here until that transaction ends.
     if record.idempotency_key is null then
         v_event_id := nextval('event_ids');
     else
@@ -45,7 +45,7 @@ begin
         on conflict (subject, metric, key_digest) do nothing
         returning event_id into v_event_id;
         if v_event_id is null then
-            return _repeated(v_metric, record.subject, _digest(record.idempotency_key),
+            return _replay_result(v_metric, record.subject, _digest(record.idempotency_key),
                              _payload_digest(v_quantity, record.member));
         end if;
     end if;
@@ -59,7 +59,7 @@ begin
         select record.at, v_event_id, record.subject, record.metric, unnest(v_metric.billers);
     end if;
 
-    -- ROLLUPS: of most metrics they are two totals, the one of the kind that sorts first being written first.
+    -- ROLLUPS: for most metrics two totals. least() and greatest() put the two kinds of bucket in primary-key order.
     if v_metric.may_have_stripes or v_metric.aggregate not in ('sum', 'count', 'avg') then
         return _roll_up_event(v_metric, record.subject, v_event_id, record.at, v_quantity, record.member);
     end if;

@@ -14,7 +14,7 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_metric metrics := case when not _is_open('series') or _check_caller('series') then _metric(series.metric) end;
+    v_metric metrics := case when not _is_open('series') or _check_caller('series') then _get_metric(series.metric) end;
     v_starts timestamptz[];
     v_ends   timestamptz[];
     v_cuts   window_cut[];

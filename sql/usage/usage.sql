@@ -14,7 +14,7 @@ security definer
 set search_path from current
 as $$
 declare
-    v_metric metrics := case when not _is_open('usage') or _check_caller('usage') then _metric(usage.metric) end;
+    v_metric metrics := case when not _is_open('usage') or _check_caller('usage') then _get_metric(usage.metric) end;
     v_window tstzrange;
     v_state  usage_state;
     v_carried numeric;
