@@ -11,7 +11,7 @@ as $$
 declare
     v_role text := current_setting('role');
 begin
-    perform _check_subject(_check_own.subject);
+    perform _check_name('subject', _check_own.subject);
     if v_role = 'none' then
         v_role := session_user;
     end if;

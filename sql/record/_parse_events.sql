@@ -1,30 +1,22 @@
--- Event ids are drawn in input order: of two `last` events with the same time, the one with the higher id counts.
-create or replace function _prepare_batch(events jsonb)
-returns batch_event[]
-language sql
-volatile
+create or replace function _check_events(events jsonb)
+returns void
+language plpgsql
+immutable
 set search_path from current
 as $$
-    select coalesce(array_agg((
-        c.ordinal, c.subject, c.metric, c.quantity, c.member, c.idempotency_key, c.at, c.metadata, c.problem, c.detail,
-        case when c.problem is null then nextval('event_ids') end, c.aggregate, c.period, c.rollup, c.striped,
-        _digest(c.idempotency_key), _payload_digest(c.quantity, c.member), c.billers)::batch_event), '{}')
-    from (
-        select p.ordinal, p.subject, p.metric, p.member, p.idempotency_key, p.at, p.metadata, p.detail,
-               case when m.aggregate = 'count' then coalesce(p.quantity, 1) else p.quantity end as quantity,
-               coalesce(p.problem, _event_problem(
-                   m.aggregate, m.retired_at, m.max_future,
-                   p.subject, p.metric, p.quantity, p.member, p.idempotency_key, p.at, p.metadata)) as problem,
-               m.aggregate, m.period, nullif(nullif(m.rollup, 'none'), m.period) as rollup, m.striped, m.billers
-        from _parse_events(_prepare_batch.events) p
-        left join metrics m on m.key = p.metric
-        order by p.ordinal
-    ) c
+begin
+    if events is null then
+        raise exception using errcode = '22004', message = 'events is null', column = 'events',
+            hint = 'Give a JSON array; it may be empty.';
+    elsif jsonb_typeof(events) <> 'array' then
+        raise exception using errcode = '22023', message = 'events is not a JSON array', column = 'events',
+            detail = format('It is of type %s.', jsonb_typeof(events)),
+            hint = 'Give an array of objects with the names of record()''s parameters.';
+    end if;
+end
 $$;
 
-comment on function _prepare_batch(jsonb) is
-    'The events of a batch in input order, each with the code of the rule that it breaks, or else with its event id, digests and the '
-    'definition of its metric.';
+comment on function _check_events(jsonb) is 'Raises 22004 for a null, 22023 for events that are not a JSON array.';
 
 -- Checks only the form of each event; _event_rules() checks the values. Nothing in here raises an error. OFFSET 0 keeps the subqueries from
 -- being merged into one, which would extract and parse a field again at every mention.

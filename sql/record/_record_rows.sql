@@ -7,9 +7,10 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_owned    bigint[];
-    v_new      batch_event[];
-    v_outcomes batch_outcome[];
+    v_owned       bigint[];
+    v_new         batch_event[];
+    v_outcomes    batch_outcome[];
+    v_any_problem boolean := exists (select from unnest(batch) where problem is not null);
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         perform _pin_metrics(array(select distinct metric from unnest(batch) where problem is null));
@@ -61,7 +62,7 @@ begin
               and subject = e.subject and metric = e.metric and key_digest = e.key_digest
             offset 0
         ) k on true
-        left join _problems() p on p.code = e.problem
+        left join (select * from _problems() where v_any_problem) p on p.code = e.problem
         order by e.ordinal);
     if exists (select from unnest(v_outcomes) where outcome is null) then
         raise exception using

@@ -10,14 +10,7 @@ as $$
 #variable_conflict use_column
 begin
     if _is_open('known_events') then perform _check_caller('known_events'); end if;
-    if known_events.events is null then
-        raise exception using errcode = '22004', message = 'events is null', column = 'events',
-            hint = 'Give events as a JSON array; an empty one is fine.';
-    elsif jsonb_typeof(known_events.events) <> 'array' then
-        raise exception using errcode = '22023', message = 'events is not a JSON array', column = 'events',
-            detail = format('It is of type %s.', jsonb_typeof(known_events.events)),
-            hint = 'Give an array of objects with the names of record()''s parameters.';
-    end if;
+    perform _check_events(known_events.events);
     -- The conditions are inside the lateral subqueries, so that a look-up that is not needed is not executed.
     return query
     with given as materialized (

@@ -12,22 +12,7 @@ declare
     v_problem problem;
 begin
     if _is_open('record_batch') then perform _check_caller('record_batch'); end if;
-    if record_batch.events is null or record_batch.on_invalid is null then
-        raise exception using
-            errcode = '22004', message = 'events or on_invalid is null',
-            column = case when record_batch.events is null then 'events' else 'on_invalid' end,
-            hint = 'Give events as a JSON array; an empty one is fine. on_invalid is raise or skip.';
-    elsif jsonb_typeof(record_batch.events) <> 'array' then
-        raise exception using
-            errcode = '22023', message = 'events is not a JSON array', column = 'events',
-            detail = format('It is of type %s.', jsonb_typeof(record_batch.events)),
-            hint = 'Give an array of objects with the names of record()''s parameters.';
-    elsif record_batch.on_invalid not in ('raise', 'skip') then
-        raise exception using
-            errcode = '22023', message = 'on_invalid is not a known word', column = 'on_invalid',
-            detail = format('on_invalid %s.', quote_literal(left(record_batch.on_invalid, 80))),
-            hint = 'Use raise (all or nothing) or skip (invalid events come back as rejected).';
-    end if;
+    perform _check_events(record_batch.events), _check_word('on_invalid', record_batch.on_invalid, '{raise,skip}');
 
     v_rows := _prepare_batch(record_batch.events);
 

@@ -20,7 +20,7 @@ declare
     v_cuts   window_cut[];
     v_carried numeric;
 begin
-    perform _check_subject(series.subject);
+    perform _check_name('subject', series.subject);
     if series.since is null or series.until is null then
         raise exception using errcode = '22004', message = 'since or until is null', column = 'since',
             hint = 'A series has two ends: give since and until.';

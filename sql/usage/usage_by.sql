@@ -23,7 +23,7 @@ declare
     v_since  timestamptz;
     v_until  timestamptz;
 begin
-    perform _check_subject(usage_by.subject);
+    perform _check_name('subject', usage_by.subject);
     if usage_by.dimension is null then
         raise exception using errcode = '22004', message = 'dimension is null', column = 'dimension',
             hint = 'Name a key of the events'' metadata.';
