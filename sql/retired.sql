@@ -24,7 +24,6 @@ drop function if exists _stripe(text, text);
 drop function if exists _recompute(text, text);
 drop function if exists _drifting_members(text, text);
 drop function if exists _event_problem(text, timestamptz, interval, text, text, numeric, text, text, timestamptz, jsonb);
-drop function if exists _metric_problem(text, text, text, text, text, interval, boolean);
 drop function if exists _check_subject(text);
 drop function if exists _check_moment(text, timestamptz);
 drop function if exists _check_time(text, timestamptz);

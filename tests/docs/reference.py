@@ -275,8 +275,8 @@ def _refusals(connection: Connection, schema: str) -> str:
         [
             "### What record() and record_batch() refuse",
             "",
-            "The first that applies is told. With `on_invalid => 'skip'`, `record_batch()` returns the same"
-            " as columns.",
+            "The first broken rule is reported. With `on_invalid => 'skip'`, `record_batch()` returns the"
+            " same as columns.",
             "",
             "| COLUMN | MESSAGE | SQLSTATE | HINT |",
             "| --- | --- | --- | --- |",
