@@ -1,4 +1,4 @@
--- Signatures that are no more, dropped before the functions are installed: DROP FUNCTION IF EXISTS, one release after the last use.
+-- Signatures that no longer exist. This file runs first; DROP FUNCTION IF EXISTS, one release after the last use.
 drop function if exists maintain();
 drop function if exists settle_hour(text, text, text, timestamptz, numeric, numeric, timestamptz);
 drop function if exists _drifts(text, text);
@@ -11,3 +11,19 @@ drop function if exists _unmapped(text, boolean);
 drop function if exists _drop_outdated(billers, bigint[], timestamptz);
 drop function if exists _create_partition(timestamptz, regclass);
 drop function if exists _move_strays(timestamptz[]);
+drop function if exists _metric(text);
+drop function if exists _slot_bucket(text, text);
+drop function if exists _slot(text, timestamptz);
+drop function if exists _slots(text, timestamptz, timestamptz, timestamptz);
+drop function if exists _is_new(text, bit varying, bit varying, bit varying);
+drop function if exists _count_member(metrics, text, timestamptz, text);
+drop function if exists _count_members(batch_event[]);
+drop function if exists _repeated(metrics, text, bytea, bytea);
+drop function if exists _roll_up(batch_event[]);
+drop function if exists _stripe(text, text);
+drop function if exists _recompute(text, text);
+drop function if exists _drifting_members(text, text);
+drop function if exists _event_problem(text, timestamptz, interval, text, text, numeric, text, text, timestamptz, jsonb);
+drop function if exists _check_subject(text);
+drop function if exists _check_moment(text, timestamptz);
+drop function if exists _check_time(text, timestamptz);

@@ -64,7 +64,7 @@ begin
             hint = 'Grant read with a subject, or the level without one.';
     end if;
     if subject is not null then
-        perform _check_subject(subject);
+        perform _check_name('subject', subject);
         if length(subject) > 512 then
             raise exception using errcode = '22023', message = 'subject is longer than 512 characters', column = 'subject',
                 detail = format('subject %s.', quote_literal(left(subject, 80))), hint = 'No event has such a subject.';

@@ -18,7 +18,7 @@ begin
     v_new.period := coalesce(period, old.period, 'month');
     v_new.rollup := coalesce(rollup, old.rollup, 'hour');
     v_new.striped := coalesce(striped, old.striped, false);
-    -- What was striped may still have stripes; maintain() finds out when there are none left.
+    -- A metric that was striped may still have stripes; maintain() clears the flag once they are merged.
     v_new.may_have_stripes := v_new.striped or coalesce(old.may_have_stripes, false);
     v_new.max_future := coalesce(max_future, old.max_future, interval '1 day');
     v_new.carry := coalesce(carry, old.carry and aggregate = 'last', false);
@@ -29,60 +29,62 @@ end
 $$;
 
 comment on function _merged_definition(metrics, text, text, text, text, text, text, text, boolean, interval, boolean) is
-    'A definition as define_metric() was given it: what is null is as in the old one, or the default where there is none.';
+    'Merges the arguments of define_metric() into a stored definition: null keeps what is stored, or takes the default for a new metric.';
 
-create or replace function _check_definition(metric metrics)
+-- Every rule for a definition, with its condition, SQLSTATE, column, message and hint. The first broken rule is the one that is reported.
+-- A condition that is null is not broken.
+create or replace function _metric_rules(metric metrics)
+returns table (is_broken boolean, sqlstate text, parameter text, message text, hint text)
+language plpgsql
+immutable
+set search_path from current
+as $$
+declare
+    v_future interval := metric.max_future;
+begin
+    return query values
+        (metric.key is null, '22004', 'key', 'key is null', 'Give the metric a name, such as tokens.'),
+        (_is_blank(metric.key), '22023', 'key', 'key is blank', 'Give the metric a name, such as tokens.'),
+        (length(metric.key) > 512, '22023', 'key', 'key is longer than 512 characters', 'Use a shorter name.'),
+        (octet_length(metric.key) > 2000, '22023', 'key', 'key is longer than 2000 bytes', 'Use a shorter name.'),
+        (metric.aggregate is null, '22004', 'aggregate', 'aggregate is null', 'Use count, sum, min, max, avg, last or unique.'),
+        (metric.aggregate not in ('count', 'sum', 'min', 'max', 'avg', 'last', 'unique'), '22023', 'aggregate',
+            'unknown aggregate', 'Use count, sum, min, max, avg, last or unique.'),
+        (metric.unit is null, '22004', 'unit', 'unit is null', 'Give what one unit is, such as token or GB.'),
+        (_is_blank(metric.unit), '22023', 'unit', 'unit is blank', 'Give what one unit is, such as token or GB.'),
+        (length(metric.unit) > 512, '22023', 'unit', 'unit is longer than 512 characters', 'Use a shorter unit.'),
+        (metric.period not in ('minute', 'hour', 'day', 'week', 'month', 'year', 'never'), '22023', 'period',
+            'unknown period', 'Use minute, hour, day, week, month, year or never.'),
+        (metric.rollup not in ('hour', 'day', 'none'), '22023', 'rollup', 'unknown rollup', 'Use hour, day or none.'),
+        -- No part may be negative: whether an interval of both signs is negative as a whole depends on the month that it is added to.
+        (least(extract(year from v_future), extract(month from v_future), extract(day from v_future),
+               extract(hour from v_future), extract(minute from v_future), extract(second from v_future)) < 0,
+            '22023', 'max_future', 'max_future is negative', 'Give how far ahead of the clock an event may be, such as 1 day.'),
+        (v_future > interval '100 years', '22023', 'max_future', 'max_future is more than 100 years', 'Give a shorter interval.'),
+        (metric.carry and metric.aggregate <> 'last', '22023', 'carry', 'carry needs the aggregate last', 'Leave carry out, or use last.');
+end
+$$;
+
+comment on function _metric_rules(metrics) is 'Every rule for the definition of a metric in order of precedence, and whether it is broken.';
+
+create or replace function _check_metric(metric metrics)
 returns void
 language plpgsql
 immutable
 set search_path from current
 as $$
 declare
-    v_problem text := _metric_problem(metric.key, metric.aggregate, metric.unit, metric.period, metric.rollup, metric.max_future, metric.carry);
+    v_rule record;
 begin
-    if v_problem is not null then
+    select * into v_rule from _metric_rules(metric) where is_broken limit 1;
+    if found then
         raise exception using
-            errcode = case when v_problem like '% is null' then '22004' else '22023' end,
-            message = v_problem, column = split_part(v_problem, ' ', 1),
+            errcode = v_rule.sqlstate, message = v_rule.message, hint = v_rule.hint, column = v_rule.parameter,
             detail = format('key %s, aggregate %s, unit %s, period %s, rollup %s.',
                 quote_nullable(left(metric.key, 80)), quote_nullable(left(metric.aggregate, 80)), quote_nullable(left(metric.unit, 80)),
-                quote_nullable(left(metric.period, 80)), quote_nullable(left(metric.rollup, 80))),
-            hint = 'aggregate: count, sum, min, max, avg, last, unique. period: minute, hour, day, week, month, year, never. '
-                'rollup: hour, day, none. carry: only with last.';
+                quote_nullable(left(metric.period, 80)), quote_nullable(left(metric.rollup, 80)));
     end if;
 end
 $$;
 
-comment on function _check_definition(metrics) is 'Refuses (22004, 22023) a definition that has a bad value.';
-
-create or replace function _metric_problem(
-    key text, aggregate text, unit text, period text, rollup text, max_future interval, carry boolean
-)
-returns text
-language sql
-immutable parallel safe
-as $$
-    select case
-        when key is null then 'key is null'
-        when btrim(key, E' \t\n\r\f\x0b') = '' then 'key is blank'
-        when length(key) > 512 then 'key is longer than 512 characters'
-        when octet_length(key) > 2000 then 'key is longer than 2000 bytes'
-        when aggregate is null then 'aggregate is null'
-        when aggregate not in ('count', 'sum', 'min', 'max', 'avg', 'last', 'unique') then 'aggregate is not a known one'
-        when unit is null then 'unit is null'
-        when btrim(unit, E' \t\n\r\f\x0b') = '' then 'unit is blank'
-        when length(unit) > 512 then 'unit is longer than 512 characters'
-        when period not in ('minute', 'hour', 'day', 'week', 'month', 'year', 'never') then 'period is not a known one'
-        when rollup not in ('hour', 'day', 'none') then 'rollup is not a known one'
-        -- Also one of parts with both signs: what it amounts to depends on the month, and may be less than nothing.
-        when max_future < interval '0' or least(
-                extract(year from max_future), extract(month from max_future), extract(day from max_future),
-                extract(hour from max_future), extract(minute from max_future), extract(second from max_future)) < 0
-            then 'max_future is negative'
-        when max_future > interval '100 years' then 'max_future is more than 100 years'
-        when carry and aggregate <> 'last' then 'carry is only for last'
-    end
-$$;
-
-comment on function _metric_problem(text, text, text, text, text, interval, boolean) is
-    'What is wrong with a definition of a metric, as the message of an error; null if nothing is.';
+comment on function _check_metric(metrics) is 'Raises 22004 or 22023 for a definition that breaks a rule.';

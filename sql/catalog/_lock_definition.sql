@@ -1,4 +1,5 @@
--- What recording goes by changes only while nobody records: the lock waits for every transaction that has read the catalog.
+-- Recording reads the aggregate, period and rollup from the catalog, so they change only while nobody records: the lock waits for every
+-- transaction that has read the catalog.
 create or replace function _lock_definition(metric metrics, new_aggregate text, new_period text)
 returns void
 language plpgsql
@@ -11,18 +12,18 @@ declare
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception using
-            errcode = '25001', message = 'an aggregate, period or rollup changes only in a READ COMMITTED transaction',
-            hint = 'Define it in a transaction of its own: an older snapshot may not see every event that there is.';
+            errcode = '25001', message = 'changing an aggregate, period or rollup needs a READ COMMITTED transaction',
+            hint = 'Use a transaction of its own: an older snapshot may miss events.';
     end if;
     perform _lock_rebuild();
     perform _lock_tables('{metrics}', 'access exclusive');
     if (metric.aggregate, metric.period) is distinct from (new_aggregate, new_period) then
         if _metric_has_events(v_key) then
             raise exception using
-                errcode = 'UM002', message = 'a metric that has events keeps its aggregate and period',
+                errcode = 'UM002', message = 'cannot change the aggregate or period of a metric that has events',
                 column = case when metric.aggregate <> new_aggregate then 'aggregate' else 'period' end,
-                detail = format('%s is %s by %s.', quote_literal(v_key), metric.aggregate, metric.period),
-                hint = 'Define a metric under another key, and retire this one.';
+                detail = format('metric %s, aggregate %s, period %s.', quote_literal(v_key), metric.aggregate, metric.period),
+                hint = 'Define a new metric under another key, and retire this one.';
         end if;
     elsif exists (
         select from rollups r
@@ -30,16 +31,16 @@ begin
           and _overlaps_months(array(select _dropped_months()), r.bucket_start, _bucket_end(r.bucket, r.bucket_start))
     ) then
         raise exception using
-            errcode = 'UM002', message = 'a metric with events in dropped partitions keeps its rollup', column = 'rollup',
-            detail = format('%s has rollup %s.', quote_literal(v_key), metric.rollup),
-            hint = 'The log can no longer tell what the new rollups would be. Define a metric under another key.';
+            errcode = 'UM002', message = 'cannot change the rollup of a metric with events in dropped partitions', column = 'rollup',
+            detail = format('metric %s, rollup %s.', quote_literal(v_key), metric.rollup),
+            hint = 'The new rollups cannot be computed without the dropped events. Define a new metric under another key.';
     end if;
 end
 $$;
 
 comment on function _lock_definition(metrics, text, text) is
-    'Keeps everybody from recording until the transaction ends, so that an aggregate, period or rollup may change. Raises UM002 if '
-    'what has been recorded forbids it, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
+    'Blocks recording until the transaction ends, so that an aggregate, period or rollup may change. Raises UM002 if recorded events '
+    'forbid the change, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
 
 create or replace function _metric_has_events(metric text)
 returns boolean
@@ -51,4 +52,4 @@ as $$
         or exists (select from events e where e.metric = _metric_has_events.metric)
 $$;
 
-comment on function _metric_has_events(text) is 'Whether anything was ever recorded for a metric, dropped partitions included.';
+comment on function _metric_has_events(text) is 'Whether any event was ever recorded for a metric, including events in dropped partitions.';

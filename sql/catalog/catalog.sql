@@ -8,4 +8,6 @@ as $$
     select * from metrics where not _is_open('catalog') or _check_caller('catalog') order by key
 $$;
 
-comment on function catalog() is 'Every metric, retired ones included, by key.';
+comment on function catalog() is
+    'Returns every metric, including retired ones, ordered by key. '
+    'Example: SELECT key, aggregate, unit, period, rollup FROM meter.catalog();';

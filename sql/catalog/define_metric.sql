@@ -23,13 +23,13 @@ declare
     v_metric metrics;
 begin
     if _is_open('define_metric') then perform _check_caller('define_metric'); end if;
-    -- Bad values are refused before anything is locked.
+    -- Refuse bad values before taking any lock.
     v_new := _merged_definition(null, define_metric.key, define_metric.aggregate, define_metric.unit, define_metric.name,
         define_metric.description, define_metric.period, define_metric.rollup, define_metric.striped, define_metric.max_future,
         define_metric.carry);
-    perform _check_definition(v_new);
+    perform _check_metric(v_new);
 
-    -- One definition at a time: two that both wait to lock the catalog would wait for each other.
+    -- One definition at a time: two that upgrade their lock on the catalog would deadlock.
     perform _lock('catalog');
     insert into metrics select v_new.* on conflict (key) do nothing returning * into v_metric;
     if v_metric.key is not null then
@@ -40,7 +40,7 @@ begin
     v_new := _merged_definition(v_old, define_metric.key, define_metric.aggregate, define_metric.unit, define_metric.name,
         define_metric.description, define_metric.period, define_metric.rollup, define_metric.striped, define_metric.max_future,
         define_metric.carry);
-    perform _check_definition(v_new);
+    perform _check_metric(v_new);
     if (v_old.aggregate, v_old.period, v_old.rollup) is distinct from (v_new.aggregate, v_new.period, v_new.rollup) then
         perform _lock_definition(v_old, v_new.aggregate, v_new.period);
     end if;
@@ -59,11 +59,14 @@ end
 $$;
 
 comment on function define_metric(text, text, text, text, text, text, text, boolean, interval, boolean) is
-    'Defines a metric, or changes it; a retired metric comes back into use. What is null stays as it is; a new metric begins with period '
-    'month, rollup hour, max_future 1 day, neither striped nor carried. An empty name or description removes it. The same definition '
-    'again changes nothing. carry, for last: a window without events has the last value from before it. '
-    'A changed rollup is rebuilt from the log at once, while recording waits. '
-    'Raises UM002 if the aggregate or period of a metric with events would change, the rollup of one with dropped partitions, or what the '
-    'mode it is reported in needs; '
-    '22004 or 22023 for a bad value; 25001 if aggregate, period or rollup would change in a REPEATABLE READ or SERIALIZABLE '
-    'transaction; 55P03 if it has to wait for other transactions for more than 5 seconds.';
+    'Defines a metric, or changes it. Defining a retired metric brings it back into use. Repeating a definition changes nothing, so an '
+    'application may define its metrics at every start. aggregate: count, sum, min, max, avg, last or unique. period: minute, hour, day, '
+    'week, month, year or never. rollup: hour, day or none. max_future: how far ahead of the database''s clock an event may be. striped: '
+    'spreads the writers of a busy subject over several rollup rows. carry, only with last: a window without events has the last value '
+    'from before it. An argument that is null keeps what is stored; a new metric starts with period month, rollup hour, max_future 1 day, '
+    'striped false and carry false. An empty name or description removes it. A new rollup is rebuilt from the log at once, and recording '
+    'waits meanwhile. Returns the metric. Raises 22004 or 22023 for a bad value; UM002 if the aggregate or period of a metric that has '
+    'events would change, or the rollup of one with dropped partitions, or anything that its reporting mode needs; 25001 if the '
+    'aggregate, period or rollup would change in a REPEATABLE READ or SERIALIZABLE transaction; 55P03 if it waits longer than 5 seconds '
+    'for other transactions. '
+    'Example: SELECT key, aggregate, unit, period, rollup, max_future FROM meter.define_metric(''tokens'', ''sum'', ''token'');';

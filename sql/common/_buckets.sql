@@ -1,5 +1,5 @@
--- Of a metric's two kinds of bucket the finer one is derived from events, the coarser one from the finer.
--- A minute or hour period is finer than its rollup; every other period is coarser or the same.
+-- A metric has buckets of one or two kinds, its period and its rollup. The finer kind is computed from events, the coarser from the finer.
+-- A period of a minute or an hour is the finer kind; every other period is the coarser kind, or equals the rollup.
 create or replace function _fine_bucket(period text, rollup text)
 returns text
 language sql
@@ -11,8 +11,7 @@ as $$
     end
 $$;
 
-comment on function _fine_bucket(text, text) is
-    'The finer of a metric''s kinds of bucket, given its period and rollup.';
+comment on function _fine_bucket(text, text) is 'The finer of a metric''s kinds of bucket, from its period and rollup.';
 
 create or replace function _coarse_bucket(period text, rollup text)
 returns text
@@ -26,10 +25,10 @@ as $$
 $$;
 
 comment on function _coarse_bucket(text, text) is
-    'The coarser of a metric''s kinds of bucket, given its period and rollup; the same as the finer one if it has only one kind.';
+    'The coarser of a metric''s kinds of bucket, from its period and rollup; the same as the finer if the metric has only one.';
 
--- Rollups are cut by the UTC calendar, whatever the session's time zone. Units of one length are counted from a Monday before 1970, which
--- costs a tenth of truncating a date. Inlined: no SET, nothing outside pg_catalog.
+-- Buckets follow the UTC calendar, independent of the session's time zone. Units of fixed length are counted from a Monday before 1970:
+-- date_bin() costs a tenth of date_trunc(). Inlined: no SET, nothing outside pg_catalog.
 create or replace function _bucket_start(bucket text, at timestamptz)
 returns timestamptz
 language sql
@@ -46,10 +45,10 @@ as $$
 $$;
 
 comment on function _bucket_start(text, timestamptz) is
-    'The first instant of the rollup bucket (minute to year, or never) that an instant lies in; UTC, weeks from Monday.';
+    'The start of the bucket (minute to year, or never) that contains an instant; UTC, weeks start on Monday.';
 
--- Inlined into record(), where PostgreSQL sets up every function call of an expression anew in each transaction: the length is looked up,
--- not chosen by a CASE of seven sums.
+-- Inlined into record(). PostgreSQL initialises every function call of an expression in each transaction, so this looks the length up in
+-- an array instead of having one addition for each unit.
 create or replace function _bucket_end(bucket text, bucket_start timestamptz)
 returns timestamptz
 language sql
@@ -63,8 +62,7 @@ as $$
     end
 $$;
 
-comment on function _bucket_end(text, timestamptz) is
-    'The first instant after the rollup bucket that starts at bucket_start; infinity for never.';
+comment on function _bucket_end(text, timestamptz) is 'The end (exclusive) of the bucket that starts at bucket_start; infinity for never.';
 
 create or replace function _next_bucket_start(bucket text, at timestamptz)
 returns timestamptz
@@ -79,10 +77,9 @@ begin
 end
 $$;
 
-comment on function _next_bucket_start(text, timestamptz) is
-    'The first start of a rollup bucket that is not before an instant.';
+comment on function _next_bucket_start(text, timestamptz) is 'The first start of a bucket at or after an instant.';
 
--- Plain addition would count days and months in the session's time zone. Inlined: no SET, nothing outside pg_catalog.
+-- Plain addition would add days and months in the session's time zone. Inlined: no SET, nothing outside pg_catalog.
 create or replace function _shift(at timestamptz, span interval)
 returns timestamptz
 language sql
@@ -91,4 +88,4 @@ as $$
     select (at at time zone interval '0' + span) at time zone interval '0'
 $$;
 
-comment on function _shift(timestamptz, interval) is 'An instant and a span later, counted in UTC.';
+comment on function _shift(timestamptz, interval) is 'Adds an interval to an instant, in UTC.';

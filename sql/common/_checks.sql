@@ -1,25 +1,17 @@
--- Blank is ASCII white space. The vertical tab is written \x0b: before PostgreSQL 16, \v is the letter v.
-create or replace function _check_subject(subject text)
-returns void
-language plpgsql
-immutable
-set search_path from current
+-- One check for each kind of argument. MESSAGE names the parameter and no value, so it is a constant for each parameter.
+
+-- ASCII white space. The vertical tab is \x0b, because \v is the letter v before PostgreSQL 16. Inlined: no SET, nothing outside pg_catalog.
+create or replace function _is_blank(value text)
+returns boolean
+language sql
+immutable parallel safe
 as $$
-begin
-    if subject is null then
-        raise exception using errcode = '22004', message = 'subject is null', column = 'subject',
-            hint = 'Name who consumed: an account, a user, an API key.';
-    elsif btrim(subject, E' \t\n\r\f\x0b') = '' then
-        raise exception using errcode = '22023', message = 'subject is blank', column = 'subject',
-            hint = 'Name who consumed: an account, a user, an API key.';
-    end if;
-end
+    select btrim(value, E' \t\n\r\f\x0b') = ''
 $$;
 
-comment on function _check_subject(text) is 'Refuses a null (22004) or blank (22023) subject of a question.';
+comment on function _is_blank(text) is 'Whether a text is empty or only white space.';
 
--- Blank is ASCII white space. The vertical tab is written \x0b: before PostgreSQL 16, \v is the letter v.
-create or replace function _check_name(parameter text, value text, max_length integer)
+create or replace function _check_name(parameter text, value text, max_length integer default null)
 returns void
 language plpgsql
 immutable
@@ -27,41 +19,22 @@ set search_path from current
 as $$
 begin
     if value is null then
-        raise exception using errcode = '22004', message = 'a name is null', column = parameter,
-            detail = format('%s is null.', parameter), hint = format('Give %s.', parameter);
-    elsif btrim(value, E' \t\n\r\f\x0b') = '' or length(value) > max_length then
-        raise exception using errcode = '22023', message = 'a name is blank or too long', column = parameter,
-            detail = format('%s %s.', parameter, quote_literal(left(value, 80))),
-            hint = format('Give 1 to %s characters.', max_length);
+        raise exception using errcode = '22004', message = format('%s is null', parameter), column = parameter,
+            hint = format('Give %s.', parameter);
+    elsif _is_blank(value) then
+        raise exception using errcode = '22023', message = format('%s is blank', parameter), column = parameter,
+            detail = format('%s %s.', parameter, quote_literal(left(value, 80))), hint = format('Give %s.', parameter);
+    elsif length(value) > max_length then
+        raise exception using errcode = '22023', message = format('%s is too long', parameter), column = parameter,
+            detail = format('%s %s.', parameter, quote_literal(left(value, 80))), hint = format('Give 1 to %s characters.', max_length);
     end if;
 end
 $$;
 
 comment on function _check_name(text, text, integer) is
-    'Refuses a null (22004), blank or long (22023) value of a parameter that names something.';
+    'Raises 22004 for a null, 22023 for a blank or too long value of a parameter; max_length null: any length.';
 
--- The years that every client's calendar has: Python's, for one, ends with 9999.
-create or replace function _check_time(parameter text, value timestamptz)
-returns void
-language plpgsql
-immutable
-set search_path from current
-as $$
-begin
-    if not isfinite(value)
-        or value < timestamptz '0001-01-02 00:00:00+00' or value >= timestamptz '9999-12-31 00:00:00+00' then
-        raise exception using
-            errcode = '22023', message = 'a time is infinite or outside the years 1 to 9999', column = parameter,
-            detail = format('%s %s.', parameter, to_char(value at time zone interval '0', 'YYYY-MM-DD"T"HH24:MI:SS BC')),
-            hint = 'Give a finite time; leave since or until null for a window that is open on that side.';
-    end if;
-end
-$$;
-
-comment on function _check_time(text, timestamptz) is
-    'Refuses (22023) an infinite or absurd time given for a parameter; null passes.';
-
-create or replace function _check_moment(parameter text, value timestamptz)
+create or replace function _check_word(parameter text, value text, words text[])
 returns void
 language plpgsql
 immutable
@@ -69,14 +42,42 @@ set search_path from current
 as $$
 begin
     if value is null then
-        raise exception using errcode = '22004', message = 'a time is null', column = parameter,
-            detail = format('%s is null.', parameter), hint = 'Give an instant; leave the parameter out where it has a default.';
+        raise exception using errcode = '22004', message = format('%s is null', parameter), column = parameter,
+            hint = format('Use one of: %s.', array_to_string(words, ', '));
+    elsif value <> all (words) then
+        raise exception using errcode = '22023', message = format('unknown %s', parameter), column = parameter,
+            detail = format('%s %s.', parameter, quote_literal(left(value, 80))),
+            hint = format('Use one of: %s.', array_to_string(words, ', '));
     end if;
-    perform _check_time(parameter, value);
 end
 $$;
 
-comment on function _check_moment(text, timestamptz) is 'Refuses a null (22004), infinite or absurd (22023) time where one is needed.';
+comment on function _check_word(text, text, text[]) is
+    'Raises 22004 for a null, 22023 for an unknown value of a parameter that takes one of a few words.';
+
+-- The years that the calendars of all clients have: Python's ends with 9999.
+create or replace function _check_time(parameter text, value timestamptz, required boolean default false)
+returns void
+language plpgsql
+immutable
+set search_path from current
+as $$
+begin
+    if required and value is null then
+        raise exception using errcode = '22004', message = format('%s is null', parameter), column = parameter,
+            hint = 'Give an instant, or leave the parameter out where it has a default.';
+    elsif not isfinite(value)
+        or value < timestamptz '0001-01-02 00:00:00+00' or value >= timestamptz '9999-12-31 00:00:00+00' then
+        raise exception using
+            errcode = '22023', message = format('%s is infinite or outside the years 1 to 9999', parameter), column = parameter,
+            detail = format('%s %s.', parameter, to_char(value at time zone interval '0', 'YYYY-MM-DD"T"HH24:MI:SS BC')),
+            hint = 'Give a finite time. A window without since or until is open on that side.';
+    end if;
+end
+$$;
+
+comment on function _check_time(text, timestamptz, boolean) is
+    'Raises 22023 for an infinite time or one outside the years 1 to 9999, and 22004 for a null if the parameter is required.';
 
 create or replace function _check_max_rows(max_rows integer)
 returns void
@@ -90,12 +91,12 @@ begin
             hint = 'Give a number from 1 to 10000.';
     elsif max_rows not between 1 and 10000 then
         raise exception using errcode = '22023', message = 'max_rows is out of range', column = 'max_rows',
-            detail = format('max_rows %s.', max_rows), hint = 'Give a number from 1 to 10000, and page through what is more.';
+            detail = format('max_rows %s.', max_rows), hint = 'Give a number from 1 to 10000, and read further rows page by page.';
     end if;
 end
 $$;
 
-comment on function _check_max_rows(integer) is 'Refuses a null (22004) or absurd (22023) number of rows.';
+comment on function _check_max_rows(integer) is 'Raises 22004 for a null number of rows, 22023 for one outside 1 to 10000.';
 
 create or replace function _check_scope(subject text, metric text)
 returns void
@@ -105,18 +106,18 @@ set search_path from current
 as $$
 begin
     if subject is not null then
-        perform _check_subject(subject);
+        perform _check_name('subject', subject);
     end if;
     if metric is not null then
-        perform _metric(metric);
+        perform _get_metric(metric);
     end if;
 end
 $$;
 
 comment on function _check_scope(text, text) is
-    'Refuses a blank subject (22023) and an unknown metric (UM001) of verify() and rebuild(); null means all.';
+    'Checks the arguments of verify() and rebuild(): raises 22023 for a blank subject, UM001 for an unknown metric; null means all.';
 
-create or replace function _metric(key text)
+create or replace function _get_metric(key text)
 returns metrics
 language plpgsql
 stable
@@ -126,18 +127,18 @@ as $$
 declare
     v_metric metrics;
 begin
-    if _metric.key is null then
+    if _get_metric.key is null then
         raise exception using errcode = '22004', message = 'metric is null', column = 'metric', hint = 'Name a metric of catalog().';
     end if;
-    select * into v_metric from metrics where key = _metric.key;
+    select * into v_metric from metrics where key = _get_metric.key;
     if v_metric.key is null then
         raise exception using
             errcode = 'UM001', message = 'unknown metric', column = 'metric',
-            detail = format('metric %s.', quote_literal(left(_metric.key, 80))),
+            detail = format('metric %s.', quote_literal(left(_get_metric.key, 80))),
             hint = 'Define it first: SELECT define_metric(key, aggregate, unit).';
     end if;
     return v_metric;
 end
 $$;
 
-comment on function _metric(text) is 'The definition of a metric, for reading. Raises 22004 for null, UM001 if there is none.';
+comment on function _get_metric(text) is 'The definition of a metric. Raises 22004 for a null key, UM001 for an unknown metric.';

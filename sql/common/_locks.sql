@@ -1,7 +1,7 @@
--- The order in which these locks are taken, by everybody who takes more than one: the row of a biller (_lock_planning), then of locks
--- maintain, catalog, rebuild; then the tables metrics and events; then rows, in the order that record() says. The installer and whoever
--- changes rights lock the table yoyo_lock first of all, and none of these.
--- Rows last until the transaction ends, so they work behind a connection pool.
+-- Lock order for every function that takes more than one: the row of a biller (_lock_planning); then the rows maintain, catalog and rebuild
+-- of the table locks; then the tables metrics and events; then rows in the order that record() states. The installer, grant_access() and
+-- revoke_access() lock the table yoyo_lock first, and none of these.
+-- A row lock ends with its transaction, so it works behind a connection pool.
 create or replace function _lock(name text)
 returns void
 language plpgsql
@@ -12,7 +12,7 @@ as $$
 begin
     perform from locks l where l.name = _lock.name for update;
     if not found then
-        -- Rows are missing after a restore of the schema without its data.
+        -- A restore of the schema without its data has no rows here.
         insert into locks (name) values (_lock.name) on conflict do nothing;
         perform from locks l where l.name = _lock.name for update;
     end if;
@@ -22,10 +22,10 @@ end
 $$;
 
 comment on function _lock(text) is
-    'Waits until no other transaction holds the lock of that name, and holds it until this one ends. Raises 55P03 after lock_timeout.';
+    'Takes the lock of that name until the transaction ends, waiting for its holder. Raises 55P03 after lock_timeout.';
 
--- A request for a strong lock makes everybody who comes after it wait too. So this waits for a fraction of a second at a time, lets
--- the others go on in between, and gives up after five seconds. ONLY: who uses a partition has locked the log itself.
+-- While a strong lock is waited for, every later request for the table queues behind it. So this waits for at most a quarter of a second
+-- at a time, pauses to let others proceed, and gives up after five seconds. ONLY: a session that uses a partition has locked events too.
 create or replace function _lock_tables(names text[], lock_mode text)
 returns void
 language plpgsql
@@ -57,15 +57,15 @@ begin
     where l.database = (select oid from pg_database where datname = current_database())
       and l.granted and l.pid is distinct from pg_backend_pid();
     raise exception using
-        errcode = '55P03', message = 'other transactions use what is to be changed',
-        detail = format('%s: used by process %s.', array_to_string(names, ', '), coalesce(v_holders, 'unknown')),
-        hint = 'Nothing was changed, and recording goes on. Try again, or first end the transactions of these processes (pg_stat_activity).';
+        errcode = '55P03', message = 'other transactions hold locks on the tables to be changed',
+        detail = format('%s: locked by process %s.', array_to_string(names, ', '), coalesce(v_holders, 'unknown')),
+        hint = 'Nothing was changed, and recording continues. Try again, or end these transactions first; pg_stat_activity shows them.';
 end
 $$;
 
 comment on function _lock_tables(text[], text) is
-    'Locks tables of the schema, in the order given, without keeping others waiting for more than a quarter of a second at a time. '
-    'Raises 55P03 if it has not got all of them after 5 seconds.';
+    'Locks tables of the schema, in the given order, without blocking others for more than a quarter of a second at a time. Raises 55P03 '
+    'if it does not have all locks after 5 seconds.';
 
 create or replace function _raise_busy(detail text)
 returns void
@@ -76,8 +76,8 @@ as $$
 begin
     raise exception using
         errcode = '55P03', message = 'another session is changing the meter', detail = _raise_busy.detail || '.',
-        hint = 'Try again when its transaction has ended; pg_blocking_pids() and pg_stat_activity show which one it is.';
+        hint = 'Try again after its transaction has ended; pg_blocking_pids() and pg_stat_activity show which one it is.';
 end
 $$;
 
-comment on function _raise_busy(text) is 'Raises 55P03: a lock was not to be had within lock_timeout.';
+comment on function _raise_busy(text) is 'Raises 55P03: a lock could not be taken within lock_timeout.';

@@ -6,7 +6,7 @@ as $$
     select to_char(month at time zone interval '0', '"events_"YYYY_MM')
 $$;
 
-comment on function _partition_name(timestamptz) is 'The name of the log''s partition for the month (UTC) of an instant.';
+comment on function _partition_name(timestamptz) is 'The name of the partition of events for the month (UTC) that contains an instant.';
 
 -- Inlined: no SET, nothing outside pg_catalog.
 create or replace function _overlaps_months(months timestamptz[], bucket_start timestamptz, bucket_end timestamptz)
@@ -20,10 +20,10 @@ as $$
 $$;
 
 comment on function _overlaps_months(timestamptz[], timestamptz, timestamptz) is
-    'Whether a bucket [bucket_start, bucket_end) shares time with one of the months that start at the given instants (UTC).';
+    'Whether [bucket_start, bucket_end) overlaps one of the months (UTC) that start at the given instants.';
 
--- to_regclass() and pg_partition_root() tell what is now, whatever the snapshot is: whoever calls this has locked the log, so that it
--- stays so. The arguments name all that is the schema's. Inlined: no SET, nothing outside pg_catalog.
+-- to_regclass() and pg_partition_root() read the current catalog, not the snapshot. The caller has locked events, so the answer stays true.
+-- The arguments name everything of the schema. Inlined: no SET, nothing outside pg_catalog.
 create or replace function _is_dropped(dropped boolean, partition_name text, log regclass)
 returns boolean
 language sql
@@ -33,9 +33,10 @@ as $$
 $$;
 
 comment on function _is_dropped(boolean, text, regclass) is
-    'Whether a month of log_months, with the name of its partition, has lost a partition, whoever dropped or detached it.';
+    'Whether the partition of a month in log_months is gone, dropped or detached by maintain() or by hand.';
 
--- The snapshot of who asks may be from before he waited for maintain() to drop a month, so the log is locked before it is looked at.
+-- The caller's snapshot may be older than a drop that it has waited for. So this locks events (by reading it) before it looks at
+-- partitions.
 create or replace function _dropped_months()
 returns setof timestamptz
 language plpgsql
@@ -53,7 +54,7 @@ end
 $$;
 
 comment on function _dropped_months() is
-    'The months (their first instants, UTC) whose partition was dropped: the log no longer explains their rollups.';
+    'The months (their starts, UTC) whose partition was dropped, so that the log no longer explains their rollups.';
 
 create or replace function _missing_months(now timestamptz)
 returns setof timestamptz
@@ -75,7 +76,7 @@ end
 $$;
 
 comment on function _missing_months(timestamptz) is
-    'Those of this month and the next three (their first instants, UTC) that the log has no partition for.';
+    'The months (their starts, UTC) among the current and the next three that have no partition of events.';
 
 create or replace function _count_events(partition_name text)
 returns bigint
@@ -91,4 +92,4 @@ begin
 end
 $$;
 
-comment on function _count_events(text) is 'How many events a partition of the log holds.';
+comment on function _count_events(text) is 'The number of events in a partition.';

@@ -1,4 +1,4 @@
--- The one place that says what the number of a metric is. Trimmed, so that it does not depend on how its parts were written.
+-- The only place that computes a metric's quantity from a rollup. Trimmed, so that it does not depend on how the summands were written.
 create or replace function _quantity(
     aggregate text, event_count bigint, total numeric, lowest numeric, highest numeric, latest numeric
 )
@@ -16,9 +16,9 @@ as $$
 $$;
 
 comment on function _quantity(text, bigint, numeric, numeric, numeric, numeric) is
-    'The quantity that a rollup stands for, by the metric''s aggregate; avg is total / event_count.';
+    'The quantity of a rollup, by the metric''s aggregate; avg is total / event_count.';
 
--- Stripes are taken away before their sums are added to the bucket's own row: whoever waits for a stripe then begins a new one.
+-- Deletes the stripes before it adds them to the bucket's own row (stripe 0): a writer that waits for a deleted stripe inserts a new one.
 create or replace function _merge_stripes()
 returns bigint
 language plpgsql
@@ -30,7 +30,7 @@ as $$
 declare
     v_stripes rollups[];
 begin
-    -- Only these: a stripe that has appeared since may be held by a writer who waits for one of them.
+    -- Only these: a stripe inserted since may be locked by a writer that waits for one of them.
     v_stripes := array(
         select r from rollups r where r.stripe > 0 order by subject, metric, bucket, bucket_start, stripe for update);
     delete from rollups r
@@ -61,5 +61,4 @@ begin
 end
 $$;
 
-comment on function _merge_stripes() is
-    'Adds every stripe to the one row that its bucket has without; returns how many stripes there were.';
+comment on function _merge_stripes() is 'Merges all stripes into their buckets'' own rows; returns how many stripes there were.';

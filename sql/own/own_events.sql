@@ -21,4 +21,7 @@ end
 $$;
 
 comment on function own_events(text, text, timestamptz, timestamptz, bigint, integer, timestamptz) is
-    'events() for a role that grant_access() has bound to this subject. Raises as events() does, 42501 for any other subject.';
+    'The same as events(), for a role that grant_access() has bound to the subject. Raises as events() does; 42501 if the role is not '
+    'bound to the subject. '
+    'Example: BEGIN; SET LOCAL ROLE portal; SELECT at, metric, quantity FROM meter.own_events(''acct_1'', since => ''2026-06-01'', until '
+    '=> ''2026-07-01''); ROLLBACK;';

@@ -20,4 +20,7 @@ end
 $$;
 
 comment on function own_series(text, text, timestamptz, timestamptz, text, text) is
-    'series() for a role that grant_access() has bound to this subject. Raises as series() does, 42501 for any other subject.';
+    'The same as series(), for a role that grant_access() has bound to the subject. Raises as series() does; 42501 if the role is not '
+    'bound to the subject. '
+    'Example: BEGIN; SET LOCAL ROLE portal; SELECT bucket_start, quantity FROM meter.own_series(''acct_1'', ''tokens'', since => '
+    '''2026-06-17'', until => ''2026-06-19''); ROLLBACK;';

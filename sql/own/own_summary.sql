@@ -20,4 +20,7 @@ end
 $$;
 
 comment on function own_summary(text, text, timestamptz, timestamptz, text, timestamptz) is
-    'summary() for a role that grant_access() has bound to this subject. Raises as summary() does, 42501 for any other subject.';
+    'The same as summary(), for a role that grant_access() has bound to the subject. Raises as summary() does; 42501 if the role is not '
+    'bound to the subject. '
+    'Example: BEGIN; SET LOCAL ROLE portal; SELECT metric, quantity, unit FROM meter.own_summary(''acct_1'', since => ''2026-06-01'', '
+    'until => ''2026-07-01''); ROLLBACK;';

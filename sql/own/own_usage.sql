@@ -21,4 +21,7 @@ end
 $$;
 
 comment on function own_usage(text, text, text, timestamptz, timestamptz, text, timestamptz) is
-    'usage() for a role that grant_access() has bound to this subject. Raises as usage() does, 42501 for any other subject.';
+    'The same as usage(), for a role that grant_access() has bound to the subject. Raises as usage() does; 42501 if the role is not bound '
+    'to the subject. '
+    'Example: BEGIN; SET LOCAL ROLE portal; SELECT quantity, unit, event_count FROM meter.own_usage(''acct_1'', ''tokens'', since => '
+    '''2026-06-01'', until => ''2026-07-01''); ROLLBACK;';

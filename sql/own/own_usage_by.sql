@@ -22,4 +22,7 @@ end
 $$;
 
 comment on function own_usage_by(text, text, text, text, timestamptz, timestamptz, text, timestamptz) is
-    'usage_by() for a role that grant_access() has bound to this subject. Raises as usage_by() does, 42501 for any other subject.';
+    'The same as usage_by(), for a role that grant_access() has bound to the subject. Raises as usage_by() does; 42501 if the role is not '
+    'bound to the subject. '
+    'Example: BEGIN; SET LOCAL ROLE portal; SELECT value, quantity FROM meter.own_usage_by(''acct_1'', ''tokens'', ''model'', since => '
+    '''2026-06-01'', until => ''2026-07-01''); ROLLBACK;';

@@ -8,16 +8,17 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_problem problem;
+    v_rule record;
 begin
-    v_problem.code := _event_problem(
-        _check_event.metric.aggregate, _check_event.metric.retired_at, _check_event.metric.max_future,
-        _check_event.subject, metric_key, _check_event.quantity, _check_event.member, _check_event.idempotency_key,
-        _check_event.at, _check_event.metadata);
-    if v_problem.code is not null then
-        select * into v_problem from _problems() where code = v_problem.code;
+    select r.* into v_rule
+    from _event_rules(null, _check_event.metric.aggregate, _check_event.metric.retired_at, _check_event.metric.max_future,
+                      _check_event.subject, metric_key, _check_event.quantity, _check_event.member, _check_event.idempotency_key,
+                      _check_event.at, _check_event.metadata) r
+    where r.is_broken
+    limit 1;
+    if found then
         raise exception using
-            errcode = v_problem.sqlstate, message = v_problem.message, hint = v_problem.hint, column = v_problem.parameter,
+            errcode = v_rule.sqlstate, message = v_rule.message, hint = v_rule.hint, column = v_rule.parameter,
             detail = _event_detail(_check_event.subject, metric_key, _check_event.quantity, _check_event.member, _check_event.at);
     end if;
     if current_setting('transaction_isolation') <> 'read committed' then
@@ -27,7 +28,8 @@ end
 $$;
 
 comment on function _check_event(metrics, text, text, numeric, text, text, timestamptz, jsonb) is
-    'Refuses an event that breaks a rule, as record() does; in a transaction with one snapshot it also pins the metric''s definition.';
+    'Raises the error of the first rule that an event breaks. In a REPEATABLE READ or SERIALIZABLE transaction it also locks the metric''s '
+    'definition.';
 
 create or replace function _event_detail(subject text, metric text, quantity numeric, member text, at timestamptz)
 returns text
@@ -40,9 +42,9 @@ as $$
 $$;
 
 comment on function _event_detail(text, text, numeric, text, timestamptz) is
-    'The DETAIL of an error about an event: its values, cut to a readable length.';
+    'The DETAIL of an error about an event: its values, truncated to a readable length.';
 
--- A transaction with one snapshot for all its statements might otherwise record by a definition that has been changed since.
+-- A transaction with one snapshot for all its statements could otherwise record by a definition that has changed since.
 create or replace function _pin_metrics(metric_keys text[])
 returns void
 language plpgsql
@@ -55,4 +57,5 @@ end
 $$;
 
 comment on function _pin_metrics(text[]) is
-    'Locks definitions against change until the transaction ends; raises 40001 if one has changed since its snapshot.';
+    'Locks definitions of metrics against change until the transaction ends; raises 40001 if one has changed since the snapshot was '
+    'taken.';

@@ -8,14 +8,14 @@ begin
         errcode = '42501',
         message = 'the log is append-only',
         detail = format('%s on %I.%I was refused.', tg_op, tg_table_schema, tg_table_name),
-        hint = 'Record a correcting event instead; maintain() looks after partitions.';
+        hint = 'Record a correcting event instead; maintain() manages partitions.';
 end
 $$;
 
-comment on function _guard_log() is 'Trigger: refuses UPDATE, DELETE and TRUNCATE on the log (42501), for its owner too.';
+comment on function _guard_log() is 'Trigger function: raises 42501 on UPDATE, DELETE and TRUNCATE of events, for the owner too.';
 
--- As a part of events a table has the guard of its rows from there; TRUNCATE, and a table that is no part any more, need their own.
--- ALWAYS: changes that come by replication are refused as well.
+-- A partition inherits the row trigger of events, but not the one for TRUNCATE; a detached partition has neither.
+-- ALWAYS: the triggers also fire under session_replication_role = replica.
 create or replace function _guard_partition(name text)
 returns void
 language plpgsql
@@ -39,10 +39,9 @@ begin
 end
 $$;
 
-comment on function _guard_partition(text) is
-    'Gives a table that is, or was, a partition of the log what it lacks of the guard against UPDATE, DELETE and TRUNCATE.';
+comment on function _guard_partition(text) is 'Creates the missing append-only triggers on a table that is or was a partition of events.';
 
--- ALTER DEFAULT PRIVILEGES, which some hosts set for every role, would open new tables to others.
+-- ALTER DEFAULT PRIVILEGES, which some hosting providers set, grants rights on new tables to other roles.
 create or replace function _close_relation(name text)
 returns void
 language plpgsql
@@ -62,4 +61,4 @@ begin
 end
 $$;
 
-comment on function _close_relation(text) is 'Takes every right on a new table, view or sequence from everybody but its owner.';
+comment on function _close_relation(text) is 'Revokes all rights on a new table, view or sequence from every role but its owner.';

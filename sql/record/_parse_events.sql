@@ -1,32 +1,25 @@
--- Event ids are drawn in the order of the batch: it decides which of two `last` events with one time is the later-recorded.
-create or replace function _prepare_batch(events jsonb)
-returns batch_event[]
-language sql
-volatile
+create or replace function _check_events(events jsonb)
+returns void
+language plpgsql
+immutable
 set search_path from current
 as $$
-    select coalesce(array_agg((
-        c.ordinal, c.subject, c.metric, c.quantity, c.member, c.idempotency_key, c.at, c.metadata, c.problem, c.detail,
-        case when c.problem is null then nextval('event_ids') end, c.aggregate, c.period, c.rollup, c.striped,
-        _digest(c.idempotency_key), _payload_digest(c.quantity, c.member), c.billers)::batch_event), '{}')
-    from (
-        select p.ordinal, p.subject, p.metric, p.member, p.idempotency_key, p.at, p.metadata, p.detail,
-               case when m.aggregate = 'count' then coalesce(p.quantity, 1) else p.quantity end as quantity,
-               coalesce(p.problem, _event_problem(
-                   m.aggregate, m.retired_at, m.max_future,
-                   p.subject, p.metric, p.quantity, p.member, p.idempotency_key, p.at, p.metadata)) as problem,
-               m.aggregate, m.period, nullif(nullif(m.rollup, 'none'), m.period) as rollup, m.striped, m.billers
-        from _parse_events(_prepare_batch.events) p
-        left join metrics m on m.key = p.metric
-        order by p.ordinal
-    ) c
+begin
+    if events is null then
+        raise exception using errcode = '22004', message = 'events is null', column = 'events',
+            hint = 'Give a JSON array; it may be empty.';
+    elsif jsonb_typeof(events) <> 'array' then
+        raise exception using errcode = '22023', message = 'events is not a JSON array', column = 'events',
+            detail = format('It is of type %s.', jsonb_typeof(events)),
+            hint = 'Give an array of objects with the names of record()''s parameters.';
+    end if;
+end
 $$;
 
-comment on function _prepare_batch(jsonb) is
-    'The events of a batch in their order, each with its problem or else with its event id, digests and what its metric says.';
+comment on function _check_events(jsonb) is 'Raises 22004 for a null, 22023 for events that are not a JSON array.';
 
--- The form of a batch, event by event; what the values mean is for _event_problem(). Nothing in here raises. OFFSET 0 keeps the
--- levels apart: merged into one, every field would be looked up and parsed again wherever it is mentioned.
+-- Checks only the form of each event; _event_rules() checks the values. Nothing in here raises an error. OFFSET 0 keeps the subqueries from
+-- being merged into one, which would extract and parse a field again at every mention.
 create or replace function _parse_events(events jsonb)
 returns setof batch_event
 language sql
@@ -51,7 +44,7 @@ as $$
            null::bigint, null::text, null::text, null::text, null::boolean, null::bytea, null::bytea, null::text[]
     from (
         select f.*, _parse_time(f.given_at) as at,
-               -- 200 digits and an exponent of 3 are more than any quantity may have, and little enough to cast safely.
+               -- 200 digits and a 3-digit exponent exceed every allowed quantity, and the cast of such a text cannot fail.
                trim_scale(case
                    when f.quantity_type = 'number'
                        or f.given_quantity ~ '^[+-]?([0-9]{1,200}([.][0-9]{0,200})?|[.][0-9]{1,200})([eE][+-]?[0-9]{1,3})?$'
@@ -84,17 +77,17 @@ as $$
 $$;
 
 comment on function _parse_events(jsonb) is
-    'The events of a JSON array as rows, in their order, each with the code of its problem if its form is wrong.';
+    'The events of a JSON array as rows, in input order; an event of the wrong form has the code of that problem.';
 
--- A cast would raise, and would read a time without an offset in the session's zone. So the form is checked first, down to the
--- number of days in the month; after that the cast cannot fail.
--- A cast would also round a time that is finer than a microsecond, perhaps into the next month. So what is finer is cut off. A second of
--- 60 is a leap second (RFC 3339, section 5.6): the same instant as the second after it, as everywhere in PostgreSQL.
--- No backslashes in patterns, here and elsewhere: their meaning depends on the session's standard_conforming_strings; and "digit"
--- classes take digits of every script, which casts do not. Groups capture nothing, and the year 0 has a test of its own: a look-ahead
--- and captures make the match cost more than twice as much. Inlined: no SET, nothing outside pg_catalog.
--- What programs write nearly always, a UTC time on one of the first 28 days of a month, is told by its shape, at a quarter of the
--- match's cost: a batch is mostly that.
+-- A cast raises an error for a bad text, and reads a time without an offset in the session's time zone. So the form is checked first, down
+-- to the number of days in the month; after that the cast cannot fail.
+-- A cast also rounds digits beyond microseconds, possibly into the next month. So they are truncated first. A second of 60 is a leap second
+-- (RFC 3339, section 5.6): the same instant as the second after it, as in all of PostgreSQL.
+-- Patterns here and elsewhere have no backslashes, whose meaning depends on the session's standard_conforming_strings, and no digit
+-- classes, which match digits of every script. Groups do not capture and the year 0 has a test of its own, because captures and look-ahead
+-- more than double the cost of the match. Inlined: no SET, nothing outside pg_catalog.
+-- Programs nearly always write a UTC time, and most days are among the first 28 of a month. The first branch recognises that by its shape,
+-- at a quarter of the cost of the pattern.
 create or replace function _parse_time(value text)
 returns timestamptz
 language sql
@@ -124,5 +117,5 @@ as $$
 $$;
 
 comment on function _parse_time(text) is
-    'The instant that an ISO 8601 text with a UTC offset stands for, cut off (never rounded) after six digits of a second; infinity and '
-    '-infinity as such; null for any other text.';
+    'Parses an ISO 8601 text with a UTC offset, truncated (never rounded) to microseconds; infinity and -infinity as such; null for any '
+    'other text.';

@@ -1,4 +1,4 @@
--- record() for many events at once: the same steps in the same lock order, each as one statement over the whole batch.
+-- The same steps as record(), in the same lock order, each as one statement over the whole batch.
 create or replace function _record_rows(batch batch_event[])
 returns setof batch_outcome
 language plpgsql
@@ -7,15 +7,16 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_owned    bigint[];
-    v_new      batch_event[];
-    v_outcomes batch_outcome[];
+    v_owned       bigint[];
+    v_new         batch_event[];
+    v_outcomes    batch_outcome[];
+    v_any_problem boolean := exists (select from unnest(batch) where problem is not null);
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         perform _pin_metrics(array(select distinct metric from unnest(batch) where problem is null));
     end if;
 
-    -- KEYS: of two events with one key, the first in the batch owns it.
+    -- KEYS: of two events with the same key, the first in the batch owns it.
     with added as (
         insert into idempotency_keys (event_id, at, subject, metric, key_digest, payload_digest)
         select event_id, at, subject, metric, key_digest, payload_digest
@@ -38,7 +39,7 @@ begin
         order by subject, metric, at, event_id;
         insert into unreported (at, event_id, subject, metric, biller)
         select at, event_id, subject, metric, unnest(billers) from unnest(v_new) where billers is not null;
-        perform _roll_up(v_new);
+        perform _roll_up_batch(v_new);
     end if;
 
     -- OUTCOMES
@@ -54,23 +55,23 @@ begin
         from unnest(batch) e
         left join unnest(v_owned) o (event_id) on o.event_id = e.event_id
         left join lateral (
-            -- OFFSET 0 keeps this a subquery, which is not run at all for events that own their key.
+            -- OFFSET 0 keeps this a subquery, which is not executed for events that own their key.
             select event_id, payload_digest
             from idempotency_keys
             where e.problem is null and o.event_id is null
               and subject = e.subject and metric = e.metric and key_digest = e.key_digest
             offset 0
         ) k on true
-        left join _problems() p on p.code = e.problem
+        left join (select * from _problems() where v_any_problem) p on p.code = e.problem
         order by e.ordinal);
     if exists (select from unnest(v_outcomes) where outcome is null) then
         raise exception using
             errcode = '40001', message = 'the idempotency key was deleted while it was being looked up',
-            hint = 'Try the transaction again.';
+            hint = 'Retry the transaction.';
     end if;
     return query select * from unnest(v_outcomes);
 end
 $$;
 
 comment on function _record_rows(batch_event[]) is
-    'Records the events of a batch that have no problem, and tells the outcome of each. Raises 40001 as record() does.';
+    'Records the events of a batch that break no rule, and returns the outcome of each. Raises 40001 as record() does.';

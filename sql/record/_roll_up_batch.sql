@@ -1,6 +1,6 @@
--- A batch holds its rows for longer than a single record() does, so of a striped metric it always takes its session's stripe.
--- In one statement: the members CTE is read to its end before the first rollup is written, because the rollups are sorted after it.
-create or replace function _roll_up(batch batch_event[])
+-- A batch locks its rows for longer than record() does, so for a striped metric it always writes to the stripe of its session.
+-- Members are written before rollups although this is one statement: the sort of the rollups reads the CTE members to its end first.
+create or replace function _roll_up_batch(batch batch_event[])
 returns void
 language plpgsql
 volatile
@@ -16,12 +16,12 @@ begin
         where b.bucket is not null
     ), members as (
         select subject, metric, bucket, bucket_start, count(*) as added
-        from _count_members(batch)
+        from _add_batch_members(batch)
         group by subject, metric, bucket, bucket_start
     ), gathered as (
         select subject, metric, bucket, bucket_start, stripe, aggregate, count(*) as event_count, max(at) as last_at,
                sum(quantity) as total, min(quantity) as lowest, max(quantity) as highest,
-               -- Arrays are compared element by element; aggregates with an ORDER BY of their own would have everything sorted.
+               -- Arrays are compared element by element. An aggregate with ORDER BY would sort all events.
                max(array[extract(epoch from at), event_id, quantity]) filter (where aggregate = 'last') as last
         from placed
         group by subject, metric, bucket, bucket_start, stripe, aggregate
@@ -50,5 +50,5 @@ begin
 end
 $$;
 
-comment on function _roll_up(batch_event[]) is
+comment on function _roll_up_batch(batch_event[]) is
     'Adds new events to the members and rollups of their buckets: members first, then rollups, each in primary-key order.';

@@ -1,4 +1,4 @@
--- _roll_up() for the one event of record(), and its answer.
+-- The same as _roll_up_batch() for the event of record(), with its result.
 create or replace function _roll_up_event(
     metric metrics, subject text, event_id bigint, at timestamptz, quantity numeric, member text
 )
@@ -14,10 +14,10 @@ declare
     v_recorded  recorded;
 begin
     if _roll_up_event.metric.aggregate = 'unique' then
-        v_new_in := _count_member(_roll_up_event.metric, _roll_up_event.subject, _roll_up_event.at, _roll_up_event.member);
+        v_new_in := _add_event_member(_roll_up_event.metric, _roll_up_event.subject, _roll_up_event.at, _roll_up_event.member);
     end if;
     if _roll_up_event.metric.striped then
-        v_stripe := _stripe(_roll_up_event.subject, _roll_up_event.metric.key);
+        v_stripe := _pick_stripe(_roll_up_event.subject, _roll_up_event.metric.key);
     end if;
     with merged as (
         insert into rollups as r (subject, metric, bucket, bucket_start, stripe, event_count, last_at, last_event_id,
@@ -61,11 +61,12 @@ end
 $$;
 
 comment on function _roll_up_event(metrics, text, bigint, timestamptz, numeric, text) is
-    'Adds one new event to the members and rollups of its period and finer bucket; returns what record() does.';
+    'Adds one new event to the members and rollups of its period and finer bucket; returns the result of record().';
 
--- Never waits: the first of several concurrent writers takes the bucket's own row, the others go to rows of their sessions. Every role can
--- take this advisory lock too, and all that comes of it is another stripe. Where anything waits, _lock() is used.
-create or replace function _stripe(subject text, metric text)
+-- Never waits: the first of several concurrent writers takes the bucket's own row (stripe 0), the others write to the stripes of their
+-- sessions. Any role can take this advisory lock too; the only effect is that a writer uses another stripe. Functions that wait use _lock()
+-- instead.
+create or replace function _pick_stripe(subject text, metric text)
 returns smallint
 language plpgsql
 volatile
@@ -79,5 +80,5 @@ begin
 end
 $$;
 
-comment on function _stripe(text, text) is
-    'The stripe that this transaction writes the rollups of a striped metric''s subject to: 0 unless another one is writing there.';
+comment on function _pick_stripe(text, text) is
+    'The stripe to which this transaction writes a striped metric''s rollups of a subject: 0 unless another transaction writes there.';

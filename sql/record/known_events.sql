@@ -1,5 +1,5 @@
--- For importers. An event that was recorded without a key can be recognised only by the id and recorded_at that an export carries; a
--- month that was dropped has no events left to compare with, so the question stays open there and the caller is told.
+-- An event recorded without a key can be recognised only by the event_id and recorded_at of an export. In a dropped month there are no
+-- events left to compare with: such an event is returned as rejected.
 create or replace function known_events(events jsonb)
 returns setof batch_outcome
 language plpgsql
@@ -10,15 +10,8 @@ as $$
 #variable_conflict use_column
 begin
     if _is_open('known_events') then perform _check_caller('known_events'); end if;
-    if known_events.events is null then
-        raise exception using errcode = '22004', message = 'events is null', column = 'events',
-            hint = 'Give events as a JSON array; an empty one is fine.';
-    elsif jsonb_typeof(known_events.events) <> 'array' then
-        raise exception using errcode = '22023', message = 'events is not a JSON array', column = 'events',
-            detail = format('It is of type %s.', jsonb_typeof(known_events.events)),
-            hint = 'Give an array of objects with the names of record()''s parameters.';
-    end if;
-    -- Each condition stands inside its look-up, so that what need not be looked up is not.
+    perform _check_events(known_events.events);
+    -- The conditions are inside the lateral subqueries, so that a look-up that is not needed is not executed.
     return query
     with given as materialized (
         select p.ordinal, p.subject, p.metric, p.at, p.idempotency_key, _payload_digest(p.quantity, p.member) as payload_digest,
@@ -52,8 +45,8 @@ begin
         offset 0
     ) l on true
     left join lateral (
-        select '55000', 'the month of the event was dropped, so nobody can tell whether it was counted',
-               'If it comes from another meter, give it an idempotency key, and it is counted.'
+        select '55000', 'the month of the event was dropped, so it is unknown whether the event was counted',
+               'If the event comes from another meter, give it an idempotency key; it is counted then.'
         from dropped
         where k.event_id is null and l.event_id is null and g.event_id is not null
           and dropped.month = _bucket_start('month', g.at)
@@ -65,7 +58,10 @@ end
 $$;
 
 comment on function known_events(jsonb) is
-    'Which of these events were recorded before; for importers. An event is known by its idempotency_key, or, recorded without one, by '
-    'its event_id, recorded_at and at, as events() returns them. Returns a row for each known event: duplicate, or conflict if its '
-    'quantity or member differs; and rejected (55000) for one whose month was dropped. Unknown events have no row. Records nothing. '
-    'Raises 22004 or 22023 for a bad value.';
+    'Returns which events of a JSON array were recorded before; records nothing. For importers. An event is recognised by its '
+    'idempotency_key or, if it was recorded without one, by the event_id, recorded_at and at that events() returned. Returns one row for '
+    'each known event: duplicate, or conflict if its quantity or member differs. An event with an event_id whose month was dropped is '
+    'returned as rejected (55000), because it cannot be compared. Unknown events have no row. Raises 22004 or 22023 if events is not a '
+    'JSON array. '
+    'Example: SELECT ordinal, outcome FROM meter.known_events(''[{"subject": "acct_1", "metric": "tokens", "quantity": 120, "at": '
+    '"2026-06-17T09:00:00Z", "idempotency_key": "req_0"}]'');';

@@ -1,6 +1,6 @@
--- Lock order, one rule for the whole package: idempotency keys, then unique members, then rollups; rows of each in the order of
--- their primary key, which begins with (subject, metric). Events are only ever inserted and wait for nobody. Whoever writes more
--- than one row of a table sorts first, so two callers can wait for each other only one way round.
+-- Lock order for the whole package: idempotency keys, then unique members, then rollups; within each table by primary key, which begins
+-- with (subject, metric). Events are only inserted, and wait for no lock. A statement that writes several rows of a table sorts them
+-- first, so two calls cannot deadlock.
 create or replace function record(
     subject text,
     metric text,
@@ -35,7 +35,7 @@ begin
                              record.idempotency_key, record.at, record.metadata);
     end if;
 
-    -- KEY: whoever inserts it first owns the event. Another session with the same key waits here for the first to end.
+    -- KEY: the call that inserts it owns the event. Another session with the same key waits here until that transaction ends.
     if record.idempotency_key is null then
         v_event_id := nextval('event_ids');
     else
@@ -45,7 +45,7 @@ begin
         on conflict (subject, metric, key_digest) do nothing
         returning event_id into v_event_id;
         if v_event_id is null then
-            return _repeated(v_metric, record.subject, _digest(record.idempotency_key),
+            return _replay_result(v_metric, record.subject, _digest(record.idempotency_key),
                              _payload_digest(v_quantity, record.member));
         end if;
     end if;
@@ -59,7 +59,7 @@ begin
         select record.at, v_event_id, record.subject, record.metric, unnest(v_metric.billers);
     end if;
 
-    -- ROLLUPS: of most metrics they are two totals, the one of the kind that sorts first being written first.
+    -- ROLLUPS: for most metrics two totals. least() and greatest() put the two kinds of bucket in primary-key order.
     if v_metric.may_have_stripes or v_metric.aggregate not in ('sum', 'count', 'avg') then
         return _roll_up_event(v_metric, record.subject, v_event_id, record.at, v_quantity, record.member);
     end if;
@@ -85,6 +85,12 @@ end
 $$;
 
 comment on function record(text, text, numeric, text, text, timestamptz, jsonb) is
-    'Records one event, once per (subject, metric, idempotency_key), in the caller''s transaction; null `at` means now(). '
-    'Raises 22004 or 22023 for a bad value, UM001 for an unknown metric, UM002 for what its definition forbids, '
-    '40001 when a REPEATABLE READ or SERIALIZABLE transaction must be tried again.';
+    'Records one event in the caller''s transaction. An event counts once per (subject, metric, idempotency_key); without a key every call '
+    'counts. Returns the event''s id, the outcome, and the new quantity of the period that the event counts in. outcome: recorded, or '
+    'duplicate for a repeated key, or conflict if the repeated key came with another quantity or member; duplicate and conflict change '
+    'nothing. quantity: in the metric''s unit; a count metric counts 1 without one. member: what a unique metric counts, instead of a '
+    'quantity. at: when the usage happened; null means now(). metadata: a JSON object, for usage_by(). Raises 22004 or 22023 for a bad '
+    'value, UM001 for an unknown metric, UM002 if the metric''s definition forbids the event, 40001 if a REPEATABLE READ or SERIALIZABLE '
+    'transaction must be retried. '
+    'Example: BEGIN; SELECT outcome, quantity, unit, period_start, period_end FROM meter.record(''acct_1'', ''tokens'', 50, '
+    'idempotency_key => ''req_1'', at => ''2026-06-18T14:30:00Z''); ROLLBACK;';

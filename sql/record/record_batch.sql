@@ -12,22 +12,7 @@ declare
     v_problem problem;
 begin
     if _is_open('record_batch') then perform _check_caller('record_batch'); end if;
-    if record_batch.events is null or record_batch.on_invalid is null then
-        raise exception using
-            errcode = '22004', message = 'events or on_invalid is null',
-            column = case when record_batch.events is null then 'events' else 'on_invalid' end,
-            hint = 'Give events as a JSON array; an empty one is fine. on_invalid is raise or skip.';
-    elsif jsonb_typeof(record_batch.events) <> 'array' then
-        raise exception using
-            errcode = '22023', message = 'events is not a JSON array', column = 'events',
-            detail = format('It is of type %s.', jsonb_typeof(record_batch.events)),
-            hint = 'Give an array of objects with the names of record()''s parameters.';
-    elsif record_batch.on_invalid not in ('raise', 'skip') then
-        raise exception using
-            errcode = '22023', message = 'on_invalid is not a known word', column = 'on_invalid',
-            detail = format('on_invalid %s.', quote_literal(left(record_batch.on_invalid, 80))),
-            hint = 'Use raise (all or nothing) or skip (invalid events come back as rejected).';
-    end if;
+    perform _check_events(record_batch.events), _check_word('on_invalid', record_batch.on_invalid, '{raise,skip}');
 
     v_rows := _prepare_batch(record_batch.events);
 
@@ -47,6 +32,10 @@ end
 $$;
 
 comment on function record_batch(jsonb, text) is
-    'Records a JSON array of objects with record()''s parameters, in one set-based pass; the same outcomes and state as one by one, '
-    'in order. Returns a row per event in input order. on_invalid raise: all or nothing, the error''s DETAIL names the ordinal; '
-    'skip: invalid events come back as rejected with their sqlstate. Raises as record() does.';
+    'Records a JSON array of events, objects with the names of record()''s parameters. Outcomes and state are the same as for record() '
+    'called for each event in order. Returns one row for each event, in input order. on_invalid raise: an invalid event refuses the whole '
+    'batch, and DETAIL names its ordinal. on_invalid skip: invalid events are returned as rejected, with SQLSTATE, message and hint, and '
+    'the others are recorded. Raises as record() does; 22004 or 22023 if events is not a JSON array. '
+    'Example: BEGIN; SELECT ordinal, outcome, sqlstate, message FROM meter.record_batch(''[{"subject": "acct_1", "metric": "tokens", '
+    '"quantity": 50, "at": "2026-06-18T14:30:00Z"}, {"subject": "acct_1", "metric": "tokens", "quantity": -1}]'', on_invalid => ''skip''); '
+    'ROLLBACK;';

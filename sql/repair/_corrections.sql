@@ -1,4 +1,5 @@
--- A row is found at its place: a row that has changed is at another one, or is not what it was. No other join than from place to place.
+-- Finds each row by its place (ctid): a row that has changed since is at another place, or differs from the stored value. Without hash and
+-- merge joins the planner can only fetch by ctid.
 create or replace function _correct_rollups(drifts rollup_drift[], places tid[])
 returns bigint
 language plpgsql
@@ -17,8 +18,8 @@ declare
     v_deleted  bigint;
 begin
     perform _queue_corrected(drifts);
-    -- Rows that are missing are inserted and rows that exist are locked (DO UPDATE locks what its WHERE then passes over), all in one
-    -- statement, because only so is there one order. What follows waits for nobody.
+    -- One statement inserts the missing rows and locks the existing ones (DO UPDATE ... WHERE false locks a row without changing it), so
+    -- that all are locked in one order. The statements after it wait for no lock.
     with inserted as (
         insert into rollups as t
         select r.*
@@ -28,7 +29,7 @@ begin
         returning 1
     )
     select count(*) into v_inserted from inserted;
-    if not exists (select from unnest(drifts) d where not d.stored is null) then  -- `is not null` asks it of every column
+    if not exists (select from unnest(drifts) d where not d.stored is null) then  -- `is not null` would test every column
         return v_inserted;
     end if;
     with updated as (
@@ -53,12 +54,12 @@ end
 $$;
 
 comment on function _correct_rollups(rollup_drift[], tid[]) is
-    'Makes rollups what the log says, as far as they have not changed since they were found to drift; returns how many that were.';
+    'Makes drifting rollups equal the log, each only if it has not changed since it was read; returns how many were corrected.';
 
--- What is missing is added while others record: bits are set twice without harm. What is unfounded, a member or a bit without an event, can
--- only come from tampering. Somebody may be recording that very member and have taken it for counted, so everybody who records members is
--- waited for before it is taken away. Unfounded ones come first, to lock the table before any row.
--- The loop reads a sorted result, which is kept on disk if it is large.
+-- Adds what is missing while others record: setting a bit twice is harmless. A member or bit without an event (unfounded) can only come
+-- from tampering. A concurrent record() may have read it and taken its member for counted, so the table is locked, which waits for all
+-- recorders of members, before it is deleted. Unfounded ones sort first, so that the table is locked before any row.
+-- The loop reads from a cursor over a sorted result, which PostgreSQL keeps on disk if it is large.
 create or replace function _correct_members(subject text, metric text)
 returns void
 language plpgsql
@@ -97,8 +98,7 @@ begin
 end
 $$;
 
-comment on function _correct_members(text, text) is
-    'Makes unique_members equal the log for one subject and metric (null: all).';
+comment on function _correct_members(text, text) is 'Makes unique_members equal the log, for one subject and metric; null means all.';
 
 create or replace function _correct_member_rows(drifts member_drift[])
 returns void
@@ -127,7 +127,7 @@ end
 $$;
 
 comment on function _correct_member_rows(member_drift[]) is
-    'Takes away the rows of unique_members that claim more than the log, and adds what is missing.';
+    'Deletes rows of unique_members that claim more than the log, and inserts what is missing.';
 
 create or replace function _lock_rebuild()
 returns void
@@ -140,4 +140,4 @@ begin
 end
 $$;
 
-comment on function _lock_rebuild() is 'Waits until no other transaction rebuilds, and keeps others from it until this one ends.';
+comment on function _lock_rebuild() is 'Takes the lock that allows one rebuild at a time, until the transaction ends.';

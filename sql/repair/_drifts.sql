@@ -1,7 +1,7 @@
--- One statement, so one snapshot: an event and its rollup commit together and are seen together, or not at all. The stripes of a
--- bucket are put together first.
--- By hash alone: a merge join sorts texts, which costs more; and without statistics a nested loop reads all rollups of an hour for
--- every striped one.
+-- One statement and so one snapshot, which sees either both an event and its rollup, or neither: they commit together. The stripes of a
+-- bucket are merged before they are compared.
+-- Hash joins only: a merge join would sort texts, which costs more, and without statistics a nested loop would read all rollups of an hour
+-- for every striped one.
 create or replace function _rollup_drifts(subject text, metric text, with_members boolean)
 returns table (drift rollup_drift, striped boolean, place tid)
 language plpgsql
@@ -16,7 +16,7 @@ as $$
 declare
     v_dropped      timestamptz[] := array(select _dropped_months());
     v_unverifiable timestamptz[] := array(select _unverifiable_months());
-    -- Nearly always there are none, and the plan made for that leaves out what is about them.
+    -- Nearly always false; the custom plan then omits everything about stripes.
     v_stripes boolean := exists (select from rollups where stripe > 0);
 begin
     return query
@@ -44,7 +44,7 @@ begin
         group by subject, metric, bucket, bucket_start
     ), recomputed as (
         select t.subject, t.metric, t.bucket, t.bucket_start, t as rollup
-        from _explain_rollups(_rollup_drifts.subject, _rollup_drifts.metric) t
+        from _expected_rollups(_rollup_drifts.subject, _rollup_drifts.metric) t
     )
     select (subject, metric, bucket, bucket_start, s.rollup, case when x.explained then r.rollup else s.rollup end,
             m.bucket is not null)::rollup_drift,
@@ -52,7 +52,7 @@ begin
     from stored s
     full join recomputed r using (subject, metric, bucket, bucket_start)
     full join (
-        select * from _drifting_members(_rollup_drifts.subject, _rollup_drifts.metric) where _rollup_drifts.with_members
+        select * from _member_drift_buckets(_rollup_drifts.subject, _rollup_drifts.metric) where _rollup_drifts.with_members
     ) m using (subject, metric, bucket, bucket_start)
     cross join lateral (
         select v_dropped = '{}' or not _overlaps_months(
@@ -64,11 +64,10 @@ end
 $$;
 
 comment on function _rollup_drifts(text, text, boolean) is
-    'Every rollup of one subject and metric (null: all) that does not equal the log and the totals of dropped months, or, if asked for, '
-    'whose members do not. '
-    'striped: what is stored are several rows; place: where the one row is in the table.';
+    'Rollups of one subject and metric (null: all) that differ from the log and the totals of dropped months; with_members: also those '
+    'whose members differ. striped: the stored value is the sum of several rows; place: the ctid of the row.';
 
-create or replace function _drifting_members(subject text, metric text)
+create or replace function _member_drift_buckets(subject text, metric text)
 returns setof bucket_key
 language plpgsql
 stable
@@ -80,36 +79,36 @@ begin
     return query
     with drifts as materialized (
         select d.*, m.period, m.rollup,
-               case length(coalesce(d.logged_seen, d.stored_seen)) when 744 then 'hour' when 31 then 'day' end as slot,
+               case length(coalesce(d.logged_seen, d.stored_seen)) when 744 then 'hour' when 31 then 'day' end as unit,
                case
                    when length(d.stored_seen) = length(d.logged_seen) then d.stored_seen # d.logged_seen
                    else coalesce(d.logged_seen, d.stored_seen)
                end as differing
-        from _member_drifts(_drifting_members.subject, _drifting_members.metric) d
+        from _member_drifts(_member_drift_buckets.subject, _member_drift_buckets.metric) d
         left join metrics m on m.key = d.metric
     )
-    -- A month's row is reported as such where months are buckets of the metric, and where no bit tells more.
+    -- The row of a month is reported as the month if months are buckets of the metric, or if no bit shows which hour or day differs.
     select subject, metric, bucket, bucket_start
     from drifts
     where (stored <> logged and bucket in (period, rollup)) or coalesce(bit_count(differing), 0) = 0
     union
-    select subject, metric, slot, s.slot_start
+    select subject, metric, unit, s.unit_start
     from (
-        select subject, metric, slot, bucket_start, bit_or(differing) as differing
+        select subject, metric, unit, bucket_start, bit_or(differing) as differing
         from drifts
-        where slot is not null
-        group by subject, metric, slot, bucket_start
+        where unit is not null
+        group by subject, metric, unit, bucket_start
     ) d
     cross join lateral (
-        select d.bucket_start + i * case d.slot when 'hour' then interval '1 hour' else interval '24 hours' end
+        select d.bucket_start + i * case d.unit when 'hour' then interval '1 hour' else interval '24 hours' end
         from generate_series(0, length(d.differing) - 1) i
         where get_bit(d.differing, i) = 1
-    ) s (slot_start);
+    ) s (unit_start);
 end
 $$;
 
-comment on function _drifting_members(text, text) is
-    'The buckets of one subject and metric (null: all) whose members do not equal the log.';
+comment on function _member_drift_buckets(text, text) is
+    'The buckets of one subject and metric (null: all) whose members differ from the log.';
 
 create or replace function _member_drifts(subject text, metric text)
 returns setof member_drift
@@ -136,11 +135,11 @@ begin
           and (_member_drifts.metric is null or u.metric = _member_drifts.metric)
     ) s
     full join (
-        select true as present, u.* from _explain_members(_member_drifts.subject, _member_drifts.metric) u
+        select true as present, u.* from _expected_members(_member_drifts.subject, _member_drifts.metric) u
     ) l using (subject, metric, bucket, bucket_start, member_digest)
     where s.present is null or l.present is null or s.seen is distinct from l.seen;
 end
 $$;
 
 comment on function _member_drifts(text, text) is
-    'Every row of unique_members of one subject and metric (null: all) that is missing, is there without an event, or differs.';
+    'The rows of unique_members of one subject and metric (null: all) that are missing, have no event, or differ from the log.';

@@ -1,4 +1,5 @@
--- Which hour of a dropped month is wrong cannot be known, but all of them together must still be what was dropped, and what came late.
+-- A single hour of a dropped month can no longer be checked. But the sum of its hours must equal the total kept when the month was dropped,
+-- plus the events that arrived later.
 create or replace function _dropped_month_drifts(subject text, metric text)
 returns setof rollup_drift
 language plpgsql
@@ -66,5 +67,5 @@ end
 $$;
 
 comment on function _dropped_month_drifts(text, text) is
-    'Of each subject, metric and dropped month: the hours (days, minutes) put together, where they are not what was dropped and came '
-    'late. Members of unique metrics do not add up, so of those only the events are compared.';
+    'The dropped months of one subject and metric (null: all) whose hours (days, minutes) do not add up to the kept total plus late '
+    'events. Members cannot be added up, so for unique metrics only event counts are compared.';

@@ -1,6 +1,6 @@
--- Only the buckets of a week or longer are added up: they are few, and those of the other kinds have no totals of their own. Members do
--- not add up: what was dropped in one part has been counted, what comes from several is counted anew.
-create or replace function _explain_rollups(subject text, metric text)
+-- Totals were kept only for buckets of a week or longer; to these the events of the log are added. Members cannot be added up: a bucket
+-- that consists of one part keeps its count, a bucket of several parts is counted again from its members.
+create or replace function _expected_rollups(subject text, metric text)
 returns setof rollups
 language plpgsql
 stable
@@ -11,12 +11,12 @@ as $$
 #variable_conflict use_column
 begin
     if not exists (select from dropped_rollups) then
-        return query select * from _recompute(_explain_rollups.subject, _explain_rollups.metric);
+        return query select * from _recompute_rollups(_expected_rollups.subject, _expected_rollups.metric);
         return;
     end if;
     return query
     with logged as materialized (
-        select * from _recompute(_explain_rollups.subject, _explain_rollups.metric)
+        select * from _recompute_rollups(_expected_rollups.subject, _expected_rollups.metric)
     ), parts as (
         select bucket_start, event_count, last_at, last_event_id, subject, metric, bucket, total, lowest, highest, latest
         from logged
@@ -26,8 +26,8 @@ begin
                d.total, d.lowest, d.highest, d.latest
         from dropped_rollups d
         join metrics m on m.key = d.metric and m.period = d.bucket
-        where (_explain_rollups.subject is null or d.subject = _explain_rollups.subject)
-          and (_explain_rollups.metric is null or d.metric = _explain_rollups.metric)
+        where (_expected_rollups.subject is null or d.subject = _expected_rollups.subject)
+          and (_expected_rollups.metric is null or d.metric = _expected_rollups.metric)
     ), added as (
         select bucket_start, sum(event_count)::bigint as event_count, max(last_at) as last_at, subject, metric, bucket, count(*) as parts,
                sum(total) as total, min(lowest) as lowest, max(highest) as highest,
@@ -36,7 +36,7 @@ begin
         group by subject, metric, bucket, bucket_start
     ), members as (
         select e.subject, e.metric, e.bucket, e.bucket_start, count(*) as total
-        from _explain_members(_explain_rollups.subject, _explain_rollups.metric) e
+        from _expected_members(_expected_rollups.subject, _expected_rollups.metric) e
         join metrics m on m.key = e.metric and m.period = e.bucket
         group by 1, 2, 3, 4
     )
@@ -50,12 +50,12 @@ begin
 end
 $$;
 
-comment on function _explain_rollups(text, text) is
-    'The rollups of one subject and metric (null: all) as the log and the totals of dropped partitions say they should be.';
+comment on function _expected_rollups(text, text) is
+    'The rollups of one subject and metric (null: all), computed from the log and the totals of dropped months.';
 
--- Of a dropped month, what is stored is believed: only its late events can still be missing. The buckets that reach beyond a month have
--- their own list of what was dropped.
-create or replace function _explain_members(subject text, metric text)
+-- For a dropped month the stored members are taken as correct; only late events can be missing. For buckets longer than a month the
+-- members of dropped partitions were kept in dropped_members.
+create or replace function _expected_members(subject text, metric text)
 returns setof unique_members
 language plpgsql
 stable
@@ -68,24 +68,24 @@ declare
     v_unverifiable timestamptz[] := array(select _unverifiable_months());
 begin
     if v_dropped = '{}' then
-        return query select * from _recompute_members(_explain_members.subject, _explain_members.metric);
+        return query select * from _recompute_members(_expected_members.subject, _expected_members.metric);
         return;
     end if;
     return query
     select bucket_start, subject, metric, bucket, member_digest, bit_or(seen)::bit varying, null::bit varying
     from (
         select bucket_start, subject, metric, bucket, member_digest, seen
-        from _recompute_members(_explain_members.subject, _explain_members.metric)
+        from _recompute_members(_expected_members.subject, _expected_members.metric)
         union all
         select d.bucket_start, d.subject, d.metric, d.bucket, d.member_digest, null
         from dropped_members d
-        where (_explain_members.subject is null or d.subject = _explain_members.subject)
-          and (_explain_members.metric is null or d.metric = _explain_members.metric)
+        where (_expected_members.subject is null or d.subject = _expected_members.subject)
+          and (_expected_members.metric is null or d.metric = _expected_members.metric)
         union all
         select u.bucket_start, u.subject, u.metric, u.bucket, u.member_digest, u.seen
         from unique_members u
-        where (_explain_members.subject is null or u.subject = _explain_members.subject)
-          and (_explain_members.metric is null or u.metric = _explain_members.metric)
+        where (_expected_members.subject is null or u.subject = _expected_members.subject)
+          and (_expected_members.metric is null or u.metric = _expected_members.metric)
           and _overlaps_months(case when u.bucket in ('week', 'year', 'never') then v_unverifiable else v_dropped end,
                                u.bucket_start, _bucket_end(u.bucket, u.bucket_start))
     ) m
@@ -93,8 +93,8 @@ begin
 end
 $$;
 
-comment on function _explain_members(text, text) is
-    'The rows of unique_members of one subject and metric (null: all) as the log and what is known of dropped months say they should be.';
+comment on function _expected_members(text, text) is
+    'The rows of unique_members of one subject and metric (null: all), computed from the log and the kept members of dropped months.';
 
 create or replace function _unverifiable_months()
 returns setof timestamptz
@@ -106,8 +106,8 @@ as $$
 declare
     v_attached boolean;
 begin
-    perform from events where false;  -- locked before it is looked at, as in _dropped_months()
-    -- A table that was attached by hand under another name may hold events whose totals were kept.
+    perform from events where false;  -- locks events before looking at partitions, as in _dropped_months()
+    -- A table attached by hand under another name may contain events whose totals were kept.
     v_attached := exists (
         select from pg_inherits i
         join pg_class c on c.oid = i.inhrelid
@@ -124,5 +124,5 @@ end
 $$;
 
 comment on function _unverifiable_months() is
-    'The dropped months (their first instants, UTC) of which not all totals were kept: a partition was dropped or attached by hand, or '
-    'dropped by a release that did not keep them.';
+    'The dropped months (their starts, UTC) without all totals: a partition was dropped or attached by hand, or dropped by a release that '
+    'kept no totals.';

@@ -1,7 +1,6 @@
--- The rollups that the log says there should be, in the form of the table. Events are read once, into the finer buckets; the coarser
--- ones are put together from those, by the same rules. Only `last` needs its events in order, so only its events are sorted.
--- No merge joins: sorting texts costs more than the join by hash.
-create or replace function _recompute(subject text, metric text)
+-- Reads events once, into the finer buckets, and merges these into the coarser ones. Only `last` depends on the order of events, so only
+-- its events are sorted. No merge joins: sorting texts costs more than a hash join.
+create or replace function _recompute_rollups(subject text, metric text)
 returns setof rollups
 language plpgsql
 stable
@@ -13,11 +12,11 @@ as $$
 begin
     return query
     with kinds as materialized (
-        -- What depends on the metric alone is worked out here, not for every event.
+        -- Expressions that depend only on the metric are computed once here, not for every event.
         select key, aggregate, fine, _coarse_bucket(period, rollup) as coarse, aggregate in ('sum', 'count', 'avg') as adds,
                case fine when 'hour' then interval '1 hour' when 'day' then interval '1 day' end as step
         from metrics cross join lateral (select _fine_bucket(period, rollup)) f (fine)
-        where _recompute.metric is null or key = _recompute.metric
+        where _recompute_rollups.metric is null or key = _recompute_rollups.metric
     ), fine as materialized (
         select g.bucket_start, g.subject, g.metric, k.fine as bucket, k.coarse, k.aggregate,
                g.event_count, g.last_at, g.total, g.lowest, g.highest, null::numeric as latest, null::bigint as last_event_id
@@ -27,7 +26,7 @@ begin
                    sum(e.quantity) filter (where k.adds) as total, min(e.quantity) filter (where not k.adds and k.aggregate = 'min') as lowest,
                    max(e.quantity) filter (where not k.adds and k.aggregate = 'max') as highest
             from events e join kinds k on k.key = e.metric and k.aggregate <> 'last'
-            where _recompute.subject is null or e.subject = _recompute.subject
+            where _recompute_rollups.subject is null or e.subject = _recompute_rollups.subject
             group by 1, 2, 3
         ) g
         join kinds k on k.key = g.metric
@@ -38,7 +37,7 @@ begin
                (array_agg(e.event_id order by e.at desc, e.event_id desc))[1]
         from events e
         join kinds k on k.key = e.metric and k.aggregate = 'last'
-        where _recompute.subject is null or e.subject = _recompute.subject
+        where _recompute_rollups.subject is null or e.subject = _recompute_rollups.subject
         group by 1, 2, 3, 4, 5, 6
     ), every as not materialized (
         select bucket_start, subject, metric, bucket, aggregate, event_count, last_at, total, lowest, highest, latest, last_event_id
@@ -58,7 +57,7 @@ begin
         where coarse <> bucket and aggregate = 'last'
         group by 1, 2, 3, 4, 5
     ), fine_members as materialized (
-        select * from _logged_members(_recompute.subject, _recompute.metric)
+        select * from _logged_members(_recompute_rollups.subject, _recompute_rollups.metric)
     ), members as (
         select bucket_start, subject, metric, bucket, count(*) as total
         from fine_members
@@ -81,8 +80,7 @@ begin
 end
 $$;
 
-comment on function _recompute(text, text) is
-    'The rollups of one subject and metric (null: all) as the log says they should be.';
+comment on function _recompute_rollups(text, text) is 'The rollups of one subject and metric (null: all), computed from the log.';
 
 create or replace function _recompute_members(subject text, metric text)
 returns setof unique_members
@@ -95,13 +93,13 @@ as $$
 begin
     return query
     with kinds as materialized (
-        select m.key, _slot_bucket(m.period, m.rollup) as slot, b.bucket
+        select m.key, _seen_unit(m.period, m.rollup) as unit, b.bucket
         from metrics m
         cross join lateral (select _member_bucket(m.period) union select _member_bucket(m.rollup)) b (bucket)
         where m.aggregate = 'unique' and b.bucket is not null
     )
     select _bucket_start(k.bucket, l.bucket_start), l.subject, l.metric, k.bucket, l.member_digest,
-           bit_or(case when k.bucket = 'month' then _slot(k.slot, l.bucket_start) end)::bit varying,
+           bit_or(case when k.bucket = 'month' then _seen_bit(k.unit, l.bucket_start) end)::bit varying,
            null::bit varying
     from _logged_members(_recompute_members.subject, _recompute_members.metric) l
     join kinds k on k.key = l.metric
@@ -110,7 +108,7 @@ end
 $$;
 
 comment on function _recompute_members(text, text) is
-    'The rows of unique_members of one subject and metric (null: all) as the log says they should be.';
+    'The rows of unique_members of one subject and metric (null: all), computed from the log.';
 
 create or replace function _logged_members(subject text, metric text)
 returns setof bucket_member
@@ -139,4 +137,4 @@ end
 $$;
 
 comment on function _logged_members(text, text) is
-    'The members of each finer bucket of one subject and metric (null: all), from the log; with the kind of the coarser bucket.';
+    'The members of each finer bucket of one subject and metric (null: all), from the log, with the kind of the coarser bucket.';

@@ -1,8 +1,8 @@
--- Nobody is kept waiting: rebuild finds what drifts in one snapshot and corrects only that, each row only if it is still as it was
--- in the snapshot. Whoever records in between has changed the row's event_count, which only ever grows, so the row is left alone and
--- looked at again with a new snapshot; it is locked by then, so twice is enough. Whoever records afterwards waits for the corrected
--- row and adds to it. Locks are taken in the order that record() says: members, then rollups by primary key. What drifts is read as a
--- sorted result, which PostgreSQL keeps on disk if it is large, and corrected in batches.
+-- Runs while others record. It finds the drifting rows in one snapshot and corrects only those, each only if it has not changed since. A
+-- record() in between has increased the row's event_count, which never decreases: such a row is skipped and checked again with a new
+-- snapshot. It is locked by then, so the second pass succeeds. A record() afterwards waits for the corrected row and adds to it. Locks are
+-- taken in the order that record() states: members, then rollups by primary key. The drifts are a sorted result, which PostgreSQL keeps on
+-- disk if it is large, and are corrected in batches.
 create or replace function rebuild(subject text default null, metric text default null)
 returns bigint
 language plpgsql
@@ -21,10 +21,10 @@ declare
     v_hint      text;
 begin
     if _is_open('rebuild') then perform _check_caller('rebuild'); end if;
-    -- One rebuild at a time: the count could else be lowered by one and raised by an event, and look untouched to the other.
-    -- It comes before the catalog is read: define_metric() locks the two in this order.
+    -- One rebuild at a time: otherwise one could lower event_count by one, an event raise it again, and the row look unchanged to another.
+    -- Taken before the catalog is read: define_metric() locks the two in this order.
     perform _lock_rebuild();
-    -- So does the lock that keeps the log's partitions as they are: snapshots from here on are not older than their places.
+    -- Keeps partitions as they are: no snapshot taken from here on is older than the last move of events.
     lock table only events in access share mode;
     perform _check_scope(rebuild.subject, rebuild.metric);
     perform _correct_members(rebuild.subject, rebuild.metric);
@@ -41,7 +41,7 @@ begin
             group by (n.number - 1) / 2000
             order by (n.number - 1) / 2000
         loop
-            -- Several rows that together are one cannot be compared and corrected one by one: they are made one first.
+            -- The stripes of a bucket cannot be compared and corrected one by one: they are merged first.
             v_striped := v_batch.striped;
             exit when v_striped;
             v_found := v_found + cardinality(v_batch.drifts);
@@ -61,14 +61,15 @@ exception when lock_not_available then
     if v_hint <> '' then
         raise;
     end if;
-    -- Rows that are corrected already keep their recorders waiting for as long as rebuild waits for another row.
+    -- While rebuild waits for a row, the rows that it has already corrected block their recorders. So it gives up after a second.
     raise exception using
-        errcode = '55P03', message = 'other transactions use what is to be changed', detail = sqlerrm,
-        hint = 'Nothing was changed. Try again, or first end the transactions that are open for long (pg_stat_activity).';
+        errcode = '55P03', message = 'other transactions hold locks on the rows to be corrected', detail = sqlerrm,
+        hint = 'Nothing was changed. Try again, or end long-running transactions first (pg_stat_activity).';
 end
 $$;
 
 comment on function rebuild(text, text) is
-    'Makes the rollups and members of one subject, one metric or (both null) everything equal the log again, while others record; '
-    'returns how many rollups had to be rewritten. Raises UM001 for an unknown metric, 22023 for a blank subject, 40001 when a '
-    'REPEATABLE READ or SERIALIZABLE transaction must be tried again, 55P03 if a row that drifts is in use for a second.';
+    'Corrects rollups and members that differ from the log; may run while others record. A null subject or metric means all. Returns how '
+    'many rollups were corrected. Raises UM001 for an unknown metric, 22023 for a blank subject, 40001 if a REPEATABLE READ or '
+    'SERIALIZABLE transaction must be retried, 55P03 if a row to be corrected is locked for more than a second. '
+    'Example: SELECT meter.rebuild(''acct_1'') AS corrected;';

@@ -32,9 +32,10 @@ end
 $$;
 
 comment on function verify(text, text) is
-    'Recomputes the rollups and members of one subject, one metric or (both null) everything from the log, and returns those that '
-    'differ: no row means no drift. stored or recomputed is null where there is no such row; what says whether the rollup, its members '
-    'or both differ. Of events that maintain() has dropped, the totals that it kept are used: by week, month, year or for all time they '
-    'tell each bucket; of the minutes, hours and days of a dropped month they tell whether all together are right (what is month, '
-    'bucket_start the month''s). Where a partition was dropped in another way, the buckets that it had a part in are left out. '
-    'Raises UM001 for an unknown metric, 22023 for a blank subject.';
+    'Recomputes rollups and members from the log and returns those that differ: no row means no drift. A null subject or metric means '
+    'all. stored or recomputed is null if there is no such row. what: rollup, members, or both. Months that maintain() has dropped are '
+    'checked against the totals it kept. Buckets of a week or longer, which include them, are checked one by one. The minutes, hours and '
+    'days of a dropped month are checked only as their sum: what is month, and bucket_start the month''s. Buckets that include a partition '
+    'dropped by hand are not checked. Raises UM001 for an unknown metric, 22023 for a blank subject, 40001 if events were moved to other '
+    'partitions since the snapshot was taken. '
+    'Example: SELECT count(*) AS drifts FROM meter.verify(''acct_1'');';

@@ -35,7 +35,7 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_metric metrics := _metric((_queue_buckets.mapping).metric);
+    v_metric metrics := _get_metric((_queue_buckets.mapping).metric);
     v_adds   boolean := (_queue_buckets.mapping).mode = 'delta' and v_metric.aggregate in ('sum', 'count');
     v_bucket text := _reported_bucket(v_metric.aggregate, (_queue_buckets.mapping).mode, v_metric.period);
     v_since  timestamptz := coalesce((_queue_buckets.mapping).since, '-infinity');
@@ -67,7 +67,7 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_metric  metrics := _metric((_queue_events.mapping).metric);
+    v_metric  metrics := _get_metric((_queue_events.mapping).metric);
     v_fine    text := _fine_bucket(v_metric.period, v_metric.rollup);
     v_dropped timestamptz[] := array(select _dropped_months());
 begin

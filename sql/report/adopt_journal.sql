@@ -15,7 +15,7 @@ declare
 begin
     if _is_open('adopt_journal') then perform _check_caller('adopt_journal'); end if;
     v_biller := _lock_planning(adopt_journal.biller);
-    perform _check_moment('now', adopt_journal.now);
+    perform _check_time('now', adopt_journal.now, required => true);
     if adopt_journal.complete is null then
         raise exception using errcode = '22004', message = 'complete is null', column = 'complete',
             hint = 'true: every push that was ever sent is in this journal. false: some may not be.';

@@ -36,7 +36,7 @@ declare
 begin
     if _is_open('claim_pushes') then perform _check_caller('claim_pushes'); end if;
     perform _check_name('biller', claim_pushes.biller, 100), _check_name('worker', claim_pushes.worker, 200),
-        _check_max_rows(claim_pushes.max_pushes), _check_moment('now', claim_pushes.now), _check_read_committed(),
+        _check_max_rows(claim_pushes.max_pushes), _check_time('now', claim_pushes.now, required => true), _check_read_committed(),
         _check_journal(claim_pushes.biller), _require_durable_commit();
     select * into v_biller from billers b where b.biller = claim_pushes.biller;
     -- What is claimed just before its dedup_window less the margin ends may be sent until the lease does.

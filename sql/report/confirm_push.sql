@@ -20,7 +20,7 @@ declare
 begin
     if _is_open('confirm_push') then perform _check_caller('confirm_push'); end if;
     perform _check_name('biller', confirm_push.biller, 100), _check_name('worker', confirm_push.worker, 200),
-        _check_name('identifier', confirm_push.identifier, 100), _check_moment('now', confirm_push.now), _check_read_committed();
+        _check_name('identifier', confirm_push.identifier, 100), _check_time('now', confirm_push.now, required => true), _check_read_committed();
     if confirm_push.margin is null or confirm_push.margin < interval '0' then
         raise exception using
             errcode = case when confirm_push.margin is null then '22004' else '22023' end,

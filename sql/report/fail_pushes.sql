@@ -21,7 +21,7 @@ declare
     v_failed bigint := 0;
 begin
     if _is_open('fail_pushes') then perform _check_caller('fail_pushes'); end if;
-    perform _check_name('event_id', fail_pushes.event_id, 255), _check_moment('now', fail_pushes.now),
+    perform _check_name('event_id', fail_pushes.event_id, 255), _check_time('now', fail_pushes.now, required => true),
         _check_time('since', fail_pushes.since), _check_time('until', fail_pushes.until), _lock_planning(fail_pushes.biller);
     if fail_pushes.identifiers is null then
         raise exception using errcode = '22004', message = 'identifiers is null', column = 'identifiers', hint = 'Give an array; {} will do.';

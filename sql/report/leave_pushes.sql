@@ -12,7 +12,7 @@ declare
     v_push pushes;
 begin
     if _is_open('leave_pushes') then perform _check_caller('leave_pushes'); end if;
-    perform _check_moment('now', leave_pushes.now), _lock_planning(leave_pushes.biller);
+    perform _check_time('now', leave_pushes.now, required => true), _lock_planning(leave_pushes.biller);
     if leave_pushes.identifier is null and leave_pushes.reason is null then
         raise exception using
             errcode = '22004', message = 'identifier and reason are both null', column = 'identifier',

@@ -19,7 +19,7 @@ declare
     v_pushes planned_push[];
     v_lanes  report_lanes[];
 begin
-    perform _check_max_rows(plan_pushes.max_rows), _check_moment('now', plan_pushes.now),
+    perform _check_max_rows(plan_pushes.max_rows), _check_time('now', plan_pushes.now, required => true),
         _check_journal(plan_pushes.biller), _require_durable_commit();
     with taken as (
         delete from unreported where ctid = any (array(

@@ -12,7 +12,7 @@ declare
     v_biller billers;
 begin
     if _is_open('preview_pushes') then perform _check_caller('preview_pushes'); end if;
-    perform _check_name('biller', preview_pushes.biller, 100), _check_moment('now', preview_pushes.now);
+    perform _check_name('biller', preview_pushes.biller, 100), _check_time('now', preview_pushes.now, required => true);
     select * into v_biller from billers b where b.biller = preview_pushes.biller;
     return query
         select p.*

@@ -19,7 +19,7 @@ begin
     if _is_open('reconcilable_ranges') then perform _check_caller('reconcilable_ranges'); end if;
     perform _check_name('biller', reconcilable_ranges.biller, 100), _check_step(reconcilable_ranges.step),
         _check_max_rows(reconcilable_ranges.max_rows), _check_time('since', reconcilable_ranges.since),
-        _check_time('until', reconcilable_ranges.until), _check_moment('now', reconcilable_ranges.now);
+        _check_time('until', reconcilable_ranges.until), _check_time('now', reconcilable_ranges.now, required => true);
     select * into v_biller from billers b where b.biller = reconcilable_ranges.biller;
     return query
         select g.customer, g.event_name, g.range_start, _bucket_end(reconcilable_ranges.step, g.range_start), reconcilable_ranges.step,

@@ -20,8 +20,8 @@ declare
 begin
     if _is_open('reconcile_range') then perform _check_caller('reconcile_range'); end if;
     perform _check_name('biller', reconcile_range.biller, 100), _check_name('customer', reconcile_range.customer, 512),
-        _check_name('event_name', reconcile_range.event_name, 100), _check_moment('range_start', reconcile_range.range_start),
-        _check_step(reconcile_range.step), _check_total(reconcile_range.total), _check_moment('now', reconcile_range.now);
+        _check_name('event_name', reconcile_range.event_name, 100), _check_time('range_start', reconcile_range.range_start, required => true),
+        _check_step(reconcile_range.step), _check_total(reconcile_range.total), _check_time('now', reconcile_range.now, required => true);
     if _bucket_start(reconcile_range.step, reconcile_range.range_start) <> reconcile_range.range_start then
         raise exception using errcode = '22023', message = 'range_start is not where a step begins', column = 'range_start',
             hint = 'Give it as reconcilable_ranges() returned it.';

@@ -12,7 +12,7 @@ declare
 begin
     if _is_open('release_pushes') then perform _check_caller('release_pushes'); end if;
     perform _check_name('biller', release_pushes.biller, 100), _check_name('worker', release_pushes.worker, 200),
-        _check_moment('now', release_pushes.now), _check_read_committed(), _require_durable_commit();
+        _check_time('now', release_pushes.now, required => true), _check_read_committed(), _require_durable_commit();
     v_lanes := array(
         select l from report_lanes l
         where l.biller = release_pushes.biller and l.worker = release_pushes.worker

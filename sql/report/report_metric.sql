@@ -26,7 +26,7 @@ begin
     v_biller := _lock_planning(report_metric.biller);
     -- Two that both wait to lock the catalog would wait for each other; define_metric() takes this lock too.
     perform _lock('catalog');
-    v_metric := _metric(report_metric.metric);
+    v_metric := _get_metric(report_metric.metric);
     select * into v_old from report_metrics m where m.biller = report_metric.biller and m.metric = report_metric.metric;
     mode := coalesce(report_metric.mode, v_old.mode, 'delta');
     v_mapping := (report_metric.biller, report_metric.metric, report_metric.event_name, report_metric.mode,

@@ -13,7 +13,7 @@ declare
     v_lanes  report_lanes[];
     v_retry  record;
 begin
-    perform _check_moment('now', retry_pushes.now);
+    perform _check_time('now', retry_pushes.now, required => true);
     if retry_pushes.identifier is not null then
         v_push := _push(retry_pushes.identifier);
         if v_push.biller <> retry_pushes.biller or v_push.state not in ('rejected', 'held') then

@@ -28,8 +28,8 @@ declare
 begin
     if _is_open('settle_hour') then perform _check_caller('settle_hour'); end if;
     perform _check_name('biller', settle_hour.biller, 100), _check_name('customer', settle_hour.customer, 512),
-        _check_name('event_name', settle_hour.event_name, 100), _check_moment('hour', settle_hour.hour),
-        _check_total(settle_hour.total), _check_moment('now', settle_hour.now),
+        _check_name('event_name', settle_hour.event_name, 100), _check_time('hour', settle_hour.hour, required => true),
+        _check_total(settle_hour.total), _check_time('now', settle_hour.now, required => true),
         _check_time('counting_since', settle_hour.counting_since), _check_read_committed();
     if _bucket_start('hour', settle_hour.hour) <> settle_hour.hour then
         raise exception using errcode = '22023', message = 'hour is not where an hour begins', column = 'hour',

@@ -18,7 +18,7 @@ declare
 begin
     if _is_open('settle_pushes') then perform _check_caller('settle_pushes'); end if;
     perform _check_name('biller', settle_pushes.biller, 100), _check_name('worker', settle_pushes.worker, 200),
-        _check_moment('now', settle_pushes.now), _check_read_committed();
+        _check_time('now', settle_pushes.now, required => true), _check_read_committed();
     select * into v_biller from billers b where b.biller = settle_pushes.biller;
     v_window := v_biller.dedup_window - v_biller.dedup_margin;
     v_results := _parse_results(settle_pushes.results);

@@ -9,7 +9,7 @@ as $$
 begin
     if _is_open('uncertain_hours') then perform _check_caller('uncertain_hours'); end if;
     perform _check_name('biller', uncertain_hours.biller, 100), _check_max_rows(uncertain_hours.max_rows),
-        _check_moment('now', uncertain_hours.now);
+        _check_time('now', uncertain_hours.now, required => true);
     return query
         select h.customer, h.event_name, h.hour, t.delivered, t.uncertain, t.uncertain_pushes
         from (

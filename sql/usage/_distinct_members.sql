@@ -11,15 +11,15 @@ as $$
 declare
     v_key   text := (_distinct_members.metric).key;
     v_fine  text := _fine_bucket((_distinct_members.metric).period, (_distinct_members.metric).rollup);
-    v_slot  text := _slot_bucket((_distinct_members.metric).period, (_distinct_members.metric).rollup);
+    v_slot  text := _seen_unit((_distinct_members.metric).period, (_distinct_members.metric).rollup);
     -- [v_since, v_until) is left to the months: all that is whole hours or days.
     v_since timestamptz := case when v_slot = v_fine then cut.fine_since when v_slot is not null then cut.coarse_since else cut.until end;
     v_until timestamptz := case when v_slot = v_fine then cut.fine_until when v_slot is not null then cut.coarse_until else cut.until end;
     v_first timestamptz := _bucket_start('month', v_since);
     v_last  timestamptz := _bucket_start('month', v_until);
-    v_first_slots bit varying := _slots(v_slot, v_first, v_since, v_until);
-    v_last_slots  bit varying := case when v_last < 'infinity' then _slots(v_slot, v_last, v_since, v_until) end;
-    v_every_slot  bit varying := _slots(v_slot, v_first, v_first, 'infinity');
+    v_first_slots bit varying := _seen_mask(v_slot, v_first, v_since, v_until);
+    v_last_slots  bit varying := case when v_last < 'infinity' then _seen_mask(v_slot, v_last, v_since, v_until) end;
+    v_every_slot  bit varying := _seen_mask(v_slot, v_first, v_first, 'infinity');
 begin
     -- In one month alone, nobody is met twice.
     if cut.since = v_since and v_until = cut.until and v_since < v_until and v_until <= _bucket_end('month', v_first) then

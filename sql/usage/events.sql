@@ -22,9 +22,9 @@ declare
     v_after_id bigint := coalesce(events.after_id, 0);
 begin
     if _is_open('events') then perform _check_caller('events'); end if;
-    perform _check_subject(events.subject), _check_max_rows(events.max_rows);
+    perform _check_name('subject', events.subject), _check_max_rows(events.max_rows);
     if events.metric is not null then
-        perform _metric(events.metric);
+        perform _get_metric(events.metric);
     end if;
     if events.since is not null or events.until is not null then
         perform resolve_window(since => events.since, until => events.until);

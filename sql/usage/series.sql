@@ -14,13 +14,13 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_metric metrics := case when not _is_open('series') or _check_caller('series') then _metric(series.metric) end;
+    v_metric metrics := case when not _is_open('series') or _check_caller('series') then _get_metric(series.metric) end;
     v_starts timestamptz[];
     v_ends   timestamptz[];
     v_cuts   window_cut[];
     v_carried numeric;
 begin
-    perform _check_subject(series.subject);
+    perform _check_name('subject', series.subject);
     if series.since is null or series.until is null then
         raise exception using errcode = '22004', message = 'since or until is null', column = 'since',
             hint = 'A series has two ends: give since and until.';

@@ -15,7 +15,7 @@ as $$
 #variable_conflict use_column
 begin
     if _is_open('summary') then perform _check_caller('summary'); end if;
-    perform _check_subject(summary.subject);
+    perform _check_name('subject', summary.subject);
     return query
         select u.*
         from metrics m

@@ -14,12 +14,12 @@ security definer
 set search_path from current
 as $$
 declare
-    v_metric metrics := case when not _is_open('usage') or _check_caller('usage') then _metric(usage.metric) end;
+    v_metric metrics := case when not _is_open('usage') or _check_caller('usage') then _get_metric(usage.metric) end;
     v_window tstzrange;
     v_state  usage_state;
     v_carried numeric;
 begin
-    perform _check_subject(usage.subject);
+    perform _check_name('subject', usage.subject);
     v_window := _window(v_metric.period, usage.period, usage.since, usage.until, usage.timezone, usage.now);
     v_state := _usage(v_metric, usage.subject, lower(v_window), upper(v_window));
     if v_metric.carry and v_state.event_count = 0 then

@@ -18,12 +18,12 @@ set plan_cache_mode to force_custom_plan
 as $$
 #variable_conflict use_column
 declare
-    v_metric metrics := case when not _is_open('usage_by') or _check_caller('usage_by') then _metric(usage_by.metric) end;
+    v_metric metrics := case when not _is_open('usage_by') or _check_caller('usage_by') then _get_metric(usage_by.metric) end;
     v_window tstzrange;
     v_since  timestamptz;
     v_until  timestamptz;
 begin
-    perform _check_subject(usage_by.subject);
+    perform _check_name('subject', usage_by.subject);
     if usage_by.dimension is null then
         raise exception using errcode = '22004', message = 'dimension is null', column = 'dimension',
             hint = 'Name a key of the events'' metadata.';

@@ -107,7 +107,7 @@ released. `retired.sql` runs first and drops old signatures; `grants.sql` runs l
 """
 
 
-# What the examples find: a metric, two subjects, a few events of June 2026.
+# What the examples find: two metrics, two subjects, a few events of June 2026, a role bound to a subject.
 _SETUP = """
 SELECT meter.define_metric('tokens', 'sum', 'token');
 SELECT meter.define_metric('seats', 'last', 'seat');
@@ -119,6 +119,7 @@ SELECT meter.record_batch('[
     {"subject": "acct_1", "metric": "seats", "quantity": 5, "at": "2026-06-18T11:00:00Z"},
     {"subject": "acct_2", "metric": "tokens", "quantity": 7, "at": "2026-06-18T12:00:00Z"}
 ]');
+SELECT meter.grant_access('portal', 'read', subject => 'acct_1');
 """
 
 
@@ -189,7 +190,8 @@ def _function(function: Function, folder: str, relations: dict[str, Any], run: C
         parts += ["", f"**Raises** {_linked(raises, function.name)}"]
     parts += ["", _result(function, relations)]
     if example:
-        parts += ["", "```sql", example, "```", "", "```text", run(example).rstrip(), "```"]
+        shown = example.replace("; ", ";\n")
+        parts += ["", "```sql", shown, "```", "", "```text", run(example).rstrip(), "```"]
     source = f"{folder}/{function.name}.sql"
     parts += ["", f"Source: [{source}]({source})"]
     return "\n".join([*parts, ""])
@@ -276,8 +278,8 @@ def _refusals(connection: Connection, schema: str) -> str:
         [
             "### What record() and record_batch() refuse",
             "",
-            "The first that applies is told. With `on_invalid => 'skip'`, `record_batch()` returns the same"
-            " as columns.",
+            "The first broken rule is reported. With `on_invalid => 'skip'`, `record_batch()` returns the"
+            " same as columns.",
             "",
             "| COLUMN | MESSAGE | SQLSTATE | HINT |",
             "| --- | --- | --- | --- |",

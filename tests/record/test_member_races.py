@@ -143,10 +143,10 @@ def test_p4_an_old_snapshot_never_takes_for_counted_what_was_taken_away(
 def _tamper(ledger: Ledger, how: str, moment: datetime = HOUR, member: str = "ghost") -> None:
     """Say that a member was seen at a moment of which there is no event."""
     if how == "hour":
-        ledger.execute("UPDATE meter.unique_members SET seen = seen | meter._slot('hour', %s)", [moment])
+        ledger.execute("UPDATE meter.unique_members SET seen = seen | meter._seen_bit('hour', %s)", [moment])
     else:
         ledger.execute(
             "INSERT INTO meter.unique_members (subject, metric, bucket, bucket_start, member_digest, seen)"
-            " VALUES ('a', 'm', 'month', '2026-06-01Z', meter._digest(%s), meter._slot('hour', %s))",
+            " VALUES ('a', 'm', 'month', '2026-06-01Z', meter._digest(%s), meter._seen_bit('hour', %s))",
             [member, moment],
         )

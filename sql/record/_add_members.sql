@@ -1,8 +1,8 @@
--- Most events repeat an hour in which the member is known, so a plain read comes first, which locks no row. The lock on the table comes
--- before it: rebuild(), which locks the table to take unfounded members away, then waits for whoever has taken one for counted. The read
--- has a snapshot of its own; a transaction with one older snapshot for all does not read. Whoever is known in the finer bucket is known
--- in the coarser one.
-create or replace function _count_member(metric metrics, subject text, at timestamptz, member text)
+-- Most members have already been seen in the hour of the event, so a plain read comes first: it locks no row. A member seen in the finer
+-- bucket has been seen in the coarser one. The lock on the table comes before the read: rebuild() locks the table before it deletes members
+-- that have no event, so it waits for every transaction that has relied on such a row. The read needs a snapshot of its own, so a
+-- REPEATABLE READ or SERIALIZABLE transaction skips it.
+create or replace function _add_event_member(metric metrics, subject text, at timestamptz, member text)
 returns text[]
 language plpgsql
 volatile
@@ -10,15 +10,16 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_key     text := (_count_member.metric).key;
-    v_period  text := (_count_member.metric).period;
-    v_slot    text := _slot_bucket(v_period, (_count_member.metric).rollup);
-    v_bits    bit varying := _slot(v_slot, _count_member.at);
-    v_digest  bytea := _digest(_count_member.member);
-    v_finest  text := case when v_slot is null or v_period = 'minute' then v_period else 'month' end;
+    v_key     text := (_add_event_member.metric).key;
+    v_period  text := (_add_event_member.metric).period;
+    v_unit    text := _seen_unit(v_period, (_add_event_member.metric).rollup);
+    v_bits    bit varying := _seen_bit(v_unit, _add_event_member.at);
+    v_digest  bytea := _digest(_add_event_member.member);
+    v_finest  text := case when v_unit is null or v_period = 'minute' then v_period else 'month' end;
     v_bucket  text;
     v_kind    text;
     v_start   timestamptz;
+    v_day     bit varying;
     v_seen    bit varying;
     v_added   bit varying;
     v_written boolean;
@@ -27,22 +28,22 @@ begin
     lock table unique_members in row exclusive mode;
     if current_setting('transaction_isolation') = 'read committed' and exists (
         select from unique_members
-        where subject = _count_member.subject and metric = v_key
-          and bucket = v_finest and bucket_start = _bucket_start(v_finest, _count_member.at) and member_digest = v_digest
+        where subject = _add_event_member.subject and metric = v_key
+          and bucket = v_finest and bucket_start = _bucket_start(v_finest, _add_event_member.at) and member_digest = v_digest
           and (seen & v_bits = v_bits or v_bits is null or bucket <> 'month')
     ) then
         return v_new_in;
     end if;
 
-    -- The rows, in the order of their keys: the month's, and the period's if it has one of its own.
+    -- The rows, in primary-key order: the month's, and the period's if that is a row of its own.
     foreach v_bucket in array case
         when v_finest = 'month' and v_period in ('hour', 'day', 'month') then '{month}'
         when v_finest = 'month' then array['month', v_period]
-        when v_slot is null then array[v_period]
+        when v_unit is null then array[v_period]
         else array[v_period, 'month'] end
     loop
         insert into unique_members as u (subject, metric, bucket, bucket_start, member_digest, seen)
-        values (_count_member.subject, v_key, v_bucket, _bucket_start(v_bucket, _count_member.at), v_digest,
+        values (_add_event_member.subject, v_key, v_bucket, _bucket_start(v_bucket, _add_event_member.at), v_digest,
                 case v_bucket when 'month' then v_bits end)
         on conflict (subject, metric, bucket, bucket_start, member_digest) do update set
             seen = u.seen | excluded.seen,
@@ -50,13 +51,14 @@ begin
         where u.seen & excluded.seen <> excluded.seen
         returning true, seen, added into v_written, v_seen, v_added;
         continue when v_written is null;
-        foreach v_kind in array array[v_period, (_count_member.metric).rollup] loop
+        foreach v_kind in array array[v_period, (_add_event_member.metric).rollup] loop
             continue when v_bucket <> _member_bucket(v_kind) or v_kind = 'none';
-            if v_added is null or v_kind = v_slot then
+            if v_added is null or v_kind = v_unit then
                 v_new_in := v_new_in || v_kind;
             elsif v_kind = 'day' then
-                v_start := _bucket_start('day', _count_member.at);
-                if _is_new('day', _slots(v_slot, _bucket_start('month', v_start), v_start, _bucket_end('day', v_start)), v_seen, v_added) then
+                v_start := _bucket_start('day', _add_event_member.at);
+                v_day := _seen_mask(v_unit, _bucket_start('month', v_start), v_start, _bucket_end('day', v_start));
+                if _is_new_member('day', v_day, v_seen, v_added) then
                     v_new_in := v_new_in || v_kind;
                 end if;
             end if;
@@ -66,11 +68,11 @@ begin
 end
 $$;
 
-comment on function _count_member(metrics, text, timestamptz, text) is
-    'Notes that a member was seen at a time; returns for which of the metric''s kinds of bucket it is new in the bucket of that time.';
+comment on function _add_event_member(metrics, text, timestamptz, text) is
+    'Adds the member of one event to unique_members; returns the kinds of bucket of the metric in whose bucket the member is new.';
 
--- _count_member() for a batch, whose members are looked at and written once each, in primary-key order.
-create or replace function _count_members(batch batch_event[])
+-- The same as _add_event_member() for a batch: each row is read and written once, in primary-key order.
+create or replace function _add_batch_members(batch batch_event[])
 returns setof bucket_member
 language plpgsql
 volatile
@@ -78,7 +80,7 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_may_look boolean := current_setting('transaction_isolation') = 'read committed';
+    v_may_read boolean := current_setting('transaction_isolation') = 'read committed';
 begin
     if not exists (select from unnest(batch) where aggregate = 'unique') then
         return;
@@ -86,23 +88,23 @@ begin
     return query
     with placed as (
         select distinct e.subject, e.metric, b.bucket, _bucket_start(b.bucket, e.at) as bucket_start, _digest(e.member) as member_digest,
-               _slot_bucket(e.period, e.rollup) as slot
+               _seen_unit(e.period, e.rollup) as unit
         from unnest(batch) e
         cross join lateral (values (e.period), (e.rollup)) as b (bucket)
         where e.aggregate = 'unique' and b.bucket is not null
     ), held as materialized (
         select p.*, _member_bucket(bucket) as row_bucket, _bucket_start(_member_bucket(bucket), bucket_start) as row_start,
-               _slots(slot, _bucket_start('month', bucket_start), bucket_start, _bucket_end(bucket, bucket_start)) as slots
+               _seen_mask(unit, _bucket_start('month', bucket_start), bucket_start, _bucket_end(bucket, bucket_start)) as mask
         from placed p
     ), added as (
         insert into unique_members as u (subject, metric, bucket, bucket_start, member_digest, seen)
         select *
         from (
-            select subject, metric, row_bucket, row_start, member_digest, bit_or(slots) filter (where bucket = slot) as seen
+            select subject, metric, row_bucket, row_start, member_digest, bit_or(mask) filter (where bucket = unit) as seen
             from held
             group by subject, metric, row_bucket, row_start, member_digest
         ) w
-        where not (v_may_look and exists (
+        where not (v_may_read and exists (
             select from unique_members u
             where u.subject = w.subject and u.metric = w.metric and u.bucket = w.row_bucket
               and u.bucket_start = w.row_start and u.member_digest = w.member_digest
@@ -118,9 +120,9 @@ begin
     from held h
     join added a on a.subject = h.subject and a.metric = h.metric and a.bucket = h.row_bucket
         and a.bucket_start = h.row_start and a.member_digest = h.member_digest
-    where _is_new(h.bucket, h.slots, a.seen, a.added);
+    where _is_new_member(h.bucket, h.mask, a.seen, a.added);
 end
 $$;
 
-comment on function _count_members(batch_event[]) is
-    'Notes the members of a batch; returns in which buckets of their metrics which of them are new.';
+comment on function _add_batch_members(batch_event[]) is
+    'Adds the members of a batch to unique_members; returns the members that are new, with the bucket in which they are.';
