@@ -69,8 +69,9 @@ end
 $$;
 
 comment on function claim_pushes(text, text, integer, interval, timestamptz) is
-    'Marks pushes as being sent and returns them, what is due first. Their customer and event name are the worker''s alone until the '
-    'lease ends or the last of them is settled; send those of one customer and event name one after another, nothing after '
-    'leased_until, and commit before sending. What another worker has claimed and its lease has ended is claimed with the rest. '
-    'Raises 55000 where the journal was restored or copied (adopt_journal()), 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ '
-    'or SERIALIZABLE transaction.';
+    'Marks at most max_pushes planned pushes as sending and returns them, the earliest due_at first. Until the lease ends or all of them '
+    'are settled, only this worker sends for their customers and event names. Commit before sending; send pushes of the same customer and '
+    'event name one after another, and none after leased_until. Pushes whose worker let its lease expire are claimed again. Raises 55000 '
+    'where the journal was restored or copied and has not been adopted (adopt_journal()), 22004 or 22023 for a bad value, 25001 in a '
+    'REPEATABLE READ or SERIALIZABLE transaction. Example: SELECT push_id, attempt, customer, event_name, value, stamped_at FROM '
+    'meter.claim_pushes(''stripe'', ''worker_1'', now => ''2026-06-18 16:30+00'');';

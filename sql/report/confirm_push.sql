@@ -38,6 +38,7 @@ end
 $$;
 
 comment on function confirm_push(text, text, text, integer, interval, timestamptz) is
-    'Returns whether this attempt of a push is still the worker''s and its lease lasts longer than margin. Call it right before each '
-    'send, and send only on true: the worker''s own clocks stand still while its machine is suspended. '
-    'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
+    'Returns whether this attempt of a push still belongs to the worker and its lease lasts longer than margin. Call it right before each '
+    'send, and send only if it returns true: a suspended machine cannot tell from its own clock how much time has passed. Raises 22004 or '
+    '22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. Example: SELECT meter.confirm_push(''stripe'', '
+    '''worker_1'', identifier, attempt => 1, now => ''2026-06-18 16:31+00'') FROM meter.pushes(state => ''sending'', max_rows => 1);';

@@ -57,6 +57,12 @@ end
 $$;
 
 comment on function define_biller(text, boolean, interval, interval, interval, interval, interval, interval, integer, text, text, text) is
-    'Sets by which rules is reported to a biller, and returns them all; what is null stays as it is, and a new biller begins with the '
-    'defaults. With subject_is_customer a subject that is not mapped is its own customer. '
-    'Raises 22023 for a rule that cannot be, 22004 for a null name, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
+    'Creates or updates a biller''s reporting policy and returns it. A null argument leaves its setting unchanged; a new biller starts with '
+    'the defaults. subject_is_customer: a subject without a mapping is its own customer. dedup_window: how long the biller recognises a '
+    'repeated identifier; dedup_margin: how long before its end a push is no longer resent. absence: how long a push must be missing from '
+    'the biller''s totals before it is reissued. max_age and max_ahead: how far in the past and in the future a timestamp may lie. grace: '
+    'how long after the end of a period its invoice still accepts usage. max_digits: the most digits that a value may have. too_old (older '
+    'than max_age): hold, restamp (send with the present time) or leave (do not send). negative (a correction below zero): hold, send or '
+    'leave. late (after grace): send, restamp or hold. Raises 22023 for an invalid setting, 22004 for a null name, 25001 in a REPEATABLE '
+    'READ or SERIALIZABLE transaction. Example: SELECT biller, subject_is_customer, too_old, late, grace FROM '
+    'meter.define_biller(subject_is_customer => true, grace => ''2 hours'');';

@@ -56,6 +56,8 @@ end
 $$;
 
 comment on function fail_pushes(text, text, text[], text, text, timestamptz, timestamptz, timestamptz) is
-    'Takes in an asynchronous error report of the biller, once per event_id: the pushes named become rejected with that code; what else was '
-    'sent under event_name (null: under theirs) between since and until is put up for reconciliation. Returns how many were rejected. '
-    'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
+    'Processes an asynchronous error report of the biller, once per event_id, and returns how many pushes were rejected. The pushes with '
+    'these identifiers become rejected, with code as their error. Other deliveries under event_name (null: under the event names of those '
+    'pushes) between since and until are marked for reconciliation. Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or '
+    'SERIALIZABLE transaction. Example: SELECT meter.fail_pushes(''stripe'', ''evt_1'', array(SELECT identifier FROM meter.pushes(state => '
+    '''resolved'')), ''no_customer'', since => ''2026-06-18'', until => ''2026-06-19'', now => ''2026-06-19 16:30+00'');';

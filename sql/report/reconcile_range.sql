@@ -51,5 +51,6 @@ end
 $$;
 
 comment on function reconcile_range(text, text, text, timestamptz, text, numeric, timestamptz) is
-    'Compares the biller''s total of an hour or day with what was delivered, to the last digit; keeps and returns the comparison. '
-    'Raises 22004 or 22023 for a bad value.';
+    'Compares the biller''s total for an hour or a day with the sum of what was delivered, exactly; stores and returns the comparison. '
+    'Raises 22004 or 22023 for a bad value. Example: SELECT local, remote, difference FROM meter.reconcile_range(''stripe'', ''cus_42'', '
+    '''api_tokens'', ''2026-06-17 00:00+00'', ''day'', total => 100, now => ''2026-06-19 16:30+00'');';

@@ -65,9 +65,10 @@ end
 $$;
 
 comment on function report_metric(text, text, text, text, timestamptz) is
-    'Reports a metric to a biller under that name; a null event_name ends it. mode delta: what a bucket has gained since it was last '
-    'planned; event: every event by itself; last: the period''s present value. The first time, what is there already is queued: all of '
-    'it, or the buckets that begin at since or later. Again: changes nothing; a null mode or since keeps the one that was given before, and a new mapping begins with mode delta. '
-    'Raises UM001 for an unknown metric, UM002 for a mode that would report wrong totals, 22004 or 22023 for a bad value, '
-    '22023 for an event name or customers that a metric of mode last would share, '
-    '25001 in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 if it has to wait for other transactions for more than 5 seconds.';
+    'Maps a metric to the biller''s event name, so that its usage is reported; a null event_name ends the mapping. Mode delta sends what an '
+    'hour or period has gained since it was last planned; event sends each event separately; last sends the period''s present value. A new '
+    'mapping uses delta unless mode is given, and queues the existing usage: all of it, or the buckets that begin at since or later. In a '
+    'later call, a null mode or since keeps the earlier one. Repeating a call changes nothing. Raises UM001 for an unknown metric, UM002 '
+    'for a mode that would report wrong totals, 22004 or 22023 for a bad value, 22023 for an event name or a customer that two sources of a '
+    'metric in mode last would share, 55P03 after waiting more than 5 seconds for other transactions, 25001 in a REPEATABLE READ or '
+    'SERIALIZABLE transaction. Example: SELECT metric, event_name, mode, biller FROM meter.report_metric(''tokens'', ''api_tokens'');';

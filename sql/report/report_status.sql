@@ -40,7 +40,8 @@ end
 $$;
 
 comment on function report_status(text) is
-    'For each metric that is or was reported to a biller: how much is in each state, zeros included; then unplanned (what waits to be '
-    'planned, as the pushes that it makes) and unmapped (usage whose metric has no event name any more or whose subject has no customer, '
-    'as subjects). The quantities of all states but replaced add up to the usage; of values (mode last) only the latest of a '
-    'subject and period counts. Raises 22004 or 22023 for a bad name.';
+    'How much of each metric that is or was reported to a biller is in each state, zeros included. Besides the states of pushes: unplanned '
+    '(queued usage, as the pushes it will make) and unmapped (usage whose metric no longer has an event name or whose subject has no '
+    'customer, as subjects). The quantities of all states except replaced add up to the usage; in mode last, only the latest value of a '
+    'subject and period counts. Raises 22004 or 22023 for a bad name. Example: SELECT metric, state, pushes, quantity FROM '
+    'meter.report_status() WHERE pushes > 0;';

@@ -38,10 +38,9 @@ end
 $$;
 
 comment on function retry_pushes(text, text, timestamptz) is
-    'Plans anew what was rejected or is held, all or one push; returns the new ones, which have identifiers of their own and go to the '
-    'customers and event names of the present mappings. It overrides the hold: what is negative is sent, what is too old or too late gets '
-    'the present time (but no value of mode last). What has no customer, too many digits or another value in its place stays as it is. '
-    'What is held as restored may have been sent, and is retried by its identifier alone. '
-    'Raises 22004 or 22023 for a bad value, an unknown identifier, a push of another state or one that would stay as it is, '
-    '25001 in a REPEATABLE READ or '
-    'SERIALIZABLE transaction.';
+    'Replaces rejected and held pushes, all or one, by new ones and returns those. The new ones have identifiers of their own, and use the '
+    'current mappings. Retrying overrides the hold: a negative value is sent, and usage that is too old or late gets the present time, '
+    'except in mode last. A push without a customer, with too many digits or superseded by another value stays as it is. A push that is '
+    'held as restored may have been sent already, and is retried only by its identifier. Raises 22004 or 22023 for a bad value, an unknown '
+    'identifier, a push in another state or one that cannot be sent, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. Example: '
+    'SELECT customer, value, stamped_at, state FROM meter.retry_pushes(now => ''2026-06-19 16:30+00'');';

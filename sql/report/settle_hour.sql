@@ -71,9 +71,11 @@ end
 $$;
 
 comment on function settle_hour(text, text, text, timestamptz, numeric, numeric, timestamptz, timestamptz) is
-    'Resolves the uncertain pushes of an hour by the biller''s total for it. If the total is what was delivered and all of them: they were '
-    'delivered. If only some fit, the others are missing, and are planned anew when they are still missing after absence; if nothing or '
-    'more than one thing fits, they stay, with the figures in error, for a person. delivered_total, as uncertain_hours() returned it: '
-    'nothing is decided if it has changed since. counting_since: when the biller began to count under this event name; what was sent '
-    'earlier is never taken for missing. '
-    'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
+    'Resolves the uncertain pushes of an hour from the biller''s total for it. Pushes that the total contains become resolved. Pushes that '
+    'it does not contain are reissued once they have been missing for the biller''s absence interval. If no combination of pushes explains '
+    'the total, or several do, all stay uncertain, with the figures in error. The verdict is present, absent, partly, waiting (missing, but '
+    'not for long enough), unclear or busy (pushes are in flight, or the hour has changed). delivered_total, as uncertain_hours() returned '
+    'it: nothing is decided if it has changed since. counting_since: when the biller began to count under this event name; pushes sent '
+    'before are never considered missing. Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. '
+    'Example: SELECT verdict, present, absent, uncertain FROM meter.settle_hour(''stripe'', ''cus_42'', ''api_tokens'', ''2026-06-18 '
+    '10:00+00'', total => 50, now => ''2026-06-19 16:30+00'');';

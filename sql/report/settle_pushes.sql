@@ -71,8 +71,12 @@ end
 $$;
 
 comment on function settle_pushes(text, text, jsonb, timestamptz) is
-    'Takes in what became of claimed pushes: an array of {push_id, attempt, identifier, outcome, error, retry_after}; returns their states. A result '
-    'whose identifier is not that of its push_id is left out. Outcomes: '
-    'delivered; rejected (refused for good); unknown (perhaps counted: sent again under the same identifier while the biller recognises '
-    'it, uncertain afterwards); not_applied (certainly not counted: sent again later, not before retry_after seconds, at 0 at once). '
-    'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
+    'Records the results of claimed pushes and returns their new states. results is an array of objects with push_id, attempt, outcome and, '
+    'optionally, identifier, error and retry_after (seconds). Outcomes: delivered; rejected (permanently refused); unknown (may have been '
+    'counted: resent under the same identifier while the biller recognises it, then uncertain); not_applied (not counted: sent again later, '
+    'not before retry_after, immediately if that is 0). A result whose identifier is not that of its push_id is ignored. Raises 22004 or '
+    '22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. Example: SELECT push_id, state, reason FROM '
+    'meter.settle_pushes(''stripe'', ''worker_1'', ''[
+    {"push_id": 1, "attempt": 1, "outcome": "delivered"},
+    {"push_id": 3, "attempt": 1, "outcome": "rejected", "error": "No such customer"}
+]'', now => ''2026-06-18 16:31+00'');';
