@@ -1,5 +1,5 @@
--- What the lost end of the journal may have done: sent what is planned here, under the same identifier, at any time since it was planned;
--- and planned and sent usage of any hour that had begun.
+-- The lost end of the journal may have sent pushes that are planned here, under the same identifiers, at any time since they were planned.
+-- It may also have planned and sent usage of any hour that had begun.
 create or replace function adopt_journal(biller text default 'stripe', complete boolean default false, now timestamptz default now())
 returns report_journal
 language plpgsql

@@ -1,5 +1,5 @@
--- Lanes are locked one by one, as a cursor fetches them, so that two callers divide them among themselves. A lane gives a bounded
--- number, and goes to the end of the line with what is left: one customer with much to send does not keep the others waiting.
+-- Lanes are locked one by one, as a cursor fetches them, so concurrent callers get different lanes. Each call takes a bounded number of
+-- pushes from a lane, so one customer with many pushes does not delay the others.
 create or replace function claim_pushes(
     biller text,
     worker text,
@@ -39,13 +39,13 @@ begin
         _check_max_rows(claim_pushes.max_pushes), _check_moment('now', claim_pushes.now), _check_read_committed(),
         _check_journal(claim_pushes.biller), _require_durable_commit();
     select * into v_biller from billers b where b.biller = claim_pushes.biller;
-    -- What is claimed just before its dedup_window less the margin ends may be sent until the lease does.
+    -- A push that is claimed just before dedup_margin begins may be sent until its lease ends, which must be within dedup_window.
     if claim_pushes.lease is null or claim_pushes.lease <= interval '0'
         or claim_pushes.lease > coalesce(v_biller.dedup_margin, '1 hour') then
         raise exception using
-            errcode = '22023', message = 'lease is not positive, or longer than the biller''s dedup_margin', column = 'lease',
+            errcode = '22023', message = 'lease is not positive or is longer than the biller''s dedup_margin', column = 'lease',
             detail = format('lease %s, dedup_margin %s.', claim_pushes.lease, coalesce(v_biller.dedup_margin, '1 hour')),
-            hint = 'Give more than any one attempt takes, such as 2 minutes.';
+            hint = 'Use a lease longer than one attempt takes, such as 2 minutes.';
     end if;
     if v_biller.first_claimed_at is null then
         update billers b set first_claimed_at = claim_pushes.now

@@ -40,7 +40,7 @@ begin
         returning * into strict v_biller;
     exception when check_violation then
         raise exception using
-            errcode = '22023', message = 'a rule of the biller cannot be',
+            errcode = '22023', message = 'invalid biller setting',
             detail = format('window %s, margin %s, absence %s, age %s, ahead %s, grace %s, digits %s, too_old %s, negative %s, late %s.',
                 define_biller.dedup_window, define_biller.dedup_margin, define_biller.absence, define_biller.max_age,
                 define_biller.max_ahead, define_biller.grace, define_biller.max_digits, quote_nullable(left(define_biller.too_old, 80)),
@@ -48,7 +48,7 @@ begin
             hint = 'Durations are not negative, and dedup_margin is shorter than dedup_window. too_old: hold, restamp, leave. '
                 'negative: hold, send, leave. late: send, restamp, hold.';
     end;
-    -- Who had no customer until now may have usage that the planner has already passed by.
+    -- The planner has removed usage of subjects without a customer from the queue; those that now have one are queued again.
     if v_biller.subject_is_customer and not v_old.subject_is_customer then
         perform _queue_unreported(define_biller.biller, null, null);
     end if;

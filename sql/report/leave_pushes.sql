@@ -16,15 +16,15 @@ begin
     if leave_pushes.identifier is null and leave_pushes.reason is null then
         raise exception using
             errcode = '22004', message = 'identifier and reason are both null', column = 'identifier',
-            hint = 'Give the identifier of one push, or a reason such as too_old for all that are held or rejected with it.';
+            hint = 'Pass the identifier of one push, or a reason such as too_old for all held or rejected pushes that have it.';
     end if;
     if leave_pushes.identifier is not null then
-        v_push := _push(leave_pushes.identifier);
+        v_push := _get_push(leave_pushes.identifier);
         if v_push.biller <> leave_pushes.biller or v_push.state not in ('rejected', 'held') then
             raise exception using
                 errcode = '22023', message = 'the push is neither rejected nor held', column = 'identifier',
                 detail = format('%s is %s, of biller %s.', v_push.identifier, v_push.state, quote_literal(v_push.biller)),
-                hint = 'All other pushes are sent without anybody''s decision, or are settled.';
+                hint = 'Only rejected and held pushes can be left; the others are sent automatically or are settled.';
         end if;
     end if;
     perform _lock_lanes(array(

@@ -16,10 +16,10 @@ begin
     select * into v_biller from billers b where b.biller = preview_pushes.biller;
     return query
         select p.*
-        from _proposals(v_biller, array(
+        from _candidate_pushes(v_biller, array(
             select u
             from unreported u
-            join _ready(v_biller, coalesce(preview_pushes.open_hours, true), preview_pushes.now) r on r.metric = u.metric
+            join _planning_cutoffs(v_biller, coalesce(preview_pushes.open_hours, true), preview_pushes.now) r on r.metric = u.metric
             where u.biller = preview_pushes.biller and u.at < r.until), preview_pushes.now) p;
 end
 $$;

@@ -25,7 +25,7 @@ begin
         returning 1
     )
     select count(*) into v_released from released;
-    perform _wake_lanes(v_lanes, release_pushes.now);
+    perform _refresh_lanes(v_lanes, release_pushes.now);
     return v_released;
 end
 $$;

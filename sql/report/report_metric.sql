@@ -1,6 +1,6 @@
--- Recorders queue what the catalog says is reported. Whoever has read it before a mapping was added queues nothing, so they are waited
--- for: afterwards their usage is in the rollups and the log, from where it is queued here.
--- Events are told from deltas by their ids alone, so a change of mode needs to wait for nobody.
+-- Recording queues usage if the catalog says that its metric is reported. Transactions that read the catalog before the mapping was added
+-- queue nothing, so this waits for them to end; then their usage is in the rollups and the log, and is queued from there.
+-- A change of mode does not wait: the id of an event says whether it is reported as a delta.
 create or replace function report_metric(
     metric text,
     event_name text,
@@ -24,7 +24,7 @@ declare
 begin
     if _is_open('report_metric') then perform _check_caller('report_metric'); end if;
     v_biller := _lock_planning(report_metric.biller);
-    -- Two that both wait to lock the catalog would wait for each other; define_metric() takes this lock too.
+    -- Prevents a deadlock between two calls that both lock the catalog; define_metric() takes this lock too.
     perform _lock('catalog');
     v_metric := _metric(report_metric.metric);
     select * into v_old from report_metrics m where m.biller = report_metric.biller and m.metric = report_metric.metric;
@@ -40,7 +40,7 @@ begin
     end if;
 
     perform _check_mapping(v_metric, v_mapping, v_old);
-    -- The queue of the old kind names other buckets.
+    -- Rows that were queued for the old mode name other buckets.
     v_changes_kind := (v_mapping.mode = 'last') <> (v_old.mode = 'last');
     if v_old.mode = 'delta' and report_metric.mode = 'event' then
         v_mapping.event_after := (select last_value from event_ids);
@@ -51,7 +51,7 @@ begin
     on conflict (biller, metric) do update set
         event_name = excluded.event_name, mode = excluded.mode, since = excluded.since, event_after = excluded.event_after;
     if v_mapping is distinct from v_old then
-        perform _check_one_value(v_biller, report_metric.metric, null);
+        perform _check_single_source(v_biller, report_metric.metric, null);
     end if;
     if v_metric.billers is null or report_metric.biller <> all (v_metric.billers) then
         perform _lock_tables('{metrics}', 'access exclusive');

@@ -1,5 +1,5 @@
--- The planner takes usage without a customer off the queue, so it is queued again here; both hold the planning lock. What others are
--- recording at this moment is on the queue, or will be when they commit.
+-- The planner removes usage without a customer from the queue, so it is queued again here; both hold the planning lock. Usage that is
+-- being recorded meanwhile queues itself.
 create or replace function report_subject(subject text, customer text, biller text default 'stripe')
 returns report_subjects
 language plpgsql
@@ -30,7 +30,7 @@ begin
     insert into report_subjects (subject, biller, customer)
     values (report_subject.subject, report_subject.biller, report_subject.customer)
     on conflict (subject, biller) do update set customer = excluded.customer;
-    perform _check_one_value(v_biller, null, report_subject.subject);
+    perform _check_single_source(v_biller, null, report_subject.subject);
     if v_old is null then
         perform _queue_unreported(report_subject.biller, null, report_subject.subject);
     end if;

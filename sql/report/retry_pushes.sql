@@ -1,4 +1,4 @@
--- Under a new identifier: the biller would take one that it has seen for delivered.
+-- Retries use a new identifier: the biller would treat the old one as already delivered.
 create or replace function retry_pushes(biller text default 'stripe', identifier text default null, now timestamptz default now())
 returns setof pushes
 language plpgsql
@@ -15,25 +15,25 @@ declare
 begin
     perform _check_moment('now', retry_pushes.now);
     if retry_pushes.identifier is not null then
-        v_push := _push(retry_pushes.identifier);
+        v_push := _get_push(retry_pushes.identifier);
         if v_push.biller <> retry_pushes.biller or v_push.state not in ('rejected', 'held') then
             raise exception using
                 errcode = '22023', message = 'the push is neither rejected nor held', column = 'identifier',
                 detail = format('%s is %s, of biller %s.', v_push.identifier, v_push.state, quote_literal(v_push.biller)),
-                hint = 'Whatever is not of this kind is sent by itself, or has come to its end.';
+                hint = 'Only rejected and held pushes can be retried; the others are sent automatically or are settled.';
         end if;
         perform _check_retriable(v_biller, v_push, retry_pushes.now);
     end if;
     v_lanes := array(
         select distinct (retry_pushes.biller, l.customer, l.event_name, null, null, null, null)::report_lanes
-        from _retriable(v_biller, retry_pushes.identifier, retry_pushes.now) r
+        from _retriable_pushes(v_biller, retry_pushes.identifier, retry_pushes.now) r
         cross join lateral (values (r.customer, r.event_name), ((r.push).customer, (r.push).event_name)) l (customer, event_name));
     perform _lock_lanes(v_lanes);
-    for v_retry in select * from _retriable(v_biller, retry_pushes.identifier, retry_pushes.now) loop
+    for v_retry in select * from _retriable_pushes(v_biller, retry_pushes.identifier, retry_pushes.now) loop
         return next _replace_push(
             v_retry.push, v_retry.customer, v_retry.event_name, v_retry.stamped_at, v_retry.due_at, 'retried', retry_pushes.now);
     end loop;
-    perform _wake_lanes(v_lanes, retry_pushes.now);
+    perform _refresh_lanes(v_lanes, retry_pushes.now);
 end
 $$;
 

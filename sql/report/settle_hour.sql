@@ -1,5 +1,5 @@
--- A total is old when it arrives, and the biller's totals lag behind: that something is missing from one proves little. Only what is
--- still missing when absence has passed is sent anew, and in between nothing may have pointed the other way.
+-- The biller's totals lag behind, so a push that is missing from one may still be counted. It is reissued only if every total over the
+-- absence interval lacked it.
 create or replace function settle_hour(
     biller text,
     customer text,
@@ -32,8 +32,8 @@ begin
         _check_total(settle_hour.total), _check_moment('now', settle_hour.now),
         _check_time('counting_since', settle_hour.counting_since), _check_read_committed();
     if _bucket_start('hour', settle_hour.hour) <> settle_hour.hour then
-        raise exception using errcode = '22023', message = 'hour is not where an hour begins', column = 'hour',
-            hint = 'Give the hour as uncertain_hours() returned it.';
+        raise exception using errcode = '22023', message = 'hour is not the start of an hour', column = 'hour',
+            hint = 'Pass the hour as uncertain_hours() returned it.';
     end if;
     select * into v_biller from billers b where b.biller = settle_hour.biller;
     perform _lock_lanes(array[v_lane]);
@@ -47,8 +47,8 @@ begin
         where p.biller = settle_hour.biller and p.customer = settle_hour.customer and p.event_name = settle_hour.event_name
           and p.stamped_at >= settle_hour.hour and p.stamped_at < _bucket_end('hour', settle_hour.hour) and p.state = 'uncertain'
         order by p.push_id);
-    v_present := _explained_by(array(select push_id from unnest(v_pushes)), array(select value from unnest(v_pushes)),
-                               settle_hour.total - v_totals.delivered);
+    v_present := _matching_subset(array(select push_id from unnest(v_pushes)), array(select value from unnest(v_pushes)),
+                                  settle_hour.total - v_totals.delivered);
     v_unknown := coalesce(cardinality(v_present), 0) < cardinality(v_pushes) and exists (
         select from unnest(v_pushes) p where _shift(p.unsure_since, v_biller.max_ahead) < settle_hour.counting_since);
     if v_present is null and not v_unknown then
@@ -62,7 +62,7 @@ begin
             absent_since = null, next_attempt_at = settle_hour.now + greatest(v_biller.absence / 4, interval '1 hour'),
             error = format('The total of the hour is %s; %s was delivered, %s is uncertain.',
                 trim_scale(settle_hour.total), trim_scale(v_totals.delivered), trim_scale(v_totals.uncertain))
-                || case when v_unknown then ' The biller began to count under this event name after it was sent.' else '' end
+                || case when v_unknown then ' The biller began to count under this event name after they were sent.' else '' end
         where p.push_id in (select push_id from unnest(v_pushes));
         return ('unclear', 0, 0, v_totals.uncertain_pushes)::settled_hour;
     end if;

@@ -1,5 +1,5 @@
--- A result of an outdated attempt is believed only where it says delivered: of everything else the present attempt knows better.
--- What is refused after an attempt that nobody knows the end of may have been counted then, so that is uncertain, not rejected.
+-- A result of an earlier attempt is used only if it is delivered; otherwise the current attempt decides.
+-- A push that is refused after an attempt with an unknown outcome may have been counted by that attempt, so it is uncertain, not rejected.
 create or replace function settle_pushes(biller text, worker text, results jsonb, now timestamptz default now())
 returns setof settled_push
 language plpgsql
@@ -22,7 +22,7 @@ begin
     select * into v_biller from billers b where b.biller = settle_pushes.biller;
     v_window := v_biller.dedup_window - v_biller.dedup_margin;
     v_results := _parse_results(settle_pushes.results);
-    -- After a failover the number may be another push's.
+    -- After a failover another push may have the same push_id.
     v_results := array(
         select r from unnest(v_results) r
         where r.identifier is null or exists (select from pushes p where p.push_id = r.push_id and p.identifier = r.identifier));
@@ -62,7 +62,7 @@ begin
               and (q.state in ('planned', 'sending', 'uncertain', 'held', 'left') or q.state = 'rejected' and q.reason <> 'failed'));
     perform _note_late_deliveries(settle_pushes.biller, array(
         select r.push_id from unnest(v_results) r where r.outcome = 'delivered'));
-    perform _wake_lanes(v_lanes, settle_pushes.now);
+    perform _refresh_lanes(v_lanes, settle_pushes.now);
     return query
         select p.push_id, p.state, p.reason, case when p.state = 'planned' then p.next_attempt_at end
         from pushes p where p.push_id = any (v_push_ids) and p.biller = settle_pushes.biller

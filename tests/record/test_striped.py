@@ -140,5 +140,6 @@ def test_unmapped_usage_is_that_of_whole_buckets_not_of_their_stripes(
     stripe(ledger, new_ledger, aggregate, 9)
     stripe(ledger, new_ledger, aggregate, 6)
     assert ledger.value("SELECT count(*) FROM meter.rollups WHERE stripe > 0") > 0
-    (row,) = ledger.rows("SELECT quantity FROM meter._unmapped('stripe', false)")
+    ledger.execute("SELECT meter.report_metric('m', 'events', mode => 'last')")
+    (row,) = ledger.rows("SELECT u.quantity FROM meter.billers b, meter._unmapped_usage(b) u")
     assert row.quantity == ledger.usage("a", "m", now=at("2026-06-20")).quantity
