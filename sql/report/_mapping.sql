@@ -28,7 +28,8 @@ begin
     perform _check_time('since', (mapping).since);
     if (mapping).mode <> 'event' and _bucket_start(v_bucket, (mapping).since) <> (mapping).since then
         raise exception using errcode = '22023', message = 'since is not the start of a bucket', column = 'since',
-            detail = format('It lies within a %s (UTC).', v_bucket), hint = 'Use the start of a bucket: a part of one cannot be reported.';
+            detail = format('It lies within a bucket of one %s (UTC).', v_bucket),
+            hint = 'Use the start of a bucket: a part of one cannot be reported.';
     end if;
     v_problem := _mode_problem((metric).aggregate, _fine_bucket((metric).period, (metric).rollup), (mapping).mode);
     if v_problem is not null then

@@ -20,6 +20,24 @@ $$;
 
 comment on function _get_push(text) is 'Returns the push with an identifier. Raises 22004 for null, 22023 if there is none.';
 
+create or replace function _check_undelivered(push pushes, biller text)
+returns void
+language plpgsql
+stable
+set search_path from current
+as $$
+begin
+    if (push).biller <> _check_undelivered.biller or (push).state not in ('rejected', 'held') then
+        raise exception using
+            errcode = '22023', message = 'the push is neither rejected nor held', column = 'identifier',
+            detail = format('%s is %s, of biller %s.', (push).identifier, (push).state, quote_literal((push).biller)),
+            hint = 'Only rejected and held pushes can be retried or left; the others are sent automatically or are settled.';
+    end if;
+end
+$$;
+
+comment on function _check_undelivered(pushes, text) is 'Refuses (22023) a push of another biller, or one that is neither rejected nor held.';
+
 create or replace function _replace_push(
     push pushes, customer text, event_name text, stamped_at timestamptz, due_at timestamptz, reason text, now timestamptz
 )

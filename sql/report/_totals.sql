@@ -23,7 +23,7 @@ set search_path from current
 as $$
 begin
     if total is null then
-        raise exception using errcode = '22004', message = 'total is null', column = 'total', hint = 'Give 0 for a range without usage.';
+        raise exception using errcode = '22004', message = 'total is null', column = 'total', hint = 'Pass 0 for a range without usage.';
     elsif total in ('NaN', 'Infinity', '-Infinity') then
         raise exception using errcode = '22023', message = 'total is not finite', column = 'total', hint = 'Pass the biller''s total unchanged.';
     end if;

@@ -41,7 +41,8 @@ begin
     exception when check_violation then
         raise exception using
             errcode = '22023', message = 'invalid biller setting',
-            detail = format('window %s, margin %s, absence %s, age %s, ahead %s, grace %s, digits %s, too_old %s, negative %s, late %s.',
+            detail = format('dedup_window %s, dedup_margin %s, absence %s, max_age %s, max_ahead %s, grace %s, max_digits %s, '
+                'too_old %s, negative %s, late %s.',
                 define_biller.dedup_window, define_biller.dedup_margin, define_biller.absence, define_biller.max_age,
                 define_biller.max_ahead, define_biller.grace, define_biller.max_digits, quote_nullable(left(define_biller.too_old, 80)),
                 quote_nullable(left(define_biller.negative, 80)), quote_nullable(left(define_biller.late, 80))),

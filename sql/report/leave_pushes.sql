@@ -8,8 +8,6 @@ security definer
 set search_path from current
 as $$
 #variable_conflict use_column
-declare
-    v_push pushes;
 begin
     if _is_open('leave_pushes') then perform _check_caller('leave_pushes'); end if;
     perform _check_moment('now', leave_pushes.now), _lock_planning(leave_pushes.biller);
@@ -19,13 +17,7 @@ begin
             hint = 'Pass the identifier of one push, or a reason such as too_old for all held or rejected pushes that have it.';
     end if;
     if leave_pushes.identifier is not null then
-        v_push := _get_push(leave_pushes.identifier);
-        if v_push.biller <> leave_pushes.biller or v_push.state not in ('rejected', 'held') then
-            raise exception using
-                errcode = '22023', message = 'the push is neither rejected nor held', column = 'identifier',
-                detail = format('%s is %s, of biller %s.', v_push.identifier, v_push.state, quote_literal(v_push.biller)),
-                hint = 'Only rejected and held pushes can be left; the others are sent automatically or are settled.';
-        end if;
+        perform _check_undelivered(_get_push(leave_pushes.identifier), leave_pushes.biller);
     end if;
     perform _lock_lanes(array(
         select distinct (p.biller, p.customer, p.event_name, null, null, null, null)::report_lanes

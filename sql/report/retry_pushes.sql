@@ -16,13 +16,7 @@ begin
     perform _check_moment('now', retry_pushes.now);
     if retry_pushes.identifier is not null then
         v_push := _get_push(retry_pushes.identifier);
-        if v_push.biller <> retry_pushes.biller or v_push.state not in ('rejected', 'held') then
-            raise exception using
-                errcode = '22023', message = 'the push is neither rejected nor held', column = 'identifier',
-                detail = format('%s is %s, of biller %s.', v_push.identifier, v_push.state, quote_literal(v_push.biller)),
-                hint = 'Only rejected and held pushes can be retried; the others are sent automatically or are settled.';
-        end if;
-        perform _check_retriable(v_biller, v_push, retry_pushes.now);
+        perform _check_undelivered(v_push, retry_pushes.biller), _check_retriable(v_biller, v_push, retry_pushes.now);
     end if;
     v_lanes := array(
         select distinct (retry_pushes.biller, l.customer, l.event_name, null, null, null, null)::report_lanes
