@@ -1,5 +1,5 @@
--- The lost part of a journal may have divided usage into other pushes than this one does. Only the total of a customer and hour counts, so
--- it is assigned to the earliest pushes that fit, and to a part of one more. The biller's total only grows, so this needs no waiting.
+-- The lost part of the journal may have divided the same usage into different pushes. Only the total of a customer and hour counts, so it
+-- is assigned to the earliest pushes that fit, and to a part of one more. The biller's total only grows, so this needs no waiting.
 create or replace function _settle_restored(uncertain pushes[], excess numeric, now timestamptz)
 returns settled_hour
 language plpgsql

@@ -249,7 +249,7 @@ def test_a_month_is_kept_for_a_time_inside_of_an_hour_that_reporting_begins_at(o
     assert states(old) == {"unmapped": 18}
     kept, gone = old.maintain(keep=KEEP)
     assert kept[0] == "kept partition"
-    assert kept[1].startswith(f"{JANUARY}: reporting of 'm' to 'stripe' begins in the middle")
+    assert kept[1].startswith(f"{JANUARY}: reporting of 'm' to 'stripe' begins within one of its hours")
     assert gone == ("dropped partition", FEBRUARY)
     old.rows("SELECT * FROM meter.report_subject('a', 'cus_1')")
     old.rows("SELECT meter.plan_pushes()")
