@@ -27,3 +27,12 @@ drop function if exists _event_problem(text, timestamptz, interval, text, text, 
 drop function if exists _check_subject(text);
 drop function if exists _check_moment(text, timestamptz);
 drop function if exists _check_time(text, timestamptz);
+drop function if exists _ready(billers, boolean, timestamptz);
+drop function if exists _proposals(billers, unreported[], timestamptz);
+drop function if exists _unplanned(billers, unreported[], timestamptz);
+drop function if exists _explained_by(bigint[], numeric[], numeric);
+drop function if exists _wake_lanes(report_lanes[], timestamptz);
+drop function if exists _push(text);
+drop function if exists _retriable(billers, text, timestamptz);
+drop function if exists _check_mappings(metrics);
+drop function if exists _digits(numeric);

@@ -53,7 +53,7 @@ begin
         perform rebuild(metric => define_metric.key);
     end if;
     select * into strict v_metric from metrics where key = define_metric.key;
-    perform _check_mappings(v_metric);
+    perform _check_reported_definition(v_metric);
     return v_metric;
 end
 $$;

@@ -75,7 +75,7 @@ begin
     if _count_events(v_partition) <> (_let_go.verdict).event_count then
         return ('postponed partition', format('%s: events came while it was verified', v_partition))::maintenance_action;
     end if;
-    v_needed := _unreported_events((_let_go.verdict).month);
+    v_needed := _retention_blocker((_let_go.verdict).month);
     if v_needed is not null then
         return ('kept partition', format('%s: %s', v_partition, v_needed))::maintenance_action;
     end if;

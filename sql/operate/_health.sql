@@ -32,7 +32,7 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_billers text[] := array(select b.biller from billers b where _is_watched(b));
+    v_billers text[] := array(select b.biller from billers b where _is_monitored(b));
 begin
     return least(
         (select min(q.at) from (select at, biller from unreported limit 100000) q where q.biller = any (v_billers)),

@@ -1,5 +1,5 @@
--- What a worker that died had begun to send is sent again under the same identifier. Generic plans: what is looked up here is found by
--- index whatever the values are, and planning would cost more than looking it up.
+-- Pushes of a worker whose lease has expired are sent again under the same identifier. Generic plans: every look-up uses an index, and
+-- planning it each time would cost more than the look-up.
 create or replace function _claim_lanes(
     biller billers, lanes report_lanes[], worker text, max_pushes integer, per_lane integer, leased_until timestamptz, now timestamptz
 )
@@ -48,7 +48,7 @@ begin
     update report_lanes l set leased_until = _claim_lanes.leased_until, worker = _claim_lanes.worker, wake_at = _claim_lanes.now
     from (select distinct c.customer, c.event_name from unnest(v_claimed) c) c
     where l.biller = (_claim_lanes.biller).biller and l.customer = c.customer and l.event_name = c.event_name;
-    perform _wake_lanes(array(
+    perform _refresh_lanes(array(
         select l from unnest(lanes) l
         where (l.customer, l.event_name) not in (select c.customer, c.event_name from unnest(v_claimed) c)), _claim_lanes.now);
     return query select * from unnest(v_claimed);
@@ -56,4 +56,4 @@ end
 $$;
 
 comment on function _claim_lanes(billers, report_lanes[], text, integer, integer, timestamptz, timestamptz) is
-    'Claims the first pushes of lanes that are locked, so many of each and in all; a lane that has none to give is given back.';
+    'Claims the first pushes of locked lanes: at most per_lane each and max_pushes in total. Lanes without any are released.';

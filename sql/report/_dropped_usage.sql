@@ -1,4 +1,4 @@
--- Of a bucket that also covers months that are still there, only the dropped part is wanted: the rollup less the events of the others.
+-- A bucket may also cover months that were not dropped: the events of those are subtracted from the rollup.
 create or replace function _dropped_remainder(
     biller text, subject text, metric text, fine_bucket text, bucket_start timestamptz, dropped timestamptz[]
 )
@@ -36,11 +36,11 @@ end
 $$;
 
 comment on function _dropped_remainder(text, text, text, text, timestamptz, timestamptz[]) is
-    'What the rollups of a sum or count say was used in a part of the log that was dropped, beyond what was planned of it, and when it '
-    'was used last; the part is as _dropped_start() gives it.';
+    'For a dropped part of the log, the sum or count that the rollups hold beyond what was planned, and the time of its latest usage. The '
+    'part begins at _dropped_start().';
 
--- Buckets of an hour to a month lie in one month; those of a week, a year or never may
--- lie in several, and begin in one that was not dropped.
+-- Buckets of up to a month, except weeks, lie within one month. Those of a week, a year or never may span several, and may begin in one
+-- that was not dropped.
 create or replace function _dropped_start(fine_bucket text, at timestamptz, dropped timestamptz[])
 returns timestamptz
 language sql
@@ -59,53 +59,5 @@ as $$
 $$;
 
 comment on function _dropped_start(text, timestamptz, timestamptz[]) is
-    'The first instant of what is reported as one where the events were dropped: the hour of an instant, or the part of a coarser '
-    'rollup that begins with its first dropped month.';
-
--- Rollups tell later what a dropped month held, by the hour or coarser. They do not tell single events, which wait for a reporter, nor
--- what part of an hour lies after the time that reporting begins at.
-create or replace function _unreported_events(month timestamptz)
-returns text
-language plpgsql
-stable
-set search_path from current
-as $$
-#variable_conflict use_column
-declare
-    v_split record;
-begin
-    if exists (
-        select from unreported u
-        join report_metrics r using (biller, metric)
-        where r.mode = 'event' and r.event_name is not null and not _is_rehearsal(u.biller)
-          and _bucket_start('month', u.at) = _unreported_events.month
-    ) then
-        return 'events of it are still to be reported';
-    end if;
-    for v_split in
-        select r.biller, r.metric, r.since, _bucket_end(k.kind, _bucket_start(k.kind, r.since)) as until
-        from report_metrics r
-        join metrics m on m.key = r.metric
-        cross join lateral (select _fine_bucket(m.period, m.rollup) as fine) f
-        cross join lateral (select case when f.fine in ('minute', 'hour') then 'hour' else f.fine end as kind) k
-        where r.mode = 'event' and _bucket_start('month', r.since) = _unreported_events.month
-          and r.since > _bucket_start(k.kind, r.since)
-    loop
-        if exists (
-            select from events e
-            where e.metric = v_split.metric and e.at >= v_split.since and e.at < v_split.until and e.quantity <> 0
-              and e.at < _bucket_end('month', _unreported_events.month)
-              and not exists (
-                  select from pushes p
-                  where p.subject = e.subject and p.metric = e.metric and p.biller = v_split.biller and p.event_id = e.event_id)
-        ) then
-            return format('reporting of %s to %s begins in the middle of an hour or rollup of it, and is not complete',
-                quote_literal(left(v_split.metric, 80)), quote_literal(left(v_split.biller, 80)));
-        end if;
-    end loop;
-    return null;
-end
-$$;
-
-comment on function _unreported_events(timestamptz) is
-    'Why a month''s events must be kept for reporting (mode event); null if its rollups will do for what is not reported yet.';
+    'Where the unit that is reported as one begins if its events were dropped: the hour of a time, or, for coarser rollups, the part of the '
+    'bucket that starts with its first dropped month.';

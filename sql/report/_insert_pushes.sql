@@ -13,7 +13,7 @@ begin
     select p.subject, p.metric, _insert_pushes.biller, p.bucket_start, p.event_id, p.mode,
            _push_identifier(array[
                v_journal.salt::text, p.subject, p.metric, extract(epoch from p.bucket_start)::text, p.event_id::text,
-               -- Of single events any number is planned at a time.
+               -- A single event is identified by its id.
                case when p.event_id is null then r.pushes::text end,
                case when p.event_id is null then trim_scale(r.quantity + r.as_events)::text end,
                p.mode, p.customer, p.event_name, p.value, extract(epoch from p.stamped_at)::text]),
@@ -24,7 +24,7 @@ begin
            _insert_pushes.now, _insert_pushes.now, case when s.state = 'left' then _insert_pushes.now end
     from unnest(planned) with ordinality p
     cross join lateral (
-        select _doubtful_state(
+        select _initial_state(
             (p.subject, p.metric, p.customer, p.event_name, p.value, p.stamped_at, p.state, p.reason, p.bucket_start, p.event_id, p.mode,
              p.due_at)::planned_push,
             v_journal.doubtful_until) as state
@@ -36,22 +36,9 @@ end
 $$;
 
 comment on function _insert_pushes(text, planned_push[], timestamptz) is
-    'Writes planned pushes into the journal, in this order. What they add to their buckets is in reported already.';
+    'Inserts planned pushes into the journal, in order. The caller has already added their values to reported.';
 
--- Equal parts give an equal identifier, so a journal that has lost its end plans the same push again under the same identifier. Whatever
--- is sent is among the parts, so an identifier never stands for anything else.
-create or replace function _push_identifier(parts text[])
-returns text
-language sql
-stable parallel safe
-set search_path from current
-as $$
-    select 'pm_' || encode(_digest(parts::text), 'hex')::uuid
-$$;
-
-comment on function _push_identifier(text[]) is 'The identifier of a push: a digest of its parts.';
-
-create or replace function _doubtful_state(push planned_push, doubtful_until timestamptz)
+create or replace function _initial_state(push planned_push, doubtful_until timestamptz)
 returns text
 language sql
 immutable parallel safe
@@ -60,12 +47,12 @@ as $$
     select case
         when (push).state <> 'planned' or (push).mode = 'last' or doubtful_until is null or (push).bucket_start >= doubtful_until
             then (push).state
-        -- The biller's total of the hour says whether it was sent.
+        -- The biller's total for the hour shows whether it was sent.
         when _bucket_start('hour', (push).stamped_at) = _bucket_start('hour', (push).bucket_start) then 'uncertain'
         else 'held'
     end
 $$;
 
-comment on function _doubtful_state(planned_push, timestamptz) is
-    'The state that a push begins in: that of its proposal, but uncertain where a lost part of the journal may have sent its usage in the '
-    'same hour, and held where that would be in another hour. A value of mode last may be sent twice.';
+comment on function _initial_state(planned_push, timestamptz) is
+    'The state of a new push. It is the planned one, unless a lost part of the journal may have sent this usage already: then uncertain if '
+    'it would be sent under the same hour, and held if under another. A value in mode last may be sent twice, and is not affected.';

@@ -1,4 +1,4 @@
--- What a service does not let anybody ask is left out; it then tells nothing apart.
+-- Some hosted services do not allow these calls; '-' then stands for the missing part, which distinguishes nothing.
 create or replace function _journal_server()
 returns text
 language plpgsql
@@ -14,7 +14,7 @@ begin
     end if;
     begin
         v_system := (select system_identifier from pg_control_system());
-        -- Not that of pg_control_checkpoint(), which is an older one until the first checkpoint after a promotion.
+        -- pg_control_checkpoint() shows the old timeline until the first checkpoint after a promotion.
         v_timeline := left(pg_walfile_name(pg_current_wal_insert_lsn()), 8);
     exception when others then
         null;
@@ -24,8 +24,8 @@ end
 $$;
 
 comment on function _journal_server() is
-    'What changes when a journal is restored, copied or fails over: system identifier, timeline, and the ids of database and table; '
-    'null on a standby.';
+    'Identifies the server that the journal is on: system identifier, timeline, and the ids of database and table. It changes when the '
+    'journal is restored, copied or failed over. Null on a standby.';
 
 create or replace function _check_journal(biller text)
 returns void
@@ -39,16 +39,16 @@ declare
 begin
     if v_server <> _journal_server() then
         raise exception using
-            errcode = '55000', message = 'reporting is stopped: its journal was used on another server', table = 'report_journals',
-            detail = format('biller %s; it was used on %s, this is %s.', quote_literal(_check_journal.biller), v_server, _journal_server()),
-            hint = 'It was restored, copied or failed over, and may not know what was sent last. Stop the other server''s reporters, '
-                'then run pymeter report adopt, or call adopt_journal().';
+            errcode = '55000', message = 'reporting is stopped: the journal was last used on another server', table = 'report_journals',
+            detail = format('biller %s, last used on %s; this is %s.', quote_literal(_check_journal.biller), v_server, _journal_server()),
+            hint = 'It was restored, copied or failed over, and the last pushes may be missing. Stop the other server''s reporters, '
+                'then run pymeter report adopt or call adopt_journal().';
     end if;
 end
 $$;
 
 comment on function _check_journal(text) is
-    'Refuses (55000) to go on with a journal that was used on another server, until adopt_journal() is called.';
+    'Refuses (55000) to use a journal that was last used on another server, until adopt_journal() is called.';
 
 create or replace function _lock_journal(biller text)
 returns report_journals
@@ -69,7 +69,7 @@ end
 $$;
 
 comment on function _lock_journal(text) is
-    'Returns the journal of a biller, locked until the transaction ends; a new one is noted to be of this server.';
+    'Locks a biller''s journal until the transaction ends and returns it. A new journal is assigned to this server.';
 
 create or replace function _stopped_billers()
 returns setof text
@@ -80,21 +80,4 @@ as $$
     select j.biller from report_journals j where j.server <> (select _journal_server()) order by j.biller
 $$;
 
-comment on function _stopped_billers() is 'The billers whose journal was used on another server and was not adopted by this one.';
-
--- The WAL is flushed in order: with the commit of a claim everything that was committed before it is durable too.
-create or replace function _require_durable_commit()
-returns void
-language plpgsql
-volatile
-set search_path from current
-as $$
-begin
-    if current_setting('synchronous_commit') in ('off', 'local') then
-        perform set_config('synchronous_commit', 'on', true);
-    end if;
-end
-$$;
-
-comment on function _require_durable_commit() is
-    'Makes the commit of this transaction wait for the disk, and for synchronous standbys, whatever the role''s or database''s setting.';
+comment on function _stopped_billers() is 'The billers whose journal was last used on another server and has not been adopted.';

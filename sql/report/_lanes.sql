@@ -1,29 +1,5 @@
--- Lock order of reporting: the planning lock, then lanes by primary key, then pushes, which nobody changes without their lane.
-create or replace function _lock_lanes(lanes report_lanes[])
-returns void
-language plpgsql
-volatile
-set search_path from current
-set plan_cache_mode to 'force_generic_plan'
-as $$
-#variable_conflict use_column
-begin
-    perform _require_durable_commit();
-    insert into report_lanes (biller, customer, event_name)
-    select biller, customer, event_name from unnest(lanes) group by 1, 2, 3 order by 1, 2, 3
-    on conflict (biller, customer, event_name) do nothing;
-    perform from report_lanes l
-    where (l.biller, l.customer, l.event_name) in (select u.biller, u.customer, u.event_name from unnest(lanes) u)
-    order by l.biller, l.customer, l.event_name
-    for update;
-end
-$$;
-
-comment on function _lock_lanes(report_lanes[]) is
-    'Locks lanes in the order of their primary key, creating missing ones; what is done with them is durable when it commits.';
-
--- Asked first is whether anything is ready, which the first open push nearly always is: a lane may hold many.
-create or replace function _wake_lanes(lanes report_lanes[], now timestamptz)
+-- A lane may hold many pushes. The check for a ready one nearly always ends at the first, so the minimum is computed only if it fails.
+create or replace function _refresh_lanes(lanes report_lanes[], now timestamptz)
 returns void
 language plpgsql
 volatile
@@ -33,7 +9,7 @@ as $$
 #variable_conflict use_column
 begin
     update report_lanes l set
-        wake_at = case when n.sending or n.ready then _wake_lanes.now else (
+        wake_at = case when n.sending or n.ready then _refresh_lanes.now else (
             select min(p.next_attempt_at) from pushes p
             where p.biller = l.biller and p.customer = l.customer and p.event_name = l.event_name and p.state = 'planned') end,
         due_at = n.due_at,
@@ -47,7 +23,7 @@ begin
             ) as sending, exists (
                 select from pushes p
                 where p.biller = u.biller and p.customer = u.customer and p.event_name = u.event_name and p.state = 'planned'
-                  and p.next_attempt_at <= _wake_lanes.now
+                  and p.next_attempt_at <= _refresh_lanes.now
             ) as ready, (
                 select p.due_at from pushes p
                 where p.biller = u.biller and p.customer = u.customer and p.event_name = u.event_name and p.state = 'planned'
@@ -58,5 +34,5 @@ begin
 end
 $$;
 
-comment on function _wake_lanes(report_lanes[], timestamptz) is
-    'Notes when there is something to do on lanes that are locked, and gives back those on which nothing is being sent.';
+comment on function _refresh_lanes(report_lanes[], timestamptz) is
+    'Recomputes when locked lanes next have something to send, and ends the lease of those that are not sending.';

@@ -1,4 +1,4 @@
-create or replace function _push(identifier text)
+create or replace function _get_push(identifier text)
 returns pushes
 language plpgsql
 stable
@@ -8,17 +8,35 @@ as $$
 declare
     v_push pushes;
 begin
-    perform _check_name('identifier', _push.identifier, 100);
-    select * into v_push from pushes p where p.identifier = _push.identifier;
+    perform _check_name('identifier', _get_push.identifier, 100);
+    select * into v_push from pushes p where p.identifier = _get_push.identifier;
     if v_push.push_id is null then
         raise exception using errcode = '22023', message = 'unknown identifier', column = 'identifier',
-            detail = format('identifier %s.', quote_literal(_push.identifier)), hint = 'Give one of pushes().';
+            detail = format('identifier %s.', quote_literal(_get_push.identifier)), hint = 'Use the identifier of a row of pushes().';
     end if;
     return v_push;
 end
 $$;
 
-comment on function _push(text) is 'A push by its identifier. Raises 22004 for null, 22023 if there is none.';
+comment on function _get_push(text) is 'Returns the push with an identifier. Raises 22004 for null, 22023 if there is none.';
+
+create or replace function _check_undelivered(push pushes, biller text)
+returns void
+language plpgsql
+stable
+set search_path from current
+as $$
+begin
+    if (push).biller <> _check_undelivered.biller or (push).state not in ('rejected', 'held') then
+        raise exception using
+            errcode = '22023', message = 'the push is neither rejected nor held', column = 'identifier',
+            detail = format('%s is %s, of biller %s.', (push).identifier, (push).state, quote_literal((push).biller)),
+            hint = 'Only rejected and held pushes can be retried or left; the others are sent automatically or are settled.';
+    end if;
+end
+$$;
+
+comment on function _check_undelivered(pushes, text) is 'Refuses (22023) a push of another biller, or one that is neither rejected nor held.';
 
 create or replace function _replace_push(
     push pushes, customer text, event_name text, stamped_at timestamptz, due_at timestamptz, reason text, now timestamptz
@@ -48,80 +66,21 @@ end
 $$;
 
 comment on function _replace_push(pushes, text, text, timestamptz, timestamptz, text, timestamptz) is
-    'Plans another push, with an identifier of its own, for one that is not sent any more. The lanes of both are locked.';
+    'Replaces a push that will not be sent by a new planned one, which has an identifier of its own, and returns the new one. The caller '
+    'has locked the lanes of both.';
 
--- A value of mode last never gets the present time: it would overwrite the present period's value.
-create or replace function _retriable(biller billers, identifier text, now timestamptz)
-returns table (push pushes, customer text, event_name text, stamped_at timestamptz, due_at timestamptz)
+-- Equal parts give equal identifiers, so a journal that has lost its end plans the same push again under the same identifier. Everything
+-- that is sent is among the parts, so pushes that send something different have different identifiers.
+create or replace function _push_identifier(parts text[])
+returns text
 language sql
-stable
+stable parallel safe
 set search_path from current
 as $$
-    select p, c.customer, r.event_name, f.stamped_at,
-           _shift(nullif(_bucket_end(m.period, _bucket_start(m.period, f.stamped_at)), 'infinity'), (_retriable.biller).grace)
-    from pushes p
-    join report_metrics r on r.biller = p.biller and r.metric = p.metric and r.event_name is not null
-    join metrics m on m.key = p.metric
-    left join report_subjects s on s.subject = p.subject and s.biller = p.biller
-    cross join lateral (select _customer(s.customer, p.subject, (_retriable.biller).subject_is_customer) as customer) c
-    cross join lateral (select p.stamped_at < _shift(now, - (_retriable.biller).max_age) as is_too_old) o
-    cross join lateral (
-        select case when p.mode <> 'last' and (
-                             o.is_too_old or p.reason in ('late', 'too_old') or p.due_at < now and (_retriable.biller).late <> 'send')
-                    then _whole_second(now) else p.stamped_at end as stamped_at
-    ) f
-    where p.biller = (_retriable.biller).biller and p.state in ('rejected', 'held')
-      and (_retriable.identifier is null and p.reason is distinct from 'restored' or p.identifier = _retriable.identifier)
-      and c.customer is not null and _digits(p.value) <= (_retriable.biller).max_digits
-      and (p.mode <> 'last' or not o.is_too_old and not exists (
-          select from pushes n
-          where n.subject = p.subject and n.push_id > p.push_id and n.metric = p.metric and n.biller = p.biller
-            and n.bucket_start = p.bucket_start and n.state <> 'replaced'
-      ) and not _has_rival(_retriable.biller, p.subject, p.metric, c.customer, r.event_name, p.bucket_start,
-                           _bucket_end(m.period, p.bucket_start)))
-    order by p.push_id
+    select 'pm_' || encode(_digest(parts::text), 'hex')::uuid
 $$;
 
-comment on function _retriable(billers, text, timestamptz) is
-    'The rejected and held pushes that can be sent anew, all or one, and how: to the customer and event name of the present mappings, and '
-    'with the present time where theirs is too old or too late. A value of mode last only if it is neither too old, nor followed by a newer '
-    'one, nor would overwrite the value of another subject or metric.';
-
-create or replace function _check_retriable(biller billers, push pushes, now timestamptz)
-returns void
-language plpgsql
-stable
-set search_path from current
-as $$
-#variable_conflict use_column
-declare
-    v_customer text;
-    v_reason   text;
-begin
-    if exists (select from _retriable(_check_retriable.biller, (push).identifier, _check_retriable.now)) then
-        return;
-    end if;
-    select _customer(max(s.customer), (push).subject, (_check_retriable.biller).subject_is_customer) into v_customer
-    from report_subjects s where s.subject = (push).subject and s.biller = (push).biller;
-    v_reason := case
-        when v_customer is null then 'its subject has no customer'
-        when not exists (
-            select from report_metrics r
-            where r.biller = (push).biller and r.metric = (push).metric and r.event_name is not null) then 'its metric has no event name'
-        when _digits((push).value) > (_check_retriable.biller).max_digits then 'its value has too many digits'
-        when (push).stamped_at < _shift(_check_retriable.now, - (_check_retriable.biller).max_age) then
-            'it is too old, and a value of mode last cannot get the present time'
-        else 'another value is in its place'
-    end;
-    raise exception using
-        errcode = '22023', message = 'the push cannot be sent as things are', column = 'identifier',
-        detail = format('%s: %s.', (push).identifier, v_reason),
-        hint = 'Map its subject or metric, or raise the biller''s max_digits, and retry; or decide with leave_pushes() that it is not sent.';
-end
-$$;
-
-comment on function _check_retriable(billers, pushes, timestamptz) is
-    'Refuses (22023) a rejected or held push that retry_pushes() could not send anew, and says why.';
+comment on function _push_identifier(text[]) is 'The identifier of a push: a digest of its parts.';
 
 create or replace function _guard_push()
 returns trigger
@@ -140,10 +99,10 @@ begin
         end if;
     end if;
     raise exception using
-        errcode = '42501', message = 'what a push sends never changes',
+        errcode = '42501', message = 'the content of a push cannot be changed',
         detail = format('%s on %I.%I was refused.', tg_op, tg_table_schema, tg_table_name),
-        hint = 'retry_pushes() and resolve_push() replace a push by another.';
+        hint = 'To send something else, replace the push with retry_pushes() or resolve_push().';
 end
 $$;
 
-comment on function _guard_push() is 'Trigger: refuses (42501) to delete a push or to change what it sends, for its owner too.';
+comment on function _guard_push() is 'Trigger: refuses (42501) to delete a push or to change what it sends, also for the table''s owner.';

@@ -1,5 +1,5 @@
--- What a lost journal sent was cut in other parts than here. The totals of a customer and hour are what counts, so what was found there is
--- taken for the earliest pushes that fit into it, and of another one a part. Found only grows, so it is settled at once.
+-- The lost part of the journal may have divided the same usage into different pushes. Only the total of a customer and hour counts, so it
+-- is assigned to the earliest pushes that fit, and to a part of one more. The biller's total only grows, so this needs no waiting.
 create or replace function _settle_restored(uncertain pushes[], excess numeric, now timestamptz)
 returns settled_hour
 language plpgsql
@@ -30,17 +30,17 @@ begin
             return null;
         end if;
         perform _split_push(v_split, v_rest, _settle_restored.now);
-        return _settle_found(uncertain, v_present, 1, _settle_restored.now);
+        return _resolve_found(uncertain, v_present, 1, _settle_restored.now);
     end if;
-    return _settle_found(uncertain, v_present, 0, _settle_restored.now);
+    return _resolve_found(uncertain, v_present, 0, _settle_restored.now);
 end
 $$;
 
 comment on function _settle_restored(pushes[], numeric, timestamptz) is
-    'Resolves the uncertain pushes of an hour of a journal that has lost its end, as far as the biller''s total has what they report; null: '
-    'nothing was decided. Their lane is locked.';
+    'Resolves uncertain pushes of an hour after the journal lost its end, up to the amount that the biller''s total contains. Returns null '
+    'if nothing was decided. The caller has locked their lane.';
 
-create or replace function _settle_found(uncertain pushes[], present bigint[], split integer, now timestamptz)
+create or replace function _resolve_found(uncertain pushes[], present bigint[], split integer, now timestamptz)
 returns settled_hour
 language plpgsql
 volatile
@@ -50,16 +50,16 @@ as $$
 declare
     v_missing bigint := cardinality(uncertain) - cardinality(present);
 begin
-    update pushes p set state = 'resolved', settled_at = _settle_found.now where p.push_id = any (present);
-    -- What is missing is looked for anew: it was not missing together with these.
-    update pushes p set absent_since = null, next_attempt_at = _settle_found.now
+    update pushes p set state = 'resolved', settled_at = _resolve_found.now where p.push_id = any (present);
+    -- The absence interval of the others starts again, since the set of missing pushes has changed.
+    update pushes p set absent_since = null, next_attempt_at = _resolve_found.now
     where p.push_id in (select u.push_id from unnest(uncertain) u) and p.state = 'uncertain';
     return (case when v_missing = 0 then 'present' else 'partly' end, cardinality(present) + split, 0, v_missing)::settled_hour;
 end
 $$;
 
-comment on function _settle_found(pushes[], bigint[], integer, timestamptz) is
-    'Resolves those pushes of an hour that its total shows, and leaves the others uncertain. Their lane is locked.';
+comment on function _resolve_found(pushes[], bigint[], integer, timestamptz) is
+    'Resolves the pushes of an hour that the biller''s total contains, and leaves the others uncertain. The caller has locked their lane.';
 
 create or replace function _split_push(push pushes, part numeric, now timestamptz)
 returns void
@@ -89,4 +89,5 @@ end
 $$;
 
 comment on function _split_push(pushes, numeric, timestamptz) is
-    'Replaces an uncertain part of a bucket by two: what was found in the biller''s totals, and the rest. Its lane is locked.';
+    'Replaces an uncertain push by two: the part that the biller''s total contains, resolved, and the rest, uncertain. The caller has '
+    'locked its lane.';

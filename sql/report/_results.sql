@@ -1,4 +1,4 @@
--- Of several results for one push the best informed counts: that it was delivered, else that of the latest attempt.
+-- Of several results for one push, delivered wins, else the result of the latest attempt.
 create or replace function _parse_results(results jsonb)
 returns push_result[]
 language plpgsql
@@ -13,7 +13,7 @@ begin
         raise exception using
             errcode = case when results is null then '22004' else '22023' end,
             message = 'results is not a JSON array', column = 'results', detail = format('It is %s.', coalesce(jsonb_typeof(results), 'null')),
-            hint = 'Give an array of objects with push_id, attempt, outcome, and optionally identifier, error and retry_after (seconds).';
+            hint = 'Pass an array of objects with push_id, attempt, outcome and, optionally, identifier, error and retry_after (seconds).';
     end if;
     select left(r.value::text, 200) into v_bad
     from jsonb_array_elements(results) r
@@ -24,8 +24,8 @@ begin
     limit 1;
     if v_bad is not null then
         raise exception using
-            errcode = '22023', message = 'a result is not understood', column = 'results', detail = v_bad,
-            hint = 'push_id, attempt and identifier are those of claim_pushes(); outcome: delivered, rejected, unknown or not_applied; '
+            errcode = '22023', message = 'a result is invalid', column = 'results', detail = v_bad,
+            hint = 'push_id, attempt and identifier: as claim_pushes() returned them; outcome: delivered, rejected, unknown or not_applied; '
                 'retry_after: seconds.';
     end if;
     return array(
@@ -38,10 +38,10 @@ end
 $$;
 
 comment on function _parse_results(jsonb) is
-    'The results that settle_pushes() is given, one per push. Raises 22004 for null, 22023 for what is not understood.';
+    'Parses the results given to settle_pushes() and returns one for each push. Raises 22004 for null, 22023 for an invalid result.';
 
--- Twice as long after each attempt, with some chance in it, so that what failed together is not tried together. An outage of the
--- biller that certainly counted nothing is over when it is over, so that is asked more often; what was not even sent (0) is as due as it was.
+-- The delay doubles with each attempt, up to 15 minutes if the outcome is unknown and 1 minute if the biller did not count the push.
+-- Jitter spreads pushes that failed together. A push that was not sent (retry_after 0) is due immediately.
 create or replace function _next_attempt(
     outcome text, attempts integer, retry_after interval, now timestamptz, not_after timestamptz
 )
@@ -58,7 +58,7 @@ as $$
 $$;
 
 comment on function _next_attempt(text, integer, interval, timestamptz, timestamptz) is
-    'When a push is tried again after that many attempts, no later than not_after, when something else has to be done about it.';
+    'When a push is sent again, given its number of attempts so far: exponential backoff with jitter, not later than not_after.';
 
 create or replace function _note_late_deliveries(biller text, push_ids bigint[])
 returns void
@@ -81,38 +81,4 @@ end
 $$;
 
 comment on function _note_late_deliveries(text, bigint[]) is
-    'Puts the hours of pushes that are said to be delivered, but have been replaced by others, up for reconciliation.';
-
-create or replace function _check_step(step text)
-returns void
-language plpgsql
-immutable
-set search_path from current
-as $$
-begin
-    if step is null or step not in ('hour', 'day') then
-        raise exception using
-            errcode = case when step is null then '22004' else '22023' end, message = 'step is not a known word', column = 'step',
-            detail = format('step %s.', quote_nullable(left(step, 80))), hint = 'Use hour or day.';
-    end if;
-end
-$$;
-
-comment on function _check_step(text) is 'Refuses a null (22004) or unknown (22023) step of a reconciliation.';
-
-create or replace function _check_total(total numeric)
-returns void
-language plpgsql
-immutable
-set search_path from current
-as $$
-begin
-    if total is null then
-        raise exception using errcode = '22004', message = 'total is null', column = 'total', hint = 'Give 0 for a range without usage.';
-    elsif total in ('NaN', 'Infinity', '-Infinity') then
-        raise exception using errcode = '22023', message = 'total is not finite', column = 'total', hint = 'Give the biller''s total as it is.';
-    end if;
-end
-$$;
-
-comment on function _check_total(numeric) is 'Refuses a null (22004) or not finite (22023) total.';
+    'Marks for reconciliation the hours of pushes that were reported as delivered after they had been replaced.';

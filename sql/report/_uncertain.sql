@@ -13,11 +13,11 @@ as $$
 $$;
 
 comment on function _hour_totals(text, text, text, timestamptz) is
-    'What a biller''s total for an hour may consist of: what was delivered, what is uncertain, and how many pushes may become either.';
+    'The sums and counts of an hour''s pushes: delivered, uncertain, and in flight (may still be counted).';
 
--- Of pushes with equal values it makes no difference which are taken for delivered: the earlier ones are. So it is the values that
--- have to be told apart, not the pushes. Beyond 12 there are too many sets to go through, and too many that would fit.
-create or replace function _explained_by(push_ids bigint[], amounts numeric[], missing numeric)
+-- Among pushes with equal values the earlier ones are taken as delivered, since it makes no difference. So sets are compared by their
+-- values. With more than 12 pushes there are too many sets to try, and several would match: only all or none are considered.
+create or replace function _matching_subset(push_ids bigint[], amounts numeric[], missing numeric)
 returns bigint[]
 language sql
 immutable
@@ -37,8 +37,8 @@ as $$
     select case when count(distinct amounts) = 1 then min(push_ids) end from sets
 $$;
 
-comment on function _explained_by(bigint[], numeric[], numeric) is
-    'Which of the pushes with these amounts make up what is missing, if only one set of amounts does; else null.';
+comment on function _matching_subset(bigint[], numeric[], numeric) is
+    'The pushes whose amounts add up to what is missing; null if no set of amounts does, or more than one.';
 
 create or replace function _settle_uncertain(biller billers, uncertain pushes[], present bigint[], now timestamptz)
 returns settled_hour
@@ -70,7 +70,7 @@ begin
         v_lane := (v_push.biller, v_push.customer, v_push.event_name, null, null, null, null);
     end loop;
     if cardinality(v_absent) > 0 then
-        perform _wake_lanes(array[v_lane], _settle_uncertain.now);
+        perform _refresh_lanes(array[v_lane], _settle_uncertain.now);
     end if;
     return (case when cardinality(v_absent) = 0 then 'present' when present = '{}' then 'absent' else 'partly' end,
             cardinality(present), cardinality(v_absent), 0)::settled_hour;
@@ -78,5 +78,5 @@ end
 $$;
 
 comment on function _settle_uncertain(billers, pushes[], bigint[], timestamptz) is
-    'Resolves the uncertain pushes of an hour, given those that its total shows; the others are replaced if they were missing before, '
-    'all of them and no others, since absence or longer. Their lane is locked.';
+    'Resolves the uncertain pushes of an hour that the biller''s total contains. The others are replaced once exactly these have been '
+    'missing for the absence interval. The caller has locked their lane.';

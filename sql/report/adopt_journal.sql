@@ -1,5 +1,5 @@
--- What the lost end of the journal may have done: sent what is planned here, under the same identifier, at any time since it was planned;
--- and planned and sent usage of any hour that had begun.
+-- The lost end of the journal may have sent pushes that are planned here, under the same identifiers, at any time since they were planned.
+-- It may also have planned and sent usage of any hour that had begun.
 create or replace function adopt_journal(biller text default 'stripe', complete boolean default false, now timestamptz default now())
 returns report_journal
 language plpgsql
@@ -41,9 +41,10 @@ end
 $$;
 
 comment on function adopt_journal(text, boolean, timestamptz) is
-    'Goes on with a journal that was restored, copied or failed over, on this server. Stop the other server''s reporters first: whoever '
-    'reports one usage from two journals reports it twice. Usage of hours that have begun and was not planned here may have been sent: it '
-    'is planned as uncertain, looked up in the biller''s totals, and sent as far as it is still missing there after absence; usage that '
-    'would be sent under another hour is held (resolve_push()). complete: nothing is doubtful, because the journal has lost nothing, such '
-    'as after a planned switchover. Returns where the journal lives. '
-    'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
+    'Resumes reporting from a journal that was restored, copied or failed over to this server. Stop the other server''s reporters first: '
+    'two journals report the same usage twice. Usage of past and current hours that this journal has not planned may have been sent '
+    'already: it is planned as uncertain, looked up in the biller''s totals, and sent if it is still missing there after the absence '
+    'interval. Usage that would be sent under another hour is held (resolve_push()). With complete, such as after a planned switchover, the '
+    'journal has lost nothing and nothing is doubtful. Returns the journal''s state. Raises 22004 or 22023 for a bad value, 25001 in a '
+    'REPEATABLE READ or SERIALIZABLE transaction. Example: SELECT biller, stopped, adopted_at, doubtful_until FROM '
+    'meter.adopt_journal(complete => true, now => ''2026-06-19 16:30+00'');';

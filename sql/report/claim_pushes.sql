@@ -1,5 +1,5 @@
--- Lanes are locked one by one, as a cursor fetches them, so that two callers divide them among themselves. A lane gives a bounded
--- number, and goes to the end of the line with what is left: one customer with much to send does not keep the others waiting.
+-- Lanes are locked one by one, as a cursor fetches them, so concurrent callers get different lanes. Each call takes a bounded number of
+-- pushes from a lane, so one customer with many pushes does not delay the others.
 create or replace function claim_pushes(
     biller text,
     worker text,
@@ -39,13 +39,13 @@ begin
         _check_max_rows(claim_pushes.max_pushes), _check_time('now', claim_pushes.now, required => true), _check_read_committed(),
         _check_journal(claim_pushes.biller), _require_durable_commit();
     select * into v_biller from billers b where b.biller = claim_pushes.biller;
-    -- What is claimed just before its dedup_window less the margin ends may be sent until the lease does.
+    -- A push that is claimed just before dedup_margin begins may be sent until its lease ends, which must be within dedup_window.
     if claim_pushes.lease is null or claim_pushes.lease <= interval '0'
         or claim_pushes.lease > coalesce(v_biller.dedup_margin, '1 hour') then
         raise exception using
-            errcode = '22023', message = 'lease is not positive, or longer than the biller''s dedup_margin', column = 'lease',
+            errcode = '22023', message = 'lease is not positive or is longer than the biller''s dedup_margin', column = 'lease',
             detail = format('lease %s, dedup_margin %s.', claim_pushes.lease, coalesce(v_biller.dedup_margin, '1 hour')),
-            hint = 'Give more than any one attempt takes, such as 2 minutes.';
+            hint = 'Use a lease longer than one attempt takes, such as 2 minutes.';
     end if;
     if v_biller.first_claimed_at is null then
         update billers b set first_claimed_at = claim_pushes.now
@@ -69,8 +69,9 @@ end
 $$;
 
 comment on function claim_pushes(text, text, integer, interval, timestamptz) is
-    'Marks pushes as being sent and returns them, what is due first. Their customer and event name are the worker''s alone until the '
-    'lease ends or the last of them is settled; send those of one customer and event name one after another, nothing after '
-    'leased_until, and commit before sending. What another worker has claimed and its lease has ended is claimed with the rest. '
-    'Raises 55000 where the journal was restored or copied (adopt_journal()), 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ '
-    'or SERIALIZABLE transaction.';
+    'Marks at most max_pushes planned pushes as sending and returns them, the earliest due_at first. Until the lease ends or all of them '
+    'are settled, only this worker sends for their customers and event names. Commit before sending; send pushes of the same customer and '
+    'event name one after another, and none after leased_until. Pushes whose worker let its lease expire are claimed again. Raises 55000 '
+    'where the journal was restored or copied and has not been adopted (adopt_journal()), 22004 or 22023 for a bad value, 25001 in a '
+    'REPEATABLE READ or SERIALIZABLE transaction. Example: SELECT push_id, attempt, customer, event_name, value, stamped_at FROM '
+    'meter.claim_pushes(''stripe'', ''worker_1'', now => ''2026-06-18 16:30+00'');';

@@ -1,4 +1,4 @@
--- A paused or restored machine cannot tell by its own clocks how much time has passed; the database can.
+-- The clocks of a machine that was suspended or restored do not show how much time has passed; the database's clock does.
 create or replace function confirm_push(
     biller text,
     worker text,
@@ -25,9 +25,9 @@ begin
         raise exception using
             errcode = case when confirm_push.margin is null then '22004' else '22023' end,
             message = 'margin is null or negative', column = 'margin', detail = format('margin %s.', confirm_push.margin),
-            hint = 'Give the longest time that one call to the biller can take, such as 30 seconds.';
+            hint = 'Use the longest time that one call to the biller can take, such as 30 seconds.';
     end if;
-    -- Two look-ups by one key each: a join could be planned from the lanes, of which one worker may hold many.
+    -- Two look-ups by key: a join might be planned from the lanes, and one worker may hold many.
     select * into v_push from pushes p where p.identifier = confirm_push.identifier;
     return coalesce(v_push.biller = confirm_push.biller and v_push.state = 'sending' and v_push.attempts = confirm_push.attempt, false)
         and exists (
@@ -38,6 +38,7 @@ end
 $$;
 
 comment on function confirm_push(text, text, text, integer, interval, timestamptz) is
-    'Returns whether this attempt of a push is still the worker''s and its lease lasts longer than margin. Call it right before each '
-    'send, and send only on true: the worker''s own clocks stand still while its machine is suspended. '
-    'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
+    'Returns whether this attempt of a push still belongs to the worker and its lease lasts longer than margin. Call it right before each '
+    'send, and send only if it returns true: a suspended machine cannot tell from its own clock how much time has passed. Raises 22004 or '
+    '22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. Example: SELECT meter.confirm_push(''stripe'', '
+    '''worker_1'', identifier, attempt => 1, now => ''2026-06-18 16:31+00'') FROM meter.pushes(state => ''sending'', max_rows => 1);';

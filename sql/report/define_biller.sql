@@ -40,15 +40,16 @@ begin
         returning * into strict v_biller;
     exception when check_violation then
         raise exception using
-            errcode = '22023', message = 'a rule of the biller cannot be',
-            detail = format('window %s, margin %s, absence %s, age %s, ahead %s, grace %s, digits %s, too_old %s, negative %s, late %s.',
+            errcode = '22023', message = 'invalid biller setting',
+            detail = format('dedup_window %s, dedup_margin %s, absence %s, max_age %s, max_ahead %s, grace %s, max_digits %s, '
+                'too_old %s, negative %s, late %s.',
                 define_biller.dedup_window, define_biller.dedup_margin, define_biller.absence, define_biller.max_age,
                 define_biller.max_ahead, define_biller.grace, define_biller.max_digits, quote_nullable(left(define_biller.too_old, 80)),
                 quote_nullable(left(define_biller.negative, 80)), quote_nullable(left(define_biller.late, 80))),
             hint = 'Durations are not negative, and dedup_margin is shorter than dedup_window. too_old: hold, restamp, leave. '
                 'negative: hold, send, leave. late: send, restamp, hold.';
     end;
-    -- Who had no customer until now may have usage that the planner has already passed by.
+    -- The planner has removed usage of subjects without a customer from the queue; those that now have one are queued again.
     if v_biller.subject_is_customer and not v_old.subject_is_customer then
         perform _queue_unreported(define_biller.biller, null, null);
     end if;
@@ -57,6 +58,12 @@ end
 $$;
 
 comment on function define_biller(text, boolean, interval, interval, interval, interval, interval, interval, integer, text, text, text) is
-    'Sets by which rules is reported to a biller, and returns them all; what is null stays as it is, and a new biller begins with the '
-    'defaults. With subject_is_customer a subject that is not mapped is its own customer. '
-    'Raises 22023 for a rule that cannot be, 22004 for a null name, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
+    'Creates or updates a biller''s reporting policy and returns it. A null argument leaves its setting unchanged; a new biller starts with '
+    'the defaults. subject_is_customer: a subject without a mapping is its own customer. dedup_window: how long the biller recognises a '
+    'repeated identifier; dedup_margin: how long before its end a push is no longer resent. absence: how long a push must be missing from '
+    'the biller''s totals before it is reissued. max_age and max_ahead: how far in the past and in the future a timestamp may lie. grace: '
+    'how long after the end of a period its invoice still accepts usage. max_digits: the most digits that a value may have. too_old (older '
+    'than max_age): hold, restamp (send with the present time) or leave (do not send). negative (a correction below zero): hold, send or '
+    'leave. late (after grace): send, restamp or hold. Raises 22023 for an invalid setting, 22004 for a null name, 25001 in a REPEATABLE '
+    'READ or SERIALIZABLE transaction. Example: SELECT biller, subject_is_customer, too_old, late, grace FROM '
+    'meter.define_biller(subject_is_customer => true, grace => ''2 hours'');';

@@ -1,4 +1,4 @@
--- The biller names a sample of what it could not count, and tells when: what else it was sent then may be concerned too.
+-- The biller's report names a sample of the pushes that it could not count, and a time range: other pushes of that range may be affected.
 create or replace function fail_pushes(
     biller text,
     event_id text,
@@ -24,7 +24,7 @@ begin
     perform _check_name('event_id', fail_pushes.event_id, 255), _check_time('now', fail_pushes.now, required => true),
         _check_time('since', fail_pushes.since), _check_time('until', fail_pushes.until), _lock_planning(fail_pushes.biller);
     if fail_pushes.identifiers is null then
-        raise exception using errcode = '22004', message = 'identifiers is null', column = 'identifiers', hint = 'Give an array; {} will do.';
+        raise exception using errcode = '22004', message = 'identifiers is null', column = 'identifiers', hint = 'Pass an array; it may be empty.';
     end if;
     if exists (select from report_errors e where e.biller = fail_pushes.biller and e.event_id = fail_pushes.event_id) then
         return 0;
@@ -39,7 +39,7 @@ begin
     where p.biller = fail_pushes.biller and p.identifier = any (fail_pushes.identifiers)
       and p.state in ('planned', 'sending', 'delivered', 'uncertain', 'resolved');
     get diagnostics v_failed = row_count;
-    perform _wake_lanes(v_lanes, fail_pushes.now);
+    perform _refresh_lanes(v_lanes, fail_pushes.now);
     insert into reconciliations (biller, customer, event_name, step, range_start, recheck)
     select distinct p.biller, p.customer, p.event_name, 'hour', _bucket_start('hour', p.stamped_at), true
     from pushes p
@@ -56,6 +56,8 @@ end
 $$;
 
 comment on function fail_pushes(text, text, text[], text, text, timestamptz, timestamptz, timestamptz) is
-    'Takes in an asynchronous error report of the biller, once per event_id: the pushes named become rejected with that code; what else was '
-    'sent under event_name (null: under theirs) between since and until is put up for reconciliation. Returns how many were rejected. '
-    'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
+    'Processes an asynchronous error report of the biller, once per event_id, and returns how many pushes were rejected. The pushes with '
+    'these identifiers become rejected, with code as their error. Other deliveries under event_name (null: under the event names of those '
+    'pushes) between since and until are marked for reconciliation. Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or '
+    'SERIALIZABLE transaction. Example: SELECT meter.fail_pushes(''stripe'', ''evt_1'', array(SELECT identifier FROM meter.pushes(state => '
+    '''resolved'')), ''no_customer'', since => ''2026-06-18'', until => ''2026-06-19'', now => ''2026-06-19 16:30+00'');';

@@ -8,24 +8,16 @@ security definer
 set search_path from current
 as $$
 #variable_conflict use_column
-declare
-    v_push pushes;
 begin
     if _is_open('leave_pushes') then perform _check_caller('leave_pushes'); end if;
     perform _check_time('now', leave_pushes.now, required => true), _lock_planning(leave_pushes.biller);
     if leave_pushes.identifier is null and leave_pushes.reason is null then
         raise exception using
             errcode = '22004', message = 'identifier and reason are both null', column = 'identifier',
-            hint = 'Give the identifier of one push, or a reason such as too_old for all that are held or rejected with it.';
+            hint = 'Pass the identifier of one push, or a reason such as too_old for all held or rejected pushes that have it.';
     end if;
     if leave_pushes.identifier is not null then
-        v_push := _push(leave_pushes.identifier);
-        if v_push.biller <> leave_pushes.biller or v_push.state not in ('rejected', 'held') then
-            raise exception using
-                errcode = '22023', message = 'the push is neither rejected nor held', column = 'identifier',
-                detail = format('%s is %s, of biller %s.', v_push.identifier, v_push.state, quote_literal(v_push.biller)),
-                hint = 'All other pushes are sent without anybody''s decision, or are settled.';
-        end if;
+        perform _check_undelivered(_get_push(leave_pushes.identifier), leave_pushes.biller);
     end if;
     perform _lock_lanes(array(
         select distinct (p.biller, p.customer, p.event_name, null, null, null, null)::report_lanes
@@ -43,7 +35,8 @@ end
 $$;
 
 comment on function leave_pushes(text, text, text, timestamptz) is
-    'Decides that pushes that are rejected or held are not sent: one, or all with a reason such as too_old or refused. They become left, '
-    'which report_status() counts, and are returned. What is used later in the same hour or period is reported as before. '
-    'Raises 22004 if neither identifier nor reason is given, 22004 or 22023 for a bad value, an unknown identifier or a push of another '
-    'state, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
+    'Decides that rejected or held pushes will not be sent, and returns them: one push, or all that have a reason such as too_old or '
+    'refused. Their state becomes left, which report_status() counts. Later usage of the same hour or period is reported as before. Raises '
+    '22004 if neither identifier nor reason is given, 22004 or 22023 for a bad value, an unknown identifier or a push in another state, '
+    '25001 in a REPEATABLE READ or SERIALIZABLE transaction. Example: SELECT meter.plan_pushes(now => ''2026-06-18 16:30+00'');
+SELECT customer, value, state, reason FROM meter.leave_pushes(reason => ''too_old'', now => ''2026-06-19 16:30+00'');';

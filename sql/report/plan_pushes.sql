@@ -1,5 +1,5 @@
--- The DELETE takes off the queue only what was committed before it began. The rollups are read by a later statement, so they hold all
--- of that, and perhaps more, whose rows then stay on the queue until the next time: nothing that commits meanwhile is missed.
+-- The DELETE removes only rows that were committed before it began. A later statement reads the rollups, so they hold all of that usage and
+-- perhaps more. The rows of the additional usage stay on the queue until the next call, so nothing that commits meanwhile is missed.
 create or replace function plan_pushes(
     biller text default 'stripe',
     open_hours boolean default true,
@@ -25,7 +25,7 @@ begin
         delete from unreported where ctid = any (array(
             select u.ctid
             from unreported u
-            left join _ready(v_biller, coalesce(plan_pushes.open_hours, true), plan_pushes.now) r on r.metric = u.metric
+            left join _planning_cutoffs(v_biller, coalesce(plan_pushes.open_hours, true), plan_pushes.now) r on r.metric = u.metric
             where u.biller = plan_pushes.biller and (r.until is null or u.at < r.until)
             limit plan_pushes.max_rows))
         returning unreported
@@ -35,7 +35,7 @@ begin
         return 0;
     end if;
 
-    v_pushes := array(select p from _proposals(v_biller, v_queued, plan_pushes.now) p);
+    v_pushes := array(select p from _candidate_pushes(v_biller, v_queued, plan_pushes.now) p);
     v_lanes := array(
         select distinct (plan_pushes.biller, p.customer, p.event_name, null, null, null, null)::report_lanes
         from unnest(v_pushes) p where p.state = 'planned');
@@ -53,14 +53,14 @@ begin
         quantity = r.quantity + excluded.quantity, as_events = r.as_events + excluded.as_events,
         pushes = r.pushes + excluded.pushes;
     perform _insert_pushes(plan_pushes.biller, v_pushes, plan_pushes.now);
-    perform _wake_lanes(v_lanes, plan_pushes.now);
+    perform _refresh_lanes(v_lanes, plan_pushes.now);
     return cardinality(v_queued);
 end
 $$;
 
 comment on function plan_pushes(text, boolean, integer, timestamptz) is
-    'Plans pushes for usage that has not been reported, and marks it as planned, in one transaction; returns how many rows of the queue '
-    'it has dealt with: call it until it returns 0. One planner per biller at a time, the others wait. Without open_hours the hour that '
-    'is open is left for later unless its period is about to end. '
-    'Raises 55000 where the journal was restored or copied (adopt_journal()), 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ '
-    'or SERIALIZABLE transaction.';
+    'Plans pushes for usage that has not been reported, and marks that usage as planned, in one transaction. Returns how many rows of the '
+    'queue were processed, at most max_rows: call it until it returns 0. Calls for the same biller run one after another. With open_hours '
+    'false, the current hour is planned only if its period is about to end. Raises 55000 where the journal was restored or copied and has '
+    'not been adopted (adopt_journal()), 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. Example: '
+    'SELECT meter.plan_pushes(now => ''2026-06-18 16:30+00'');';

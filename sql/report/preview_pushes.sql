@@ -16,14 +16,16 @@ begin
     select * into v_biller from billers b where b.biller = preview_pushes.biller;
     return query
         select p.*
-        from _proposals(v_biller, array(
+        from _candidate_pushes(v_biller, array(
             select u
             from unreported u
-            join _ready(v_biller, coalesce(preview_pushes.open_hours, true), preview_pushes.now) r on r.metric = u.metric
+            join _planning_cutoffs(v_biller, coalesce(preview_pushes.open_hours, true), preview_pushes.now) r on r.metric = u.metric
             where u.biller = preview_pushes.biller and u.at < r.until), preview_pushes.now) p;
 end
 $$;
 
 comment on function preview_pushes(text, boolean, timestamptz) is
-    'What plan_pushes() would plan, with the same rules and by the same query; nothing is planned. '
-    'Raises 22004 or 22023 for a bad value.';
+    'The pushes that plan_pushes() would plan now, computed by the same query; nothing is written. state is planned, held or left, and '
+    'reason says why. Raises 22004 or 22023 for a bad value. Example: SELECT outcome FROM meter.record(''acct_2'', ''tokens'', 4, at => '
+    '''2026-05-02 08:00+00'');
+SELECT customer, event_name, value, state, reason FROM meter.preview_pushes(now => ''2026-06-18 16:30+00'');';

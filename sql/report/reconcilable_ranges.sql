@@ -58,6 +58,7 @@ end
 $$;
 
 comment on function reconcilable_ranges(text, text, integer, timestamptz, timestamptz, timestamptz) is
-    'The hours or days (UTC) that have ended and in which something was sent, to be compared with the biller''s totals: what calls for it, '
-    'what is uncertain, what is due within a day, then the rest, what was compared longest ago first. Values of mode last are not sums, '
-    'and not compared. Raises 22004 or 22023 for a bad value.';
+    'The past hours or days (UTC) in which pushes were sent, to be compared with the biller''s totals. cause, in this order: recheck '
+    '(marked for comparison), uncertain, due (not compared since its last change, or different, and due within a day), routine (the others, '
+    'the longest since their last comparison first). Values of mode last are not sums and are left out. Raises 22004 or 22023 for a bad '
+    'value. Example: SELECT customer, range_start, range_end, local, cause FROM meter.reconcilable_ranges(now => ''2026-06-19 16:30+00'');';

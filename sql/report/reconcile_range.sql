@@ -23,8 +23,8 @@ begin
         _check_name('event_name', reconcile_range.event_name, 100), _check_time('range_start', reconcile_range.range_start, required => true),
         _check_step(reconcile_range.step), _check_total(reconcile_range.total), _check_time('now', reconcile_range.now, required => true);
     if _bucket_start(reconcile_range.step, reconcile_range.range_start) <> reconcile_range.range_start then
-        raise exception using errcode = '22023', message = 'range_start is not where a step begins', column = 'range_start',
-            hint = 'Give it as reconcilable_ranges() returned it.';
+        raise exception using errcode = '22023', message = 'range_start is not the start of a step', column = 'range_start',
+            hint = 'Pass it as reconcilable_ranges() returned it.';
     end if;
     select coalesce(trim_scale(sum(p.value)), 0) into v_local
     from pushes p
@@ -39,7 +39,7 @@ begin
         local = excluded.local, remote = excluded.remote, difference = excluded.difference, checked_at = excluded.checked_at,
         recheck = false
     returning * into v_comparison;
-    -- A day that agrees speaks for its hours; of one that does not, they stay to be looked at.
+    -- A matching day clears its hours' recheck flags.
     if v_comparison.difference = 0 and reconcile_range.step = 'day' then
         update reconciliations r set recheck = false
         where r.biller = reconcile_range.biller and r.customer = reconcile_range.customer and r.event_name = reconcile_range.event_name
@@ -51,5 +51,6 @@ end
 $$;
 
 comment on function reconcile_range(text, text, text, timestamptz, text, numeric, timestamptz) is
-    'Compares the biller''s total of an hour or day with what was delivered, to the last digit; keeps and returns the comparison. '
-    'Raises 22004 or 22023 for a bad value.';
+    'Compares the biller''s total for an hour or a day with the sum of what was delivered, exactly; stores and returns the comparison. '
+    'Raises 22004 or 22023 for a bad value. Example: SELECT local, remote, difference FROM meter.reconcile_range(''stripe'', ''cus_42'', '
+    '''api_tokens'', ''2026-06-17 00:00+00'', ''day'', total => 100, now => ''2026-06-19 16:30+00'');';

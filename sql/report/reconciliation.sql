@@ -10,4 +10,6 @@ as $$
     order by abs(r.difference) desc, r.range_start, r.customer, r.event_name, r.step
 $$;
 
-comment on function reconciliation(text) is 'The comparisons with a biller''s totals that found a difference, the largest first.';
+comment on function reconciliation(text) is
+    'The comparisons with a biller''s totals that found a difference, the largest first. Example: SELECT customer, event_name, step, '
+    'range_start, local, remote, difference FROM meter.reconciliation();';

@@ -25,12 +25,13 @@ begin
         returning 1
     )
     select count(*) into v_released from released;
-    perform _wake_lanes(v_lanes, release_pushes.now);
+    perform _refresh_lanes(v_lanes, release_pushes.now);
     return v_released;
 end
 $$;
 
 comment on function release_pushes(text, text, timestamptz) is
-    'Gives back at once what a worker has claimed and not settled; returns how many pushes. They may have been sent, for all that is '
-    'known, so they are sent again under the same identifier: settle as not_applied what was certainly not sent. '
-    'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
+    'Returns a worker''s claimed, unsettled pushes to the queue immediately, and returns how many. They count as possibly sent, so they are '
+    'sent again under the same identifier; settle pushes that were not sent as not_applied first. Raises 22004 or 22023 for a bad value, '
+    '25001 in a REPEATABLE READ or SERIALIZABLE transaction. Example: SELECT meter.release_pushes(''stripe'', ''worker_1'', now => '
+    '''2026-06-18 16:31+00'');';

@@ -19,5 +19,5 @@ end
 $$;
 
 comment on function report_journal(text) is
-    'Where a biller''s journal lives, and whether planning and claiming are stopped because it was restored, copied or failed over. '
-    'Raises 22004 or 22023 for a bad name.';
+    'Which server a biller''s journal was last used on, and whether planning and claiming are stopped because the journal was restored, '
+    'copied or failed over. Raises 22004 or 22023 for a bad name. Example: SELECT biller, stopped, adopted_at FROM meter.report_journal();';

@@ -11,4 +11,5 @@ as $$
     order by metric
 $$;
 
-comment on function report_mappings(text) is 'The metrics that are reported to a biller, by metric.';
+comment on function report_mappings(text) is
+    'The metrics that are reported to a biller, ordered by metric. Example: SELECT metric, event_name, mode FROM meter.report_mappings();';

@@ -1,6 +1,6 @@
--- Recorders queue what the catalog says is reported. Whoever has read it before a mapping was added queues nothing, so they are waited
--- for: afterwards their usage is in the rollups and the log, from where it is queued here.
--- Events are told from deltas by their ids alone, so a change of mode needs to wait for nobody.
+-- Recording queues usage if the catalog says that its metric is reported. Transactions that read the catalog before the mapping was added
+-- queue nothing, so this waits for them to end; then their usage is in the rollups and the log, and is queued from there.
+-- A change of mode does not wait: the id of an event says whether it is reported as a delta.
 create or replace function report_metric(
     metric text,
     event_name text,
@@ -24,7 +24,7 @@ declare
 begin
     if _is_open('report_metric') then perform _check_caller('report_metric'); end if;
     v_biller := _lock_planning(report_metric.biller);
-    -- Two that both wait to lock the catalog would wait for each other; define_metric() takes this lock too.
+    -- Prevents a deadlock between two calls that both lock the catalog; define_metric() takes this lock too.
     perform _lock('catalog');
     v_metric := _get_metric(report_metric.metric);
     select * into v_old from report_metrics m where m.biller = report_metric.biller and m.metric = report_metric.metric;
@@ -40,7 +40,7 @@ begin
     end if;
 
     perform _check_mapping(v_metric, v_mapping, v_old);
-    -- The queue of the old kind names other buckets.
+    -- Rows that were queued for the old mode name other buckets.
     v_changes_kind := (v_mapping.mode = 'last') <> (v_old.mode = 'last');
     if v_old.mode = 'delta' and report_metric.mode = 'event' then
         v_mapping.event_after := (select last_value from event_ids);
@@ -51,7 +51,7 @@ begin
     on conflict (biller, metric) do update set
         event_name = excluded.event_name, mode = excluded.mode, since = excluded.since, event_after = excluded.event_after;
     if v_mapping is distinct from v_old then
-        perform _check_one_value(v_biller, report_metric.metric, null);
+        perform _check_single_source(v_biller, report_metric.metric, null);
     end if;
     if v_metric.billers is null or report_metric.biller <> all (v_metric.billers) then
         perform _lock_tables('{metrics}', 'access exclusive');
@@ -65,10 +65,10 @@ end
 $$;
 
 comment on function report_metric(text, text, text, text, timestamptz) is
-    'Reports a metric to a biller under that name; a null event_name ends it. mode delta: what a bucket has gained since it was last '
-    'planned; event: every event by itself; last: the period''s present value. The first time, what is there already is queued: all of '
-    'it, or the buckets that begin at since or later. Repeating it changes nothing; a null mode or since keeps the one that was given '
-    'before, and a new mapping begins with mode delta. '
-    'Raises UM001 for an unknown metric, UM002 for a mode that would report wrong totals, 22004 or 22023 for a bad value, '
-    '22023 for an event name or customers that a metric of mode last would share, '
-    '25001 in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 if it has to wait for other transactions for more than 5 seconds.';
+    'Maps a metric to the biller''s event name, so that its usage is reported; a null event_name ends the mapping. Mode delta sends what an '
+    'hour or period has gained since it was last planned; event sends each event separately; last sends the period''s present value. A new '
+    'mapping uses delta unless mode is given, and queues the existing usage: all of it, or the buckets that begin at since or later. In a '
+    'later call, a null mode or since keeps the earlier one. Repeating a call changes nothing. Raises UM001 for an unknown metric, UM002 '
+    'for a mode that would report wrong totals, 22004 or 22023 for a bad value, 22023 for an event name or a customer that two sources of a '
+    'metric in mode last would share, 55P03 after waiting more than 5 seconds for other transactions, 25001 in a REPEATABLE READ or '
+    'SERIALIZABLE transaction. Example: SELECT metric, event_name, mode, biller FROM meter.report_metric(''tokens'', ''api_tokens'');';

@@ -1,5 +1,5 @@
--- The planner takes usage without a customer off the queue, so it is queued again here; both hold the planning lock. What others are
--- recording at this moment is on the queue, or will be when they commit.
+-- The planner removes usage without a customer from the queue, so it is queued again here; both hold the planning lock. Usage that is
+-- being recorded meanwhile queues itself.
 create or replace function report_subject(subject text, customer text, biller text default 'stripe')
 returns report_subjects
 language plpgsql
@@ -30,7 +30,7 @@ begin
     insert into report_subjects (subject, biller, customer)
     values (report_subject.subject, report_subject.biller, report_subject.customer)
     on conflict (subject, biller) do update set customer = excluded.customer;
-    perform _check_one_value(v_biller, null, report_subject.subject);
+    perform _check_single_source(v_biller, null, report_subject.subject);
     if v_old is null then
         perform _queue_unreported(report_subject.biller, null, report_subject.subject);
     end if;
@@ -39,7 +39,8 @@ end
 $$;
 
 comment on function report_subject(text, text, text) is
-    'Maps a subject to one of the biller''s customers; a null customer ends it. Usage that was never reported is queued; what has been '
-    'planned stays with the customer that it was planned for. Several subjects of one customer add up, except in mode last. Again: changes '
-    'nothing. Raises 22004 or 22023 for a bad name, 22023 if another subject of the customer has values of a metric of mode last in the '
-    'same period, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
+    'Maps a subject to one of the biller''s customers; a null customer ends the mapping. Usage that was never reported is queued; pushes '
+    'that are already planned keep their customer. Several subjects of one customer add up, except in mode last. Repeating a call changes '
+    'nothing. Raises 22004 or 22023 for a bad name, 22023 if another subject of the customer has values of a metric in mode last in the '
+    'same period, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. Example: SELECT subject, customer, biller FROM '
+    'meter.report_subject(''acct_1'', ''cus_42'');';

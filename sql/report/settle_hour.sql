@@ -1,5 +1,5 @@
--- A total is old when it arrives, and the biller's totals lag behind: that something is missing from one proves little. Only what is
--- still missing when absence has passed is sent anew, and in between nothing may have pointed the other way.
+-- The biller's totals lag behind, so a push that is missing from one may still be counted. It is reissued only if every total over the
+-- absence interval lacked it.
 create or replace function settle_hour(
     biller text,
     customer text,
@@ -32,8 +32,8 @@ begin
         _check_total(settle_hour.total), _check_time('now', settle_hour.now, required => true),
         _check_time('counting_since', settle_hour.counting_since), _check_read_committed();
     if _bucket_start('hour', settle_hour.hour) <> settle_hour.hour then
-        raise exception using errcode = '22023', message = 'hour is not where an hour begins', column = 'hour',
-            hint = 'Give the hour as uncertain_hours() returned it.';
+        raise exception using errcode = '22023', message = 'hour is not the start of an hour', column = 'hour',
+            hint = 'Pass the hour as uncertain_hours() returned it.';
     end if;
     select * into v_biller from billers b where b.biller = settle_hour.biller;
     perform _lock_lanes(array[v_lane]);
@@ -47,8 +47,8 @@ begin
         where p.biller = settle_hour.biller and p.customer = settle_hour.customer and p.event_name = settle_hour.event_name
           and p.stamped_at >= settle_hour.hour and p.stamped_at < _bucket_end('hour', settle_hour.hour) and p.state = 'uncertain'
         order by p.push_id);
-    v_present := _explained_by(array(select push_id from unnest(v_pushes)), array(select value from unnest(v_pushes)),
-                               settle_hour.total - v_totals.delivered);
+    v_present := _matching_subset(array(select push_id from unnest(v_pushes)), array(select value from unnest(v_pushes)),
+                                  settle_hour.total - v_totals.delivered);
     v_unknown := coalesce(cardinality(v_present), 0) < cardinality(v_pushes) and exists (
         select from unnest(v_pushes) p where _shift(p.unsure_since, v_biller.max_ahead) < settle_hour.counting_since);
     if v_present is null and not v_unknown then
@@ -62,7 +62,7 @@ begin
             absent_since = null, next_attempt_at = settle_hour.now + greatest(v_biller.absence / 4, interval '1 hour'),
             error = format('The total of the hour is %s; %s was delivered, %s is uncertain.',
                 trim_scale(settle_hour.total), trim_scale(v_totals.delivered), trim_scale(v_totals.uncertain))
-                || case when v_unknown then ' The biller began to count under this event name after it was sent.' else '' end
+                || case when v_unknown then ' The biller began to count under this event name after they were sent.' else '' end
         where p.push_id in (select push_id from unnest(v_pushes));
         return ('unclear', 0, 0, v_totals.uncertain_pushes)::settled_hour;
     end if;
@@ -71,9 +71,11 @@ end
 $$;
 
 comment on function settle_hour(text, text, text, timestamptz, numeric, numeric, timestamptz, timestamptz) is
-    'Resolves the uncertain pushes of an hour by the biller''s total for it. If the total is what was delivered and all of them: they were '
-    'delivered. If only some fit, the others are missing, and are planned anew when they are still missing after absence; if nothing or '
-    'more than one thing fits, they stay, with the figures in error, for a person. delivered_total, as uncertain_hours() returned it: '
-    'nothing is decided if it has changed since. counting_since: when the biller began to count under this event name; what was sent '
-    'earlier is never taken for missing. '
-    'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
+    'Resolves the uncertain pushes of an hour from the biller''s total for it. Pushes that the total contains become resolved. Pushes that '
+    'it does not contain are reissued once they have been missing for the biller''s absence interval. If no combination of pushes explains '
+    'the total, or several do, all stay uncertain, with the figures in error. The verdict is present, absent, partly, waiting (missing, but '
+    'not for long enough), unclear or busy (pushes are in flight, or the hour has changed). delivered_total, as uncertain_hours() returned '
+    'it: nothing is decided if it has changed since. counting_since: when the biller began to count under this event name; pushes sent '
+    'before are never considered missing. Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. '
+    'Example: SELECT verdict, present, absent, uncertain FROM meter.settle_hour(''stripe'', ''cus_42'', ''api_tokens'', ''2026-06-18 '
+    '10:00+00'', total => 50, now => ''2026-06-19 16:30+00'');';

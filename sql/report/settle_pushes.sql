@@ -1,5 +1,5 @@
--- A result of an outdated attempt is believed only where it says delivered: of everything else the present attempt knows better.
--- What is refused after an attempt that nobody knows the end of may have been counted then, so that is uncertain, not rejected.
+-- A result of an earlier attempt is used only if it is delivered; otherwise the current attempt decides.
+-- A push that is refused after an attempt with an unknown outcome may have been counted by that attempt, so it is uncertain, not rejected.
 create or replace function settle_pushes(biller text, worker text, results jsonb, now timestamptz default now())
 returns setof settled_push
 language plpgsql
@@ -22,7 +22,7 @@ begin
     select * into v_biller from billers b where b.biller = settle_pushes.biller;
     v_window := v_biller.dedup_window - v_biller.dedup_margin;
     v_results := _parse_results(settle_pushes.results);
-    -- After a failover the number may be another push's.
+    -- After a failover another push may have the same push_id.
     v_results := array(
         select r from unnest(v_results) r
         where r.identifier is null or exists (select from pushes p where p.push_id = r.push_id and p.identifier = r.identifier));
@@ -62,7 +62,7 @@ begin
               and (q.state in ('planned', 'sending', 'uncertain', 'held', 'left') or q.state = 'rejected' and q.reason <> 'failed'));
     perform _note_late_deliveries(settle_pushes.biller, array(
         select r.push_id from unnest(v_results) r where r.outcome = 'delivered'));
-    perform _wake_lanes(v_lanes, settle_pushes.now);
+    perform _refresh_lanes(v_lanes, settle_pushes.now);
     return query
         select p.push_id, p.state, p.reason, case when p.state = 'planned' then p.next_attempt_at end
         from pushes p where p.push_id = any (v_push_ids) and p.biller = settle_pushes.biller
@@ -71,8 +71,12 @@ end
 $$;
 
 comment on function settle_pushes(text, text, jsonb, timestamptz) is
-    'Takes in what became of claimed pushes: an array of {push_id, attempt, identifier, outcome, error, retry_after}; returns their states. A result '
-    'whose identifier is not that of its push_id is left out. Outcomes: '
-    'delivered; rejected (refused for good); unknown (perhaps counted: sent again under the same identifier while the biller recognises '
-    'it, uncertain afterwards); not_applied (certainly not counted: sent again later, not before retry_after seconds, at 0 at once). '
-    'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
+    'Records the results of claimed pushes and returns their new states. results is an array of objects with push_id, attempt, outcome and, '
+    'optionally, identifier, error and retry_after (seconds). Outcomes: delivered; rejected (permanently refused); unknown (may have been '
+    'counted: resent under the same identifier while the biller recognises it, then uncertain); not_applied (not counted: sent again later, '
+    'not before retry_after, immediately if that is 0). A result whose identifier is not that of its push_id is ignored. Raises 22004 or '
+    '22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. Example: SELECT push_id, state, reason FROM '
+    'meter.settle_pushes(''stripe'', ''worker_1'', ''[
+    {"push_id": 1, "attempt": 1, "outcome": "delivered"},
+    {"push_id": 3, "attempt": 1, "outcome": "rejected", "error": "No such customer"}
+]'', now => ''2026-06-18 16:31+00'');';

@@ -26,5 +26,7 @@ end
 $$;
 
 comment on function uncertain_hours(text, integer, timestamptz) is
-    'The hours with uncertain pushes whose total has to be asked for now, what is due first; settle_hour() takes it. An hour with a push '
-    'that may be counted at any moment is left for later. Raises 22004 or 22023 for a bad value.';
+    'The hours that have uncertain pushes and whose totals should be fetched from the biller now, the earliest due first, at most max_rows. '
+    'Pass each total to settle_hour(). Hours with a push that may still be sent are left out. Raises 22004 or 22023 for a bad value. '
+    'Example: SELECT count(*) FROM meter.claim_pushes(''stripe'', ''worker_1'', now => ''2026-06-19 16:30+00'');
+SELECT customer, hour, delivered_total, uncertain_total, uncertain_pushes FROM meter.uncertain_hours(now => ''2026-06-19 16:30+00'');';

@@ -1,4 +1,4 @@
--- It may queue too much, never too little: planning finds by itself that there is nothing left to plan.
+-- May queue too much, never too little: planning a bucket without unplanned usage does nothing.
 create or replace function _queue_unreported(biller text, metric text, subject text)
 returns void
 language plpgsql
@@ -24,9 +24,9 @@ end
 $$;
 
 comment on function _queue_unreported(text, text, text) is
-    'Queues the usage that is there already and was not reported to a biller: all, or of one metric, or of one subject.';
+    'Queues usage that exists already and was not reported to a biller: all of it, or that of one metric or one subject.';
 
--- Only of hours that are added up can a look at two totals tell that there is nothing to plan.
+-- Buckets are skipped only where parts add up: there, equal totals prove that nothing is left to plan.
 create or replace function _queue_buckets(mapping report_metrics, subject text)
 returns void
 language plpgsql
@@ -57,7 +57,7 @@ end
 $$;
 
 comment on function _queue_buckets(report_metrics, text) is
-    'Queues the buckets of a metric that is reported as deltas or values, of all subjects or one, that may not have been reported.';
+    'Queues the buckets of a metric that is reported as deltas or values, of all subjects or one, that may have unreported usage.';
 
 create or replace function _queue_events(mapping report_metrics, subject text)
 returns void
@@ -91,8 +91,7 @@ end
 $$;
 
 comment on function _queue_events(report_metrics, text) is
-    'Queues the events of a metric that is reported event by event, of all subjects or one, that have not been reported, and the rollups '
-    'of months that were dropped.';
+    'Queues the unreported events of a metric that is reported event by event, of all subjects or one, and the rollups of dropped months.';
 
 create or replace function _queue_corrected(drifts rollup_drift[])
 returns void
@@ -112,4 +111,4 @@ end
 $$;
 
 comment on function _queue_corrected(rollup_drift[]) is
-    'Queues the buckets that rebuild() corrects: what was reported of them may have been too little or too much.';
+    'Queues the buckets that rebuild() corrects, since too little or too much of them may have been reported.';

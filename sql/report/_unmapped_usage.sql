@@ -1,6 +1,6 @@
--- Read from the rows of whole periods, of which there are the fewest; only a mapping that begins at some time needs the finer ones, and
--- the log where single events are reported from a time inside of one.
-create or replace function _unmapped(biller billers)
+-- Reads the rollups of whole periods, which are the fewest. Only a mapping with since needs finer ones, and the log where it reports
+-- single events from a time within a fine bucket.
+create or replace function _unmapped_usage(biller billers)
 returns table (subject text, metric text, quantity numeric, oldest timestamptz)
 language sql
 stable
@@ -12,7 +12,7 @@ as $$
                     then _fine_bucket(m.period, m.rollup) else m.period end as bucket
         from report_metrics t
         join metrics m on m.key = t.metric
-        where t.biller = (_unmapped.biller).biller
+        where t.biller = (_unmapped_usage.biller).biller
     ), used as (
         select r.subject, k.metric, k.mode, k.since, k.aggregate, r.bucket_start,
                _quantity(k.aggregate, sum(r.event_count)::bigint, sum(r.total), min(r.lowest), max(r.highest),
@@ -20,20 +20,20 @@ as $$
                ) as quantity
         from mapped k
         join rollups r on r.metric = k.metric and r.bucket = k.bucket and r.bucket_start >= coalesce(k.since, '-infinity')
-        left join report_subjects s on s.subject = r.subject and s.biller = (_unmapped.biller).biller
-        where k.event_name is null or _customer(s.customer, r.subject, (_unmapped.biller).subject_is_customer) is null
+        left join report_subjects s on s.subject = r.subject and s.biller = (_unmapped_usage.biller).biller
+        where k.event_name is null or _customer(s.customer, r.subject, (_unmapped_usage.biller).subject_is_customer) is null
         group by 1, 2, 3, 4, 5, 6
         union all
         select e.subject, k.metric, k.mode, k.since, k.aggregate, k.since, sum(e.quantity)
         from mapped k
         join events e on e.metric = k.metric and e.at >= k.since and e.at < _bucket_end(k.bucket, _bucket_start(k.bucket, k.since))
-        left join report_subjects s on s.subject = e.subject and s.biller = (_unmapped.biller).biller
+        left join report_subjects s on s.subject = e.subject and s.biller = (_unmapped_usage.biller).biller
         where k.mode = 'event' and k.since > _bucket_start(k.bucket, k.since)
-          and (k.event_name is null or _customer(s.customer, e.subject, (_unmapped.biller).subject_is_customer) is null)
+          and (k.event_name is null or _customer(s.customer, e.subject, (_unmapped_usage.biller).subject_is_customer) is null)
         group by 1, 2, 3, 4, 5
     ), reportable as (
         select subject, metric, since, min(bucket_start) as oldest,
-               sum(_reported_quantity(aggregate, mode, quantity, (_unmapped.biller).max_digits)) as quantity
+               sum(_reported_quantity(aggregate, mode, quantity, (_unmapped_usage.biller).max_digits)) as quantity
         from used
         group by 1, 2, 3
     )
@@ -42,12 +42,12 @@ as $$
     left join lateral (
         select sum(d.quantity + d.as_events) as quantity
         from reported d
-        where d.subject = u.subject and d.metric = u.metric and d.biller = (_unmapped.biller).biller
+        where d.subject = u.subject and d.metric = u.metric and d.biller = (_unmapped_usage.biller).biller
           and d.bucket_start >= coalesce(_bucket_start('hour', u.since), '-infinity')
     ) d on true
     where u.quantity <> coalesce(d.quantity, 0)
 $$;
 
-comment on function _unmapped(billers) is
-    'The usage of metrics that are or were reported to a biller that no push is made for, because its metric has no event name any more or '
-    'its subject no customer, less what was reported while they had.';
+comment on function _unmapped_usage(billers) is
+    'Usage of metrics that are or were reported to a biller for which no push is planned, because the metric no longer has an event name or '
+    'the subject has no customer. What was reported while they had one is subtracted.';

@@ -1,0 +1,122 @@
+-- One snapshot reads everything. It is younger than that of the statement that removed the rows from the queue, so the buckets may hold
+-- more than was queued, never less. The rows of that additional usage stay on the queue, and find nothing left to plan later.
+-- A dropped month has no events, so what its rollups hold beyond what was planned is reported.
+create or replace function _unplanned_usage(biller billers, queued unreported[], now timestamptz)
+returns table (subject text, metric text, bucket_start timestamptz, event_id bigint, mode text, event_name text, customer text,
+               period text, value numeric, at timestamptz)
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_dropped timestamptz[] := '{}';
+begin
+    if exists (select from report_metrics r where r.biller = (_unplanned_usage.biller).biller and r.mode = 'event') then
+        v_dropped := array(select _dropped_months());
+    end if;
+    return query
+        with touched as (
+            select distinct u.subject, u.metric, r.mode, r.event_name, r.event_after, r.since, m.aggregate, m.period, f.fine, f.method,
+                   case f.method when 'dropped' then _dropped_start(f.fine, u.at, v_dropped)
+                              else _bucket_start(_reported_bucket(m.aggregate, r.mode, m.period), u.at) end as bucket_start,
+                   case f.method when 'event' then u.event_id end as event_id, case f.method when 'event' then u.at end as at
+            from unnest(queued) u
+            join report_metrics r on r.biller = (_unplanned_usage.biller).biller and r.metric = u.metric and r.event_name is not null
+            join metrics m on m.key = u.metric
+            cross join lateral (
+                select _fine_bucket(m.period, m.rollup) as fine,
+                       _planning_method(r.mode, m.aggregate, _bucket_start('month', u.at) = any (v_dropped), u.event_id, r.event_after) as method
+            ) f
+        )
+        select t.subject, t.metric, t.bucket_start, t.event_id, t.mode, t.event_name,
+               _customer(s.customer, t.subject, (_unplanned_usage.biller).subject_is_customer), t.period, v.value, v.at
+        from touched t
+        left join report_subjects s on s.subject = t.subject and s.biller = (_unplanned_usage.biller).biller
+        left join reported d
+            on d.subject = t.subject and d.metric = t.metric and d.biller = (_unplanned_usage.biller).biller and d.bucket_start = t.bucket_start
+        cross join lateral (
+            -- One event.
+            select e.quantity as value, e.at
+            from events e
+            where t.method = 'event'
+              and e.subject = t.subject and e.metric = t.metric and e.at = t.at and e.event_id = t.event_id
+              and not exists (
+                  select from pushes p
+                  where p.subject = t.subject and p.metric = t.metric and p.biller = (_unplanned_usage.biller).biller
+                    and p.event_id = t.event_id and p.replaces is null)
+            union all
+            -- What the hour has gained.
+            select coalesce(sum(r.total), 0) - coalesce(d.quantity + d.as_events, 0), least(max(r.last_at), now)
+            from rollups r
+            where t.method = 'delta'
+              and r.subject = t.subject and r.metric = t.metric and r.bucket = t.fine
+              and r.bucket_start >= t.bucket_start and r.bucket_start < _bucket_end('hour', t.bucket_start)
+            having t.method = 'delta'
+            union all
+            -- What the events from before mode event add up to in the hour, beyond what was reported of them.
+            select coalesce(sum(e.quantity), 0) - coalesce(d.quantity, 0), least(max(e.at), now)
+            from events e
+            where t.method = 'earlier events' and e.event_id <= t.event_after
+              and e.subject = t.subject and e.metric = t.metric
+              and e.at >= t.bucket_start and e.at < _bucket_end('hour', t.bucket_start)
+            having t.method = 'earlier events'
+            union all
+            select l.value, least(l.at, now)
+            from _dropped_remainder((_unplanned_usage.biller).biller, t.subject, t.metric, t.fine, t.bucket_start, v_dropped) l
+            where t.method = 'dropped'
+            union all
+            -- The period's value, which is not a sum of hours.
+            select case when t.mode = 'last' then nullif(q.quantity, d.quantity) else q.quantity - coalesce(d.quantity, 0) end,
+                   least(now, _bucket_end(t.period, t.bucket_start) - interval '1 second')
+            from metrics m
+            cross join lateral _usage(m, t.subject, t.bucket_start, _bucket_end(t.period, t.bucket_start)) u
+            cross join lateral (
+                select _reported_quantity(t.aggregate, t.mode, u.quantity, (_unplanned_usage.biller).max_digits) as quantity
+            ) q
+            where m.key = t.metric and t.method = 'value'
+        ) v
+        where (t.mode = 'last' or v.value <> 0) and v.value is not null and coalesce(t.at, t.bucket_start) >= coalesce(t.since, '-infinity');
+end
+$$;
+
+comment on function _unplanned_usage(billers, unreported[], timestamptz) is
+    'The usage of queued buckets and events that has not been planned yet. customer is null where the subject has none.';
+
+-- Inlined: no SET, nothing outside pg_catalog.
+create or replace function _planning_method(mode text, aggregate text, is_dropped boolean, event_id bigint, event_after bigint)
+returns text
+language sql
+immutable parallel safe
+as $$
+    select case
+        when mode = 'event' and is_dropped then 'dropped'
+        when mode = 'event' and event_id > event_after then 'event'
+        when mode = 'event' then 'earlier events'
+        when mode = 'delta' and aggregate in ('sum', 'count') then 'delta'
+        else 'value'
+    end
+$$;
+
+comment on function _planning_method(text, text, boolean, bigint, bigint) is
+    'How a row of the queue is planned: event (one push for the event), earlier events (a delta of the hour''s events from before mode '
+    'event), dropped (from rollups, because the month''s events were dropped), delta (what the hour has gained) or value (from the '
+    'period''s value).';
+
+-- Inlined: no SET, nothing outside pg_catalog. A quotient may have infinitely many digits, so an average is rounded as round() does.
+create or replace function _reported_quantity(aggregate text, mode text, quantity numeric, max_digits integer)
+returns numeric
+language sql
+immutable parallel safe
+as $$
+    select case
+        when aggregate = 'avg' and quantity <> 0 then
+            trim_scale(round(quantity, greatest(0, max_digits - 1 - floor(log(abs(quantity)))::integer)))
+        when mode = 'last' or aggregate in ('sum', 'count') then quantity
+        else greatest(quantity, 0)
+    end
+$$;
+
+comment on function _reported_quantity(text, text, numeric, integer) is
+    'The quantity of a bucket as it is reported: an avg is rounded to max_digits significant digits, half away from zero; a max or unique '
+    'that is reported as deltas is at least 0, since the biller''s total cannot be negative.';
