@@ -11,3 +11,5 @@ drop function if exists _unmapped(text, boolean);
 drop function if exists _drop_outdated(billers, bigint[], timestamptz);
 drop function if exists _create_partition(timestamptz, regclass);
 drop function if exists _move_strays(timestamptz[]);
+drop function if exists subjects(integer);
+drop function if exists _newest_subjects(text, integer);
