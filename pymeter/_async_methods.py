@@ -40,6 +40,7 @@ from pymeter.models import (
     SettledPush,
     SubjectActivity,
     SubjectMapping,
+    SubjectTotal,
     UncertainHour,
     UsageBucket,
     UsageGroup,
@@ -1403,19 +1404,80 @@ class AsyncMethods:
             )
         )
 
-    async def subjects(self, max_rows: int = 100) -> list[SubjectActivity]:
+    async def totals(
+        self,
+        metric: str,
+        *,
+        period: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        timezone: str = "UTC",
+        now: datetime | None = None,
+        max_rows: int = 1000,
+        after_subject: str | None = None,
+    ) -> list[SubjectTotal]:
+        """Return the usage of one metric in one window, by subject: what to bill all customers.
+
+        Args:
+            metric: The metric's key.
+            period: A calendar word (``minute hour day week month year never``), the bucket that
+                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
+                `now`. Without a window: the metric's current period.
+            since: The window's start, included. Instead of `period`.
+            until: The window's end, not included. Instead of `period`.
+            timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
+            now: The moment to ask about; the database's clock unless given.
+            max_rows: The length of a page, at most 10,000.
+            after_subject: The last row's ``subject``, for the next page of the same window; `iter_totals`
+                does that.
+
+        Returns:
+            A page of subjects, ordered by name. A metric that carries its last value over has it for
+            subjects without events in the window, too.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: the window is given in both forms, is empty or reversed, or has an unknown
+                word or zone.
+            EventsDropped: events at an edge of the window were dropped.
+
+        Example:
+            {row.subject: row.quantity for row in meter.totals("tokens", period="month")}
+        """
+        return await self._run(
+            calls.totals(
+                metric,
+                period=period,
+                since=since,
+                until=until,
+                timezone=timezone,
+                now=now,
+                max_rows=max_rows,
+                after_subject=after_subject,
+            )
+        )
+
+    async def subjects(
+        self, max_rows: int = 100, *, after_subject: str | None = None, after_at: datetime | None = None
+    ) -> list[SubjectActivity]:
         """Return the subjects that were last active, most recent first.
 
         Args:
             max_rows: The length of a page, at most 10,000.
+            after_subject: The last row's ``subject``, for the next page; `iter_subjects` does that.
+            after_at: The last row's ``last_activity_at``. Without it, a subject that has new events
+                since would begin the page where it is now.
 
         Returns:
             A page of subjects.
 
+        Raises:
+            InvalidInput: a value is not allowed.
+
         Example:
             [row.subject for row in meter.subjects(10)]
         """
-        return await self._run(calls.subjects(max_rows))
+        return await self._run(calls.subjects(max_rows, after_subject=after_subject, after_at=after_at))
 
     async def events(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
 import psycopg
@@ -14,7 +14,7 @@ from pymeter._methods import Methods
 from pymeter._source import check_lent, check_source
 from pymeter.calls import Call
 from pymeter.errors import meter_errors
-from pymeter.models import Event
+from pymeter.models import Event, SubjectActivity, SubjectTotal
 from pymeter.tracing import call_span
 
 T = TypeVar("T")
@@ -69,6 +69,52 @@ class Meter(Methods):
         cursor = ExactCursor(connection)
         cursor.execute(call.statement(self.schema), params, prepare=self.prepare, binary=True)
         return call.result(cursor.fetchall())
+
+    def iter_subjects(self, *, page_size: int = 1000) -> Iterator[SubjectActivity]:
+        """Yield all subjects, most recently active first, one page of `subjects` at a time.
+
+        A subject that gets newer events before its page has been read is not among them, unless the meter's
+        connection is in a REPEATABLE READ transaction.
+        """
+        page: list[SubjectActivity] = []
+        while not page or len(page) == page_size:
+            after_subject, after_at = (page[-1].subject, page[-1].last_activity_at) if page else (None, None)
+            page = self.subjects(page_size, after_subject=after_subject, after_at=after_at)
+            if not page:
+                return
+            yield from page
+
+    def iter_totals(
+        self,
+        metric: str,
+        *,
+        period: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        timezone: str = "UTC",
+        now: datetime | None = None,
+        page_size: int = 1000,
+    ) -> Iterator[SubjectTotal]:
+        """Yield the usage of one metric by all subjects, by name, one page of `totals` at a time.
+
+        All pages are of one window: `now` is this process's clock at the start, unless given.
+        """
+        now = now or datetime.now(UTC)
+        page: list[SubjectTotal] = []
+        while not page or len(page) == page_size:
+            page = self.totals(
+                metric,
+                period=period,
+                since=since,
+                until=until,
+                timezone=timezone,
+                now=now,
+                max_rows=page_size,
+                after_subject=page[-1].subject if page else None,
+            )
+            if not page:
+                return
+            yield from page
 
     def iter_events(
         self,

@@ -196,6 +196,15 @@ class QuotaStatus(_Model):
     unit: str
 
 
+class SubjectTotal(_Model):
+    """The usage of one metric in one window by one subject."""
+
+    subject: str
+    quantity: Decimal
+    event_count: int
+    """0 where the last value from before the window is carried over."""
+
+
 class SubjectActivity(_Model):
     """A subject and when it was last active."""
 

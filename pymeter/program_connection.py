@@ -83,18 +83,24 @@ def connect(dsn: str, application_name: str = "pymeter") -> psycopg.Connection[A
 
 
 @contextmanager
-def transaction(connection: psycopg.Connection[Any], *, mode: str | None = None) -> Iterator[None]:
+def transaction(
+    connection: psycopg.Connection[Any], *, mode: str | None = None, isolation: str = "READ COMMITTED"
+) -> Iterator[None]:
     """A transaction with the settings of a program; `mode` as for `ProgramPool`."""
     with connection.transaction():
-        connection.execute(_beginning(connection, mode))
+        connection.execute(_beginning(connection, mode, isolation))
         yield
 
 
-def _beginning(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], mode: str | None) -> bytes:
+def _beginning(
+    connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any],
+    mode: str | None,
+    isolation: str = "READ COMMITTED",
+) -> bytes:
     # A hot standby reports itself, and refuses the very words READ WRITE.
     if mode == "READ WRITE" and connection.info.parameter_status("in_hot_standby") == "on":
         mode = None
-    modes = "ISOLATION LEVEL READ COMMITTED" + (f", {mode}" if mode else "")
+    modes = f"ISOLATION LEVEL {isolation}" + (f", {mode}" if mode else "")
     return f"SET TRANSACTION {modes};{_SETTINGS}".encode()
 
 

@@ -36,3 +36,5 @@ drop function if exists _push(text);
 drop function if exists _retriable(billers, text, timestamptz);
 drop function if exists _check_mappings(metrics);
 drop function if exists _digits(numeric);
+drop function if exists subjects(integer);
+drop function if exists _newest_subjects(text, integer);

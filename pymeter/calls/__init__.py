@@ -52,6 +52,7 @@ from pymeter.calls.usage_calls import (
     series,
     subjects,
     summary,
+    totals,
     usage,
     usage_by,
 )
@@ -103,6 +104,7 @@ __all__ = [
     "settle_pushes",
     "subjects",
     "summary",
+    "totals",
     "uncertain_hours",
     "usage",
     "usage_by",

@@ -108,6 +108,7 @@ app.command(rich_help_panel=_RECORD, context_settings={"ignore_unknown_options":
 app.command("import", rich_help_panel=_RECORD)(ledger.import_)
 app.command(rich_help_panel=_ASK)(questions.usage)
 app.command(rich_help_panel=_ASK)(questions.summary)
+app.command(rich_help_panel=_ASK)(questions.totals)
 app.command(rich_help_panel=_ASK)(questions.series)
 app.command(rich_help_panel=_ASK)(questions.check)
 app.command(rich_help_panel=_ASK)(questions.subjects)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -86,6 +88,13 @@ def connect() -> psycopg.Connection[Any]:
 def open_meter(connection: psycopg.Connection[Any]) -> Meter:
     """The meter of the chosen schema; every call is a transaction with the settings of a program."""
     return Meter(ProgramPool(connection, mode="READ WRITE"), schema=settings.schema)
+
+
+@contextmanager
+def open_snapshot(connection: psycopg.Connection[Any]) -> Iterator[Meter]:
+    """As `open_meter`, but all calls of the block see the meter as it is now; for reading only."""
+    with program_connection.transaction(connection, mode="READ ONLY", isolation="REPEATABLE READ"):
+        yield Meter(connection, schema=settings.schema)
 
 
 def redact(text: str) -> str:

@@ -7,8 +7,8 @@ immutable parallel safe
 as $$
     select l.level, f.function
     from (values
-        ('read', array['catalog', 'usage', 'summary', 'series', 'usage_by', 'check_quota', 'subjects', 'events', 'resolve_window',
-                       'health']),
+        ('read', array['catalog', 'usage', 'summary', 'series', 'usage_by', 'check_quota', 'totals', 'subjects', 'events',
+                       'resolve_window', 'health']),
         ('write', array['record', 'record_batch', 'known_events']),
         -- What a reporter calls in its loop. Where usage goes, and a person's word on it, is for administrators.
         ('report', array['plan_pushes', 'preview_pushes', 'claim_pushes', 'confirm_push', 'settle_pushes', 'release_pushes', 'uncertain_hours',

@@ -1,6 +1,10 @@
--- Rollups of a metric's finer kind of bucket, newest first, tell who was active last without looking at the rest: a bucket's events
--- are all later than those of the buckets before it. Kinds are looked through one by one, since their buckets do not line up.
-create or replace function subjects(max_rows integer default 100)
+-- Where many subjects have been active lately, few of the finer rollups have to be read. Where a few have been active all the time and the
+-- others long ago, that is true of the coarser ones. On the last page no rollup tells that there is nothing more.
+create or replace function subjects(
+    max_rows integer default 100,
+    after_subject text default null,
+    after_at timestamptz default null
+)
 returns setof subject_activity
 language plpgsql
 stable
@@ -8,19 +12,46 @@ security definer
 set search_path from current
 as $$
 #variable_conflict use_column
+declare
+    v_max_read bigint := greatest(16::bigint * subjects.max_rows, 10000);
+    v_last     timestamptz;
+    v_after_at timestamptz := subjects.after_at;
 begin
     if _is_open('subjects') then perform _check_caller('subjects'); end if;
-    perform _check_max_rows(subjects.max_rows);
+    perform _check_max_rows(subjects.max_rows), _check_time('after_at', subjects.after_at);
+    if subjects.after_subject is not null then
+        v_last := _newest_event_before(subjects.after_subject, null, 'infinity');
+        if v_last is null then
+            raise exception using errcode = '22023', message = 'after_subject is not a subject with events', column = 'after_subject',
+                detail = format('after_subject %s.', quote_literal(left(subjects.after_subject, 80))),
+                hint = 'Give the subject of the last row of the page before.';
+        elsif subjects.after_at is null or subjects.after_at = date_trunc('milliseconds', v_last) then
+            v_after_at := v_last;
+        end if;
+    elsif subjects.after_at is not null then
+        raise exception using errcode = '22004', message = 'after_at is given without after_subject', column = 'after_subject',
+            detail = format('after_at %s.', to_char(subjects.after_at at time zone interval '0', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')),
+            hint = 'Give the subject of the last row of the page before as after_subject.';
+    end if;
     return query
         select a.subject, max(a.last_activity_at)
-        from (select distinct _fine_bucket(period, rollup) as bucket from metrics) kind
-        cross join lateral _newest_subjects(kind.bucket, subjects.max_rows) a
+        from unnest(coalesce(
+            _newest_subjects(array(select distinct _fine_bucket(period, rollup) from metrics),
+                subjects.max_rows, v_after_at, subjects.after_subject, v_max_read),
+            _newest_subjects(array(select distinct _coarse_bucket(period, rollup) from metrics),
+                subjects.max_rows, v_after_at, subjects.after_subject, v_max_read),
+            _subjects_after(subjects.max_rows, v_after_at, subjects.after_subject)
+        )) a
         group by a.subject
         order by 2 desc, 1
         limit subjects.max_rows;
 end
 $$;
 
-comment on function subjects(integer) is
-    'The subjects with the latest event times, most recent first, at most max_rows (1 to 10,000) of them. '
-    'Raises 22004 or 22023 for a bad max_rows.';
+comment on function subjects(integer, text, timestamptz) is
+    'The subjects with the latest event times, most recent first (by last_activity_at, then subject), at most max_rows (1 to 10,000). '
+    'The next page: subject and last_activity_at of the last row as after_subject and after_at. A subject without new events is on exactly '
+    'one page; one that gets newer events before its page is read is on none, unless all pages are read in one REPEATABLE READ transaction. '
+    'after_at may be cut to milliseconds; without it, the page starts at the present last activity of after_subject. '
+    'Raises 22004 or 22023 for a bad value. '
+    'Example: SELECT * FROM meter.subjects(10, after_subject => ''acct_2'', after_at => ''2026-06-18T12:00:00Z'');';

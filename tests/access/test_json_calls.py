@@ -124,6 +124,7 @@ READING: dict[str, dict[str, Any]] = {
     },
     "usage_by": {"subject": "a", "metric": "tokens", "dimension": "model"},
     "check_quota": {"subject": "a", "metric": "tokens", "quota": 5},
+    "totals": {"metric": "tokens"},
     "subjects": {"max_rows": 5},
     "events": {"subject": "a"},
     "resolve_window": {"period": "month", "timezone": "Asia/Kathmandu"},

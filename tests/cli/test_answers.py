@@ -116,6 +116,20 @@ def test_check_answers_with_its_exit_status(pymeter: Run) -> None:
     assert pymeter("check", "acct_1", "tokens", "10", *JUNE, "--json").json["allowed"] is False
 
 
+def test_totals_lists_all_subjects(pymeter: Run, meter: Meter) -> None:
+    meter.record("acct_0", "tokens", 5, at=datetime(2026, 6, 9, tzinfo=UTC))
+    assert pymeter("totals", "tokens", *JUNE, "--json").json == [
+        {"subject": "acct_0", "quantity": "5", "event_count": 1},
+        {"subject": "acct_1", "quantity": "1234.5", "event_count": 3},
+    ]
+    assert [row["quantity"] for row in rows(pymeter("totals", "tokens", *JUNE, "--csv").out)] == [
+        "5",
+        "1234.5",
+    ]
+    assert "1,234.5" in pymeter("totals", "tokens", *JUNE).out
+    assert "no usage" in pymeter("totals", "tokens", "--until", "2020-01-01").out
+
+
 def test_subjects_are_listed(pymeter: Run) -> None:
     assert pymeter("subjects", "--json").json == [
         {"subject": "acct_1", "last_activity_at": "2026-06-03T12:00:00Z"}

@@ -48,6 +48,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("summary", EVIL),
     ("series", EVIL, "tokens"),
     ("check", EVIL, "tokens", "100"),
+    ("totals", "tokens"),
     ("subjects",),
     ("events", EVIL),
     ("verify",),

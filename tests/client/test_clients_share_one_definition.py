@@ -22,6 +22,7 @@ from tests.client import generate
 METHODS = sorted(name for name, call in vars(calls).items() if inspect.isfunction(call))
 # `access` is a group of calls, which can be called itself.
 FLAT = [name for name in METHODS if name != "access"]
+ITERATORS = ["iter_events", "iter_subjects", "iter_totals"]
 
 
 def public_functions() -> dict[str, set[str]]:
@@ -54,10 +55,10 @@ def test_every_public_sql_function_is_a_method_and_nothing_else_is() -> None:
     assert set(calls.__all__) == {*METHODS, "Call"}
     for kind in (Meter, AsyncMeter):
         found = {name for name in dir(kind) if not name.startswith("_")}
-        assert found == {*METHODS, "iter_events", "reporting", "for_subject"}
+        assert found == {*METHODS, *ITERATORS, "reporting", "for_subject"}
 
 
-@pytest.mark.parametrize("name", [*FLAT, "__init__", "iter_events"])
+@pytest.mark.parametrize("name", [*FLAT, "__init__", *ITERATORS])
 def test_signatures_are_equal(name: str) -> None:
     def shape(kind: type) -> list[tuple[Any, ...]]:
         parameters = inspect.signature(getattr(kind, name)).parameters.values()
@@ -137,6 +138,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "series": models.UsageBucket,
     "usage_by": models.UsageGroup,
     "check_quota": models.QuotaStatus,
+    "totals": models.SubjectTotal,
     "subjects": models.SubjectActivity,
     "events": models.Event,
     "verify": models.Drift,

@@ -169,6 +169,53 @@ def test_subjects_reads_the_newest_rollups_only(explain: Explain, filled: psycop
     assert plans.rows("events") == 0
 
 
+def test_the_next_page_of_subjects_reads_the_rollups_around_it(
+    explain: Explain, filled: psycopg.Connection[Any]
+) -> None:
+    last = filled.execute("SELECT * FROM meter.subjects(100) ORDER BY 2, 1 DESC LIMIT 1").fetchone()
+    assert last is not None
+    plans = explain("SELECT count(*) FROM meter.subjects(10, %s, %s)", last)
+    for scan in plans.scans("rollups"):
+        assert "Seq" not in scan.node
+        assert scan.index in ("rollups_newest", "rollups_pkey")
+        assert scan.index == "rollups_newest" or "subject" in scan.condition
+    row = filled.execute("SELECT count(*) FROM meter.rollups").fetchone()
+    assert row is not None
+    assert plans.rows("rollups") < row[0] / 2
+    assert plans.rows("events") == 0
+
+
+def test_totals_of_a_period_read_its_rollups_once_and_those_of_the_page(
+    explain: Explain, filled: psycopg.Connection[Any], now: datetime
+) -> None:
+    plans = explain("SELECT count(*) FROM meter.totals('tokens', now => %s, max_rows => 50)", [now])
+    for scan in plans.scans("rollups"):
+        assert "Seq" not in scan.node
+    row = filled.execute(
+        "SELECT count(*) FROM meter.rollups"
+        " WHERE bucket = 'month' AND bucket_start = date_trunc('month', %s, 'UTC')",
+        [now],
+    ).fetchone()
+    assert row is not None
+    assert plans.rows("rollups") <= row[0] + 60
+    assert plans.rows("events", "unique_members") == 0
+
+
+def test_totals_read_of_the_log_the_edges_alone(
+    explain: Explain, filled: psycopg.Connection[Any], now: datetime
+) -> None:
+    since = now - timedelta(days=20)
+    plans = explain("SELECT count(*) FROM meter.totals('tokens', since => %s, until => %s)", [since, now])
+    plans.assert_by_index("events")
+    row = filled.execute(
+        "SELECT count(*) FROM meter.events WHERE metric = 'tokens' AND"
+        " (date_trunc('hour', at, 'UTC') IN (date_trunc('hour', %s, 'UTC'), date_trunc('hour', %s, 'UTC')))",
+        [since, now],
+    ).fetchone()
+    assert row is not None
+    assert plans.rows("events") <= row[0]
+
+
 def test_repeated_records_update_rollups_in_place(
     filled: psycopg.Connection[Any], connect: Callable[..., psycopg.Connection[Any]]
 ) -> None:

@@ -37,7 +37,11 @@ usage:
   check_quota(subject text, metric text, quota numeric, requested numeric = null, period text = null,
     since timestamptz = null, until timestamptz = null, timezone text = 'UTC',
     now timestamptz = now()) -> quota_status
-  subjects(max_rows integer = 100) -> setof subject_activity
+  totals(metric text, period text = null, since timestamptz = null, until timestamptz = null,
+    timezone text = 'UTC', now timestamptz = now(), max_rows integer = 1000,
+    after_subject text = null) -> setof subject_total
+  subjects(max_rows integer = 100, after_subject text = null,
+    after_at timestamptz = null) -> setof subject_activity
   events(subject text, metric text = null, since timestamptz = null, until timestamptz = null,
     after_id bigint = null, max_rows integer = 100, after_at timestamptz = null) -> setof events
   resolve_window(period text = null, since timestamptz = null, until timestamptz = null,
@@ -123,6 +127,7 @@ usage_bucket(bucket_start timestamptz, bucket_end timestamptz, quantity numeric,
   has_data boolean)
 usage_group(value text, quantity numeric, event_count bigint)
 quota_status(metric text, allowed boolean, used numeric, remaining numeric, quota numeric, unit text)
+subject_total(subject text, quantity numeric, event_count bigint)
 subject_activity(subject text, last_activity_at timestamptz)
 events(event_id bigint, at timestamptz, recorded_at timestamptz, subject text, metric text,
   quantity numeric, member text, idempotency_key text, metadata jsonb)

@@ -196,3 +196,112 @@ def test_events_of_a_retired_metric_are_still_shown(ledger: Ledger) -> None:
     ledger.call("retire_metric", key="m")
     assert len(ledger.call("events", subject="a")) == 1
     assert len(ledger.call("subjects")) == 1
+
+
+def _all_subjects(ledger: Ledger, max_rows: int, *, digits: int | None = 6, record: Any = None) -> list[Any]:
+    """All pages; `digits` of the cursor's seconds, None for no time."""
+    found: list[Any] = []
+    given: dict[str, Any] = {}
+    while page := ledger.call("subjects", max_rows=max_rows, **given):
+        found += page
+        assert len(found) < 2_000, "pages come again"
+        if record is not None:
+            record(page)
+        after_at = page[-1].last_activity_at
+        if digits == 3:
+            after_at = after_at.replace(microsecond=after_at.microsecond // 1000 * 1000)
+        given = {"after_subject": page[-1].subject} | ({} if digits is None else {"after_at": after_at})
+    return found
+
+
+def _record_at_few_times(ledger: Ledger) -> list[Any]:
+    draw = random.Random(9)
+    kinds = [(p, r) for p in PERIODS for r in ROLLUPS]
+    for i, (period, rollup) in enumerate(kinds):
+        ledger.define(f"m{i}", "sum", period=period, rollup=rollup, striped=i % 3 == 0)
+    for _ in range(2):
+        ledger.batch(
+            [
+                {
+                    "subject": f"s{draw.randrange(90)}",
+                    "metric": f"m{i % len(kinds)}",
+                    "quantity": 1,
+                    "at": at("2025-12-30")
+                    + timedelta(hours=7 * draw.randrange(30), microseconds=137 * draw.randrange(9)),
+                }
+                for i in range(250)
+            ]
+        )
+    return ledger.call("subjects")
+
+
+@pytest.mark.parametrize(("max_rows", "digits"), [(2, 6), (7, 6), (90, 6), (7, 3), (7, None)])
+def test_pages_have_every_subject_once_also_where_many_share_a_time(
+    ledger: Ledger, max_rows: int, digits: int | None
+) -> None:
+    everything = _record_at_few_times(ledger)
+    assert len(everything) > 80
+    assert everything == sorted(everything, key=lambda row: row.last_activity_at, reverse=True)
+    assert _all_subjects(ledger, max_rows, digits=digits) == everything
+
+
+def test_who_records_meanwhile_disturbs_nobody_else(ledger: Ledger) -> None:
+    """Also where it is the subject that the next page begins after."""
+    everything = _record_at_few_times(ledger)
+    active: set[str] = set()
+
+    def record(page: list[Any]) -> None:
+        for subject in (page[-1].subject, "s7", "s8"):
+            ledger.record(subject, "m0", 1, at=at("2026-06-18"))
+            active.add(subject)
+
+    found = [row.subject for row in _all_subjects(ledger, 9, record=record)]
+    assert len(found) == len(set(found))
+    assert [s for s in found if s not in active] == [
+        row.subject for row in everything if row.subject not in active
+    ]
+
+
+def test_pages_of_one_snapshot_have_every_subject(ledger: Ledger, new_ledger: Any) -> None:
+    everything = _record_at_few_times(ledger)
+    reader = new_ledger("reader", autocommit=False)
+    reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    assert _all_subjects(reader, 9, record=lambda page: ledger.record("s7", "m0", 1)) == everything
+
+
+@pytest.mark.parametrize(("period", "rollup"), [("month", "hour"), ("hour", "none")])
+def test_long_silent_subjects_are_found_behind_a_busy_one(ledger: Ledger, period: str, rollup: str) -> None:
+    """Coarse rollups skip the hours between; without any, every subject is looked at."""
+    ledger.define("m", "sum", period=period, rollup=rollup)
+    ledger.batch(
+        [
+            {"subject": "busy", "metric": "m", "quantity": 1, "at": at("2024-06-18") + timedelta(hours=i)}
+            for i in range(12_000)
+        ]
+    )
+    ledger.batch(
+        [
+            {
+                "subject": f"quiet{i}",
+                "metric": "m",
+                "quantity": 1,
+                "at": at("2024-01-01") + timedelta(hours=i),
+            }
+            for i in range(5)
+        ]
+    )
+    expected = ["busy", "quiet4", "quiet3", "quiet2", "quiet1", "quiet0"]
+    for max_rows in (1, 2, 6, 100):
+        assert [row.subject for row in _all_subjects(ledger, max_rows)] == expected
+
+
+def test_p8_a_bad_page_of_subjects_is_refused(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    ledger.record("a", "m", 1)
+    for after_subject in ("nobody", "", " "):
+        with refused("22023", "after_subject"):
+            ledger.call("subjects", after_subject=after_subject)
+    with refused("22004", "after_subject"):
+        ledger.call("subjects", after_at=at("2026-06-18"))
+    with refused("22023", "after_at"):
+        ledger.call("subjects", after_subject="a", after_at="infinity")
