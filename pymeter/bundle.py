@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pymeter.install import statements
+from pymeter.install.outcome import MigrateError
 from pymeter.install.sources import Migration, Sources, check_transactional, load_sources
-from pymeter.migrate import MigrateError
 
 
 def bundle(schema: str = "meter", *, after: str | None = None, transaction: bool = True) -> str:

@@ -19,8 +19,8 @@ import psycopg
 
 from pymeter._source import check_dsn
 from pymeter.install import statements
+from pymeter.install.outcome import MigrateError, MigrateReport, Status
 from pymeter.install.sources import GRANTS, Migration, Sources, SqlFile, check_transactional, skip_blank
-from pymeter.migrate import MigrateError, MigrateReport, Status
 from pymeter.program_connection import BadDsn, checked_dsn, connect, transaction
 
 _SERVER_VERSION_MIN = 150000

@@ -16,8 +16,8 @@ from pathlib import Path
 import sqlparse
 from yoyo.migrations import get_migration_hash, parse_metadata_from_sql_comments
 
-import pymeter
-from pymeter.migrate import MigrateError
+from pymeter._version import __version__
+from pymeter.install.outcome import MigrateError
 
 FIRST_MIGRATION = "0001"
 GRANTS = "grants"
@@ -126,7 +126,7 @@ def load_sources(root: Path | None = None) -> Sources:
     digest = hashlib.sha256()
     for file in functions:
         digest.update(f"{file.name}\0{len(file.text)}\0{file.text}".encode())
-    return Sources(pymeter.__version__, _read_migrations(root), functions, digest.hexdigest())
+    return Sources(__version__, _read_migrations(root), functions, digest.hexdigest())
 
 
 def find_root() -> Path:

@@ -6,8 +6,8 @@ takes parameters: a bundle has none. Values come in as quoted literals.
 
 from __future__ import annotations
 
+from pymeter.install.outcome import MigrateError
 from pymeter.install.sources import Migration, Sources
-from pymeter.migrate import MigrateError
 
 # PostgreSQL cuts longer names with a notice, and two meters could then become one.
 _NAME_BYTES_MAX = 63

@@ -24,8 +24,8 @@ from pymeter.report.biller import (
 )
 from pymeter.report.observing import Observer, Summary, Tally
 from pymeter.report.reporter import AsyncReporter, Reporter
-from pymeter.report.stripe_biller import StripeBiller
-from pymeter.report.webhook import BadSignature, Webhook, handle_webhook, handle_webhook_async
+from pymeter.report.stripe.biller import StripeBiller
+from pymeter.report.stripe.webhook import BadSignature, Webhook, handle_webhook, handle_webhook_async
 
 __all__ = [
     "AsyncBiller",

@@ -19,8 +19,8 @@ from pymeter.models import ClaimedPush, SettledPush
 from pymeter.report.biller import BillerRefused, Outcome, Result
 from pymeter.report.clocks import Deadline
 from pymeter.report.core import Core, log
-from pymeter.report.secret import redact
 from pymeter.report.steps import Send, Sleep, Steps, Together
+from pymeter.secrets import redact
 
 _PLAN_ROWS = 10_000
 _PUSHES_A_CONNECTION = 16

@@ -55,6 +55,7 @@ def test_usage_is_exact_for_programs(pymeter: Run) -> None:
         "event_count": 3,
         "since": "2026-06-01T00:00:00Z",
         "until": "2026-07-01T00:00:00Z",
+        "has_data": True,
     }
     (row,) = rows(pymeter("usage", "acct_1", "tokens", *JUNE, "--csv").out)
     assert row["quantity"] == "1234.5"

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pymeter import exact_json
-from pymeter.report import stripe_wire as wire
 from pymeter.report.biller import (
     BillerError,
     BillerRefused,
@@ -24,7 +23,8 @@ from pymeter.report.biller import (
     Total,
 )
 from pymeter.report.biller import Step as Step
-from pymeter.report.secret import Secret, quiet, redact
+from pymeter.report.stripe import wire
+from pymeter.secrets import Secret, redact, redact_logs
 
 if TYPE_CHECKING:
     from stripe import StripeClient
@@ -109,11 +109,11 @@ class StripeBiller:
         try:
             import stripe
 
-            from pymeter.report.stripe_http import Connections
+            from pymeter.report.stripe.http import Connections
         except ModuleNotFoundError:
             raise BillerError("stripe-python is not installed", "pip install 'pymeter[stripe]'") from None
         stripe.enable_telemetry = False  # it would write an id into the user's home and send it along
-        quiet("stripe")
+        redact_logs("stripe")
         bases = {"api": self.base or DEFAULT_BASE, "meter_events": self.base or DEFAULT_STREAM_BASE}
         self._connections = Connections(bases["api"], self.timeout, self.connections)
         return stripe.StripeClient(

@@ -21,9 +21,9 @@ from pymeter.client import ConnectionPool
 from pymeter.program_connection import checked_dsn, connect
 from pymeter.report.biller import AsyncBiller, Biller
 from pymeter.report.reporter import AsyncReporter, Reporter
-from pymeter.report.secret import Secret
-from pymeter.report.stripe_biller import StripeBiller
-from pymeter.report.stripe_wire import FAILURE_TYPES
+from pymeter.report.stripe.biller import StripeBiller
+from pymeter.report.stripe.wire import FAILURE_TYPES
+from pymeter.secrets import Secret
 
 TOLERANCE_SECONDS = 300
 _SECOND = re.compile(r"[0-9]{1,12}")

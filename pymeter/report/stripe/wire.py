@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from pymeter.report.biller import Failure, Outcome, Sendable, Total
-from pymeter.report.secret import redact
+from pymeter.secrets import redact
 
 ERROR_REPORT = "v1.billing.meter.error_report_triggered"
 NO_METER_FOUND = "v1.billing.meter.no_meter_found"
