@@ -13,6 +13,7 @@ from pymeter.models import (
     Aggregate,
     BatchOutcome,
     Biller,
+    CalendarStep,
     ClaimedPush,
     Drift,
     Event,
@@ -774,7 +775,7 @@ class AsyncSubjectReads(_Group):
         self,
         metric: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -814,7 +815,7 @@ class AsyncSubjectReads(_Group):
     async def summary(
         self,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -852,7 +853,13 @@ class AsyncSubjectReads(_Group):
         )
 
     async def series(
-        self, metric: str, since: datetime, until: datetime, *, step: str = "day", timezone: str = "UTC"
+        self,
+        metric: str,
+        since: datetime,
+        until: datetime,
+        *,
+        step: CalendarStep | str = "day",
+        timezone: str = "UTC",
     ) -> list[UsageBucket]:
         """Return what `series` does, for a role that was granted read on this subject alone.
 
@@ -888,7 +895,7 @@ class AsyncSubjectReads(_Group):
         metric: str,
         dimension: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1186,7 +1193,7 @@ class AsyncMethods:
         subject: str,
         metric: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1224,7 +1231,7 @@ class AsyncMethods:
         self,
         subject: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1265,7 +1272,7 @@ class AsyncMethods:
         since: datetime,
         until: datetime,
         *,
-        step: str = "day",
+        step: CalendarStep | str = "day",
         timezone: str = "UTC",
     ) -> list[UsageBucket]:
         """Return the usage step by step over [`since`, `until`), gaps filled: a chart plots it as it is.
@@ -1300,7 +1307,7 @@ class AsyncMethods:
         metric: str,
         dimension: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1354,7 +1361,7 @@ class AsyncMethods:
         quota: Quantity,
         requested: Quantity | None = None,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1463,7 +1470,7 @@ class AsyncMethods:
 
     async def resolve_window(
         self,
-        period: str | None = None,
+        period: Period | str | None = None,
         *,
         since: datetime | None = None,
         until: datetime | None = None,
@@ -1500,7 +1507,7 @@ class AsyncMethods:
         subject: str,
         metric: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1541,7 +1548,7 @@ class AsyncMethods:
         self,
         subject: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1583,7 +1590,7 @@ class AsyncMethods:
         since: datetime,
         until: datetime,
         *,
-        step: str = "day",
+        step: CalendarStep | str = "day",
         timezone: str = "UTC",
     ) -> list[UsageBucket]:
         """Return what `series` does, for a role that was granted read on this subject alone.
@@ -1619,7 +1626,7 @@ class AsyncMethods:
         metric: str,
         dimension: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",

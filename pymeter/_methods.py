@@ -13,6 +13,7 @@ from pymeter.models import (
     Aggregate,
     BatchOutcome,
     Biller,
+    CalendarStep,
     ClaimedPush,
     Drift,
     Event,
@@ -768,7 +769,7 @@ class SubjectReads(_Group):
         self,
         metric: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -808,7 +809,7 @@ class SubjectReads(_Group):
     def summary(
         self,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -846,7 +847,13 @@ class SubjectReads(_Group):
         )
 
     def series(
-        self, metric: str, since: datetime, until: datetime, *, step: str = "day", timezone: str = "UTC"
+        self,
+        metric: str,
+        since: datetime,
+        until: datetime,
+        *,
+        step: CalendarStep | str = "day",
+        timezone: str = "UTC",
     ) -> list[UsageBucket]:
         """Return what `series` does, for a role that was granted read on this subject alone.
 
@@ -880,7 +887,7 @@ class SubjectReads(_Group):
         metric: str,
         dimension: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1178,7 +1185,7 @@ class Methods:
         subject: str,
         metric: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1216,7 +1223,7 @@ class Methods:
         self,
         subject: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1257,7 +1264,7 @@ class Methods:
         since: datetime,
         until: datetime,
         *,
-        step: str = "day",
+        step: CalendarStep | str = "day",
         timezone: str = "UTC",
     ) -> list[UsageBucket]:
         """Return the usage step by step over [`since`, `until`), gaps filled: a chart plots it as it is.
@@ -1292,7 +1299,7 @@ class Methods:
         metric: str,
         dimension: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1346,7 +1353,7 @@ class Methods:
         quota: Quantity,
         requested: Quantity | None = None,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1455,7 +1462,7 @@ class Methods:
 
     def resolve_window(
         self,
-        period: str | None = None,
+        period: Period | str | None = None,
         *,
         since: datetime | None = None,
         until: datetime | None = None,
@@ -1490,7 +1497,7 @@ class Methods:
         subject: str,
         metric: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1531,7 +1538,7 @@ class Methods:
         self,
         subject: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1573,7 +1580,7 @@ class Methods:
         since: datetime,
         until: datetime,
         *,
-        step: str = "day",
+        step: CalendarStep | str = "day",
         timezone: str = "UTC",
     ) -> list[UsageBucket]:
         """Return what `series` does, for a role that was granted read on this subject alone.
@@ -1609,7 +1616,7 @@ class Methods:
         metric: str,
         dimension: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",

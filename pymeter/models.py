@@ -8,6 +8,7 @@ ignored, so an older client keeps working.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from operator import methodcaller
@@ -19,6 +20,7 @@ from pymeter.times import instant, read_time
 
 Aggregate = Literal["sum", "count", "min", "max", "avg", "last", "unique"]
 Period = Literal["minute", "hour", "day", "week", "month", "year", "never"]
+CalendarStep = Literal["minute", "hour", "day", "week", "month", "year"]
 Rollup = Literal["hour", "day", "none"]
 Outcome = Literal["recorded", "duplicate", "conflict"]
 Level = Literal["read", "write", "report", "admin"]
@@ -75,8 +77,9 @@ def _to_datetime(value: object) -> datetime:
     return instant(value) if value.utcoffset() is not None else value
 
 
-Exact = Annotated[Decimal, BeforeValidator(to_decimal)]
-Given = Annotated[AwareDatetime, BeforeValidator(_to_datetime)]
+# Type checkers see the types that a caller may pass; the validated value is always a Decimal or a datetime.
+_GivenQuantity = Annotated[Quantity, BeforeValidator(to_decimal)]
+_GivenTime = Annotated[AwareDatetime | str, BeforeValidator(_to_datetime)]
 Moment = Annotated[AwareDatetime, AfterValidator(methodcaller("astimezone", UTC))]
 
 
@@ -91,12 +94,16 @@ class NewEvent(BaseModel):
 
     subject: str
     metric: str
-    quantity: Exact | None = None
+    quantity: _GivenQuantity | None = None
+    """A Decimal once the event is created, whatever was passed."""
     member: str | None = None
     idempotency_key: str | None = None
-    at: Given | None = None
-    """When it happened; None means now. Text is cut off after six digits of a second, as in SQL."""
-    metadata: dict[str, Any] | None = None
+    at: _GivenTime | None = None
+    """When it happened; None means now. A datetime once the event is created.
+
+    Text is cut off after six digits of a second, as in SQL.
+    """
+    metadata: Mapping[str, Any] | None = None
 
 
 class Metric(_Model):
@@ -194,6 +201,10 @@ class QuotaStatus(_Model):
     remaining: Decimal
     quota: Decimal
     unit: str
+    since: Moment | None = None
+    """The start of the window that was checked; None when the window has no beginning."""
+    until: Moment | None = None
+    """Its end, exclusive: a period starts anew then. None when the window has no end."""
 
 
 class SubjectActivity(_Model):

@@ -7,7 +7,9 @@ from datetime import datetime
 from pymeter.calls import argument, result
 from pymeter.calls.call import Call
 from pymeter.models import (
+    CalendarStep,
     Event,
+    Period,
     Quantity,
     QuotaStatus,
     SubjectActivity,
@@ -22,7 +24,7 @@ def usage(
     subject: str,
     metric: str,
     *,
-    period: str | None = None,
+    period: Period | str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     timezone: str = "UTC",
@@ -66,7 +68,7 @@ def usage(
 def summary(
     subject: str,
     *,
-    period: str | None = None,
+    period: Period | str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     timezone: str = "UTC",
@@ -112,7 +114,7 @@ def series(
     since: datetime,
     until: datetime,
     *,
-    step: str = "day",
+    step: CalendarStep | str = "day",
     timezone: str = "UTC",
 ) -> Call[list[UsageBucket]]:
     """Return the usage step by step over [`since`, `until`), gaps filled: a chart plots it as it is.
@@ -158,7 +160,7 @@ def usage_by(
     metric: str,
     dimension: str,
     *,
-    period: str | None = None,
+    period: Period | str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     timezone: str = "UTC",
@@ -210,7 +212,7 @@ def check_quota(
     quota: Quantity,
     requested: Quantity | None = None,
     *,
-    period: str | None = None,
+    period: Period | str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     timezone: str = "UTC",
@@ -322,7 +324,7 @@ def events(
 
 
 def resolve_window(
-    period: str | None = None,
+    period: Period | str | None = None,
     *,
     since: datetime | None = None,
     until: datetime | None = None,
