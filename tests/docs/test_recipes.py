@@ -8,14 +8,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from pymeter import Meter
 from tests.docs.examples import ROOT
 from tests.docs.markdown import blocks
-from tests.helpers import Ledger
 
 _SECONDS_MAX = 120
 _VARIABLES = {
@@ -63,21 +64,21 @@ def _run(project: Path, dsn: str, program: str) -> str:
 
 @pytest.mark.slow
 def test_the_recipe_for_node_records_one_event_and_a_batch(
-    node_project: Path, meter_dsn: str, ledger: Ledger
+    node_project: Path, meter_dsn: str, meter: Meter
 ) -> None:
-    ledger.define("tokens", "sum", "token")
+    meter.define_metric("tokens", "sum", "token")
     text = (ROOT / "sql" / "record" / "README.md").read_text(encoding="utf-8")
     (recipe,) = [block.text for block in blocks(text) if block.language == "js"]
     printed = _run(node_project, meter_dsn, recipe)
     assert "[ { outcome: 'recorded', quantity: '120' } ]" in printed
     assert "{ ordinal: '1', outcome: 'duplicate' }" in printed
     assert "{ ordinal: '2', outcome: 'recorded' }" in printed
-    assert str(ledger.usage("acct_1", "tokens").quantity) == "120.5"
+    assert meter.usage("acct_1", "tokens").quantity == Decimal("120.5")
 
 
 @pytest.mark.slow
 def test_an_array_without_json_stringify_is_refused_by_postgresql(
-    node_project: Path, meter_dsn: str, ledger: Ledger
+    node_project: Path, meter_dsn: str, meter: Meter
 ) -> None:
     """Why the recipe calls JSON.stringify: ``pg`` sends an array as PostgreSQL's own {...}."""
     printed = _run(
