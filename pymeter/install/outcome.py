@@ -9,7 +9,7 @@ from datetime import datetime
 class MigrateError(RuntimeError):
     """The installation was not changed. The message names file and line where a statement failed.
 
-    ``sqlstate`` is the database's code, where the database refused.
+    ``sqlstate`` is the database's code, if the database raised the error.
     """
 
     def __init__(self, message: str, *, sqlstate: str | None = None) -> None:
@@ -32,7 +32,7 @@ class MigrateReport:
     """Whether the functions of ``sql/`` were applied again."""
 
     rights_repaired: bool = False
-    """Whether only rights were set again, which a restore had lost."""
+    """Whether only rights were repaired that a restore had lost."""
 
     @property
     def changed(self) -> bool:
@@ -56,13 +56,13 @@ class Status:
     unknown: tuple[str, ...]
     """Migrations that the schema has and this package does not know: a newer pymeter installed them."""
     functions_current: bool
-    """Whether the functions were installed from this package's very files."""
+    """Whether the installed functions are those of this package."""
     newer: bool
     """Whether a newer pymeter than this package installed the schema."""
     open_functions: tuple[str, ...] = ()
-    """Functions with the owner's rights that everybody may call: a restore has lost their privileges."""
+    """SECURITY DEFINER functions that PUBLIC may call, because a restore has lost their privileges."""
     visible: bool = True
-    """Whether this role may read what is installed. False: nothing above is known; only the owner sees it."""
+    """Whether this role may read the installation. If False, the other fields are unknown."""
 
     @property
     def up_to_date(self) -> bool:
