@@ -42,7 +42,7 @@ class ImportStopped(Exception):
 
 @dataclass
 class ImportReport:
-    """What became of a file's lines. `conflict`: the key had another payload before; nothing changed."""
+    """The outcomes of a file's lines. `conflict`: the key had another payload before; nothing changed."""
 
     file: str
     lines: int = 0
@@ -128,7 +128,7 @@ def import_file(
     report: ImportReport | None = None,
     dry_run: bool = False,
 ) -> ImportReport:
-    """Import one file (``-``: standard input) and say what became of its lines.
+    """Import one file (``-``: standard input) and return the outcomes of its lines.
 
     `connect` opens a connection in autocommit mode; it is called again when a connection is lost. `rejects`
     is where lines that were not counted go (in the current directory, named after the file, by default).

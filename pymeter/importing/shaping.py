@@ -49,13 +49,13 @@ class ImportOptions:
     names differ; ``metadata.NAME`` is a field too. A field that some lines do not have is written with a
     question mark: ``{"member?": "user.id"}``. `constants` are fields that all events share.
 
-    `unkeyed` is what becomes of a line without an idempotency key: ``derive`` one, ``count`` it every time it
-    is imported, or ``reject`` it. A derived key is made from the content of the whole file and the line's
+    `unkeyed` is the treatment of a line without an idempotency key: ``derive`` one, ``count`` it on every
+    import, or ``reject`` it. A derived key is made from the content of the whole file and the line's
     place in it; or, with `source`, from that name, the line's number and its text: for what is no regular
     file, and for files that change. A file that begins with all lines of a file that was imported before is
     refused, unless it is said to have `grown`: then only its other lines count.
 
-    `extra` is what becomes of columns that are no field: ``refuse`` the file (in JSON: the line), put them
+    `extra` is the treatment of columns that are no field: ``refuse`` the file (in JSON: the line), put them
     into the ``metadata``, or ``ignore`` them. `timezone` is the zone of times that do not say their own.
     `trim` removes white space and byte order marks around subjects, metrics, members and keys.
     """

@@ -123,7 +123,7 @@ def _read_installed(connection: Connection, schema: str) -> _Installed:
         " WHERE n.nspname = %(schema)s AND c.relname IN ('_yoyo_migration', 'installation')",
         {"schema": schema},
     ).fetchall()
-    # Reading a view or a table with policies runs what its owner wrote, with the rights of whoever reads it.
+    # Reading a view or a table with policies runs its owner's code with the rights of the reader.
     if not all(is_plain for _, is_plain in relations):
         raise MigrateError(f"schema {schema!r} holds something else under the names of pymeter's tables")
     has_bookkeeping, has_installation = (
