@@ -1,4 +1,4 @@
--- depends: 0012-rights
+-- depends: 0013-quota-window
 -- What totals() returns.
 
 create type subject_total as (subject text, quantity numeric, event_count bigint);

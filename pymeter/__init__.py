@@ -16,6 +16,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pymeter._version import __version__
+
 # Not lazy: a module and a function share this name, and the function must win whatever is imported first.
 from pymeter.migrate import MigrateError, MigrateReport, migrate
 
@@ -38,8 +40,6 @@ if TYPE_CHECKING:
         UnknownMetric,
     )
     from pymeter.models import NewEvent
-
-__version__ = "0.1.0"
 
 _LAZY = {
     "AsyncMeter": "pymeter.async_client",

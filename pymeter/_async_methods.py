@@ -13,6 +13,7 @@ from pymeter.models import (
     Aggregate,
     BatchOutcome,
     Biller,
+    CalendarStep,
     ClaimedPush,
     Drift,
     Event,
@@ -775,7 +776,7 @@ class AsyncSubjectReads(_Group):
         self,
         metric: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -815,7 +816,7 @@ class AsyncSubjectReads(_Group):
     async def summary(
         self,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -853,7 +854,13 @@ class AsyncSubjectReads(_Group):
         )
 
     async def series(
-        self, metric: str, since: datetime, until: datetime, *, step: str = "day", timezone: str = "UTC"
+        self,
+        metric: str,
+        since: datetime,
+        until: datetime,
+        *,
+        step: CalendarStep | str = "day",
+        timezone: str = "UTC",
     ) -> list[UsageBucket]:
         """Return what `series` does, for a role that was granted read on this subject alone.
 
@@ -889,7 +896,7 @@ class AsyncSubjectReads(_Group):
         metric: str,
         dimension: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1187,7 +1194,7 @@ class AsyncMethods:
         subject: str,
         metric: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1225,7 +1232,7 @@ class AsyncMethods:
         self,
         subject: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1266,7 +1273,7 @@ class AsyncMethods:
         since: datetime,
         until: datetime,
         *,
-        step: str = "day",
+        step: CalendarStep | str = "day",
         timezone: str = "UTC",
     ) -> list[UsageBucket]:
         """Return the usage step by step over [`since`, `until`), gaps filled: a chart plots it as it is.
@@ -1301,7 +1308,7 @@ class AsyncMethods:
         metric: str,
         dimension: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1355,7 +1362,7 @@ class AsyncMethods:
         quota: Quantity,
         requested: Quantity | None = None,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1525,7 +1532,7 @@ class AsyncMethods:
 
     async def resolve_window(
         self,
-        period: str | None = None,
+        period: Period | str | None = None,
         *,
         since: datetime | None = None,
         until: datetime | None = None,
@@ -1562,7 +1569,7 @@ class AsyncMethods:
         subject: str,
         metric: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1603,7 +1610,7 @@ class AsyncMethods:
         self,
         subject: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1645,7 +1652,7 @@ class AsyncMethods:
         since: datetime,
         until: datetime,
         *,
-        step: str = "day",
+        step: CalendarStep | str = "day",
         timezone: str = "UTC",
     ) -> list[UsageBucket]:
         """Return what `series` does, for a role that was granted read on this subject alone.
@@ -1681,7 +1688,7 @@ class AsyncMethods:
         metric: str,
         dimension: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",

@@ -1,4 +1,4 @@
-"""What the two clients share besides the calls: how a result is read."""
+"""Reads results, for both clients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _ExactJsonbLoader(JsonbBinaryLoader):
 
 
 def _dicts(cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> Callable[[Sequence[Any]], Row]:
-    """What psycopg's dict_row does, at half the cost; every call returns rows, in columns of ASCII names."""
+    """As psycopg's dict_row, at half the cost: every call returns rows, and column names are ASCII."""
     result = cursor.pgresult
     assert result is not None
     names = [result.fname(column).decode() for column in range(result.nfields)]  # type: ignore[union-attr]
@@ -34,9 +34,9 @@ _EXACT.register_loader("jsonb", _ExactJsonbLoader)
 
 
 class _AnyTextLoader(Loader):
-    """Text of a connection whose client_encoding is SQL_ASCII, which says nothing about the bytes.
+    """Text on a connection with client_encoding SQL_ASCII, whose bytes may be of any encoding.
 
-    psycopg returns bytes there. That must not make a result unreadable: what was recorded may be committed.
+    psycopg returns bytes there. The result must stay readable, because the event may be committed.
     """
 
     format = Format.BINARY
@@ -51,9 +51,9 @@ for _type in ("text", "varchar", "name", "bpchar"):
 
 
 class _Exact:
-    """Loads numbers exactly, also on a connection that was told to load them as floats.
+    """Loads numbers exactly, even if the connection is configured to load floats.
 
-    Maps serve all cursors: registering loaders on each would cost more than the rest of it.
+    All cursors share the maps, because registering loaders on each cursor is expensive.
     """
 
     __slots__ = ()
@@ -61,7 +61,7 @@ class _Exact:
 
     @property
     def adapters(self) -> AdaptersMap:
-        """What every cursor converts values by, whatever its connection was told."""
+        """The adapters of every cursor, whatever its connection's are."""
         return self._map
 
 

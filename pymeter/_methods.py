@@ -13,6 +13,7 @@ from pymeter.models import (
     Aggregate,
     BatchOutcome,
     Biller,
+    CalendarStep,
     ClaimedPush,
     Drift,
     Event,
@@ -769,7 +770,7 @@ class SubjectReads(_Group):
         self,
         metric: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -809,7 +810,7 @@ class SubjectReads(_Group):
     def summary(
         self,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -847,7 +848,13 @@ class SubjectReads(_Group):
         )
 
     def series(
-        self, metric: str, since: datetime, until: datetime, *, step: str = "day", timezone: str = "UTC"
+        self,
+        metric: str,
+        since: datetime,
+        until: datetime,
+        *,
+        step: CalendarStep | str = "day",
+        timezone: str = "UTC",
     ) -> list[UsageBucket]:
         """Return what `series` does, for a role that was granted read on this subject alone.
 
@@ -881,7 +888,7 @@ class SubjectReads(_Group):
         metric: str,
         dimension: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1179,7 +1186,7 @@ class Methods:
         subject: str,
         metric: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1217,7 +1224,7 @@ class Methods:
         self,
         subject: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1258,7 +1265,7 @@ class Methods:
         since: datetime,
         until: datetime,
         *,
-        step: str = "day",
+        step: CalendarStep | str = "day",
         timezone: str = "UTC",
     ) -> list[UsageBucket]:
         """Return the usage step by step over [`since`, `until`), gaps filled: a chart plots it as it is.
@@ -1293,7 +1300,7 @@ class Methods:
         metric: str,
         dimension: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1347,7 +1354,7 @@ class Methods:
         quota: Quantity,
         requested: Quantity | None = None,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1517,7 +1524,7 @@ class Methods:
 
     def resolve_window(
         self,
-        period: str | None = None,
+        period: Period | str | None = None,
         *,
         since: datetime | None = None,
         until: datetime | None = None,
@@ -1552,7 +1559,7 @@ class Methods:
         subject: str,
         metric: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1593,7 +1600,7 @@ class Methods:
         self,
         subject: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1635,7 +1642,7 @@ class Methods:
         since: datetime,
         until: datetime,
         *,
-        step: str = "day",
+        step: CalendarStep | str = "day",
         timezone: str = "UTC",
     ) -> list[UsageBucket]:
         """Return what `series` does, for a role that was granted read on this subject alone.
@@ -1671,7 +1678,7 @@ class Methods:
         metric: str,
         dimension: str,
         *,
-        period: str | None = None,
+        period: Period | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",

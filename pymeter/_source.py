@@ -1,7 +1,7 @@
-"""What a client may be given as its database: a psycopg connection, or a pool of them. All else is refused.
+"""Checks what a client is created on: a psycopg connection or a pool of them; anything else is refused.
 
-Objects of other libraries have a method ``connection`` too, and would break in the middle of the user's
-transaction. So they are told by their class when the client is made, with the line to write instead.
+Objects of other libraries have a method ``connection`` too, and would fail in the middle of the user's
+transaction. So their class is checked when the client is created; the error has the line to write instead.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _FOREIGN = (
 
 
 def check_source(source: Any, client: str, *, asynchronous: bool) -> None:
-    """Refuse with a TypeError what `client` (Meter, AsyncMeter ...) cannot work on."""
+    """Raise TypeError for an object that `client` (Meter, AsyncMeter ...) cannot use."""
     own, other = (psycopg.AsyncConnection, psycopg.Connection)[:: 1 if asynchronous else -1]
     if isinstance(source, own):
         return
@@ -56,7 +56,7 @@ def check_source(source: Any, client: str, *, asynchronous: bool) -> None:
 
 
 def check_lent(connection: Any, client: str, *, asynchronous: bool) -> None:
-    """Refuse what a pool has lent, unless it is a psycopg connection."""
+    """Raise TypeError if a pool has lent anything but a psycopg connection."""
     if not isinstance(connection, psycopg.AsyncConnection if asynchronous else psycopg.Connection):
         raise TypeError(f"the pool of {client} has lent a {_name(connection)}, not a psycopg connection")
 
@@ -78,7 +78,7 @@ def _other_client(client: str, asynchronous: bool) -> str:
 
 
 def _library(source: Any) -> str | None:
-    """The library of the object's class or of one that it derives from, if it is known not to work."""
+    """The name of the unsupported library that the object's class comes from, or None."""
     for kind in type(source).__mro__:
         library = kind.__module__.partition(".")[0]
         if library in _FOREIGN:
@@ -104,7 +104,7 @@ def _instead(source: Any, library: str | None, client: str, asynchronous: bool) 
 
 
 def _is_asynchronous(method: Any) -> bool | None:
-    """Whether a pool's method lends asynchronously; None where that cannot be seen."""
+    """Whether a pool's method is asynchronous; None if unknown."""
     function = inspect.unwrap(method)
     if inspect.isasyncgenfunction(function) or inspect.iscoroutinefunction(function):
         return True
@@ -112,7 +112,7 @@ def _is_asynchronous(method: Any) -> bool | None:
 
 
 def check_dsn(dsn: Any, function: str) -> None:
-    """Refuse with a TypeError what is not the text of a DSN."""
+    """Raise TypeError for anything but the text of a DSN."""
     if isinstance(dsn, str):
         return
     line = f"{function}(dsn)"

@@ -1,4 +1,4 @@
-"""The asynchronous client. Its methods are generated from :mod:`pymeter.calls`; here is only the I/O."""
+"""The asynchronous client. Its methods are generated from :mod:`pymeter.calls`; this module adds the I/O."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class AsyncConnectionPool(Protocol):
-    """What a pool must offer; psycopg_pool.AsyncConnectionPool does."""
+    """The interface of a pool, such as psycopg_pool.AsyncConnectionPool."""
 
     def connection(self) -> AbstractAsyncContextManager[psycopg.AsyncConnection[Any]]:
         """Lend a connection; commit when the block ends well, roll back when it raises."""

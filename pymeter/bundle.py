@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pymeter.install import statements
+from pymeter.install.outcome import MigrateError
 from pymeter.install.sources import Migration, Sources, check_transactional, load_sources
-from pymeter.migrate import MigrateError
 
 
 def bundle(schema: str = "meter", *, after: str | None = None, transaction: bool = True) -> str:
@@ -19,7 +19,7 @@ def bundle(schema: str = "meter", *, after: str | None = None, transaction: bool
     transaction: False leaves out BEGIN and COMMIT, for a migration tool that sends its own. The search_path
         is then put back at the end, for what the tool does next in its transaction.
 
-    Raises ``MigrateError`` for an unknown ``after`` and for what is no name of a schema.
+    Raises ``MigrateError`` for an unknown ``after`` or an invalid schema name.
     """
     return bundle_sources(load_sources(), schema, after=after, transaction=transaction)
 
@@ -70,7 +70,7 @@ def _migration(migration: Migration) -> str:
 
 
 def _terminated(text: str) -> str:
-    """``text`` with a semicolon behind its last statement; on a line of its own, for a comment may end it."""
+    """``text`` with a final semicolon, on a line of its own because a comment may end the text."""
     return f"{text.rstrip()}\n;" if not text.rstrip().endswith(";") else text.rstrip()
 
 

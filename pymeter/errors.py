@@ -1,7 +1,7 @@
 """What a call can raise: one class for every SQLSTATE that a caller branches on.
 
-The database decides and words every refusal; this module only gives it a Python type. The psycopg error stays
-reachable as ``__cause__``. An error that is not in :data:`BY_SQLSTATE` (a lost connection, a missing
+The database raises every error with its message; this module adds a Python type. The psycopg error is the
+``__cause__``. An error that is not in :data:`BY_SQLSTATE` (a lost connection, a missing
 privilege, a statement timeout ...) passes through as psycopg raised it.
 """
 
@@ -14,7 +14,7 @@ import psycopg
 
 
 class MeterError(Exception):
-    """Base of everything that pymeter raises on purpose.
+    """Base class of pymeter's errors.
 
     ``sqlstate`` is the contract, ``message`` one constant sentence, ``detail`` the values, ``hint`` the fix
     and ``parameter`` the name of the argument that was refused (each of the last three may be None).
@@ -76,7 +76,7 @@ class PeriodSealed(MeterError):
 
 
 class DuplicateEvent(MeterError):
-    """The key was used before, and the caller asked to be refused in that case (UM005)."""
+    """The key was used before, and the call was strict (UM005)."""
 
     default_sqlstate = "UM005"
 
@@ -106,7 +106,7 @@ class SerializationFailure(MeterError):
 
 
 class LockUnavailable(MeterError):
-    """Other transactions use what is to be changed; nothing was written: try again later (55P03)."""
+    """Other transactions hold a lock that is needed; nothing was written: try again later (55P03)."""
 
     default_sqlstate = "55P03"
 

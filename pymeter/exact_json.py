@@ -35,8 +35,7 @@ class BadText(ValueError):
 def storable(value: Any) -> str:
     """`dumps()` of what jsonb can store.
 
-    ValueError also for a NUL character, a lone surrogate, and for what is nested so deep that a server could
-    refuse it.
+    ValueError also for a NUL character, a lone surrogate, and nesting that a server could refuse.
     """
     text = dumps(value)
     if _has_bad_text(text):
@@ -61,7 +60,7 @@ def _has_bad_text(text: str) -> bool:
 
 
 def _may_be_deep(text: str, containers: int) -> bool:
-    """Whether a JSON text that is known to have some objects and arrays has many more."""
+    """Whether a JSON text may be nested too deeply, by the number of its brackets."""
     return text.count("{") + text.count("[") > containers + _DEPTH_MAX
 
 

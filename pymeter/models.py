@@ -1,5 +1,4 @@
-"""What goes in and what comes out: frozen models named after the SQL types, fields named after the SQL
-columns.
+"""Arguments and results: frozen models named after the SQL types, with fields named after the columns.
 
 Quantities are ``Decimal`` and exact, times are aware and in UTC. A column that a newer server adds is
 ignored, so an older client keeps working.
@@ -8,6 +7,7 @@ ignored, so an older client keeps working.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from operator import methodcaller
@@ -19,6 +19,7 @@ from pymeter.times import instant, read_time
 
 Aggregate = Literal["sum", "count", "min", "max", "avg", "last", "unique"]
 Period = Literal["minute", "hour", "day", "week", "month", "year", "never"]
+CalendarStep = Literal["minute", "hour", "day", "week", "month", "year"]
 Rollup = Literal["hour", "day", "none"]
 Outcome = Literal["recorded", "duplicate", "conflict"]
 Level = Literal["read", "write", "report", "admin"]
@@ -41,7 +42,7 @@ _INTEGER_BITS_MAX = 435_412  # 131,072 digits: numeric holds no more, and conver
 
 
 def trim(text: str) -> str:
-    """A text without the white space around it that a quantity may have."""
+    """The text without surrounding white space."""
     return text.strip(" \t\n\r\f\v")
 
 
@@ -51,7 +52,7 @@ def is_number(text: str) -> bool:
 
 
 def to_decimal(value: object) -> Decimal:
-    """The exact value of an int, a Decimal or a numeric string; ValueError for the rest, floats above all."""
+    """The exact value of an int, a Decimal or a numeric string; ValueError for anything else, floats too."""
     if isinstance(value, Decimal):
         return value
     if isinstance(value, float):
@@ -75,8 +76,9 @@ def _to_datetime(value: object) -> datetime:
     return instant(value) if value.utcoffset() is not None else value
 
 
-Exact = Annotated[Decimal, BeforeValidator(to_decimal)]
-Given = Annotated[AwareDatetime, BeforeValidator(_to_datetime)]
+# Type checkers see the types that a caller may pass; the validated value is always a Decimal or a datetime.
+_GivenQuantity = Annotated[Quantity, BeforeValidator(to_decimal)]
+_GivenTime = Annotated[AwareDatetime | str, BeforeValidator(_to_datetime)]
 Moment = Annotated[AwareDatetime, AfterValidator(methodcaller("astimezone", UTC))]
 
 
@@ -91,12 +93,16 @@ class NewEvent(BaseModel):
 
     subject: str
     metric: str
-    quantity: Exact | None = None
+    quantity: _GivenQuantity | None = None
+    """A Decimal once the event is created, whatever was passed."""
     member: str | None = None
     idempotency_key: str | None = None
-    at: Given | None = None
-    """When it happened; None means now. Text is cut off after six digits of a second, as in SQL."""
-    metadata: dict[str, Any] | None = None
+    at: _GivenTime | None = None
+    """When it happened; None means now. A datetime once the event is created.
+
+    Text is cut off after six digits of a second, as in SQL.
+    """
+    metadata: Mapping[str, Any] | None = None
 
 
 class Metric(_Model):
@@ -117,7 +123,7 @@ class Metric(_Model):
     retired_at: Moment | None = None
     """None while the metric is in use."""
     billers: list[str] | None = None
-    """Who it is reported to; None while it is not reported."""
+    """The billers that it is reported to; None while it is not reported."""
     may_have_stripes: bool = False
     """Whether a bucket may have several rows: after ``striped`` is turned off, until ``maintain`` ran."""
     carry: bool = False
@@ -125,7 +131,7 @@ class Metric(_Model):
 
 
 class Recorded(_Model):
-    """What became of one event. For a duplicate or a conflict: the first event's id; nothing changed."""
+    """The outcome of one event. A duplicate or conflict has the first event's id; nothing changed."""
 
     event_id: int
     outcome: Outcome
@@ -138,7 +144,7 @@ class Recorded(_Model):
 
 
 class BatchOutcome(_Model):
-    """What became of the ``ordinal``-th event of a batch, counted from 1."""
+    """The outcome of the ``ordinal``-th event of a batch, counted from 1."""
 
     ordinal: int
     event_id: int | None = None
@@ -194,6 +200,10 @@ class QuotaStatus(_Model):
     remaining: Decimal
     quota: Decimal
     unit: str
+    since: Moment | None = None
+    """The start of the window that was checked; None when the window has no beginning."""
+    until: Moment | None = None
+    """Its end, exclusive: a period starts anew then. None when the window has no end."""
 
 
 class SubjectTotal(_Model):
@@ -235,7 +245,7 @@ class Window(_Model):
 
 
 class Drift(_Model):
-    """One rollup row that differs from what the log says."""
+    """A rollup row that differs from the log."""
 
     subject: str
     metric: str
@@ -259,15 +269,15 @@ class AccessRight(_Model):
 
     role: str
     level: Level | None = None
-    """As granted; None: what the role has beside that."""
+    """The granted level; None for rights that the role has without a grant of a level."""
     subject: str | None = None
-    """The one subject that it may read; None: no such limit."""
+    """The only subject that it may read; None for all."""
     complete: bool | None = None
-    """Whether ``rights`` are all functions of the level."""
+    """Whether ``rights`` has all functions of the level."""
     rights: list[str]
     """The functions; without a level, each as privilege on object."""
     members: list[str]
-    """The other roles that have it by membership, superusers left out."""
+    """The roles that inherit it by membership, without superusers."""
 
 
 class Health(_Model):
@@ -276,15 +286,15 @@ class Health(_Model):
     healthy: bool
     """Whether there are no problems."""
     problems: list[str]
-    """What needs somebody now."""
+    """Conditions that need action now."""
     notices: list[str]
-    """What may be worth a look."""
+    """Conditions that may need attention."""
     missing_partitions: int
     """Of this month and the next three."""
     stray_events: int
     """In the default partition; counted up to 10,000."""
     oldest_unreported_at: Moment | None = None
-    """The oldest usage that no biller was told of; None: there is none."""
+    """When the oldest unreported usage happened; None without any."""
     last_maintained_at: Moment | None = None
     silent: list[str]
     """Subject and metric that were recorded every day for a week and then stopped."""
@@ -293,17 +303,17 @@ class Health(_Model):
 
 
 class Biller(_Model):
-    """By which rules is reported to a biller. Durations that are counted in months come as their average."""
+    """The reporting policy of a biller. Durations in months are returned as their average length."""
 
     biller: str
     subject_is_customer: bool
     """Whether a subject that is not mapped is itself the biller's customer id."""
     dedup_window: timedelta
-    """How long the biller recognises an identifier that it has seen."""
+    """How long the biller recognises a repeated identifier."""
     dedup_margin: timedelta
     """How long before the end of ``dedup_window`` a push is no longer sent again."""
     absence: timedelta
-    """How long a push must be missing from the biller's totals before it is taken for not delivered."""
+    """How long a push must be missing from the biller's totals to count as not delivered."""
     max_age: timedelta
     """How far in the past a timestamp may lie."""
     max_ahead: timedelta
@@ -316,7 +326,7 @@ class Biller(_Model):
     negative: Literal["hold", "send", "leave"]
     late: Literal["send", "restamp", "hold"]
     first_claimed_at: Moment | None = None
-    """When a worker first asked for pushes; None: nobody has reported to this biller yet."""
+    """When a worker first claimed pushes; None before that."""
 
 
 class MetricMapping(_Model):
@@ -325,16 +335,16 @@ class MetricMapping(_Model):
     biller: str
     metric: str
     event_name: str | None = None
-    """The biller's name for it; None once the mapping is removed."""
+    """The metric's event name at the biller; None once the mapping is removed."""
     mode: ReportMode
     since: Moment | None = None
-    """Usage in buckets that begin earlier is not reported; None: all is."""
+    """Usage in buckets that begin earlier is not reported; None to report all."""
     event_after: int
     """Events up to this id are reported as deltas, whatever the mode."""
 
 
 class SubjectMapping(_Model):
-    """Which of a biller's customers a subject is."""
+    """The customer at a biller that a subject is mapped to."""
 
     subject: str
     biller: str
@@ -343,7 +353,7 @@ class SubjectMapping(_Model):
 
 
 class PlannedPush(_Model):
-    """What planning would write."""
+    """A push that planning would create."""
 
     subject: str
     metric: str
@@ -353,7 +363,7 @@ class PlannedPush(_Model):
     """The exact decimal text that is sent."""
     stamped_at: Moment
     state: PushState
-    """What it would begin as: ``planned``, ``held`` or ``left``."""
+    """Its first state: ``planned``, ``held`` or ``left``."""
     reason: str | None = None
     bucket_start: Moment
     event_id: int | None = None
@@ -362,11 +372,11 @@ class PlannedPush(_Model):
 
 
 class ClaimedPush(_Model):
-    """A push that is to be sent now, by whoever claimed it and nobody else, before ``leased_until``."""
+    """A push that only the claiming worker may send, before ``leased_until``."""
 
     push_id: int
     attempt: int
-    """Goes back with the outcome: the result of an outdated attempt is told from that of the present one."""
+    """Returned with the outcome, so that results of earlier attempts are recognised."""
     subject: str
     metric: str
     identifier: str
@@ -381,17 +391,17 @@ class ClaimedPush(_Model):
 
 
 class SettledPush(_Model):
-    """What became of a push by its outcome."""
+    """The state of a push after its outcome was settled."""
 
     push_id: int
     state: PushState
     reason: str | None = None
     next_attempt_at: Moment | None = None
-    """When a planned one is sent again."""
+    """When a planned push is sent again."""
 
 
 class UncertainHour(_Model):
-    """An hour (UTC) whose total has to be asked for, because some of its pushes are uncertain."""
+    """An hour (UTC) with uncertain pushes, whose total at the biller is needed."""
 
     customer: str
     event_name: str
@@ -402,7 +412,7 @@ class UncertainHour(_Model):
 
 
 class ReportJournal(_Model):
-    """Where a biller's journal lives."""
+    """The server that a biller's journal belongs to."""
 
     biller: str
     stopped: bool
@@ -416,7 +426,7 @@ class ReportJournal(_Model):
 
 
 class SettledHour(_Model):
-    """What the biller's total says about the uncertain pushes of an hour."""
+    """How the biller's total resolved the uncertain pushes of an hour."""
 
     verdict: Literal["present", "absent", "partly", "waiting", "unclear", "busy"]
     present: int
@@ -425,7 +435,7 @@ class SettledHour(_Model):
 
 
 class Push(_Model):
-    """One row of the journal: what is sent, and what became of it."""
+    """One row of the journal: a push and its state."""
 
     push_id: int
     subject: str
@@ -465,12 +475,12 @@ class ReconcilableRange(_Model):
     range_end: Moment
     step: ReportStep
     local: Decimal
-    """What was delivered."""
+    """The delivered total."""
     cause: Literal["recheck", "uncertain", "due", "routine"]
 
 
 class Reconciliation(_Model):
-    """The latest comparison of what was delivered with the biller's total."""
+    """The latest comparison of the delivered total with the biller's total."""
 
     biller: str
     customer: str
@@ -486,11 +496,11 @@ class Reconciliation(_Model):
 
 
 class PushStatus(_Model):
-    """How much of a metric is in a state; ``unplanned`` and ``unmapped`` are usage that has no push yet."""
+    """How much usage of a metric is in a state; ``unplanned`` and ``unmapped`` usage has no push yet."""
 
     state: str
     pushes: int
     quantity: Decimal
     oldest: Moment | None = None
     metric: str | None = None
-    """None only where nothing is reported to the biller."""
+    """None only if nothing is reported to the biller."""

@@ -67,7 +67,7 @@ def pymeter_template(pymeter_server: str, pymeter_migrate: Callable[[str], objec
 
 @pytest.fixture
 def meter_dsn(pymeter_server: str, pymeter_template: str) -> Iterator[str]:
-    """The DSN of a database of this test's own. It is dropped at the end, whoever is still connected."""
+    """The DSN of a database of this test's own. It is dropped at the end, even with open connections."""
     name = _database_name(str(next(_numbers)))
     with _janitor(pymeter_server, name, template_dbname=pymeter_template):
         yield _with_database(pymeter_server, name)

@@ -21,7 +21,7 @@ _NOTHING: AbstractContextManager[None] = nullcontext()
 
 
 def call_span(function: str, schema: str, params: Mapping[str, Any]) -> AbstractContextManager[None]:
-    """A span around one call; a no-op without opentelemetry, or where nothing listens to it."""
+    """A span around one call; a no-op without opentelemetry or without a configured SDK."""
     if _tracer is None or _nothing_listens():
         return _NOTHING
     attributes = {
@@ -46,7 +46,7 @@ def _nothing_listens() -> bool:
 
 
 class _CurrentSpan(AbstractContextManager[None]):
-    """Makes a span the current one, and ends it. Not `use_span`, which would note the text of an error."""
+    """Makes a span the current one, and ends it. `use_span` would record the text of an error."""
 
     def __init__(self, span: Any) -> None:
         self._span = span

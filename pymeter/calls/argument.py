@@ -1,4 +1,4 @@
-"""The arguments of a call, and the checks that only Python can make: a float, a time without a zone ..."""
+"""Arguments of a call, and the checks that only Python can make: no floats, no times without a zone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, LiteralString
+from typing import Any, LiteralString, NamedTuple
 
 from psycopg.types.json import Jsonb
 
@@ -20,8 +20,15 @@ _DIGITS_BEFORE_MAX = 131_072  # what numeric holds; what has more digits after t
 _DIGITS_AFTER_MAX = 16_383
 
 
-Argument = tuple[LiteralString, LiteralString, Any, bool]
-"""Name, SQL type that it is cast to, value, whether it is sent although it is None."""
+class Argument(NamedTuple):
+    """One argument of a SQL function."""
+
+    name: LiteralString
+    type: LiteralString
+    """The SQL type that the value is cast to."""
+    value: Any
+    required: bool = False
+    """Whether it is sent even if the value is None."""
 
 
 def refuse(parameter: str, message: str, hint: str, detail: str | None = None) -> InvalidInput:
@@ -36,7 +43,7 @@ def text(name: LiteralString, value: str | None, *, required: bool = False) -> A
             raise refuse(name, "the value is not a string", f"Convert it: {name}=str(...).")
         if "\0" in value or (not value.isascii() and _LONE_SURROGATE.search(value)):
             raise refuse(name, "the text cannot be stored", "Remove NUL characters and lone surrogates.")
-    return name, "text", value, required
+    return Argument(name, "text", value, required)
 
 
 def texts(name: LiteralString, values: Sequence[str]) -> Argument:
@@ -45,12 +52,12 @@ def texts(name: LiteralString, values: Sequence[str]) -> Argument:
         raise refuse(name, "the value is not a list", f"Give a list of strings: {name}=[...].")
     for value in values or ():
         text(name, value)
-    return name, "text[]", None if values is None else list(values), True
+    return Argument(name, "text[]", None if values is None else list(values), True)
 
 
 def quantity(name: LiteralString, value: Quantity | None, *, required: bool = False) -> Argument:
     """An exact number."""
-    return name, "numeric", None if value is None else exact(name, value), required
+    return Argument(name, "numeric", None if value is None else exact(name, value), required)
 
 
 def exact(name: str, value: object) -> Decimal:
@@ -82,11 +89,11 @@ def _too_large(name: str) -> InvalidInput:
 
 def time(name: LiteralString, value: datetime | None, *, required: bool = False) -> Argument:
     """A time with a zone."""
-    return name, "timestamptz", None if value is None else aware(name, value), required
+    return Argument(name, "timestamptz", None if value is None else aware(name, value), required)
 
 
 def aware(name: str, value: datetime) -> datetime:
-    """The instant of a time, in UTC; InvalidInput for one that leaves open which instant it is."""
+    """The time in UTC; InvalidInput for a time without a zone."""
     if not isinstance(value, datetime):
         raise refuse(name, "the value is not a datetime", "Give an aware datetime.datetime.")
     if value.utcoffset() is None:
@@ -103,26 +110,26 @@ def boolean(name: LiteralString, value: bool | None, *, required: bool = False) 
     """True or False."""
     if not isinstance(value, bool) and (required or value is not None):
         raise refuse(name, "the value is not a bool", "Give True or False.")
-    return name, "boolean", value, required
+    return Argument(name, "boolean", value, required)
 
 
 def integer(name: LiteralString, type: LiteralString, value: int | None) -> Argument:
     """A whole number, of the SQL type `type`."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
         raise refuse(name, "the value is not an int", "Give an int.")
-    return name, type, value, False
+    return Argument(name, type, value)
 
 
 def interval(name: LiteralString, value: str | timedelta | None) -> Argument:
     """A duration: a timedelta, or an interval as PostgreSQL writes it."""
     if not isinstance(value, timedelta):
         text(name, value)
-    return name, "interval", value, False
+    return Argument(name, "interval", value)
 
 
 def json(name: LiteralString, value: Any, *, required: bool = False) -> Argument:
-    """What JSON has a form for, numbers exact."""
-    return name, "jsonb", None if value is None else document(json_text(name, value)), required
+    """A value that JSON can represent; numbers stay exact."""
+    return Argument(name, "jsonb", None if value is None else document(json_text(name, value)), required)
 
 
 def json_text(name: str, value: Any, detail: str | None = None) -> str:
@@ -152,7 +159,7 @@ def _as_it_is(text: Any) -> str:
 def window(
     period: str | None, since: datetime | None, until: datetime | None, timezone: str, now: datetime | None
 ) -> tuple[Argument, ...]:
-    """The five arguments that say which window is meant."""
+    """The five arguments that define a window."""
     return (
         text("period", period),
         time("since", since),

@@ -15,10 +15,9 @@ T = TypeVar("T")
 
 
 class Call(Generic[T]):
-    """A call of one SQL function: what is sent, and how its rows become a ``T``.
+    """A call of one SQL function: its arguments, and how its rows are read as a ``T``.
 
-    An optional argument that is None is left out. A required one is sent all the same: SQL refuses it by its
-    own rule.
+    Optional arguments that are None are left out. Required ones are always sent; SQL refuses a null.
     """
 
     __slots__ = ("arguments", "function", "result")
@@ -27,7 +26,7 @@ class Call(Generic[T]):
         self, function: LiteralString, arguments: Iterable[Argument], result: Callable[[Sequence[Row]], T]
     ) -> None:
         self.function = function
-        self.arguments = [argument for argument in arguments if argument[2] is not None or argument[3]]
+        self.arguments = [a for a in arguments if a.value is not None or a.required]
         self.result = result
 
     def __repr__(self) -> str:
@@ -36,11 +35,11 @@ class Call(Generic[T]):
     @property
     def params(self) -> dict[str, Any]:
         """The values for the statement's placeholders."""
-        return {name: value for name, _, value, _ in self.arguments}
+        return {a.name: a.value for a in self.arguments}
 
     def statement(self, schema: str) -> LiteralString:
         """``SELECT * FROM schema.function(name => %(name)s::type, ...)``."""
-        return _statement(schema, self.function, tuple([(name, type) for name, type, _, _ in self.arguments]))
+        return _statement(schema, self.function, tuple([(a.name, a.type) for a in self.arguments]))
 
 
 @lru_cache(maxsize=512)

@@ -6,14 +6,14 @@ from datetime import datetime
 
 from pymeter.calls.call import Call
 from pymeter.calls.usage_calls import events, series, summary, usage, usage_by
-from pymeter.models import Event, UsageBucket, UsageGroup, UsageTotal
+from pymeter.models import CalendarStep, Event, Period, UsageBucket, UsageGroup, UsageTotal
 
 
 def own_usage(
     subject: str,
     metric: str,
     *,
-    period: str | None = None,
+    period: Period | str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     timezone: str = "UTC",
@@ -51,7 +51,7 @@ def own_usage(
 def own_summary(
     subject: str,
     *,
-    period: str | None = None,
+    period: Period | str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     timezone: str = "UTC",
@@ -92,7 +92,7 @@ def own_series(
     since: datetime,
     until: datetime,
     *,
-    step: str = "day",
+    step: CalendarStep | str = "day",
     timezone: str = "UTC",
 ) -> Call[list[UsageBucket]]:
     """Return what `series` does, for a role that was granted read on this subject alone.
@@ -129,7 +129,7 @@ def own_usage_by(
     metric: str,
     dimension: str,
     *,
-    period: str | None = None,
+    period: Period | str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     timezone: str = "UTC",

@@ -98,7 +98,7 @@ def record_batch(
     return Call(
         "record_batch",
         (
-            ("events", "jsonb", argument.document(text), True),
+            argument.Argument("events", "jsonb", argument.document(text), required=True),
             argument.text("on_invalid", on_invalid, required=True),
         ),
         partial(_with_refused, refused) if refused else _outcomes,

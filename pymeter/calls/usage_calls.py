@@ -7,7 +7,9 @@ from datetime import datetime
 from pymeter.calls import argument, result
 from pymeter.calls.call import Call
 from pymeter.models import (
+    CalendarStep,
     Event,
+    Period,
     Quantity,
     QuotaStatus,
     SubjectActivity,
@@ -23,7 +25,7 @@ def usage(
     subject: str,
     metric: str,
     *,
-    period: str | None = None,
+    period: Period | str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     timezone: str = "UTC",
@@ -67,7 +69,7 @@ def usage(
 def summary(
     subject: str,
     *,
-    period: str | None = None,
+    period: Period | str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     timezone: str = "UTC",
@@ -113,7 +115,7 @@ def series(
     since: datetime,
     until: datetime,
     *,
-    step: str = "day",
+    step: CalendarStep | str = "day",
     timezone: str = "UTC",
 ) -> Call[list[UsageBucket]]:
     """Return the usage step by step over [`since`, `until`), gaps filled: a chart plots it as it is.
@@ -159,7 +161,7 @@ def usage_by(
     metric: str,
     dimension: str,
     *,
-    period: str | None = None,
+    period: Period | str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     timezone: str = "UTC",
@@ -211,7 +213,7 @@ def check_quota(
     quota: Quantity,
     requested: Quantity | None = None,
     *,
-    period: str | None = None,
+    period: Period | str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     timezone: str = "UTC",
@@ -388,7 +390,7 @@ def events(
 
 
 def resolve_window(
-    period: str | None = None,
+    period: Period | str | None = None,
     *,
     since: datetime | None = None,
     until: datetime | None = None,

@@ -9,9 +9,10 @@ from typer.core import TyperGroup
 
 from pymeter import __version__
 from pymeter.cli import access, ledger, questions, reporting, server, upkeep
-from pymeter.cli.demonstration import demo
+from pymeter.cli.demo import demo
 from pymeter.cli.errors import INTERRUPTED, fail, show_error
 from pymeter.cli.target import DEFAULT_SCHEMA, settings
+from pymeter.secrets import remember_dsn
 
 _GLOBAL_OPTIONS = ("--dsn", "--schema")
 
@@ -88,6 +89,8 @@ def options(
     ] = False,
 ) -> None:
     """A usage ledger that lives in PostgreSQL."""
+    if dsn:
+        remember_dsn(dsn)
     settings.dsn = dsn
     settings.schema = schema
 

@@ -10,7 +10,6 @@ import typer
 from rich.text import Text
 
 from pymeter.cli.output import stderr
-from pymeter.cli.target import redact
 from pymeter.cli.visible import visible, visible_lines
 from pymeter.embedded import EmbeddedError
 from pymeter.errors import InvalidInput, MeterError, NotInstalled
@@ -18,6 +17,7 @@ from pymeter.importing import ImportStopped, OptionsError
 from pymeter.migrate import MigrateError
 from pymeter.program_connection import BadDsn
 from pymeter.report.biller import BillerError
+from pymeter.secrets import redact
 
 SAYS_NO = 1
 COULD_NOT_RUN = 2

@@ -14,7 +14,8 @@ import typer
 
 from pymeter.cli.errors import SAYS_NO, CliError
 from pymeter.cli.output import bad, good, stdout
-from pymeter.cli.target import Target, checked, given_dsn, private_target, without_password
+from pymeter.cli.target import Target, checked, given_dsn, private_target
+from pymeter.secrets import without_password
 
 app = typer.Typer(help="The private PostgreSQL that is used when no other is given.", no_args_is_help=True)
 

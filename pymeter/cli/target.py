@@ -1,24 +1,21 @@
-"""Which database a command talks to, and how to speak of it without giving a secret away."""
+"""Which database a command uses, and its description without the password."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 from pymeter import program_connection
 from pymeter.client import Meter
 from pymeter.program_connection import ProgramPool, checked_dsn
 
 DEFAULT_SCHEMA = "meter"
-_SECRET_VARIABLES = ("PGPASSWORD", "STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET")
 
 
 @dataclass
@@ -95,33 +92,3 @@ def open_snapshot(connection: psycopg.Connection[Any]) -> Iterator[Meter]:
     """As `open_meter`, but all calls of the block see the meter as it is now; for reading only."""
     with program_connection.transaction(connection, mode="READ ONLY", isolation="REPEATABLE READ"):
         yield Meter(connection, schema=settings.schema)
-
-
-def redact(text: str) -> str:
-    """`text` without any password that this process knows of."""
-    for secret in sorted(_secrets(), key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return text
-
-
-def _secrets() -> set[str]:
-    found: set[str | None] = {os.environ.get(name) for name in _SECRET_VARIABLES}
-    for dsn in (settings.dsn, os.environ.get("PYMETER_DSN"), os.environ.get("DATABASE_URL")):
-        if not dsn:
-            continue
-        found.add(dsn if "password" in dsn or "@" in dsn else None)
-        if match := re.match(r"^\w+(?:\+\w+)?://[^:/?@]*:([^?]*)@", dsn):
-            found |= {match[1], unquote(match[1])}
-        try:
-            parts = conninfo_to_dict(dsn)
-        except psycopg.Error:
-            continue
-        found |= {str(parts[key]) for key in ("password", "sslpassword") if parts.get(key)}
-    return {secret for secret in found if secret}
-
-
-def without_password(dsn: str) -> tuple[str, str | None]:
-    """The DSN as libpq's key=value text without its password, and the password."""
-    parts = conninfo_to_dict(dsn)
-    password = parts.pop("password", None)
-    return make_conninfo("", **parts), None if password is None else str(password)

@@ -16,11 +16,11 @@ class DryRun:
     def __init__(self) -> None:
         self._first: dict[bytes, bytes] = {}
 
-    def outcome(self, event: dict[str, Any], told: BatchOutcome) -> str:
-        """What would become of the event, if its batch alone is told this."""
+    def outcome(self, event: dict[str, Any], answer: BatchOutcome) -> str:
+        """The outcome that the event would have, given the answer to its batch alone."""
         key = event.get("idempotency_key")
-        if key is None or told.outcome != "recorded":
-            return told.outcome
+        if key is None or answer.outcome != "recorded":
+            return answer.outcome
         place = exact_json.dumps([event.get("subject"), event.get("metric"), key])
         payload = _digest(_payload(event))
         first = self._first.setdefault(_digest(place), payload)

@@ -19,7 +19,7 @@ from pymeter.importing.identity import (
     read_content,
 )
 from pymeter.importing.reading import FileFormat, LineReader, Record, open_stream
-from pymeter.importing.shaping import ImportOptions, OptionsError, Shaped, ShapedRecords
+from pymeter.importing.shaping import ImportOptions, OptionsError, ParsedRow, ParsedRows
 
 
 class FileChanged(OSError):
@@ -55,26 +55,26 @@ class KeyMaker:
             Fingerprint() if self._file and options.source is None and options.unkeyed == "derive" else None
         )
 
-    def give_all(self, batch: list[Shaped]) -> Iterator[Shaped]:
+    def give_all(self, batch: list[ParsedRow]) -> Iterator[ParsedRow]:
         """The file's first lines, with keys."""
-        for position, shaped in enumerate(batch, start=1):
-            if not self.give(shaped, position):
+        for position, parsed in enumerate(batch, start=1):
+            if not self.give(parsed, position):
                 return
-            yield shaped
+            yield parsed
 
-    def give(self, shaped: Shaped, position: int) -> bool:
+    def give(self, parsed: ParsedRow, position: int) -> bool:
         """Give a line that has no key one. False: the file had ended here when it was read first."""
-        if not shaped.keyed and self._options.unkeyed == "derive" and shaped.event is not None:
+        if not parsed.keyed and self._options.unkeyed == "derive" and parsed.event is not None:
             if self._content is None and self._options.source is None:
                 self._content = self._read()
             if self._content is not None and position > self._content.records:
                 return False
             identity = self._options.source or (self._content or Content()).identity(position)
-            shaped.event["idempotency_key"] = _key(shaped.record, self._options)(identity)
-            shaped.keyed = True
+            parsed.event["idempotency_key"] = _key(parsed.record, self._options)(identity)
+            parsed.keyed = True
             self._report.derived += 1
         if self._fingerprint is not None:
-            self._fingerprint.add(shaped.record.text)
+            self._fingerprint.add(parsed.record.text)
             if self._content is not None:
                 self._check(position, self._content)
         return True
@@ -109,16 +109,16 @@ class KeyMaker:
         return content
 
     def _lines(self, stream: IO[bytes]) -> Iterator[tuple[str, Unkeyed | None]]:
-        records = ShapedRecords(LineReader(stream), self._name, self._form, self._options)
+        records = ParsedRows(LineReader(stream), self._name, self._form, self._options)
         with suppress(
             EOFError, zlib.error, OSError
         ):  # a damaged file ends where the import will find it damaged
-            for position, shaped in enumerate(records, start=1):
-                event = shaped.event
+            for position, parsed in enumerate(records, start=1):
+                event = parsed.event
                 unkeyed = None
-                if event is not None and not shaped.keyed:
-                    unkeyed = Unkeyed(event, position, _key(shaped.record, self._options))
-                yield shaped.record.text, unkeyed
+                if event is not None and not parsed.keyed:
+                    unkeyed = Unkeyed(event, position, _key(parsed.record, self._options))
+                yield parsed.record.text, unkeyed
 
 
 def _key(record: Record, options: ImportOptions) -> Callable[[str], str]:

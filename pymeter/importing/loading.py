@@ -21,7 +21,7 @@ from pymeter.errors import InvalidInput, SerializationFailure
 from pymeter.importing.dry_run import DryRun
 from pymeter.importing.keys import FileChanged, KeyMaker
 from pymeter.importing.reading import FileFormat, LineReader, Problem, Record, guess_format, open_stream
-from pymeter.importing.shaping import ImportOptions, Shaped, ShapedRecords
+from pymeter.importing.shaping import ImportOptions, ParsedRow, ParsedRows
 from pymeter.models import BatchOutcome
 from pymeter.program_connection import transaction
 
@@ -42,7 +42,7 @@ class ImportStopped(Exception):
 
 @dataclass
 class ImportReport:
-    """What became of a file's lines. `conflict`: the key had another payload before; nothing changed."""
+    """The outcomes of a file's lines. `conflict`: the key had another payload before; nothing changed."""
 
     file: str
     lines: int = 0
@@ -86,19 +86,19 @@ class _Rejects:
     path: Path
     _file: IO[str] | None = field(default=None, init=False)
 
-    def write(self, shaped: Shaped, outcome: str, problem: Problem) -> None:
+    def write(self, parsed: ParsedRow, outcome: str, problem: Problem) -> None:
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed in __exit__
                 "w", encoding="utf-8", dir=self.path.parent, prefix=f".{self.path.name}.", delete=False
             )
         row = {
-            "line": shaped.record.number,
+            "line": parsed.record.number,
             "outcome": outcome,
             "sqlstate": problem.sqlstate,
             "reason": problem.reason,
             "hint": problem.hint,
-            "original": shaped.record.text,
+            "original": parsed.record.text,
         }
         self._file.write(exact_json.dumps(row) + "\n")
 
@@ -128,7 +128,7 @@ def import_file(
     report: ImportReport | None = None,
     dry_run: bool = False,
 ) -> ImportReport:
-    """Import one file (``-``: standard input) and say what became of its lines.
+    """Import one file (``-``: standard input) and return the outcomes of its lines.
 
     `connect` opens a connection in autocommit mode; it is called again when a connection is lost. `rejects`
     is where lines that were not counted go (in the current directory, named after the file, by default).
@@ -153,11 +153,11 @@ def import_file(
         ):
             keys = KeyMaker(name, raw, form, options, ledger.are_known, report)
             for batch in _batches(_readable(_keyed(stream, name, form, options, keys)), options.batch_size):
-                for shaped, outcome, problem in ledger.record(batch):
+                for parsed, outcome, problem in ledger.record(batch):
                     report.lines += 1
                     setattr(report, outcome, getattr(report, outcome) + 1)
                     if problem is not None:
-                        rejected.write(shaped, outcome, problem)
+                        rejected.write(parsed, outcome, problem)
                         report.rejects_file = str(rejected.path)
                 report.seconds = time.monotonic() - started
                 if progress is not None:
@@ -179,17 +179,17 @@ def rejects_path(name: str, source: str | None = None, dry_run: bool = False) ->
 
 def _keyed(
     stream: IO[bytes], name: str, form: FileFormat, options: ImportOptions, keys: KeyMaker
-) -> Iterator[Shaped]:
+) -> Iterator[ParsedRow]:
     """The records, those without a key with one. The first batch is looked at before any of it is sent."""
-    records = ShapedRecords(LineReader(stream), name, form, options)
-    first: list[Shaped] | None = []
-    for position, shaped in enumerate(records, start=1):
+    records = ParsedRows(LineReader(stream), name, form, options)
+    first: list[ParsedRow] | None = []
+    for position, parsed in enumerate(records, start=1):
         if first is None:
-            if not keys.give(shaped, position):
+            if not keys.give(parsed, position):
                 return
-            yield shaped
+            yield parsed
             continue
-        first.append(shaped)
+        first.append(parsed)
         if len(first) == options.batch_size:
             records.check_paths()
             yield from keys.give_all(first)
@@ -199,7 +199,7 @@ def _keyed(
         yield from keys.give_all(first)
 
 
-def _readable(events: Iterator[Shaped]) -> Iterator[Shaped]:
+def _readable(events: Iterator[ParsedRow]) -> Iterator[ParsedRow]:
     try:
         yield from events
     except FileChanged as exc:
@@ -211,12 +211,12 @@ def _readable(events: Iterator[Shaped]) -> Iterator[Shaped]:
         ) from exc
 
 
-def _batches(events: Iterator[Shaped], size: int) -> Iterator[list[Shaped]]:
+def _batches(events: Iterator[ParsedRow], size: int) -> Iterator[list[ParsedRow]]:
     """Lists of `size`; what was read before the file turned out to be damaged comes before the error."""
-    batch: list[Shaped] = []
+    batch: list[ParsedRow] = []
     try:
-        for shaped in events:
-            batch.append(shaped)
+        for parsed in events:
+            batch.append(parsed)
             if len(batch) == size:
                 yield batch
                 batch = []
@@ -234,7 +234,7 @@ _CONFLICT = Problem(
     "The first one counts. Give a correction a key of its own.",
 )
 
-Told = tuple[Shaped, str, Problem | None]
+LineResult = tuple[ParsedRow, str, Problem | None]
 
 
 class _Ledger:
@@ -252,44 +252,44 @@ class _Ledger:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
-    def record(self, batch: list[Shaped]) -> Iterator[Told]:
+    def record(self, batch: list[ParsedRow]) -> Iterator[LineResult]:
         """Every record with its outcome, in order."""
-        known = self._known([shaped for shaped in batch if shaped.problem is None and shaped.exported])
-        new = [shaped for shaped in batch if shaped.problem is None and id(shaped) not in known]
+        known = self._known([parsed for parsed in batch if parsed.problem is None and parsed.exported])
+        new = [parsed for parsed in batch if parsed.problem is None and id(parsed) not in known]
         outcomes = known | dict(zip(map(id, new), self._send(new, self._persist), strict=True))
-        for shaped in batch:
-            if shaped.problem is not None:
-                yield shaped, "rejected", shaped.problem
+        for parsed in batch:
+            if parsed.problem is not None:
+                yield parsed, "rejected", parsed.problem
                 continue
-            outcome = outcomes[id(shaped)]
+            outcome = outcomes[id(parsed)]
             if isinstance(outcome, Problem):
-                yield shaped, "rejected", outcome
+                yield parsed, "rejected", outcome
             elif outcome.outcome == "rejected":
                 problem = Problem(outcome.sqlstate or "", outcome.message or "", outcome.hint)
-                yield shaped, "rejected", problem
+                yield parsed, "rejected", problem
             else:
-                told = (
-                    self._dry_run.outcome(shaped.event or {}, outcome) if self._dry_run else outcome.outcome
+                name = (
+                    self._dry_run.outcome(parsed.event or {}, outcome) if self._dry_run else outcome.outcome
                 )
-                yield shaped, told, _CONFLICT if told == "conflict" else None
+                yield parsed, name, _CONFLICT if name == "conflict" else None
 
     def are_known(self, events: Sequence[dict[str, Any]]) -> list[bool]:
         """Which of these events the ledger has, by their keys."""
-        shaped = [Shaped(_NO_RECORD, dict(event)) for event in events]
-        return [outcome is not None for outcome in self._send(shaped, self._ask)]
+        parsed = [ParsedRow(_NO_RECORD, dict(event)) for event in events]
+        return [outcome is not None for outcome in self._send(parsed, self._ask)]
 
-    def _known(self, exported: list[Shaped]) -> dict[int, BatchOutcome | Problem | None]:
+    def _known(self, exported: list[ParsedRow]) -> dict[int, BatchOutcome | Problem | None]:
         """The outcomes of those exported events that the ledger has, whatever meter exported them."""
         asked = []
-        for shaped in exported:
-            event_id, recorded_at = shaped.exported or ("", "")
-            event = {**(shaped.event or {}), "event_id": event_id, "recorded_at": recorded_at}
-            asked.append(Shaped(shaped.record, event))
+        for parsed in exported:
+            event_id, recorded_at = parsed.exported or ("", "")
+            event = {**(parsed.event or {}), "event_id": event_id, "recorded_at": recorded_at}
+            asked.append(ParsedRow(parsed.record, event))
         answers = zip(exported, self._send(asked, self._ask), strict=True)
-        return {id(shaped): answer for shaped, answer in answers if isinstance(answer, BatchOutcome)}
+        return {id(parsed): answer for parsed, answer in answers if isinstance(answer, BatchOutcome)}
 
     def _send(
-        self, batch: list[Shaped], call: Callable[[list[Shaped]], list[BatchOutcome | None]]
+        self, batch: list[ParsedRow], call: Callable[[list[ParsedRow]], list[BatchOutcome | None]]
     ) -> list[Any]:
         if not batch:
             return []
@@ -302,19 +302,19 @@ class _Ledger:
             if len(batch) > 1:
                 middle = len(batch) // 2
                 return self._send(batch[:middle], call) + self._send(batch[middle:], call)
-            return [_told_by(exc) if call == self._persist else None]
+            return [_problem_of(exc) if call == self._persist else None]
 
-    def _persist(self, batch: list[Shaped]) -> list[BatchOutcome | None]:
-        events = [shaped.event or {} for shaped in batch]
-        repeatable = self._dry_run is not None or all(shaped.keyed for shaped in batch)
+    def _persist(self, batch: list[ParsedRow]) -> list[BatchOutcome | None]:
+        events = [parsed.event or {} for parsed in batch]
+        repeatable = self._dry_run is not None or all(parsed.keyed for parsed in batch)
 
         def call(meter: Meter) -> list[BatchOutcome | None]:
             return [*meter.record_batch(events, on_invalid="skip")]
 
         return self._patiently(call, repeatable)
 
-    def _ask(self, batch: list[Shaped]) -> list[BatchOutcome | None]:
-        events = [shaped.event or {} for shaped in batch]
+    def _ask(self, batch: list[ParsedRow]) -> list[BatchOutcome | None]:
+        events = [parsed.event or {} for parsed in batch]
         found = {row.ordinal: row for row in self._patiently(lambda meter: meter.known_events(events), True)}
         return [found.get(ordinal) for ordinal in range(1, len(batch) + 1)]
 
@@ -361,7 +361,7 @@ def _is_about_values(exc: Exception) -> bool:
     return isinstance(exc, InvalidInput) or (getattr(exc, "sqlstate", None) or "").startswith(_SIZE_ERRORS)
 
 
-def _told_by(exc: InvalidInput | psycopg.Error) -> Problem:
+def _problem_of(exc: InvalidInput | psycopg.Error) -> Problem:
     if isinstance(exc, InvalidInput):
         return Problem(exc.sqlstate, f"{exc.message}: {exc.detail}" if exc.detail else exc.message, exc.hint)
     return Problem(

@@ -49,13 +49,13 @@ class ImportOptions:
     names differ; ``metadata.NAME`` is a field too. A field that some lines do not have is written with a
     question mark: ``{"member?": "user.id"}``. `constants` are fields that all events share.
 
-    `unkeyed` is what becomes of a line without an idempotency key: ``derive`` one, ``count`` it every time it
-    is imported, or ``reject`` it. A derived key is made from the content of the whole file and the line's
+    `unkeyed` is the treatment of a line without an idempotency key: ``derive`` one, ``count`` it on every
+    import, or ``reject`` it. A derived key is made from the content of the whole file and the line's
     place in it; or, with `source`, from that name, the line's number and its text: for what is no regular
     file, and for files that change. A file that begins with all lines of a file that was imported before is
     refused, unless it is said to have `grown`: then only its other lines count.
 
-    `extra` is what becomes of columns that are no field: ``refuse`` the file (in JSON: the line), put them
+    `extra` is the treatment of columns that are no field: ``refuse`` the file (in JSON: the line), put them
     into the ``metadata``, or ``ignore`` them. `timezone` is the zone of times that do not say their own.
     `trim` removes white space and byte order marks around subjects, metrics, members and keys.
     """
@@ -116,7 +116,7 @@ class ImportOptions:
 
 
 @dataclass(slots=True)
-class Shaped:
+class ParsedRow:
     """A record and the event that it stands for; or its problem.
 
     `keyed` is False for an event without an idempotency key. `exported` are the event id and recorded_at that
@@ -140,7 +140,7 @@ Reader = Callable[[Any], tuple[dict[str, Any], Exported | None]]
 """From a record's value to its event and, of an export, its event id and recorded_at."""
 
 
-class ShapedRecords:
+class ParsedRows:
     """Every record of a file with its event. OptionsError at the start where columns do not fit."""
 
     def __init__(self, lines: LineReader, name: str, format: FileFormat, options: ImportOptions) -> None:
@@ -150,17 +150,17 @@ class ShapedRecords:
         self._objects = 0
         self._pairs = self._csv(lines, name) if format == "csv" else self._json(lines, format)
 
-    def __iter__(self) -> Iterator[Shaped]:
+    def __iter__(self) -> Iterator[ParsedRow]:
         for record, read in self._pairs:
-            shaped = Shaped(record, problem=record.problem)
+            parsed = ParsedRow(record, problem=record.problem)
             if record.problem is None:
                 try:
-                    self._shape(shaped, read)
+                    self._shape(parsed, read)
                 except _BadRecord as exc:
-                    shaped.problem = exc.problem
+                    parsed.problem = exc.problem
                 except (ValueError, ArithmeticError, RecursionError, TypeError, LookupError) as exc:
-                    shaped.problem = Problem("22023", f"the line cannot be read: {exc}")
-            yield shaped
+                    parsed.problem = Problem("22023", f"the line cannot be read: {exc}")
+            yield parsed
 
     def check_paths(self) -> None:
         """Refuse a mapping to what no line so far has had."""
@@ -171,9 +171,9 @@ class ShapedRecords:
                 f"Look at the names in the file. If most lines lack it, write --map '{name}?={path}'.",
             )
 
-    def _shape(self, shaped: Shaped, read: Reader) -> None:
+    def _shape(self, parsed: ParsedRow, read: Reader) -> None:
         options = self._options
-        event, exported = read(shaped.record.value)
+        event, exported = read(parsed.record.value)
         _set_constants(event, options)
         if exported is None and options.trim:
             for name in _TRIMMED:
@@ -181,7 +181,7 @@ class ShapedRecords:
                     event[name] = trimmed(value)
         _set_times(event, self._zone)
         if event.get("idempotency_key") is not None:
-            shaped.exported = exported_event(event["idempotency_key"])
+            parsed.exported = exported_event(event["idempotency_key"])
         elif exported is not None:
             try:
                 event["idempotency_key"] = export_key(str(exported[0]), str(exported[1]))
@@ -191,14 +191,14 @@ class ShapedRecords:
                     "event_id and recorded_at are not those of an export, and there is no key",
                     "Map the key: --map idempotency_key=COLUMN.",
                 ) from None
-            shaped.exported = exported_event(event["idempotency_key"])
+            parsed.exported = exported_event(event["idempotency_key"])
         elif options.unkeyed == "reject":
             raise _BadRecord(
                 "22004", "idempotency_key is null", "Name its column with --map, or use --unkeyed derive."
             )
         else:
-            shaped.keyed = False
-        shaped.event = event
+            parsed.keyed = False
+        parsed.event = event
 
     # --- CSV ------------------------------------------------------------------------------------------------
 

@@ -19,8 +19,8 @@ import psycopg
 
 from pymeter._source import check_dsn
 from pymeter.install import statements
+from pymeter.install.outcome import MigrateError, MigrateReport, Status
 from pymeter.install.sources import GRANTS, Migration, Sources, SqlFile, check_transactional, skip_blank
-from pymeter.migrate import MigrateError, MigrateReport, Status
 from pymeter.program_connection import BadDsn, checked_dsn, connect, transaction
 
 _SERVER_VERSION_MIN = 150000
@@ -34,7 +34,7 @@ Connection = psycopg.Connection[tuple[object, ...]]
 
 
 def install(sources: Sources, dsn: str, schema: str, *, downgrade: bool = False) -> MigrateReport:
-    """Bring ``schema`` to what ``sources`` hold. See ``pymeter.migrate.migrate``."""
+    """Install ``sources`` into ``schema``, or upgrade it. See ``pymeter.migrate.migrate``."""
     statements.check_schema_name(schema)
     with _connect(dsn) as connection:
         # The schema may be another role's: nothing of it is looked up in a program's transaction.
@@ -51,7 +51,7 @@ def install(sources: Sources, dsn: str, schema: str, *, downgrade: bool = False)
 
 
 def compare(sources: Sources, dsn: str, schema: str) -> Status:
-    """What is installed in ``schema``, compared with ``sources``."""
+    """Compare what is installed in ``schema`` with ``sources``."""
     statements.check_schema_name(schema)
     with _connect(dsn) as connection:
         try:
@@ -63,7 +63,7 @@ def compare(sources: Sources, dsn: str, schema: str) -> Status:
 
 @contextmanager
 def _connect(dsn: str) -> Iterator[Connection]:
-    """A connection whose errors come out as MigrateError, without the password that the DSN may hold."""
+    """A connection whose errors are raised as MigrateError, without the password of the DSN."""
     check_dsn(dsn, "migrate")
     try:
         dsn = checked_dsn(dsn)
@@ -89,7 +89,7 @@ def _connect(dsn: str) -> Iterator[Connection]:
 
 
 class _Installed(NamedTuple):
-    """What the schema says about itself."""
+    """What the schema's own tables record about the installation."""
 
     migrations: tuple[str, ...]
     version: str | None
@@ -123,7 +123,7 @@ def _read_installed(connection: Connection, schema: str) -> _Installed:
         " WHERE n.nspname = %(schema)s AND c.relname IN ('_yoyo_migration', 'installation')",
         {"schema": schema},
     ).fetchall()
-    # Reading a view or a table with policies runs what its owner wrote, with the rights of whoever reads it.
+    # Reading a view or a table with policies runs its owner's code with the rights of the reader.
     if not all(is_plain for _, is_plain in relations):
         raise MigrateError(f"schema {schema!r} holds something else under the names of pymeter's tables")
     has_bookkeeping, has_installation = (
@@ -152,7 +152,7 @@ def _read_installed(connection: Connection, schema: str) -> _Installed:
 
 
 def _open_functions(connection: Connection, schema: str, sources: Sources) -> tuple[str, ...]:
-    """The functions with the owner's rights that everybody may call: a restore has lost their privileges."""
+    """SECURITY DEFINER functions that PUBLIC may call, because a restore has lost their privileges."""
     rows = connection.execute(
         "SELECT DISTINCT p.proname FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace"
         " WHERE n.nspname = %(schema)s AND p.prosecdef AND p.proname = ANY (%(names)s)"
@@ -169,7 +169,7 @@ def _row(connection: Connection, query: str, **parameters: object) -> tuple[obje
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """``0.10.2`` as something that can be compared."""
+    """``0.10.2`` as a comparable tuple."""
     return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
@@ -192,7 +192,7 @@ def _todo(connection: Connection, found: Status, *, downgrade: bool) -> _Todo:
 
 
 def _has_lost_rights(connection: Connection, schema: str) -> bool:
-    """What the schema's own function says. Called only where the schema belongs to this very role."""
+    """Whether rights were lost, by the schema's own function. Only called if this role owns the schema."""
     (exists,) = _row(
         connection,
         "SELECT count(*) > 0 FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace"
@@ -260,7 +260,7 @@ def _apply_migration(connection: Connection, migration: Migration) -> None:
 
 
 def _validate(connection: Connection, sources: Sources) -> None:
-    """``statements.validate_all``, but one function at a time, to say which one is broken."""
+    """As ``statements.validate_all``, one function at a time, to name the broken one."""
     _run(connection, "SET LOCAL check_function_bodies = on")
     for oid, name, body, language in connection.execute(statements.FUNCTIONS_TO_VALIDATE.encode()).fetchall():
         try:
@@ -272,7 +272,7 @@ def _validate(connection: Connection, sources: Sources) -> None:
 
 
 def _file_of(name: str, body: str, sources: Sources) -> SqlFile:
-    """The file that defines a function: the one that holds its body, most likely the one with its name."""
+    """The file that contains the function's body; files named after the function come first."""
     files = [*sources.functions, *sources.migrations]
     holding = [file for file in files if body in file.text]
     named = [file for file in holding if file.stem == name]
@@ -285,7 +285,7 @@ def _run(connection: Connection, sql: str) -> None:
 
 
 def _run_file(connection: Connection, file: SqlFile, sql: str, offset: int = 0) -> None:
-    """Run ``sql``, which stands at ``offset`` in ``file``; without parameters, so % is just a character."""
+    """Run ``sql``, which is at ``offset`` in ``file``. Without parameters, so % needs no escape."""
     try:
         connection.execute(sql.encode())
     except psycopg.Error as error:
@@ -293,7 +293,7 @@ def _run_file(connection: Connection, file: SqlFile, sql: str, offset: int = 0) 
 
 
 def _located(error: psycopg.Error, file: SqlFile, offset: int) -> MigrateError:
-    """``error`` with its place in the file; where the server gives none, that of the statement's begin."""
+    """``error`` with its line in the file; the statement's first line if the server gives no position."""
     position = error.diag.statement_position or error.diag.internal_position
     internal = error.diag.internal_query
     if position is None:
@@ -306,7 +306,7 @@ def _located(error: psycopg.Error, file: SqlFile, offset: int) -> MigrateError:
 
 
 def _sentence(error: psycopg.Error) -> str:
-    """What the server said, in one piece; ``str(error)`` would repeat the statement's text."""
+    """The server's message, detail and hint; ``str(error)`` would repeat the statement."""
     hint = error.diag.message_hint or (_BUSY if error.sqlstate == "55P03" else None)
     parts = [error.diag.message_primary, error.diag.message_detail, hint]
     return ". ".join(part.rstrip(".") for part in parts if part) or str(error).strip()

@@ -1,9 +1,8 @@
-"""The SQL that pymeter carries: where it lies, in which order it runs, and its fingerprint.
+"""The SQL files of this package: their location, their order and their fingerprint.
 
 ``migrations/`` is in yoyo's format: an id is a file name without ``.sql``, ``-- depends:`` names earlier ids,
-and ``X.rollback.sql`` lies beside ``X.sql``. Narrower than yoyo on purpose: plain SQL only, transactional
-only, and the order of the names is an order of the dependencies, so that there is one order to read, review
-and bundle.
+and ``X.rollback.sql`` is beside ``X.sql``. Stricter than yoyo: plain SQL only, transactional only, and names
+sort in the order of their dependencies, so there is one order to read, review and bundle.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from pathlib import Path
 import sqlparse
 from yoyo.migrations import get_migration_hash, parse_metadata_from_sql_comments
 
-import pymeter
-from pymeter.migrate import MigrateError
+from pymeter._version import __version__
+from pymeter.install.outcome import MigrateError
 
 FIRST_MIGRATION = "0001"
 GRANTS = "grants"
@@ -44,7 +43,7 @@ _BLANK = re.compile(r"(?:\s+|--[^\n]*|/\*.*?\*/)*", re.DOTALL)
 
 @dataclass(frozen=True)
 class SqlFile:
-    """One file: ``name`` is its path below the root (``sql/record/record.sql``), as errors show it."""
+    """One file. ``name`` is its path below the root (``sql/record/record.sql``), as shown in errors."""
 
     name: str
     text: str
@@ -65,7 +64,7 @@ class Migration(SqlFile):
 
     @property
     def id(self) -> str:
-        """What yoyo calls the migration."""
+        """The migration's id in yoyo."""
         return self.stem
 
     @property
@@ -94,7 +93,7 @@ class Sources:
     migrations: tuple[Migration, ...]
     """In the order in which they are applied."""
     functions: tuple[SqlFile, ...]
-    """The files of ``sql/`` in the order in which they run: every time, and again after every change."""
+    """The files of ``sql/`` in the order in which they run. They run again after every change."""
     sha256: str
     """The fingerprint of ``functions``, names included."""
 
@@ -120,20 +119,19 @@ def skip_blank(text: str, start: int = 0) -> int:
 
 
 def load_sources(root: Path | None = None) -> Sources:
-    """Read ``root/sql`` and ``root/migrations``; without ``root``, the ones that this package carries."""
+    """Read ``root/sql`` and ``root/migrations``; without ``root``, those of this package."""
     root = root or find_root()
     functions = _read_functions(root)
     digest = hashlib.sha256()
     for file in functions:
         digest.update(f"{file.name}\0{len(file.text)}\0{file.text}".encode())
-    return Sources(pymeter.__version__, _read_migrations(root), functions, digest.hexdigest())
+    return Sources(__version__, _read_migrations(root), functions, digest.hexdigest())
 
 
 def find_root() -> Path:
     """The folder that holds ``sql`` and ``migrations``: the package in a wheel, its parent in a repository.
 
-    An empty or missing folder must never pass for "nothing to migrate", so the first migration has to be
-    there.
+    The first migration must exist, so that an empty or missing folder never means "nothing to migrate".
     """
     package = Path(__file__).resolve().parent.parent
     for root in (package, package.parent):
@@ -152,7 +150,7 @@ def _read_functions(root: Path) -> tuple[SqlFile, ...]:
 
 
 def _function_order(name: str) -> tuple[int, str]:
-    """Retired signatures go first, so that their names are free; grants last, when everything is there."""
+    """Retired signatures are dropped first, which frees their names; grants run last."""
     return {"sql/retired.sql": 0, f"sql/{GRANTS}.sql": 2}.get(name, 1), name
 
 
@@ -185,7 +183,7 @@ def _check_directives(migration: Migration, known: set[str]) -> None:
 
 
 def check_transactional(migration: Migration) -> None:
-    """Refuse statements that would end the installer's transaction and leave half an upgrade behind."""
+    """Refuse statements that would end the installer's transaction and leave half an upgrade."""
     for offset, statement in migration.statements():
         if re.split(r"\W", statement, maxsplit=1)[0].upper() in _TRANSACTION_CONTROL:
             raise MigrateError(

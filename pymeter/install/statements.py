@@ -1,13 +1,13 @@
 """The installer's own SQL, as text: ``engine.py`` runs it, ``pymeter.bundle`` prints it.
 
-Only what is executed in both places stands here, so that a bundle and ``migrate`` cannot drift apart. Nothing
-takes parameters: a bundle has none. Values come in as quoted literals.
+Only statements used in both places are here, so a bundle and ``migrate`` cannot drift apart. Values are
+quoted literals, because a bundle has no parameters.
 """
 
 from __future__ import annotations
 
+from pymeter.install.outcome import MigrateError
 from pymeter.install.sources import Migration, Sources
-from pymeter.migrate import MigrateError
 
 # PostgreSQL cuts longer names with a notice, and two meters could then become one.
 _NAME_BYTES_MAX = 63
@@ -86,7 +86,7 @@ def do(body: str) -> str:
 
 
 def check_schema_name(schema: str) -> None:
-    """Refuse what PostgreSQL cannot take, or would silently shorten, as the name of a schema."""
+    """Refuse a schema name that PostgreSQL rejects or silently shortens."""
     if not schema or "\0" in schema or len(schema.encode()) > _NAME_BYTES_MAX:
         raise MigrateError(
             f"{schema!r} is no name for a schema: it needs 1 to {_NAME_BYTES_MAX} bytes, none of them zero"
@@ -99,11 +99,11 @@ def lock(schema: str) -> str:
     """Create the schema where it is missing, and wait until no other installer works on it.
 
     COMMENT ON SCHEMA locks the schema until the transaction ends, and only its owner can hold that lock: an
-    advisory lock could be taken by every role of the database. The comment stays what it is. Two that create
-    the schema at once meet in the index of its name, and the second finds it there.
+    advisory lock could be taken by every role of the database. The comment does not change. If two installers
+    create the schema at once, the unique index of its name makes the second wait, and then find it.
 
-    A transaction's lock works through a transaction-pooling proxy and cannot be left behind. Only what
-    pg_catalog has is looked up by name until it is known that the schema can be trusted.
+    A transaction's lock works through a transaction-pooling proxy and cannot be left behind. Until the schema
+    is known to be trusted, names are looked up in pg_catalog only.
     """
     create = f"""
 DECLARE
@@ -143,8 +143,8 @@ SET LOCAL statement_timeout = 0;
 def check_owner(schema: str) -> str:
     """Refuse a schema of another role, before anything in it is used.
 
-    What is installed runs with the rights of the role that installs, and whoever owns the schema can put
-    functions and triggers in its way. The schema public belongs to the owner of the database.
+    Installed functions run with the rights of the installing role, and the schema's owner can add functions
+    and triggers that they would use. The schema public belongs to the owner of the database.
     """
     owner_hint = (
         "Install and upgrade as the owner of the schema: connect as that role, or SET ROLE to it first"
@@ -175,8 +175,8 @@ END
 def check_contents(schema: str) -> str:
     """Refuse a schema in which another role may create, or has created, something.
 
-    A function that fits a call better than PostgreSQL's own of the same name would be called instead of it,
-    with the installer's rights. Superusers are trusted: they can do everything anyway.
+    A function that matches a call better than PostgreSQL's own of the same name would run instead, with the
+    installer's rights. Superusers are trusted.
     """
     return do(
         f"""
@@ -261,11 +261,11 @@ END
 
 
 def settings(schema: str) -> str:
-    """What the files rely on, until the end of the transaction.
+    """The settings that the files need, until the end of the transaction.
 
     Functions keep this search_path (``SET search_path FROM CURRENT``). Bodies are checked at the end, by
-    ``validate_all``, so the order of the files does not depend on who calls whom. A table that is busy for
-    longer than the lock_timeout makes the installation fail, not the application wait behind it.
+    ``validate_all``, so files may be in any order. If a table is locked for longer than lock_timeout, the
+    installation fails instead of making the application wait.
     """
     return f"""
 SET LOCAL lock_timeout = '30s';
@@ -276,10 +276,10 @@ SET LOCAL search_path = {identifier(schema)}, pg_temp;
 
 
 def prepare() -> str:
-    """Create yoyo's tables, and note for grants.sql what there is already.
+    """Create yoyo's tables, and note the existing objects for grants.sql.
 
-    The table lock keeps a bare ``yoyo apply`` from starting beside us, and grant_access() too; a row that a
-    killed yoyo left in yoyo_lock does not matter.
+    The table lock blocks a concurrent ``yoyo apply`` and grant_access(). A row that a killed yoyo left in
+    yoyo_lock does not matter.
     """
     return f"""
 {do(_KNOWN_OBJECTS)}
@@ -289,7 +289,7 @@ LOCK TABLE yoyo_lock IN SHARE ROW EXCLUSIVE MODE;
 
 
 def note_objects(sources: Sources) -> str:
-    """Note for grants.sql the names of what pymeter installs: rights are changed on these alone."""
+    """Note the names of pymeter's objects for grants.sql, which changes rights on these only."""
     relations = (*sources.relation_names, *_BOOKKEEPING_TABLES)
     return do(
         f"""
@@ -302,13 +302,13 @@ END
 
 
 def keep_writers_out() -> str:
-    """Wait until nobody records or asks, and let nobody begin before the migrations are committed.
+    """Wait for running calls to end, and block new ones until the migrations are committed.
 
-    Everybody reads the catalog first, so one lock on it does. Without it, migrations would lock tables one by
-    one, in an order of their own, and could wait for a writer that waits for them.
+    Every call reads the catalog first, so one lock on it is enough. Without it, migrations would lock tables
+    one by one, in another order than writers, and could deadlock with them.
 
-    A request for this lock makes everybody wait who comes after it. So it is repeated for up to 30 seconds, a
-    quarter of a second at most at a time. With the lock, migrations wait for 2 seconds at most.
+    A waiting request for this lock blocks all later calls. So it is retried for up to 30 seconds, each time
+    for a quarter of a second at most. Once it is held, migrations wait for 2 seconds at most.
     """
     return do(
         """
@@ -344,7 +344,7 @@ END
 
 
 def note_migration(migration: Migration) -> str:
-    """Tell yoyo that ``migration`` has been applied."""
+    """Record in yoyo's tables that ``migration`` was applied."""
     row = f"{literal(migration.hash)}, {literal(migration.id)}"
     return f"""
 INSERT INTO _yoyo_migration (migration_hash, migration_id, applied_at_utc)
@@ -357,9 +357,9 @@ created_at_utc) VALUES (gen_random_uuid()::text, {row}, 'apply', session_user, h
 
 
 def note_installation(sources: Sources) -> str:
-    """One row for each time that the functions were installed.
+    """Add a row for this installation of the functions.
 
-    The clock and not the transaction's start: who waited for the lock must not look older than who had it.
+    It has the clock's time, not the transaction's: an installer that waited for the lock must not look older.
     """
     return f"""
 INSERT INTO installation (version, sql_sha256, installed_at)
@@ -383,7 +383,7 @@ VALIDATORS = {"plpgsql": "plpgsql_validator", "sql": "fmgr_sql_validator"}
 
 
 def validate_all() -> str:
-    """Check the body of every function: switched off while they are created, because they call each other."""
+    """Check the body of every function. Creating them skips the check, because they call each other."""
     validate = f"""
 DECLARE
     v_function record;
@@ -402,7 +402,7 @@ END
 
 
 def first_maintenance() -> str:
-    """The partitions of a new log. An upgrade leaves what there is to do to the next maintain()."""
+    """Create the partitions of a new log. After an upgrade, the next maintain() does the work."""
     return do(
         """
 BEGIN

@@ -1,11 +1,11 @@
-"""Reporting usage to a biller: Stripe, or any class that is a :class:`Biller`.
+"""Reports usage to a biller: Stripe, or any class that implements :class:`Biller`.
 
     with psycopg_pool.ConnectionPool(dsn) as pool:
         pymeter.report.Reporter(pool, pymeter.report.StripeBiller()).run_once()
 
-What is to be sent, when again, and what an answer means for the books is decided by SQL functions
-(``plan_pushes``, ``claim_pushes``, ``settle_pushes``, ``uncertain_hours``, ``settle_hour``), so that a
-reporter can be written in any language. Here are the calls over the network, and the loop.
+SQL functions decide what to send, when to retry and how to book an answer (``plan_pushes``, ``claim_pushes``,
+``settle_pushes``, ``uncertain_hours``, ``settle_hour``), so a reporter can be written in any language. This
+package makes the network calls and runs the loop.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from pymeter.report.biller import (
 )
 from pymeter.report.observing import Observer, Summary, Tally
 from pymeter.report.reporter import AsyncReporter, Reporter
-from pymeter.report.stripe_biller import StripeBiller
-from pymeter.report.webhook import BadSignature, Webhook, handle_webhook, handle_webhook_async
+from pymeter.report.stripe.biller import StripeBiller
+from pymeter.report.stripe.webhook import BadSignature, Webhook, handle_webhook, handle_webhook_async
 
 __all__ = [
     "AsyncBiller",

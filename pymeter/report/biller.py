@@ -1,4 +1,4 @@
-"""What a biller has to offer, and what can become of a call to it."""
+"""The interface of a biller, and the outcomes of its calls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Step = Literal["hour", "day"]
 
 
 class Sendable(Protocol):
-    """What is sent of a push. It never changes: every attempt sends exactly this."""
+    """The part of a push that is sent. It never changes: every attempt sends the same."""
 
     @property
     def identifier(self) -> str: ...
@@ -29,31 +29,31 @@ class Sendable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one attempt came to.
+    """The outcome of one attempt.
 
-    ``delivered``    the biller has it, now or from an earlier attempt
-    ``rejected``     the biller will never take it; ``error`` says why
-    ``unknown``      it may or may not have been counted: no answer, or an answer that does not say
-    ``not_applied``  it was certainly not counted, and may be sent again
+    ``delivered``    the biller has the push, from this attempt or an earlier one
+    ``rejected``     the biller will never accept it; ``error`` has the reason
+    ``unknown``      it may or may not have been counted: no answer, or an unclear one
+    ``not_applied``  it was not counted, and can be sent again
     """
 
     result: Result
     error: str | None = None
     duplicate: bool = False
-    """It had been counted by an earlier attempt."""
+    """Whether an earlier attempt had already been counted."""
     throttled: bool = False
-    """The biller asks for fewer calls: every connection slows down."""
+    """Whether the biller asks for fewer calls: every connection then slows down."""
     retry_after: float | None = None
-    """Seconds that the biller asks to wait."""
+    """The seconds to wait, as requested by the biller."""
     refused: bool = False
-    """The key is not good for this: there is no point in sending anything."""
+    """Whether the key was refused: sending stops."""
     unreachable: bool = False
-    """Nobody answered, or only an outage did."""
+    """Whether there was no answer, or only a server error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """What the biller has counted for one customer and meter in [start, end)."""
+    """The biller's total for one customer and meter in [start, end)."""
 
     start: datetime
     end: datetime
@@ -62,22 +62,22 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What the biller could not count after it had accepted it."""
+    """A report of pushes that the biller accepted and could not count."""
 
     event_id: str
     event_name: str | None
-    """The meter's event name; None when the biller does not say which meter it was."""
+    """The meter's event name; None when the report does not name the meter."""
     since: datetime
     until: datetime
     """When the failed calls were received: [since, until)."""
     samples: Sequence[tuple[str, str]]
-    """(code, identifier) of those it names; there may be more that it does not."""
+    """(code, identifier) of the pushes that the report names; more may have failed."""
     codes: Sequence[str]
-    """Every reason it gives, also those without a sample."""
+    """Every error code in the report, also those without a sample."""
 
 
 class BillerError(Exception):
-    """The biller could not be asked. ``hint`` says what to do; the text holds no secret."""
+    """A call to the biller failed. ``hint`` has the fix; the text contains no secret."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -85,53 +85,53 @@ class BillerError(Exception):
 
 
 class BillerRefused(BillerError):
-    """There is no key, or the biller does not accept it. Nothing was marked as sent."""
+    """The key is missing, or the biller refuses it. Nothing was marked as sent."""
 
 
 class BillerUnavailable(BillerError):
-    """No answer, an outage, or too many calls: try again later."""
+    """No answer, an outage, or too many calls. Try again later."""
 
 
 @runtime_checkable
 class Biller(Protocol):
     """A biller, called from several threads at once. :class:`~pymeter.report.StripeBiller` is one.
 
-    One that bills nobody has an attribute ``test_mode`` that is True: a rehearsal calls no other.
+    A biller that bills nobody has an attribute ``test_mode`` that is True. Rehearsals accept no other.
     """
 
     @property
     def rate(self) -> float:
-        """Calls a second that it allows, in all."""
+        """The calls a second that it allows in total."""
         ...
 
     @property
     def timeout(self) -> float:
-        """Seconds after which `send` gives up."""
+        """The seconds after which `send` gives up."""
         ...
 
     def check(self) -> None:
-        """Raise :class:`BillerRefused` when it cannot be used at all (no key). No I/O."""
+        """Raise :class:`BillerRefused` when it cannot be used, for example without a key. Does no I/O."""
         ...
 
     def send(self, push: Sendable) -> Outcome:
-        """Send one push, once. It never raises for what the network or the biller do."""
+        """Send one push, once. Errors of the network and the biller are outcomes, not exceptions."""
         ...
 
     def totals(
         self, customer: str, event_name: str, since: datetime, until: datetime, step: Step
     ) -> Sequence[Total]:
-        """What it has counted, by hour or day; where nothing is listed, nothing was counted."""
+        """Return the totals by hour or day. An interval that is not listed has no usage."""
         ...
 
-    # A biller may also have counting_since(event_name) -> datetime | None: since when it has counted under
-    # that name. What was sent earlier is then never taken for missing from its totals.
+    # Optional: counting_since(event_name) -> datetime | None, when the biller began to count under that name.
+    # Pushes that were sent earlier are then not expected in its totals.
 
     def failures(self, since: datetime) -> Sequence[Failure]:
-        """What failed after it was accepted, since a time."""
+        """Return the reports of failures since a time."""
         ...
 
     def failure(self, event_id: str) -> Failure | None:
-        """The report of that id; None when it is about something else."""
+        """Return the report of that id; None when it is not about meters."""
         ...
 
 

@@ -1,7 +1,8 @@
-"""How long ago something was, by every clock of this machine.
+"""Deadlines that are measured by all clocks of this machine.
 
 No single clock is enough: the monotonic clock stands still while the machine is suspended, the boot clock
-does too while a virtual machine is paused, and the wall clock may be set. The first that says "over" counts.
+does too while a virtual machine is paused, and the wall clock may be set. A deadline has passed as soon as
+one clock has reached it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Clocks:
     wall: Seconds = time.time
 
     def deadline(self, seconds: float) -> Deadline:
-        """A deadline so many seconds from now."""
+        """A deadline that many seconds from now."""
         return Deadline(tuple((clock, clock() + seconds) for clock in self._all()))
 
     def _all(self) -> tuple[Seconds, ...]:

@@ -22,8 +22,8 @@ from pymeter.report.biller import AsyncBiller, Biller, BillerRefused
 from pymeter.report.clocks import Clocks, Deadline
 from pymeter.report.observing import Observer, Tally
 from pymeter.report.pace import Pace
-from pymeter.report.secret import redact
 from pymeter.report.steps import Ask, Sleep, Steps
+from pymeter.secrets import redact
 
 T = TypeVar("T")
 Clock = Callable[[], datetime]

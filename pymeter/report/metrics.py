@@ -26,7 +26,7 @@ _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class PrometheusMetrics(Observer):
-    """Gauges are set at the end of every round, counters and latencies as things happen.
+    """Exports metrics: gauges at the end of every round, counters and latencies on every event.
 
         Reporter(pool, biller, observers=[PrometheusMetrics("stripe")]).watch()
 
@@ -126,7 +126,7 @@ class PrometheusMetrics(Observer):
 def serve(
     port: int, host: str = "127.0.0.1", *, registry: CollectorRegistry = REGISTRY
 ) -> Callable[[], None]:
-    """Serve the metrics at /metrics, over HTTP in a thread of its own; returns what ends it.
+    """Serve the metrics at /metrics, over HTTP in a thread; returns a function that stops it.
 
     Every other path is a 404, every method but GET and HEAD a 405.
     """
@@ -151,7 +151,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is nothing to print a traceback for."""
+        """Print no traceback when a client disconnects."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -202,4 +202,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, *_args: Any) -> None:
-        """Not on standard error, where the reporter writes."""
+        """Log nothing: standard error is the reporter's."""

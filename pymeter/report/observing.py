@@ -1,4 +1,4 @@
-"""What a reporter tells while it works, and the counts that it ends with."""
+"""Events of a running reporter, and the summary that it returns."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ _TROUBLE = ("rejected", "uncertain")
 
 
 class Observer:
-    """Is told what happens; this one ignores it. Its methods are called from several threads."""
+    """Receives events; no-op by default. Its methods are called from several threads."""
 
     def planned(self, rows: int) -> None:
-        """So many rows of the queue were looked at, and what they came to is in the journal."""
+        """Rows of the queue were planned."""
 
     def sent(self, outcome: Outcome, seconds: float) -> None:
-        """A call to the biller has ended, after so many seconds."""
+        """A call to the biller has ended."""
 
     def waited(self, seconds: float) -> None:
-        """A connection waited for its turn, because of the rate limit."""
+        """A connection has waited for the rate limit."""
 
     def resolved(self, present: int, absent: int) -> None:
-        """Of uncertain pushes, so many were found in the biller's totals, and so many replaced."""
+        """Uncertain pushes were resolved: present in the biller's totals, or absent and reissued."""
 
     def failed_later(self, pushes: int) -> None:
-        """The biller has reported that it could not count so many pushes that it had accepted."""
+        """The biller has reported pushes that it accepted and could not count."""
 
     def compared(self, ranges: int, different: int) -> None:
-        """So many totals were compared with the biller's, and so many of them differ."""
+        """Totals were compared with the biller's; `different` of them differ."""
 
     def trouble(self, message: str) -> None:
-        """Something went wrong that does not end the work."""
+        """An error occurred that does not stop the reporter."""
 
     def status(self, rows: Sequence[PushStatus], drift: Sequence[Reconciliation]) -> None:
-        """A round is over: how many pushes are in which state now, and which totals differ."""
+        """A round has ended: the number of pushes in each state, and the totals that differ."""
 
 
 @dataclass
 class Tally(Observer):
-    """Counts."""
+    """Counts events."""
 
     rows_planned: int = 0
     calls: int = 0
     delivered: int = 0
     duplicates: int = 0
-    """Of the delivered, those that an earlier attempt had brought there."""
+    """Delivered pushes that an earlier attempt had already delivered."""
     rejected: int = 0
     unknown: int = 0
     not_applied: int = 0
@@ -101,7 +101,7 @@ class Tally(Observer):
 
 @dataclass(frozen=True)
 class Waiting:
-    """Planned pushes that this run has left for another attempt."""
+    """Planned pushes that wait for another attempt."""
 
     pushes: int = 0
     first_at: datetime | None = None
@@ -111,16 +111,16 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did, and how things stand at its end."""
+    """What a run did, and the state of all pushes at its end."""
 
     tally: Tally
     status: Sequence[PushStatus]
     seconds: float
     waiting: Waiting = Waiting()
     gave_up: bool = False
-    """Whether the run ended because nothing was delivered for so long as its patience."""
+    """Whether the run ended because nothing was delivered within its patience."""
     silent: bool = False
-    """Whether it gave up because nobody answered."""
+    """Whether it gave up because the biller did not answer."""
 
     def pushes(self, state: str) -> int:
         """How many pushes are in a state."""
@@ -128,12 +128,12 @@ class Summary:
 
     @property
     def unreachable(self) -> bool:
-        """Whether the biller has not answered a single call, or did not answer any more."""
+        """Whether the biller answered no call, or stopped answering."""
         return self.silent or 0 < self.tally.calls == self.tally.unreachable
 
     @property
     def exit_status(self) -> int:
-        """0: all is sent. 1: something is rejected, uncertain or waits. 2: the biller is not reached."""
+        """0: everything is sent. 1: pushes are rejected, uncertain or waiting. 2: biller unreachable."""
         if self.unreachable:
             return 2
         left = self.gave_up or self.waiting.pushes or any(self.pushes(state) for state in _TROUBLE)

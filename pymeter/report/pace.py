@@ -1,4 +1,4 @@
-"""How fast a process sends: a token bucket that all of its connections share, and that a 429 slows down."""
+"""The rate limit of a process: a token bucket shared by all connections, slowed down by a 429."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _ROUNDING = 1e-6  # of floats: without it a wait could be too short to pass
 
 
 class Pace:
-    """A token bucket: ``take`` says how long to wait for a slot, 0 when it gave one.
+    """A token bucket. ``take`` returns 0 if a call may be sent, else the seconds to wait.
 
-    `rate` is calls a second. What ``slow_down`` took away comes back as calls go well. It does no I/O and
-    may be used from many threads.
+    `rate` is in calls a second. After ``slow_down`` it recovers with every successful call. Does no I/O;
+    thread-safe.
     """
 
     def __init__(self, rate: float, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -33,7 +33,7 @@ class Pace:
         self._misses = 0
 
     def take(self) -> float:
-        """0.0: send now. Otherwise: the seconds after which it is worth asking again."""
+        """Return 0.0 to send now, else the seconds to wait before calling again."""
         with self._lock:
             now = self._clock()
             if now < self._paused_until:
@@ -46,9 +46,9 @@ class Pace:
             return (1 - self._tokens) / self.rate
 
     def slow_down(self, seconds: float | None = None) -> None:
-        """The biller wants fewer calls, or is down: nobody sends for `seconds`, then at half the rate.
+        """Pause all calls for `seconds`, then continue at half the rate: a 429 or an outage.
 
-        Without `seconds` the pause is a second, then two, four ... until a call goes well.
+        Without `seconds` the pause is 1, 2, 4 ... seconds, until a call succeeds.
         """
         with self._lock:
             now = self._clock()
@@ -57,12 +57,12 @@ class Pace:
             fresh = now >= self._paused_until
             self._paused_until = max(self._paused_until, now + min(seconds, _PAUSE_SECONDS_MAX))
             self._tokens, self._counted_at = min(self._tokens, 1.0), max(self._counted_at, now)
-            if fresh:  # calls that were in flight together are one sign, not many
+            if fresh:  # calls that were in flight together count once
                 self._pauses += 1
                 self.rate = max(self.rate / 2, self.full_rate * _SLOWEST)
 
     def went_wrong(self, patience: int) -> None:
-        """A call was not answered. After `patience` of them in a row, and none that was, it is an outage."""
+        """Report an unanswered call. After `patience` of them in a row, slow down as for an outage."""
         with self._lock:
             self._misses += 1
             outage = self._misses >= patience
@@ -70,7 +70,7 @@ class Pace:
             self.slow_down()
 
     def went_well(self) -> None:
-        """A call was answered: back to the full rate, a hundredth of it at a time."""
+        """Report an answered call: the rate recovers by a hundredth of the full rate."""
         with self._lock:
             self._pauses = self._misses = 0
             self.rate = min(self.full_rate, self.rate + self.full_rate / 100)

@@ -49,21 +49,21 @@ def once(core: Core, *, open_hours: bool = True) -> Steps[Summary]:
 
 
 @dataclass
-class _Allowance:
-    """Reads that compare are paid from a purse that fills as time passes: the account has few of them."""
+class ReadBudget:
+    """The reads that comparing may use. It refills over time: an account has few of them a day."""
 
     a_day: float
     filled_at: float
-    purse: float = field(init=False)
+    reads: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.purse = min(self.a_day, 10.0)
+        self.reads = min(self.a_day, 10.0)
 
     def take(self, now: float) -> int:
-        self.purse += (now - self.filled_at) * self.a_day / _DAY_SECONDS
-        self.purse = min(self.purse, max(self.a_day / 24, 1.0), _READS_MAX)
+        self.reads += (now - self.filled_at) * self.a_day / _DAY_SECONDS
+        self.reads = min(self.reads, max(self.a_day / 24, 1.0), _READS_MAX)
         self.filled_at = now
-        return int(self.purse)
+        return int(self.reads)
 
 
 def watch(core: Core, *, interval: float, open_hours: bool) -> Steps[Summary]:
@@ -76,7 +76,7 @@ def watch(core: Core, *, interval: float, open_hours: bool) -> Steps[Summary]:
     core.check_biller()
     core.tell_test_key()
     failures = 0
-    allowance = _Allowance(core.options.reads_a_day, began)
+    budget = ReadBudget(core.options.reads_a_day, began)
     listened_at: float | None = None
     heard_until: datetime | None = None
     while not core.halted:
@@ -88,9 +88,9 @@ def watch(core: Core, *, interval: float, open_hours: bool) -> Steps[Summary]:
                 listened_at, asked_at = core.monotonic(), core.time()
                 yield from listen(core, heard_until or asked_at - _ERRORS_KEPT)
                 heard_until = asked_at - _ERRORS_OVERLAP
-            reads = allowance.take(core.monotonic())
+            reads = budget.take(core.monotonic())
             if reads and not core.halted and not core.gave_up:
-                allowance.purse -= (yield from compare(core, reads_max=reads)).reads
+                budget.reads -= (yield from compare(core, reads_max=reads)).reads
             yield from _status(core)
             failures = 0
         except Exception as error:

@@ -1,7 +1,7 @@
-"""Planning, and sending what is planned: claimed in the journal, sent lane by lane, settled in the journal.
+"""Plan pushes, then claim them in the journal, send them lane by lane, and settle them in the journal.
 
 A lane is one customer and event name: its pushes are sent one after another, because Stripe refuses two calls
-at once. All connections of a process work on one desk, so that a slow lane holds up one connection only.
+at once. All connections of a process share one queue, so that a slow lane delays one connection only.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pymeter.models import ClaimedPush, SettledPush
 from pymeter.report.biller import BillerRefused, Outcome, Result
 from pymeter.report.clocks import Deadline
 from pymeter.report.core import Core, log
-from pymeter.report.secret import redact
 from pymeter.report.steps import Send, Sleep, Steps, Together
+from pymeter.secrets import redact
 
 _PLAN_ROWS = 10_000
 _PUSHES_A_CONNECTION = 16
@@ -34,7 +34,7 @@ _ERROR_LENGTH_MAX = 2000
 
 
 def plan(core: Core, *, open_hours: bool) -> Steps[int]:
-    """Plan all that is in the queue now; what is recorded meanwhile is left to the next plan."""
+    """Plan everything that is queued now. Usage recorded in the meantime is left to the next plan."""
     total = 0
     while not core.halted:
         rows = yield from core.ask(
@@ -51,22 +51,22 @@ def plan(core: Core, *, open_hours: bool) -> Steps[int]:
 
 
 def deliver(core: Core, *, plan_every: float | None = None, open_hours: bool = True) -> Steps[None]:
-    """Send all that is due. With `plan_every`, plan again when so many seconds have passed.
+    """Send everything that is due. With `plan_every`, plan again after that number of seconds.
 
-    Raises BillerRefused when the key is not accepted: what was claimed goes back as it was.
+    Raises BillerRefused when the key is not accepted; claimed pushes are then returned unchanged.
     """
-    desk = Desk(core, connections=core.options.connections)
+    queue = WorkQueue(core, connections=core.options.connections)
     core.progress.begin_round()
     core.gave_up = False
     planner = _Planner(core.monotonic(), plan_every, open_hours)
     try:
-        parts = [_connection(core, desk, planner) for _ in range(core.options.connections)]
-        yield Together((*parts, _watch_silence(core, desk)))
+        parts = [_connection(core, queue, planner) for _ in range(core.options.connections)]
+        yield Together((*parts, _watch_silence(core, queue)))
     finally:
-        # Also after an error: what is known to be delivered is settled, what was not sent is given back.
-        for lane in desk.give_up():
-            _give_back(desk, lane.pushes, "not sent: the reporter was stopped")
-        yield from _settle(core, desk, desk.results_to_settle(all_of_them=True))
+        # Also after an error: delivered pushes are settled, unsent ones returned.
+        for lane in queue.give_up():
+            _give_back(queue, lane.pushes, "not sent: the reporter was stopped")
+        yield from _settle(core, queue, queue.results_to_settle(all_of_them=True))
     if core.failure is not None:
         raise core.failure
     if core.out_of_patience:
@@ -81,7 +81,7 @@ class Lane:
 
     pushes: Sequence[ClaimedPush]
     deadline: Deadline
-    """From then on the lease might run out before an answer comes."""
+    """After it, the lease may expire before an answer arrives."""
 
 
 @dataclass
@@ -98,13 +98,13 @@ class _Planner:
 
 
 @dataclass
-class Desk:
-    """What is claimed and not sent, and what is sent and not settled. The connections share it."""
+class WorkQueue:
+    """Lanes that are claimed and not sent, and results that are not settled. All connections share it."""
 
     core: Core
     lanes: deque[Lane] = field(default_factory=deque)
     connections: int = 0
-    """Connections that are at work."""
+    """Connections that are running."""
     busy: int = 0
     """Lanes that are being sent."""
     done: bool = False
@@ -123,7 +123,7 @@ class Desk:
     # --- claiming -------------------------------------------------------------------------------------------
 
     def begin_claim(self) -> int | None:
-        """Whether this connection is to claim more, now: a token for `end_claim`, or None."""
+        """Return a token for `end_claim` if this connection should claim now, else None."""
         with self._lock:
             enough = len(self.lanes) > self.core.options.connections // 2
             if self._claiming or self.done or enough or self.core.monotonic() < self._claim_at:
@@ -132,7 +132,7 @@ class Desk:
             return self._settled_batches
 
     def end_claim(self, token: int, lanes: Sequence[Lane] | None) -> None:
-        """More lanes, none, or (None) no answer."""
+        """Add the claimed lanes; None if the claim failed."""
         now = self.core.monotonic()
         with self._lock:
             self._claiming = False
@@ -166,17 +166,17 @@ class Desk:
             return self.lanes.popleft()
 
     def finish(self) -> None:
-        """A lane that was taken is over."""
+        """Report that a taken lane is finished."""
         with self._lock:
             self.busy -= 1
 
     def leave(self) -> None:
-        """A connection has ended."""
+        """Report that a connection has ended."""
         with self._lock:
             self.connections -= 1
 
     def give_up(self) -> list[Lane]:
-        """What nobody has taken, and nobody will."""
+        """Remove and return the lanes that were not taken."""
         with self._lock:
             lanes = list(self.lanes)
             self.lanes.clear()
@@ -185,7 +185,7 @@ class Desk:
     # --- settling -------------------------------------------------------------------------------------------
 
     def add_result(self, push: ClaimedPush, outcome: Outcome) -> None:
-        """What an attempt came to."""
+        """Add the outcome of an attempt."""
         with self._lock:
             if not self._results:
                 self._result_since = self.core.monotonic()
@@ -201,7 +201,7 @@ class Desk:
             )
 
     def results_to_settle(self, *, all_of_them: bool = False) -> list[dict[str, Any]]:
-        """A batch that is worth a call, or nothing. Settle it, then say so with `settled`."""
+        """Return a batch that is large or old enough to settle, or nothing. Report it with `settled`."""
         with self._lock:
             waiting = self.core.monotonic() - self._result_since
             if not self._results or not (
@@ -213,7 +213,7 @@ class Desk:
             return batch
 
     def settled(self, batch: list[dict[str, Any]], rows: Sequence[SettledPush] | None) -> None:
-        """The batch is in the journal; None: it is not, and has to be tried again."""
+        """Report that the batch is in the journal; with `rows` None, put it back to be retried."""
         with self._lock:
             self._settling -= 1
             if rows is None:
@@ -227,55 +227,55 @@ class Desk:
 
 
 def _storable(text: str | None) -> str | None:
-    """A text that the journal can hold: what a server answers may have any bytes in it."""
+    """The text without characters that the journal cannot store: an answer may contain any bytes."""
     if text is None:
         return None
     return "".join(c if c.isprintable() else " " for c in str(text))[:_ERROR_LENGTH_MAX]
 
 
 def _seconds(value: float | None) -> float | None:
-    """A length of time that the journal can hold."""
+    """The duration, or None if the journal cannot store it."""
     return value if value is not None and 0 <= value < math.inf else None
 
 
-def _watch_silence(core: Core, desk: Desk) -> Steps[None]:
-    """While the connections are at work, tell when the biller does not answer them."""
+def _watch_silence(core: Core, queue: WorkQueue) -> Steps[None]:
+    """Report when the biller does not answer, while connections are running."""
     pause = _IDLE_SECONDS
-    while desk.connections and not core.halted:
+    while queue.connections and not core.halted:
         core.tell_silence()
         yield Sleep(pause)
         pause = min(2 * pause, _WATCH_SECONDS_MAX)
 
 
-def _connection(core: Core, desk: Desk, planner: _Planner) -> Steps[None]:
-    """One connection, until nothing is left to do."""
+def _connection(core: Core, queue: WorkQueue, planner: _Planner) -> Steps[None]:
+    """Run one connection until nothing is left to send."""
     try:
-        yield from _work(core, desk, planner)
+        yield from _work(core, queue, planner)
     finally:
-        desk.leave()
+        queue.leave()
 
 
-def _work(core: Core, desk: Desk, planner: _Planner) -> Steps[None]:
-    while not core.halted and not core.out_of_patience and not desk.done:
+def _work(core: Core, queue: WorkQueue, planner: _Planner) -> Steps[None]:
+    while not core.halted and not core.out_of_patience and not queue.done:
         if planner.is_due(core.monotonic()):
             yield from plan(core, open_hours=planner.open_hours)
-        token = desk.begin_claim()
+        token = queue.begin_claim()
         if token is not None:
-            yield from _claim(core, desk, token)
-        lane = desk.take()
+            yield from _claim(core, queue, token)
+        lane = queue.take()
         if lane is None:
-            yield from _settle(core, desk, desk.results_to_settle(all_of_them=True))
-            if not desk.done:
+            yield from _settle(core, queue, queue.results_to_settle(all_of_them=True))
+            if not queue.done:
                 yield Sleep(_IDLE_SECONDS)
             continue
         try:
-            yield from _send_lane(core, desk, lane)
+            yield from _send_lane(core, queue, lane)
         finally:
-            desk.finish()
-        yield from _settle(core, desk, desk.results_to_settle())
+            queue.finish()
+        yield from _settle(core, queue, queue.results_to_settle())
 
 
-def _claim(core: Core, desk: Desk, token: int) -> Steps[None]:
+def _claim(core: Core, queue: WorkQueue, token: int) -> Steps[None]:
     options = core.options
     ahead = int(core.pace.rate * _SECONDS_AHEAD)
     most = max(options.connections, min(options.connections * _PUSHES_A_CONNECTION, ahead))
@@ -292,27 +292,27 @@ def _claim(core: Core, desk: Desk, token: int) -> Steps[None]:
             by_lane.setdefault((push.customer, push.event_name), []).append(push)
         lanes = [Lane(of_lane, deadline) for of_lane in by_lane.values()]
     finally:
-        desk.end_claim(token, lanes)
+        queue.end_claim(token, lanes)
 
 
-def _send_lane(core: Core, desk: Desk, lane: Lane) -> Steps[None]:
-    """Send a lane's pushes in turn, until one of them is not settled by its answer: then the rest waits."""
+def _send_lane(core: Core, queue: WorkQueue, lane: Lane) -> Steps[None]:
+    """Send a lane's pushes in order. After the first that stays unsettled, return the rest."""
     for position, push in enumerate(lane.pushes):
         if not (yield from _may_send(core, push, lane.deadline)):
-            _give_back(desk, lane.pushes[position:], "not sent: the time was over")
+            _give_back(queue, lane.pushes[position:], "not sent: the time was over")
             return
         outcome = yield from _send(core, push)
-        desk.add_result(push, outcome)
+        queue.add_result(push, outcome)
         if outcome.result in ("unknown", "not_applied"):
-            _give_back(desk, lane.pushes[position + 1 :], "not sent: the one before it is not settled")
+            _give_back(queue, lane.pushes[position + 1 :], "not sent: the one before it is not settled")
             return
 
 
 def _may_send(core: Core, push: ClaimedPush, deadline: Deadline) -> Steps[bool]:
-    """Wait for a slot, and ask whether the push is still this process's.
+    """Wait for a slot, then check that this process still holds the push.
 
-    First the journal, because all clocks of a paused machine stand still; then this machine's clocks, because
-    the journal's answer may have come late.
+    The journal is checked first, because the clocks of a paused machine stop; then this machine's clocks,
+    because the journal's answer may have been late.
     """
     if not (yield from core.wait_for_slot(deadline)):
         return False
@@ -363,13 +363,13 @@ def _send(core: Core, push: ClaimedPush) -> Steps[Outcome]:
     return outcome
 
 
-def _give_back(desk: Desk, pushes: Sequence[ClaimedPush], why: str) -> None:
-    """These were claimed and certainly not sent: they are as due as they were."""
+def _give_back(queue: WorkQueue, pushes: Sequence[ClaimedPush], why: str) -> None:
+    """Return pushes that were claimed and not sent. They stay due."""
     for push in pushes:
-        desk.add_result(push, Outcome("not_applied", why, retry_after=0.0))
+        queue.add_result(push, Outcome("not_applied", why, retry_after=0.0))
 
 
-def _settle(core: Core, desk: Desk, batch: list[dict[str, Any]]) -> Steps[None]:
+def _settle(core: Core, queue: WorkQueue, batch: list[dict[str, Any]]) -> Steps[None]:
     if not batch:
         return
     rows: Sequence[SettledPush] | None = None
@@ -378,4 +378,4 @@ def _settle(core: Core, desk: Desk, batch: list[dict[str, Any]]) -> Steps[None]:
             calls.settle_pushes(core.options.biller_name, core.worker, batch, now=core.now)
         )
     finally:
-        desk.settled(batch, rows)
+        queue.settled(batch, rows)

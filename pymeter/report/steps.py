@@ -1,7 +1,7 @@
-"""What the reporter asks of the outside, apart from how it is done.
+"""The I/O requests of the reporter, independent of how they are executed.
 
-All of the reporter's work is written once, as generators that yield these requests and get the answers back.
-The two reporters differ in how they answer: with blocking calls and threads, or with coroutines and tasks.
+The reporter's logic is written once, as generators that yield these requests and receive the answers. The
+two reporters execute them differently: with blocking calls and threads, or with coroutines and tasks.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class AskTotals:
-    """Ask the biller what it has counted; the answer is a list of Totals."""
+    """Fetch the biller's totals; the answer is a list of Totals."""
 
     customer: str
     event_name: str
@@ -44,35 +44,35 @@ class AskTotals:
 
 @dataclass(frozen=True, slots=True)
 class AskCountingSince:
-    """Ask the biller since when it has counted under an event name; the answer is a time, or None."""
+    """Fetch when the biller began to count under an event name; the answer is a time or None."""
 
     event_name: str
 
 
 @dataclass(frozen=True, slots=True)
 class AskFailures:
-    """Ask the biller what has failed after it was accepted; the answer is a list of Failures."""
+    """Fetch the reports of failures; the answer is a list of Failures."""
 
     since: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class AskFailure:
-    """Ask the biller for one report of failures; the answer is a Failure or None."""
+    """Fetch one report of failures; the answer is a Failure or None."""
 
     event_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Wait, but no longer than until the reporter is told to stop. No answer."""
+    """Wait until the time has passed or the reporter stops. No answer."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Do all of this at the same time, and wait until all have ended; the first error is raised then."""
+    """Run all parts concurrently and wait for all of them; then raise the first error."""
 
     parts: tuple[Generator[Request, Any, None], ...]
 

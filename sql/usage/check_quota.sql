@@ -20,6 +20,8 @@ declare
     v_total usage_total;
     v_used  numeric;
     v_unit  text;
+    v_since timestamptz;
+    v_until timestamptz;
 begin
     if quota is null then
         raise exception using errcode = '22004', message = 'quota is null', column = 'quota',
@@ -36,8 +38,9 @@ begin
     -- that usage() would refuse: a bucket that begins before the calendar cannot be asked for.
     if period is null and since is null and until is null and timezone = 'UTC'
         and check_quota.now >= timestamptz '1970-01-01 00:00:00+00' and isfinite(check_quota.now) and not _is_open('check_quota') then
-        select _quantity(m.aggregate, r.event_count, r.total, r.lowest, r.highest, r.latest), m.unit
-        into v_used, v_unit
+        select _quantity(m.aggregate, r.event_count, r.total, r.lowest, r.highest, r.latest), m.unit,
+            r.bucket_start, nullif(_bucket_end(m.period, r.bucket_start), 'infinity')
+        into v_used, v_unit, v_since, v_until
         from metrics m
         cross join lateral (
             select *
@@ -55,12 +58,16 @@ begin
             check_quota.since, check_quota.until, check_quota.timezone, check_quota.now);
         v_used := v_total.quantity;
         v_unit := v_total.unit;
+        v_since := v_total.since;
+        v_until := v_total.until;
     end if;
     return (check_quota.metric, case when requested is null then v_used < quota else v_used + requested <= quota end,
-            v_used, greatest(quota - v_used, 0), quota, v_unit);
+            v_used, greatest(quota - v_used, 0), quota, v_unit, v_since, v_until);
 end
 $$;
 
 comment on function check_quota(text, text, numeric, numeric, text, timestamptz, timestamptz, text, timestamptz) is
-    'Whether a subject may go on: used < quota or, where an amount is requested, used + requested <= quota. Window as for usage(). '
-    'It reads and does not reserve. Raises as usage() does, 22004 or 22023 for a bad quota.';
+    'Whether a subject may go on: used < quota or, where an amount is requested, used + requested <= quota. Window as for usage(); '
+    'since and until return it. It reads and does not reserve. Raises as usage() does, 22004 or 22023 for a bad quota. '
+    'Example: SELECT allowed, used, remaining, since, until FROM meter.check_quota(''acct_1'', ''tokens'', 1000, period => ''day'', '
+    'now => ''2026-06-18 14:00Z'');';

@@ -113,7 +113,9 @@ def test_check_answers_with_its_exit_status(pymeter: Run) -> None:
     refused = pymeter("check", "acct_1", "tokens", "2000", "765.6", *JUNE)
     assert refused.status == 1
     assert "refused" in refused.out
-    assert pymeter("check", "acct_1", "tokens", "10", *JUNE, "--json").json["allowed"] is False
+    status = pymeter("check", "acct_1", "tokens", "10", *JUNE, "--json").json
+    assert status["allowed"] is False
+    assert (status["since"], status["until"]) == ("2026-06-01T00:00:00Z", "2026-07-01T00:00:00Z")
 
 
 def test_totals_lists_all_subjects(pymeter: Run, meter: Meter) -> None:

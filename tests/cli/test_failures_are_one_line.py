@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from pymeter import Meter, calls
-from pymeter.cli.target import checked, redact, settings
+from pymeter.cli.target import checked, settings
+from pymeter.secrets import redact
 
 Run = Callable[..., Any]
 

@@ -24,7 +24,7 @@ PACKAGE = Path(pymeter.__file__).resolve().parent
 COMMAND = "python -m tests.client.generate"
 
 FOLDERS = ("catalog", "record", "usage", "own", "repair", "operate", "access", "report")
-STANDARD_NAMES = {"Any", "Decimal", "Literal", "datetime", "timedelta"}
+STANDARD_NAMES = {"Any", "Decimal", "Literal", "Mapping", "datetime", "timedelta"}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ it out: installing pymeter, servers that do not exist. SQL goes through psql; Py
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import os
 import re
@@ -125,7 +126,8 @@ class Runner:
     def close(self) -> None:
         """Close the connections that Python blocks have left open."""
         for value in self.names.values():
-            if hasattr(value, "close") and type(value).__module__.startswith("psycopg"):
+            close = getattr(value, "close", None)
+            if type(value).__module__.startswith("psycopg") and not inspect.iscoroutinefunction(close):
                 value.close()
 
 

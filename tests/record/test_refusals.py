@@ -2,171 +2,189 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 import pytest
 
+from pymeter import pytest_plugin
 from tests.helpers import AGGREGATES, Ledger, Task, midnight, refused
 
 GOOD = {"subject": "a", "metric": "sum", "quantity": 5, "idempotency_key": "k"}
 UNIQUE = {"subject": "a", "metric": "unique", "member": "u", "idempotency_key": "k"}
 LONG = "é" * 513
-
-REFUSED: list[tuple[dict[str, Any], str, str]] = [
-    (GOOD | {"subject": None}, "22004", "subject"),
-    (GOOD | {"subject": ""}, "22023", "subject"),
-    (GOOD | {"subject": " \t\r\n"}, "22023", "subject"),
-    (GOOD | {"subject": LONG}, "22023", "subject"),
-    (GOOD | {"metric": None}, "22004", "metric"),
-    (GOOD | {"metric": ""}, "UM001", "metric"),
-    (GOOD | {"metric": "nope"}, "UM001", "metric"),
-    (GOOD | {"metric": "SUM"}, "UM001", "metric"),
-    (GOOD | {"metric": "retired"}, "UM002", "metric"),
-    *[
-        (GOOD | {"metric": m, "quantity": None}, "22004", "quantity")
-        for m in ("sum", "min", "max", "avg", "last")
-    ],
-    *[(GOOD | {"metric": m, "quantity": "NaN"}, "22023", "quantity") for m in AGGREGATES if m != "unique"],
-    *[
-        (GOOD | {"metric": m, "quantity": "Infinity"}, "22023", "quantity")
-        for m in AGGREGATES
-        if m != "unique"
-    ],
-    *[
-        (GOOD | {"metric": m, "quantity": "-Infinity"}, "22023", "quantity")
-        for m in AGGREGATES
-        if m != "unique"
-    ],
-    *[(GOOD | {"metric": m, "quantity": -1}, "22023", "quantity") for m in ("sum", "count")],
-    (GOOD | {"quantity": Decimal("-1e-50")}, "22023", "quantity"),
-    (GOOD | {"quantity": Decimal(10) ** 100}, "22023", "quantity"),
-    (GOOD | {"metric": "last", "quantity": -(Decimal(10) ** 100)}, "22023", "quantity"),
-    (GOOD | {"quantity": Decimal(10) ** -101}, "22023", "quantity"),
-    (GOOD | {"member": "u"}, "UM002", "member"),
-    (GOOD | {"metric": "count", "quantity": None, "member": "u"}, "UM002", "member"),
-    (GOOD | {"member": "u", "quantity": None}, "UM002", "member"),
-    (UNIQUE | {"quantity": 1}, "UM002", "quantity"),
-    (UNIQUE | {"quantity": 1, "member": None}, "UM002", "quantity"),
-    (UNIQUE | {"member": None}, "22004", "member"),
-    (UNIQUE | {"member": ""}, "22023", "member"),
-    (UNIQUE | {"member": "\n"}, "22023", "member"),
-    (UNIQUE | {"member": LONG}, "22023", "member"),
-    (GOOD | {"idempotency_key": ""}, "22023", "idempotency_key"),
-    (GOOD | {"idempotency_key": "  "}, "22023", "idempotency_key"),
-    (GOOD | {"idempotency_key": LONG}, "22023", "idempotency_key"),
-    (GOOD | {"metadata": []}, "22023", "metadata"),
-    (GOOD | {"metadata": {"x": "y" * 65536}}, "22023", "metadata"),
-    (GOOD | {"at": "infinity"}, "22023", "at"),
-    (GOOD | {"at": "-infinity"}, "22023", "at"),
-    (GOOD | {"at": "1969-12-31T23:59:59.999999Z"}, "22023", "at"),
-    (GOOD | {"at": "9999-12-31T23:59:59Z"}, "22023", "at"),
-    (GOOD | {"at": midnight(3).isoformat()}, "22023", "at"),
-]
-
-BATCH_ONLY: list[tuple[Any, str, str]] = [
-    (None, "22023", "events"),
-    (1, "22023", "events"),
-    ("x", "22023", "events"),
-    ([GOOD], "22023", "events"),
-    ([], "22023", "events"),
-    ({}, "22004", "subject"),
-    (GOOD | {"Subject": "a"}, "22023", "events"),
-    (GOOD | {"": "a"}, "22023", "events"),
-    (GOOD | {"timestamp": "2026-06-18T00:00:00Z"}, "22023", "events"),
-    (GOOD | {"subject": 7}, "22023", "events"),
-    (GOOD | {"subject": ["a"]}, "22023", "events"),
-    (GOOD | {"metric": {}}, "22023", "events"),
-    (GOOD | {"quantity": True}, "22023", "events"),
-    (GOOD | {"quantity": [1]}, "22023", "events"),
-    (GOOD | {"quantity": {}}, "22023", "events"),
-    (UNIQUE | {"member": 7}, "22023", "events"),
-    (GOOD | {"idempotency_key": 7}, "22023", "events"),
-    (GOOD | {"at": 1781793045}, "22023", "events"),
-    *[(GOOD | {"metadata": m}, "22023", "metadata") for m in ("x", 1, True, [[1]], "null")],
-    *[
-        (GOOD | {"quantity": q}, "22023", "quantity")
-        for q in (
-            "",
-            " ",
-            "x",
-            "1 ",
-            " 1",
-            "1,5",
-            "1_000",
-            "0x1F",
-            "--1",
-            "1e",
-            "1e9999",
-            ".",
-            "+",
-            "1.2.3",
-            "٣",
-            "1e1000",
-            "1;",
-            "\n1",
-            "1\n",
-            "9" * 300,
-            "1e999",
-            "nan",
-            "-infinity",
-            "inf",
-            "9" * 200,
-        )
-    ],
-    *[
-        (GOOD | {"at": a}, "22023", "at")
-        for a in (
-            "",
-            " ",
-            "now",
-            "today",
-            "yesterday",
-            "epoch",
-            "tomorrow",
-            "allballs",
-            "2026-06-18",
-            "2026-06-18T14:30:45",
-            "14:30",
-            "20260618T143045Z",
-            "2026-06-18T24:00:00Z",
-            "2026-06-18T23:60:00Z",
-            "2026-06-18T23:59:61Z",
-            "2026-02-29T00:00:00Z",
-            "2026-04-31T00:00:00Z",
-            "2026-13-01T00:00:00Z",
-            "2026-00-01T00:00:00Z",
-            "2026-01-00T00:00:00Z",
-            "0000-01-01T00:00:00Z",
-            "-2026-01-01T00:00:00Z",
-            "2026-06-18T14:30:45 Europe/Berlin",
-            "2026-06-18T14:30:45 CET",
-            "2026-06-18T14:30:45+99:00",
-            "2026-06-18T14:30:45+15:60",
-            "18.06.2026 14:30:45Z",
-            "06/18/2026 14:30:45Z",
-            "2026-06-18T14:30:45Z\n",
-            "2026-06-18T14:30:45Z BC",
-            "1781793045",
-            "2026-W25-4T00:00:00Z",
-            "12026-01-01T00:00:00Z",
-            "٢٠٢٦-06-18T14:30:45Z",
-            "2026-06-18T14:30:45.Z",
-            "1969-12-31T23:59:59.9999999Z",
-            "P1D",
-            "2026-06-18T14:30:45z+01:00",
-            "0001-01-01T00:00:00+14:00",
-            "9999-12-31T23:59:60-14:00",
-        )
-    ],
-]
+OF_QUANTITIES = [aggregate for aggregate in AGGREGATES if aggregate != "unique"]
 
 
-@pytest.fixture
-def metrics(ledger: Ledger) -> Ledger:
+class Case(NamedTuple):
+    """An event, and the SQLSTATE and the parameter with which it is refused."""
+
+    event: Any
+    sqlstate: str
+    parameter: str
+
+
+# By the reason of the refusal. What record() and record_batch() both refuse:
+REFUSED: dict[str, Case] = {
+    "subject is null": Case(GOOD | {"subject": None}, "22004", "subject"),
+    "subject is empty": Case(GOOD | {"subject": ""}, "22023", "subject"),
+    "subject is white space": Case(GOOD | {"subject": " \t\r\n"}, "22023", "subject"),
+    "subject has 513 characters": Case(GOOD | {"subject": LONG}, "22023", "subject"),
+    "metric is null": Case(GOOD | {"metric": None}, "22004", "metric"),
+    "metric is empty": Case(GOOD | {"metric": ""}, "UM001", "metric"),
+    "metric is unknown": Case(GOOD | {"metric": "nope"}, "UM001", "metric"),
+    "metric is written in upper case": Case(GOOD | {"metric": "SUM"}, "UM001", "metric"),
+    "metric is retired": Case(GOOD | {"metric": "retired"}, "UM002", "metric"),
+    **{
+        f"{metric} without a quantity": Case(GOOD | {"metric": metric, "quantity": None}, "22004", "quantity")
+        for metric in ("sum", "min", "max", "avg", "last")
+    },
+    **{
+        f"{metric} of {quantity}": Case(GOOD | {"metric": metric, "quantity": quantity}, "22023", "quantity")
+        for metric in OF_QUANTITIES
+        for quantity in ("NaN", "Infinity", "-Infinity")
+    },
+    "a negative sum": Case(GOOD | {"metric": "sum", "quantity": -1}, "22023", "quantity"),
+    "a negative count": Case(GOOD | {"metric": "count", "quantity": -1}, "22023", "quantity"),
+    "a tiny negative sum": Case(GOOD | {"quantity": Decimal("-1e-50")}, "22023", "quantity"),
+    "101 digits before the point": Case(GOOD | {"quantity": Decimal(10) ** 100}, "22023", "quantity"),
+    "101 digits before the point, negative": Case(
+        GOOD | {"metric": "last", "quantity": -(Decimal(10) ** 100)}, "22023", "quantity"
+    ),
+    "101 digits after the point": Case(GOOD | {"quantity": Decimal(10) ** -101}, "22023", "quantity"),
+    "sum with a member": Case(GOOD | {"member": "u"}, "UM002", "member"),
+    "count with a member": Case(
+        GOOD | {"metric": "count", "quantity": None, "member": "u"}, "UM002", "member"
+    ),
+    "sum with a member and no quantity": Case(GOOD | {"member": "u", "quantity": None}, "UM002", "member"),
+    "unique with a quantity": Case(UNIQUE | {"quantity": 1}, "UM002", "quantity"),
+    "unique with a quantity and no member": Case(
+        UNIQUE | {"quantity": 1, "member": None}, "UM002", "quantity"
+    ),
+    "unique without a member": Case(UNIQUE | {"member": None}, "22004", "member"),
+    "member is empty": Case(UNIQUE | {"member": ""}, "22023", "member"),
+    "member is white space": Case(UNIQUE | {"member": "\n"}, "22023", "member"),
+    "member has 513 characters": Case(UNIQUE | {"member": LONG}, "22023", "member"),
+    "key is empty": Case(GOOD | {"idempotency_key": ""}, "22023", "idempotency_key"),
+    "key is white space": Case(GOOD | {"idempotency_key": "  "}, "22023", "idempotency_key"),
+    "key has 513 characters": Case(GOOD | {"idempotency_key": LONG}, "22023", "idempotency_key"),
+    "metadata is an array": Case(GOOD | {"metadata": []}, "22023", "metadata"),
+    "metadata is larger than 64 KiB": Case(GOOD | {"metadata": {"x": "y" * 65536}}, "22023", "metadata"),
+    "at is infinity": Case(GOOD | {"at": "infinity"}, "22023", "at"),
+    "at is -infinity": Case(GOOD | {"at": "-infinity"}, "22023", "at"),
+    "at is before 1970": Case(GOOD | {"at": "1969-12-31T23:59:59.999999Z"}, "22023", "at"),
+    "at is in the year 9999": Case(GOOD | {"at": "9999-12-31T23:59:59Z"}, "22023", "at"),
+    "at is further ahead than max_future": Case(GOOD | {"at": midnight(3).isoformat()}, "22023", "at"),
+}
+
+# What only JSON can hold.
+BATCH_ONLY: dict[str, Case] = {
+    "event is null": Case(None, "22023", "events"),
+    "event is a number": Case(1, "22023", "events"),
+    "event is a string": Case("x", "22023", "events"),
+    "event is an array with an event": Case([GOOD], "22023", "events"),
+    "event is an empty array": Case([], "22023", "events"),
+    "event is an empty object": Case({}, "22004", "subject"),
+    "a field in upper case": Case(GOOD | {"Subject": "a"}, "22023", "events"),
+    "a field without a name": Case(GOOD | {"": "a"}, "22023", "events"),
+    "an unknown field": Case(GOOD | {"timestamp": "2026-06-18T00:00:00Z"}, "22023", "events"),
+    "subject is a number": Case(GOOD | {"subject": 7}, "22023", "events"),
+    "subject is an array": Case(GOOD | {"subject": ["a"]}, "22023", "events"),
+    "metric is an object": Case(GOOD | {"metric": {}}, "22023", "events"),
+    "quantity is true": Case(GOOD | {"quantity": True}, "22023", "events"),
+    "quantity is an array": Case(GOOD | {"quantity": [1]}, "22023", "events"),
+    "quantity is an object": Case(GOOD | {"quantity": {}}, "22023", "events"),
+    "member is a number": Case(UNIQUE | {"member": 7}, "22023", "events"),
+    "key is a number": Case(GOOD | {"idempotency_key": 7}, "22023", "events"),
+    "at is a number": Case(GOOD | {"at": 1781793045}, "22023", "events"),
+    "metadata is a string": Case(GOOD | {"metadata": "x"}, "22023", "metadata"),
+    "metadata is a number": Case(GOOD | {"metadata": 1}, "22023", "metadata"),
+    "metadata is true": Case(GOOD | {"metadata": True}, "22023", "metadata"),
+    "metadata is an array of arrays": Case(GOOD | {"metadata": [[1]]}, "22023", "metadata"),
+    "metadata is the word null": Case(GOOD | {"metadata": "null"}, "22023", "metadata"),
+    **{
+        f"quantity {reason}": Case(GOOD | {"quantity": text}, "22023", "quantity")
+        for reason, text in {
+            "is empty": "",
+            "is a space": " ",
+            "is a word": "x",
+            "ends with a space": "1 ",
+            "begins with a space": " 1",
+            "has a decimal comma": "1,5",
+            "has an underscore": "1_000",
+            "is hexadecimal": "0x1F",
+            "has two signs": "--1",
+            "has an empty exponent": "1e",
+            "has an exponent of four digits": "1e9999",
+            "is a point": ".",
+            "is a sign": "+",
+            "has three points": "1.2.3",
+            "has digits of another script": "٣",
+            "has an exponent of 1000": "1e1000",
+            "ends with a semicolon": "1;",
+            "begins with a line feed": "\n1",
+            "ends with a line feed": "1\n",
+            "has 300 digits": "9" * 300,
+            "has an exponent of 999": "1e999",
+            "is nan": "nan",
+            "is -infinity": "-infinity",
+            "is inf": "inf",
+            "has 200 digits": "9" * 200,
+        }.items()
+    },
+    **{
+        f"at {reason}": Case(GOOD | {"at": text}, "22023", "at")
+        for reason, text in {
+            "is empty": "",
+            "is a space": " ",
+            "is now": "now",
+            "is today": "today",
+            "is yesterday": "yesterday",
+            "is epoch": "epoch",
+            "is tomorrow": "tomorrow",
+            "is allballs": "allballs",
+            "is a date": "2026-06-18",
+            "has no offset": "2026-06-18T14:30:45",
+            "is a time of day": "14:30",
+            "is in the basic format": "20260618T143045Z",
+            "is hour 24": "2026-06-18T24:00:00Z",
+            "is minute 60": "2026-06-18T23:60:00Z",
+            "is second 61": "2026-06-18T23:59:61Z",
+            "is February 29 of no leap year": "2026-02-29T00:00:00Z",
+            "is April 31": "2026-04-31T00:00:00Z",
+            "is month 13": "2026-13-01T00:00:00Z",
+            "is month 0": "2026-00-01T00:00:00Z",
+            "is day 0": "2026-01-00T00:00:00Z",
+            "is year 0": "0000-01-01T00:00:00Z",
+            "is a negative year": "-2026-01-01T00:00:00Z",
+            "has a zone's name": "2026-06-18T14:30:45 Europe/Berlin",
+            "has a zone's abbreviation": "2026-06-18T14:30:45 CET",
+            "has an offset of 99 hours": "2026-06-18T14:30:45+99:00",
+            "has an offset of 60 minutes": "2026-06-18T14:30:45+15:60",
+            "is a German date": "18.06.2026 14:30:45Z",
+            "is an American date": "06/18/2026 14:30:45Z",
+            "ends with a line feed": "2026-06-18T14:30:45Z\n",
+            "is before Christ": "2026-06-18T14:30:45Z BC",
+            "is a Unix time": "1781793045",
+            "is a week date": "2026-W25-4T00:00:00Z",
+            "has a year of five digits": "12026-01-01T00:00:00Z",
+            "has digits of another script": "٢٠٢٦-06-18T14:30:45Z",
+            "has an empty fraction": "2026-06-18T14:30:45.Z",
+            "is a tenth of a microsecond before 1970": "1969-12-31T23:59:59.9999999Z",
+            "is a duration": "P1D",
+            "has two offsets": "2026-06-18T14:30:45z+01:00",
+            "is before year 1 in UTC": "0001-01-01T00:00:00+14:00",
+            "is after year 9999 in UTC": "9999-12-31T23:59:60-14:00",
+        }.items()
+    },
+}
+ALL = REFUSED | BATCH_ONLY
+
+
+def _define_metrics(ledger: Ledger) -> Ledger:
     for aggregate in AGGREGATES:
         ledger.define(aggregate, aggregate)
     ledger.define("retired", "sum")
@@ -174,64 +192,74 @@ def metrics(ledger: Ledger) -> Ledger:
     return ledger
 
 
-def ids(cases: list[tuple[Any, str, str]]) -> list[str]:
-    return [f"{i} {state} {parameter}" for i, (_, state, parameter) in enumerate(cases)]
+@pytest.fixture
+def metrics(ledger: Ledger) -> Ledger:
+    return _define_metrics(ledger)
 
 
-def test_p8_record_refuses_and_writes_nothing(metrics: Ledger) -> None:
-    metrics.record("z", "sum", 1, idempotency_key="there")
-    before = metrics.state()
-    for event, sqlstate, parameter in REFUSED:
-        with refused(sqlstate, parameter) as caught:
-            metrics.record(**event)
-        assert caught.value.diag.message_detail, event  # type: ignore[attr-defined]
+@pytest.fixture(scope="module")
+def shared(pymeter_server: str, pymeter_template: str) -> Iterator[Ledger]:
+    """A ledger with one event, for tests that write nothing: one database for all of them."""
+    name = pytest_plugin._database_name("refusals")
+    with (
+        pytest_plugin._janitor(pymeter_server, name, template_dbname=pymeter_template),
+        psycopg.connect(pytest_plugin._with_database(pymeter_server, name), autocommit=True) as connection,
+    ):
+        ledger = _define_metrics(Ledger(connection))
+        ledger.record("z", "sum", 1, idempotency_key="there")
+        yield ledger
+
+
+@pytest.fixture
+def unchanged(shared: Ledger) -> Iterator[Ledger]:
+    """The shared ledger, which is the same after the test."""
+    before = shared.state()
+    yield shared
+    assert shared.state() == before
+
+
+@pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
+def test_p8_record_refuses_and_writes_nothing(unchanged: Ledger, case: Case) -> None:
+    with refused(case.sqlstate, case.parameter) as caught:
+        unchanged.record(**case.event)
+    assert caught.value.diag.message_detail  # type: ignore[attr-defined]
+
+
+def test_p8_record_refuses_metadata_of_json_null(unchanged: Ledger) -> None:
     with refused("22023", "metadata"):
-        metrics.record("a", "sum", 5, metadata=psycopg.types.json.Jsonb(None))
-    assert metrics.state() == before
+        unchanged.record("a", "sum", 5, metadata=psycopg.types.json.Jsonb(None))
 
 
-def test_p8_a_refusal_is_the_callers_to_catch_inside_a_transaction(
-    metrics: Ledger, new_ledger: Callable[..., Ledger]
-) -> None:
-    writer = new_ledger("writer", autocommit=False)
-    writer.record("a", "sum", 1)
-    for event, sqlstate, _ in REFUSED[:5]:
-        with refused(sqlstate), writer.connection.transaction():
-            writer.record(**event)
-    writer.connection.commit()
-    assert metrics.usage("a", "sum").quantity == 1
-
-
-def test_p8_record_batch_that_raises_writes_nothing_and_names_the_ordinal(metrics: Ledger) -> None:
-    metrics.record("z", "sum", 1, idempotency_key="there")
-    before = metrics.state()
+@pytest.mark.parametrize("case", ALL.values(), ids=ALL)
+def test_p8_record_batch_raises_names_the_ordinal_and_writes_nothing(unchanged: Ledger, case: Case) -> None:
     good = {"subject": "b", "metric": "sum", "quantity": 1, "idempotency_key": "b"}
-    for event, sqlstate, parameter in [*REFUSED, *BATCH_ONLY]:
-        with refused(sqlstate, parameter) as caught:
-            metrics.batch([good, event, good | {"idempotency_key": "c"}, {}])
-        assert "2" in caught.value.diag.message_detail.split(":")[0], event  # type: ignore[attr-defined]
-    assert metrics.state() == before
+    with refused(case.sqlstate, case.parameter) as caught:
+        unchanged.batch([good, case.event, good | {"idempotency_key": "c"}, {}])
+    assert "2" in caught.value.diag.message_detail.split(":")[0]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("case", ALL.values(), ids=ALL)
+def test_p8_skip_and_raise_refuse_for_the_same_reason(unchanged: Ledger, case: Case) -> None:
+    (outcome,) = unchanged.batch([case.event], "skip")
+    with refused(case.sqlstate) as caught:
+        unchanged.batch([case.event])
+    diag = caught.value.diag  # type: ignore[attr-defined]
+    assert (outcome.outcome, outcome.sqlstate, outcome.event_id) == ("rejected", case.sqlstate, None)
+    assert outcome.message.startswith(diag.message_primary)
+    assert outcome.hint == diag.message_hint
 
 
 def test_p8_record_batch_that_skips_rejects_just_those_and_counts_the_rest(metrics: Ledger) -> None:
-    cases = [*REFUSED, *BATCH_ONLY]
     events: list[Any] = []
-    for number, (event, _, _) in enumerate(cases):
-        events += [event, {"subject": "b", "metric": "sum", "quantity": 1, "idempotency_key": f"{number}"}]
+    for reason, case in ALL.items():
+        events += [case.event, {"subject": "b", "metric": "sum", "quantity": 1, "idempotency_key": reason}]
     outcomes = metrics.batch(events, "skip")
     assert [o.ordinal for o in outcomes] == list(range(1, len(events) + 1))
-    for outcome, (event, sqlstate, _) in zip(outcomes[::2], cases, strict=True):
-        assert (outcome.outcome, outcome.sqlstate, outcome.event_id) == ("rejected", sqlstate, None), event
-        assert outcome.message
-        assert outcome.hint
-    for outcome in outcomes[1::2]:
-        assert (outcome.outcome, outcome.sqlstate, outcome.message, outcome.hint) == (
-            "recorded",
-            None,
-            None,
-            None,
-        )
-    assert metrics.usage("b", "sum").quantity == len(cases)
+    assert {(o.outcome, o.event_id) for o in outcomes[::2]} == {("rejected", None)}
+    assert [o.sqlstate for o in outcomes[::2]] == [case.sqlstate for case in ALL.values()]
+    recorded = {(o.outcome, o.sqlstate, o.message, o.hint) for o in outcomes[1::2]}
+    assert recorded == {("recorded", None, None, None)}
+    assert metrics.usage("b", "sum").quantity == len(ALL)
     assert metrics.value("SELECT count(*) FROM meter.events WHERE subject IS DISTINCT FROM 'b'") == 0
     assert (
         metrics.value("SELECT count(*) FROM meter.idempotency_keys WHERE subject IS DISTINCT FROM 'b'") == 0
@@ -239,14 +267,18 @@ def test_p8_record_batch_that_skips_rejects_just_those_and_counts_the_rest(metri
     assert metrics.verify() == []
 
 
-def test_p8_skip_and_raise_refuse_for_the_same_reasons(metrics: Ledger) -> None:
-    for event, _, _ in [*REFUSED, *BATCH_ONLY]:
-        (outcome,) = metrics.batch([event], "skip")
-        with pytest.raises(psycopg.Error) as caught:
-            metrics.batch([event])
-        assert caught.value.sqlstate == outcome.sqlstate
-        assert outcome.message.startswith(caught.value.diag.message_primary)
-        assert caught.value.diag.message_hint == outcome.hint
+@pytest.mark.parametrize(
+    "reason", ["subject is null", "subject has 513 characters", "metric is unknown", "metric is retired"]
+)
+def test_p8_a_refusal_is_the_callers_to_catch_inside_a_transaction(
+    metrics: Ledger, new_ledger: Callable[..., Ledger], reason: str
+) -> None:
+    writer = new_ledger("writer", autocommit=False)
+    writer.record("a", "sum", 1)
+    with refused(REFUSED[reason].sqlstate), writer.connection.transaction():
+        writer.record(**REFUSED[reason].event)
+    writer.connection.commit()
+    assert metrics.usage("a", "sum").quantity == 1
 
 
 def test_p8_an_unknown_field_is_named(metrics: Ledger) -> None:

@@ -25,7 +25,7 @@ _CONTEXT.set_forkserver_preload(
     [
         "tests.report.mortal",
         "tests.report.cluster",
-        "pymeter.report.stripe_http",
+        "pymeter.report.stripe.http",
         "psycopg_pool",
         "pymeter.client",
     ]

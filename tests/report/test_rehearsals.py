@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pymeter.report import AsyncReporter, BillerRefused, Outcome, Reporter, StripeBiller, handle_webhook
-from pymeter.report.secret import Secret
+from pymeter.secrets import Secret
 from tests.report.double import fixtures
 from tests.report.double.webhook import sign
 from tests.report.shop import LIVE, METRIC, Shop, shop

@@ -15,7 +15,7 @@ import pytest
 from psycopg import sql
 
 from pymeter.report import BadSignature, Reporter, StripeBiller, handle_webhook
-from pymeter.report.secret import Secret
+from pymeter.secrets import Secret
 from tests.cli.conftest import Ran, pymeter
 from tests.report.double import fixtures
 from tests.report.shop import Shop, shop

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pymeter.report import BillerError, BillerRefused, BillerUnavailable, Outcome, StripeBiller
-from pymeter.report import stripe_wire as wire
+from pymeter.report.stripe import wire
 from tests.report.double import Double, fixtures
 
 pytest.importorskip("stripe")

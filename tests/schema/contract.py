@@ -126,7 +126,8 @@ usage_total(metric text, quantity numeric, unit text, aggregate text, event_coun
 usage_bucket(bucket_start timestamptz, bucket_end timestamptz, quantity numeric, event_count bigint,
   has_data boolean)
 usage_group(value text, quantity numeric, event_count bigint)
-quota_status(metric text, allowed boolean, used numeric, remaining numeric, quota numeric, unit text)
+quota_status(metric text, allowed boolean, used numeric, remaining numeric, quota numeric, unit text,
+  since timestamptz, until timestamptz)
 subject_total(subject text, quantity numeric, event_count bigint)
 subject_activity(subject text, last_activity_at timestamptz)
 events(event_id bigint, at timestamptz, recorded_at timestamptz, subject text, metric text,

@@ -84,7 +84,23 @@ def test_a_quota_of_100(ledger: Ledger, used: Any, requested: Any, allowed: bool
     ledger.define("m", "sum", "token")
     ledger.record("a", "m", used, at=at("2026-06-18"))
     (status,) = ledger.call("check_quota", subject="a", metric="m", quota=100, requested=requested, **DAY)
-    assert status == ("m", allowed, Decimal(str(used)), Decimal(str(remaining)), 100, "token")
+    assert status[:6] == ("m", allowed, Decimal(str(used)), Decimal(str(remaining)), 100, "token")
+    assert (status.since, status.until) == (at("2026-06-18"), at("2026-06-19"))
+
+
+@pytest.mark.parametrize("period", ["minute", "hour", "day", "week", "month", "year", "never"])
+def test_a_quota_says_which_window_it_is_about(ledger: Ledger, period: str) -> None:
+    """The same whether the period has a row (one statement reads it), or usage() answers."""
+    now = at("2026-06-18 14:30:45")
+    ledger.define("m", "sum", period=period)
+    check = {"subject": "a", "metric": "m", "quota": 5, "now": now}
+    (empty,) = ledger.call("check_quota", **check)
+    ledger.record("a", "m", 1, at=now)
+    (used,) = ledger.call("check_quota", **check)
+    (total,) = ledger.call("usage", subject="a", metric="m", now=now)
+    assert used.used == 1
+    assert (used.since, used.until) == (empty.since, empty.until) == (total.since, total.until)
+    assert (used.until is None) is (period == "never")
 
 
 def test_a_quota_is_about_the_window(ledger: Ledger) -> None:

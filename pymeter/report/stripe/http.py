@@ -1,4 +1,4 @@
-"""How stripe-python's calls go over the wire: requests' connections, without what a session does around them.
+"""The HTTP client of stripe-python: the connections of ``requests`` without its session.
 
 A session merges settings, cookies, hooks and the environment into every call, which takes as long as the call
 itself. Importing this module needs the extra ``stripe``.
@@ -19,7 +19,7 @@ _CONNECT_SECONDS_MAX = 10.0
 
 
 class Connections(stripe.HTTPClient):
-    """Up to `connections` kept open to `base`, by way of the environment's proxy if there is one.
+    """Keeps up to `connections` connections to `base` open, through the environment's proxy if there is one.
 
     Redirects are not followed (a redirected POST would become a GET, whose 200 proves nothing), and a .netrc
     does not replace the key.
@@ -36,7 +36,7 @@ class Connections(stripe.HTTPClient):
     def request(  # type: ignore[override]  # stripe's own clients return bytes too
         self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
-        """One call; every failure is an APIConnectionError, whose cause says what it was."""
+        """Make one call. Every failure is an APIConnectionError; its cause has the details."""
         call = requests.PreparedRequest()
         call.method, call.url, call.body = method.upper(), url, post_data
         call.headers = CaseInsensitiveDict(headers or {})

@@ -1,4 +1,4 @@
-"""Stripe Billing Meters, by way of stripe-python (extra ``stripe``)."""
+"""The biller for Stripe Billing Meters, on stripe-python (extra ``stripe``)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pymeter import exact_json
-from pymeter.report import stripe_wire as wire
 from pymeter.report.biller import (
     BillerError,
     BillerRefused,
@@ -24,7 +23,8 @@ from pymeter.report.biller import (
     Total,
 )
 from pymeter.report.biller import Step as Step
-from pymeter.report.secret import Secret, quiet, redact
+from pymeter.report.stripe import wire
+from pymeter.secrets import Secret, redact, redact_logs
 
 if TYPE_CHECKING:
     from stripe import StripeClient
@@ -41,15 +41,15 @@ _TEST_PREFIXES = ("sk_test_", "rk_test_")
 
 
 class StripeBiller:
-    """Sends pushes as meter events, and reads back what Stripe has counted. Used from several threads.
+    """Sends pushes as meter events, and reads Stripe's totals. Thread-safe.
 
     The key is `api_key`, else STRIPE_API_KEY, else the content of the file STRIPE_API_KEY_FILE. `base`
     replaces Stripe's own address for every host (STRIPE_API_BASE). `customer_key` and `value_key` are the
     payload keys of the meters, `timeout` the seconds to wait for an answer, `rate` the calls a second
-    (1,000, or 20 with a test key), `connections` how many are kept open. With `test_only` a live key is
-    refused: for a rehearsal, whose usage must not be billed.
+    (1,000, or 20 with a test key), `connections` the number of connections that are kept open. `test_only`
+    refuses a live key: for a rehearsal, whose usage must not be billed.
 
-    Creating it does no I/O but reading the key's file. Retries are the journal's, the SDK makes none.
+    Creating it does no I/O except reading the key's file. Retries are the journal's; the SDK makes none.
 
         biller = StripeBiller()
         Reporter(pool, biller).run_once()
@@ -109,11 +109,11 @@ class StripeBiller:
         try:
             import stripe
 
-            from pymeter.report.stripe_http import Connections
+            from pymeter.report.stripe.http import Connections
         except ModuleNotFoundError:
             raise BillerError("stripe-python is not installed", "pip install 'pymeter[stripe]'") from None
         stripe.enable_telemetry = False  # it would write an id into the user's home and send it along
-        quiet("stripe")
+        redact_logs("stripe")
         bases = {"api": self.base or DEFAULT_BASE, "meter_events": self.base or DEFAULT_STREAM_BASE}
         self._connections = Connections(bases["api"], self.timeout, self.connections)
         return stripe.StripeClient(
@@ -126,14 +126,14 @@ class StripeBiller:
     # --- sending --------------------------------------------------------------------------------------------
 
     def send(self, push: Sendable) -> Outcome:
-        """Send one push, once. Whatever happens is an outcome, never an exception."""
+        """Send one push, once. Errors are outcomes, not exceptions."""
         params = wire.parameters(push, self.customer_key, self.value_key)
         key = wire.idempotency_key(push.identifier, uuid.uuid4().hex[:16])
         answer = self._request("post", "/v1/billing/meter_events", params, idempotency_key=key)
         return answer if isinstance(answer, Outcome) else wire.answered(answer, push)
 
     def _request(self, method: str, url: str, params: Mapping[str, Any], **options: Any) -> Any:
-        """The JSON of the answer with its numbers exact, or the Outcome of a call that went wrong."""
+        """Return the answer's JSON with exact numbers, or the Outcome of a failed call."""
         self.check()
         assert self._client is not None
         import stripe
@@ -148,7 +148,7 @@ class StripeBiller:
             headers = error.headers if isinstance(error.headers, Mapping) else {}
             message = error.user_message if kind is not None else "no answer of Stripe's"
             return wire.failed(error.http_status or 0, error.code, kind, message, headers)
-        except Exception as error:  # an answer that cannot be read says nothing
+        except Exception as error:  # an unreadable answer proves nothing
             return Outcome("unknown", redact(f"{type(error).__name__}: {error}")[:500])
         try:
             body = exact_json.loads(response.body)
@@ -172,10 +172,10 @@ class StripeBiller:
     def totals(
         self, customer: str, event_name: str, since: datetime, until: datetime, step: Step
     ) -> Sequence[Total]:
-        """Stripe's event summaries. `since` and `until` lie on the boundaries of `step`, in UTC.
+        """Return Stripe's event summaries. `since` and `until` are boundaries of `step`, in UTC.
 
-        They are added up over all meters that have or had the event name: an archived meter keeps what it
-        counted, and its successor counts the rest. The meters are listed on every call.
+        They are summed over all meters that have or had the event name: an archived meter keeps its total,
+        and its successor counts the rest. The meters are listed on every call.
 
         Raises BillerError when Stripe has no such meter or customer, BillerUnavailable without an answer.
         """
@@ -196,13 +196,13 @@ class StripeBiller:
         return [found[start] for start in sorted(found)]
 
     def counting_since(self, event_name: str) -> datetime | None:
-        """When the oldest meter of that event name was created: what was sent earlier is in no total."""
+        """Return when the oldest meter of that event name was created. Earlier pushes are in no total."""
         if event_name not in self._counting_since:
             self._meters_of(event_name, datetime.max.replace(tzinfo=UTC))
         return self._counting_since.get(event_name)
 
     def _pages(self, url: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Every row of a v1 list."""
+        """Yield every row of a v1 list."""
         page = self._read(url, params)
         while rows := page.get("data"):
             yield from rows
@@ -211,7 +211,7 @@ class StripeBiller:
             page = self._read(url, {**params, "starting_after": rows[-1]["id"]})
 
     def _meters_of(self, event_name: str, since: datetime) -> list[str]:
-        """The meters, active or archived, that may have counted under this name at `since` or later."""
+        """Return the ids of the meters, active or archived, that may have counted at `since` or later."""
         with _readable("/v1/billing/meters"):
             meters = [
                 meter
@@ -229,7 +229,7 @@ class StripeBiller:
     # --- what failed after its 200 --------------------------------------------------------------------------
 
     def failures(self, since: datetime) -> Sequence[Failure]:
-        """The error events of meters since a time; Stripe keeps 30 days."""
+        """Return the error events of meters since a time. Stripe keeps them for 30 days."""
         # Numbered, because releases of the SDK write lists differently.
         types = {str(number): kind for number, kind in enumerate(wire.FAILURE_TYPES)}
         params = {"types": types, "created": {"gte": since.isoformat()}, "limit": _PAGE}
@@ -246,7 +246,7 @@ class StripeBiller:
             page = self._read(next_page, {})
 
     def failure(self, event_id: str) -> Failure | None:
-        """The error event of that id, as a webhook announces it; None when it is no error of a meter."""
+        """Return the error event of that id; None when it is not about a meter."""
         return self._failure(self._read(f"/v2/core/events/{event_id}", {}))
 
     def _failure(self, event: Mapping[str, Any]) -> Failure | None:
@@ -269,7 +269,7 @@ class StripeBiller:
 
 @contextmanager
 def _readable(url: str) -> Iterator[None]:
-    """An answer that is not of the form that is documented is none."""
+    """Raise BillerUnavailable for an answer that is not in the documented form."""
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, OSError) as error:
@@ -289,7 +289,7 @@ def _key(api_key: str | None, api_key_file: str | os.PathLike[str] | None) -> Se
 
 
 def _not_answered(error: Exception) -> Outcome:
-    """No whole answer came. Where no connection was made, the call was certainly not applied."""
+    """The outcome without a complete answer. Without a connection the call was not applied."""
     causes = list(_causes(error))
     names = {type(cause).__name__ for cause in causes}
     text = redact(str(causes[-1]) or type(causes[-1]).__name__)[:500]
@@ -299,7 +299,7 @@ def _not_answered(error: Exception) -> Outcome:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error, what caused it, and what urllib3 keeps inside its own."""
+    """Yield the error and its causes, including those that urllib3 wraps."""
     while error is not None:
         yield error
         inner = getattr(error, "reason", None) or next(iter(getattr(error, "args", ()) or ()), None)

@@ -20,7 +20,7 @@ def demo(
     It runs on the private PostgreSQL (unless --dsn names another; the environment does not count here), in a
     schema of its own, meter_demo, which every run drops and makes again.
     """
-    from pymeter.demo import run
+    from pymeter.cli.demo_tour import run
 
     database = Target(checked(settings.dsn), private=False) if settings.dsn else private_target()
     schema = DEMO_SCHEMA if settings.schema == DEFAULT_SCHEMA else settings.schema

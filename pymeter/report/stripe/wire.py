@@ -1,4 +1,4 @@
-"""What Stripe's answers mean: pure functions, without the SDK and without I/O."""
+"""Requests to Stripe and the interpretation of its answers: pure functions, no SDK, no I/O."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from pymeter.report.biller import Failure, Outcome, Sendable, Total
-from pymeter.report.secret import redact
+from pymeter.secrets import redact
 
 ERROR_REPORT = "v1.billing.meter.error_report_triggered"
 NO_METER_FOUND = "v1.billing.meter.no_meter_found"
@@ -18,14 +18,14 @@ KEPT = timedelta(days=30)
 """How long Stripe keeps events that can be listed."""
 
 _AHEAD = timedelta(hours=1)
-"""More than how far in the future a timestamp may lie (5 minutes)."""
+"""Longer than the 5 minutes that a timestamp may lie in the future."""
 _TEXT_MAX = 500
 _DUPLICATE = re.compile(r"already exists with identifier", re.IGNORECASE)
 _ATTEMPT = re.compile(r"\.[0-9a-f]{16}$")
 
 
 def parameters(push: Sendable, customer_key: str, value_key: str) -> dict[str, Any]:
-    """The form of one meter event. The value is text: a number would be rewritten by the SDK."""
+    """The parameters of one meter event. The value is text, because the SDK would reformat a number."""
     return {
         "event_name": push.event_name,
         "identifier": push.identifier,
@@ -35,23 +35,23 @@ def parameters(push: Sendable, customer_key: str, value_key: str) -> dict[str, A
 
 
 def idempotency_key(identifier: str, token: str) -> str:
-    """A key of its own for every attempt: under an old one Stripe would repeat its old answer, a 500 too.
+    """A new key for every attempt: for a known key Stripe repeats its earlier answer, even a 500.
 
-    It begins with the identifier, because error reports may name the key where they should name that.
+    It begins with the identifier, because error reports may contain the key instead of the identifier.
     """
     return f"{identifier}.{token}"
 
 
 def identifier_of(name: str) -> str:
-    """The identifier that a sample of an error report means: it names that, or the attempt's key."""
+    """The identifier in a sample of an error report, which has the identifier or the attempt's key."""
     return _ATTEMPT.sub("", name)
 
 
-# --- what became of a call ----------------------------------------------------------------------------------
+# --- outcomes of calls --------------------------------------------------------------------------------------
 
 
 def answered(body: Mapping[str, Any], push: Sendable) -> Outcome:
-    """A 200 says that this very event was received; one that speaks of something else says nothing."""
+    """Delivered if the 200 names this push's identifier; unknown if it names something else."""
     if (body.get("object"), body.get("identifier")) != ("billing.meter_event", push.identifier):
         return Outcome("unknown", "the answer is about something else: is this address Stripe's?")
     return Outcome("delivered")
@@ -63,7 +63,7 @@ def failed(
     """The outcome of an answer that is an error.
 
     `code`, `kind` and `message` are those of Stripe's error object; without one (`kind` None) the answer
-    came from something in between, and only its status speaks.
+    came from a proxy, and only the status is meaningful.
     """
     reason = headers.get("Stripe-Rate-Limited-Reason") or headers.get("stripe-rate-limited-reason")
     text = describe(status, code, message, reason)
@@ -97,11 +97,11 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     return seconds if 0 < seconds < 3600 else None
 
 
-# --- what was counted ---------------------------------------------------------------------------------------
+# --- totals -------------------------------------------------------------------------------------------------
 
 
 def summaries(rows: Iterable[Mapping[str, Any]], since: datetime, until: datetime) -> Iterator[Total]:
-    """Event summaries that begin in [since, until): Stripe's pages disagree on whether `end_time` counts."""
+    """Event summaries that begin in [since, until). Stripe's pages differ on whether end_time is included."""
     for row in rows:
         start = datetime.fromtimestamp(int(row["start_time"]), UTC)
         if since <= start < until:
@@ -109,7 +109,7 @@ def summaries(rows: Iterable[Mapping[str, Any]], since: datetime, until: datetim
             yield Total(start, end, Decimal(row["aggregated_value"]))
 
 
-# --- which meters there are ---------------------------------------------------------------------------------
+# --- meters -------------------------------------------------------------------------------------------------
 
 
 def created_first(meters: Iterable[Mapping[str, Any]]) -> datetime:
@@ -118,18 +118,18 @@ def created_first(meters: Iterable[Mapping[str, Any]]) -> datetime:
 
 
 def was_archived_before(meter: Mapping[str, Any], since: datetime) -> bool:
-    """Whether a meter has certainly counted nothing that is stamped `since` or later."""
+    """Whether the meter was archived before it could count events stamped `since` or later."""
     archived_at = (meter.get("status_transitions") or {}).get("deactivated_at")
     if meter.get("status") != "inactive" or not archived_at:
         return False
     return datetime.fromtimestamp(int(archived_at), UTC) + _AHEAD < since
 
 
-# --- what failed later --------------------------------------------------------------------------------------
+# --- failures -----------------------------------------------------------------------------------------------
 
 
 def failure(event: Mapping[str, Any], event_name: str | None) -> Failure:
-    """The content of an error event, of either type. Codes are an open list."""
+    """The content of an error event of either type. Stripe may add codes."""
     data = event.get("data") or {}
     created = _time(event.get("created")) or datetime.now(UTC)
     since = _time(data.get("validation_start")) or created - timedelta(hours=1)

@@ -1,4 +1,4 @@
-"""What ``pymeter demo`` shows: a sample goes in, and every question is asked once."""
+"""The steps of ``pymeter demo``: record a sample, then run every query once."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from pymeter.cli.errors import CliError
 from pymeter.cli.output import bad, good, moment, number, progress, table, window
 from pymeter.cli.questions import events_table, room
 from pymeter.cli.server import find_psql
-from pymeter.cli.target import Target, given_dsn, without_password
+from pymeter.cli.target import Target, given_dsn
 from pymeter.client import Meter
 from pymeter.migrate import migrate
 from pymeter.models import Aggregate, BatchOutcome, UsageTotal
 from pymeter.program_connection import ProgramPool, transaction
 from pymeter.sample import METRICS, Sample, make_sample
+from pymeter.secrets import without_password
 
 _MARK = "The playground of pymeter demo: every run drops this schema and makes it again."
 _BATCH = 1000

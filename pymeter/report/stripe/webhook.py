@@ -1,4 +1,4 @@
-"""Stripe's webhooks: events that say that what was accepted could not be counted."""
+"""Stripe's webhooks: error events about meter events that were accepted and could not be counted."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from pymeter.client import ConnectionPool
 from pymeter.program_connection import checked_dsn, connect
 from pymeter.report.biller import AsyncBiller, Biller
 from pymeter.report.reporter import AsyncReporter, Reporter
-from pymeter.report.secret import Secret
-from pymeter.report.stripe_biller import StripeBiller
-from pymeter.report.stripe_wire import FAILURE_TYPES
+from pymeter.report.stripe.biller import StripeBiller
+from pymeter.report.stripe.wire import FAILURE_TYPES
+from pymeter.secrets import Secret
 
 TOLERANCE_SECONDS = 300
 _SECOND = re.compile(r"[0-9]{1,12}")
-_EVENT_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")  # it becomes a part of the address that is read
+_EVENT_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")  # it becomes part of a URL
 
 
 class BadSignature(ValueError):
-    """The payload is not signed with this secret, or long ago: answer 400 and do nothing."""
+    """The signature is wrong or too old: answer 400 and do nothing."""
 
 
 @dataclass(frozen=True)
 class Webhook:
-    """What a webhook brought."""
+    """The result of a webhook."""
 
     event_id: str
     type: str
     handled: bool
-    """Whether it was about meters. What is not is left alone: answer 200 all the same."""
+    """Whether it was about meters. Others are ignored; answer 200 to them too."""
     rejected: int
     """How many delivered pushes became rejected; 0 when the event had been seen before."""
 
@@ -56,13 +56,13 @@ def handle_webhook(
     biller_name: str = "stripe",
     schema: str = "meter",
 ) -> Webhook:
-    """Check a webhook, fetch its event from Stripe, and mark the pushes that it names as rejected.
+    """Verify a webhook, fetch its event from Stripe, and mark the named pushes as rejected.
 
-    `payload` is the body as it came, `signature` the header ``Stripe-Signature``. The secret is `secret`,
+    `payload` is the unmodified body, `signature` the header ``Stripe-Signature``. The secret is `secret`,
     else STRIPE_WEBHOOK_SECRET, else the content of STRIPE_WEBHOOK_SECRET_FILE. Without a `pool` the database
     is PYMETER_DSN, else DATABASE_URL. Repeats do nothing.
 
-    Raises BadSignature; BillerError when Stripe cannot be asked: answer 500, and Stripe sends it again.
+    Raises BadSignature. Raises BillerError when the call to Stripe fails: answer 500, and Stripe retries.
 
         handle_webhook(request.body, request.headers["Stripe-Signature"], pool=pool)
     """
@@ -94,7 +94,7 @@ async def handle_webhook_async(
 
 
 def _checked(payload: str | bytes, signature: str | bytes | None, secret: str | None) -> dict[str, Any]:
-    # What UTF-8 cannot hold, Stripe has not signed.
+    # Stripe signs UTF-8; replaced characters fail the check.
     body = payload.encode(errors="replace") if isinstance(payload, str) else bytes(payload)
     header = signature.decode("latin-1") if isinstance(signature, bytes) else signature or ""
     if not _signed(body, header, _secret(secret), time.time()):
@@ -110,7 +110,7 @@ def _checked(payload: str | bytes, signature: str | bytes | None, secret: str | 
 
 
 def _signed(body: bytes, header: str, secret: Secret, now: float) -> bool:
-    """HMAC-SHA256 over the second, a full stop and the body; a header may hold several, while keys change."""
+    """Whether a signature of the header (several during key rotation) is HMAC-SHA256 of second.body."""
     parts = [part.strip().partition("=") for part in header.split(",")]
     second = next((value for name, _, value in parts if name == "t"), "")
     if not _SECOND.fullmatch(second) or abs(now - int(second)) > TOLERANCE_SECONDS:
@@ -131,7 +131,7 @@ def _secret(text: str | None) -> Secret:
 
 
 class _FromEnvironment:
-    """A connection for each call, to the database that the environment names."""
+    """Opens a connection for each call to the database of the environment."""
 
     def connection(self) -> AbstractContextManager[psycopg.Connection[Any]]:
         return self._connect()
