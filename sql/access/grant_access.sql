@@ -53,8 +53,11 @@ end
 $$;
 
 comment on function grant_access(text, text, text) is
-    'Lets a role call exactly the functions of a level (read, write, report or admin), and nothing else: no right on a table. A role may '
-    'be given several levels. With a subject, level read: the role reads that subject alone, through own_usage() and its like; it may be '
-    'given several subjects, and no other level. Upgrades extend it to new functions of the level. For the owner of the meter alone. '
-    'Raises 22004 for null, 22023 for an unknown role or level, or a role that would be bound and unbound at once, 55000 while functions are '
-    'open to everybody, 42501 if the owner may not grant rights on the schema, 55P03 after lock_timeout.';
+    'Grants a role EXECUTE on exactly the functions of a level (read, write, report or admin), and no right on a table. A role may '
+    'hold several levels. With a subject and level read, the role can read that subject only, through own_usage() and the other '
+    'functions that begin with own_; it may be granted several subjects, but no level. Upgrades extend a grant to new functions of '
+    'its level. Only the owner of the meter can call it. Raises 22004 for a null role or level, 22023 for an unknown role or level or '
+    'if the role would hold both scoped and unrestricted access, 42501 if the owner may not grant rights on the schema, 55000 while '
+    'everybody may call functions (after a restore), 55P03 after lock_timeout. '
+    'Example: SELECT meter.grant_access(''app'', ''write''); '
+    'SELECT role, level, rights FROM meter.access() WHERE role = ''app'';';

@@ -38,6 +38,9 @@ end
 $$;
 
 comment on function revoke_access(text, text, text) is
-    'Takes every right on the meter from a role, however it was granted; with a level, that level''s functions; with a subject too, that '
-    'subject alone. What the role has through a membership in another one stays: see access(). For the owner of the meter alone. '
-    'Raises 22004 for null, 22023 for an unknown role or level.';
+    'Revokes every right on the meter from a role, also those that were not granted by grant_access(). With a level: only the '
+    'functions of that level. With level read and a subject: only that subject. Rights that the role has through membership in '
+    'another role remain; access() shows them. Only the owner of the meter can call it. Raises 22004 for a null role, 22023 for an '
+    'unknown role or level, 55P03 after lock_timeout. '
+    'Example: SELECT meter.revoke_access(''app''); '
+    'SELECT count(*) AS grants FROM meter.access() WHERE role = ''app'';';

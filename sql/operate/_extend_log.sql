@@ -11,7 +11,7 @@ begin
         perform _build_default(months);
     end if;
     perform _lock_tables('{events, events_default}' || also_locked, 'access exclusive');
-    if stray_events = 0 and exists (select from events_default where date_trunc('month', at, 'UTC') = any (months)) then
+    if stray_events = 0 and exists (select from events_default where _bucket_start('month', at) = any (months)) then
         perform _build_default(months);
         stray_events := 1;
     end if;

@@ -54,12 +54,13 @@ end
 $$;
 
 comment on function health(timestamptz) is
-    'The state of the meter in one row, for a monitor to poll. Problems: maintain() has not run for two days, the log has no partition for '
-    'the coming week, events have been in the default partition for two days (a notice once the log has 64 partitions, since maintain() '
-    'then leaves those of far-off months there), usage has not been reported for a day to a biller for which a reporter has run and '
-    'whose name does not end in _shadow, reporting is stopped because the journal was restored, copied or failed over, everybody may '
-    'call functions (after a restore without privileges), other roles may create objects in the schema. Notices leave it healthy: '
-    'subjects that were recorded on each of seven days and then stopped for 24 hours (the first 100, out of a bounded look), bloat, as '
-    'far as the server''s statistics tell, billers with mapped metrics for which no reporter has run yet, and roles that lack rights '
-    'they were granted. now: the clock, to look from another time. Raises 22023 for one that is infinite or outside of the years 1 to '
-    '9999.';
+    'Returns the state of the meter in one row, for a monitor to poll every minute. healthy is true if there are no problems. '
+    'Problems: maintain() has not run for two days; the log has no partition for the coming week; events have been in the default '
+    'partition for two days (only a notice once the log has 64 partitions, because maintain() then leaves some there); usage has not '
+    'been reported for a day to a biller whose reporter has run before and whose name does not end in _shadow; reporting is stopped '
+    'because the journal was restored, copied or failed over; everybody may call functions (after a restore without privileges); '
+    'other roles may create objects in the schema. Notices: subjects that were recorded on each of seven days and then not for 24 '
+    'hours (the first 100, found by a search that is bounded); bloated tables, by the server''s statistics; billers with mapped '
+    'metrics whose reporter has never run; roles that lack rights they were granted. now: the time to evaluate at. Raises 22023 for a '
+    'now that is infinite or outside of the years 1 to 9999. '
+    'Example: SELECT missing_partitions, stray_events FROM meter.health();';

@@ -68,13 +68,15 @@ end
 $$;
 
 comment on function maintain(interval, boolean) is
-    'Creates the log''s partitions for this month and the next three, moves events out of the default partition into partitions '
-    'of their own, and merges the stripes of striped metrics. Events of far-off months stay in the default partition once the log has 64 '
-    'partitions, unless a month has 10,000 of them. Given keep, it drops (with detach: makes tables of their own, to be '
-    'dumped) the partitions of all months (UTC) that ended before now() - keep, each only if the rollups and members that cover it '
-    'equal the log and no events of it wait to be reported one by one; otherwise the month is kept and a row says why. Other usage that is '
-    'not reported yet is reported from the rollups. Idempotency keys, rollups and members stay for ever. Events that '
-    'come late to a month that was dropped are counted, verified together with the totals of what was dropped, and dropped in their turn. '
-    'Returns what it did, and what it kept or postponed; again: nothing new. One call creates and drops at most 24 partitions of each kind; '
-    'the action again says that there are more. Run it daily. Raises 22023 for a bad keep, 22004 for a null detach, '
-    '55P03 if it has to wait for a lock for more than 5 seconds, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
+    'Maintains the log; run it daily. It creates the partitions of this month and the next three, moves events from the default '
+    'partition to partitions of their months, and merges the rows of striped metrics. Months are calendar months in UTC. With keep, '
+    'it also drops the partitions of all months that ended before now() - keep; with detach, it makes them tables of their own '
+    'instead, to be dumped and dropped. A month is kept, and a row says why, if its rollups or members differ from the log, or if its '
+    'events are queued to be reported one by one; other usage that is not reported yet is reported from the rollups later. '
+    'Idempotency keys, rollups and members are never dropped. Late events of a dropped month are counted; their partition is verified '
+    'and dropped by a later call. Once the log has 64 partitions, other months get one only if they are within a year of now, have '
+    '10,000 events, or are to be dropped; events of the rest stay in the default partition. One call creates at most 24 partitions '
+    'and drops at most 24; a row with the action again says that there is more to do. Returns a row for each action, and for each '
+    'month that was kept or postponed. Raises 22004 for a null detach, 22023 for an invalid keep, 25001 in a REPEATABLE READ or '
+    'SERIALIZABLE transaction, 55P03 after waiting for a lock for 5 seconds. '
+    'Example: SELECT * FROM meter.maintain();';

@@ -62,5 +62,8 @@ end
 $$;
 
 comment on function check_quota(text, text, numeric, numeric, text, timestamptz, timestamptz, text, timestamptz) is
-    'Whether a subject may go on: used < quota or, where an amount is requested, used + requested <= quota. Window as for usage(). '
-    'It reads and does not reserve. Raises as usage() does, 22004 or 22023 for a bad quota.';
+    'Returns whether a subject is within a quota: used < quota, or used + requested <= quota if requested is given; both are in the '
+    'metric''s unit. Windows are those of usage(). It reserves nothing: two concurrent callers may both be allowed. Raises 22004 or '
+    '22023 for an invalid quota or requested, and otherwise as usage() does. '
+    'Example: SELECT allowed, used, remaining '
+    'FROM meter.check_quota(''acct_1'', ''tokens'', quota => 1000, requested => 900, period => ''month'', now => ''2026-06-18'');';

@@ -48,6 +48,7 @@ end
 $$;
 
 comment on function events(text, text, timestamptz, timestamptz, bigint, integer, timestamptz) is
-    'The events of a subject, newest first (by at, then event_id), as they were recorded: why a charge is what it is. '
-    'The next page: event_id of the last row as after_id. Its at as after_at is optional: it only saves a search, in any precision. '
-    'At most max_rows (1 to 10,000). Raises UM001 for an unknown metric, 22004 or 22023 for a bad value.';
+    'Returns the events of a subject as they were recorded, newest first (by at, then by event_id). They explain a charge. For the '
+    'next page, pass the event_id of the last row as after_id. after_at is optional; passing the at of that row, in any precision, '
+    'saves a lookup. max_rows: 1 to 10,000. Raises UM001 for an unknown metric, 22004 or 22023 for an invalid argument. '
+    'Example: SELECT at, quantity, metadata FROM meter.events(''acct_1'', ''tokens'', until => ''2026-06-19'', max_rows => 2);';

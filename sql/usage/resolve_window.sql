@@ -72,7 +72,10 @@ end
 $$;
 
 comment on function resolve_window(text, timestamptz, timestamptz, text, timestamptz) is
-    'The half-open window that every question about usage is answered for. period: minute, hour, day, week, month or year is the '
-    'calendar bucket, in timezone, that contains now (weeks start on Monday); a duration (15m, 30 days, 2 months, 1h 30m) trails and '
-    'includes now, months and years by calendar, days of 24 hours; never is all time. Or no period but since and until, one of which '
-    'may be null: open on that side. Raises 22023 for anything else, 22004 for a null timezone.';
+    'Returns the half-open window [since, until) that the arguments describe; every function with a window uses it. period is a '
+    'calendar unit (minute, hour, day, week, month, year), which means the bucket that contains now, in the time zone, with weeks '
+    'that start on Monday; or a duration such as 15m, 30 days, 2 months or 1h 30m, which ends with now and includes it, with months '
+    'and years by the calendar and days of 24 hours; or never, which means all time. Without a period, since and until are the '
+    'window; one of them may be null, which leaves that side open. Raises 22004 for a null timezone, 22023 for any other invalid '
+    'argument. '
+    'Example: SELECT lower(w) AS since, upper(w) AS until FROM meter.resolve_window(''month'', now => ''2026-06-18T14:30:00Z'') AS w;';

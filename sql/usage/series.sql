@@ -56,7 +56,10 @@ end
 $$;
 
 comment on function series(text, text, timestamptz, timestamptz, text, text) is
-    'The usage in each bucket of [since, until). Without events it is 0 for sum, count and unique; for last with carry the value before it; '
-    'otherwise null for min, max, avg and last: a chart plots it as it is, with gaps. step: a calendar unit (minute to year) in the '
-    'time zone, the first and last bucket cut to the window; or a duration such as 15m, counted from since. The buckets tile the '
-    'window. Raises as usage() does, 22023 for an unknown step or more than 100,000 buckets.';
+    'Returns the usage in each bucket of the window [since, until), in the order of time. The buckets tile the window. step is a '
+    'calendar unit (minute, hour, day, week, month, year) in the time zone, or a duration such as 15m, counted from since. The first '
+    'and the last bucket are cut to the window. A bucket without events has quantity 0 for sum, count and unique, the value before it '
+    'for a metric with carry, and null for other metrics. Raises 22004 or 22023 for an invalid argument or for more than 100,000 '
+    'buckets, and otherwise as usage() does. '
+    'Example: SELECT bucket_start::date AS day, quantity, event_count '
+    'FROM meter.series(''acct_1'', ''tokens'', since => ''2026-06-16'', until => ''2026-06-19'');';

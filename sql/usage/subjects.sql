@@ -22,5 +22,6 @@ end
 $$;
 
 comment on function subjects(integer) is
-    'The subjects with the latest event times, most recent first, at most max_rows (1 to 10,000) of them. '
-    'Raises 22004 or 22023 for a bad max_rows.';
+    'Returns the subjects whose latest events are the most recent ones, most recent first. max_rows: 1 to 10,000. Raises 22004 or '
+    '22023 for an invalid max_rows. '
+    'Example: SELECT subject FROM meter.subjects(max_rows => 10);';

@@ -51,5 +51,8 @@ end
 $$;
 
 comment on function usage_by(text, text, text, text, timestamptz, timestamptz, text, timestamptz) is
-    'The usage in a window (as for usage()) for each value of a key of the events'' metadata, the largest first; events without the '
-    'key form the group null. Read from the log. Raises as usage() does, UM006 wherever the window has events in months that were dropped.';
+    'Returns the usage in a window for each value of a key of the events'' metadata (dimension), the largest first. Windows are those '
+    'of usage(). Events without the key form a group with value null. It reads the log, so its cost grows with the number of events '
+    'in the window. Raises 22004 for a null dimension, UM006 when retention has dropped events of the window, and otherwise as '
+    'usage() does. '
+    'Example: SELECT * FROM meter.usage_by(''acct_1'', ''tokens'', ''model'', period => ''month'', now => ''2026-06-18'');';
