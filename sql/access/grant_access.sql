@@ -17,7 +17,7 @@ begin
             hint = 'Use read, write, report or admin.';
     end if;
     perform _check_level(grant_access.level, grant_access.subject), _check_rights();
-    -- A bound role that also holds anything else could read every subject by it: record() tells a total, verify() names subjects.
+    -- Other functions disclose usage of every subject: record() returns totals, verify() returns subjects. So a bound role gets no other level.
     if grant_access.subject is not null then
         select l.function into v_other
         from _level_functions() l, _level_rights(l.level) r
@@ -27,9 +27,9 @@ begin
     if v_other is not null or grant_access.subject is null and exists (
         select from _grants() g where g.role = v_role and g.subject is not null) then
         raise exception using
-            errcode = '22023', message = 'a role is either bound to subjects or not', column = 'subject',
-            detail = format('role %s %s.', v_role, coalesce('may call functions that know of every subject', 'is bound to subjects')),
-            hint = 'Use another role for it, or first: SELECT revoke_access(role). Rights may come from a membership.';
+            errcode = '22023', message = 'a role cannot hold both scoped and unrestricted access', column = 'subject',
+            detail = format('role %s %s.', v_role, case when v_other is null then 'is bound to subjects' else format('may call %s()', v_other) end),
+            hint = 'Use another role, or revoke first: SELECT revoke_access(role). The rights may also come from a membership.';
     end if;
 
     execute format('grant usage on schema %I to %s', current_schema(), v_role);
@@ -38,7 +38,7 @@ begin
     loop
         execute format('grant execute on function %s to %s', v_signature, v_role);
     end loop;
-    -- GRANT only warns where it may not grant.
+    -- Without the right to grant, GRANT only raises a warning.
     if not has_schema_privilege(v_role, current_schema(), 'usage') or exists (
         select from _level_rights(v_functions) r where not has_function_privilege(v_role, r.oid, 'execute')) then
         raise exception using

@@ -10,12 +10,12 @@ declare
     v_role      regrole := case when not _is_open('revoke_access') or _check_caller('revoke_access') then _access_role(revoke_access.role) end;
     v_signature text;
 begin
-    perform _adopt_grants();
+    perform _remap_grants();
     if revoke_access.level is null and revoke_access.subject is null then
-        for v_signature in select format('%s %s', o.kind, o.signature) from _own_objects() o loop
+        for v_signature in select format('%s %s', o.kind, o.signature) from _meter_objects() o loop
             execute format('revoke all on %s from %s cascade', v_signature, v_role);
         end loop;
-        perform _close_schema(v_role);
+        perform _revoke_schema(v_role);
         delete from access_grants g where g.role = v_role;
         return;
     end if;
@@ -31,8 +31,8 @@ begin
     loop
         execute format('revoke all on function %s from %s cascade', v_signature, v_role);
     end loop;
-    if not exists (select from _own_objects() o, aclexplode(o.acl) a where o.kind = 'function' and a.grantee = v_role) then
-        perform _close_schema(v_role);
+    if not exists (select from _meter_objects() o, aclexplode(o.acl) a where o.kind = 'function' and a.grantee = v_role) then
+        perform _revoke_schema(v_role);
     end if;
 end
 $$;

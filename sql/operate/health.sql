@@ -1,4 +1,4 @@
--- To be polled every minute: bounded, whatever the size of the log, and no lock but that of a reader.
+-- Polled every minute: its cost is bounded at any size of the log, and it takes only the locks of a reader.
 create or replace function health(now timestamptz default now())
 returns health
 language plpgsql
@@ -40,14 +40,14 @@ begin
         select format('reporting to %s is stopped: its journal was used on another server; see adopt_journal()', b)
         from _stopped_billers() b);
     v_health.notices := array_remove(array[
-        case when v_old and v_full then 'events of far-off months stay in the default partition: check their times' end,
-        case when v_health.silent <> '{}' then format('%s silent', cardinality(v_health.silent)) end,
-        case when v_health.bloated <> '{}' then format('%s tables bloated', cardinality(v_health.bloated)) end,
+        case when v_old and v_full then 'events of distant months stay in the default partition: check their times' end,
+        case when v_health.silent <> '{}' then format('silent (subject and metric): %s', cardinality(v_health.silent)) end,
+        case when v_health.bloated <> '{}' then format('bloated tables: %s', cardinality(v_health.bloated)) end,
         (select 'no reporter has run yet for ' || string_agg(b.biller, ', ' order by b.biller)
          from billers b
          where b.first_claimed_at is null and not _is_rehearsal(b.biller)
            and exists (select from report_metrics r where r.biller = b.biller and r.event_name is not null))
-    ], null) || array(select a.role || ' lacks rights of the level ' || a.level from _access_rights() a where not a.complete);
+    ], null) || array(select a.role || ' lacks functions of the level ' || a.level from _access_rights() a where not a.complete);
     v_health.healthy := v_health.problems = '{}';
     return v_health;
 end

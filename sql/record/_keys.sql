@@ -36,7 +36,7 @@ begin
     v_end := _bucket_end((_repeated.metric).period, v_start);
     v_recorded.event_id := v_first.event_id;
     v_recorded.outcome := case when v_first.payload_digest = _repeated.payload_digest then 'duplicate' else 'conflict' end;
-    v_recorded.quantity := (_usage(_repeated.metric, _repeated.subject, v_start, v_end)).quantity;
+    v_recorded.quantity := (_window_usage(_repeated.metric, _repeated.subject, v_start, v_end)).quantity;
     v_recorded.unit := (_repeated.metric).unit;
     v_recorded.period_start := v_start;
     v_recorded.period_end := nullif(v_end, 'infinity');

@@ -11,7 +11,7 @@ declare
     v_subjects bigint;
     v_since    timestamptz;
 begin
-    -- Read on, doubling, until enough different subjects have been seen or there are no more.
+    -- Read four times as many rows each time, until there are enough different subjects or no more rows.
     loop
         select count(*), count(distinct n.subject), min(n.bucket_start)
         into v_read, v_subjects, v_since
@@ -35,5 +35,4 @@ begin
 end
 $$;
 
-comment on function _newest_subjects(text, integer) is
-    'The most recently active subjects among the rollups of one kind of bucket.';
+comment on function _newest_subjects(text, integer) is 'Returns the most recently active subjects, by the rollups of one kind of bucket.';

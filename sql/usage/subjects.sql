@@ -1,5 +1,5 @@
--- Rollups of a metric's finer kind of bucket, newest first, tell who was active last without looking at the rest: a bucket's events
--- are all later than those of the buckets before it. Kinds are looked through one by one, since their buckets do not line up.
+-- Reads the rollups of a metric's finer kind of bucket, newest first, and stops early: all events of a bucket are later than those of the
+-- buckets before it. Each kind of bucket is searched separately, because buckets of different kinds overlap.
 create or replace function subjects(max_rows integer default 100)
 returns setof subject_activity
 language plpgsql

@@ -20,8 +20,8 @@ declare
     v_carried numeric;
 begin
     perform _check_subject(usage.subject);
-    v_window := _window(v_metric.period, usage.period, usage.since, usage.until, usage.timezone, usage.now);
-    v_state := _usage(v_metric, usage.subject, lower(v_window), upper(v_window));
+    v_window := _metric_window(v_metric.period, usage.period, usage.since, usage.until, usage.timezone, usage.now);
+    v_state := _window_usage(v_metric, usage.subject, lower(v_window), upper(v_window));
     if v_metric.carry and v_state.event_count = 0 then
         v_carried := _carried_value(v_metric, usage.subject, lower(v_window));
     end if;

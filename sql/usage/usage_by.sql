@@ -1,4 +1,4 @@
--- Reads the log on purpose: which dimensions there are is known only there. Its cost grows with the events in the window.
+-- Reads the log, because rollups do not store metadata. The cost grows with the number of events in the window.
 create or replace function usage_by(
     subject text,
     metric text,
@@ -26,9 +26,9 @@ begin
     perform _check_subject(usage_by.subject);
     if usage_by.dimension is null then
         raise exception using errcode = '22004', message = 'dimension is null', column = 'dimension',
-            hint = 'Name a key of the events'' metadata.';
+            hint = 'Pass the name of a key of the events'' metadata.';
     end if;
-    v_window := _window(v_metric.period, usage_by.period, usage_by.since, usage_by.until, usage_by.timezone, usage_by.now);
+    v_window := _metric_window(v_metric.period, usage_by.period, usage_by.since, usage_by.until, usage_by.timezone, usage_by.now);
     v_since := coalesce(lower(v_window), '-infinity');
     v_until := coalesce(upper(v_window), 'infinity');
     return query
@@ -44,9 +44,9 @@ begin
           and e.at >= v_since and e.at < v_until
         group by 1
         order by quantity desc, 1 nulls last;
-    -- All of the window is its edge.
-    perform _check_log(v_metric, usage_by.subject, (v_since, v_until, v_until, v_until, v_until, v_until)::window_cut,
-        'Groups are known from the log alone: ask for a later window, or usage() for the total.');
+    -- The whole window is read from the log, so all of it is an edge.
+    perform _check_edges(v_metric, usage_by.subject, (v_since, v_until, v_until, v_until, v_until, v_until)::window_cut,
+        'Grouping needs the log. Use a window after the dropped months, or usage() for the total.');
 end
 $$;
 
