@@ -385,7 +385,10 @@ def test_p1_an_event_that_commits_between_the_count_and_the_verification_is_not_
     wait_until_blocked(old.connection, "maintainer")
     old.record("a", "m", 7, at=at("2024-01-20"))
     rebuilder.connection.commit()
-    assert ("postponed partition", f"{JANUARY}: events were recorded while it was verified") in maintaining.result()
+    assert (
+        "postponed partition",
+        f"{JANUARY}: events were recorded while it was verified",
+    ) in maintaining.result()
     assert old.verify() == []
     assert old.value(f"SELECT count(*) FROM meter.{JANUARY} WHERE quantity = 7") == 1
 
