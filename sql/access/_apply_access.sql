@@ -1,6 +1,6 @@
--- Runs last in every installation. Who holds every older function of a level that he was granted gets its new ones too; where the owner
--- has taken some away by hand, nothing is given. A function that is open to everybody has lost its privileges in a restore: it is closed,
--- and granted again to all who were granted its level.
+-- Runs last in every installation. A role that holds all older functions of a granted level gets the new ones too; if the owner has revoked
+-- some of them by hand, the role gets none. A function that everybody may call has lost its privileges in a restore: it is revoked from
+-- PUBLIC and granted again to all roles with its level.
 create or replace function _apply_access()
 returns void
 language plpgsql
@@ -14,8 +14,8 @@ declare
     v_adopted  access_right[];
     v_function record;
 begin
-    perform _note_objects();
-    v_adopted := array(select _adopt_grants());
+    perform _register_objects();
+    v_adopted := array(select _remap_grants());
     perform _close_new_objects();
     v_lost := array(select oid from _open_functions() where v_known is null or oid = any (v_known));
     for v_function in select signature from _open_functions() loop
@@ -43,5 +43,5 @@ end
 $$;
 
 comment on function _apply_access() is
-    'Closes the functions and tables that an installation has just created, extends what grant_access() has granted to new functions, and '
-    'repairs privileges that a restore has lost.';
+    'Revokes default privileges on new objects, extends granted levels to new functions, and repairs privileges that a restore has '
+    'lost.';

@@ -1,5 +1,6 @@
--- Immutable, so that PostgreSQL asks it once for each plan, and recording pays nothing for it. Closed functions become open only by a
--- restore, which makes new functions, for which no session has a plan yet. Where it is true, _check_caller() decides at every call.
+-- Declared immutable so that PostgreSQL evaluates it once for each plan and recording pays nothing. That is safe: only a restore opens a
+-- function to everybody, and a restore creates new functions, for which no session has a plan. While it is true, _check_caller() decides
+-- at every call.
 create or replace function _is_open(function text)
 returns boolean
 language plpgsql
@@ -14,9 +15,10 @@ begin
 end
 $$;
 
-comment on function _is_open(text) is 'Whether everybody may call the function of that name, as after a restore without privileges.';
+comment on function _is_open(text) is
+    'Returns whether everybody may call the function of that name, as after a restore without privileges.';
 
--- Who asks cannot be current_user, which is the owner here: see _check_own().
+-- current_user is the owner in a SECURITY DEFINER function, so the role is taken from the session: see _check_own().
 create or replace function _check_caller(function text)
 returns boolean
 language plpgsql
@@ -37,15 +39,15 @@ begin
         return true;
     end if;
     raise exception using
-        errcode = '42501', message = 'the function is open to everybody, and this role was not granted it',
+        errcode = '42501', message = 'everybody may call this function, but this role was not granted its level',
         detail = format('role %s, function %s.', quote_literal(v_role), _check_caller.function),
-        hint = 'A restore has lost privileges. Run pymeter migrate as the owner of the meter; it sets them again.';
+        hint = 'A restore has lost privileges. Run pymeter migrate as the owner of the meter to restore them.';
 end
 $$;
 
 comment on function _check_caller(text) is
-    'True if the function is closed, or the role of this session owns the meter or was granted the level of the function. Raises 42501 '
-    'otherwise. Public functions ask it while _is_open().';
+    'Returns true if the function is not open to everybody, or if the session''s role owns the meter or was granted the level of the '
+    'function. Raises 42501 otherwise. Public functions call it while _is_open().';
 
 create or replace function _open_functions()
 returns table (oid oid, signature text)
@@ -54,12 +56,12 @@ stable
 set search_path from current
 as $$
     select o.oid, o.signature
-    from _own_objects() o
+    from _meter_objects() o
     where o.kind = 'function' and exists (select from aclexplode(o.acl) a where a.grantee = 0)
 $$;
 
 comment on function _open_functions() is
-    'The functions that everybody may call. There are none, unless the dump was restored without its privileges, or with some of them.';
+    'Returns the functions that everybody may call. There are none, unless a dump was restored without some or all of its privileges.';
 
 create or replace function _check_rights()
 returns void
@@ -73,13 +75,14 @@ declare
 begin
     if v_open > 0 then
         raise exception using
-            errcode = '55000', message = 'functions are open to everybody', detail = format('%s functions.', v_open),
-            hint = 'A restore has lost privileges. Run pymeter migrate as the owner of the meter; it sets them again.';
+            errcode = '55000', message = 'everybody may call functions of the meter', detail = format('%s functions.', v_open),
+            hint = 'A restore has lost privileges. Run pymeter migrate as the owner of the meter to restore them.';
     end if;
 end
 $$;
 
-comment on function _check_rights() is 'Raises 55000 while everybody may call functions: any right on the schema would open all of them.';
+comment on function _check_rights() is
+    'Raises 55000 while everybody may call functions: USAGE on the schema would then give a role access to all of them.';
 
 create or replace function _rights_problems()
 returns setof text
@@ -101,4 +104,4 @@ begin
 end
 $$;
 
-comment on function _rights_problems() is 'What is wrong with the rights on the meter, as health() says it.';
+comment on function _rights_problems() is 'Returns the problems with rights on the meter that health() reports.';

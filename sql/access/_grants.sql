@@ -10,7 +10,8 @@ as $$
 $$;
 
 comment on function _grants() is
-    'What grant_access() has granted: to which role of this cluster, null if it has none of that name, and the level in _level_functions().';
+    'Returns what grant_access() has granted: the role of this cluster, or null if there is no role of that name here; and as '
+    'functions the level in _level_functions().';
 
 create or replace function _cluster()
 returns bigint
@@ -21,10 +22,10 @@ as $$
     select system_identifier from pg_control_system()
 $$;
 
-comment on function _cluster() is 'The system identifier of this database cluster: another one after a dump is restored elsewhere.';
+comment on function _cluster() is 'Returns the system identifier of this database cluster. It differs after a dump is restored elsewhere.';
 
--- In another cluster the oids of roles are others. A role that does not exist there yet is found when it has been created.
-create or replace function _adopt_grants()
+-- Another cluster has other role oids, so roles are found by name. A role that does not exist yet is found by a later call.
+create or replace function _remap_grants()
 returns setof access_right
 language plpgsql
 volatile
@@ -36,7 +37,7 @@ begin
     update access_grants g set role_name = r.rolname
     from pg_roles r
     where r.oid = g.role and g.cluster = _cluster() and g.role_name <> r.rolname;
-    -- Who has none of a level's functions did not exist yet when privileges were restored.
+    -- A role that has none of its level's functions did not exist when the privileges were restored.
     return query
         select distinct g.role_name, g.functions, null::text, false, '{}'::text[], '{}'::text[]
         from _grants() g
@@ -52,9 +53,9 @@ begin
 end
 $$;
 
-comment on function _adopt_grants() is
-    'Makes the roles in access_grants those of this cluster, forgets the ones that were dropped, and notes new names. Returns roles that '
-    'were granted a level in another cluster and have none of its functions here.';
+comment on function _remap_grants() is
+    'Maps access_grants from another cluster to the roles of this one, deletes grants of dropped roles, and updates names of renamed '
+    'roles. Returns the roles that were granted a level in another cluster and have none of its functions here.';
 
 create or replace function _has_lost_rights()
 returns boolean
@@ -69,7 +70,7 @@ as $$
             where n.nspname = current_schema() and n.nspacl is null and g.role is not null)
 $$;
 
-comment on function _has_lost_rights() is 'Whether pymeter migrate has to repair rights that a restore has lost.';
+comment on function _has_lost_rights() is 'Returns whether pymeter migrate has to repair rights that a restore has lost.';
 
 create or replace function _access_rights()
 returns setof access_right
@@ -111,4 +112,4 @@ begin
 end
 $$;
 
-comment on function _access_rights() is 'access(), for health() too.';
+comment on function _access_rights() is 'Returns the rows of access(), for access() and health().';

@@ -1,5 +1,5 @@
--- The one place that says who may call what: every public function has one level. The last two are not granted by name: own is what
--- read becomes for a role that is bound to subjects, owner is for nobody else, since who could grant could grant himself everything.
+-- Assigns one level to every public function. The last two levels cannot be granted by name: own replaces read for a role that is bound to
+-- subjects; owner is for the owner only, otherwise roles could escalate.
 create or replace function _level_functions()
 returns table (level text, function text)
 language sql
@@ -10,7 +10,7 @@ as $$
         ('read', array['catalog', 'usage', 'summary', 'series', 'usage_by', 'check_quota', 'totals', 'subjects', 'events',
                        'resolve_window', 'health']),
         ('write', array['record', 'record_batch', 'known_events']),
-        -- What a reporter calls in its loop. Where usage goes, and a person's word on it, is for administrators.
+        -- The functions that a reporter calls in its loop. Mappings and manual decisions need the level admin.
         ('report', array['plan_pushes', 'preview_pushes', 'claim_pushes', 'confirm_push', 'settle_pushes', 'release_pushes', 'uncertain_hours',
                          'settle_hour', 'fail_pushes', 'reconcilable_ranges', 'reconcile_range', 'reconciliation', 'report_status',
                          'report_mappings', 'report_journal', 'pushes']),
@@ -24,7 +24,8 @@ as $$
 $$;
 
 comment on function _level_functions() is
-    'The level of every public function: read, write, report, admin, own (read, for a role bound to subjects) or owner (never granted).';
+    'Returns the level of every public function: read, write, report, admin, own (read, for a role that is bound to subjects) or '
+    'owner (never granted).';
 
 create or replace function _level_rights(level text)
 returns table (oid oid, signature text, acl aclitem[])
@@ -44,7 +45,8 @@ begin
 end
 $$;
 
-comment on function _level_rights(text) is 'The installed functions of a level, as GRANT names them, with their privileges.';
+comment on function _level_rights(text) is
+    'Returns the installed functions of a level: their oids, their signatures for GRANT, and their privileges.';
 
 create or replace function _check_level(level text, subject text)
 returns void
@@ -55,26 +57,26 @@ as $$
 begin
     if level not in ('read', 'write', 'report', 'admin') then
         raise exception using
-            errcode = '22023', message = 'level is not a known word', column = 'level',
+            errcode = '22023', message = 'unknown level', column = 'level',
             detail = format('level %s.', quote_literal(left(level, 80))), hint = 'Use read, write, report or admin.';
     elsif subject is not null and level is distinct from 'read' then
         raise exception using
-            errcode = '22023', message = 'only the level read can be bound to a subject', column = 'subject',
+            errcode = '22023', message = 'only level read can be granted for a subject', column = 'subject',
             detail = format('level %s.', coalesce(quote_literal(level), 'null')),
-            hint = 'Grant read with a subject, or the level without one.';
+            hint = 'Grant read with a subject, or the level without a subject.';
     end if;
     if subject is not null then
         perform _check_name('subject', subject);
         if length(subject) > 512 then
             raise exception using errcode = '22023', message = 'subject is longer than 512 characters', column = 'subject',
-                detail = format('subject %s.', quote_literal(left(subject, 80))), hint = 'No event has such a subject.';
+                detail = format('subject %s.', quote_literal(left(subject, 80))), hint = 'Subjects of events have at most 512 characters.';
         end if;
     end if;
 end
 $$;
 
 comment on function _check_level(text, text) is
-    'Refuses (22023) what grant_access() does not know as a level, a subject where the level is not read, and a blank or long subject.';
+    'Raises 22023 for an unknown level, for a subject with a level other than read, and for a subject that is blank or too long.';
 
 create or replace function _access_role(role text)
 returns regrole
@@ -87,21 +89,21 @@ declare
     v_role oid;
 begin
     if _access_role.role is null then
-        raise exception using errcode = '22004', message = 'role is null', column = 'role', hint = 'Name a role of this server.';
+        raise exception using errcode = '22004', message = 'role is null', column = 'role', hint = 'Pass the name of a role of this server.';
     end if;
     select oid into v_role from pg_roles where rolname = _access_role.role;
     if v_role is null then
         raise exception using
-            errcode = '22023', message = 'there is no such role', column = 'role',
+            errcode = '22023', message = 'unknown role', column = 'role',
             detail = format('role %s.', quote_literal(left(_access_role.role, 80))),
-            hint = 'Create it first; the name is taken as it is, in upper and lower case. PUBLIC is no role: access is granted to known ones.';
+            hint = 'Create the role first. The name is case-sensitive. PUBLIC is not a role; access cannot be granted to it.';
     elsif _access_role.role = current_user then
         raise exception using
             errcode = '22023', message = 'the role owns the meter', column = 'role',
             detail = format('role %s.', quote_literal(left(_access_role.role, 80))),
-            hint = 'The owner may do everything anyway. Let applications connect as another role.';
+            hint = 'The owner has all rights. Let applications connect as another role.';
     end if;
-    -- GRANT and CREATE OR REPLACE of one function at once would end in "tuple concurrently updated"; installers hold this lock.
+    -- A concurrent GRANT and CREATE OR REPLACE of one function would fail with "tuple concurrently updated". Installers hold this lock.
     begin
         lock table yoyo_lock in share row exclusive mode;
     exception when lock_not_available then
@@ -112,7 +114,8 @@ end
 $$;
 
 comment on function _access_role(text) is
-    'The role of that name, whose access is going to change; one change at a time. Raises 22004 for null, 22023 for no role or the owner.';
+    'Returns the role of that name and locks access rights until the end of the transaction. Raises 22004 for null, 22023 for an '
+    'unknown role or the owner, 55P03 after lock_timeout.';
 
 create or replace function _privileges()
 returns table (role oid, privilege text, kind text, object name)
@@ -126,12 +129,12 @@ declare
 begin
     return query
         select a.grantee, a.privilege_type, case o.kind when 'function' then 'function' else 'table' end, o.name
-        from _own_objects() o, aclexplode(o.acl) a
+        from _meter_objects() o, aclexplode(o.acl) a
         where a.grantee <> o.owner
         union all
         select a.grantee, a.privilege_type, 'table', c.relname || '.' || t.attname
         from pg_class c join pg_attribute t on t.attrelid = c.oid, aclexplode(t.attacl) a
-        where c.oid in (select o.oid from _own_objects() o where o.kind <> 'function') and a.grantee <> c.relowner
+        where c.oid in (select o.oid from _meter_objects() o where o.kind <> 'function') and a.grantee <> c.relowner
         union all
         select a.grantee, a.privilege_type, 'schema', n.nspname
         from pg_namespace n, aclexplode(n.nspacl) a
@@ -140,4 +143,5 @@ end
 $$;
 
 comment on function _privileges() is
-    'Every privilege on the schema, its functions, tables, columns and sequences that anybody but the owner has; role 0 is PUBLIC.';
+    'Returns every privilege on the schema and on its functions, tables, columns and sequences that a role other than the owner has. '
+    'Role 0 is PUBLIC.';

@@ -13,6 +13,9 @@ end
 $$;
 
 comment on function access() is
-    'Who may do what: a row for each level (and subject) that a role was granted, and one with a null level for whatever else it has on '
-    'the schema, its functions and tables. Owner and superusers, who may do everything, are left out; roles that a role''s members are '
-    'in members.';
+    'Returns the rights on the meter: a row for each level, and each subject, that a role was granted. complete is false if the role '
+    'lacks functions of the level. A row with a null level lists all other rights that the role has on the schema, its functions and '
+    'tables. members are the roles that have the rights through membership. The owner and superusers, who have all rights, are left '
+    'out. '
+    'Example: SELECT meter.grant_access(''portal'', ''read'', subject => ''acct_1''); '
+    'SELECT role, level, subject, rights FROM meter.access() WHERE role = ''portal'';';

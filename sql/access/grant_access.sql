@@ -17,7 +17,7 @@ begin
             hint = 'Use read, write, report or admin.';
     end if;
     perform _check_level(grant_access.level, grant_access.subject), _check_rights();
-    -- A bound role that also holds anything else could read every subject by it: record() tells a total, verify() names subjects.
+    -- Other functions disclose usage of every subject: record() returns totals, verify() returns subjects. So a bound role gets no other level.
     if grant_access.subject is not null then
         select l.function into v_other
         from _level_functions() l, _level_rights(l.level) r
@@ -27,9 +27,9 @@ begin
     if v_other is not null or grant_access.subject is null and exists (
         select from _grants() g where g.role = v_role and g.subject is not null) then
         raise exception using
-            errcode = '22023', message = 'a role is either bound to subjects or not', column = 'subject',
-            detail = format('role %s %s.', v_role, coalesce('may call functions that know of every subject', 'is bound to subjects')),
-            hint = 'Use another role for it, or first: SELECT revoke_access(role). Rights may come from a membership.';
+            errcode = '22023', message = 'a role cannot hold both scoped and unrestricted access', column = 'subject',
+            detail = format('role %s %s.', v_role, case when v_other is null then 'is bound to subjects' else format('may call %s()', v_other) end),
+            hint = 'Use another role, or revoke first: SELECT revoke_access(role). The rights may also come from a membership.';
     end if;
 
     execute format('grant usage on schema %I to %s', current_schema(), v_role);
@@ -38,7 +38,7 @@ begin
     loop
         execute format('grant execute on function %s to %s', v_signature, v_role);
     end loop;
-    -- GRANT only warns where it may not grant.
+    -- Without the right to grant, GRANT only raises a warning.
     if not has_schema_privilege(v_role, current_schema(), 'usage') or exists (
         select from _level_rights(v_functions) r where not has_function_privilege(v_role, r.oid, 'execute')) then
         raise exception using
@@ -53,8 +53,11 @@ end
 $$;
 
 comment on function grant_access(text, text, text) is
-    'Lets a role call exactly the functions of a level (read, write, report or admin), and nothing else: no right on a table. A role may '
-    'be given several levels. With a subject, level read: the role reads that subject alone, through own_usage() and its like; it may be '
-    'given several subjects, and no other level. Upgrades extend it to new functions of the level. For the owner of the meter alone. '
-    'Raises 22004 for null, 22023 for an unknown role or level, or a role that would be bound and unbound at once, 55000 while functions are '
-    'open to everybody, 42501 if the owner may not grant rights on the schema, 55P03 after lock_timeout.';
+    'Grants a role EXECUTE on exactly the functions of a level (read, write, report or admin), and no right on a table. A role may '
+    'hold several levels. With a subject and level read, the role can read that subject only, through own_usage() and the other '
+    'functions that begin with own_; it may be granted several subjects, but no level. Upgrades extend a grant to new functions of '
+    'its level. Only the owner of the meter can call it. Raises 22004 for a null role or level, 22023 for an unknown role or level or '
+    'if the role would hold both scoped and unrestricted access, 42501 if the owner may not grant rights on the schema, 55000 while '
+    'everybody may call functions (after a restore), 55P03 after lock_timeout. '
+    'Example: SELECT meter.grant_access(''app'', ''write''); '
+    'SELECT role, level, rights FROM meter.access() WHERE role = ''app'';';

@@ -10,12 +10,12 @@ declare
     v_role      regrole := case when not _is_open('revoke_access') or _check_caller('revoke_access') then _access_role(revoke_access.role) end;
     v_signature text;
 begin
-    perform _adopt_grants();
+    perform _remap_grants();
     if revoke_access.level is null and revoke_access.subject is null then
-        for v_signature in select format('%s %s', o.kind, o.signature) from _own_objects() o loop
+        for v_signature in select format('%s %s', o.kind, o.signature) from _meter_objects() o loop
             execute format('revoke all on %s from %s cascade', v_signature, v_role);
         end loop;
-        perform _close_schema(v_role);
+        perform _revoke_schema(v_role);
         delete from access_grants g where g.role = v_role;
         return;
     end if;
@@ -31,13 +31,16 @@ begin
     loop
         execute format('revoke all on function %s from %s cascade', v_signature, v_role);
     end loop;
-    if not exists (select from _own_objects() o, aclexplode(o.acl) a where o.kind = 'function' and a.grantee = v_role) then
-        perform _close_schema(v_role);
+    if not exists (select from _meter_objects() o, aclexplode(o.acl) a where o.kind = 'function' and a.grantee = v_role) then
+        perform _revoke_schema(v_role);
     end if;
 end
 $$;
 
 comment on function revoke_access(text, text, text) is
-    'Takes every right on the meter from a role, however it was granted; with a level, that level''s functions; with a subject too, that '
-    'subject alone. What the role has through a membership in another one stays: see access(). For the owner of the meter alone. '
-    'Raises 22004 for null, 22023 for an unknown role or level.';
+    'Revokes every right on the meter from a role, also those that were not granted by grant_access(). With a level: only the '
+    'functions of that level. With level read and a subject: only that subject. Rights that the role has through membership in '
+    'another role remain; access() shows them. Only the owner of the meter can call it. Raises 22004 for a null role, 22023 for an '
+    'unknown role or level, 55P03 after lock_timeout. '
+    'Example: SELECT meter.revoke_access(''app''); '
+    'SELECT count(*) AS grants FROM meter.access() WHERE role = ''app'';';

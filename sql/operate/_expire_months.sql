@@ -1,5 +1,5 @@
--- The caller has locked the log, so what it takes is bounded: 24 partitions. Those that are kept cost nothing.
-create or replace function _let_months_go(verdicts month_verdict[], detach boolean)
+-- The caller has locked the log, so one call drops at most 24 partitions. Months that are kept do not count.
+create or replace function _drop_months(verdicts month_verdict[], detach boolean)
 returns setof maintenance_action
 language plpgsql
 volatile
@@ -8,25 +8,26 @@ as $$
 declare
     v_verdict month_verdict;
     v_action  maintenance_action;
-    v_gone    int := 0;
+    v_dropped int := 0;
     v_left    int := cardinality(verdicts);
 begin
     foreach v_verdict in array verdicts loop
-        if v_gone = 24 then
+        if v_dropped = 24 then
             perform _discard_totals(v.month) from unnest(verdicts[cardinality(verdicts) - v_left + 1:]) v;
             return next ('again', format('%s months are left to drop: run maintain() again', v_left))::maintenance_action;
             return;
         end if;
-        v_action := _expire_month(v_verdict, _let_months_go.detach);
+        v_action := _expire_month(v_verdict, _drop_months.detach);
         return next v_action;
         v_left := v_left - 1;
-        v_gone := v_gone + (v_action.action in ('dropped partition', 'detached partition'))::int;
+        v_dropped := v_dropped + (v_action.action in ('dropped partition', 'detached partition'))::int;
     end loop;
 end
 $$;
 
-comment on function _let_months_go(month_verdict[], boolean) is
-    'Drops or detaches the partitions of verified months, at most 24 of them; returns what it did, and whether there are more.';
+comment on function _drop_months(month_verdict[], boolean) is
+    'Drops or detaches the partitions of verified months, at most 24 of them. Returns a row for each month, and a row `again` if some '
+    'are left.';
 
 create or replace function _expire_month(verdict month_verdict, detach boolean)
 returns maintenance_action
@@ -42,9 +43,9 @@ declare
     v_action maintenance_action;
 begin
     if v_kept = (_expire_month.verdict).event_count then
-        v_action := _let_go(_expire_month.verdict, _expire_month.detach);
+        v_action := _drop_month(_expire_month.verdict, _expire_month.detach);
     else
-        v_action := ('postponed partition', format('%s: events came while it was verified', (_expire_month.verdict).partition_name));
+        v_action := ('postponed partition', format('%s: events were recorded while it was verified', (_expire_month.verdict).partition_name));
     end if;
     if v_action.action in ('dropped partition', 'detached partition') then
         update log_months set totals_kept = v_part where month = v_month;
@@ -56,10 +57,11 @@ end
 $$;
 
 comment on function _expire_month(month_verdict, boolean) is
-    'Drops or detaches the partition of a verified month as _let_go() does; the totals that _keep_totals() wrote stay only if it is gone.';
+    'Calls _drop_month() for a verified month. If the partition was not dropped or detached, discards the totals that _keep_totals() '
+    'wrote for it.';
 
--- The caller has locked the log, so nobody records and nobody reads it.
-create or replace function _let_go(verdict month_verdict, detach boolean)
+-- The caller has locked the log exclusively, so no other session reads or writes it.
+create or replace function _drop_month(verdict month_verdict, detach boolean)
 returns maintenance_action
 language plpgsql
 volatile
@@ -67,15 +69,15 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_partition text := (_let_go.verdict).partition_name;
-    v_late      text := case when (_let_go.verdict).is_late then ': late events of a month dropped before' else '' end;
+    v_partition text := (_drop_month.verdict).partition_name;
+    v_late      text := case when (_drop_month.verdict).is_late then ': late events of a month that was dropped before' else '' end;
     v_detached  text;
     v_needed    text;
 begin
-    if _count_events(v_partition) <> (_let_go.verdict).event_count then
-        return ('postponed partition', format('%s: events came while it was verified', v_partition))::maintenance_action;
+    if _count_events(v_partition) <> (_drop_month.verdict).event_count then
+        return ('postponed partition', format('%s: events were recorded while it was verified', v_partition))::maintenance_action;
     end if;
-    v_needed := _retention_blocker((_let_go.verdict).month);
+    v_needed := _retention_blocker((_drop_month.verdict).month);
     if v_needed is not null then
         return ('kept partition', format('%s: %s', v_partition, v_needed))::maintenance_action;
     end if;
@@ -84,7 +86,7 @@ begin
     else
         execute format('drop table %I', v_partition);
     end if;
-    update log_months set dropped = true where month = (_let_go.verdict).month;
+    update log_months set dropped = true where month = (_drop_month.verdict).month;
     return case when detach then ('detached partition', format('%s as %s%s', v_partition, v_detached, v_late))::maintenance_action
                 else ('dropped partition', v_partition || v_late)::maintenance_action end;
 exception when dependent_objects_still_exist then
@@ -92,10 +94,11 @@ exception when dependent_objects_still_exist then
 end
 $$;
 
-comment on function _let_go(month_verdict, boolean) is
-    'Drops or detaches the partition of a verified month, unless events came since its verification; returns what it did.';
+comment on function _drop_month(month_verdict, boolean) is
+    'Drops or detaches the partition of a verified month. Keeps it if events were added since it was verified, if events of it have '
+    'to be reported one by one, or if other objects depend on it. Returns what it did.';
 
--- Renamed, so that late events of the month can have a partition again.
+-- The table is renamed, so that late events of the month can get a new partition.
 create or replace function _detach_partition(partition_name text)
 returns text
 language plpgsql
@@ -115,7 +118,7 @@ begin
     end loop;
     execute format('alter table events detach partition %I', partition_name);
     execute format('alter table %I rename to %I', partition_name, v_name);
-    -- The guard that it had as a part of events has ended with that.
+    -- Detaching removes the trigger that was inherited from events.
     perform _guard_partition(v_name);
     execute format('comment on table %I is %L', v_name,
         format('Events that were %s, detached from the log by maintain(): to be dumped and dropped.', partition_name));
@@ -124,7 +127,7 @@ end
 $$;
 
 comment on function _detach_partition(text) is
-    'Makes a partition of the log a table of its own, still append-only, and returns its name.';
+    'Detaches a partition from the log and renames it. The table stays append-only. Returns its new name.';
 
 create or replace function _discard_totals(month timestamptz)
 returns void
@@ -142,4 +145,4 @@ end
 $$;
 
 comment on function _discard_totals(timestamptz) is
-    'Deletes what _keep_totals() wrote for a month whose partition is not dropped after all.';
+    'Deletes the totals that _keep_totals() wrote for a month whose partition is kept after all.';

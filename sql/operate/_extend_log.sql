@@ -1,4 +1,4 @@
--- From the lock on, nobody records and nobody reads the log.
+-- After _lock_tables(), no other session reads or writes the log.
 create or replace function _extend_log(months timestamptz[], stray_events bigint, also_locked text[])
 returns setof maintenance_action
 language plpgsql
@@ -8,11 +8,11 @@ as $$
 #variable_conflict use_column
 begin
     if stray_events > 0 then
-        perform _build_default(months);
+        perform _build_default_partition(months);
     end if;
     perform _lock_tables('{events, events_default}' || also_locked, 'access exclusive');
     if stray_events = 0 and exists (select from events_default where _bucket_start('month', at) = any (months)) then
-        perform _build_default(months);
+        perform _build_default_partition(months);
         stray_events := 1;
     end if;
     if stray_events > 0 then
@@ -22,15 +22,16 @@ begin
     end if;
     return query select 'created partition', _partition_name(m.month) from unnest(months) m (month) order by m.month;
     if stray_events > 0 then
-        return next ('moved strays', format('%s events', stray_events))::maintenance_action;
+        return next ('moved strays', case stray_events when 1 then '1 event' else format('%s events', stray_events) end)::maintenance_action;
     end if;
 end
 $$;
 
 comment on function _extend_log(timestamptz[], bigint, text[]) is
-    'Locks the log and these tables, and makes the tables of _build_partition() partitions of the log; returns what it did.';
+    'Locks the log, its default partition and the tables in also_locked, then attaches the tables that _build_partition() has '
+    'created. Moves stray events of these months into them. Returns what it did.';
 
-create or replace function _build_default(months timestamptz[])
+create or replace function _build_default_partition(months timestamptz[])
 returns void
 language plpgsql
 volatile
@@ -41,15 +42,17 @@ begin
     insert into events_next select * from events_default where _bucket_start('month', at) <> all (months);
     perform _close_relation('events_next');
     comment on table events_next is
-        'Takes events of months that have no partition yet, so that none is ever refused; maintain() moves them on.';
+        'Takes events of months without a partition, so that no event is refused. maintain() moves them to partitions.';
 end
 $$;
 
-comment on function _build_default(timestamptz[]) is
-    'Creates the table that is to be the log''s next default partition, with copies of the stray events that are not of these months.';
+comment on function _build_default_partition(timestamptz[]) is
+    'Creates events_next, the log''s next default partition, with copies of the stray events that stay in it: those of other months '
+    'than the given ones.';
 
--- The log is never deleted from. The default partition is replaced by a copy of what stays in it, and the events of the months that got
--- partitions are copied there. Nearly all is copied while others record; with the log locked, what they have added since.
+-- Events are never deleted, so they are moved by copying: the default partition is replaced by a copy of the events that stay in it, and
+-- the other events are copied to the partitions of their months. Nearly all of them are copied before the log is locked; only those
+-- recorded meanwhile are copied here.
 create or replace function _move_strays(months timestamptz[])
 returns bigint
 language plpgsql
@@ -77,10 +80,10 @@ begin
         insert into events_next select * from unnest(v_late) where _bucket_start('month', at) <> all (months);
         if v_held <> _count_copies(months) then
             raise exception using errcode = 'XX001', message = 'not every stray event was moved',
-                detail = format('%s of %s.', _count_copies(months), v_held), hint = 'Nothing was changed. Look at the triggers on events.';
+                detail = format('%s of %s.', _count_copies(months), v_held), hint = 'Nothing was changed. Check for triggers on the events tables.';
         end if;
     end if;
-    -- Without a default partition, which would be searched for events of each month.
+    -- While there is no default partition, because attaching a partition searches the default one for its events.
     perform _attach_partition(m.month) from unnest(months) m (month);
     drop table events_strays;
     alter table events_next rename to events_default;
@@ -92,8 +95,8 @@ end
 $$;
 
 comment on function _move_strays(timestamptz[]) is
-    'Replaces the default partition by the tables that _build_partition() and _build_default() have made; returns how many events have '
-    'got a partition of their month.';
+    'Replaces the default partition by the tables that _build_partition() and _build_default_partition() have created. Returns the '
+    'number of events that were moved to a partition of their month.';
 
 create or replace function _count_copies(months timestamptz[])
 returns bigint
@@ -105,4 +108,4 @@ as $$
 $$;
 
 comment on function _count_copies(timestamptz[]) is
-    'How many events the tables hold that are to be the partitions of these months and the default one.';
+    'Returns the number of events in the tables that will become the default partition and the partitions of these months.';

@@ -20,10 +20,11 @@ end
 $$;
 
 comment on function _bloated_tables() is
-    'Tables of which more than a fifth, and 10,000 rows, are dead; and rollups, if most of its updates write to its indexes.';
+    'Returns the tables with more than 10,000 dead rows that make up more than a fifth of the table; and rollups if most of its '
+    'updates are not HOT.';
 
--- To be polled: a bounded look. A biller that nobody reports to yet, or only rehearses with, holds back nobody's usage. The queue is in
--- the order of recording as long as rows are deleted from its front, so the oldest are among the first.
+-- Polled often, so it reads at most 100,000 rows of the queue. Rows are deleted from the front of the queue, so the oldest are usually
+-- among the first. Billers without a reporter and rehearsals are excluded: their usage is not late.
 create or replace function _oldest_unreported()
 returns timestamptz
 language plpgsql
@@ -42,12 +43,12 @@ end
 $$;
 
 comment on function _oldest_unreported() is
-    'The time of the oldest usage that is to be reported to a biller and is not known to be counted there; null if there is none. '
-    'Billers of rehearsals, and those that nobody has reported to yet, are left out.';
+    'Returns the time of the oldest usage that a biller has not been confirmed to have counted, or null if there is none. Rehearsals '
+    'and billers whose reporter has never run are excluded.';
 
--- Of the pairs of subject and metric that were recorded in the day and week before, those without anything since. To be bounded, it looks
--- at the latest 5,000 rollups before the last 24 hours: who falls silent is among them for as long as not so many others follow. Whole
--- rows are compared, so that nothing but the primary key can serve, even where the table was never analyzed.
+-- To bound the cost, it reads only the latest 5,000 rollups before the last 24 hours. A pair of subject and metric that stops is found
+-- until 5,000 later rollups have followed. Conditions compare whole rows, so that only the primary key can be used, even if the table
+-- was never analyzed.
 create or replace function _silent_subjects(now timestamptz)
 returns table (subject text, metric text, last_at timestamptz)
 language plpgsql
@@ -95,5 +96,5 @@ end
 $$;
 
 comment on function _silent_subjects(timestamptz) is
-    'The subjects and metrics that were recorded on each of seven days and then not for 24 hours and more, a week at most; metrics with '
-    'hour or day rollups.';
+    'Returns the subjects and metrics that were recorded on each of seven days and then not for at least 24 hours. Each is returned '
+    'for up to a week. Only metrics with hour or day rollups are examined.';

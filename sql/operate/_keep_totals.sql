@@ -1,4 +1,4 @@
--- Before maintain() locks the log, since it reads all of the partition; by the partition's name, so that it locks nothing else.
+-- maintain() calls it before it locks the log, because it reads the whole partition. It names the partition, so that it locks no other table.
 create or replace function _keep_totals(verdict month_verdict, kinds jsonb)
 returns void
 language plpgsql
@@ -48,11 +48,12 @@ end
 $$;
 
 comment on function _keep_totals(month_verdict, jsonb) is
-    'Writes to dropped_rollups and dropped_members what a partition holds that maintain() is about to drop or detach. kinds: of _catalog_kinds().';
+    'Writes the totals of a partition that maintain() is about to drop or detach to dropped_rollups and dropped_members. kinds is the '
+    'result of _metric_kinds().';
 
--- Read in a block that is rolled back, so that no lock on the catalog is kept: define_metric() may wait for the catalog while it holds a lock
--- on the log, which maintain() asks for next.
-create or replace function _catalog_kinds()
+-- Reads the catalog in a block that is rolled back, which releases the lock on it. Otherwise a deadlock is possible: define_metric() may
+-- wait for the catalog while it holds a lock on the log, and maintain() locks the log next.
+create or replace function _metric_kinds()
 returns jsonb
 language plpgsql
 volatile
@@ -69,10 +70,10 @@ exception when savepoint_exception then
 end
 $$;
 
-comment on function _catalog_kinds() is
-    'Of every metric its key, aggregate and the kind of bucket whose dropped totals are kept, as a JSON array.';
+comment on function _metric_kinds() is
+    'Returns a JSON array with the key and aggregate of every metric, and the kind of bucket for which its dropped totals are kept.';
 
--- Inlined: no SET, nothing outside pg_catalog. Buckets of the other kinds lie within one month.
+-- Can be inlined: it has no SET and uses only pg_catalog. Buckets of the other periods lie within one month.
 create or replace function _kept_bucket(period text)
 returns text
 language sql
@@ -82,4 +83,4 @@ as $$
 $$;
 
 comment on function _kept_bucket(text) is
-    'The kind of bucket for which the totals of dropped events of a metric with this period are kept.';
+    'Returns the kind of bucket for which the totals of dropped events are kept, for a metric with this period.';

@@ -1,7 +1,7 @@
--- A partition costs every read of the whole log a lock on it and on its index, and creating one costs time while the log is locked.
--- Wrong times must not buy hundreds of them: a log with 64 partitions gets more only for months within a year of now and for months of
--- 10,000 events. Months that retention is going to drop get one in any case, since a partition is what it drops.
-create or replace function _due_months(keep interval default null)
+-- Every read of the whole log locks each partition and its index, and the log is locked while a partition is attached. So events with wrong
+-- times must not create hundreds of partitions: a log with 64 partitions gets more only for months within a year of now and for months
+-- with 10,000 events. Months that retention will drop always get one, because it drops partitions.
+create or replace function _months_to_create(keep interval default null)
 returns table (month timestamptz, stray_events bigint)
 language plpgsql
 stable
@@ -10,7 +10,7 @@ as $$
 #variable_conflict use_column
 declare
     v_free_partitions bigint := 64 - (select count(*) from pg_inherits where inhparent = 'events'::regclass);
-    v_horizon         timestamptz := (now() at time zone interval '0' - _due_months.keep) at time zone interval '0';
+    v_horizon         timestamptz := (now() at time zone interval '0' - _months_to_create.keep) at time zone interval '0';
 begin
     return query
     with strays as (
@@ -31,12 +31,13 @@ begin
 end
 $$;
 
-comment on function _due_months(interval) is
-    'The months that are to get a partition, the first ones first: those of _missing_months(), those of stray events as far as they '
-    'are recent, many, or few months in all, and those that ended before now() - keep; with how many stray events they have.';
+comment on function _months_to_create(interval) is
+    'Returns the months that need a partition, the most urgent first, with the number of their stray events: those of '
+    '_missing_months(); months of stray events that are recent, have many events, or fit into 64 partitions; and months that ended '
+    'before now() - keep.';
 
--- Built beside the log, which is not locked for it. Strays are put into the table before it is a partition: to a server that follows
--- the log by logical replication they are then what they are, events that it has had.
+-- Creates a separate table, so that the log is not locked. Stray events are copied into it before it becomes a partition, so that logical
+-- replication of the log does not send them again.
 create or replace function _build_partition(month timestamptz, stray_events bigint)
 returns text
 language plpgsql
@@ -48,7 +49,7 @@ declare
     v_name   text := _partition_name(month);
     v_bounds text[] := _partition_bounds(month);
 begin
-    -- Not to_regclass(): it answers from a cache, which after a wait does not know yet what the other session created.
+    -- Not to_regclass(): after waiting for a lock, its cache may not contain yet what the other session has created.
     if exists (
         select from pg_class c join pg_namespace n on n.oid = c.relnamespace
         where n.nspname = current_schema() and c.relname = v_name
@@ -56,7 +57,7 @@ begin
         return null;
     end if;
     execute format('create table %I (like events including defaults including constraints including indexes)', v_name);
-    -- It spares the log a look at every event when the table becomes a partition.
+    -- With this constraint, attaching the table does not scan its events.
     execute format('alter table %I add constraint at_is_of_the_month check (at >= %L and at < %L)', v_name, v_bounds[1], v_bounds[2]);
     if stray_events > 0 then
         execute format('insert into %I select * from events_default where at >= %L and at < %L', v_name, v_bounds[1], v_bounds[2]);
@@ -69,8 +70,8 @@ end
 $$;
 
 comment on function _build_partition(timestamptz, bigint) is
-    'Creates the table that is to be the log''s partition for the month that starts at an instant, with copies of its stray events; '
-    'returns its name, or null if something has that name already.';
+    'Creates the table that will become the log''s partition for a month, with copies of the month''s stray events. Returns its name, '
+    'or null if the name exists already.';
 
 -- The caller has locked the log.
 create or replace function _attach_partition(month timestamptz)
@@ -87,15 +88,16 @@ begin
     execute format('alter table events attach partition %I for values from (%L) to (%L)', v_name, v_bounds[1], v_bounds[2]);
     execute format('alter table %I drop constraint at_is_of_the_month', v_name);
     perform _guard_partition(v_name);
-    -- A month that is known and had no partition has lost it, whoever dropped it: what comes now is not all there was.
+    -- If the month is known, its earlier partition was dropped, by maintain() or by hand: the new one does not have all of its events.
     insert into log_months (month) values (_attach_partition.month)
     on conflict (month) do update set dropped = true, partitions = log_months.partitions + 1;
 end
 $$;
 
-comment on function _attach_partition(timestamptz) is 'Makes the table that _build_partition() has created for a month a partition of the log.';
+comment on function _attach_partition(timestamptz) is
+    'Attaches the table that _build_partition() has created for a month as a partition of the log.';
 
--- Not the session's way of writing a time: in some, a zone is written that is then read as another one.
+-- Independent of the session's DateStyle and time zone: some of them print a zone abbreviation that is read as another zone.
 create or replace function _partition_bounds(month timestamptz)
 returns text[]
 language sql
@@ -105,4 +107,5 @@ as $$
                  to_char(month at time zone interval '0' + interval '1 month', 'YYYY-MM-DD "00:00:00+00"')]
 $$;
 
-comment on function _partition_bounds(timestamptz) is 'Since and until of the month that starts at an instant (UTC), as literals.';
+comment on function _partition_bounds(timestamptz) is
+    'Returns the start and the end of the month (UTC) that starts at an instant, as literals.';

@@ -1,4 +1,4 @@
--- An interval without a unit is read as seconds, and "13 m" as minutes: a floor of one day keeps a slip from dropping the whole log.
+-- An interval without a unit means seconds, and "13 m" means minutes. The minimum of one day prevents such a typo from dropping the log.
 create or replace function _check_keep(keep interval)
 returns void
 language plpgsql
@@ -10,22 +10,23 @@ begin
         extract(year from keep), extract(month from keep), extract(day from keep),
         extract(hour from keep), extract(minute from keep), extract(second from keep)) < 0 then
         raise exception using
-            errcode = '22023', message = 'keep is not from one day to 1000 years, or has parts that are negative', column = 'keep',
+            errcode = '22023', message = 'keep is not between one day and 1000 years, or has negative parts', column = 'keep',
             detail = format('keep %s.', keep),
-            hint = 'Give how long events are kept, with the unit, such as 13 months; null keeps them all.';
+            hint = 'Pass how long to keep events, with a unit, such as 13 months. Null keeps all events.';
     end if;
 end
 $$;
 
 comment on function _check_keep(interval) is
-    'Refuses (22023) an infinite, negative, mixed, very short or very long time for which events are to be kept; null passes.';
+    'Raises 22023 for a retention time that is infinite, partly negative, shorter than one day or longer than 1000 years. Null is '
+    'accepted.';
 
--- This takes as long as verify() does, so it comes before maintain() locks anything; maintain() counts again once it has. That count is
--- what tells whether events came meanwhile: ids would not, as the event with a lower id may be the one that commits later. It is
--- therefore taken first: an event that is in it is also in what is compared.
--- All is done in a block that is rolled back in the end, so that its locks end here: the one against rebuild(), which define_metric() waits for
--- before it keeps everybody from recording, and those on tables, which could otherwise end in a deadlock with who waits for them.
-create or replace function _judge_months(keep interval)
+-- It takes as long as verify(), so maintain() calls it before it locks anything. After locking, maintain() counts the events again to detect
+-- events that were recorded meanwhile. Event ids cannot detect them, because an event with a lower id may commit later. The events are
+-- counted before they are verified, so that every counted event has been verified.
+-- The block is rolled back at the end to release its locks: the lock against rebuild(), for which define_metric() waits before it blocks
+-- recording, and the locks on tables, which could lead to a deadlock with sessions that wait for them.
+create or replace function _verify_expired_months(keep interval)
 returns month_verdict[]
 language plpgsql
 volatile
@@ -63,5 +64,6 @@ exception when savepoint_exception then
 end
 $$;
 
-comment on function _judge_months(interval) is
-    'The months that ended before now() - keep and still have a partition, and whether the rollups that cover them equal the log.';
+comment on function _verify_expired_months(interval) is
+    'Returns the months that ended before now() - keep and have a partition, each with the number of rollups and members that cover '
+    'it and differ from the log.';

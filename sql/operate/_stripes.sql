@@ -1,5 +1,5 @@
--- In a block that is rolled back, as _catalog_kinds() is.
-create or replace function _once_striped()
+-- Reads the catalog in a block that is rolled back, as _metric_kinds() does.
+create or replace function _formerly_striped_metrics()
 returns tid[]
 language plpgsql
 volatile
@@ -15,7 +15,8 @@ exception when savepoint_exception then
 end
 $$;
 
-comment on function _once_striped() is 'The metrics (the places of their rows) that were striped and may have stripes left.';
+comment on function _formerly_striped_metrics() is
+    'Returns the metrics that are no longer striped and may have stripes left, as the ctid of their rows.';
 
 create or replace function _catalog_readers()
 returns text[]
@@ -30,11 +31,11 @@ as $$
       and l.pid is distinct from pg_backend_pid()
 $$;
 
-comment on function _catalog_readers() is 'The other transactions that have read, or changed, the catalog and have not ended.';
+comment on function _catalog_readers() is 'Returns the other transactions in progress that have read or changed the catalog.';
 
--- A transaction that has read the catalog holds a lock on it until it ends. One that was running when striped was turned off may still
--- write a stripe: while one of those is left, nothing is changed, and the next maintain() tries again.
-create or replace function _forget_stripes(places tid[], readers text[])
+-- A transaction that has read the catalog holds a lock on it until it ends. If it read the catalog while the metric was still striped, it may
+-- still write a stripe. While such a transaction runs, nothing is changed; the next maintain() tries again.
+create or replace function _mark_unstriped_metrics(places tid[], readers text[])
 returns void
 language plpgsql
 volatile
@@ -45,7 +46,7 @@ begin
     if places = '{}' or readers && _catalog_readers() then
         return;
     end if;
-    -- Not waiting: maintain() may have locked the log, for which who changes the catalog may be waiting.
+    -- NOWAIT avoids a deadlock: maintain() may hold a lock on the log, and a session that changes the catalog may wait for that.
     lock table metrics in row exclusive mode nowait;
     update metrics m set may_have_stripes = false
     where m.ctid in (select ctid from metrics where ctid = any (places) for no key update skip locked)
@@ -55,6 +56,6 @@ exception when lock_not_available then
 end
 $$;
 
-comment on function _forget_stripes(tid[], text[]) is
-    'Notes of metrics that are no longer striped (their rows'' places) that they have no stripes left, unless one of the transactions that '
-    'had read the catalog by then is still running.';
+comment on function _mark_unstriped_metrics(tid[], text[]) is
+    'Sets may_have_stripes to false for metrics (places: the ctid of their rows) that have no stripes left. Does nothing while one of '
+    'the transactions in readers is still running.';

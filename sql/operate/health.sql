@@ -1,4 +1,4 @@
--- To be polled every minute: bounded, whatever the size of the log, and no lock but that of a reader.
+-- Polled every minute: its cost is bounded at any size of the log, and it takes only the locks of a reader.
 create or replace function health(now timestamptz default now())
 returns health
 language plpgsql
@@ -40,26 +40,27 @@ begin
         select format('reporting to %s is stopped: its journal was used on another server; see adopt_journal()', b)
         from _stopped_billers() b);
     v_health.notices := array_remove(array[
-        case when v_old and v_full then 'events of far-off months stay in the default partition: check their times' end,
-        case when v_health.silent <> '{}' then format('%s silent', cardinality(v_health.silent)) end,
-        case when v_health.bloated <> '{}' then format('%s tables bloated', cardinality(v_health.bloated)) end,
+        case when v_old and v_full then 'events of distant months stay in the default partition: check their times' end,
+        case when v_health.silent <> '{}' then format('silent (subject and metric): %s', cardinality(v_health.silent)) end,
+        case when v_health.bloated <> '{}' then format('bloated tables: %s', cardinality(v_health.bloated)) end,
         (select 'no reporter has run yet for ' || string_agg(b.biller, ', ' order by b.biller)
          from billers b
          where b.first_claimed_at is null and not _is_rehearsal(b.biller)
            and exists (select from report_metrics r where r.biller = b.biller and r.event_name is not null))
-    ], null) || array(select a.role || ' lacks rights of the level ' || a.level from _access_rights() a where not a.complete);
+    ], null) || array(select a.role || ' lacks functions of the level ' || a.level from _access_rights() a where not a.complete);
     v_health.healthy := v_health.problems = '{}';
     return v_health;
 end
 $$;
 
 comment on function health(timestamptz) is
-    'The state of the meter in one row, for a monitor to poll. Problems: maintain() has not run for two days, the log has no partition for '
-    'the coming week, events have been in the default partition for two days (a notice once the log has 64 partitions, since maintain() '
-    'then leaves those of far-off months there), usage has not been reported for a day to a biller for which a reporter has run and '
-    'whose name does not end in _shadow, reporting is stopped because the journal was restored, copied or failed over, everybody may '
-    'call functions (after a restore without privileges), other roles may create objects in the schema. Notices leave it healthy: '
-    'subjects that were recorded on each of seven days and then stopped for 24 hours (the first 100, out of a bounded look), bloat, as '
-    'far as the server''s statistics tell, billers with mapped metrics for which no reporter has run yet, and roles that lack rights '
-    'they were granted. now: the clock, to look from another time. Raises 22023 for one that is infinite or outside of the years 1 to '
-    '9999.';
+    'Returns the state of the meter in one row, for a monitor to poll every minute. healthy is true if there are no problems. '
+    'Problems: maintain() has not run for two days; the log has no partition for the coming week; events have been in the default '
+    'partition for two days (only a notice once the log has 64 partitions, because maintain() then leaves some there); usage has not '
+    'been reported for a day to a biller whose reporter has run before and whose name does not end in _shadow; reporting is stopped '
+    'because the journal was restored, copied or failed over; everybody may call functions (after a restore without privileges); '
+    'other roles may create objects in the schema. Notices: subjects that were recorded on each of seven days and then not for 24 '
+    'hours (the first 100, found by a search that is bounded); bloated tables, by the server''s statistics; billers with mapped '
+    'metrics whose reporter has never run; roles that lack rights they were granted. now: the time to evaluate at. Raises 22023 for a '
+    'now that is infinite or outside of the years 1 to 9999. '
+    'Example: SELECT missing_partitions, stray_events FROM meter.health();';

@@ -1,4 +1,4 @@
--- What it does while the log is locked is bounded: what takes time is done before, and the rest is left to the next call.
+-- The work that is done while the log is locked is bounded: slow steps come before, and what exceeds the bound is left to the next call.
 create or replace function maintain(keep interval default null, detach boolean default false)
 returns setof maintenance_action
 language plpgsql
@@ -15,31 +15,31 @@ declare
     v_verdicts  month_verdict[] := '{}';
     v_striped   boolean;
     v_again     text;
-    v_unstriped tid[] := _once_striped();
+    v_unstriped tid[] := _formerly_striped_metrics();
     v_readers   text[] := _catalog_readers();
 begin
     if _is_open('maintain') then perform _check_caller('maintain'); end if;
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception using
             errcode = '25001', message = 'maintain() needs a READ COMMITTED transaction',
-            hint = 'Run it in a transaction of its own: an older snapshot may not see every event that has to be moved.';
+            hint = 'Run it in a READ COMMITTED transaction of its own: an older snapshot may not see all events that have to be moved.';
     elsif detach is null then
         raise exception using errcode = '22004', message = 'detach is null', column = 'detach',
-            hint = 'Give true to detach what is not kept, false to drop it.';
+            hint = 'Pass true to detach expired months, false to drop them.';
     end if;
-    -- One at a time; waiting for the other costs nothing, since there is then nothing left to do.
+    -- One call at a time. A call that waited for another finds nothing left to do.
     perform _check_keep(maintain.keep), _lock('maintain');
     v_striped := exists (select from rollups where stripe > 0);
     if maintain.keep is not null then
-        v_verdicts := _judge_months(maintain.keep);
+        v_verdicts := _verify_expired_months(maintain.keep);
         return query
             select 'kept partition', format('%s: %s from the log; run rebuild()', partition_name,
                 case drift_count when 1 then '1 rollup differs' else format('%s rollups differ', drift_count) end)
             from unnest(v_verdicts) where drift_count > 0;
         v_verdicts := array(select v from unnest(v_verdicts) v where v.drift_count = 0);
-        perform _keep_totals(v, _catalog_kinds()) from unnest(v_verdicts) v;
+        perform _keep_totals(v, _metric_kinds()) from unnest(v_verdicts) v;
     end if;
-    select array_agg(month), array_agg(stray_events) into v_months, v_strays from _due_months(maintain.keep);
+    select array_agg(month), array_agg(stray_events) into v_months, v_strays from _months_to_create(maintain.keep);
     if cardinality(v_months) > 24 then
         v_again := format('%s months have no partition yet: run maintain() again', cardinality(v_months) - 24);
         v_months := v_months[:24];
@@ -49,17 +49,17 @@ begin
         v_built := array(select m.month from unnest(v_months, v_strays) m (month, strays) where _build_partition(m.month, m.strays) is not null);
         return query select * from _extend_log(v_built, (select coalesce(sum(s), 0)::bigint from unnest(v_strays) s),
             array(select partition_name from unnest(v_verdicts)));
-        -- Strays that were moved into a month have not been verified with it: it is counted, and stays for now.
-        return query select * from _let_months_go(v_verdicts, maintain.detach);
+        -- A month that stray events were moved into has more events than were verified, so it is postponed.
+        return query select * from _drop_months(v_verdicts, maintain.detach);
     end if;
-    -- Last, because rows that are locked now keep others from recording; with the log locked already, it waits for nobody. To look
-    -- through a large table would then take too long.
+    -- Last, because it locks rows that recording needs. If the log is locked as well, scanning a large table would block recording for too
+    -- long, so it is left to the next call.
     if v_striped and v_built || array(select month from unnest(v_verdicts)) <> '{}' and pg_relation_size('rollups') > 1e8 then
         v_again := coalesce(v_again, 'stripes are left to merge: run maintain() again');
     elsif v_striped then
         return next ('merged stripes', format('%s rows', _merge_stripes()))::maintenance_action;
     end if;
-    perform _forget_stripes(v_unstriped, v_readers);
+    perform _mark_unstriped_metrics(v_unstriped, v_readers);
     if v_again is not null then
         return next ('again', v_again)::maintenance_action;
     end if;
@@ -68,13 +68,15 @@ end
 $$;
 
 comment on function maintain(interval, boolean) is
-    'Creates the log''s partitions for this month and the next three, moves events out of the default partition into partitions '
-    'of their own, and merges the stripes of striped metrics. Events of far-off months stay in the default partition once the log has 64 '
-    'partitions, unless a month has 10,000 of them. Given keep, it drops (with detach: makes tables of their own, to be '
-    'dumped) the partitions of all months (UTC) that ended before now() - keep, each only if the rollups and members that cover it '
-    'equal the log and no events of it wait to be reported one by one; otherwise the month is kept and a row says why. Other usage that is '
-    'not reported yet is reported from the rollups. Idempotency keys, rollups and members stay for ever. Events that '
-    'come late to a month that was dropped are counted, verified together with the totals of what was dropped, and dropped in their turn. '
-    'Returns what it did, and what it kept or postponed; again: nothing new. One call creates and drops at most 24 partitions of each kind; '
-    'the action again says that there are more. Run it daily. Raises 22023 for a bad keep, 22004 for a null detach, '
-    '55P03 if it has to wait for a lock for more than 5 seconds, 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
+    'Maintains the log; run it daily. It creates the partitions of this month and the next three, moves events from the default '
+    'partition to partitions of their months, and merges the rows of striped metrics. Months are calendar months in UTC. With keep, '
+    'it also drops the partitions of all months that ended before now() - keep; with detach, it makes them tables of their own '
+    'instead, to be dumped and dropped. A month is kept, and a row says why, if its rollups or members differ from the log, or if its '
+    'events are queued to be reported one by one; other usage that is not reported yet is reported from the rollups later. '
+    'Idempotency keys, rollups and members are never dropped. Late events of a dropped month are counted; their partition is verified '
+    'and dropped by a later call. Once the log has 64 partitions, other months get one only if they are within a year of now, have '
+    '10,000 events, or are to be dropped; events of the rest stay in the default partition. One call creates at most 24 partitions '
+    'and drops at most 24; a row with the action again says that there is more to do. Returns a row for each action, and for each '
+    'month that was kept or postponed. Raises 22004 for a null detach, 22023 for an invalid keep, 25001 in a REPEATABLE READ or '
+    'SERIALIZABLE transaction, 55P03 after waiting for a lock for 5 seconds. '
+    'Example: SELECT * FROM meter.maintain();';

@@ -36,7 +36,7 @@ begin
     v_end := _bucket_end((_replay_result.metric).period, v_start);
     v_recorded.event_id := v_first.event_id;
     v_recorded.outcome := case when v_first.payload_digest = _replay_result.payload_digest then 'duplicate' else 'conflict' end;
-    v_recorded.quantity := (_usage(_replay_result.metric, _replay_result.subject, v_start, v_end)).quantity;
+    v_recorded.quantity := (_window_usage(_replay_result.metric, _replay_result.subject, v_start, v_end)).quantity;
     v_recorded.unit := (_replay_result.metric).unit;
     v_recorded.period_start := v_start;
     v_recorded.period_end := nullif(v_end, 'infinity');

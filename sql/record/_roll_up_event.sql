@@ -53,7 +53,7 @@ begin
     from merged m
     where m.bucket = _roll_up_event.metric.period;
     if _roll_up_event.metric.may_have_stripes then
-        v_recorded.quantity := (_usage(_roll_up_event.metric, _roll_up_event.subject,
+        v_recorded.quantity := (_window_usage(_roll_up_event.metric, _roll_up_event.subject,
                                        v_recorded.period_start, v_recorded.period_end)).quantity;
     end if;
     return v_recorded;

@@ -70,7 +70,7 @@ begin
             select case when t.mode = 'last' then nullif(q.quantity, d.quantity) else q.quantity - coalesce(d.quantity, 0) end,
                    least(now, _bucket_end(t.period, t.bucket_start) - interval '1 second')
             from metrics m
-            cross join lateral _usage(m, t.subject, t.bucket_start, _bucket_end(t.period, t.bucket_start)) u
+            cross join lateral _window_usage(m, t.subject, t.bucket_start, _bucket_end(t.period, t.bucket_start)) u
             cross join lateral (
                 select _reported_quantity(t.aggregate, t.mode, u.quantity, (_unplanned_usage.biller).max_digits) as quantity
             ) q

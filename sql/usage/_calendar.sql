@@ -1,8 +1,8 @@
--- Boundaries are those of local days, so that windows tile in every zone. Two things need care:
--- * Where clocks are set back across midnight, local midnight comes twice and PostgreSQL picks the later one; an instant between
---   the two then belongs to the bucket before.
--- * Hours and minutes are counted from the start of the local day: where clocks change by half an hour (Lord Howe Island), cutting
---   at full local hours would let buckets overlap. Everywhere else the two are the same.
+-- Days, weeks, months and years begin at local midnight, so windows tile in every zone. Two cases are special:
+-- * If clocks are set back across midnight, local midnight occurs twice and PostgreSQL picks the later one. An instant between the
+--   two belongs to the previous bucket.
+-- * Hours and minutes are counted from the start of the local day. If clocks change by half an hour (Lord Howe Island), buckets that
+--   begin at full local hours would overlap. In every other zone the result is the same.
 create or replace function _calendar_start(unit text, at timestamptz, timezone text)
 returns timestamptz
 language plpgsql
@@ -31,7 +31,7 @@ end
 $$;
 
 comment on function _calendar_start(text, timestamptz, text) is
-    'The start of the calendar bucket (minute, hour, day, week, month, year) that an instant lies in, in a time zone.';
+    'Returns the start of the calendar bucket (minute, hour, day, week, month, year) that contains an instant, in a time zone.';
 
 create or replace function _calendar_end(unit text, bucket_start timestamptz, timezone text)
 returns timestamptz
@@ -48,19 +48,19 @@ begin
             bucket_start + case unit when 'hour' then interval '1 hour' else interval '1 minute' end,
             _calendar_end('day', _calendar_start('day', bucket_start, timezone), timezone));
     end if;
-    -- Truncated first: where clocks skip midnight, the day starts at one o'clock, but the next one does not.
+    -- date_trunc() first: if clocks skip midnight, the day starts at one o'clock, but the next day starts at midnight.
     return (date_trunc(unit, bucket_start at time zone timezone) + ('1 ' || unit)::interval) at time zone timezone;
 end
 $$;
 
 comment on function _calendar_end(text, timestamptz, text) is
-    'The end of the calendar bucket that starts at bucket_start, in a time zone: the start of the next one.';
+    'Returns the end of the calendar bucket that starts at bucket_start, in a time zone. It is the start of the next bucket.';
 
--- AT TIME ZONE reads more than names: abbreviations, whose meaning depends on the session; POSIX specifications such as +05:30 or EST5EDT,
--- where + means west of Greenwich; localtime, which is the server's; right/, whose clock counts leap seconds. A name of the form below is
--- none of them: an abbreviation has no slash, a POSIX specification has digits.
--- From PostgreSQL 18 on, the abbreviations of the session's zone come first, and SET timezone = 'UTC+3' makes UTC one of them. So no
--- function of pymeter writes AT TIME ZONE 'UTC', but AT TIME ZONE INTERVAL '0'; and a name that the session has redefined is refused.
+-- AT TIME ZONE accepts more than region names: abbreviations, whose meaning depends on the session; POSIX specifications such as +05:30
+-- or EST5EDT, where + means west of Greenwich; localtime, which is the server's zone; right/, whose clock counts leap seconds. The pattern
+-- below matches none of them: an abbreviation has no slash, and a POSIX specification has digits.
+-- Since PostgreSQL 18, the abbreviations of the session's zone take precedence, and SET timezone = 'UTC+3' redefines UTC. Therefore every
+-- function of pymeter uses AT TIME ZONE INTERVAL '0' instead of 'UTC', and a name that the session has redefined is refused.
 create or replace function _check_timezone(timezone text)
 returns void
 language plpgsql
@@ -79,7 +79,7 @@ begin
         raise exception using errcode = '22004', message = 'timezone is null', column = 'timezone',
             hint = 'Name a time zone such as UTC or America/New_York.';
     end if;
-    -- A block of its own: one that catches exceptions costs a subtransaction, which UTC need not pay.
+    -- A block of its own: catching exceptions costs a subtransaction, which is avoided for UTC.
     begin
         if lower(timezone collate "C") !~ v_name
             or (lower(current_setting('timezone') collate "C") !~ v_name
@@ -90,11 +90,11 @@ begin
     exception when invalid_parameter_value then
         raise exception using errcode = '22023', message = 'unknown time zone', column = 'timezone',
             detail = format('timezone %s.', quote_literal(left(timezone, 80))),
-            hint = 'Use UTC or a region of the IANA database, such as America/New_York or Etc/GMT+3; abbreviations and offsets are not names.';
+            hint = 'Use UTC or an IANA time zone such as America/New_York or Etc/GMT+3. Abbreviations and offsets are not accepted.';
     end;
 end
 $$;
 
 comment on function _check_timezone(text) is
-    'Refuses a null time zone (22004) and whatever is not UTC or the name of a region (22023): abbreviations, offsets, POSIX '
-    'specifications, localtime, posix/ and right/.';
+    'Raises 22004 for a null time zone, 22023 for anything but UTC and region names: abbreviations, offsets, POSIX specifications, '
+    'localtime, posix/ and right/ are refused.';

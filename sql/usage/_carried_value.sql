@@ -1,5 +1,5 @@
--- One read of the primary key: whole rows are compared, so that no other index can serve. Only where the newest bucket reaches beyond
--- the instant, the log tells what came before it. Planning of pushes does not carry anything over: it reports what was recorded.
+-- One lookup by primary key: the condition compares whole rows, so that no other index can be used. The log is read only if the newest
+-- bucket contains the instant. Planning of pushes does not use carried values: only recorded usage is reported.
 create or replace function _carried_value(metric metrics, subject text, since timestamptz)
 returns numeric
 language plpgsql
@@ -30,7 +30,7 @@ begin
     where e.subject = _carried_value.subject and e.metric = v_key and e.at >= v_rollup.bucket_start and e.at < _carried_value.since
     order by e.at desc, e.event_id desc
     limit 1;
-    perform _check_log(_carried_value.metric, _carried_value.subject, (
+    perform _check_edges(_carried_value.metric, _carried_value.subject, (
         coalesce(v_event.at, v_rollup.bucket_start), _carried_value.since, _carried_value.since, _carried_value.since,
         _carried_value.since, _carried_value.since)::window_cut);
     if v_event.at is not null then
@@ -41,5 +41,5 @@ end
 $$;
 
 comment on function _carried_value(metrics, text, timestamptz) is
-    'The last value before an instant of a metric that carries it over; null where there is none, for every other metric, and from when '
-    'the metric was retired. Raises UM006 and 40001 as _check_log() does.';
+    'Returns the last value before an instant, for a metric with carry. Returns null if there is none, if the metric has no carry, or '
+    'from the time when the metric was retired. Raises UM006 and 40001 as _check_edges() does.';

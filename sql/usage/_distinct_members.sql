@@ -1,5 +1,5 @@
--- Where buckets are hours or days, a month's row says of which of them: the whole window but its edges is one read of each member's
--- months, whatever the period. In the months between the first and the last one every bit counts.
+-- For hour and day buckets, unique_members has one row per member and month, whose bits mark the hours or days in which the member was
+-- seen. So the window without its edges needs one row per member and month. Only the first and the last month need a mask of bits.
 create or replace function _distinct_members(metric metrics, subject text, cut window_cut)
 returns bigint
 language plpgsql
@@ -12,7 +12,7 @@ declare
     v_key   text := (_distinct_members.metric).key;
     v_fine  text := _fine_bucket((_distinct_members.metric).period, (_distinct_members.metric).rollup);
     v_slot  text := _seen_unit((_distinct_members.metric).period, (_distinct_members.metric).rollup);
-    -- [v_since, v_until) is left to the months: all that is whole hours or days.
+    -- [v_since, v_until) is the part of the window that consists of whole hours or days; rows of months answer it.
     v_since timestamptz := case when v_slot = v_fine then cut.fine_since when v_slot is not null then cut.coarse_since else cut.until end;
     v_until timestamptz := case when v_slot = v_fine then cut.fine_until when v_slot is not null then cut.coarse_until else cut.until end;
     v_first timestamptz := _bucket_start('month', v_since);
@@ -21,7 +21,7 @@ declare
     v_last_slots  bit varying := case when v_last < 'infinity' then _seen_mask(v_slot, v_last, v_since, v_until) end;
     v_every_slot  bit varying := _seen_mask(v_slot, v_first, v_first, 'infinity');
 begin
-    -- In one month alone, nobody is met twice.
+    -- Within one month every member has one row, so no deduplication is needed.
     if cut.since = v_since and v_until = cut.until and v_since < v_until and v_until <= _bucket_end('month', v_first) then
         return (
             select count(*)
@@ -58,4 +58,4 @@ end
 $$;
 
 comment on function _distinct_members(metrics, text, window_cut) is
-    'How many different members one subject has in the pieces of a window: each counts once, in however many pieces it is.';
+    'Returns the number of distinct members of one subject in the pieces of a window. A member that is in several pieces counts once.';

@@ -1,44 +1,24 @@
--- No window given means the metric's own current period, in the time zone asked for.
-create or replace function _window(
-    metric_period text, period text, since timestamptz, until timestamptz, timezone text, now timestamptz
-)
-returns tstzrange
-language plpgsql
-stable
-set search_path from current
-as $$
-begin
-    return resolve_window(
-        case when _window.period is null and _window.since is null and _window.until is null
-             then _window.metric_period else _window.period end,
-        _window.since, _window.until, _window.timezone, _window.now);
-end
-$$;
-
-comment on function _window(text, text, timestamptz, timestamptz, text, timestamptz) is
-    'resolve_window(), where no window at all means the current period of a metric with that period.';
-
--- Only months are counted in local time: where clocks are set back, a local time comes twice, and that of an instant may lead to the
--- other one. UTC is written Etc/UTC, see _check_timezone().
-create or replace function _step(at timestamptz, duration interval, times int, timezone text)
+-- Only the months are added in local time: when clocks are set back, a local time occurs twice, and converting there and back may return
+-- the other instant. UTC is written as Etc/UTC, see _check_timezone().
+create or replace function _add_duration(at timestamptz, duration interval, times int, timezone text)
 returns timestamptz
 language sql
 stable parallel safe
 as $$
     select case
             when extract(year from duration) = 0 and extract(month from duration) = 0 then at
-            else (at at time zone coalesce(nullif(timezone, 'UTC'), 'Etc/UTC')
+            else (at at time zone case timezone when 'UTC' then 'Etc/UTC' else timezone end
                     + make_interval(months => times * (extract(year from duration) * 12 + extract(month from duration))::int))
-                at time zone coalesce(nullif(timezone, 'UTC'), 'Etc/UTC')
+                at time zone case timezone when 'UTC' then 'Etc/UTC' else timezone end
         end
         + times * (duration - make_interval(months => (extract(year from duration) * 12 + extract(month from duration))::int))
 $$;
 
-comment on function _step(timestamptz, interval, int, text) is
-    'An instant that many durations later (earlier, if negative): first the months by the calendar of the time zone, clamped to the '
-    'month''s last day, then the rest by the clock.';
+comment on function _add_duration(timestamptz, interval, int, text) is
+    'Returns the instant that is `times` durations later, or earlier if times is negative. Months are added first, by the calendar of '
+    'the time zone and clamped to the last day of the month; then the rest, as elapsed time.';
 
--- Months and years are kept apart from the rest: they step by calendar, while a day is 24 hours and a week 168.
+-- Months and years are counted as months, which have no fixed length. The rest is counted in seconds: a day is 24 hours, a week 168.
 create or replace function _parse_duration(duration text)
 returns interval
 language plpgsql
@@ -66,7 +46,7 @@ begin
             else return null;
         end case;
     end loop;
-    -- Nobody looks back more than a thousand years, and this keeps every result inside the calendar.
+    -- At most 1,000 years, which keeps every result within the range of timestamptz.
     if (v_months = 0 and v_seconds = 0) or v_months > 12000 or v_seconds > 31557600000 then
         return null;
     end if;
@@ -75,5 +55,5 @@ end
 $$;
 
 comment on function _parse_duration(text) is
-    'A duration such as 15m, 90 minutes, 30 days, 2 weeks, 2 months, 1 year or 1h 30m as months and seconds; null if it is none, '
-    'is zero, or is longer than 1000 years. A day is 24 hours.';
+    'Returns a duration such as 15m, 90 minutes, 30 days, 2 weeks, 2 months, 1 year or 1h 30m as months and seconds. Returns null if '
+    'the text is no duration, is zero, or is longer than 1,000 years. A day is 24 hours.';

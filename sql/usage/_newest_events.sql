@@ -1,6 +1,6 @@
--- Per metric, the primary key delivers the newest events in order, so a page costs its rows, not the log's. It is read in slices of time,
--- the newest first, until the page is full: no partition of the log is opened, and locked, that the page does not need. Rollups tell
--- where the next slice begins, as no event is without one. A custom plan for each slice leaves out the partitions beside it.
+-- For each metric the primary key returns the newest events in order, so the cost depends on the page, not on the log. The page is read in
+-- slices of time, newest first, until it is full, so that only the partitions that it needs are opened and locked. Every event has a
+-- rollup, so rollups determine where the next slice begins. A custom plan for each slice prunes the other partitions.
 create or replace function _newest_events(
     subject text, metric text, since timestamptz, until timestamptz, after_at timestamptz, after_id bigint, max_rows integer)
 returns setof events
@@ -18,7 +18,7 @@ declare
     v_left   bigint := _newest_events.max_rows;
     v_found  bigint;
 begin
-    perform from events where false;  -- locks the log, whether there is a slice to read or not
+    perform from events where false;  -- locks the log, even if there is no slice to read
     loop
         v_newest := _newest_event_before(_newest_events.subject, _newest_events.metric, v_until);
         exit when v_newest is null;
@@ -48,9 +48,11 @@ end
 $$;
 
 comment on function _newest_events(text, text, timestamptz, timestamptz, timestamptz, bigint, integer) is
-    'The newest events of a subject in [since, until) that come after a cursor, newest first, at most max_rows.';
+    'Returns the newest events of a subject in [since, until) that come after the cursor (after_at, after_id), newest first, at most '
+    'max_rows.';
 
--- Of the latest bucket, which may have several stripes. A bucket that reaches beyond the time tells no more than that there may be one.
+-- Reads the latest bucket, which may have several stripes. If that bucket contains `until`, its last_at may be later than `until`; the result
+-- is then the instant just before `until`.
 create or replace function _newest_event_before(subject text, metric text, until timestamptz)
 returns timestamptz
 language plpgsql
@@ -82,10 +84,11 @@ end
 $$;
 
 comment on function _newest_event_before(text, text, timestamptz) is
-    'A time before `until` that no event of a subject (and metric; null: any) lies between; null if there is no event before it.';
+    'Returns an upper bound, before `until`, of the times of a subject''s events before `until`; of one metric, or of all if metric is '
+    'null. Returns null if there is no such event.';
 
--- `near` comes from a client, whose clock may have milliseconds only, so it says where to look first and nothing else. Without it, or
--- where it is wrong, all events of the subject are searched. OFFSET 0 makes it one look-up by primary key for each metric.
+-- `near` comes from a client and may be rounded to milliseconds, so it is only a hint where to search first. Without it, or if it is wrong,
+-- all events of the subject are searched. OFFSET 0 forces one lookup by primary key for each metric.
 create or replace function _event_time(subject text, metric text, event_id bigint, near timestamptz)
 returns timestamptz
 language plpgsql
@@ -119,4 +122,4 @@ end
 $$;
 
 comment on function _event_time(text, text, bigint, timestamptz) is
-    'The time of an event of a subject, looked for at and around `near` first; null if the subject has no such event.';
+    'Returns the time of an event of a subject, or null if the subject has no such event. The search begins at and around `near`.';

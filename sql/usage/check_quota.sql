@@ -25,17 +25,16 @@ declare
 begin
     if quota is null then
         raise exception using errcode = '22004', message = 'quota is null', column = 'quota',
-            hint = 'Give the quota in the metric''s unit; without a quota there is nothing to check.';
-    elsif quota not between 0 and 1e1000 or requested not between 0 and 1e1000 then  -- so that sums and differences are numbers
-        raise exception using errcode = '22023', message = 'quota or requested is negative, not finite or absurdly large',
+            hint = 'Pass the quota in the metric''s unit.';
+    elsif quota not between 0 and 1e1000 or requested not between 0 and 1e1000 then  -- so that sums and differences stay finite
+        raise exception using errcode = '22023', message = 'quota or requested is negative, not finite or too large',
             column = case when quota not between 0 and 1e1000 then 'quota' else 'requested' end,
             detail = format('quota %s, requested %s.', left(quota::text, 80), coalesce(left(requested::text, 80), 'null')),
-            hint = 'Give decimal numbers that are not negative, in the metric''s unit.';
+            hint = 'Pass numbers from 0 to 1e1000, in the metric''s unit.';
     end if;
 
-    -- The metric's current period is what nearly every request asks for: one statement reads its row. Where there is none yet, or
-    -- stripes beside it (the highest stripe comes first), usage() answers as it does for every other window. So it does for a moment
-    -- that usage() would refuse: a bucket that begins before the calendar cannot be asked for.
+    -- Fast path for the usual window, the metric's current period: one statement reads its only row. usage() handles everything else:
+    -- no row yet, several stripes (the highest stripe is read first), any other window, and a `now` that usage() refuses.
     if period is null and since is null and until is null and timezone = 'UTC'
         and check_quota.now >= timestamptz '1970-01-01 00:00:00+00' and isfinite(check_quota.now) and not _is_open('check_quota') then
         select _quantity(m.aggregate, r.event_count, r.total, r.lowest, r.highest, r.latest), m.unit,
@@ -67,7 +66,8 @@ end
 $$;
 
 comment on function check_quota(text, text, numeric, numeric, text, timestamptz, timestamptz, text, timestamptz) is
-    'Whether a subject may go on: used < quota or, where an amount is requested, used + requested <= quota. Window as for usage(); '
-    'since and until return it. It reads and does not reserve. Raises as usage() does, 22004 or 22023 for a bad quota. '
+    'Returns whether a subject is within a quota: used < quota, or used + requested <= quota if requested is given; both are in the '
+    'metric''s unit. Windows are those of usage(); since and until return the one that was checked. It reserves nothing: two concurrent '
+    'callers may both be allowed. Raises 22004 or 22023 for an invalid quota or requested, and otherwise as usage() does. '
     'Example: SELECT allowed, used, remaining, since, until FROM meter.check_quota(''acct_1'', ''tokens'', 1000, period => ''day'', '
     'now => ''2026-06-18 14:00Z'');';

@@ -17,7 +17,7 @@ as $$
 declare
     v_since    timestamptz := coalesce(events.since, '-infinity');
     v_until    timestamptz := coalesce(events.until, 'infinity');
-    -- The cursor before the first page lies after everything, so that one condition, which the index answers, serves every page.
+    -- The cursor of the first page is later than every event, so that one indexable condition serves every page.
     v_after_at timestamptz := 'infinity';
     v_after_id bigint := coalesce(events.after_id, 0);
 begin
@@ -34,12 +34,12 @@ begin
         if v_after_at is null then
             perform _check_snapshot();
             raise exception using errcode = '22023', message = 'after_id is not an event of this subject', column = 'after_id',
-                detail = format('after_id %s.', events.after_id), hint = 'Give the event_id of the last row of the page before.';
+                detail = format('after_id %s.', events.after_id), hint = 'Pass the event_id of the last row of the previous page.';
         end if;
     elsif events.after_at is not null then
         raise exception using errcode = '22004', message = 'after_at is given without after_id', column = 'after_id',
             detail = format('after_at %s.', to_char(events.after_at at time zone interval '0', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')),
-            hint = 'Give the event_id of the last row of the page before as after_id; for events before a time use until.';
+            hint = 'Pass the event_id of the last row of the previous page as after_id. For events before a given time, use until.';
     end if;
     return query select * from _newest_events(
         events.subject, events.metric, v_since, v_until, v_after_at, v_after_id, events.max_rows);
@@ -48,6 +48,7 @@ end
 $$;
 
 comment on function events(text, text, timestamptz, timestamptz, bigint, integer, timestamptz) is
-    'The events of a subject, newest first (by at, then event_id), as they were recorded: why a charge is what it is. '
-    'The next page: event_id of the last row as after_id. Its at as after_at is optional: it only saves a search, in any precision. '
-    'At most max_rows (1 to 10,000). Raises UM001 for an unknown metric, 22004 or 22023 for a bad value.';
+    'Returns the events of a subject as they were recorded, newest first (by at, then by event_id). They explain a charge. For the '
+    'next page, pass the event_id of the last row as after_id. after_at is optional; passing the at of that row, in any precision, '
+    'saves a lookup. max_rows: 1 to 10,000. Raises UM001 for an unknown metric, 22004 or 22023 for an invalid argument. '
+    'Example: SELECT at, quantity, metadata FROM meter.events(''acct_1'', ''tokens'', until => ''2026-06-19'', max_rows => 2);';

@@ -23,21 +23,21 @@ begin
     perform _check_name('subject', series.subject);
     if series.since is null or series.until is null then
         raise exception using errcode = '22004', message = 'since or until is null', column = 'since',
-            hint = 'A series has two ends: give since and until.';
+            hint = 'Pass both since and until.';
     end if;
     perform resolve_window(since => series.since, until => series.until, timezone => series.timezone);
     select array_agg(b.bucket_start), array_agg(b.bucket_end), array_agg(c)
     into v_starts, v_ends, v_cuts
-    from _buckets(series.since, series.until, series.step, series.timezone) b
+    from _series_buckets(series.since, series.until, series.step, series.timezone) b
     cross join lateral _cut_window(v_metric, b.bucket_start, b.bucket_end) c;
     v_carried := _carried_value(v_metric, series.subject, series.since);
     return query
         with buckets as (
             select b.*, count(*) filter (where b.event_count > 0) over (order by b.n) as filled
-            from rows from (unnest(v_starts, v_ends), _usages(v_metric, series.subject, v_cuts)) with ordinality
+            from rows from (unnest(v_starts, v_ends), _bulk_usage(v_metric, series.subject, v_cuts)) with ordinality
                 as b (bucket_start, bucket_end, event_count, quantity, n)
         ), carried as (
-            -- A bucket with events and the empty ones after it share its number; before the first one lies what came before the series.
+            -- `filled` is the same for a bucket with events and the empty buckets after it; it is 0 before the first bucket with events.
             select b.*, case
                 when not v_metric.carry or b.bucket_start >= v_metric.retired_at then null
                 when b.filled = 0 then v_carried
@@ -56,7 +56,10 @@ end
 $$;
 
 comment on function series(text, text, timestamptz, timestamptz, text, text) is
-    'The usage in each bucket of [since, until). Without events it is 0 for sum, count and unique; for last with carry the value before it; '
-    'otherwise null for min, max, avg and last: a chart plots it as it is, with gaps. step: a calendar unit (minute to year) in the '
-    'time zone, the first and last bucket cut to the window; or a duration such as 15m, counted from since. The buckets tile the '
-    'window. Raises as usage() does, 22023 for an unknown step or more than 100,000 buckets.';
+    'Returns the usage in each bucket of the window [since, until), in the order of time. The buckets tile the window. step is a '
+    'calendar unit (minute, hour, day, week, month, year) in the time zone, or a duration such as 15m, counted from since. The first '
+    'and the last bucket are cut to the window. A bucket without events has quantity 0 for sum, count and unique, the value before it '
+    'for a metric with carry, and null for other metrics. Raises 22004 or 22023 for an invalid argument or for more than 100,000 '
+    'buckets, and otherwise as usage() does. '
+    'Example: SELECT bucket_start::date AS day, quantity, event_count '
+    'FROM meter.series(''acct_1'', ''tokens'', since => ''2026-06-16'', until => ''2026-06-19'');';

@@ -27,5 +27,7 @@ end
 $$;
 
 comment on function summary(text, text, timestamptz, timestamptz, text, timestamptz) is
-    'The usage of every metric in use, by key, zeros included, and of the retired ones that have usage in the window: the lines of an '
-    'invoice. No window given: each metric''s own current period. Raises 22004 or 22023 for a bad value, UM006 and 40001 as usage() does.';
+    'Returns the usage of a subject in a window, one row per metric, in the order of the metrics'' keys: the lines of an invoice. '
+    'Metrics without usage are included, with quantity 0; retired metrics only if they have usage in the window. Without a window: '
+    'each metric''s own current period. Raises 22004 or 22023 for an invalid argument, UM006 and 40001 as usage() does. '
+    'Example: SELECT metric, quantity, unit, event_count FROM meter.summary(''acct_1'', period => ''month'', now => ''2026-06-18'');';

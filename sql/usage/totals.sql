@@ -16,7 +16,7 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_metric metrics := case when not _is_open('totals') or _check_caller('totals') then _metric(totals.metric) end;
+    v_metric metrics := case when not _is_open('totals') or _check_caller('totals') then _get_metric(totals.metric) end;
     v_window tstzrange;
     v_cut    window_cut;
     v_left   integer := totals.max_rows;

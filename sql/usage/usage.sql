@@ -20,8 +20,8 @@ declare
     v_carried numeric;
 begin
     perform _check_name('subject', usage.subject);
-    v_window := _window(v_metric.period, usage.period, usage.since, usage.until, usage.timezone, usage.now);
-    v_state := _usage(v_metric, usage.subject, lower(v_window), upper(v_window));
+    v_window := _metric_window(v_metric.period, usage.period, usage.since, usage.until, usage.timezone, usage.now);
+    v_state := _window_usage(v_metric, usage.subject, lower(v_window), upper(v_window));
     if v_metric.carry and v_state.event_count = 0 then
         v_carried := _carried_value(v_metric, usage.subject, lower(v_window));
     end if;
@@ -31,9 +31,10 @@ end
 $$;
 
 comment on function usage(text, text, text, timestamptz, timestamptz, text, timestamptz) is
-    'How much a subject has consumed of a metric in a window (see resolve_window(); none given: the metric''s current period). '
-    'No usage: quantity 0, event_count 0, has_data false; a metric that carries its last value over has that value, with event_count 0 and '
-    'has_data true. Raises UM001 for an unknown metric, 22004 or 22023 for a bad value, UM006 when an edge of '
-    'the window, shorter than the metric''s rollup, had events that were dropped, 40001 when events were moved to other partitions '
-    'since the snapshot was taken. '
-    'Example: SELECT quantity, unit, event_count FROM meter.usage(''acct_1'', ''tokens'', since => ''2026-06-18'', until => ''2026-06-19'');';
+    'Returns how much a subject used of a metric in a window. Without a window: in the metric''s current period. resolve_window() '
+    'describes windows. Without events, quantity and event_count are 0 and has_data is false; a metric with carry then returns the '
+    'last value from before the window, with event_count 0 and has_data true. Raises UM001 for an unknown metric, 22004 or 22023 for '
+    'an invalid argument, UM006 when the window begins or ends inside a bucket whose events retention has dropped, 40001 when '
+    'maintain() has moved events to another partition since the snapshot was taken (retry the transaction). '
+    'Example: SELECT quantity, unit, event_count '
+    'FROM meter.usage(''acct_1'', ''tokens'', since => ''2026-06-18'', until => ''2026-06-19'');';

@@ -1,4 +1,4 @@
--- Reads the log on purpose: which dimensions there are is known only there. Its cost grows with the events in the window.
+-- Reads the log, because rollups do not store metadata. The cost grows with the number of events in the window.
 create or replace function usage_by(
     subject text,
     metric text,
@@ -26,9 +26,9 @@ begin
     perform _check_name('subject', usage_by.subject);
     if usage_by.dimension is null then
         raise exception using errcode = '22004', message = 'dimension is null', column = 'dimension',
-            hint = 'Name a key of the events'' metadata.';
+            hint = 'Pass the name of a key of the events'' metadata.';
     end if;
-    v_window := _window(v_metric.period, usage_by.period, usage_by.since, usage_by.until, usage_by.timezone, usage_by.now);
+    v_window := _metric_window(v_metric.period, usage_by.period, usage_by.since, usage_by.until, usage_by.timezone, usage_by.now);
     v_since := coalesce(lower(v_window), '-infinity');
     v_until := coalesce(upper(v_window), 'infinity');
     return query
@@ -44,12 +44,15 @@ begin
           and e.at >= v_since and e.at < v_until
         group by 1
         order by quantity desc, 1 nulls last;
-    -- All of the window is its edge.
-    perform _check_log(v_metric, usage_by.subject, (v_since, v_until, v_until, v_until, v_until, v_until)::window_cut,
-        'Groups are known from the log alone: ask for a later window, or usage() for the total.');
+    -- The whole window is read from the log, so all of it is an edge.
+    perform _check_edges(v_metric, usage_by.subject, (v_since, v_until, v_until, v_until, v_until, v_until)::window_cut,
+        'Grouping needs the log. Use a window after the dropped months, or usage() for the total.');
 end
 $$;
 
 comment on function usage_by(text, text, text, text, timestamptz, timestamptz, text, timestamptz) is
-    'The usage in a window (as for usage()) for each value of a key of the events'' metadata, the largest first; events without the '
-    'key form the group null. Read from the log. Raises as usage() does, UM006 wherever the window has events in months that were dropped.';
+    'Returns the usage in a window for each value of a key of the events'' metadata (dimension), the largest first. Windows are those '
+    'of usage(). Events without the key form a group with value null. It reads the log, so its cost grows with the number of events '
+    'in the window. Raises 22004 for a null dimension, UM006 when retention has dropped events of the window, and otherwise as '
+    'usage() does. '
+    'Example: SELECT * FROM meter.usage_by(''acct_1'', ''tokens'', ''model'', period => ''month'', now => ''2026-06-18'');';

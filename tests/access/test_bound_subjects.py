@@ -89,7 +89,7 @@ def test_it_may_not_call_what_knows_of_every_subject(metered: Ledger, roles: Rol
         "access()",
         "health()",
         "_check_own('acct_1')",
-        "_usage(NULL, 'acct_2', now(), now())",
+        "_window_usage(NULL, 'acct_2', now(), now())",
     ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             portal.connection.execute(f"SELECT * FROM meter.{call}")

@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # A call with a null for every parameter: it gets past the privilege and no further.
 CALLS = """
 SELECT p.proname, l.level, concat('SELECT meter.', quote_ident(p.proname), '(',
-           (SELECT string_agg('NULL::' || format_type(t.oid, NULL), ', ' ORDER BY t.n)
+           (SELECT string_agg(CASE WHEN p.provariadic <> 0 AND t.n = p.pronargs THEN 'VARIADIC ' ELSE '' END
+                              || 'NULL::' || format_type(t.oid, NULL), ', ' ORDER BY t.n)
             FROM unnest(p.proargtypes) WITH ORDINALITY AS t (oid, n)), ')') AS call
 FROM pg_proc p
 LEFT JOIN meter._level_functions() l ON l.function = p.proname

@@ -158,7 +158,7 @@ def test_a_missing_role_opens_nothing_and_takes_no_right_from_the_others(
     assert migrate(restored.copy).rights_repaired
     shown = {(row.role, row.level): row.complete for row in copy.call("access")}
     assert shown == {(writer, "read"): True, (writer, "write"): True} | {(gone, one): False for one in LEVELS}
-    assert f"{gone} lacks rights of the level admin" in copy.call("health")[0].notices
+    assert f"{gone} lacks functions of the level admin" in copy.call("health")[0].notices
     assert roles.login(writer, restored.copy).record("acct_1", "tokens", 1).quantity == 6
     # When the role is created, migrate gives it what the dump said.
     roles.sql("CREATE ROLE {} LOGIN PASSWORD 'not a secret'", gone)

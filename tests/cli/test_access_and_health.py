@@ -35,7 +35,7 @@ def test_of_several_levels_all_or_none_are_granted(pymeter: Run, roles: Roles) -
     role = roles.new()
     ran = pymeter("grant", role, "read", "wrote")
     assert ran.status == 1
-    assert "level is not a known word" in ran.err
+    assert "unknown level" in ran.err
     assert pymeter("access", "--json").json == []
 
 

@@ -48,16 +48,16 @@ own. [migrations/](../migrations) has the tables.
 
 ```mermaid
 flowchart TB
-    subgraph truth [truth: never changed, never rebuilt]
+    subgraph truth ["source of truth: never rebuilt"]
         events["events: the append-only log, by month"]
         keys["idempotency_keys: every key ever used"]
         metrics["metrics: the catalog"]
     end
-    subgraph derived [derived from the log: verify() proves it, rebuild() restores it]
+    subgraph derived ["derived from the log: verify() compares, rebuild() restores"]
         rollups["rollups: totals of each hour or day, and period"]
         members["unique_members: who was seen when"]
     end
-    subgraph reporting [reporting: a queue and a journal]
+    subgraph reporting ["reporting: a queue and a journal"]
         unreported["unreported: the queue"] --> pushes["pushes: the journal of what was sent"]
         reported["reported: how much of each bucket has been planned"]
     end

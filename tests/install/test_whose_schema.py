@@ -332,7 +332,7 @@ def test_the_list_of_what_is_installed_is_what_is_there(
     missing = admin.execute(
         "SELECT relname FROM pg_class"
         " WHERE relnamespace = 'meter'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'S')"
-        " AND oid NOT IN (SELECT oid FROM meter._own_objects() WHERE kind <> 'function')"
+        " AND oid NOT IN (SELECT oid FROM meter._meter_objects() WHERE kind <> 'function')"
     ).fetchall()
     assert missing == []
 

@@ -97,7 +97,7 @@ def test_who_recorded_every_day_and_stopped_is_silent(ledger: Ledger, rollup: st
     last = f"{NOON - 2 * DAY:%Y-%m-%d} 12:30 UTC"
     assert found.silent == [f"goes on other since {last}", f"stopped m since {last}"]
     assert found.healthy
-    assert found.notices == ["2 silent"]
+    assert found.notices == ["silent (subject and metric): 2"]
 
 
 def test_silence_begins_after_24_hours_and_is_told_for_a_week(ledger: Ledger) -> None:
@@ -150,7 +150,7 @@ def test_dead_rows_are_a_notice(ledger: Ledger) -> None:
     ledger.execute("SELECT pg_stat_force_next_flush()")
     found = health(ledger)
     assert found.bloated == ["idempotency_keys: 12000 of 12000 rows are dead, last vacuumed never"]
-    assert (found.healthy, found.notices) == (True, ["1 tables bloated"])
+    assert (found.healthy, found.notices) == (True, ["bloated tables: 1"])
     ledger.execute("VACUUM meter.idempotency_keys")
     ledger.execute("SELECT pg_stat_force_next_flush()")
     assert health(ledger).bloated == []

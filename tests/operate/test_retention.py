@@ -308,7 +308,7 @@ def test_strays_are_moved_first_and_go_once_they_have_been_verified_in_their_mon
     old.record("a", "m", 5, at=at("2023-07-01"))
     moved = old.maintain(keep=KEEP)
     assert ("created partition", "events_2023_07") in moved
-    assert ("moved strays", "1 events") in moved
+    assert ("moved strays", "1 event") in moved
     assert ("dropped partition", JANUARY) in moved
     assert old.maintain(keep=KEEP) == [("dropped partition", "events_2023_07")]
     assert old.usage("a", "m", period="never").quantity == 25
@@ -353,7 +353,7 @@ def test_p1_an_event_in_flight_while_its_month_is_dropped_is_not_lost(
     assert maintaining.running
     writer.connection.commit()
     assert maintaining.result() == [
-        ("postponed partition", f"{JANUARY}: events came while it was verified"),
+        ("postponed partition", f"{JANUARY}: events were recorded while it was verified"),
         ("dropped partition", FEBRUARY),
     ]
     assert old.value(f"SELECT count(*) FROM meter.{JANUARY} WHERE quantity = 7") == 1
@@ -385,7 +385,10 @@ def test_p1_an_event_that_commits_between_the_count_and_the_verification_is_not_
     wait_until_blocked(old.connection, "maintainer")
     old.record("a", "m", 7, at=at("2024-01-20"))
     rebuilder.connection.commit()
-    assert ("postponed partition", f"{JANUARY}: events came while it was verified") in maintaining.result()
+    assert (
+        "postponed partition",
+        f"{JANUARY}: events were recorded while it was verified",
+    ) in maintaining.result()
     assert old.verify() == []
     assert old.value(f"SELECT count(*) FROM meter.{JANUARY} WHERE quantity = 7") == 1
 

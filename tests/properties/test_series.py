@@ -189,7 +189,9 @@ def test_a_series_is_refused_where_one_of_its_buckets_is(ledger: Ledger) -> None
     ) -> None:
         metric = metric_of(aggregate, *kind)
         since, until = at(day), at(day) + quarters * timedelta(seconds=STEPS[step] / 4)
-        buckets = ledger.rows("SELECT * FROM meter._buckets(%s, %s, %s, %s)", [since, until, step, zone])
+        buckets = ledger.rows(
+            "SELECT * FROM meter._series_buckets(%s, %s, %s, %s)", [since, until, step, zone]
+        )
         one_by_one: Any = []
         for start, end in buckets:
             answer = outcome(lambda s=start, e=end: ledger.usage(subject, metric, since=s, until=e))

@@ -22,8 +22,8 @@ _SIGNATURE = "what is executed is the signature of a function as the catalog has
 EXEMPT = {
     ("_move_strays", "42P01"): "events_strays is a table while it runs",
     ("_move_strays", "00000"): "and so what becomes of `months` cannot be seen",
-    ("_build_default", "42P01"): "events_next is what it creates",
-    ("_build_default", "00000"): "and so what becomes of `months` cannot be seen",
+    ("_build_default_partition", "42P01"): "events_next is what it creates",
+    ("_build_default_partition", "00000"): "and so what becomes of `months` cannot be seen",
     ("_lock_tables", "00000"): "names are quoted, and the mode is a constant of each caller",
     ("_apply_access", "00000"): _SIGNATURE,
     ("_close_new_objects", "00000"): _SIGNATURE,

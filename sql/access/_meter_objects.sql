@@ -1,5 +1,5 @@
--- In a schema that pymeter shares with others, rights are changed on these objects alone.
-create or replace function _own_objects()
+-- In a shared schema, rights are changed on these objects only.
+create or replace function _meter_objects()
 returns table (kind text, oid oid, name name, signature text, owner oid, acl aclitem[])
 language plpgsql
 stable
@@ -26,10 +26,11 @@ begin
 end
 $$;
 
-comment on function _own_objects() is
-    'The functions, tables, views and sequences of this installation, with their privileges; months of the log and those taken out of it too.';
+comment on function _meter_objects() is
+    'Returns the functions, tables, views and sequences of this installation with their privileges, including partitions of the log '
+    'and those that were detached.';
 
-create or replace function _note_objects()
+create or replace function _register_objects()
 returns void
 language sql
 volatile
@@ -42,10 +43,10 @@ as $$
     on conflict do nothing
 $$;
 
-comment on function _note_objects() is 'Adds to installed_objects what the installer has just installed.';
+comment on function _register_objects() is 'Adds the objects that the installer has just created to installed_objects.';
 
--- ALTER DEFAULT PRIVILEGES, which some hosts set for every role, would open what is new to others. PUBLIC loses what it has on functions
--- in _apply_access(), new or not.
+-- ALTER DEFAULT PRIVILEGES, which some hosts set for every role, would give others rights on new objects. The rights of PUBLIC on functions
+-- are revoked in _apply_access().
 create or replace function _close_new_objects()
 returns void
 language plpgsql
@@ -60,7 +61,7 @@ declare
 begin
     for v_object in
         select o.kind, o.name, o.signature, a.grantee
-        from _own_objects() o, aclexplode(o.acl) a
+        from _meter_objects() o, aclexplode(o.acl) a
         where o.oid <> all (case o.kind when 'function' then v_functions else v_relations end) and a.grantee <> o.owner
         group by o.kind, o.name, o.signature, a.grantee
     loop
@@ -73,9 +74,9 @@ begin
 end
 $$;
 
-comment on function _close_new_objects() is 'Takes every right on what an installation has just created from everybody but the owner.';
+comment on function _close_new_objects() is 'Revokes every right on newly installed objects from all roles but the owner.';
 
-create or replace function _close_schema(role regrole)
+create or replace function _revoke_schema(role regrole)
 returns void
 language plpgsql
 volatile
@@ -85,17 +86,18 @@ as $$
 declare
     v_schema oid := quote_ident(current_schema())::regnamespace;
 begin
-    -- Somebody else's tables and functions may be there too, and the role may need to reach them.
+    -- The schema may have objects that do not belong to pymeter, and the role may need access to them.
     if not exists (
-        select from pg_proc p where p.pronamespace = v_schema and p.oid not in (select o.oid from _own_objects() o where o.kind = 'function')
+        select from pg_proc p where p.pronamespace = v_schema and p.oid not in (select o.oid from _meter_objects() o where o.kind = 'function')
         union all
         select from pg_class c
         where c.relnamespace = v_schema and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f')
-          and c.oid not in (select o.oid from _own_objects() o where o.kind <> 'function')
+          and c.oid not in (select o.oid from _meter_objects() o where o.kind <> 'function')
     ) then
-        execute format('revoke all on schema %I from %s cascade', current_schema(), _close_schema.role);
+        execute format('revoke all on schema %I from %s cascade', current_schema(), _revoke_schema.role);
     end if;
 end
 $$;
 
-comment on function _close_schema(regrole) is 'Takes every right on the schema from a role, unless others than pymeter have something in it.';
+comment on function _revoke_schema(regrole) is
+    'Revokes every right on the schema from a role, unless the schema has objects that do not belong to pymeter.';

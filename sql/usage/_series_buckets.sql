@@ -1,4 +1,4 @@
-create or replace function _buckets(since timestamptz, until timestamptz, step text, timezone text)
+create or replace function _series_buckets(since timestamptz, until timestamptz, step text, timezone text)
 returns table (bucket_start timestamptz, bucket_end timestamptz)
 language plpgsql
 stable
@@ -7,7 +7,7 @@ as $$
 declare
     v_step       text := lower(btrim(step) collate "C");
     v_duration   interval;
-    -- Hours and minutes are counted from the start of the local day, as _calendar_start() does.
+    -- Hours and minutes are counted from the start of the local day, as in _calendar_start().
     v_length     interval := case v_step when 'hour' then interval '1 hour' when 'minute' then interval '1 minute' end;
     v_unit       text := case when v_length is null then v_step else 'day' end;
     v_unit_start timestamptz;
@@ -20,7 +20,7 @@ begin
     if v_step is null or (v_duration is null and v_step not in ('minute', 'hour', 'day', 'week', 'month', 'year')) then
         raise exception using
             errcode = case when v_step is null then '22004' else '22023' end,
-            message = 'step is not a known unit or duration', column = 'step', detail = format('step %L.', left(step, 80)),
+            message = 'step is not a calendar unit or a duration', column = 'step', detail = format('step %L.', left(step, 80)),
             hint = 'Use minute, hour, day, week, month, year, or a duration such as 15m or 7 days.';
     end if;
     bucket_start := since;
@@ -31,7 +31,7 @@ begin
                 detail = format('step %s.', step), hint = 'Use a longer step or a shorter window.';
         end if;
         if v_duration is not null then
-            bucket_end := least(until, _step(since, v_duration, v_count, timezone));
+            bucket_end := least(until, _add_duration(since, v_duration, v_count, timezone));
         else
             if v_count = 1 or bucket_start = v_unit_end then
                 v_unit_start := _calendar_start(v_unit, bucket_start, timezone);
@@ -45,5 +45,6 @@ begin
 end
 $$;
 
-comment on function _buckets(timestamptz, timestamptz, text, text) is
-    'The buckets that tile a window: by calendar unit, or by a duration from its start. Raises 22004 or 22023 for a bad step.';
+comment on function _series_buckets(timestamptz, timestamptz, text, text) is
+    'Returns the buckets that tile the window [since, until): by calendar unit, or by a duration from the start of the window. Raises '
+    '22004 or 22023 for an invalid step.';

@@ -1,6 +1,6 @@
--- Called after the log has been read, and thereby locked. Every window with an edge in the log pays for the first look, so it is one
--- statement, simple enough to be planned once. In a dropped month, the rollups tell whether the subject had any events there at all.
-create or replace function _check_log(metric metrics, subject text, cut window_cut, hint text default null)
+-- Call it after reading the log, because reading locks the log. The first statement runs for every window with an edge in the log, so it
+-- is a single one with a generic plan. For a dropped month, rollups show whether the subject had events in that edge.
+create or replace function _check_edges(metric metrics, subject text, cut window_cut, hint text default null)
 returns void
 language plpgsql
 stable
@@ -26,35 +26,35 @@ begin
         return;
     end if;
 
-    v_fine := _fine_bucket((_check_log.metric).period, (_check_log.metric).rollup);
+    v_fine := _fine_bucket((_check_edges.metric).period, (_check_edges.metric).rollup);
     select min(m.month) into v_month
     from (values (v_first, cut.since, cut.fine_since), (v_second, cut.fine_until, cut.until)) as e (month, since, until)
     join log_months m on m.month >= e.month and m.month < e.until
     where _is_dropped(m.dropped, _partition_name(m.month), 'events'::regclass) and exists (
         select from rollups r
-        where r.subject = _check_log.subject and r.metric = (_check_log.metric).key and r.bucket = v_fine
+        where r.subject = _check_edges.subject and r.metric = (_check_edges.metric).key and r.bucket = v_fine
           and r.bucket_start >= _bucket_start(v_fine, greatest(e.since, m.month))
           and r.bucket_start < least(e.until, _bucket_end('month', m.month)));
     if v_month is not null then
         raise exception using
-            errcode = 'UM006', message = 'the window needs events that were dropped',
-            detail = format('metric %s, events of %s (UTC).', quote_literal((_check_log.metric).key),
+            errcode = 'UM006', message = 'the window needs events that retention has dropped',
+            detail = format('metric %s, events of %s (UTC).', quote_literal((_check_edges.metric).key),
                 to_char(v_month at time zone interval '0', 'YYYY-MM')),
             hint = case
-                when _check_log.hint is not null then _check_log.hint
-                when v_fine = 'never' then 'Ask for all time (period never), or for a window after the months that were dropped.'
-                else format('Let the window begin and end with a whole %s (UTC), which rollups answer.', v_fine)
+                when _check_edges.hint is not null then _check_edges.hint
+                when v_fine = 'never' then 'Use period never, or a window after the dropped months.'
+                else format('Begin and end the window at a full %s (UTC), so that rollups are sufficient.', v_fine)
             end;
     end if;
 end
 $$;
 
-comment on function _check_log(metrics, text, window_cut, text) is
-    'Refuses what was read from the log for the edges of a window if events there were dropped (UM006), or moved since the snapshot was '
-    'taken (40001).';
+comment on function _check_edges(metrics, text, window_cut, text) is
+    'Checks that the events at the edges of a window were complete when the log was read. Raises UM006 if retention has dropped some '
+    'of them, 40001 if maintain() has moved them since the snapshot was taken.';
 
--- Of many windows hardly one touches a month that was dropped, so that is looked at once for all.
-create or replace function _check_logs(metric metrics, subject text, cuts window_cut[])
+-- Few windows touch a dropped month, so one query first looks for dropped months in the range of all windows.
+create or replace function _check_all_edges(metric metrics, subject text, cuts window_cut[])
 returns void
 language plpgsql
 stable
@@ -74,10 +74,10 @@ begin
         end if;
     end if;
     foreach v_cut in array v_edges loop
-        perform _check_log(_check_logs.metric, _check_logs.subject, v_cut);
+        perform _check_edges(_check_all_edges.metric, _check_all_edges.subject, v_cut);
     end loop;
 end
 $$;
 
-comment on function _check_logs(metrics, text, window_cut[]) is
-    '_check_log() for each of many windows, in the order of time, that has an edge in the log.';
+comment on function _check_all_edges(metrics, text, window_cut[]) is
+    'Calls _check_edges() for each of many windows that has an edge in the log. The windows are in the order of time.';
