@@ -1,4 +1,4 @@
--- As _usages(), by subject instead of by window. Coarse rollups tell which subjects may have usage in the window.
+-- As _bulk_usage(), by subject instead of by window. Coarse rollups tell which subjects may have usage in the window.
 create or replace function _subject_usage(metric metrics, cut window_cut, after_subject text, max_rows integer)
 returns table (subject text, quantity numeric, event_count bigint, members_overlap boolean)
 language plpgsql
@@ -69,7 +69,7 @@ comment on function _subject_usage(metrics, window_cut, text, integer) is
     'quantity is no more than a bound, and the members have to be counted by _distinct_members().';
 
 -- A subject whose events in an edge were all dropped has nothing in the log there, but a rollup.
-create or replace function _check_subject_logs(metric metrics, cut window_cut)
+create or replace function _check_subject_edges(metric metrics, cut window_cut)
 returns void
 language plpgsql
 stable
@@ -78,8 +78,8 @@ set plan_cache_mode to force_custom_plan
 as $$
 #variable_conflict use_column
 declare
-    v_key     text := (_check_subject_logs.metric).key;
-    v_fine    text := _fine_bucket((_check_subject_logs.metric).period, (_check_subject_logs.metric).rollup);
+    v_key     text := (_check_subject_edges.metric).key;
+    v_fine    text := _fine_bucket((_check_subject_edges.metric).period, (_check_subject_edges.metric).rollup);
     v_head    timestamptz := _bucket_start(v_fine, cut.since);
     v_subject text;
 begin
@@ -101,9 +101,9 @@ begin
           and (r.bucket_start >= v_head and r.bucket_start < cut.fine_since
                or r.bucket_start >= cut.fine_until and r.bucket_start < cut.until)
     loop
-        perform _check_log(_check_subject_logs.metric, v_subject, cut);
+        perform _check_edges(_check_subject_edges.metric, v_subject, cut);
     end loop;
 end
 $$;
 
-comment on function _check_subject_logs(metrics, window_cut) is '_check_log() for every subject that has events in an edge of the window.';
+comment on function _check_subject_edges(metrics, window_cut) is '_check_edges() for every subject that has events in an edge of the window.';

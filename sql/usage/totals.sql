@@ -23,7 +23,7 @@ declare
     v_next   record;
 begin
     perform _check_max_rows(totals.max_rows);
-    v_window := _window(v_metric.period, totals.period, totals.since, totals.until, totals.timezone, totals.now);
+    v_window := _metric_window(v_metric.period, totals.period, totals.since, totals.until, totals.timezone, totals.now);
     v_cut := _cut_window(v_metric, lower(v_window), upper(v_window));
     for v_next in
         select u.subject, max(u.quantity) as quantity, max(u.event_count) as event_count, bool_or(u.members_overlap) as members_overlap
@@ -45,7 +45,7 @@ begin
         v_left := v_left - 1;
         exit when v_left = 0;
     end loop;
-    perform _check_subject_logs(v_metric, v_cut);
+    perform _check_subject_edges(v_metric, v_cut);
 end
 $$;
 
