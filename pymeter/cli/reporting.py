@@ -134,7 +134,7 @@ def _stripe(biller: str, key_file: Path | None, connections: int) -> StripeBille
     try:
         from pymeter.report import StripeBiller
     except ModuleNotFoundError as exc:
-        raise CliError(f"reporting needs {exc.name}", "pip install 'pymeter[stripe]'") from None
+        raise CliError(f"reporting needs {exc.name}", "pip install 'pymeter-ledger[stripe]'") from None
     from pymeter.report.core import REHEARSAL
 
     made = StripeBiller(api_key_file=key_file, connections=connections, test_only=biller.endswith(REHEARSAL))
@@ -152,7 +152,7 @@ def _reporter(
 
         from pymeter.report import Reporter
     except ModuleNotFoundError as exc:
-        raise CliError(f"reporting needs {exc.name}", "pip install 'pymeter[stripe]'") from None
+        raise CliError(f"reporting needs {exc.name}", "pip install 'pymeter-ledger[stripe]'") from None
     # The display shows every warning; without a handler Python would print it once more.
     logging.getLogger("pymeter").addHandler(logging.NullHandler())
     database = target()
@@ -182,7 +182,7 @@ def _metrics(biller: str, reporter: Reporter, port: int | None, host: str) -> It
     try:
         from pymeter.report.metrics import PrometheusMetrics, serve
     except ModuleNotFoundError:
-        raise CliError("metrics need one more package", "pip install 'pymeter[prometheus]'") from None
+        raise CliError("metrics need one more package", "pip install 'pymeter-ledger[prometheus]'") from None
     reporter.observers = (*reporter.observers, PrometheusMetrics(biller))
     close = serve(port, host)
     try:

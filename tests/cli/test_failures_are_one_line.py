@@ -117,4 +117,4 @@ def test_without_the_extra_the_command_says_what_to_install(tmp_path: Path) -> N
         check=False,
     )
     assert ran.returncode == 2
-    assert ran.stderr == "pymeter: the command line needs two more packages: pip install 'pymeter[cli]'\n"
+    assert ran.stderr == "pymeter: the command line needs more: pip install 'pymeter-ledger[cli]'\n"
