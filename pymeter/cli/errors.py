@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from pymeter.cli.output import stderr
-from pymeter.cli.target import redact
+from pymeter.cli.redaction import redact
 from pymeter.cli.visible import visible, visible_lines
 from pymeter.embedded import EmbeddedError
 from pymeter.errors import InvalidInput, MeterError, NotInstalled

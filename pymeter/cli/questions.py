@@ -7,12 +7,14 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from typing import IO, Annotated, Any
 
 import typer
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -22,10 +24,8 @@ from pymeter.cli.errors import SAYS_NO, CliError
 from pymeter.cli.options import (
     AsCsv,
     AsJson,
-    Form,
     MetricKey,
     OnlyMetric,
-    OptionalMetric,
     PeriodOption,
     Since,
     Subject,
@@ -36,20 +36,21 @@ from pymeter.cli.options import (
     read_zone,
 )
 from pymeter.cli.output import (
+    Form,
     bad,
     good,
     moment,
+    note,
     number,
     plain,
-    print_csv,
-    print_json,
+    show,
     stderr,
     stdout,
     table,
     window,
     write_csv,
 )
-from pymeter.cli.target import connect, open_meter
+from pymeter.cli.target import Context
 from pymeter.cli.visible import visible
 from pymeter.client import Meter
 from pymeter.models import Event, QuotaStatus, SubjectActivity, UsageBucket, UsageGroup, UsageTotal
@@ -58,6 +59,7 @@ _SUBJECTS_MAX = 10_000
 
 
 def usage(
+    ctx: Context,
     subject: Subject,
     metric: MetricKey,
     period: PeriodOption = None,
@@ -71,29 +73,30 @@ def usage(
     """Show the usage of one metric in a window; by default in its current period."""
     wanted = form(as_json, as_csv)
     start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
-    with connect() as connection:
-        meter = open_meter(connection)
+    with ctx.obj.meter() as meter:
         total = meter.usage(subject, metric, period=period, since=start, until=end, timezone=timezone)
         groups = (
             meter.usage_by(subject, metric, by, period=period, since=start, until=end, timezone=timezone)
             if by is not None
             else None
         )
-    if wanted is Form.json:
-        print_json(total if groups is None else groups)
-    elif wanted is Form.csv:
-        print_csv(*((UsageTotal, [total]) if groups is None else (UsageGroup, groups)))
-    elif groups is None:
-        _print_totals(subject, [total], timezone)
+    if groups is None:
+        show(total, UsageTotal, lambda one: _totals(subject, [one], timezone), wanted)
     else:
-        result = table(by or "", total.unit, "events", numbers=(total.unit, "events"))
-        for group in groups:
-            name = Text(group.value) if group.value is not None else Text("(none)", style="dim")
-            result.add_row(name, number(group.quantity), number(group.event_count))
-        _print_titled(f"{metric} of {subject} by {by}", result, window(total.since, total.until, timezone))
+        title, around = f"{metric} of {subject} by {by}", window(total.since, total.until, timezone)
+        show(groups, UsageGroup, partial(_groups, title, around, by or "", total.unit), wanted)
+
+
+def _groups(title: str, around: str, by: str, unit: str, groups: list[UsageGroup]) -> RenderableType:
+    result = table(by, unit, "events", numbers=(unit, "events"))
+    for group in groups:
+        name = Text(group.value) if group.value is not None else Text("(none)", style="dim")
+        result.add_row(name, number(group.quantity), number(group.event_count))
+    return _titled(title, around, result)
 
 
 def summary(
+    ctx: Context,
     subject: Subject,
     period: PeriodOption = None,
     since: Since = None,
@@ -105,19 +108,12 @@ def summary(
     """Show an invoice's lines: every metric's usage in a window; by default its current period."""
     wanted = form(as_json, as_csv)
     start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
-    with connect() as connection:
-        totals = open_meter(connection).summary(
-            subject, period=period, since=start, until=end, timezone=timezone
-        )
-    if wanted is Form.json:
-        print_json(totals)
-    elif wanted is Form.csv:
-        print_csv(UsageTotal, totals)
-    else:
-        _print_totals(subject, totals, timezone)
+    with ctx.obj.meter() as meter:
+        totals = meter.summary(subject, period=period, since=start, until=end, timezone=timezone)
+    show(totals, UsageTotal, lambda rows: _totals(subject, rows, timezone), wanted)
 
 
-def _print_totals(subject: str, totals: list[UsageTotal], timezone: str) -> None:
+def _totals(subject: str, totals: list[UsageTotal], timezone: str) -> RenderableType:
     windows = {(total.since, total.until) for total in totals}
     same = len(windows) == 1
     result = table(
@@ -134,7 +130,7 @@ def _print_totals(subject: str, totals: list[UsageTotal], timezone: str) -> None
             *when,
             style=None if total.has_data else "dim",
         )
-    _print_titled(subject, result, window(*windows.pop(), timezone) if same else "")
+    return _titled(subject, window(*windows.pop(), timezone) if same else "", result)
 
 
 def _is_missing(total: UsageTotal) -> bool:
@@ -142,13 +138,12 @@ def _is_missing(total: UsageTotal) -> bool:
     return not total.has_data and total.aggregate in {"min", "max", "avg", "last"}
 
 
-def _print_titled(title: str, result: Table, note: str) -> None:
-    console = stdout()
-    console.print(Text.assemble((visible(title), "bold"), (f"  {note}", "dim")))
-    console.print(result)
+def _titled(title: str, around: str, result: RenderableType) -> RenderableType:
+    return Group(Text.assemble((visible(title), "bold"), (f"  {around}", "dim")), result)
 
 
 def series(
+    ctx: Context,
     subject: Subject,
     metric: MetricKey,
     period: PeriodOption = None,
@@ -165,8 +160,7 @@ def series(
     """Draw the usage of one metric over time; by default this month's days."""
     wanted = form(as_json, as_csv)
     start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
-    with connect() as connection:
-        meter = open_meter(connection)
+    with ctx.obj.meter() as meter:
         if start is None and end is None:
             period = period or "month"
         elif start is not None and end is None and period is None:
@@ -177,14 +171,8 @@ def series(
         step = step or _fitting_step(around.until - around.since)
         buckets = meter.series(subject, metric, around.since, around.until, step=step, timezone=timezone)
         unit = meter.usage(subject, metric).unit
-    if wanted is Form.json:
-        print_json(buckets)
-    elif wanted is Form.csv:
-        print_csv(UsageBucket, buckets)
-    else:
-        console = stdout()
-        console.print(Text(visible(f"{metric} of {subject} in {unit} per {step}"), style="bold"))
-        console.print(chart(buckets, console, timezone, unit))
+    title = Text(visible(f"{metric} of {subject} in {unit} per {step}"), style="bold")
+    show(buckets, UsageBucket, lambda rows: Group(title, chart(rows, stdout(), timezone, unit)), wanted)
 
 
 def _fitting_step(length: timedelta) -> str:
@@ -196,6 +184,7 @@ def _fitting_step(length: timedelta) -> str:
 
 
 def check(
+    ctx: Context,
     subject: Subject,
     metric: MetricKey,
     quota: Annotated[str, typer.Argument(help="The most that may be used in the window.")],
@@ -208,18 +197,17 @@ def check(
 ) -> None:
     """Check a quota: exit status 0 if there is room, 1 if there is not."""
     start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
-    with connect() as connection:
-        status = open_meter(connection).check_quota(
+    with ctx.obj.meter() as meter:
+        status = meter.check_quota(
             subject, metric, quota, requested, period=period, since=start, until=end, timezone=timezone
         )
-    if as_json:
-        print_json(status)
-    else:
-        stdout().print(
-            good(f"allowed: {room(status)}") if status.allowed else bad(f"refused: {room(status)}")
-        )
+    show(status, QuotaStatus, _verdict, form(as_json))
     if not status.allowed:
         raise typer.Exit(SAYS_NO)
+
+
+def _verdict(status: QuotaStatus) -> Text:
+    return good(f"allowed: {room(status)}") if status.allowed else bad(f"refused: {room(status)}")
 
 
 def room(status: QuotaStatus) -> str:
@@ -229,6 +217,7 @@ def room(status: QuotaStatus) -> str:
 
 
 def subjects(
+    ctx: Context,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=_SUBJECTS_MAX, help="How many.")] = 20,
     timezone: Zone = "UTC",
     as_json: AsJson = False,
@@ -237,24 +226,24 @@ def subjects(
     """List the subjects that were active last, most recent first."""
     wanted = form(as_json, as_csv)
     read_zone(timezone)
-    with connect() as connection:
-        rows = open_meter(connection).subjects(limit)
-    if wanted is Form.json:
-        print_json(rows)
-    elif wanted is Form.csv:
-        print_csv(SubjectActivity, rows)
-    elif not rows:
-        stdout().print("[dim]nobody has used anything yet[/dim]")
-    else:
-        result = table("subject", f"last activity ({timezone})")
-        for row in rows:
-            result.add_row(Text(row.subject), moment(row.last_activity_at, timezone))
-        stdout().print(result)
+    with ctx.obj.meter() as meter:
+        rows = meter.subjects(limit)
+    show(rows, SubjectActivity, lambda found: _subjects_table(found, timezone), wanted)
+
+
+def _subjects_table(rows: list[SubjectActivity], timezone: str) -> RenderableType:
+    if not rows:
+        return note("no usage has been recorded yet")
+    result = table("subject", f"last activity ({timezone})")
+    for row in rows:
+        result.add_row(row.subject, moment(row.last_activity_at, timezone))
+    return result
 
 
 def events(
+    ctx: Context,
     subject: Subject,
-    metric: OptionalMetric = None,
+    metric: OnlyMetric = None,
     since: Since = None,
     until: Until = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many.")] = 20,
@@ -267,20 +256,14 @@ def events(
     wanted = form(as_json, as_csv)
     start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
     read_zone(timezone)
-    with connect() as connection:
-        rows = open_meter(connection).events(
-            subject, metric, since=start, until=end, after_id=after_id, max_rows=limit
-        )
-    if wanted is Form.json:
-        print_json(rows)
-    elif wanted is Form.csv:
+    with ctx.obj.meter() as meter:
+        rows = meter.events(subject, metric, since=start, until=end, after_id=after_id, max_rows=limit)
+    if wanted is Form.csv:
         write_csv(sys.stdout, Event, rows, mark_escaped=True)
-    elif not rows:
-        stdout().print("[dim]no events[/dim]")
-    else:
-        stdout().print(events_table(rows, timezone))
-        if len(rows) == limit:
-            stdout().print(f"[dim]the page that follows: --after-id {rows[-1].event_id}[/dim]")
+        return
+    show(rows, Event, lambda page: events_table(page, timezone) if page else note("no events"), wanted)
+    if wanted is Form.table and len(rows) == limit:
+        stdout().print(note(f"next page: --after-id {rows[-1].event_id}"))
 
 
 def events_table(rows: list[Event], timezone: str = "UTC") -> Table:
@@ -314,6 +297,7 @@ def _short(value: Any) -> str:
 
 
 def export(
+    ctx: Context,
     subject: Annotated[str | None, typer.Argument(help="Whose events; or give --all.")] = None,
     metric: OnlyMetric = None,
     since: Since = None,
@@ -355,8 +339,7 @@ def export(
     if (subject is None) != everybody:
         raise typer.BadParameter("give a subject, or --all for all of them")
     start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
-    with connect() as connection:
-        meter = open_meter(connection)
+    with ctx.obj.meter() as meter:
         who = [subject] if subject is not None else _all_subjects(meter)
         pages = (meter.iter_events(one, metric, since=start, until=end) for one in who)
         rows = (event for events in pages for event in _as_recorded(events))

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pymeter.cli.output import bad, good, moment, number, print_json, stderr, stdout, table
-from pymeter.cli.target import redact
+from pymeter.cli.redaction import redact
 from pymeter.cli.visible import visible
 from pymeter.models import PushStatus, Reconciliation
 from pymeter.report.biller import Outcome

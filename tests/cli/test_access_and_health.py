@@ -15,7 +15,7 @@ __all__ = ["roles"]
 
 def test_grant_access_and_revoke(pymeter: Run, roles: Roles) -> None:
     app, portal = roles.new(), roles.new()
-    assert "nobody but the owner" in pymeter("access").out
+    assert "no role but the owner" in pymeter("access").out
     granted = pymeter("grant", app, "read", "write")
     assert (granted.status, granted.out) == (0, f"✓ {app} may read and write\n")
     assert pymeter("grant", portal, "read", "--subject", "acct_1").out == f"✓ {portal} may read acct_1\n"

@@ -55,6 +55,7 @@ def test_usage_is_exact_for_programs(pymeter: Run) -> None:
         "event_count": 3,
         "since": "2026-06-01T00:00:00Z",
         "until": "2026-07-01T00:00:00Z",
+        "has_data": True,
     }
     (row,) = rows(pymeter("usage", "acct_1", "tokens", *JUNE, "--csv").out)
     assert row["quantity"] == "1234.5"
@@ -123,15 +124,15 @@ def test_subjects_are_listed(pymeter: Run) -> None:
 
 
 def test_events_explain_a_charge_and_are_paged(pymeter: Run) -> None:
-    ran = pymeter("events", "acct_1", "tokens", "-n", "2")
+    ran = pymeter("events", "acct_1", "-m", "tokens", "-n", "2")
     assert "req_3" in ran.out
     assert "model=small" in ran.out
     assert "req_1" not in ran.out
-    last = pymeter("events", "acct_1", "tokens", "-n", "2", "--json").json[-1]["event_id"]
+    last = pymeter("events", "acct_1", "-m", "tokens", "-n", "2", "--json").json[-1]["event_id"]
     assert f"--after-id {last}" in ran.out
     assert [
         row["idempotency_key"]
-        for row in rows(pymeter("events", "acct_1", "tokens", "--after-id", str(last), "--csv").out)
+        for row in rows(pymeter("events", "acct_1", "-m", "tokens", "--after-id", str(last), "--csv").out)
     ] == ["req_1"]
 
 

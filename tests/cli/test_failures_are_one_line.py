@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from pymeter import Meter, calls
-from pymeter.cli.target import checked, redact, settings
+from pymeter.cli.redaction import protect, redact
+from pymeter.program_connection import checked_dsn
 
 Run = Callable[..., Any]
 
@@ -87,13 +88,13 @@ def _with_environment(
 
 def test_a_password_in_the_environment_is_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGPASSWORD", "hunter2")
-    monkeypatch.setattr(settings, "dsn", None)
+    protect(None)
     assert redact("the password hunter2 is wrong") == "the password *** is wrong"
 
 
 def test_the_drivers_of_other_tools_are_understood() -> None:
-    assert checked("postgresql+psycopg://u@h/db") == "postgresql://u@h/db"
-    assert checked("postgres://u@h/db") == "postgres://u@h/db"
+    assert checked_dsn("postgresql+psycopg://u@h/db") == "postgresql://u@h/db"
+    assert checked_dsn("postgres://u@h/db") == "postgres://u@h/db"
 
 
 def test_an_unexpected_failure_is_a_line_too(pymeter: Run, monkeypatch: pytest.MonkeyPatch) -> None:
