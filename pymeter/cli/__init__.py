@@ -1,4 +1,4 @@
-"""The command line. Exit status: 0 done; 1 the ledger says no (refused, drift ...); 2 it could not run."""
+"""The command line. Exit status: 0 done; 1 refused, or a check failed; 2 it could not run."""
 
 from __future__ import annotations
 

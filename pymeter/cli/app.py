@@ -62,8 +62,8 @@ app = typer.Typer(
     name="pymeter",
     cls=_Group,
     help="A usage ledger that lives in PostgreSQL.",
-    epilog="Exit status: 0 done; 1 the ledger says no (refused, conflict, over quota, drift, out of date); "
-    "2 it could not run (wrong usage, no connection, not installed).",
+    epilog="Exit status: 0 done; 1 refused, or a check failed (conflict, over quota, drift, out of date); "
+    "2 it could not run (wrong usage, bad value, no connection, not installed).",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from pymeter import exact_json
 from pymeter.cli.chart import chart
-from pymeter.cli.errors import SAYS_NO, CliError
+from pymeter.cli.errors import COULD_NOT_RUN, SAYS_NO, CliError, fail
 from pymeter.cli.options import (
     AsCsv,
     AsJson,
@@ -53,6 +53,7 @@ from pymeter.cli.output import (
 from pymeter.cli.target import Context
 from pymeter.cli.visible import visible
 from pymeter.client import Meter
+from pymeter.errors import MeterError
 from pymeter.models import Event, QuotaStatus, SubjectActivity, UsageBucket, UsageGroup, UsageTotal
 
 _SUBJECTS_MAX = 10_000
@@ -195,12 +196,15 @@ def check(
     timezone: Zone = "UTC",
     as_json: AsJson = False,
 ) -> None:
-    """Check a quota: exit status 0 if there is room, 1 if there is not."""
+    """Check a quota: exit status 0 if there is room, 1 if there is not, 2 if that could not be found out."""
     start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
-    with ctx.obj.meter() as meter:
-        status = meter.check_quota(
-            subject, metric, quota, requested, period=period, since=start, until=end, timezone=timezone
-        )
+    try:
+        with ctx.obj.meter() as meter:
+            status = meter.check_quota(
+                subject, metric, quota, requested, period=period, since=start, until=end, timezone=timezone
+            )
+    except MeterError as error:
+        fail(error, COULD_NOT_RUN)  # a script would take 1 for: over quota
     show(status, QuotaStatus, _verdict, form(as_json))
     if not status.allowed:
         raise typer.Exit(SAYS_NO)

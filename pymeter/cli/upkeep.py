@@ -15,7 +15,7 @@ from rich.progress import MofNCompleteColumn
 from rich.table import Table
 from rich.text import Text
 
-from pymeter.cli.errors import SAYS_NO
+from pymeter.cli.errors import SAYS_NO, CliError
 from pymeter.cli.options import AsCsv, AsJson, OnlyMetric, OnlySubject, form
 from pymeter.cli.output import (
     bad,
@@ -31,9 +31,11 @@ from pymeter.cli.output import (
 from pymeter.cli.patience import when_free
 from pymeter.cli.target import Context, Settings, Target
 from pymeter.client import Meter
-from pymeter.errors import NotInstalled
+from pymeter.errors import InvalidInput, NotInstalled
 from pymeter.migrate import MigrateReport, Status
 from pymeter.models import Drift, Health, MaintenanceAction
+
+_NO_INTERVAL = "22007"  # what PostgreSQL raises for a text that is no interval
 
 
 def migrate(
@@ -251,7 +253,14 @@ def maintain(
     Exit status 1 if a month that should go had to be kept: its rollups differ from the log, say.
     """
     with ctx.obj.meter() as meter, stderr().status("[dim]maintaining ...[/dim]"):
-        actions = _maintain_until_done(meter, keep, detach=detach)
+        try:
+            actions = _maintain_until_done(meter, keep, detach=detach)
+        except InvalidInput as error:
+            if error.sqlstate != _NO_INTERVAL:
+                raise
+            raise CliError(
+                f"--keep: {keep!r} is not a duration", "Write it like 13 months, 90 days or 1 year."
+            ) from None
     show(actions, MaintenanceAction, _actions_lines, form(as_json))
     if any(_is_kept(action) for action in actions):
         raise typer.Exit(SAYS_NO)

@@ -2,7 +2,7 @@
 create or replace function _problems()
 returns setof problem
 language sql
-immutable parallel safe
+stable parallel safe
 as $$
     values
         ('not_an_object', '22023', 'events', 'an event is not a JSON object',
@@ -15,7 +15,9 @@ as $$
         ('subject_blank', '22023', 'subject', 'subject is blank', 'Name who consumed: an account, a user, an API key.'),
         ('subject_long', '22023', 'subject', 'subject is longer than 512 characters', 'Use a shorter identifier, or a digest of it.'),
         ('metric_null', '22004', 'metric', 'metric is null', 'Name a metric of catalog().'),
-        ('metric_unknown', 'UM001', 'metric', 'unknown metric', 'Define it first: SELECT define_metric(key, aggregate, unit).'),
+        ('metric_unknown', 'UM001', 'metric', 'unknown metric',
+            format('Define it first: SELECT %I.define_metric(key, aggregate, unit), or: pymeter define KEY AGGREGATE UNIT.',
+                current_schema())),
         ('metric_retired', 'UM002', 'metric', 'the metric is retired', 'Record to its successor, or define it again to bring it back.'),
         ('names_long', '22023', 'subject', 'subject and metric together are longer than 2600 bytes',
             'Use shorter identifiers: together they must fit into an index entry.'),

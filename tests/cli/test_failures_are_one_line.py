@@ -45,6 +45,13 @@ def test_what_the_ledger_refuses_is_status_1(pymeter: Run) -> None:
         (("series", "a", "tokens", "--until", "2026-01-01"), "two ends"),
         (("sql", "--after", "9999-nothing"), "9999-nothing"),
         (("frobnicate",), "frobnicate"),
+        (("health",), "did you mean 'status'"),
+        (("list",), "did you mean 'catalog'"),
+        (("quota", "a", "tokens", "1"), "did you mean 'check'"),
+        (("reocrd", "a", "tokens", "1"), "did you mean 'record'"),
+        (("report", "mapping"), "did you mean 'mappings'"),
+        (("check", "a", "tokens", "abc"), "not a number"),
+        (("check", "a", "tokns", "5"), "unknown metric"),
     ],
 )
 def test_what_could_not_run_is_status_2(pymeter: Run, args: tuple[str, ...], says: str) -> None:
