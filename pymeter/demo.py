@@ -150,8 +150,8 @@ def _ingest(console: Console, meter: Meter, sample: Sample) -> None:
     result = table("outcome", "events", "a second time", "", numbers=("events", "a second time"))
     meaning = {
         "recorded": "counted, once",
-        "duplicate": "same key and payload: nothing changed",
-        "conflict": "same key, other payload: nothing changed",
+        "duplicate": "same key and payload: no change",
+        "conflict": "same key, other payload: no change",
         "rejected": "refused, nothing written",
     }
     counts, counts_again = (Counter(outcome.outcome for outcome in outcomes) for outcomes in (first, again))
@@ -228,7 +228,7 @@ def _quotas(console: Console, meter: Meter, sample: Sample, subject: str) -> Non
     round_up = (int(used) // 50_000 + 1) * 50_000
     for quota, requested in ((round_up, None), (round_up, 60_000)):
         status = meter.check_quota(subject, "tokens", quota, requested, period="1 day", now=sample.until)
-        what = "may go on" if requested is None else f"wants {number(requested)} more"
+        what = "within the quota" if requested is None else f"{number(requested)} more"
         line = f"{what}: {room(status)}"
         _show(console, good(f"allowed  {line}") if status.allowed else bad(f"refused  {line}"))
 

@@ -90,9 +90,7 @@ def options(
     schema: Annotated[str, typer.Option(help="The schema that holds the meter.")] = DEFAULT_SCHEMA,
     embedded: Annotated[
         bool,
-        typer.Option(
-            "--embedded", help="Use the private PostgreSQL, and start it; its data is in PYMETER_DATA_DIR."
-        ),
+        typer.Option("--embedded", help="Use the private PostgreSQL, and start it if it is not running."),
     ] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)

@@ -57,6 +57,7 @@ from pymeter.errors import MeterError
 from pymeter.models import Event, QuotaStatus, SubjectActivity, UsageBucket, UsageGroup, UsageTotal
 
 _SUBJECTS_MAX = 10_000
+_WIDE = 100
 
 
 def usage(
@@ -256,7 +257,7 @@ def events(
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """Show the newest events of a subject: why is the number what it is?"""
+    """Show the newest events of a subject: what a total consists of."""
     wanted = form(as_json, as_csv)
     start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
     read_zone(timezone)
@@ -271,27 +272,22 @@ def events(
 
 
 def events_table(rows: list[Event], timezone: str = "UTC") -> Table:
-    """Events as people read them."""
+    """Events as people read them. On a narrow terminal the metadata stand below the key."""
     at = f"at ({timezone})"
+    narrow = stdout().width < _WIDE
+    last = ["key, metadata"] if narrow else ["key", "metadata"]
     result = table(
-        "event",
-        at,
-        "metric",
-        "quantity",
-        "key",
-        "metadata",
-        numbers=("event", "quantity"),
-        unfolded=(at, "metric"),
+        "event", at, "metric", "quantity", *last, numbers=("event", "quantity"), unfolded=(at, "metric")
     )
     for row in rows:
         about = " ".join(f"{name}={_short(value)}" for name, value in (row.metadata or {}).items())
+        key, details = Text(visible(row.idempotency_key or "-")), Text(visible(about), style="dim")
         result.add_row(
             str(row.event_id),
-            moment(row.at, timezone),
-            Text(row.metric),
-            Text(row.member) if row.member is not None else number(row.quantity),
-            Text(row.idempotency_key or "-"),
-            Text(about, style="dim"),
+            moment(row.at.replace(microsecond=0), timezone),
+            row.metric,
+            row.member if row.member is not None else number(row.quantity),
+            *([Group(key, details) if about else key] if narrow else [key, details]),
         )
     return result
 

@@ -303,11 +303,11 @@ def pushes(
         str | None, typer.Option(help=f"Only those that are {', '.join(get_args(PushState))}.")
     ] = None,
     subject: Annotated[str | None, typer.Option("--subject", "-s", help="Only this subject.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, help="At most this many, the newest.")] = 100,
     biller: BillerName = "stripe",
     as_json: AsJson = False,
 ) -> None:
-    """Show the journal: what was sent or will be, and what became of it."""
+    """Show the journal: what was sent or will be, and its state."""
     with ctx.obj.meter() as meter:
         rows = meter.pushes(biller, cast(Any, state), subject, max_rows=limit)
     show(rows, Push, _pushes_table, form(as_json))
@@ -336,7 +336,9 @@ def _pushes_table(rows: list[Push]) -> RenderableType:
 def reconcile(
     ctx: Context,
     step: Annotated[str, typer.Option(help="Compare by hour or day (UTC).")] = "day",
-    reads: Annotated[int, typer.Option(min=1, help="At most so many reads; the most pressing first.")] = 100,
+    reads: Annotated[
+        int, typer.Option(min=1, help="At most this many reads; the most pressing first.")
+    ] = 100,
     since: Annotated[str | None, typer.Option(help="Only from here on: 2026-11-01.")] = None,
     until: Annotated[str | None, typer.Option(help="Only before this.")] = None,
     timezone: Zone = "UTC",
@@ -345,7 +347,7 @@ def reconcile(
     rate: RateOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare deliveries with the biller's totals. Exit status 1: they differ, 2: some are not told."""
+    """Compare deliveries with the biller's totals. Exit status 1: they differ, 2: some could not be read."""
     if step not in get_args(ReportStep):
         raise typer.BadParameter("--step: hour or day")
     from pymeter.cli.report_display import Troubles
@@ -388,7 +390,7 @@ def _comparison(found: Comparison, step: str) -> RenderableType:
     return Group(result, bad(line))
 
 
-# --- what a person decides ----------------------------------------------------------------------------------
+# --- manual decisions ----------------------------------------------------------------------------------
 
 
 @app.command()
@@ -436,7 +438,7 @@ def resolve(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what you know of an uncertain push. One that was not delivered is planned anew."""
+    """Resolve an uncertain push. One that was not delivered is planned anew."""
     if delivered is None:
         raise typer.BadParameter("say --delivered or --not-delivered")
     with ctx.obj.meter() as meter:
@@ -559,7 +561,7 @@ def rules(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show by which rules is reported; an option changes one."""
+    """Show a biller's reporting policy; an option changes a setting."""
     with ctx.obj.meter() as meter:
         row = meter.define_biller(
             biller,

@@ -69,7 +69,7 @@ def _migration_report(database: Target, report: MigrateReport) -> RenderableType
 
 
 def status(ctx: Context, as_json: AsJson = False) -> None:
-    """Show what is installed where, and how it does. Exit status 1 if it is outdated or not healthy."""
+    """Show what is installed where, and its health. Exit status 1 if it is outdated or not healthy."""
     from pymeter.migrate import status as compare
 
     database = ctx.obj.database()
@@ -160,7 +160,7 @@ def sql(
         Path | None, typer.Option("--output", "-o", help="A file; default: standard output.")
     ] = None,
 ) -> None:
-    """Print the whole installation as one plain SQL file, for who will not run Python in production."""
+    """Print the whole installation as one plain SQL file, for servers without Python."""
     from pymeter.bundle import bundle
 
     text = bundle(ctx.obj.schema, after=after, transaction=transaction)
