@@ -58,7 +58,7 @@ class AsyncMeter(AsyncMethods):
 
     async def _run(self, call: Call[T]) -> T:
         params = call.params
-        with call_span(call.function, self.schema, params), meter_errors():
+        with call_span(call.function, self.schema, params), meter_errors(call.function):
             if isinstance(self._source, psycopg.AsyncConnection):
                 return await self._execute(self._source, call, params)
             async with self._source.connection() as connection:

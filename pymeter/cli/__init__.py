@@ -1,4 +1,4 @@
-"""The command line. Exit status: 0 done; 1 the ledger says no (refused, drift ...); 2 it could not run."""
+"""The command line. Exit status: 0 done; 1 refused, or a check failed; 2 it could not run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def main() -> None:
     except ModuleNotFoundError as exc:
         if exc.name not in {"typer", "rich"}:
             raise
-        sys.stderr.write("pymeter: the command line needs two more packages: pip install 'pymeter[cli]'\n")
+        sys.stderr.write("pymeter: the command line needs more: pip install 'pymeter-ledger[cli]'\n")
         sys.exit(2)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated, cast
 
 import typer
-from rich.text import Text
+from rich.console import RenderableType
 
-from pymeter.cli.options import AsCsv, AsJson, Form, form
-from pymeter.cli.output import good, print_csv, print_json, stdout, table
-from pymeter.cli.target import connect, open_meter, settings
+from pymeter.cli.options import AsCsv, AsJson, form
+from pymeter.cli.output import good, note, show, stdout, table
+from pymeter.cli.target import Context
 from pymeter.client import Meter
 from pymeter.models import AccessRight, Level
 from pymeter.program_connection import transaction
@@ -18,6 +18,7 @@ Role = Annotated[str, typer.Argument(help="A role of the database server; upper 
 
 
 def grant(
+    ctx: Context,
     role: Role,
     levels: Annotated[
         list[str], typer.Argument(metavar="LEVEL...", help="read, write, report or admin; one or more.")
@@ -27,8 +28,8 @@ def grant(
     ] = None,
 ) -> None:
     """Let a role call exactly the functions of a level. It gets no right on any table."""
-    with connect() as connection, transaction(connection, mode="READ WRITE"):
-        meter = Meter(connection, schema=settings.schema)
+    with ctx.obj.installed().connect() as connection, transaction(connection, mode="READ WRITE"):
+        meter = Meter(connection, schema=ctx.obj.schema)
         for level in levels:
             meter.grant_access(role, cast(Level, level), subject)
     about = "" if subject is None else f" {subject}"
@@ -36,6 +37,7 @@ def grant(
 
 
 def revoke(
+    ctx: Context,
     role: Role,
     level: Annotated[
         str | None, typer.Argument(help="read, write, report or admin; without it, every right.")
@@ -45,31 +47,30 @@ def revoke(
     ] = None,
 ) -> None:
     """Take a level from a role, or every right that it has on the meter."""
-    with connect() as connection:
-        open_meter(connection).revoke_access(role, cast(Level | None, level), subject)
+    with ctx.obj.meter() as meter:
+        meter.revoke_access(role, cast(Level | None, level), subject)
     what = "every right" if level is None else level if subject is None else f"{level} {subject}"
     stdout().print(good(f"{role}: {what} revoked"))
 
 
-def access(as_json: AsJson = False, as_csv: AsCsv = False) -> None:
+def access(ctx: Context, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
     """Show which role may do what. The owner and superusers, who may do everything, are left out."""
     wanted = form(as_json, as_csv)
-    with connect() as connection:
-        rights = open_meter(connection).access()
-    if wanted is Form.json:
-        print_json(rights)
-    elif wanted is Form.csv:
-        print_csv(AccessRight, rights)
-    elif not rights:
-        stdout().print("[dim]nobody but the owner; begin with: pymeter grant ROLE write[/dim]")
-    else:
-        result = table("role", "level", "subject", "may", "members")
-        for right in rights:
-            result.add_row(
-                Text(right.role),
-                (right.level or "beside that") + ("" if right.complete in (True, None) else ", in part"),
-                Text(right.subject or ("" if right.level is None else "any")),
-                Text(", ".join(right.rights)),
-                Text(", ".join(right.members)),
-            )
-        stdout().print(result)
+    with ctx.obj.meter() as meter:
+        rights = meter.access()
+    show(rights, AccessRight, _rights_table, wanted)
+
+
+def _rights_table(rights: list[AccessRight]) -> RenderableType:
+    if not rights:
+        return note("no role but the owner has access; begin with: pymeter grant ROLE write")
+    result = table("role", "level", "subject", "may", "members")
+    for right in rights:
+        result.add_row(
+            right.role,
+            (right.level or "other rights") + ("" if right.complete in (True, None) else ", in part"),
+            right.subject or ("" if right.level is None else "any"),
+            ", ".join(right.rights),
+            ", ".join(right.members),
+        )
+    return result

@@ -5,22 +5,25 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from pymeter import __version__
 from pymeter.cli import access, ledger, questions, reporting, server, upkeep
 from pymeter.cli.demo import demo
 from pymeter.cli.errors import INTERRUPTED, fail, show_error
-from pymeter.cli.target import DEFAULT_SCHEMA, settings
+from pymeter.cli.suggestions import SuggestingGroup
+from pymeter.cli.target import DEFAULT_SCHEMA, Settings
 from pymeter.secrets import remember_dsn
 
 _GLOBAL_OPTIONS = ("--dsn", "--schema")
+_GLOBAL_FLAGS = ("--embedded",)
+_WORDS = "pymeter.words"
 
 
-class _Group(TyperGroup):
+class _Group(SuggestingGroup):
     """Accepts the global options behind the command too, and turns failures into a line and a status."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta[_WORDS] = tuple(args)
         return super().parse_args(ctx, _globals_first(args))
 
     def invoke(self, ctx: Any) -> Any:
@@ -49,7 +52,8 @@ def _globals_first(args: list[str]) -> list[str]:
             first += args[position : position + 2]
             position += 2
             continue
-        (first if arg.startswith(tuple(f"{option}=" for option in _GLOBAL_OPTIONS)) else rest).append(arg)
+        is_global = arg in _GLOBAL_FLAGS or arg.startswith(tuple(f"{option}=" for option in _GLOBAL_OPTIONS))
+        (first if is_global else rest).append(arg)
         position += 1
     return first + rest
 
@@ -58,8 +62,8 @@ app = typer.Typer(
     name="pymeter",
     cls=_Group,
     help="A usage ledger that lives in PostgreSQL.",
-    epilog="Exit status: 0 done; 1 the ledger says no (refused, conflict, over quota, drift, out of date); "
-    "2 it could not run (wrong usage, no connection, not installed).",
+    epilog="Exit status: 0 done; 1 refused, or a check failed (conflict, over quota, drift, out of date); "
+    "2 it could not run (wrong usage, bad value, no connection, not installed).",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -75,24 +79,29 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def options(
+    ctx: typer.Context,
     dsn: Annotated[
         str | None,
         typer.Option(
             metavar="DSN",
-            help="The database: postgresql://user@host/name. Default: PYMETER_DSN, else DATABASE_URL, else a "
-            "private PostgreSQL that starts by itself.",
+            help="The database: postgresql://user@host/name. Default: PYMETER_DSN, else DATABASE_URL.",
         ),
     ] = None,
     schema: Annotated[str, typer.Option(help="The schema that holds the meter.")] = DEFAULT_SCHEMA,
+    embedded: Annotated[
+        bool,
+        typer.Option("--embedded", help="Use the private PostgreSQL, and start it if it is not running."),
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
     """A usage ledger that lives in PostgreSQL."""
+    if dsn and embedded:
+        raise typer.BadParameter("--dsn and --embedded exclude each other")
     if dsn:
         remember_dsn(dsn)
-    settings.dsn = dsn
-    settings.schema = schema
+    ctx.obj = Settings(dsn, schema, embedded, ctx.meta[_WORDS])
 
 
 _START = "Start here"

@@ -21,7 +21,7 @@ from pymeter.cli.errors import CliError
 from pymeter.cli.output import bad, good, moment, number, progress, table, window
 from pymeter.cli.questions import events_table, room
 from pymeter.cli.server import find_psql
-from pymeter.cli.target import Target, given_dsn
+from pymeter.cli.target import Target
 from pymeter.client import Meter
 from pymeter.migrate import migrate
 from pymeter.models import Aggregate, BatchOutcome, UsageTotal
@@ -78,6 +78,7 @@ def _prepare(console: Console, connection: psycopg.Connection[Any], database: Ta
                 f"schema {schema} exists and was not made by pymeter demo, which would drop it",
                 "Choose another one with --schema.",
             )
+        _refuse_foreign(connection, schema)
         with transaction(connection, mode="READ WRITE"):
             connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS_MAX}s'")
             connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(name))
@@ -91,6 +92,34 @@ def _prepare(console: Console, connection: psycopg.Connection[Any], database: Ta
         console,
         Text(f"PostgreSQL {version}, {len(report.migrations)} migrations, {seconds:.1f} s", style="dim"),
     )
+
+
+def _refuse_foreign(connection: psycopg.Connection[Any], schema: str) -> None:
+    """Refuse a playground that another role made, or that somebody has defined metrics of their own in."""
+    with transaction(connection):
+        row = connection.execute(
+            "SELECT nspowner::regrole::text, nspowner = current_user::regrole FROM pg_namespace"
+            " WHERE nspname = %s",
+            (schema,),
+        ).fetchone()
+        metrics = sql.Identifier(schema, "metrics")
+        (exists,) = connection.execute("SELECT to_regclass(%s)", (metrics.as_string(None),)).fetchone() or [
+            None
+        ]
+        found = (
+            connection.execute(sql.SQL("SELECT key FROM {} ORDER BY key").format(metrics)).fetchall()
+            if exists and row and row[1]
+            else []
+        )
+    hint = "Choose another schema with --schema."
+    if row is not None and not row[1]:
+        raise CliError(f"schema {schema} belongs to {row[0]}, whose demo it may be", hint)
+    foreign = {key for (key,) in found} - {metric["key"] for metric in METRICS}
+    if foreign:
+        raise CliError(
+            f"schema {schema} holds metrics that pymeter demo did not define: {', '.join(sorted(foreign))}",
+            hint,
+        )
 
 
 def _define(console: Console, meter: Meter) -> None:
@@ -122,8 +151,8 @@ def _ingest(console: Console, meter: Meter, sample: Sample) -> None:
     result = table("outcome", "events", "a second time", "", numbers=("events", "a second time"))
     meaning = {
         "recorded": "counted, once",
-        "duplicate": "same key and payload: nothing changed",
-        "conflict": "same key, other payload: nothing changed",
+        "duplicate": "same key and payload: no change",
+        "conflict": "same key, other payload: no change",
         "rejected": "refused, nothing written",
     }
     counts, counts_again = (Counter(outcome.outcome for outcome in outcomes) for outcomes in (first, again))
@@ -200,7 +229,7 @@ def _quotas(console: Console, meter: Meter, sample: Sample, subject: str) -> Non
     round_up = (int(used) // 50_000 + 1) * 50_000
     for quota, requested in ((round_up, None), (round_up, 60_000)):
         status = meter.check_quota(subject, "tokens", quota, requested, period="1 day", now=sample.until)
-        what = "may go on" if requested is None else f"wants {number(requested)} more"
+        what = "within the quota" if requested is None else f"{number(requested)} more"
         line = f"{what}: {room(status)}"
         _show(console, good(f"allowed  {line}") if status.allowed else bad(f"refused  {line}"))
 
@@ -240,7 +269,7 @@ def _farewell(console: Console, database: Target, schema: str, subject: str) -> 
     _title(console, "Now you")
     conninfo, password = without_password(database.dsn)
     command = shlex.join([find_psql(), conninfo if password is not None else database.dsn])
-    short = " (or just: pymeter psql)" if database.private and given_dsn() is None else ""
+    short = " (or just: pymeter --embedded psql)" if database.data_dir is not None else ""
     _show(console, Text(f"Look at it with psql{short}:", style="dim"))
     console.print(f"    {command}", style="bold", soft_wrap=True, markup=False)
     console.print()
@@ -260,4 +289,9 @@ def _farewell(console: Console, database: Target, schema: str, subject: str) -> 
         line = sql_style.highlight(statement)
         line.rstrip()
         console.print(Text("    ").append_text(line), soft_wrap=True)
+    if database.data_dir is not None:
+        console.print()
+        where = f"The private server keeps running; its data is in {database.data_dir}."
+        console.print(Text(f"  {where}", style="dim"), soft_wrap=True)
+        console.print(Text.assemble("  ", ("Stop it with: ", "dim"), ("pymeter server stop", "bold")))
     console.print()

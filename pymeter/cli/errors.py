@@ -1,4 +1,4 @@
-"""How a failure is told: one red line, its detail and its hint; never a traceback, never a password."""
+"""How a failure is shown: one red line, its detail and its hint; never a traceback, never a password."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ _EXPECTED = (
 )
 
 
-def fail(exc: Exception) -> NoReturn:
-    """Print what went wrong and end with the right status. PYMETER_DEBUG=1 shows where it went wrong."""
+def fail(exc: Exception, status: int | None = None) -> NoReturn:
+    """Print what went wrong and end with `status`, or the error's own. PYMETER_DEBUG=1 shows a traceback."""
     if os.environ.get("PYMETER_DEBUG"):
         raise exc
     if not isinstance(exc, _EXPECTED):
@@ -61,13 +61,12 @@ def fail(exc: Exception) -> NoReturn:
             f"{type(exc).__name__}: {exc}", hint="This is a bug in pymeter; PYMETER_DEBUG=1 shows where."
         )
         raise typer.Exit(COULD_NOT_RUN)
-    message, detail, hint, code = _told(exc)
+    message, detail, hint, code = _parts(exc)
     show_error(message, detail, hint, code)
     if isinstance(exc, CliError):
         raise typer.Exit(exc.status)
-    raise typer.Exit(
-        SAYS_NO if isinstance(exc, MeterError) and not isinstance(exc, NotInstalled) else COULD_NOT_RUN
-    )
+    could_not_run = not isinstance(exc, MeterError) or isinstance(exc, NotInstalled | InvalidInput)
+    raise typer.Exit(status or (COULD_NOT_RUN if could_not_run else SAYS_NO))
 
 
 def show_error(
@@ -85,7 +84,7 @@ def show_error(
         console.print(Text.assemble("  ", ("hint:", "cyan"), f" {visible(redact(hint))}"), soft_wrap=True)
 
 
-def _told(exc: Exception) -> tuple[str, str | None, str | None, str | None]:
+def _parts(exc: Exception) -> tuple[str, str | None, str | None, str | None]:
     if isinstance(exc, InvalidInput | MeterError):
         return exc.message, exc.detail, exc.hint, exc.sqlstate
     if isinstance(exc, psycopg.Error):
@@ -94,7 +93,10 @@ def _told(exc: Exception) -> tuple[str, str | None, str | None, str | None]:
         return (
             first,
             exc.diag.message_detail or " ".join(rest.split()) or None,
-            exc.diag.message_hint or _HINTS.get(type(exc)),
+            exc.diag.message_hint
+            or _HINTS.get(type(exc))
+            or "; ".join(getattr(exc, "__notes__", []))
+            or None,
             exc.sqlstate,
         )
     if isinstance(exc, OSError) and exc.filename is not None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
 import typer
+from rich.console import Group, RenderableType
 from rich.progress import TaskProgressColumn, TextColumn
 from rich.text import Text
 
@@ -15,7 +17,6 @@ from pymeter.cli.errors import SAYS_NO
 from pymeter.cli.options import (
     AsCsv,
     AsJson,
-    Form,
     MetricKey,
     Subject,
     Zone,
@@ -30,22 +31,24 @@ from pymeter.cli.output import (
     bad,
     good,
     moment,
+    note,
     number,
-    print_csv,
     print_json,
     progress,
+    show,
     stdout,
     table,
     window,
 )
 from pymeter.cli.patience import when_free
-from pymeter.cli.target import connect, open_meter, settings, target
+from pymeter.cli.target import Context
 from pymeter.cli.visible import visible
 from pymeter.importing import ImportOptions, ImportReport, import_file
-from pymeter.models import Aggregate, Metric, Period, Rollup
+from pymeter.models import Aggregate, Metric, Period, Recorded, Rollup
 
 
 def define(
+    ctx: Context,
     key: Annotated[str, typer.Argument(help="The name that record and usage take.")],
     aggregate: Annotated[str, typer.Argument(help="sum, count, min, max, avg, last or unique.")],
     unit: Annotated[str, typer.Argument(help="What one of it is: token, request, seat, GB.")],
@@ -78,8 +81,7 @@ def define(
 ) -> None:
     """Define a metric, or change it: what is left out stays as it is. Doing it again changes nothing."""
     ahead = read_duration(max_future, "--max-future")
-    with connect() as connection:
-        meter = open_meter(connection)
+    with ctx.obj.meter() as meter:
         metric = when_free(
             lambda: meter.define_metric(
                 key,
@@ -94,50 +96,52 @@ def define(
                 carry=carry,
             )
         )
-    if as_json:
-        print_json(metric)
-    else:
-        stdout().print(good(f"{metric.key}: {metric.aggregate} of {metric.unit} per {metric.period}"))
+    show(metric, Metric, _defined, form(as_json))
 
 
-def retire(key: MetricKey, as_json: AsJson = False) -> None:
+def _defined(metric: Metric) -> Text:
+    return good(f"{metric.key}: {metric.aggregate} of {metric.unit} per {metric.period}")
+
+
+def retire(ctx: Context, key: MetricKey, as_json: AsJson = False) -> None:
     """Retire a metric: its history stays readable, recording is refused."""
-    with connect() as connection:
-        metric = open_meter(connection).retire_metric(key)
-    if as_json:
-        print_json(metric)
-    else:
-        stdout().print(good(f"{metric.key} is retired since {moment(metric.retired_at)} UTC"))
+    with ctx.obj.meter() as meter:
+        metric = meter.retire_metric(key)
+    show(metric, Metric, _retired, form(as_json))
 
 
-def catalog(as_json: AsJson = False, as_csv: AsCsv = False) -> None:
+def _retired(metric: Metric) -> Text:
+    return good(f"{metric.key} is retired since {moment(metric.retired_at)} UTC")
+
+
+def catalog(ctx: Context, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
     """List the metrics."""
     wanted = form(as_json, as_csv)
-    with connect() as connection:
-        metrics = open_meter(connection).catalog()
-    if wanted is Form.json:
-        print_json(metrics)
-    elif wanted is Form.csv:
-        print_csv(Metric, metrics)
-    elif not metrics:
-        stdout().print("[dim]no metric is defined yet; begin with: pymeter define tokens sum token[/dim]")
-    else:
-        result = table("metric", "aggregate", "unit", "period", "rollup", "name", "retired")
-        for metric in metrics:
-            result.add_row(
-                metric.key,
-                metric.aggregate,
-                metric.unit,
-                metric.period,
-                metric.rollup + (" striped" if metric.striped else "") + (" carry" if metric.carry else ""),
-                metric.name or "",
-                moment(metric.retired_at) if metric.retired_at else "",
-                style="dim" if metric.retired_at else None,
-            )
-        stdout().print(result)
+    with ctx.obj.meter() as meter:
+        metrics = meter.catalog()
+    show(metrics, Metric, _catalog_table, wanted)
+
+
+def _catalog_table(metrics: list[Metric]) -> RenderableType:
+    if not metrics:
+        return note("no metric is defined yet; begin with: pymeter define tokens sum token")
+    result = table("metric", "aggregate", "unit", "period", "rollup", "name", "retired")
+    for metric in metrics:
+        result.add_row(
+            metric.key,
+            metric.aggregate,
+            metric.unit,
+            metric.period,
+            metric.rollup + (" striped" if metric.striped else "") + (" carry" if metric.carry else ""),
+            metric.name or "",
+            moment(metric.retired_at) if metric.retired_at else "",
+            style="dim" if metric.retired_at else None,
+        )
+    return result
 
 
 def record(
+    ctx: Context,
     subject: Subject,
     metric: MetricKey,
     quantity: Annotated[str | None, typer.Argument(help="How much, in the metric's unit.")] = None,
@@ -153,8 +157,8 @@ def record(
     """Record one event. Exit status 1 if it is refused, or in conflict with the first one of its key."""
     happened = read_moment(at, timezone, "--at")
     more = read_json_object(metadata, "--metadata")
-    with connect() as connection:
-        result = open_meter(connection).record(
+    with ctx.obj.meter() as meter:
+        result = meter.record(
             subject,
             metric,
             quantity,
@@ -163,22 +167,24 @@ def record(
             at=happened,
             metadata=more,
         )
-    if as_json:
-        print_json(result)
-    else:
-        line = bad if result.outcome == "conflict" else good
-        when = window(result.period_start, result.period_end)
-        now = f"{metric} of {subject} is now {number(result.quantity)} {result.unit}"
-        stdout().print(line(f"{result.outcome}: event {result.event_id}; {now} in {when}"))
-        if result.outcome == "conflict":
-            stdout().print(
-                "[dim]  the key was used before, with another quantity or member; the first one counts[/dim]"
-            )
+    show(result, Recorded, partial(_recorded, subject, metric), form(as_json))
     if result.outcome == "conflict":
         raise typer.Exit(SAYS_NO)
 
 
+def _recorded(subject: str, metric: str, result: Recorded) -> RenderableType:
+    when = window(result.period_start, result.period_end)
+    now = f"{metric} of {subject} is now {number(result.quantity)} {result.unit}"
+    line = f"{result.outcome}: event {result.event_id}; {now} in {when}"
+    if result.outcome != "conflict":
+        return good(line)
+    return Group(
+        bad(line), note("  the key was used before, with another quantity or member; the first one counts")
+    )
+
+
 def import_(
+    ctx: Context,
     files: Annotated[
         list[str], typer.Argument(help="Files of events, gzipped or not; - for standard input.")
     ],
@@ -279,7 +285,7 @@ def import_(
         grown=grown,
         trim=trim,
     )
-    database = target()
+    database = ctx.obj.installed()
     reports: list[ImportReport] = []
     try:
         for name in files:
@@ -289,7 +295,7 @@ def import_(
                 import_file(
                     name,
                     database.connect,
-                    schema=settings.schema,
+                    schema=ctx.obj.schema,
                     options=options,
                     rejects=rejects,
                     progress=show,

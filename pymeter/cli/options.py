@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
-from enum import Enum
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
 
 from pymeter import exact_json, times
+from pymeter.cli.output import Form
 
 Subject = Annotated[str, typer.Argument(help="Who consumes: an account, an organisation, an API key.")]
 MetricKey = Annotated[str, typer.Argument(help="The metric's key in the catalog.")]
-OptionalMetric = Annotated[str | None, typer.Argument(help="The metric's key; without it, all metrics.")]
 PeriodOption = Annotated[
     str | None,
     typer.Option(
@@ -36,14 +35,6 @@ AsJson = Annotated[
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")]
 OnlySubject = Annotated[str | None, typer.Option("--subject", "-s", help="Only this subject.")]
 OnlyMetric = Annotated[str | None, typer.Option("--metric", "-m", help="Only this metric.")]
-
-
-class Form(Enum):
-    """How an answer is printed."""
-
-    table = "table"
-    json = "json"
-    csv = "csv"
 
 
 def form(as_json: bool, as_csv: bool = False) -> Form:

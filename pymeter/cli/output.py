@@ -6,10 +6,11 @@ import csv
 import io
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from enum import Enum
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
@@ -26,6 +27,32 @@ from pymeter.cli.visible import visible, visible_lines
 from pymeter.importing.spreadsheet import ESCAPED_COLUMN, defused
 
 _PIPE_COLUMNS = 200
+
+Answer = TypeVar("Answer")
+
+
+class Form(Enum):
+    """How an answer is printed."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+def show(
+    answer: Answer,
+    model: type[BaseModel] | None,
+    draw: Callable[[Answer], RenderableType],
+    form: Form = Form.table,
+) -> None:
+    """Print an answer: as JSON, as CSV with the columns of `model`, or as `draw` shows it to people."""
+    if form is Form.json:
+        print_json(answer)
+    elif form is Form.csv:
+        assert model is not None, "this command has no --csv"
+        print_csv(model, answer if isinstance(answer, list) else [answer])  # type: ignore[list-item]
+    else:
+        stdout().print(draw(answer))
 
 
 def stdout() -> Console:
@@ -149,6 +176,11 @@ def good(text: str) -> Text:
 def bad(text: str) -> Text:
     """A line that says no."""
     return Text.assemble(("✗ ", "bold red"), visible(text))
+
+
+def note(text: str) -> Text:
+    """A line that explains."""
+    return Text(visible(text), style="dim")
 
 
 # --- for programs -------------------------------------------------------------------------------------------

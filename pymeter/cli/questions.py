@@ -7,25 +7,25 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import groupby, islice
 from operator import attrgetter
 from pathlib import Path
 from typing import IO, Annotated, Any
 
 import typer
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from pymeter import exact_json
 from pymeter.cli.chart import chart
-from pymeter.cli.errors import SAYS_NO
+from pymeter.cli.errors import COULD_NOT_RUN, SAYS_NO, fail
 from pymeter.cli.options import (
     AsCsv,
     AsJson,
-    Form,
     MetricKey,
     OnlyMetric,
-    OptionalMetric,
     PeriodOption,
     Since,
     Subject,
@@ -36,21 +36,23 @@ from pymeter.cli.options import (
     read_zone,
 )
 from pymeter.cli.output import (
+    Form,
     bad,
     good,
     moment,
+    note,
     number,
     plain,
-    print_csv,
-    print_json,
+    show,
     stderr,
     stdout,
     table,
     window,
     write_csv,
 )
-from pymeter.cli.target import connect, open_meter, open_snapshot
+from pymeter.cli.target import Context
 from pymeter.cli.visible import visible
+from pymeter.errors import MeterError
 from pymeter.models import (
     Event,
     QuotaStatus,
@@ -62,9 +64,11 @@ from pymeter.models import (
 )
 
 _PAGE_MAX = 10_000
+_WIDE = 100
 
 
 def usage(
+    ctx: Context,
     subject: Subject,
     metric: MetricKey,
     period: PeriodOption = None,
@@ -78,29 +82,30 @@ def usage(
     """Show the usage of one metric in a window; by default in its current period."""
     wanted = form(as_json, as_csv)
     start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
-    with connect() as connection:
-        meter = open_meter(connection)
+    with ctx.obj.meter() as meter:
         total = meter.usage(subject, metric, period=period, since=start, until=end, timezone=timezone)
         groups = (
             meter.usage_by(subject, metric, by, period=period, since=start, until=end, timezone=timezone)
             if by is not None
             else None
         )
-    if wanted is Form.json:
-        print_json(total if groups is None else groups)
-    elif wanted is Form.csv:
-        print_csv(*((UsageTotal, [total]) if groups is None else (UsageGroup, groups)))
-    elif groups is None:
-        _print_totals(subject, [total], timezone)
+    if groups is None:
+        show(total, UsageTotal, lambda one: _totals(subject, [one], timezone), wanted)
     else:
-        result = table(by or "", total.unit, "events", numbers=(total.unit, "events"))
-        for group in groups:
-            name = Text(group.value) if group.value is not None else Text("(none)", style="dim")
-            result.add_row(name, number(group.quantity), number(group.event_count))
-        _print_titled(f"{metric} of {subject} by {by}", result, window(total.since, total.until, timezone))
+        title, around = f"{metric} of {subject} by {by}", window(total.since, total.until, timezone)
+        show(groups, UsageGroup, partial(_groups, title, around, by or "", total.unit), wanted)
+
+
+def _groups(title: str, around: str, by: str, unit: str, groups: list[UsageGroup]) -> RenderableType:
+    result = table(by, unit, "events", numbers=(unit, "events"))
+    for group in groups:
+        name = Text(group.value) if group.value is not None else Text("(none)", style="dim")
+        result.add_row(name, number(group.quantity), number(group.event_count))
+    return _titled(title, around, result)
 
 
 def summary(
+    ctx: Context,
     subject: Subject,
     period: PeriodOption = None,
     since: Since = None,
@@ -112,19 +117,13 @@ def summary(
     """Show an invoice's lines: every metric's usage in a window; by default its current period."""
     wanted = form(as_json, as_csv)
     start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
-    with connect() as connection:
-        totals = open_meter(connection).summary(
-            subject, period=period, since=start, until=end, timezone=timezone
-        )
-    if wanted is Form.json:
-        print_json(totals)
-    elif wanted is Form.csv:
-        print_csv(UsageTotal, totals)
-    else:
-        _print_totals(subject, totals, timezone)
+    with ctx.obj.meter() as meter:
+        totals = meter.summary(subject, period=period, since=start, until=end, timezone=timezone)
+    show(totals, UsageTotal, lambda rows: _totals(subject, rows, timezone), wanted)
 
 
 def totals(
+    ctx: Context,
     metric: MetricKey,
     period: PeriodOption = None,
     since: Since = None,
@@ -136,25 +135,24 @@ def totals(
     """Show the usage of one metric by every subject in a window; by default in its current period."""
     wanted = form(as_json, as_csv)
     start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
-    with connect() as connection, open_snapshot(connection) as meter:
+    with ctx.obj.snapshot() as meter:
         found = meter.iter_totals(
             metric, period=period, since=start, until=end, timezone=timezone, page_size=_PAGE_MAX
         )
         rows = list(found)
-    if wanted is Form.json:
-        print_json(rows)
-    elif wanted is Form.csv:
-        print_csv(SubjectTotal, rows)
-    elif not rows:
-        stdout().print("[dim]no usage in this window[/dim]")
-    else:
-        result = table("subject", "quantity", "events", numbers=("quantity", "events"))
-        for row in rows:
-            result.add_row(Text(row.subject), number(row.quantity), number(row.event_count))
-        stdout().print(result)
+    show(rows, SubjectTotal, _totals_table, wanted)
 
 
-def _print_totals(subject: str, totals: list[UsageTotal], timezone: str) -> None:
+def _totals_table(rows: list[SubjectTotal]) -> RenderableType:
+    if not rows:
+        return note("no usage in this window")
+    result = table("subject", "quantity", "events", numbers=("quantity", "events"))
+    for row in rows:
+        result.add_row(row.subject, number(row.quantity), number(row.event_count))
+    return result
+
+
+def _totals(subject: str, totals: list[UsageTotal], timezone: str) -> RenderableType:
     windows = {(total.since, total.until) for total in totals}
     same = len(windows) == 1
     result = table(
@@ -171,7 +169,7 @@ def _print_totals(subject: str, totals: list[UsageTotal], timezone: str) -> None
             *when,
             style=None if total.has_data else "dim",
         )
-    _print_titled(subject, result, window(*windows.pop(), timezone) if same else "")
+    return _titled(subject, window(*windows.pop(), timezone) if same else "", result)
 
 
 def _is_missing(total: UsageTotal) -> bool:
@@ -179,13 +177,12 @@ def _is_missing(total: UsageTotal) -> bool:
     return not total.has_data and total.aggregate in {"min", "max", "avg", "last"}
 
 
-def _print_titled(title: str, result: Table, note: str) -> None:
-    console = stdout()
-    console.print(Text.assemble((visible(title), "bold"), (f"  {note}", "dim")))
-    console.print(result)
+def _titled(title: str, around: str, result: RenderableType) -> RenderableType:
+    return Group(Text.assemble((visible(title), "bold"), (f"  {around}", "dim")), result)
 
 
 def series(
+    ctx: Context,
     subject: Subject,
     metric: MetricKey,
     period: PeriodOption = None,
@@ -202,8 +199,7 @@ def series(
     """Draw the usage of one metric over time; by default this month's days."""
     wanted = form(as_json, as_csv)
     start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
-    with connect() as connection:
-        meter = open_meter(connection)
+    with ctx.obj.meter() as meter:
         if start is None and end is None:
             period = period or "month"
         elif start is not None and end is None and period is None:
@@ -214,14 +210,8 @@ def series(
         step = step or _fitting_step(around.until - around.since)
         buckets = meter.series(subject, metric, around.since, around.until, step=step, timezone=timezone)
         unit = meter.usage(subject, metric).unit
-    if wanted is Form.json:
-        print_json(buckets)
-    elif wanted is Form.csv:
-        print_csv(UsageBucket, buckets)
-    else:
-        console = stdout()
-        console.print(Text(visible(f"{metric} of {subject} in {unit} per {step}"), style="bold"))
-        console.print(chart(buckets, console, timezone, unit))
+    title = Text(visible(f"{metric} of {subject} in {unit} per {step}"), style="bold")
+    show(buckets, UsageBucket, lambda rows: Group(title, chart(rows, stdout(), timezone, unit)), wanted)
 
 
 def _fitting_step(length: timedelta) -> str:
@@ -233,6 +223,7 @@ def _fitting_step(length: timedelta) -> str:
 
 
 def check(
+    ctx: Context,
     subject: Subject,
     metric: MetricKey,
     quota: Annotated[str, typer.Argument(help="The most that may be used in the window.")],
@@ -243,20 +234,22 @@ def check(
     timezone: Zone = "UTC",
     as_json: AsJson = False,
 ) -> None:
-    """Check a quota: exit status 0 if there is room, 1 if there is not."""
+    """Check a quota: exit status 0 if there is room, 1 if there is not, 2 if that could not be found out."""
     start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
-    with connect() as connection:
-        status = open_meter(connection).check_quota(
-            subject, metric, quota, requested, period=period, since=start, until=end, timezone=timezone
-        )
-    if as_json:
-        print_json(status)
-    else:
-        stdout().print(
-            good(f"allowed: {room(status)}") if status.allowed else bad(f"refused: {room(status)}")
-        )
+    try:
+        with ctx.obj.meter() as meter:
+            status = meter.check_quota(
+                subject, metric, quota, requested, period=period, since=start, until=end, timezone=timezone
+            )
+    except MeterError as error:
+        fail(error, COULD_NOT_RUN)  # a script would take 1 for: over quota
+    show(status, QuotaStatus, _verdict, form(as_json))
     if not status.allowed:
         raise typer.Exit(SAYS_NO)
+
+
+def _verdict(status: QuotaStatus) -> Text:
+    return good(f"allowed: {room(status)}") if status.allowed else bad(f"refused: {room(status)}")
 
 
 def room(status: QuotaStatus) -> str:
@@ -266,6 +259,7 @@ def room(status: QuotaStatus) -> str:
 
 
 def subjects(
+    ctx: Context,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many.")] = 20,
     timezone: Zone = "UTC",
     as_json: AsJson = False,
@@ -274,24 +268,24 @@ def subjects(
     """List the subjects that were active last, most recent first."""
     wanted = form(as_json, as_csv)
     read_zone(timezone)
-    with connect() as connection, open_snapshot(connection) as meter:
+    with ctx.obj.snapshot() as meter:
         rows = list(islice(meter.iter_subjects(page_size=min(limit, _PAGE_MAX)), limit))
-    if wanted is Form.json:
-        print_json(rows)
-    elif wanted is Form.csv:
-        print_csv(SubjectActivity, rows)
-    elif not rows:
-        stdout().print("[dim]nobody has used anything yet[/dim]")
-    else:
-        result = table("subject", f"last activity ({timezone})")
-        for row in rows:
-            result.add_row(Text(row.subject), moment(row.last_activity_at, timezone))
-        stdout().print(result)
+    show(rows, SubjectActivity, lambda found: _subjects_table(found, timezone), wanted)
+
+
+def _subjects_table(rows: list[SubjectActivity], timezone: str) -> RenderableType:
+    if not rows:
+        return note("no usage has been recorded yet")
+    result = table("subject", f"last activity ({timezone})")
+    for row in rows:
+        result.add_row(row.subject, moment(row.last_activity_at, timezone))
+    return result
 
 
 def events(
+    ctx: Context,
     subject: Subject,
-    metric: OptionalMetric = None,
+    metric: OnlyMetric = None,
     since: Since = None,
     until: Until = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many.")] = 20,
@@ -300,48 +294,37 @@ def events(
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """Show the newest events of a subject: why is the number what it is?"""
+    """Show the newest events of a subject: what a total consists of."""
     wanted = form(as_json, as_csv)
     start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
     read_zone(timezone)
-    with connect() as connection:
-        rows = open_meter(connection).events(
-            subject, metric, since=start, until=end, after_id=after_id, max_rows=limit
-        )
-    if wanted is Form.json:
-        print_json(rows)
-    elif wanted is Form.csv:
+    with ctx.obj.meter() as meter:
+        rows = meter.events(subject, metric, since=start, until=end, after_id=after_id, max_rows=limit)
+    if wanted is Form.csv:
         write_csv(sys.stdout, Event, rows, mark_escaped=True)
-    elif not rows:
-        stdout().print("[dim]no events[/dim]")
-    else:
-        stdout().print(events_table(rows, timezone))
-        if len(rows) == limit:
-            stdout().print(f"[dim]the page that follows: --after-id {rows[-1].event_id}[/dim]")
+        return
+    show(rows, Event, lambda page: events_table(page, timezone) if page else note("no events"), wanted)
+    if wanted is Form.table and len(rows) == limit:
+        stdout().print(note(f"next page: --after-id {rows[-1].event_id}"))
 
 
 def events_table(rows: list[Event], timezone: str = "UTC") -> Table:
-    """Events as people read them."""
+    """Events as people read them. On a narrow terminal the metadata stand below the key."""
     at = f"at ({timezone})"
+    narrow = stdout().width < _WIDE
+    last = ["key, metadata"] if narrow else ["key", "metadata"]
     result = table(
-        "event",
-        at,
-        "metric",
-        "quantity",
-        "key",
-        "metadata",
-        numbers=("event", "quantity"),
-        unfolded=(at, "metric"),
+        "event", at, "metric", "quantity", *last, numbers=("event", "quantity"), unfolded=(at, "metric")
     )
     for row in rows:
         about = " ".join(f"{name}={_short(value)}" for name, value in (row.metadata or {}).items())
+        key, details = Text(visible(row.idempotency_key or "-")), Text(visible(about), style="dim")
         result.add_row(
             str(row.event_id),
-            moment(row.at, timezone),
-            Text(row.metric),
-            Text(row.member) if row.member is not None else number(row.quantity),
-            Text(row.idempotency_key or "-"),
-            Text(about, style="dim"),
+            moment(row.at.replace(microsecond=0), timezone),
+            row.metric,
+            row.member if row.member is not None else number(row.quantity),
+            *([Group(key, details) if about else key] if narrow else [key, details]),
         )
     return result
 
@@ -351,6 +334,7 @@ def _short(value: Any) -> str:
 
 
 def export(
+    ctx: Context,
     subject: Annotated[str | None, typer.Argument(help="Whose events; or give --all.")] = None,
     metric: OnlyMetric = None,
     since: Since = None,
@@ -390,14 +374,13 @@ def export(
     if (subject is None) != everybody:
         raise typer.BadParameter("give a subject, or --all for all of them")
     start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
-    with connect() as connection:
-        if subject is not None:
-            who = [subject]
-        else:
-            # In one snapshot: a subject that records between two pages would move, and be missed.
-            with open_snapshot(connection) as snapshot:
-                who = [row.subject for row in snapshot.iter_subjects(page_size=_PAGE_MAX)]
-        meter = open_meter(connection)
+    if subject is not None:
+        who = [subject]
+    else:
+        # In one snapshot: a subject that records between two pages would move, and be missed.
+        with ctx.obj.snapshot() as snapshot:
+            who = [row.subject for row in snapshot.iter_subjects(page_size=_PAGE_MAX)]
+    with ctx.obj.meter() as meter:
         pages = (meter.iter_events(one, metric, since=start, until=end) for one in who)
         rows = (event for events in pages for event in _as_recorded(events))
         with _open_output(output) as stream:

@@ -24,17 +24,17 @@ from pymeter.secrets import redact
 
 _REFRESH_A_SECOND = 8
 _MEANING = {
-    "unmapped": "usage without a customer or event name: nobody is told",
+    "unmapped": "has no customer or event name: not reported",
     "unplanned": "waits for the next run",
     "planned": "waits to be sent",
-    "sending": "is being sent, or its reporter died and another takes over",
+    "sending": "is being sent, or waits for another reporter",
     "delivered": "the biller has it",
     "resolved": "found in the biller's totals",
-    "rejected": "the biller refused it: correct the cause, then report retry",
-    "uncertain": "nobody knows: resolved from totals, or by report resolve",
-    "held": "waits for a decision: report retry or report leave",
-    "left": "not sent, by a rule or by report leave",
-    "replaced": "another push was made for it",
+    "rejected": "the biller refused it: mend it, then report retry",
+    "uncertain": "outcome unknown: totals or report resolve decide",
+    "held": "needs a decision: report retry or leave",
+    "left": "not sent: by a rule or report leave",
+    "replaced": "another push replaces it",
 }
 _WARN = {"rejected": "red", "uncertain": "red", "held": "yellow", "unmapped": "yellow"}
 

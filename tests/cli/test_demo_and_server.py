@@ -35,9 +35,11 @@ def test_the_sample_is_deterministic_and_as_messy_as_a_queue() -> None:
 def test_the_demo_shows_everything_and_is_clean_to_run_twice(
     pymeter: Run, meter_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "100")
-    first, second = (pymeter("demo", "--dsn", meter_dsn) for _ in range(2))
-    for ran in (first, second):
+    runs = []
+    for columns in (100, 80):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        runs.append(pymeter("demo", "--dsn", meter_dsn))
+    for ran in runs:
         assert (ran.status, ran.err.strip()) == (0, "")
         for shown in (
             r"recorded +9,\d\d\d +0 ",
@@ -50,10 +52,12 @@ def test_the_demo_shows_everything_and_is_clean_to_run_twice(
             r"✗ refused ",
             r"48 buckets, ",
             r"req-\d+",
+            r"user=user-\d{3} ",
+            r"model=(?:small|large|embed) ",
             r"✓ verify: no drift",
         ):
             assert re.search(shown, ran.out), shown
-    counts = [re.findall(r"^ +(?:recorded|duplicate) .*$", ran.out, re.MULTILINE) for ran in (first, second)]
+    counts = [re.findall(r"^ +(?:recorded|duplicate) .*?(?= *$)", ran.out, re.MULTILINE) for ran in runs]
     assert counts[0] == counts[1]
 
 
@@ -93,7 +97,7 @@ def private(open_path: Path) -> Iterator[Callable[..., subprocess.CompletedProce
         "NO_COLOR": "1",
     }
 
-    def run(*args: str) -> subprocess.CompletedProcess[str]:
+    def run(*args: str, stdin: int = subprocess.DEVNULL) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "pymeter", *args],
             env=environment,
@@ -101,7 +105,7 @@ def private(open_path: Path) -> Iterator[Callable[..., subprocess.CompletedProce
             text=True,
             check=False,
             timeout=120,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
         )
 
     yield run
@@ -118,19 +122,70 @@ def test_without_any_server_everything_is_one_command(
     demo = private("demo")
     assert demo.returncode == 0, demo.stderr
     assert "the private server" in demo.stdout
+    assert "pymeter server stop" in demo.stdout
     assert private("server", "status").returncode == 0
 
-    assert private("define", "tokens", "sum", "token").returncode == 0, "no migrate is needed before"
-    assert private("record", "acct_1", "tokens", "120", "--key", "req_1").returncode == 0
+    defined = private("define", "tokens", "sum", "token", "--embedded")
+    assert defined.returncode == 0, "no migrate is needed before"
+    assert defined.stderr.startswith("using the private PostgreSQL in ")
+    assert private("--embedded", "record", "acct_1", "tokens", "120", "--key", "req_1").returncode == 0
     ran = private("psql", "-XAtc", "SELECT quantity FROM meter.usage('acct_1', 'tokens')")
     assert ran.stdout == "120\n", ran.stderr
     assert private("server", "stop").returncode == 0
-    assert private("usage", "acct_1", "tokens", "--json").returncode == 0, (
-        "it starts by itself, with its data"
-    )
-    assert private("status", "--schema", "billing").returncode == 1, (
+    assert private("usage", "acct_1", "tokens", "--json", "--embedded").returncode == 0, "with its data"
+    assert private("status", "--schema", "billing", "--embedded").returncode == 1, (
         "only the default schema is made by itself"
     )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo terminals")
+def test_without_a_database_only_a_person_gets_the_private_server_and_only_if_it_runs(
+    private: Callable[..., subprocess.CompletedProcess[str]], open_path: Path
+) -> None:
+    line = "pymeter --embedded record acct_1 tokens 5 --metadata '{\"a\": 1}'"
+    record = shlex.split(line.replace("--embedded ", ""))[1:]
+    ours, terminal = os.openpty()
+    try:
+        from_cron, typed = private(*record), private(*record, stdin=terminal)
+        for ran, why in ((from_cron, "this is not a terminal"), (typed, "is not running")):
+            assert ran.returncode == 2
+            assert why in ran.stderr
+            assert line in ran.stderr, "what to type"
+        assert not (open_path / "data").exists(), "nothing was made"
+
+        assert private("server", "start").returncode == 0
+        assert private(*record).returncode == 2, "not from cron, although it runs"
+        for command, status in ((("define", "tokens", "sum", "token"), 0), (record, 0), (("status",), 0)):
+            ran = private(*command, stdin=terminal)
+            assert (ran.returncode, ran.stderr) == (
+                status,
+                f"using the private PostgreSQL in {open_path / 'data' / 'postgres-18'}\n",
+            ), command
+    finally:
+        os.close(ours)
+        os.close(terminal)
+
+
+def test_a_database_and_the_private_server_exclude_each_other(pymeter: Run, meter_dsn: str) -> None:
+    ran = pymeter("catalog", "--dsn", meter_dsn, "--embedded")
+    assert (ran.status, "exclude each other" in ran.err) == (2, True)
+
+
+def test_the_demo_drops_no_playground_that_is_used_for_something_else(pymeter: Run, meter_dsn: str) -> None:
+    assert pymeter("demo", "--dsn", meter_dsn).status == 0
+    pymeter("define", "precious", "sum", "thing", "--schema", "meter_demo")
+    ran = pymeter("demo", "--dsn", meter_dsn)
+    assert (ran.status, "that pymeter demo did not define: precious" in ran.err) == (2, True)
+    with psycopg.connect(meter_dsn, autocommit=True) as connection:
+        connection.execute("CREATE ROLE demo_neighbour")
+        try:
+            connection.execute("ALTER SCHEMA meter_demo OWNER TO demo_neighbour")
+            ran = pymeter("demo", "--dsn", meter_dsn)
+            assert (ran.status, "belongs to demo_neighbour" in ran.err) == (2, True)
+        finally:
+            connection.execute("DROP OWNED BY demo_neighbour CASCADE")
+            connection.execute("DROP ROLE demo_neighbour")
 
 
 def test_psql_gets_the_password_from_the_environment(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pymeter import Meter, calls
-from pymeter.cli.target import checked, settings
+from pymeter.program_connection import checked_dsn
 from pymeter.secrets import redact
 
 Run = Callable[..., Any]
@@ -45,6 +45,13 @@ def test_what_the_ledger_refuses_is_status_1(pymeter: Run) -> None:
         (("series", "a", "tokens", "--until", "2026-01-01"), "two ends"),
         (("sql", "--after", "9999-nothing"), "9999-nothing"),
         (("frobnicate",), "frobnicate"),
+        (("health",), "did you mean 'status'"),
+        (("list",), "did you mean 'catalog'"),
+        (("quota", "a", "tokens", "1"), "did you mean 'check'"),
+        (("reocrd", "a", "tokens", "1"), "did you mean 'record'"),
+        (("report", "mapping"), "did you mean 'mappings'"),
+        (("check", "a", "tokens", "abc"), "not a number"),
+        (("check", "a", "tokns", "5"), "unknown metric"),
     ],
 )
 def test_what_could_not_run_is_status_2(pymeter: Run, args: tuple[str, ...], says: str) -> None:
@@ -88,13 +95,12 @@ def _with_environment(
 
 def test_a_password_in_the_environment_is_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGPASSWORD", "hunter2")
-    monkeypatch.setattr(settings, "dsn", None)
     assert redact("the password hunter2 is wrong") == "the password *** is wrong"
 
 
 def test_the_drivers_of_other_tools_are_understood() -> None:
-    assert checked("postgresql+psycopg://u@h/db") == "postgresql://u@h/db"
-    assert checked("postgres://u@h/db") == "postgres://u@h/db"
+    assert checked_dsn("postgresql+psycopg://u@h/db") == "postgresql://u@h/db"
+    assert checked_dsn("postgres://u@h/db") == "postgres://u@h/db"
 
 
 def test_an_unexpected_failure_is_a_line_too(pymeter: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,4 +124,4 @@ def test_without_the_extra_the_command_says_what_to_install(tmp_path: Path) -> N
         check=False,
     )
     assert ran.returncode == 2
-    assert ran.stderr == "pymeter: the command line needs two more packages: pip install 'pymeter[cli]'\n"
+    assert ran.stderr == "pymeter: the command line needs more: pip install 'pymeter-ledger[cli]'\n"

@@ -272,7 +272,9 @@ def _in_order_of_use(functions: dict[str, Function], types: set[str]) -> list[st
 
 def _refusals(connection: Connection, schema: str) -> str:
     query = f'select parameter, message, sqlstate, hint from "{schema}"._problems()'
-    rows = connection.execute(query.encode()).fetchall()
+    with connection.transaction():
+        connection.execute(f'set local search_path = "{schema}"'.encode())  # the hints name the schema
+        rows = connection.execute(query.encode()).fetchall()
     lines = [f"| `{p}` | {_escaped(m)} | `{s}` | {_escaped(h)} |" for p, m, s, h in rows]
     return "\n".join(
         [

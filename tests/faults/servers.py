@@ -128,7 +128,7 @@ class Server(embedded._Server):
     def bring_back(self) -> None:
         """Wait until it answers. A postmaster that is there recovers by itself; else one is started."""
         deadline = time.monotonic() + _RECOVERY_SECONDS_MAX
-        while not self._answers():
+        while not self.answers():
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the server does not recover:\n{self.log[-2000:]}")
             with suppress(OSError, ValueError):

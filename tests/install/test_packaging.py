@@ -41,7 +41,7 @@ def wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(target), "."]
     subprocess.run(command, cwd=repository, capture_output=True, check=True)
-    return next(target.glob("pymeter-*.whl"))
+    return next(target.glob("pymeter_ledger-*.whl"))
 
 
 def migrate_with(python: Path, folder: Path, dsn: str) -> list[object]:

@@ -66,4 +66,4 @@ def test_a_run_that_does_not_use_it_works_without_pytest_postgresql(tmp_path):
     done = run_pytest(tmp_path, "-p", "no:postgresql")
 
     assert "1 passed, 1 error" in done.stdout
-    assert "pip install 'pymeter[pytest]'" in done.stdout
+    assert "pip install 'pymeter-ledger[pytest]'" in done.stdout

@@ -111,7 +111,8 @@ class StripeBiller:
 
             from pymeter.report.stripe.http import Connections
         except ModuleNotFoundError:
-            raise BillerError("stripe-python is not installed", "pip install 'pymeter[stripe]'") from None
+            hint = "pip install 'pymeter-ledger[stripe]'"
+            raise BillerError("stripe-python is not installed", hint) from None
         stripe.enable_telemetry = False  # it would write an id into the user's home and send it along
         redact_logs("stripe")
         bases = {"api": self.base or DEFAULT_BASE, "meter_events": self.base or DEFAULT_STREAM_BASE}

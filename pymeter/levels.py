@@ -1,0 +1,37 @@
+"""Which level of access each call needs: the note on an error says it. sql/access/_levels.sql decides."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_CALLS: Final = {
+    "read": "catalog usage totals summary series usage_by check_quota subjects events resolve_window health",
+    "write": "record record_batch known_events",
+    "report": """
+        plan_pushes preview_pushes claim_pushes confirm_push settle_pushes release_pushes uncertain_hours
+        settle_hour fail_pushes reconcilable_ranges reconcile_range reconciliation report_status
+        report_mappings report_journal pushes
+    """,
+    "admin": """
+        define_metric retire_metric verify rebuild maintain access
+        define_biller report_metric report_subject resolve_push retry_pushes leave_pushes adopt_journal
+    """,
+    "own": "own_usage own_summary own_series own_usage_by own_events",
+    "owner": "grant_access revoke_access",
+}
+LEVELS: Final = {call: level for level, calls in _CALLS.items() for call in calls.split()}
+
+
+def missing_level(function: str) -> str:
+    """What to do for a role that may not call the function."""
+    level = LEVELS.get(function)
+    if level is None:
+        return "The owner of the meter grants access by level, with grant_access()."
+    if level == "owner":
+        return f"Only the owner of the meter may call {function}()."
+    if level == "own":
+        return f"{function}() is for roles that grant_access(role, 'read', subject) bound to a subject."
+    return (
+        f"{function}() needs the level {level}, which the owner of the meter grants with:"
+        f" SELECT grant_access(role, '{level}'), or: pymeter grant ROLE {level}"
+    )
