@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 from rich import box
@@ -24,6 +23,7 @@ from rich.text import Text
 from pymeter import exact_json
 from pymeter.cli.visible import visible, visible_lines
 from pymeter.importing.spreadsheet import ESCAPED_COLUMN, defused
+from pymeter.times import read_zone
 
 _PIPE_COLUMNS = 200
 
@@ -86,7 +86,7 @@ def moment(value: datetime | None, timezone: str = "UTC") -> str:
     """A time in a zone, to the second, or finer where it is."""
     if value is None:
         return "-"
-    local = value.astimezone(ZoneInfo(timezone)).replace(tzinfo=None)
+    local = value.astimezone(read_zone(timezone)).replace(tzinfo=None)
     return local.isoformat(" ", "seconds" if not local.microsecond else "milliseconds")
 
 
