@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
 
 _LEAP_SECOND = re.compile(r"(.{10}.[0-9]{2}:[0-9]{2}):60(?:[.,]0+)?(?![0-9.,])(.*)")
 _HOUR_24 = re.compile(r".{10}.24")
@@ -56,10 +58,15 @@ def instant(value: datetime) -> datetime:
 
 
 def read_zone(name: str) -> ZoneInfo:
-    """A time zone by its name: UTC or a region, no abbreviation. ValueError for anything else."""
+    """A time zone by its name, in any case: UTC or a region. ValueError for anything else."""
     if _ZONE_NAME.fullmatch(name.lower()):
-        try:
-            return ZoneInfo(name)
-        except (KeyError, ValueError, OSError):
-            pass
+        for spelling in (name, _spellings().get(name.lower())):
+            with suppress(KeyError, ValueError, OSError):
+                if spelling is not None:
+                    return ZoneInfo(spelling)
     raise ValueError(f"{name!r} is not a time zone")
+
+
+@cache
+def _spellings() -> dict[str, str]:
+    return {name.lower(): name for name in available_timezones()}

@@ -13,6 +13,7 @@ from rich.text import Text
 from pymeter.cli.output import moment, number
 from pymeter.cli.visible import visible
 from pymeter.models import UsageBucket
+from pymeter.times import read_zone
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 _ASCII = "    ####" + "#"
@@ -49,7 +50,7 @@ def chart(buckets: Sequence[UsageBucket], console: Console, timezone: str, unit:
         rows.append(line.append(columns, style="cyan"))
     floor = "└" + "─" * (cells * len(buckets)) if _has_blocks(console) else "+" + "-" * (cells * len(buckets))
     rows.append(Text(f"{0:>{axis - 2}} {floor}", style="dim"))
-    rows.append(Text(" " * axis + _ticks(buckets, cells, ZoneInfo(timezone)), style="dim"))
+    rows.append(Text(" " * axis + _ticks(buckets, cells, read_zone(timezone)), style="dim"))
     rows.append(_caption(buckets, unit, timezone))
     return Group(*rows)
 

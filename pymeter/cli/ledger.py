@@ -260,7 +260,8 @@ def import_(
     and its text instead. Streams (-, pipes) always need that.
 
     CloudEvents: subject; type is the metric, source and id together are the key, time is the time;
-    data.quantity or data.member; the rest of data becomes the metadata.
+    data.quantity or data.member; the rest of data becomes the metadata. An event without time is rejected;
+    with --map 'at?=time' it counts at the time when it is imported.
 
     Exit status 1 if lines were rejected or in conflict: they are in the rejects file with number and reason.
     """

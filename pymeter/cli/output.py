@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 from rich import box
@@ -25,6 +24,7 @@ from rich.text import Text
 from pymeter import exact_json
 from pymeter.cli.visible import visible, visible_lines
 from pymeter.importing.spreadsheet import ESCAPED_COLUMN, defused
+from pymeter.times import read_zone
 
 _PIPE_COLUMNS = 200
 
@@ -113,7 +113,7 @@ def moment(value: datetime | None, timezone: str = "UTC") -> str:
     """A time in a zone, to the second, or finer where it is."""
     if value is None:
         return "-"
-    local = value.astimezone(ZoneInfo(timezone)).replace(tzinfo=None)
+    local = value.astimezone(read_zone(timezone)).replace(tzinfo=None)
     return local.isoformat(" ", "seconds" if not local.microsecond else "milliseconds")
 
 

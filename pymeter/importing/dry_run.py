@@ -35,9 +35,19 @@ def _payload(event: dict[str, Any]) -> str:
         return f"member {member}"
     try:
         number = Decimal(1 if quantity is None else str(quantity))
-        return f"{number.normalize()}" if number else "0"
     except DecimalException:
         return str(quantity)
+    return _canonical(number) if number.is_finite() else str(number)
+
+
+def _canonical(number: Decimal) -> str:
+    """One text for each number: 1, 1.0 and 1e0 are one. Decimal.normalize() would round to 28 digits."""
+    if not number:
+        return "0"
+    sign, digits, exponent = number.as_tuple()
+    text = "".join(map(str, digits))
+    significant = text.rstrip("0")
+    return f"{'-' * sign}{significant.lstrip('0')}e{int(exponent) + len(text) - len(significant)}"
 
 
 def _digest(text: str) -> bytes:

@@ -12,19 +12,25 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pymeter import exact_json
+from pymeter.times import read_time
 
 _EXPORT_KEY = re.compile(r"export:([0-9]{1,18}):([0-9-]{10}T[0-9:]{8}\.[0-9]{6}Z)")
-_WITNESSES_MAX = 3
+_WITNESSES_MAX = 16
+_METRICS_MAX = 40
 _LINES_A_QUESTION = 1000
+_QUESTIONS_A_CALL = 3000
 
 Event = dict[str, Any]
 AreKnown = Callable[[Sequence[Event]], Sequence[bool]]
 """Which of these events the ledger has, by their keys."""
+CouldCount = Callable[[Sequence[Event]], Sequence[bool]]
+"""Which of these events the ledger would record now, or could have recorded before."""
 
 
 def export_key(event_id: str, recorded_at: str) -> str:
@@ -92,42 +98,107 @@ class Unkeyed:
     key: Callable[[str], str]
 
 
-def read_content(lines: Iterable[tuple[str, Unkeyed | None]], are_known: AreKnown) -> Content:
+def read_content(
+    lines: Iterable[tuple[str, Unkeyed | None]], are_known: AreKnown, could_count: CouldCount
+) -> Content:
     """Read a file to its end: `lines` are every record's text, with its event if it has no key."""
     content = Content()
     fingerprint = Fingerprint()
-    search = _EndSearch(content, are_known)
+    search = _EndSearch(content, are_known, could_count)
     for text, unkeyed in lines:
         content.records += 1
         fingerprint.add(text)
-        if unkeyed is not None:
-            search.add(unkeyed, fingerprint.digest())
+        search.add(_Place(content.records, fingerprint.digest(), unkeyed))
     search.finish()
     return content
+
+
+class _Place(NamedTuple):
+    """A record's position, the digest of the file up to it, and its event if it has no key."""
+
+    position: int
+    digest: str
+    line: Unkeyed | None
+
+
+class _Witnesses:
+    """Lines of one part of a file, one of which the ledger has if it has any line of that part.
+
+    The ledger may have rejected a line then that it accepts now, and the other way round: the metric was
+    unknown or is retired, the time was too far in the future, the options were others. So lines that differ
+    in what can be a reason each have a witness: metric, fields, age and sign. And a second one, older or of
+    another subject.
+    """
+
+    def __init__(self, now: datetime) -> None:
+        self.lines: list[Unkeyed] = []
+        self._now = now
+        self._of_kind: dict[tuple[object, ...], tuple[Unkeyed, ...]] = {}
+        self._metrics: set[str] = set()
+
+    def wants(self, line: Unkeyed) -> bool:
+        """Whether this line would be a witness, if the ledger could have counted it."""
+        is_new = str(line.event.get("metric")) not in self._metrics
+        if len(self.lines) >= (_METRICS_MAX if is_new else _WITNESSES_MAX):
+            return False
+        first, *others = self._of_kind.get(self._kind(line), (None,))
+        if first is None:
+            return True
+        return not others and (
+            line.event.get("subject") != first.event.get("subject") or self._age(line) > self._age(first)
+        )
+
+    def take(self, line: Unkeyed) -> None:
+        """Make this line a witness."""
+        self.lines.append(line)
+        self._metrics.add(str(line.event.get("metric")))
+        kind = self._kind(line)
+        self._of_kind[kind] = (*self._of_kind.get(kind, ()), line)
+
+    def _kind(self, line: Unkeyed) -> tuple[object, ...]:
+        event = line.event
+        age = self._age(line)
+        fields = tuple(sorted(name for name, value in event.items() if value is not None))
+        is_negative = str(event.get("quantity")).startswith("-")
+        return str(event.get("metric")), fields, is_negative, age < 0, int(abs(age)).bit_length()
+
+    def _age(self, line: Unkeyed) -> float:
+        """In hours; without a time, 0."""
+        moment = time_of(line.event)
+        return (self._now - moment).total_seconds() / 3600 if moment else 0.0
+
+
+def time_of(event: Event) -> datetime | None:
+    """The event's time; None if it has none, or one that cannot be read."""
+    with suppress(ValueError, TypeError, OverflowError):
+        moment = read_time(event.get("at") or "")
+        return moment if moment.utcoffset() is not None else None
+    return None
 
 
 class _EndSearch:
     """Looks for the ends of files that were imported before, each of which this file begins with.
 
-    If a file ended at a line, its first line has a key with the digest up to that line, even if its import
-    was interrupted. After the first such end, a later one has given keys only to the lines since: so from
-    there on the last lines are asked about as well. Lines of several metrics, since one may have been
-    unknown.
+    If a file ended at a record, the lines that were counted have keys with the digest up to that record. An
+    import that was interrupted has counted the first of them. After such an end, a later one has given keys
+    only to the lines since. So every part has witnesses of its own: its first lines that could have been
+    counted. If no line could, the ledger has none of them, and none is counted twice.
     """
 
-    def __init__(self, content: Content, are_known: AreKnown) -> None:
+    def __init__(self, content: Content, are_known: AreKnown, could_count: CouldCount) -> None:
         self._content = content
         self._are_known = are_known
-        self._first: dict[str, Unkeyed] = {}
-        self._chunk: list[tuple[Unkeyed, str]] = []
-        self._last: tuple[Unkeyed, str] | None = None
+        self._could_count = could_count
+        self._now = datetime.now(UTC)
+        self._witnesses = _Witnesses(self._now)
+        self._chunk: list[_Place] = []
+        self._last: _Place | None = None
 
-    def add(self, line: Unkeyed, digest: str) -> None:
-        """Take in one line, and the digest of the file up to it."""
-        if len(self._first) < _WITNESSES_MAX:
-            self._first.setdefault(str(line.event.get("metric")), line)
-        self._last = (line, digest)
-        self._chunk.append(self._last)
+    def add(self, place: _Place) -> None:
+        """Take in one record."""
+        if place.line is not None:
+            self._last = place
+        self._chunk.append(place)
         if len(self._chunk) >= _LINES_A_QUESTION:
             self._look()
 
@@ -135,35 +206,79 @@ class _EndSearch:
         """The file ends; so does its last part."""
         self._look()
         if self._last is not None:
-            self._end(*self._last)
+            self._end(self._last)
 
     def _look(self) -> None:
-        had = len(self._content.parts)
-        self._ask(
-            [(witness, line, digest) for line, digest in self._chunk for witness in self._first.values()]
-        )
-        if self._content.parts:
-            self._ask([(line, line, digest) for line, digest in self._chunk])
-        if len(self._content.parts) > had:
-            self._first.clear()
+        """Find every end in the chunk: each one that is found begins a part, which has other witnesses."""
+        verdicts: dict[int, bool] = {}
+        asked: set[tuple[int, int]] = set()
+        while True:
+            segments = self._segments()
+            witnesses = [self._witnesses, *(_Witnesses(self._now) for _ in segments[1:])]
+            self._choose(segments, witnesses, verdicts)
+            questions = [
+                (witness, place)
+                for segment, chosen in zip(segments, witnesses, strict=True)
+                for place in segment
+                for witness in chosen.lines
+                if witness.position <= place.position
+            ]
+            if self._content.parts:
+                questions += [(place.line, place) for place in self._chunk if place.line is not None]
+            new = {(w.position, place.position): (w, place) for w, place in questions}
+            if not self._ask([pair for places, pair in new.items() if places not in asked]):
+                break
+            asked |= new.keys()
+        self._witnesses = witnesses[-1]
         self._chunk.clear()
 
-    def _ask(self, questions: list[tuple[Unkeyed, Unkeyed, str]]) -> None:
-        events = [
-            {
-                "subject": witness.event.get("subject"),
-                "metric": witness.event.get("metric"),
-                "idempotency_key": witness.key(digest),
-            }
-            for witness, _, digest in questions
-        ]
-        for (_, line, digest), known in zip(questions, self._are_known(events), strict=True):
-            if known:
-                self._end(line, digest)
+    def _segments(self) -> list[list[_Place]]:
+        """The chunk, cut after every end in it; the last segment may be empty."""
+        ends = {position for position, _ in self._content.parts}
+        segments: list[list[_Place]] = [[]]
+        for place in self._chunk:
+            segments[-1].append(place)
+            if place.position in ends:
+                segments.append([])
+        return segments
 
-    def _end(self, line: Unkeyed, digest: str) -> None:
-        if (line.position, digest) not in self._content.parts:
-            self._content.parts.append((line.position, digest))
+    def _choose(
+        self, segments: list[list[_Place]], witnesses: list[_Witnesses], verdicts: dict[int, bool]
+    ) -> None:
+        wanted = [
+            (chosen, place.line)
+            for segment, chosen in zip(segments, witnesses, strict=True)
+            for place in segment
+            if place.line is not None and chosen.wants(place.line)
+        ]
+        asked = [line for _, line in wanted if line.position not in verdicts]
+        answers = self._could_count([line.event for line in asked]) if asked else []
+        verdicts.update(zip((line.position for line in asked), answers, strict=True))
+        for chosen, line in wanted:
+            if verdicts[line.position] and chosen.wants(line):
+                chosen.take(line)
+
+    def _ask(self, questions: list[tuple[Unkeyed, _Place]]) -> bool:
+        """Whether an end was found that was not known."""
+        had = len(self._content.parts)
+        for start in range(0, len(questions), _QUESTIONS_A_CALL):
+            some = questions[start : start + _QUESTIONS_A_CALL]
+            events = [
+                {
+                    "subject": witness.event.get("subject"),
+                    "metric": witness.event.get("metric"),
+                    "idempotency_key": witness.key(place.digest),
+                }
+                for witness, place in some
+            ]
+            for (_, place), known in zip(some, self._are_known(events), strict=True):
+                if known:
+                    self._end(place)
+        return len(self._content.parts) > had
+
+    def _end(self, place: _Place) -> None:
+        if (place.position, place.digest) not in self._content.parts:
+            self._content.parts.append((place.position, place.digest))
             self._content.parts.sort()
 
 

@@ -13,6 +13,7 @@ from typing import IO, Protocol
 from pymeter.importing.identity import (
     AreKnown,
     Content,
+    CouldCount,
     Fingerprint,
     Unkeyed,
     line_key,
@@ -42,12 +43,14 @@ class KeyMaker:
         form: FileFormat,
         options: ImportOptions,
         are_known: AreKnown,
+        could_count: CouldCount,
         report: Report,
     ) -> None:
         self._name = name
         self._form: FileFormat = form
         self._options = options
         self._are_known = are_known
+        self._could_count = could_count
         self._report = report
         self._file = _regular_file(name, raw)
         self._content: Content | None = None
@@ -99,7 +102,7 @@ class KeyMaker:
         with open_stream(self._name) as (stream, raw):
             if _regular_file(self._name, raw) != self._file:
                 raise FileChanged("the file was replaced while it was being imported")
-            content = read_content(self._lines(stream), self._are_known)
+            content = read_content(self._lines(stream), self._are_known, self._could_count)
         if len(content.parts) > 1 and not self._options.grown:
             raise OptionsError(
                 f"the file begins with all {content.parts[-2][0]:,} lines of a file that was imported before",

@@ -9,6 +9,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Protocol, TypeVar
@@ -19,6 +20,7 @@ from pymeter import exact_json
 from pymeter.client import Meter
 from pymeter.errors import InvalidInput, SerializationFailure
 from pymeter.importing.dry_run import DryRun
+from pymeter.importing.identity import time_of
 from pymeter.importing.keys import FileChanged, KeyMaker
 from pymeter.importing.reading import FileFormat, LineReader, Problem, Record, guess_format, open_stream
 from pymeter.importing.shaping import ImportOptions, ParsedRow, ParsedRows
@@ -151,7 +153,7 @@ def import_file(
             _Ledger(connect, schema, DryRun() if dry_run else None) as ledger,
             _Rejects(rejects or rejects_path(name, options.source, dry_run)) as rejected,
         ):
-            keys = KeyMaker(name, raw, form, options, ledger.are_known, report)
+            keys = KeyMaker(name, raw, form, options, ledger.are_known, ledger.could_count, report)
             for batch in _batches(_readable(_keyed(stream, name, form, options, keys)), options.batch_size):
                 for parsed, outcome, problem in ledger.record(batch):
                     report.lines += 1
@@ -278,6 +280,12 @@ class _Ledger:
         parsed = [ParsedRow(_NO_RECORD, dict(event)) for event in events]
         return [outcome is not None for outcome in self._send(parsed, self._ask)]
 
+    def could_count(self, events: Sequence[dict[str, Any]]) -> list[bool]:
+        """Which of these events the ledger would record now, or could have recorded before."""
+        parsed = [ParsedRow(_NO_RECORD, dict(event)) for event in events]
+        answers = zip(events, self._send(parsed, self._try), strict=True)
+        return [outcome is not None and _could_count(event, outcome) for event, outcome in answers]
+
     def _known(self, exported: list[ParsedRow]) -> dict[int, BatchOutcome | Problem | None]:
         """The outcomes of those exported events that the ledger has, whatever meter exported them."""
         asked = []
@@ -318,20 +326,28 @@ class _Ledger:
         found = {row.ordinal: row for row in self._patiently(lambda meter: meter.known_events(events), True)}
         return [found.get(ordinal) for ordinal in range(1, len(batch) + 1)]
 
-    def _in_transaction(self, call: Callable[[Meter], T]) -> T:
+    def _try(self, batch: list[ParsedRow]) -> list[BatchOutcome | None]:
+        events = [parsed.event or {} for parsed in batch]
+
+        def call(meter: Meter) -> list[BatchOutcome | None]:
+            return [*meter.record_batch(events, on_invalid="skip")]
+
+        return self._patiently(call, repeatable=True, keep=False)
+
+    def _in_transaction(self, call: Callable[[Meter], T], keep: bool) -> T:
         with transaction(self._connection, mode="READ WRITE"):
             answer = call(Meter(self._connection, schema=self._schema))
-            if self._dry_run is not None:
+            if not keep or self._dry_run is not None:
                 raise psycopg.Rollback
         return answer
 
-    def _patiently(self, call: Callable[[Meter], T], repeatable: bool) -> T:
+    def _patiently(self, call: Callable[[Meter], T], repeatable: bool, keep: bool = True) -> T:
         pauses = iter(_PAUSES_SECONDS)
         while True:
             try:
                 if self._connection.closed:
                     self._connection = self._connect()
-                return self._in_transaction(call)
+                return self._in_transaction(call, keep)
             except (SerializationFailure, psycopg.OperationalError) as exc:
                 lost = not isinstance(exc, SerializationFailure)
                 if lost and not (self._connection.closed or _is_going_away(exc)):
@@ -351,6 +367,14 @@ class _Ledger:
 
 
 _NO_RECORD = Record(0, "")
+
+
+def _could_count(event: dict[str, Any], outcome: BatchOutcome) -> bool:
+    """False for what no definition of the metric that it ever had would let the ledger record."""
+    if outcome.outcome != "rejected" or outcome.sqlstate == "UM002":  # retired, or of another kind
+        return True
+    moment = time_of(event)
+    return outcome.sqlstate == "22023" and moment is not None and moment > datetime.now(UTC)
 
 
 def _is_going_away(exc: Exception) -> bool:

@@ -259,6 +259,8 @@ class ParsedRows:
     def _read_cloudevent(self, value: Any) -> tuple[dict[str, Any], Exported | None]:
         """CloudEvents 1.0: subject, type (the metric), time; source and id together are the key.
 
+        An event without a time is rejected, unless the mapping says that it may lack it.
+
         `data` holds quantity or member; the rest of it is the metadata.
         """
         if not isinstance(value, dict) or value.get("specversion") != "1.0":
@@ -274,6 +276,12 @@ class ParsedRows:
         for name, attribute in _CLOUDEVENTS.items():
             if name not in event:
                 event[name] = rest.get(attribute)
+        if event["at"] is None and "at" not in self._options.constants and not self._options.may_lack("at"):
+            raise _BadRecord(
+                "22004",
+                "the CloudEvent has no time",
+                "If it counts at the time when it is imported, write --map 'at?=time'.",
+            )
         if "idempotency_key" not in event:
             event["idempotency_key"] = _cloudevent_key(value)
         more = dict(rest.get("data") or {})

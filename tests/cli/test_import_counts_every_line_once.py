@@ -75,6 +75,20 @@ def test_times_without_an_offset_are_in_the_given_zone(pymeter: Run, meter: Mete
     assert [event.at.hour for event in meter.events("a")] == [8, 22]
 
 
+def test_a_zone_may_be_written_in_any_case(pymeter: Run, meter: Meter) -> None:
+    write("usage.csv", "subject,metric,quantity,at", "a,tokens,1,2026-06-01 10:00")
+    for zone in ("europe/berlin", "EUROPE/BERLIN", "Europe/Berlin"):
+        assert pymeter("import", "usage.csv", "-z", zone).status == 0
+    assert {event.at.hour for event in meter.events("a")} == {8}
+    window = ("--since", "2026-06-01", "--until", "2026-06-03", "-z", "america/port-au-prince")
+    for command in (("usage", "a", "tokens"), ("series", "a", "tokens"), ("events", "a")):
+        ran = pymeter(*command, *window)
+        assert ran.status == 0, ran.err
+    for zone in ("utc", "etc/gmt+3", "nz-chat", "america/argentina/buenos_aires"):
+        assert pymeter("events", "a", "-z", zone).status == 0
+    assert pymeter("import", "usage.csv", "-z", "europe/nowhere").status == 2
+
+
 def test_times_finer_than_a_microsecond_stay_in_their_month(pymeter: Run, meter: Meter) -> None:
     finer = "2026-06-30T23:59:59.9999999"
     event = {"subject": "a", "metric": "tokens", "quantity": 1, "at": f"{finer}Z"}

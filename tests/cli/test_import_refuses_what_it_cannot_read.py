@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,8 @@ def test_files_of_one_name_have_rejects_files_of_their_own(pymeter: Run) -> None
 
 
 def cloudevent(**fields: Any) -> str:
-    event = {"specversion": "1.0", "id": "1", "source": "/s", "type": "reqs", "subject": "a", **fields}
+    event = {"specversion": "1.0", "id": "1", "source": "/s", "type": "reqs", "subject": "a"}
+    event |= {"time": "2026-06-01T10:00:00Z", **fields}
     return json.dumps({name: value for name, value in event.items() if value is not None})
 
 
@@ -150,13 +152,34 @@ def test_cloudevents_are_unique_by_source_and_id(pymeter: Run, meter: Meter) -> 
     ran = load(pymeter, text, "-f", "cloudevents")
     assert counts(ran.json) == (7, 1, 0, 1)
     assert counts(load(pymeter, text, "-f", "cloudevents").json) == (0, 8, 0, 1)
-    assert meter.usage("a", "reqs").quantity == 7
+    assert len(meter.events("a", "reqs")) == 7
 
 
 @pytest.mark.parametrize("lack", ["source", "id"])
 def test_a_cloudevent_without_source_or_id_is_rejected(pymeter: Run, lack: str) -> None:
     assert counts(load(pymeter, cloudevent(**{lack: None}), "-f", "cloudevents").json) == (0, 0, 0, 1)
     assert lack in rejects("usage.jsonl")[0]["reason"]
+
+
+@pytest.mark.parametrize(
+    "event", [cloudevent(time=None), cloudevent().replace('"2026-06-01T10:00:00Z"', "null")]
+)
+def test_a_cloudevent_without_a_time_is_rejected_unless_it_may_lack_it(
+    pymeter: Run, meter: Meter, event: str
+) -> None:
+    text = "\n".join((event, cloudevent(id="2")))
+    for mapping in ((), ("--map", "at=time")):
+        ran = load(pymeter, text, "-f", "cloudevents", *mapping)
+        assert (ran.status, ran.json["rejected"]) == (1, 1)
+        (rejected,) = rejects("usage.jsonl")
+        assert (rejected["line"], rejected["sqlstate"]) == (1, "22004")
+        assert "--map 'at?=time'" in rejected["hint"]
+    before = datetime.now(UTC) - timedelta(minutes=1)
+    ran = load(pymeter, text, "-f", "cloudevents", "--map", "at?=time")
+    assert (ran.status, counts(ran.json)) == (0, (1, 1, 0, 0))
+    assert [row.at > before for row in meter.events("a")].count(True) == 1
+    other = event.replace('"1"', '"3"')
+    assert load(pymeter, other, "-f", "cloudevents", "--set", "at=2026-06-01T00:00:00Z").status == 0
 
 
 def test_a_cloudevent_with_binary_data_is_rejected(pymeter: Run, meter: Meter) -> None:
@@ -274,6 +297,28 @@ def test_a_dry_run_says_what_would_happen_and_records_nothing(pymeter: Run, mete
     assert not Path("usage.csv.rejects.jsonl").exists(), "the rejects of an import stay as they are"
     assert counts(load(pymeter, text, name="usage.csv").json) == expected
     assert "nothing was recorded" in pymeter("import", "usage.csv", "--dry-run").out
+
+
+def test_a_dry_run_compares_numbers_exactly(pymeter: Run) -> None:
+    long = "1234567890123456789012345678901234567890"
+    quantities = [
+        f"{long}1",
+        f"{long}2",
+        f"{long}1.0",
+        "0.10",
+        ".1",
+        "1e-1",
+        "100",
+        "1e2",
+        "0",
+        "0.00",
+        f"0.{long}",
+    ]
+    rows = [f"a,tokens,k,{quantity}\na,tokens,{quantity}x,{quantity}\n" for quantity in quantities]
+    rows += [f"a,tokens,{key},{value}\n" for key in ("0.10x", "100x", "0x") for value in quantities]
+    text = "subject,metric,idempotency_key,quantity\n" + "".join(rows)
+    told = [counts(load(pymeter, text, *more, name="u.csv").json) for more in (("--dry-run",), ())]
+    assert told[0] == told[1]
 
 
 def test_a_dry_run_holds_no_lock_between_batches(pymeter: Run, meter: Meter) -> None:
