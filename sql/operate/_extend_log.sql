@@ -42,7 +42,7 @@ begin
     insert into events_next select * from events_default where _bucket_start('month', at) <> all (months);
     perform _close_relation('events_next');
     comment on table events_next is
-        'Takes events of months without a partition, so that no event is refused. maintain() moves them to partitions.';
+        'Takes events of months that have no partition yet, so that none is ever refused; maintain() moves them on.';
 end
 $$;
 

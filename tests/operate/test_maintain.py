@@ -267,7 +267,7 @@ def test_p1_nothing_is_lost_and_no_writer_fails_while_strays_are_moved(
         mine = new_ledger(f"writer {number}")
         i = 0
         while not stop.is_set():
-            month = at("2020-01-10") + timedelta(days=31 * (i // 10 % 60))
+            month = at("2020-01-10") + timedelta(days=31 * (i // 10 % 40))
             if i % 3:
                 mine.record(f"s{i % 2}", "m", 1, at=month, idempotency_key=f"{number} {i}")
                 acknowledged.append(1)

@@ -104,7 +104,7 @@ def test_what_was_sent_before_any_meter_there_is_was_created_is_never_taken_for_
         shop.pass_time(hours=25)
     (push,) = shop.pushes()
     assert push.state == "uncertain"
-    assert "began to count under this event name after it was sent" in (push.error or "")
+    assert "began to count under this event name after they were sent" in (push.error or "")
     assert shop.sent() == {}
     # A person who knows decides.
     shop.meter.resolve_push(push.identifier, delivered=True)
