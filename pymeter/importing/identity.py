@@ -21,8 +21,12 @@ from pymeter import exact_json
 from pymeter.times import read_time
 
 _EXPORT_KEY = re.compile(r"export:([0-9]{1,18}):([0-9-]{10}T[0-9:]{8}\.[0-9]{6}Z)")
-_WITNESSES_MAX = 16
-_METRICS_MAX = 40
+_WITNESSES_MAX = 64
+_PAIRS_MAX = 8
+"""Witnesses of one part; beyond the first 8, each kind of line has one instead of two."""
+_WITNESSES_OF_LONG_FILES = 16
+_SHORT_FILE_RECORDS = 5000
+"""Every witness is a look-up for every record: after these, only the first 16 are asked about."""
 _LINES_A_QUESTION = 1000
 _QUESTIONS_A_CALL = 3000
 
@@ -134,24 +138,19 @@ class _Witnesses:
         self.lines: list[Unkeyed] = []
         self._now = now
         self._of_kind: dict[tuple[object, ...], tuple[Unkeyed, ...]] = {}
-        self._metrics: set[str] = set()
 
     def wants(self, line: Unkeyed) -> bool:
         """Whether this line would be a witness, if the ledger could have counted it."""
-        is_new = str(line.event.get("metric")) not in self._metrics
-        if len(self.lines) >= (_METRICS_MAX if is_new else _WITNESSES_MAX):
-            return False
         first, *others = self._of_kind.get(self._kind(line), (None,))
         if first is None:
-            return True
-        return not others and (
+            return len(self.lines) < _WITNESSES_MAX
+        return (len(self.lines) < _PAIRS_MAX and not others) and (
             line.event.get("subject") != first.event.get("subject") or self._age(line) > self._age(first)
         )
 
     def take(self, line: Unkeyed) -> None:
         """Make this line a witness."""
         self.lines.append(line)
-        self._metrics.add(str(line.event.get("metric")))
         kind = self._kind(line)
         self._of_kind[kind] = (*self._of_kind.get(kind, ()), line)
 
@@ -220,7 +219,7 @@ class _EndSearch:
                 (witness, place)
                 for segment, chosen in zip(segments, witnesses, strict=True)
                 for place in segment
-                for witness in chosen.lines
+                for witness in chosen.lines[: self._most(place)]
                 if witness.position <= place.position
             ]
             if self._content.parts:
@@ -231,6 +230,10 @@ class _EndSearch:
             asked |= new.keys()
         self._witnesses = witnesses[-1]
         self._chunk.clear()
+
+    @staticmethod
+    def _most(place: _Place) -> int:
+        return _WITNESSES_MAX if place.position <= _SHORT_FILE_RECORDS else _WITNESSES_OF_LONG_FILES
 
     def _segments(self) -> list[list[_Place]]:
         """The chunk, cut after every end in it; the last segment may be empty."""
