@@ -105,7 +105,8 @@ def test_every_command_works(pymeter: Run, defaults: None, tmp_path: Path) -> No
         ("retire", "seats"),
     ):
         ran = pymeter(*args)
-        assert (ran.status, ran.err) == (0, ""), args
+        # The oldest rich leaves a blank line behind a progress bar.
+        assert (ran.status, ran.err.strip()) == (0, ""), args
     of_the_day = ("--since", "2026-06-07", "--until", "2026-06-08", "--json")
     assert pymeter("usage", "acct_1", "tokens", *of_the_day).json["quantity"] == "5"
 
@@ -144,7 +145,7 @@ def _role(dsn: str, name: str, level: str | None) -> str:
 def test_status_for_a_reader_shows_what_it_can_see(pymeter: Run, meter_dsn: str) -> None:
     reader = _role(meter_dsn, "status_reader", "read")
     ran = pymeter("status", "--dsn", reader)
-    assert (ran.status, ran.err) == (0, "")
+    assert (ran.status, ran.err.strip()) == (0, "")
     assert "not visible to this role" in ran.out
     assert "healthy" in ran.out
     found = pymeter("status", "--dsn", reader, "--json").json
@@ -153,7 +154,7 @@ def test_status_for_a_reader_shows_what_it_can_see(pymeter: Run, meter_dsn: str)
 
 def test_status_for_a_role_without_any_right_says_so(pymeter: Run, meter_dsn: str) -> None:
     ran = pymeter("status", "--dsn", _role(meter_dsn, "status_nobody", None))
-    assert (ran.status, ran.err) == (0, "")
+    assert (ran.status, ran.err.strip()) == (0, "")
     assert ran.out.count("not visible to this role") == 2
 
 
@@ -185,6 +186,6 @@ def test_a_hot_standby_answers_every_question(pymeter: Run) -> None:
             ("migrate",),
         ):
             ran = pymeter(*args, "--dsn", server.dsn)
-            assert (ran.status, ran.err) == (0, ""), args
+            assert (ran.status, ran.err.strip()) == (0, ""), args
         ran = pymeter("record", "acct_1", "tokens", "5", "--dsn", server.dsn)
         assert (ran.status, "[25006]" in ran.err, "primary" in ran.err) == (2, True, True)
