@@ -87,7 +87,7 @@ def _told(error: Exception) -> str:
 
 
 def _of_one(core: Core, row: UncertainHour | ReconcilableRange, call: Call[T]) -> Steps[T | None]:
-    """The call's result; None, which is told, if the database refuses it: the others go on."""
+    """The call's result; None, with a message, if the database refuses it. The others go on."""
     try:
         return (yield from core.ask(call))
     except PASSING:

@@ -298,7 +298,7 @@ class Core:
 
     @property
     def everyone(self) -> tuple[Observer, ...]:
-        """All who are told what happens."""
+        """Every observer, the tally first."""
         return (self.tally, *self.observers)
 
     def tell(self, message: str) -> None:

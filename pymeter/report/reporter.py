@@ -49,7 +49,7 @@ class _Base(Generic[B]):
     made at the same time, `rate` how many a second (the biller's own rate unless given). `lease` is how long
     what was claimed is this process's alone, `patience` how long a round goes on without any delivery or
     rejection, and waits for what has to be sent again, `reads_a_day` how many totals `watch` asks for only to
-    compare them. `clock` replaces the clock of the database, for tests; `observers` are told what happens.
+    compare them. `clock` replaces the clock of the database, for tests; `observers` receive every event.
 
     A `biller_name` that ends in ``_shadow`` is a rehearsal: only a biller whose `test_mode` is True is
     called.

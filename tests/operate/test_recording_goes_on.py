@@ -1,4 +1,4 @@
-"""Whatever an administrator calls, and whoever has an open transaction: recording is never stopped."""
+"""No call of an administrator and no open transaction stops recording."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def test_all_usage_that_is_older_than_its_mapping_is_reported_whatever_its_kind(
         )
 
     def reported() -> dict[str, Decimal]:
-        """What the biller is told in all, per metric; of values the latest of each period."""
+        """What is sent to the biller in all, per metric; of values the latest of each period."""
         while journal.plan():
             pass
         told: dict[str, Decimal] = defaultdict(Decimal)
