@@ -1,14 +1,17 @@
--- depends: 0007-report
+-- depends: 0007-reporting
 -- Who was granted what, when maintain() ran, and row types for both.
 
--- regrole and not a name: it follows a renamed role, a role that is dropped and created again is another one, and a dump holds the name.
+-- A regrole would stop the restore of the whole table where one role is missing. An oid restores everywhere, and is the role only in the
+-- cluster that it comes from; elsewhere the name is.
 create table access_grants (
-    role       regrole     not null,
-    level      text        not null,
-    subject    text,
+    cluster    bigint      not null,
+    role       oid         not null,
+    role_name  text        collate "C" not null,
+    level      text        collate "C" not null,
+    subject    text        collate "C",
     granted_at timestamptz not null default now(),
 
-    constraint access_grants_key unique nulls not distinct (role, level, subject),
+    constraint access_grants_key unique nulls not distinct (cluster, role, level, subject),
     constraint level_is_known check (level in ('read', 'write', 'report', 'admin')),
     constraint only_reading_is_bound_to_a_subject check (subject is null or level = 'read')
 );
@@ -16,14 +19,16 @@ create table access_grants (
 comment on table access_grants is
     'What grant_access() has granted, so that an upgrade can extend it to the new functions of a level. The right itself is the privilege '
     'on the function: a row without it grants nothing. Changed only through grant_access() and revoke_access().';
-comment on column access_grants.role is 'Who was granted it.';
+comment on column access_grants.cluster is 'The system identifier of the database cluster in which the oid is the role.';
+comment on column access_grants.role is 'Who was granted it: the oid of the role in that cluster.';
+comment on column access_grants.role_name is 'The name that the role had when the row was last written; another cluster knows it by that.';
 comment on column access_grants.level is 'read, write, report or admin.';
 comment on column access_grants.subject is
     'The one subject that the role may read, through the functions whose names begin with own; null: no such limit.';
 comment on column access_grants.granted_at is 'When it was first granted.';
 
 create table maintenance (
-    task    text        not null,
+    task    text        collate "C" not null,
     done_at timestamptz not null,
 
     constraint maintenance_pkey primary key (task)
@@ -32,22 +37,6 @@ create table maintenance (
 comment on table maintenance is 'When each task of upkeep was last done, for health().';
 comment on column maintenance.task is 'The function: maintain.';
 comment on column maintenance.done_at is 'When the transaction began that did it.';
-
--- Triggers that fire in every session: session_replication_role = replica switches ordinary ones off. Later partitions get the state of
--- the log's own.
-alter table events enable always trigger events_are_append_only;
-alter table events enable always trigger events_are_not_truncated;
-alter table events_default enable always trigger events_are_not_truncated;
-do $$
-declare
-    v_partition regclass;
-begin
-    for v_partition in select inhrelid from pg_inherits where inhparent = 'events'::regclass loop
-        execute format('alter table %s enable always trigger events_are_append_only', v_partition);
-        execute format('alter table %s enable always trigger events_are_not_truncated', v_partition);
-    end loop;
-end
-$$;
 
 create type access_right as (
     role text, level text, subject text, complete boolean, rights text[], members text[]);

@@ -1,11 +1,11 @@
 -- SHA-256, truncated to 128 bits: collisions cannot be constructed. md5() does not run in FIPS mode.
 -- Stable like convert_to(), or it would not be inlined. Inlined: no SET, nothing outside pg_catalog.
 create or replace function _digest(value text)
-returns bytea
+returns uuid
 language sql
 stable parallel safe
 as $$
-    select substr(sha256(convert_to(value, 'UTF8')), 1, 16)
+    select encode(substr(sha256(convert_to(value, 'UTF8')), 1, 16), 'hex')::uuid
 $$;
 
 comment on function _digest(text) is 'The first 128 bits of the SHA-256 of a text.';

@@ -73,7 +73,7 @@ begin
                     order by r.bucket_start desc
                     limit 5000
                 ) n
-                join metrics m on m.key = n.metric and m.retired_at is null and _fine_bucket(m.period, m.rollup) = v_kind
+                join metrics m on m.key = n.metric and m.retired_at is null and m.fine_bucket = v_kind
                 group by n.subject, n.metric
             ), stopped as materialized (
                 select * from latest l

@@ -2,7 +2,7 @@
 -- bucket has been seen in the coarser one. The lock on the table comes before the read: rebuild() locks the table before it deletes members
 -- that have no event, so it waits for every transaction that has relied on such a row. The read needs a snapshot of its own, so a
 -- REPEATABLE READ or SERIALIZABLE transaction skips it.
-create or replace function _add_event_member(metric metrics, subject text, at timestamptz, member text)
+create or replace function _add_event_member(metric metrics, series_id integer, at timestamptz, member text)
 returns text[]
 language plpgsql
 volatile
@@ -10,11 +10,10 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_key     text := (_add_event_member.metric).key;
     v_period  text := (_add_event_member.metric).period;
     v_unit    text := _seen_unit(v_period, (_add_event_member.metric).rollup);
     v_bits    bit varying := _seen_bit(v_unit, _add_event_member.at);
-    v_digest  bytea := _digest(_add_event_member.member);
+    v_digest  uuid := _digest(_add_event_member.member);
     v_finest  text := case when v_unit is null or v_period = 'minute' then v_period else 'month' end;
     v_bucket  text;
     v_kind    text;
@@ -28,7 +27,7 @@ begin
     lock table unique_members in row exclusive mode;
     if current_setting('transaction_isolation') = 'read committed' and exists (
         select from unique_members
-        where subject = _add_event_member.subject and metric = v_key
+        where series_id = _add_event_member.series_id
           and bucket = v_finest and bucket_start = _bucket_start(v_finest, _add_event_member.at) and member_digest = v_digest
           and (seen & v_bits = v_bits or v_bits is null or bucket <> 'month')
     ) then
@@ -42,10 +41,10 @@ begin
         when v_unit is null then array[v_period]
         else array[v_period, 'month'] end
     loop
-        insert into unique_members as u (subject, metric, bucket, bucket_start, member_digest, seen)
-        values (_add_event_member.subject, v_key, v_bucket, _bucket_start(v_bucket, _add_event_member.at), v_digest,
+        insert into unique_members as u (series_id, bucket, bucket_start, member_digest, seen)
+        values (_add_event_member.series_id, v_bucket, _bucket_start(v_bucket, _add_event_member.at), v_digest,
                 case v_bucket when 'month' then v_bits end)
-        on conflict (subject, metric, bucket, bucket_start, member_digest) do update set
+        on conflict (series_id, bucket, bucket_start, member_digest) do update set
             seen = u.seen | excluded.seen,
             added = excluded.seen & ~ u.seen
         where u.seen & excluded.seen <> excluded.seen
@@ -68,12 +67,12 @@ begin
 end
 $$;
 
-comment on function _add_event_member(metrics, text, timestamptz, text) is
+comment on function _add_event_member(metrics, integer, timestamptz, text) is
     'Adds the member of one event to unique_members; returns the kinds of bucket of the metric in whose bucket the member is new.';
 
 -- The same as _add_event_member() for a batch: each row is read and written once, in primary-key order.
 create or replace function _add_batch_members(batch batch_event[])
-returns setof bucket_member
+returns table (series_id integer, bucket text, bucket_start timestamptz, added bigint)
 language plpgsql
 volatile
 set search_path from current
@@ -82,47 +81,51 @@ as $$
 declare
     v_may_read boolean := current_setting('transaction_isolation') = 'read committed';
 begin
-    if not exists (select from unnest(batch) where aggregate = 'unique') then
+    if not exists (select from unnest(batch) where member is not null) then
         return;
     end if;
+    lock table unique_members in row exclusive mode;
     return query
     with placed as (
-        select distinct e.subject, e.metric, b.bucket, _bucket_start(b.bucket, e.at) as bucket_start, _digest(e.member) as member_digest,
-               _seen_unit(e.period, e.rollup) as unit
+        select distinct s.series_id, b.bucket, _bucket_start(b.bucket, e.at) as bucket_start, _digest(e.member) as member_digest,
+               _seen_unit(m.period, m.rollup) as unit
         from unnest(batch) e
-        cross join lateral (values (e.period), (e.rollup)) as b (bucket)
-        where e.aggregate = 'unique' and b.bucket is not null
+        join metrics m on m.key = e.metric
+        join series s on s.metric = e.metric and s.subject = e.subject and s.stripe = 0
+        cross join lateral (values (m.period), (nullif(m.rollup, 'none'))) as b (bucket)
+        where e.member is not null and b.bucket is not null
     ), held as materialized (
         select p.*, _member_bucket(bucket) as row_bucket, _bucket_start(_member_bucket(bucket), bucket_start) as row_start,
                _seen_mask(unit, _bucket_start('month', bucket_start), bucket_start, _bucket_end(bucket, bucket_start)) as mask
         from placed p
-    ), added as (
-        insert into unique_members as u (subject, metric, bucket, bucket_start, member_digest, seen)
+    ), written as (
+        insert into unique_members as u (series_id, bucket, bucket_start, member_digest, seen)
         select *
         from (
-            select subject, metric, row_bucket, row_start, member_digest, bit_or(mask) filter (where bucket = unit) as seen
+            select series_id, row_bucket, row_start, member_digest, bit_or(mask) filter (where bucket = unit) as seen
             from held
-            group by subject, metric, row_bucket, row_start, member_digest
+            group by series_id, row_bucket, row_start, member_digest
         ) w
         where not (v_may_read and exists (
             select from unique_members u
-            where u.subject = w.subject and u.metric = w.metric and u.bucket = w.row_bucket
+            where u.series_id = w.series_id and u.bucket = w.row_bucket
               and u.bucket_start = w.row_start and u.member_digest = w.member_digest
               and (w.seen is null or u.seen & w.seen = w.seen)))
-        order by 1, 2, 3, 4, 5
-        on conflict (subject, metric, bucket, bucket_start, member_digest) do update set
+        order by 1, 2, 3, 4
+        on conflict (series_id, bucket, bucket_start, member_digest) do update set
             seen = u.seen | excluded.seen,
             added = excluded.seen & ~ u.seen
         where u.seen & excluded.seen <> excluded.seen
-        returning subject, metric, bucket, bucket_start, member_digest, seen, added
+        returning series_id, bucket, bucket_start, member_digest, seen, added
     )
-    select h.subject, h.metric, h.bucket, h.bucket_start, h.member_digest, null
+    select h.series_id, h.bucket, h.bucket_start, count(*)
     from held h
-    join added a on a.subject = h.subject and a.metric = h.metric and a.bucket = h.row_bucket
-        and a.bucket_start = h.row_start and a.member_digest = h.member_digest
-    where _is_new_member(h.bucket, h.mask, a.seen, a.added);
+    join written w on w.series_id = h.series_id and w.bucket = h.row_bucket
+        and w.bucket_start = h.row_start and w.member_digest = h.member_digest
+    where _is_new_member(h.bucket, h.mask, w.seen, w.added)
+    group by 1, 2, 3;
 end
 $$;
 
 comment on function _add_batch_members(batch_event[]) is
-    'Adds the members of a batch to unique_members; returns the members that are new, with the bucket in which they are.';
+    'Adds the members of a batch to unique_members; returns how many are new in each bucket that has new ones. Their series exist.';

@@ -72,7 +72,7 @@ comment on function _event_rules(text, text, timestamptz, interval, text, text, 
     'aggregate, retired_at, max_future: of the metric, null if it is unknown.';
 
 create or replace function _problems()
-returns setof problem
+returns table (code text, sqlstate text, parameter text, message text, hint text)
 language sql
 stable
 set search_path from current

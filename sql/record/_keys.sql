@@ -1,16 +1,43 @@
--- A repeated key is compared by this digest. An event has a quantity or a member, never both, so one text represents either.
-create or replace function _payload_digest(quantity numeric, member text)
-returns bytea
+-- Lengths before the texts, so that no subject, metric or key can be written to look like another three.
+-- Inlined: no SET, nothing outside pg_catalog. Stable like convert_to(), or it would not be inlined.
+create or replace function _key_digest(metric text, subject text, idempotency_key text)
+returns uuid
 language sql
 stable parallel safe
 as $$
-    select substr(sha256(convert_to(coalesce(member, trim_scale(quantity)::text), 'UTF8')), 1, 8)
+    select encode(substr(sha256(convert_to(
+        length(metric) || ',' || length(subject) || ',' || metric || subject || idempotency_key, 'UTF8')), 1, 16), 'hex')::uuid
 $$;
 
-comment on function _payload_digest(numeric, text) is
-    'The first 64 bits of the SHA-256 of an event''s payload: its quantity (1 and 1.0 are equal) or its member.';
+comment on function _key_digest(text, text, text) is
+    'What an idempotency key of a subject and metric is known by: the first 128 bits of a SHA-256 over all three.';
 
-create or replace function _replay_result(metric metrics, subject text, key_digest bytea, payload_digest bytea)
+-- One statement has one snapshot, so it finds a key that maintain() moves meanwhile in one of the two tables.
+create or replace function _find_key(digest uuid)
+returns keys
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_key keys;
+begin
+    select * into v_key
+    from (select * from keys where digest = _find_key.digest union all select * from old_keys where digest = _find_key.digest) k
+    limit 1;
+    if v_key.event_id is null then
+        raise exception using
+            errcode = '40001', message = 'the idempotency key was deleted while it was being looked up',
+            hint = 'Retry the transaction.';
+    end if;
+    return v_key;
+end
+$$;
+
+comment on function _find_key(uuid) is 'The key of that digest, recent or old. Raises 40001 if there is none (any more).';
+
+create or replace function _replay_result(metric metrics, subject text, digest uuid, quantity numeric, member text)
 returns recorded
 language plpgsql
 volatile
@@ -18,24 +45,14 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_first    idempotency_keys;
-    v_start    timestamptz;
-    v_end      timestamptz;
+    v_first    keys := _find_key(_replay_result.digest);
+    v_start    timestamptz := _bucket_start((_replay_result.metric).period, v_first.at);
+    v_end      timestamptz := _bucket_end((_replay_result.metric).period, v_start);
     v_recorded recorded;
 begin
-    select k.* into v_first
-    from idempotency_keys k
-    where k.subject = _replay_result.subject and k.metric = (_replay_result.metric).key and k.key_digest = _replay_result.key_digest;
-    if v_first.event_id is null then
-        raise exception using
-            errcode = '40001', message = 'the idempotency key was deleted while it was being looked up',
-            hint = 'Retry the transaction.';
-    end if;
-
-    v_start := _bucket_start((_replay_result.metric).period, v_first.at);
-    v_end := _bucket_end((_replay_result.metric).period, v_start);
     v_recorded.event_id := v_first.event_id;
-    v_recorded.outcome := case when v_first.payload_digest = _replay_result.payload_digest then 'duplicate' else 'conflict' end;
+    v_recorded.outcome := case when _is_same_payload(v_first.quantity, v_first.member, _replay_result.quantity, _replay_result.member)
+                               then 'duplicate' else 'conflict' end;
     v_recorded.quantity := (_window_usage(_replay_result.metric, _replay_result.subject, v_start, v_end)).quantity;
     v_recorded.unit := (_replay_result.metric).unit;
     v_recorded.period_start := v_start;
@@ -44,5 +61,17 @@ begin
 end
 $$;
 
-comment on function _replay_result(metrics, text, bytea, bytea) is
+comment on function _replay_result(metrics, text, uuid, numeric, text) is
     'The result of record() for a repeated key: the id of the first event, duplicate or conflict, and the quantity of its period.';
+
+-- Inlined: no SET, nothing outside pg_catalog.
+create or replace function _is_same_payload(first_quantity numeric, first_member text, quantity numeric, member text)
+returns boolean
+language sql
+immutable parallel safe
+as $$
+    select first_quantity is not distinct from quantity and first_member is not distinct from member
+$$;
+
+comment on function _is_same_payload(numeric, text, numeric, text) is
+    'Whether a repeat has the payload of the first event: its quantity (1 and 1.0 are equal) and its member.';

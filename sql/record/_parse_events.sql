@@ -41,7 +41,7 @@ as $$
                when p.quantity is null and p.given_quantity is not null then format('quantity %L', left(p.given_quantity, 80))
                when p.at is null and p.given_at is not null then format('at %L', left(p.given_at, 80))
            end,
-           null::bigint, null::text, null::text, null::text, null::boolean, null::bytea, null::bytea, null::text[]
+           null::bigint, null::uuid
     from (
         select f.*, _parse_time(f.given_at) as at,
                -- 200 digits and a 3-digit exponent exceed every allowed quantity, and the cast of such a text cannot fail.

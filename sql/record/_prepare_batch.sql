@@ -7,8 +7,7 @@ set search_path from current
 as $$
     select coalesce(array_agg((
         c.ordinal, c.subject, c.metric, c.quantity, c.member, c.idempotency_key, c.at, c.metadata, c.problem, c.detail,
-        case when c.problem is null then nextval('event_ids') end, c.aggregate, c.period, c.rollup, c.striped,
-        _digest(c.idempotency_key), _payload_digest(c.quantity, c.member), c.billers)::batch_event), '{}')
+        case when c.problem is null then nextval('event_ids') end, _key_digest(c.metric, c.subject, c.idempotency_key))::batch_event), '{}')
     from (
         select p.ordinal, p.subject, p.metric, q.quantity, p.member, p.idempotency_key, p.at, p.metadata, p.detail,
                case when p.problem is null
@@ -19,8 +18,7 @@ as $$
                                            p.idempotency_key, p.at, p.metadata) r
                          where r.is_broken
                          limit 1)
-               end as problem,
-               m.aggregate, m.period, nullif(nullif(m.rollup, 'none'), m.period) as rollup, m.striped, m.billers
+               end as problem
         from _parse_events(_prepare_batch.events) p
         left join metrics m on m.key = p.metric
         cross join lateral (select coalesce(p.quantity, case m.aggregate when 'count' then 1 end) as quantity) q
@@ -29,5 +27,4 @@ as $$
 $$;
 
 comment on function _prepare_batch(jsonb) is
-    'The events of a batch in input order, each with the code of the rule that it breaks, or else with its event id, digests and the '
-    'definition of its metric.';
+    'The events of a batch in input order, each with the code of the rule that it breaks, or else with its event id and the digest of its key.';

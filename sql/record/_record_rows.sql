@@ -4,11 +4,11 @@ returns setof batch_outcome
 language plpgsql
 volatile
 set search_path from current
+set enable_seqscan to off
 as $$
 #variable_conflict use_column
 declare
     v_owned       bigint[];
-    v_new         batch_event[];
     v_outcomes    batch_outcome[];
     v_any_problem boolean := exists (select from unnest(batch) where problem is not null);
 begin
@@ -18,48 +18,37 @@ begin
 
     -- KEYS: of two events with the same key, the first in the batch owns it.
     with added as (
-        insert into idempotency_keys (event_id, at, subject, metric, key_digest, payload_digest)
-        select event_id, at, subject, metric, key_digest, payload_digest
-        from unnest(batch)
-        where problem is null and key_digest is not null
-        order by subject, metric, key_digest, ordinal
-        on conflict (subject, metric, key_digest) do nothing
+        insert into keys (event_id, at, digest, quantity, member)
+        select event_id, at, digest, quantity, member
+        from unnest(batch) e
+        where problem is null and digest is not null and not exists (select from old_keys o where o.digest = e.digest)
+        order by digest, ordinal
+        on conflict (digest) do nothing
         returning event_id
     )
     select coalesce(array_agg(event_id), '{}') into v_owned from added;
-
-    -- EVENTS
-    v_new := array(
+    perform _count_events(array(
         select e from unnest(batch) e
-        where e.problem is null and (e.key_digest is null or e.event_id in (select unnest(v_owned))));
-    if cardinality(v_new) > 0 then
-        insert into events (event_id, at, subject, metric, quantity, member, idempotency_key, metadata)
-        select event_id, at, subject, metric, quantity, member, idempotency_key, metadata
-        from unnest(v_new)
-        order by subject, metric, at, event_id;
-        insert into unreported (at, event_id, subject, metric, biller)
-        select at, event_id, subject, metric, unnest(billers) from unnest(v_new) where billers is not null;
-        perform _roll_up_batch(v_new);
-    end if;
+        where e.problem is null and (e.digest is null or e.event_id in (select unnest(v_owned)))));
 
     -- OUTCOMES
     v_outcomes := array(
         select (e.ordinal, coalesce(k.event_id, e.event_id),
             case
                 when p.code is not null then 'rejected'
-                when e.key_digest is null or o.event_id is not null then 'recorded'
-                when k.payload_digest = e.payload_digest then 'duplicate'
-                when k.event_id is not null then 'conflict'
+                when e.digest is null or o.event_id is not null then 'recorded'
+                when k.event_id is null then null
+                when _is_same_payload(k.quantity, k.member, e.quantity, e.member) then 'duplicate'
+                else 'conflict'
             end,
             p.sqlstate, p.message || coalesce(': ' || e.detail, ''), p.hint)::batch_outcome
         from unnest(batch) e
         left join unnest(v_owned) o (event_id) on o.event_id = e.event_id
         left join lateral (
-            -- OFFSET 0 keeps this a subquery, which is not executed for events that own their key.
-            select event_id, payload_digest
-            from idempotency_keys
-            where e.problem is null and o.event_id is null
-              and subject = e.subject and metric = e.metric and key_digest = e.key_digest
+            -- OFFSET 0 keeps these subqueries, which are not executed for events that own their key.
+            select * from keys k where e.problem is null and o.event_id is null and k.digest = e.digest
+            union all
+            select * from old_keys k where e.problem is null and o.event_id is null and k.digest = e.digest
             offset 0
         ) k on true
         left join (select * from _problems() where v_any_problem) p on p.code = e.problem

@@ -14,7 +14,7 @@ begin
     -- The conditions are inside the lateral subqueries, so that a look-up that is not needed is not executed.
     return query
     with given as materialized (
-        select p.ordinal, p.subject, p.metric, p.at, p.idempotency_key, _payload_digest(p.quantity, p.member) as payload_digest,
+        select p.ordinal, p.subject, p.metric, p.at, p.idempotency_key, p.quantity, p.member,
                case when e.event ->> 'event_id' ~ '^[0-9]{1,18}$' then (e.event ->> 'event_id')::bigint end as event_id,
                _parse_time(e.event ->> 'recorded_at') as recorded_at
         from _parse_events(known_events.events) p
@@ -25,22 +25,23 @@ begin
     )
     select g.ordinal, coalesce(k.event_id, l.event_id),
            case when k.event_id is null and l.event_id is null then 'rejected'
-                when coalesce(k.payload_digest, l.payload_digest) is not distinct from g.payload_digest then 'duplicate'
+                when k.event_id is not null and _is_same_payload(k.quantity, k.member, g.quantity, g.member) then 'duplicate'
+                when k.event_id is null and _is_same_payload(l.quantity, l.member, g.quantity, g.member) then 'duplicate'
                 else 'conflict' end,
            d.sqlstate, d.message, d.hint
     from given g
     left join lateral (
-        select k.event_id, k.payload_digest
-        from idempotency_keys k
-        where g.idempotency_key is not null
-          and k.subject = g.subject and k.metric = g.metric and k.key_digest = _digest(g.idempotency_key)
+        select k.* from keys k where g.idempotency_key is not null and k.digest = _key_digest(g.metric, g.subject, g.idempotency_key)
+        union all
+        select k.* from old_keys k where g.idempotency_key is not null and k.digest = _key_digest(g.metric, g.subject, g.idempotency_key)
         offset 0
     ) k on true
     left join lateral (
-        select l.event_id, _payload_digest(l.quantity, l.member) as payload_digest
-        from events l
+        select l.event_id, l.quantity, l.member
+        from series s
+        join events l on l.series_id = s.series_id
         where k.event_id is null and g.event_id is not null
-          and l.subject = g.subject and l.metric = g.metric and l.at = g.at
+          and s.subject = g.subject and s.metric = g.metric and s.stripe = 0 and l.at = g.at
           and l.event_id = g.event_id and l.recorded_at = g.recorded_at
         offset 0
     ) l on true

@@ -1,6 +1,11 @@
--- Lock order for the whole package: idempotency keys, then unique members, then rollups; within each table by primary key, which begins
--- with (subject, metric). Events are only inserted, and wait for no lock. A statement that writes several rows of a table sorts them
--- first, so two calls cannot deadlock.
+-- Three plain statements record an ordinary event: insert the key, add to the open buckets of the series, insert the event. They are as plain
+-- as statements can be, because most of what a call costs is setting up its expressions. A series exists only for a valid subject and a known
+-- metric, and its open buckets only for valid times, so nothing is looked up before. What is not ordinary is recorded by _record_event(): with
+-- the key, if that has been inserted already.
+--
+-- Lock order for the whole package: keys, new rows of series, unique members, rows of series, rollups; within each table by primary key, rows
+-- of series by series_id and stripe. Events are only inserted, and wait for no lock. A statement that writes several rows of a table sorts
+-- them first, so two calls cannot deadlock.
 create or replace function record(
     subject text,
     metric text,
@@ -8,7 +13,8 @@ create or replace function record(
     member text default null,
     idempotency_key text default null,
     at timestamptz default now(),
-    metadata jsonb default null
+    metadata jsonb default null,
+    total boolean default true
 )
 returns recorded
 language plpgsql
@@ -18,79 +24,102 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_metric   metrics;
-    v_quantity numeric;
-    v_event_id bigint;
+    v_quantity numeric := coalesce(trim_scale(record.quantity), 1);  -- a count counts 1 without a quantity; other metrics need one
+    v_digest   uuid;
+    v_series   integer;
+    v_stripe   smallint;
+    v_billers  text[];
     v_recorded recorded;
 begin
-    -- GUARD
-    select * into v_metric from metrics where key = record.metric;
-    v_quantity := coalesce(trim_scale(record.quantity), case v_metric.aggregate when 'count' then 1 end);
-    if (_is_plain_event(v_metric.aggregate, v_metric.retired_at, record.subject, record.metric, v_quantity, record.member,
-                        record.idempotency_key, record.at, record.metadata)
-        and current_setting('transaction_isolation') = 'read committed' and not _is_open('record')) is not true then
-        if _is_open('record') then perform _check_caller('record'); end if;
-        at := coalesce(record.at, now());
-        perform _check_event(v_metric, record.metric, record.subject, v_quantity, record.member,
-                             record.idempotency_key, record.at, record.metadata);
-    end if;
-
-    -- KEY: the call that inserts it owns the event. Another session with the same key waits here until that transaction ends.
-    if record.idempotency_key is null then
-        v_event_id := nextval('event_ids');
-    else
-        insert into idempotency_keys (event_id, at, subject, metric, key_digest, payload_digest)
-        values (nextval('event_ids'), record.at, record.subject, record.metric,
-                _digest(record.idempotency_key), _payload_digest(v_quantity, record.member))
-        on conflict (subject, metric, key_digest) do nothing
-        returning event_id into v_event_id;
-        if v_event_id is null then
-            return _replay_result(v_metric, record.subject, _digest(record.idempotency_key),
-                             _payload_digest(v_quantity, record.member));
+    if v_quantity >= 0 and v_quantity < 1e50 and scale(v_quantity) <= 50 and record.member is null and record.at <= now()
+        and (record.metadata is null or jsonb_typeof(record.metadata) = 'object' and octet_length(record.metadata::text) <= 65536)
+        and coalesce(record.idempotency_key, '!') >= '!' collate "C" and coalesce(octet_length(record.idempotency_key), 0) <= 512
+        and record.subject is not null and record.metric is not null
+        and current_setting('transaction_isolation') = 'read committed' and not _is_open('record')
+    then
+        -- KEY: the call that inserts it owns the event. Another session with the same key waits here until that transaction ends.
+        if record.idempotency_key is null then
+            v_recorded.event_id := nextval('event_ids');
+        else
+            v_digest := _key_digest(record.metric, record.subject, record.idempotency_key);
+            insert into keys (event_id, at, digest, quantity)
+            select nextval('event_ids'), record.at, v_digest, v_quantity
+            where not exists (select from old_keys where digest = v_digest)
+            on conflict (digest) do nothing
+            returning event_id into v_recorded.event_id;
         end if;
+        if v_recorded.event_id is not null then
+            -- OPEN BUCKETS: of row 0, or of this session's stripe; never are both ordinary.
+            update series s set
+                fine_last_at = greatest(s.fine_last_at, record.at), coarse_last_at = greatest(s.coarse_last_at, record.at),
+                version = s.version + 1, fine_count = s.fine_count + 1, coarse_count = s.coarse_count + 1,
+                fine_total = s.fine_total + v_quantity, coarse_total = s.coarse_total + v_quantity
+            where s.metric = record.metric and s.subject = record.subject
+              and s.stripe in (0, nullif(current_setting('pymeter.stripe', true), '')::smallint)
+              and s.is_ordinary and record.at >= s.fine_start and record.at < s.fine_end
+              and s.revision = (select m.revision from metrics m where m.key = record.metric)
+              and (record.quantity is not null or (select m.aggregate from metrics m where m.key = record.metric) = 'count')
+            returning s.series_id, s.stripe, s.billers, trim_scale(s.coarse_total), s.unit, s.coarse_start, nullif(s.coarse_end, 'infinity')
+            into v_series, v_stripe, v_billers,
+                v_recorded.quantity, v_recorded.unit, v_recorded.period_start, v_recorded.period_end;
+        end if;
+    end if;
+    if v_series is null then
+        return _record_event(record.subject, record.metric, record.quantity, record.member, record.idempotency_key, record.at, record.metadata,
+                             record.total, v_recorded.event_id);
     end if;
 
     -- EVENT
-    insert into events (event_id, at, subject, metric, quantity, member, idempotency_key, metadata)
-    values (v_event_id, record.at, record.subject, record.metric,
-            v_quantity, record.member, record.idempotency_key, record.metadata);
-    if v_metric.billers is not null then
-        insert into unreported (at, event_id, subject, metric, biller)
-        select record.at, v_event_id, record.subject, record.metric, unnest(v_metric.billers);
+    insert into events (event_id, at, recorded_at, series_id, quantity, idempotency_key, metadata)
+    values (v_recorded.event_id, record.at, clock_timestamp(), v_series, v_quantity, record.idempotency_key, record.metadata);
+    if v_billers is not null then
+        insert into unreported (at, event_id, series_id, biller) select record.at, v_recorded.event_id, v_series, unnest(v_billers);
     end if;
-
-    -- ROLLUPS: for most metrics two totals. least() and greatest() put the two kinds of bucket in primary-key order.
-    if v_metric.may_have_stripes or v_metric.aggregate not in ('sum', 'count', 'avg') then
-        return _roll_up_event(v_metric, record.subject, v_event_id, record.at, v_quantity, record.member);
+    if not record.total then
+        v_recorded.quantity := null;
+    elsif v_stripe > 0 then
+        v_recorded.quantity := _total_of_stripes(record.subject, record.metric, v_recorded.period_start);
     end if;
-    with merged as (
-        insert into rollups as r (subject, metric, bucket, bucket_start, event_count, last_at, total)
-        select record.subject, record.metric, b.bucket, _bucket_start(b.bucket, record.at), 1, record.at, v_quantity
-        from (values (least(v_metric.period, v_metric.rollup)),
-                     (nullif(greatest(v_metric.period, v_metric.rollup), least(v_metric.period, v_metric.rollup)))) as b (bucket)
-        where b.bucket <> 'none'
-        on conflict (subject, metric, bucket, bucket_start, stripe) do update set
-            event_count = r.event_count + excluded.event_count,
-            last_at = greatest(r.last_at, excluded.last_at),
-            total = r.total + excluded.total
-        returning bucket, bucket_start, event_count, total
-    )
-    select v_event_id, 'recorded', _quantity(v_metric.aggregate, m.event_count, m.total, null, null, null), v_metric.unit,
-           m.bucket_start, nullif(_bucket_end(m.bucket, m.bucket_start), 'infinity')
-    into v_recorded
-    from merged m
-    where m.bucket = v_metric.period;
+    v_recorded.outcome := 'recorded';
     return v_recorded;
 end
 $$;
 
-comment on function record(text, text, numeric, text, text, timestamptz, jsonb) is
+comment on function record(text, text, numeric, text, text, timestamptz, jsonb, boolean) is
     'Records one event in the caller''s transaction. An event counts once per (subject, metric, idempotency_key); without a key every call '
     'counts. Returns the event''s id, the outcome, and the new quantity of the period that the event counts in. outcome: recorded, or '
     'duplicate for a repeated key, or conflict if the repeated key came with another quantity or member; duplicate and conflict change '
     'nothing. quantity: in the metric''s unit; a count metric counts 1 without one. member: what a unique metric counts, instead of a '
-    'quantity. at: when the usage happened; null means now(). metadata: a JSON object, for usage_by(). Raises 22004 or 22023 for a bad '
+    'quantity. at: when the usage happened; null means now(). metadata: a JSON object, for usage_by(). total false: the result has no '
+    'quantity, which saves a striped metric a look at all of its stripes. Raises 22004 or 22023 for a bad '
     'value, UM001 for an unknown metric, UM002 if the metric''s definition forbids the event, 40001 if a REPEATABLE READ or SERIALIZABLE '
     'transaction must be retried. '
     'Example: BEGIN; SELECT outcome, quantity, unit, period_start, period_end FROM meter.record(''acct_1'', ''tokens'', 50, '
     'idempotency_key => ''req_1'', at => ''2026-06-18T14:30:00Z''); ROLLBACK;';
+
+create or replace function _total_of_stripes(subject text, metric text, period_start timestamptz)
+returns numeric
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_open   numeric;
+    v_closed numeric;
+    v_series integer;
+begin
+    select sum(s.coarse_total) filter (where s.coarse_start = _total_of_stripes.period_start), min(s.series_id)
+    into v_open, v_series
+    from series s
+    where s.metric = _total_of_stripes.metric and s.subject = _total_of_stripes.subject;
+    select sum(r.total) into v_closed
+    from rollups r
+    where r.series_id = v_series and r.bucket = (select m.period from metrics m where m.key = _total_of_stripes.metric)
+      and r.bucket_start = _total_of_stripes.period_start;
+    return trim_scale(coalesce(v_open, 0) + coalesce(v_closed, 0));
+end
+$$;
+
+comment on function _total_of_stripes(text, text, timestamptz) is
+    'The total of an additive, striped metric in a period that is open in one of its stripes, this transaction''s events included.';

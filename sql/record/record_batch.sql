@@ -9,7 +9,7 @@ as $$
 declare
     v_rows    batch_event[];
     v_invalid batch_event;
-    v_problem problem;
+    v_problem record;
 begin
     if _is_open('record_batch') then perform _check_caller('record_batch'); end if;
     perform _check_events(record_batch.events), _check_word('on_invalid', record_batch.on_invalid, '{raise,skip}');

@@ -13,9 +13,9 @@ begin
     return query
     with kinds as materialized (
         -- Expressions that depend only on the metric are computed once here, not for every event.
-        select key, aggregate, fine, _coarse_bucket(period, rollup) as coarse, aggregate in ('sum', 'count', 'avg') as adds,
+        select key, aggregate, fine, coarse_bucket as coarse, aggregate in ('sum', 'count', 'avg') as adds,
                case fine when 'hour' then interval '1 hour' when 'day' then interval '1 day' end as step
-        from metrics cross join lateral (select _fine_bucket(period, rollup)) f (fine)
+        from metrics cross join lateral (select fine_bucket) f (fine)
         where _recompute_rollups.metric is null or key = _recompute_rollups.metric
     ), fine as materialized (
         select g.bucket_start, g.subject, g.metric, k.fine as bucket, k.coarse, k.aggregate,
@@ -121,7 +121,7 @@ as $$
 begin
     return query
     with kinds as materialized (
-        select key, _fine_bucket(period, rollup) as fine, _coarse_bucket(period, rollup) as coarse
+        select key, fine_bucket as fine, coarse_bucket as coarse
         from metrics
         where aggregate = 'unique' and (_logged_members.metric is null or key = _logged_members.metric)
     )

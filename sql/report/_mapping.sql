@@ -31,7 +31,7 @@ begin
             detail = format('It lies within a bucket of one %s (UTC).', v_bucket),
             hint = 'Use the start of a bucket: a part of one cannot be reported.';
     end if;
-    v_problem := _mode_problem((metric).aggregate, _fine_bucket((metric).period, (metric).rollup), (mapping).mode);
+    v_problem := _mode_problem((metric).aggregate, (metric).fine_bucket, (mapping).mode);
     if v_problem is not null then
         raise exception using errcode = 'UM002', message = 'the metric cannot be reported in this mode', column = 'mode',
             detail = format('%s is %s by %s with rollup %s, mode %s.', quote_literal((metric).key), (metric).aggregate,
@@ -58,7 +58,7 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_fine    text := _fine_bucket((_check_reported_definition.metric).period, (_check_reported_definition.metric).rollup);
+    v_fine    text := (_check_reported_definition.metric).fine_bucket;
     v_mapping report_metrics;
 begin
     select * into v_mapping from report_metrics r

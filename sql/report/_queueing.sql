@@ -46,7 +46,7 @@ begin
         select r.subject, _bucket_start(v_bucket, r.bucket_start) as bucket_start, sum(r.total) as total
         from rollups r
         where r.metric = v_metric.key and (_queue_buckets.subject is null or r.subject = _queue_buckets.subject)
-          and r.bucket = case when v_adds then _fine_bucket(v_metric.period, v_metric.rollup) else v_bucket end
+          and r.bucket = case when v_adds then v_metric.fine_bucket else v_bucket end
         group by 1, 2
     ) h
     left join reported d
@@ -68,7 +68,7 @@ as $$
 #variable_conflict use_column
 declare
     v_metric  metrics := _get_metric((_queue_events.mapping).metric);
-    v_fine    text := _fine_bucket(v_metric.period, v_metric.rollup);
+    v_fine    text := v_metric.fine_bucket;
     v_dropped timestamptz[] := array(select _dropped_months());
 begin
     insert into unreported (at, event_id, subject, metric, biller)
@@ -106,7 +106,7 @@ begin
     from unnest(drifts) d
     join metrics m on m.key = d.metric and m.billers is not null
     cross join unnest(m.billers) b (biller)
-    where d.bucket in (m.period, _fine_bucket(m.period, m.rollup));
+    where d.bucket in (m.period, m.fine_bucket);
 end
 $$;
 

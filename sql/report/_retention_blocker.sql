@@ -22,7 +22,7 @@ begin
         select r.biller, r.metric, r.since, _bucket_end(k.kind, _bucket_start(k.kind, r.since)) as until
         from report_metrics r
         join metrics m on m.key = r.metric
-        cross join lateral (select _fine_bucket(m.period, m.rollup) as fine) f
+        cross join lateral (select m.fine_bucket as fine) f
         cross join lateral (select case when f.fine in ('minute', 'hour') then 'hour' else f.fine end as kind) k
         where r.mode = 'event' and _bucket_start('month', r.since) = _retention_blocker.month
           and r.since > _bucket_start(k.kind, r.since)

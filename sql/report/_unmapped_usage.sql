@@ -9,7 +9,7 @@ as $$
     with mapped as (
         select t.metric, t.mode, t.event_name, t.since, m.aggregate,
                case when t.since is not null and t.mode <> 'last' and m.aggregate in ('sum', 'count')
-                    then _fine_bucket(m.period, m.rollup) else m.period end as bucket
+                    then m.fine_bucket else m.period end as bucket
         from report_metrics t
         join metrics m on m.key = t.metric
         where t.biller = (_unmapped_usage.biller).biller

@@ -25,7 +25,7 @@ begin
             join report_metrics r on r.biller = (_unplanned_usage.biller).biller and r.metric = u.metric and r.event_name is not null
             join metrics m on m.key = u.metric
             cross join lateral (
-                select _fine_bucket(m.period, m.rollup) as fine,
+                select m.fine_bucket as fine,
                        _planning_method(r.mode, m.aggregate, _bucket_start('month', u.at) = any (v_dropped), u.event_id, r.event_after) as method
             ) f
         )

@@ -9,7 +9,7 @@ as $$
 #variable_conflict use_column
 declare
     v_key    text := (_carried_value.metric).key;
-    v_fine   text := _fine_bucket((_carried_value.metric).period, (_carried_value.metric).rollup);
+    v_fine   text := (_carried_value.metric).fine_bucket;
     v_rollup rollups;
     v_event  events;
 begin

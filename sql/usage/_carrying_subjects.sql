@@ -8,7 +8,7 @@ as $$
 #variable_conflict use_column
 declare
     v_key   text := (_carrying_subjects.metric).key;
-    v_fine  text := _fine_bucket((_carrying_subjects.metric).period, (_carrying_subjects.metric).rollup);
+    v_fine  text := (_carrying_subjects.metric).fine_bucket;
     v_after text := coalesce(_carrying_subjects.after_subject, '');
 begin
     if not (_carrying_subjects.metric).carry or (_carrying_subjects.metric).retired_at <= _carrying_subjects.since then

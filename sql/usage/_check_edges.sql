@@ -26,7 +26,7 @@ begin
         return;
     end if;
 
-    v_fine := _fine_bucket((_check_edges.metric).period, (_check_edges.metric).rollup);
+    v_fine := (_check_edges.metric).fine_bucket;
     select min(m.month) into v_month
     from (values (v_first, cut.since, cut.fine_since), (v_second, cut.fine_until, cut.until)) as e (month, since, until)
     join log_months m on m.month >= e.month and m.month < e.until

@@ -10,7 +10,7 @@ as $$
 #variable_conflict use_column
 declare
     v_key   text := (_distinct_members.metric).key;
-    v_fine  text := _fine_bucket((_distinct_members.metric).period, (_distinct_members.metric).rollup);
+    v_fine  text := (_distinct_members.metric).fine_bucket;
     v_slot  text := _seen_unit((_distinct_members.metric).period, (_distinct_members.metric).rollup);
     -- [v_since, v_until) is the part of the window that consists of whole hours or days; rows of months answer it.
     v_since timestamptz := case when v_slot = v_fine then cut.fine_since when v_slot is not null then cut.coarse_since else cut.until end;

@@ -64,7 +64,7 @@ begin
     return (
         select case when max(stripes.last_at) < until then max(stripes.last_at) else max(until) - interval '1 microsecond' end
         from metrics m
-        cross join lateral (select _fine_bucket(m.period, m.rollup)) b (bucket)
+        cross join lateral (select m.fine_bucket) b (bucket)
         cross join lateral (
             select r.bucket_start
             from rollups r

@@ -26,7 +26,7 @@ begin
     select array_agg(m.key), array_agg(b.bucket), array_agg(_bucket_start(b.bucket, v_after_at))
     into v_keys, v_buckets, v_starts
     from metrics m
-    cross join lateral (select _fine_bucket(m.period, m.rollup)) b (bucket)
+    cross join lateral (select m.fine_bucket) b (bucket)
     where _newest_subjects.after_subject is not null;
     foreach v_bucket in array _newest_subjects.buckets loop
         v_rows := _newest_subjects.max_rows;
@@ -97,7 +97,7 @@ begin
         cross join lateral (
             select max(newest.last_at)
             from metrics m
-            cross join lateral (select _fine_bucket(m.period, m.rollup)) b (bucket)
+            cross join lateral (select m.fine_bucket) b (bucket)
             cross join lateral (
                 select max(r.last_at)
                 from rollups r

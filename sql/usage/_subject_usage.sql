@@ -11,8 +11,8 @@ as $$
 declare
     v_key       text := (_subject_usage.metric).key;
     v_aggregate text := (_subject_usage.metric).aggregate;
-    v_fine      text := _fine_bucket((_subject_usage.metric).period, (_subject_usage.metric).rollup);
-    v_coarse    text := _coarse_bucket((_subject_usage.metric).period, (_subject_usage.metric).rollup);
+    v_fine      text := (_subject_usage.metric).fine_bucket;
+    v_coarse    text := (_subject_usage.metric).coarse_bucket;
     v_first     timestamptz := _bucket_start(v_coarse, cut.since);
     v_after     text := coalesce(_subject_usage.after_subject, '');
 begin
@@ -79,7 +79,7 @@ as $$
 #variable_conflict use_column
 declare
     v_key     text := (_check_subject_edges.metric).key;
-    v_fine    text := _fine_bucket((_check_subject_edges.metric).period, (_check_subject_edges.metric).rollup);
+    v_fine    text := (_check_subject_edges.metric).fine_bucket;
     v_head    timestamptz := _bucket_start(v_fine, cut.since);
     v_subject text;
 begin

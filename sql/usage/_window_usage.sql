@@ -6,7 +6,7 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_coarse text := _coarse_bucket(_window_usage.metric.period, _window_usage.metric.rollup);
+    v_coarse text := _window_usage.metric.coarse_bucket;
     v_state  usage_state;
 begin
     -- The usual window of a quota check is one whole coarse bucket, such as the current period: one lookup by primary key.
@@ -43,8 +43,8 @@ as $$
 declare
     v_key         text := (_bulk_usage.metric).key;
     v_aggregate   text := (_bulk_usage.metric).aggregate;
-    v_fine        text := _fine_bucket((_bulk_usage.metric).period, (_bulk_usage.metric).rollup);
-    v_coarse      text := _coarse_bucket((_bulk_usage.metric).period, (_bulk_usage.metric).rollup);
+    v_fine        text := (_bulk_usage.metric).fine_bucket;
+    v_coarse      text := (_bulk_usage.metric).coarse_bucket;
     -- Everything that is read from the log lies in [v_head, v_head_end) and [v_tail, v_tail_end); null means nothing. A custom plan
     -- prunes all other partitions; a generic plan would lock every partition of the log.
     v_head        timestamptz;
@@ -122,8 +122,8 @@ immutable
 set search_path from current
 as $$
 declare
-    v_fine   text := _fine_bucket((_cut_window.metric).period, (_cut_window.metric).rollup);
-    v_coarse text := _coarse_bucket((_cut_window.metric).period, (_cut_window.metric).rollup);
+    v_fine   text := (_cut_window.metric).fine_bucket;
+    v_coarse text := (_cut_window.metric).coarse_bucket;
     v_cut    window_cut;
 begin
     -- No event is older than 1970; its first week began in 1969.

@@ -36,9 +36,9 @@ begin
     return query
         select a.subject, max(a.last_activity_at)
         from unnest(coalesce(
-            _newest_subjects(array(select distinct _fine_bucket(period, rollup) from metrics),
+            _newest_subjects(array(select distinct fine_bucket from metrics),
                 subjects.max_rows, v_after_at, subjects.after_subject, v_max_read),
-            _newest_subjects(array(select distinct _coarse_bucket(period, rollup) from metrics),
+            _newest_subjects(array(select distinct coarse_bucket from metrics),
                 subjects.max_rows, v_after_at, subjects.after_subject, v_max_read),
             _subjects_after(subjects.max_rows, v_after_at, subjects.after_subject)
         )) a

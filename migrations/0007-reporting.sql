@@ -1,26 +1,20 @@
--- depends: 0006-retention
+-- depends: 0006-results
 -- What is reported to a biller: how it is mapped, what waits to be planned, what was planned, and what became of it.
 
--- All that recording looks at: whether anybody wants to hear of this metric.
-alter table metrics add column billers text[];
-comment on column metrics.billers is
-    'The billers that the metric is reported to: its events are queued for each of them. Null while it is not reported.';
-
-alter type batch_event add attribute billers text[];
-
 create table billers (
-    biller              text     not null,
-    subject_is_customer boolean  not null default false,
-    dedup_window        interval not null default '24 hours',
-    dedup_margin        interval not null default '1 hour',
-    absence             interval not null default '24 hours',
-    max_age             interval not null default '35 days',
-    max_ahead           interval not null default '5 minutes',
-    grace               interval not null default '1 hour',
-    max_digits          integer  not null default 15,
-    too_old             text     not null default 'hold',
-    negative            text     not null default 'hold',
-    late                text     not null default 'send',
+    biller              text        collate "C" not null,
+    subject_is_customer boolean     not null default false,
+    dedup_window        interval    not null default '24 hours',
+    dedup_margin        interval    not null default '1 hour',
+    absence             interval    not null default '24 hours',
+    max_age             interval    not null default '35 days',
+    max_ahead           interval    not null default '5 minutes',
+    grace               interval    not null default '1 hour',
+    max_digits          integer     not null default 15,
+    too_old             text        collate "C" not null default 'hold',
+    negative            text        collate "C" not null default 'hold',
+    late                text        collate "C" not null default 'send',
+    first_claimed_at    timestamptz,
 
     constraint billers_pkey primary key (biller),
     constraint dedup_margin_fits_its_window
@@ -48,14 +42,16 @@ comment on column billers.too_old is
 comment on column billers.negative is 'What becomes of a correction below zero: hold (a person decides), send or leave (never sent).';
 comment on column billers.late is
     'What becomes of usage of a period whose grace has passed: send (with its own time), restamp (into the open period) or hold.';
+comment on column billers.first_claimed_at is
+    'When a worker first called claim_pushes(); null: nobody has reported to this biller yet, which is no problem of health().';
 
 create table report_metrics (
-    biller      text   not null,
-    metric      text   not null,
-    event_name  text,
-    mode        text   not null,
+    biller      text        collate "C" not null,
+    metric      text        collate "C" not null,
+    event_name  text        collate "C",
+    mode        text        collate "C" not null,
     since       timestamptz,
-    event_after bigint not null default 0,
+    event_after bigint      not null default 0,
 
     constraint report_metrics_pkey primary key (biller, metric),
     constraint mode_is_known check (mode in ('delta', 'event', 'last'))
@@ -72,9 +68,9 @@ comment on column report_metrics.event_after is
     'For event: events with this id or a lower one are reported as deltas, because they were recorded while the mode was delta.';
 
 create table report_subjects (
-    subject  text not null,
-    biller   text not null,
-    customer text not null,
+    subject  text collate "C" not null,
+    biller   text collate "C" not null,
+    customer text collate "C" not null,
 
     constraint report_subjects_pkey primary key (subject, biller)
 );
@@ -84,28 +80,30 @@ comment on column report_subjects.subject is 'Who consumes.';
 comment on column report_subjects.biller is 'A key of billers.';
 comment on column report_subjects.customer is 'The biller''s id for who pays.';
 
+-- For report_subject(): who else is this customer.
+create index report_subjects_by_customer on report_subjects (biller, customer);
+
 -- Append-only, without an index: a row costs recording as little as a row can, and two recorders never wait for each other here.
 create table unreported (
-    at       timestamptz not null,
-    event_id bigint,
-    subject  text        not null,
-    metric   text        not null,
-    biller   text        not null
+    at        timestamptz not null,
+    event_id  bigint,
+    series_id integer     not null,
+    biller    text        collate "C" not null
 ) with (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_insert_scale_factor = 0.05);
 
 comment on table unreported is
     'The queue: usage that plan_pushes() has yet to look at. Written in the transaction that records, deleted in the one that plans.';
 comment on column unreported.at is 'The event''s time: says which bucket has to be looked at.';
 comment on column unreported.event_id is 'The event; null when all of the bucket has to be looked at.';
-comment on column unreported.subject is 'Who consumed.';
-comment on column unreported.metric is 'What was consumed.';
+comment on column unreported.series_id is 'Who consumed what: a series.';
 comment on column unreported.biller is 'Who is to be told.';
 
 create table reported (
     bucket_start timestamptz not null,
-    subject      text        not null,
-    metric       text        not null,
-    biller       text        not null,
+    pushes       bigint      not null default 0,
+    subject      text        collate "C" not null,
+    metric       text        collate "C" not null,
+    biller       text        collate "C" not null,
     quantity     numeric     not null,
     as_events    numeric     not null default 0,
 
@@ -116,6 +114,7 @@ comment on table reported is
     'How much of each bucket has been planned: the sum of its pushes, whatever their state. What the rollup has more is yet to be planned.';
 comment on column reported.bucket_start is
     'The first instant of the bucket: of the hour for deltas and events of count and sum, else of the metric''s period.';
+comment on column reported.pushes is 'How many pushes were planned for the bucket, single events not counted: a part of their identifiers.';
 comment on column reported.subject is 'Who consumed.';
 comment on column reported.metric is 'What was consumed.';
 comment on column reported.biller is 'Who is told.';
@@ -127,21 +126,21 @@ comment on sequence push_ids is 'Numbers pushes in the order in which they were 
 
 create table pushes (
     push_id          bigint      not null default nextval('push_ids'),
-    subject          text        not null,
-    metric           text        not null,
-    biller           text        not null,
+    subject          text        collate "C" not null,
+    metric           text        collate "C" not null,
+    biller           text        collate "C" not null,
     bucket_start     timestamptz not null,
     event_id         bigint,
-    mode             text        not null,
-    identifier       text        not null default 'pm_' || gen_random_uuid(),
-    customer         text        not null,
-    event_name       text        not null,
+    mode             text        collate "C" not null,
+    identifier       text        collate "C" not null default 'pm_' || gen_random_uuid(),
+    customer         text        collate "C" not null,
+    event_name       text        collate "C" not null,
     value            numeric     not null,
     stamped_at       timestamptz not null,
     due_at           timestamptz,
-    state            text        not null,
-    reason           text,
-    error            text,
+    state            text        collate "C" not null,
+    reason           text        collate "C",
+    error            text        collate "C",
     attempts         integer     not null default 0,
     unsure_attempts  integer     not null default 0,
     unsure_since     timestamptz,
@@ -180,18 +179,21 @@ comment on column pushes.biller is 'Who is told.';
 comment on column pushes.bucket_start is 'The bucket whose usage this is a part of, as in reported.';
 comment on column pushes.event_id is 'The event that this is the push of; null for a part of a bucket.';
 comment on column pushes.mode is 'How it was planned: delta, event or last.';
-comment on column pushes.identifier is 'What the biller recognises a repeat by: random, the same on every attempt.';
+comment on column pushes.identifier is
+    'What the biller recognises a repeat by: a digest of what is sent and of the place in the journal, the same on every attempt.';
 comment on column pushes.customer is 'The biller''s customer, sent.';
 comment on column pushes.event_name is 'The biller''s name of the metric, sent.';
 comment on column pushes.value is 'The quantity, sent as its exact decimal text.';
 comment on column pushes.stamped_at is 'The usage''s time in whole seconds, sent.';
 comment on column pushes.due_at is 'When the invoice of its period no longer takes it: the period''s end and the grace; null if it never ends.';
 comment on column pushes.state is
-    'planned, sending, delivered (the biller took it), rejected (it refused), uncertain (nobody knows, and it is too late to ask by '
-    'sending again), resolved (found in the biller''s totals), held (a person decides), left (never sent, by a setting) or replaced.';
+    'planned, sending, delivered (the biller took it), rejected (the biller refused it), uncertain (the outcome is unknown, and it is too '
+    'late to find out by sending it again), resolved (found in the biller''s totals), held (waits for a decision), left (never sent, by a '
+    'setting or by leave_pushes()) or replaced (another push was made for it).';
 comment on column pushes.reason is
-    'Why it is held, left, rejected or replaced: too_old, negative, late, too_many_digits, refused, failed, absent, retried or superseded. '
-    'late on any other push: its period''s grace had passed when it was planned.';
+    'Why it is held, left, rejected or replaced: too_old, negative, late, too_many_digits, ambiguous (another subject or metric has a value '
+    'of mode last for the same customer, event name and period), refused, failed, absent, retried or superseded. '
+    'late on any other push: the grace of its period had passed when it was planned.';
 comment on column pushes.error is 'What the biller or the network said last.';
 comment on column pushes.attempts is 'How often it has been claimed for sending; the number of the present attempt.';
 comment on column pushes.unsure_attempts is 'How many attempts may have been counted by the biller without our knowing.';
@@ -233,13 +235,13 @@ create trigger pushes_are_not_deleted before delete on pushes for each row execu
 create trigger pushes_are_not_truncated before truncate on pushes for each statement execute function _guard_push();
 
 create table report_lanes (
-    biller       text not null,
-    customer     text not null,
-    event_name   text not null,
+    biller       text        collate "C" not null,
+    customer     text        collate "C" not null,
+    event_name   text        collate "C" not null,
     wake_at      timestamptz,
     due_at       timestamptz,
     leased_until timestamptz,
-    worker       text,
+    worker       text        collate "C",
 
     constraint report_lanes_pkey primary key (biller, customer, event_name),
     constraint leased_by_a_worker check ((leased_until is null) = (worker is null))
@@ -258,10 +260,10 @@ comment on column report_lanes.worker is 'Who sends at the moment.';
 create index report_lanes_awake on report_lanes (biller, due_at, wake_at) where wake_at is not null;
 
 create table reconciliations (
-    biller      text        not null,
-    customer    text        not null,
-    event_name  text        not null,
-    step        text        not null,
+    biller      text        collate "C" not null,
+    customer    text        collate "C" not null,
+    event_name  text        collate "C" not null,
+    step        text        collate "C" not null,
     range_start timestamptz not null,
     local       numeric,
     remote      numeric,
@@ -287,9 +289,9 @@ comment on column reconciliations.checked_at is 'When they were compared.';
 comment on column reconciliations.recheck is 'Whether something has happened since that calls for another comparison.';
 
 create table report_errors (
-    biller     text        not null,
-    event_id   text        not null,
-    code       text,
+    biller     text        collate "C" not null,
+    event_id   text        collate "C" not null,
+    code       text        collate "C",
     pushes     bigint      not null,
     handled_at timestamptz not null,
 
@@ -303,7 +305,30 @@ comment on column report_errors.code is 'What was wrong, in the biller''s words.
 comment on column report_errors.pushes is 'How many pushes became rejected by it.';
 comment on column report_errors.handled_at is 'When it was dealt with.';
 
--- The row types that the functions return and pass on. New attributes go to the end.
+-- Where the journal of a biller lives, so that a restored or copied one is told from the one that was used.
+create table report_journals (
+    biller         text        collate "C" not null,
+    salt           uuid        not null default gen_random_uuid(),
+    server         text        collate "C",
+    adopted_at     timestamptz,
+    lost_since     timestamptz,
+    doubtful_until timestamptz,
+
+    constraint report_journals_pkey primary key (biller)
+);
+
+comment on table report_journals is 'One row per biller: the server that its journal is used on. Created when something is first planned.';
+comment on column report_journals.biller is 'A key of billers.';
+comment on column report_journals.salt is 'Makes the identifiers of this journal different from those of every other one.';
+comment on column report_journals.server is
+    'System identifier, timeline, database and table, as _journal_server() returned them; planning and claiming stop where it differs.';
+comment on column report_journals.adopted_at is 'When adopt_journal() was last called.';
+comment on column report_journals.lost_since is
+    'The time of the last thing that the adopted journal knew of: what it has lost was done later.';
+comment on column report_journals.doubtful_until is
+    'Usage of hours before this may have been sent without this journal''s knowledge; null: everything that was sent is in the journal.';
+
+-- The row types that the functions return. New attributes go to the end.
 
 create type planned_push as (
     subject text, metric text, customer text, event_name text, value text, stamped_at timestamptz, state text, reason text,
@@ -335,8 +360,17 @@ create type reconcilable_range as (
 comment on type reconcilable_range is
     'A range to ask the biller''s total for; local is what was delivered, cause: recheck, uncertain, due or routine.';
 
-create type push_status as (state text, pushes bigint, quantity numeric, oldest timestamptz);
-comment on type push_status is 'How many pushes are in a state, the sum of their values, and the earliest time that they are stamped with.';
+create type push_status as (state text, pushes bigint, quantity numeric, oldest timestamptz, metric text);
+comment on type push_status is
+    'How much of a metric is in a state: how many pushes, the sum of their values, and the earliest time that they are stamped with.';
 
-create type push_result as (push_id bigint, attempt integer, outcome text, error text, retry_after interval);
+create type report_journal as (
+    biller text, stopped boolean, server text, this_server text, adopted_at timestamptz, doubtful_until timestamptz);
+comment on type report_journal is
+    'Where a biller''s journal lives. stopped: server, where it was used last, is not this_server, and nothing is planned or claimed. '
+    'Usage of hours before doubtful_until is compared with the biller''s totals before it is sent.';
+
+-- An array of it is passed between functions.
+
+create type push_result as (push_id bigint, attempt integer, outcome text, error text, retry_after interval, identifier text);
 comment on type push_result is 'What became of one attempt to send a push, as settle_pushes() is told.';
