@@ -7,7 +7,7 @@ create or replace function own_events(
     max_rows integer default 100,
     after_at timestamptz default null
 )
-returns setof events
+returns setof logged_events
 language plpgsql
 stable
 security definer

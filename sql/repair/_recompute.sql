@@ -111,7 +111,7 @@ comment on function _recompute_members(text, text) is
     'The rows of unique_members of one subject and metric (null: all), computed from the log.';
 
 create or replace function _logged_members(subject text, metric text)
-returns setof bucket_member
+returns table (series_id integer, bucket text, bucket_start timestamptz, member_digest uuid, coarse text)
 language plpgsql
 stable
 set search_path from current

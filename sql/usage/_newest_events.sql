@@ -3,7 +3,7 @@
 -- rollup, so rollups determine where the next slice begins. A custom plan for each slice prunes the other partitions.
 create or replace function _newest_events(
     subject text, metric text, since timestamptz, until timestamptz, after_at timestamptz, after_id bigint, max_rows integer)
-returns setof events
+returns setof logged_events
 language plpgsql
 stable
 set search_path from current

@@ -1,5 +1,5 @@
-create or replace function _window_usage(metric metrics, subject text, since timestamptz, until timestamptz)
-returns usage_state
+create or replace function _window_usage(
+    metric metrics, subject text, since timestamptz, until timestamptz, out event_count bigint, out quantity numeric)
 language plpgsql
 stable
 set search_path from current
@@ -7,21 +7,19 @@ as $$
 #variable_conflict use_column
 declare
     v_coarse text := _window_usage.metric.coarse_bucket;
-    v_state  usage_state;
 begin
     -- The usual window of a quota check is one whole coarse bucket, such as the current period: one lookup by primary key.
     if _bucket_start(v_coarse, _window_usage.since) = _window_usage.since and _bucket_end(v_coarse, _window_usage.since) = _window_usage.until then
         select coalesce(sum(event_count), 0), coalesce(_quantity(_window_usage.metric.aggregate, sum(event_count)::bigint,
                    sum(total), min(lowest), max(highest), (array_agg(latest order by last_at desc, last_event_id desc))[1]), 0)
-        into v_state
+        into event_count, quantity
         from rollups
         where subject = _window_usage.subject and metric = _window_usage.metric.key and bucket = v_coarse and bucket_start = _window_usage.since;
     else
-        select * into v_state
+        select u.event_count, u.quantity into event_count, quantity
         from _bulk_usage(_window_usage.metric, _window_usage.subject,
-            array[_cut_window(_window_usage.metric, _window_usage.since, _window_usage.until)]);
+            array[_cut_window(_window_usage.metric, _window_usage.since, _window_usage.until)]) u;
     end if;
-    return v_state;
 end
 $$;
 
@@ -32,7 +30,7 @@ comment on function _window_usage(metrics, text, timestamptz, timestamptz) is
 -- Sums up, for each window, the pieces that _cut_window() returns. One statement answers all windows: a chart has hundreds, and starting a
 -- statement costs more than reading a bucket. JIT is off because compiling costs more than the whole query.
 create or replace function _bulk_usage(metric metrics, subject text, cuts window_cut[])
-returns setof usage_state
+returns table (event_count bigint, quantity numeric)
 language plpgsql
 stable
 set search_path from current

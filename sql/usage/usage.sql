@@ -16,7 +16,7 @@ as $$
 declare
     v_metric metrics := case when not _is_open('usage') or _check_caller('usage') then _get_metric(usage.metric) end;
     v_window tstzrange;
-    v_state  usage_state;
+    v_state  record;
     v_carried numeric;
 begin
     perform _check_name('subject', usage.subject);
