@@ -68,7 +68,7 @@ comment on function _rollup_drifts(text, text, boolean) is
     'whose members differ. striped: the stored value is the sum of several rows; place: the ctid of the row.';
 
 create or replace function _member_drift_buckets(subject text, metric text)
-returns table (subject text, metric text, bucket text, bucket_start timestamptz)
+returns table (series_id integer, bucket text, bucket_start timestamptz)
 language plpgsql
 stable
 set search_path from current
