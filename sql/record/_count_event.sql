@@ -48,7 +48,7 @@ begin
                                               _bucket_end(v_metric.period, v_period.bucket_start))).quantity;
     elsif _count_event.total then
         v_recorded.quantity := _quantity(v_metric.aggregate, v_period.event_count, v_period.total, v_period.lowest, v_period.highest,
-                                         v_period.latest);
+                                         v_period.latest[3]);
     end if;
     return v_recorded;
 end
