@@ -45,6 +45,10 @@ begin
         delete from keys where v_found.is_old_key and digest = v_digest;
         return _replay_result(v_metric, _record_event.subject, v_digest, v_quantity, _record_event.member);
     end if;
+    if v_metric.striped and v_metric.aggregate in ('sum', 'count') and v_metric.period = v_metric.coarse_bucket and v_metric.billers is null then
+        return _count_striped_event(v_metric, _record_event.subject, v_event_id, _record_event.at, v_quantity, _record_event.idempotency_key,
+                                    _record_event.metadata, _record_event.total);
+    end if;
     return _count_event(v_metric, _record_event.subject, v_event_id, _record_event.at, v_quantity,
                         _record_event.member, _record_event.idempotency_key, _record_event.metadata, _record_event.total);
 end
