@@ -96,6 +96,9 @@ create table rollups (
     constraint rollups_pkey primary key (series_id, bucket, bucket_start, stripe)
 ) with (fillfactor = 90);
 
+-- For merging stripes: which are there. Empty of all metrics that are not striped.
+create index rollups_stripes on rollups (series_id) where stripe > 0;
+
 comment on table rollups is
     'Aggregates of a series over the buckets that are not open: written once, when a later one begins, and changed by late events. Derived '
     'from the log; rebuild() restores it.';
@@ -112,7 +115,8 @@ comment on column rollups.latest is
     'For last: {seconds since 1970 of the event''s time, its event_id, its quantity}. Arrays are compared element by element, so the greatest '
     'is the latest.';
 
--- For people and for functions that need the texts. The planner takes them apart: a condition reaches the tables.
+-- For people and for functions that need the texts. The planner takes them apart: a condition reaches the tables. LEFT JOIN: a query that does
+-- not ask for texts is planned without the join.
 
 create view logged_events as
 select e.event_id, e.at, e.recorded_at, s.subject, s.metric, e.quantity, e.member, e.idempotency_key, e.metadata
@@ -131,9 +135,9 @@ comment on column logged_events.idempotency_key is 'The caller''s own key; null 
 comment on column logged_events.metadata is 'The caller''s own facts, a JSON object.';
 
 create view buckets as
-select s.series_id, s.subject, s.metric, r.bucket, r.bucket_start, r.stripe, r.event_count, r.last_at, r.total, r.lowest, r.highest, r.latest
+select r.series_id, s.subject, s.metric, r.bucket, r.bucket_start, r.stripe, r.event_count, r.last_at, r.total, r.lowest, r.highest, r.latest
 from rollups r
-join series s on s.series_id = r.series_id and s.stripe = 0
+left join series s on s.series_id = r.series_id and s.stripe = 0
 union all
 select s.series_id, s.subject, s.metric, m.coarse_bucket, s.coarse_start, s.stripe, s.coarse_count, s.coarse_last_at, s.coarse_total,
        s.coarse_lowest, s.coarse_highest, s.coarse_latest

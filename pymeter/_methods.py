@@ -1023,7 +1023,7 @@ class Methods:
             description: What is counted and why, for people.
             period: The billing bucket, calendar, UTC: ``minute hour day week month year never``;
                 ``month`` for a new metric.
-            rollup: The finer bucket kept beside it: ``hour day none``; ``hour`` for a new metric.
+            rollup: The finer bucket kept beside it: ``minute hour day none``; ``hour`` for a new metric.
             striped: Whether concurrent writers of one subject spread over several rows instead of
                 waiting.
             max_future: How far ahead of the clock an event may lie; one day for a new metric.
@@ -1092,6 +1092,7 @@ class Methods:
         idempotency_key: str | None = None,
         at: datetime | None = None,
         metadata: Mapping[str, Any] | None = None,
+        total: bool = True,
     ) -> Recorded:
         """Record one event, exactly once per (subject, metric, idempotency_key).
 
@@ -1106,6 +1107,8 @@ class Methods:
             idempotency_key: The caller's name for the event, the same on every retry.
             at: When it happened; now unless given. Decides the period it counts in.
             metadata: Any JSON object; `usage_by` groups by its fields.
+            total: False: the result has no quantity, which saves a striped metric a look at all of its
+                stripes.
 
         Returns:
             The outcome (``recorded``; ``duplicate``: same key, same payload; ``conflict``: same key,
@@ -1130,6 +1133,7 @@ class Methods:
                 idempotency_key=idempotency_key,
                 at=at,
                 metadata=metadata,
+                total=total,
             )
         )
 

@@ -20,7 +20,7 @@ from pymeter.times import instant, read_time
 Aggregate = Literal["sum", "count", "min", "max", "avg", "last", "unique"]
 Period = Literal["minute", "hour", "day", "week", "month", "year", "never"]
 CalendarStep = Literal["minute", "hour", "day", "week", "month", "year"]
-Rollup = Literal["hour", "day", "none"]
+Rollup = Literal["minute", "hour", "day", "none"]
 Outcome = Literal["recorded", "duplicate", "conflict"]
 Level = Literal["read", "write", "report", "admin"]
 BatchResult = Literal["recorded", "duplicate", "conflict", "rejected"]
@@ -124,10 +124,14 @@ class Metric(_Model):
     """None while the metric is in use."""
     billers: list[str] | None = None
     """The billers that it is reported to; None while it is not reported."""
-    may_have_stripes: bool = False
-    """Whether a bucket may have several rows: after ``striped`` is turned off, until ``maintain`` ran."""
     carry: bool = False
     """For ``last``: whether a window without events has the last value from before it."""
+    revision: int
+    """Goes up by one with every change of the definition or of the billers."""
+    fine_bucket: Period
+    """The shorter one of period and rollup; the period if the rollup is ``none``."""
+    coarse_bucket: Period
+    """The longer one of period and rollup; the same as fine_bucket if there is only one kind."""
 
 
 class Recorded(_Model):
@@ -135,8 +139,8 @@ class Recorded(_Model):
 
     event_id: int
     outcome: Outcome
-    quantity: Decimal
-    """The period's aggregate, this event included, in ``unit``."""
+    quantity: Decimal | None
+    """The period's aggregate, this event included, in ``unit``; None if it was recorded with total=False."""
     unit: str
     period_start: Moment | None = None
     period_end: Moment | None = None

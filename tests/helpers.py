@@ -5,6 +5,7 @@ Everything goes through plain SQL with psycopg, because SQL users are first-clas
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,12 @@ AGGREGATES = ("count", "sum", "min", "max", "avg", "last", "unique")
 PERIODS = ("minute", "hour", "day", "week", "month", "year", "never")
 ROLLUPS = ("hour", "day", "none")
 
-TABLES = ("events", "idempotency_keys", "rollups", "unique_members")
+TABLES = ("events", "keys", "old_keys", "rollups", "series", "unique_members")
+# What the open buckets in series are called that rollups calls otherwise.
+_IN_SERIES = {"event_count": "count", "bucket_start": "start"}
+_COLUMNS = r"\b(event_count|bucket_start|last_at|total|lowest|highest|latest)\b"
+_KEY = "(series_id, bucket, bucket_start, stripe)"
+_GIVEN = "(SELECT * FROM unnest(%s::integer[], %s::text[], %s::timestamptz[], %s::smallint[]))"
 _JOIN_SECONDS_MAX = 60
 
 
@@ -113,28 +119,55 @@ class Ledger:
     def state(self) -> dict[str, list[Any]]:
         """Every row of every table that recording writes, in a fixed order.
 
-        Without the bits that the latest change of a member's row has set: they say who came last.
+        Without the bits that the latest change of a member's row has set: they say who came last. And without
+        the versions of series, which say how often they have changed.
         """
         return {
             table: self.value(
                 "SELECT coalesce(array_agg(row ORDER BY row), '{}')"
-                f" FROM (SELECT (to_jsonb(t) - 'added')::text AS row FROM meter.{table} t) AS t"
+                f" FROM (SELECT (to_jsonb(t) - ARRAY['added', 'version'])::text AS row FROM meter.{table} t) AS t"
             )
             for table in TABLES
         }
 
     def derived(self) -> dict[str, list[Any]]:
-        """Rollups and members, without the event ids, which depend on the order of recording."""
+        """Buckets, open and closed, and members, without the ids, which depend on the order of recording."""
         return {
             "rollups": self.rows(
                 "SELECT subject, metric, bucket, bucket_start, stripe, event_count, last_at, total,"
-                " lowest, highest, latest FROM meter.rollups ORDER BY 1, 2, 3, 4, 5"
+                " lowest, highest, latest[3] AS latest FROM meter.buckets ORDER BY 1, 2, 3, 4, 5"
             ),
             "members": self.rows(
-                "SELECT subject, metric, bucket, bucket_start, member_digest, seen::text"
-                " FROM meter.unique_members ORDER BY 1, 2, 3, 4, 5"
+                "SELECT s.subject, s.metric, u.bucket, u.bucket_start, u.member_digest, u.seen::text"
+                " FROM meter.unique_members u JOIN meter.series s ON s.series_id = u.series_id AND s.stripe = 0"
+                " ORDER BY 1, 2, 3, 4, 5"
             ),
         }
+
+    def tamper(self, change: str, where: str = "true") -> None:
+        """Change buckets as the view ``buckets`` lists them, whether they are open, in series, or in rollups.
+
+        Both arguments use the names of its columns: ``tamper("total = 99", "bucket = 'month'")``.
+        """
+        found = self._found(where)
+        self.execute(f"UPDATE meter.rollups SET {change} WHERE {_KEY} IN {_GIVEN}", found)
+        for half in ("fine", "coarse"):
+            columns = re.sub(_COLUMNS, lambda name, half=half: f"{half}_{_IN_SERIES.get(name[0], name[0])}", change)
+            self.execute(
+                f"UPDATE meter.series s SET {columns} FROM meter.metrics m WHERE m.key = s.metric"
+                f" AND (s.series_id, m.{half}_bucket, s.{half}_start, s.stripe) IN {_GIVEN}",
+                found,
+            )
+
+    def forget(self, where: str = "true") -> None:
+        """Remove buckets, whether they are open, in series, or in rollups."""
+        found = self._found(where)
+        self.tamper("event_count = 0, total = null, lowest = null, highest = null, latest = null", where)
+        self.execute(f"DELETE FROM meter.rollups WHERE {_KEY} IN {_GIVEN}", found)
+
+    def _found(self, where: str) -> list[list[Any]]:
+        rows = self.rows(f"SELECT series_id, bucket, bucket_start, stripe FROM meter.buckets WHERE {where}")
+        return [[row[column] for row in rows] for column in range(4)]
 
     def brute(
         self, subject: str, metric: str, since: datetime | None = None, until: datetime | None = None
@@ -158,7 +191,7 @@ class Ledger:
             "unique": "count(DISTINCT member)",
         }[aggregate]
         rows = self.rows(
-            "WITH log AS MATERIALIZED (SELECT * FROM meter.events WHERE subject = %s AND metric = %s)"
+            "WITH log AS MATERIALIZED (SELECT * FROM meter.logged_events WHERE subject = %s AND metric = %s)"
             " SELECT e.quantity, e.events"
             " FROM unnest(%s::timestamptz[], %s::timestamptz[]) WITH ORDINALITY w (since, until, n)"
             " CROSS JOIN LATERAL ("

@@ -32,7 +32,7 @@ def define_metric(
         description: What is counted and why, for people.
         period: The billing bucket, calendar, UTC: ``minute hour day week month year never``;
             ``month`` for a new metric.
-        rollup: The finer bucket kept beside it: ``hour day none``; ``hour`` for a new metric.
+        rollup: The finer bucket kept beside it: ``minute hour day none``; ``hour`` for a new metric.
         striped: Whether concurrent writers of one subject spread over several rows instead of
             waiting.
         max_future: How far ahead of the clock an event may lie; one day for a new metric.

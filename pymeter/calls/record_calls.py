@@ -25,6 +25,7 @@ def record(
     idempotency_key: str | None = None,
     at: datetime | None = None,
     metadata: Mapping[str, Any] | None = None,
+    total: bool = True,
 ) -> Call[Recorded]:
     """Record one event, exactly once per (subject, metric, idempotency_key).
 
@@ -39,6 +40,8 @@ def record(
         idempotency_key: The caller's name for the event, the same on every retry.
         at: When it happened; now unless given. Decides the period it counts in.
         metadata: Any JSON object; `usage_by` groups by its fields.
+        total: False: the result has no quantity, which saves a striped metric a look at all of its
+            stripes.
 
     Returns:
         The outcome (``recorded``; ``duplicate``: same key, same payload; ``conflict``: same key,
@@ -64,6 +67,7 @@ def record(
             argument.text("idempotency_key", idempotency_key),
             argument.time("at", at),
             argument.json("metadata", metadata),
+            argument.boolean("total", None if total is True else total, required=total is not True),
         ),
         result.one(Recorded),
     )

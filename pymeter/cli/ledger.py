@@ -62,7 +62,7 @@ def define(
     ] = None,
     rollup: Annotated[
         str | None,
-        typer.Option(help="Finer bucket kept beside it: hour, day or none. A new metric's: hour."),
+        typer.Option(help="Finer bucket kept beside it: minute, hour, day or none. A new metric's: hour."),
     ] = None,
     striped: Annotated[
         bool | None, typer.Option("--striped/--no-striped", help="Spread one hot subject over several rows.")

@@ -18,8 +18,6 @@ begin
     v_new.period := coalesce(period, old.period, 'month');
     v_new.rollup := coalesce(rollup, old.rollup, 'hour');
     v_new.striped := coalesce(striped, old.striped, false);
-    -- A metric that was striped may still have stripes; maintain() clears the flag once they are merged.
-    v_new.may_have_stripes := v_new.striped or coalesce(old.may_have_stripes, false);
     v_new.max_future := coalesce(max_future, old.max_future, interval '1 day');
     v_new.carry := coalesce(carry, old.carry and aggregate = 'last', false);
     v_new.defined_at := coalesce(old.defined_at, now());
@@ -55,7 +53,7 @@ begin
         (length(metric.unit) > 512, '22023', 'unit', 'unit is longer than 512 characters', 'Use a shorter unit.'),
         (metric.period not in ('minute', 'hour', 'day', 'week', 'month', 'year', 'never'), '22023', 'period',
             'unknown period', 'Use minute, hour, day, week, month, year or never.'),
-        (metric.rollup not in ('hour', 'day', 'none'), '22023', 'rollup', 'unknown rollup', 'Use hour, day or none.'),
+        (metric.rollup not in ('minute', 'hour', 'day', 'none'), '22023', 'rollup', 'unknown rollup', 'Use minute, hour, day or none.'),
         -- No part may be negative: whether an interval of both signs is negative as a whole depends on the month that it is added to.
         (least(extract(year from v_future), extract(month from v_future), extract(day from v_future),
                extract(hour from v_future), extract(minute from v_future), extract(second from v_future)) < 0,

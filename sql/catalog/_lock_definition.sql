@@ -1,5 +1,5 @@
--- Recording reads the aggregate, period and rollup from the catalog, so they change only while nobody records: the lock waits for every
--- transaction that has read the catalog.
+-- The rows of series hold open buckets of the kinds that the period and rollup give, so these change only while nobody records: the lock
+-- waits for every transaction that has read the catalog.
 create or replace function _lock_definition(metric metrics, new_aggregate text, new_period text)
 returns void
 language plpgsql
@@ -26,9 +26,9 @@ begin
                 hint = 'Define a new metric under another key, and retire this one.';
         end if;
     elsif exists (
-        select from rollups r
-        where r.metric = v_key
-          and _overlaps_months(array(select _dropped_months()), r.bucket_start, _bucket_end(r.bucket, r.bucket_start))
+        select from buckets b
+        where b.metric = v_key
+          and _overlaps_months(array(select _dropped_months()), b.bucket_start, _bucket_end(b.bucket, b.bucket_start))
     ) then
         raise exception using
             errcode = 'UM002', message = 'cannot change the rollup of a metric with events in dropped partitions', column = 'rollup',
@@ -48,8 +48,7 @@ language sql
 stable
 set search_path from current
 as $$
-    select exists (select from rollups r where r.metric = _metric_has_events.metric)
-        or exists (select from events e where e.metric = _metric_has_events.metric)
+    select exists (select from series s where s.metric = _metric_has_events.metric)
 $$;
 
 comment on function _metric_has_events(text) is 'Whether any event was ever recorded for a metric, including events in dropped partitions.';

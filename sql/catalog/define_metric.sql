@@ -31,7 +31,11 @@ begin
 
     -- One definition at a time: two that upgrade their lock on the catalog would deadlock.
     perform _lock('catalog');
-    insert into metrics select v_new.* on conflict (key) do nothing returning * into v_metric;
+    insert into metrics (key, aggregate, unit, name, description, period, rollup, striped, max_future, carry, defined_at)
+    values (v_new.key, v_new.aggregate, v_new.unit, v_new.name, v_new.description, v_new.period, v_new.rollup, v_new.striped,
+            v_new.max_future, v_new.carry, v_new.defined_at)
+    on conflict (key) do nothing
+    returning * into v_metric;
     if v_metric.key is not null then
         return v_metric;
     end if;
@@ -46,13 +50,14 @@ begin
     end if;
     update metrics m set
         aggregate = v_new.aggregate, unit = v_new.unit, name = v_new.name, description = v_new.description, period = v_new.period,
-        rollup = v_new.rollup, striped = v_new.striped, max_future = v_new.max_future, carry = v_new.carry,
-        may_have_stripes = v_new.may_have_stripes, retired_at = null
+        rollup = v_new.rollup, striped = v_new.striped, max_future = v_new.max_future, carry = v_new.carry, retired_at = null,
+        revision = m.revision + 1
     where m.key = define_metric.key and v_new is distinct from v_old;
-    if v_old.rollup <> v_new.rollup then
+    select * into strict v_metric from metrics where key = define_metric.key;
+    if v_metric.rollup <> v_old.rollup then
+        perform _close_series(v_old, v_metric);
         perform rebuild(metric => define_metric.key);
     end if;
-    select * into strict v_metric from metrics where key = define_metric.key;
     perform _check_reported_definition(v_metric);
     return v_metric;
 end
@@ -61,8 +66,8 @@ $$;
 comment on function define_metric(text, text, text, text, text, text, text, boolean, interval, boolean) is
     'Defines a metric, or changes it. Defining a retired metric brings it back into use. Repeating a definition changes nothing, so an '
     'application may define its metrics at every start. aggregate: count, sum, min, max, avg, last or unique. period: minute, hour, day, '
-    'week, month, year or never. rollup: hour, day or none. max_future: how far ahead of the database''s clock an event may be. striped: '
-    'spreads the writers of a busy subject over several rollup rows. carry, only with last: a window without events has the last value '
+    'week, month, year or never. rollup: minute, hour, day or none. max_future: how far ahead of the database''s clock an event may be. striped: '
+    'spreads the writers of a busy subject over several rows. carry, only with last: a window without events has the last value '
     'from before it. An argument that is null keeps what is stored; a new metric starts with period month, rollup hour, max_future 1 day, '
     'striped false and carry false. An empty name or description removes it. A new rollup is rebuilt from the log at once, and recording '
     'waits meanwhile. Returns the metric. Raises 22004 or 22023 for a bad value; UM002 if the aggregate or period of a metric that has '

@@ -9,7 +9,7 @@ as $$
 begin
     if _is_open('retire_metric') then perform _check_caller('retire_metric'); end if;
     perform _get_metric(retire_metric.key);
-    update metrics m set retired_at = now() where m.key = retire_metric.key and m.retired_at is null;
+    update metrics m set retired_at = now(), revision = m.revision + 1 where m.key = retire_metric.key and m.retired_at is null;
     return _get_metric(retire_metric.key);
 end
 $$;

@@ -24,6 +24,19 @@ $$;
 comment on function _lock(text) is
     'Takes the lock of that name until the transaction ends, waiting for its holder. Raises 55P03 after lock_timeout.';
 
+create or replace function _lock_rebuild()
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+begin
+    perform _lock('rebuild');
+end
+$$;
+
+comment on function _lock_rebuild() is 'Takes the lock that allows one rebuild at a time, until the transaction ends.';
+
 -- While a strong lock is waited for, every later request for the table queues behind it. So this waits for at most a quarter of a second
 -- at a time, pauses to let others proceed, and gives up after five seconds. ONLY: a session that uses a partition has locked events too.
 create or replace function _lock_tables(names text[], lock_mode text)

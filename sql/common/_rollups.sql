@@ -18,47 +18,59 @@ $$;
 comment on function _quantity(text, bigint, numeric, numeric, numeric, numeric) is
     'The quantity of a rollup, by the metric''s aggregate; avg is total / event_count.';
 
--- Deletes the stripes before it adds them to the bucket's own row (stripe 0): a writer that waits for a deleted stripe inserts a new one.
-create or replace function _merge_stripes()
-returns bigint
+-- Inlined: no SET, nothing outside pg_catalog.
+create or replace function _latest(at timestamptz, event_id bigint, quantity numeric)
+returns numeric[]
+language sql
+stable parallel safe
+as $$
+    select array[extract(epoch from at), event_id, quantity]
+$$;
+
+comment on function _latest(timestamptz, bigint, numeric) is
+    'An event as rollups.latest has it: the greatest of several is the latest by time, then the one recorded last.';
+
+-- A series is found by its texts once; everything else is read by its id.
+create or replace function _find_series(metric text, subject text)
+returns integer
 language plpgsql
-volatile
+stable
 set search_path from current
-set lock_timeout to '1s'
 as $$
 #variable_conflict use_column
-declare
-    v_stripes rollups[];
 begin
-    -- Only these: a stripe inserted since may be locked by a writer that waits for one of them.
-    v_stripes := array(
-        select r from rollups r where r.stripe > 0 order by subject, metric, bucket, bucket_start, stripe for update);
-    delete from rollups r
-    using unnest(v_stripes) s
-    where r.subject = s.subject and r.metric = s.metric and r.bucket = s.bucket and r.bucket_start = s.bucket_start
-      and r.stripe = s.stripe;
-
-    insert into rollups as r (subject, metric, bucket, bucket_start, event_count, last_at, last_event_id,
-                              total, lowest, highest, latest)
-    select subject, metric, bucket, bucket_start, sum(event_count), max(last_at),
-           (array_agg(last_event_id order by last_at desc, last_event_id desc nulls last))[1],
-           sum(total), min(lowest), max(highest),
-           (array_agg(latest order by last_at desc, last_event_id desc nulls last))[1]
-    from unnest(v_stripes)
-    group by subject, metric, bucket, bucket_start
-    order by subject, metric, bucket, bucket_start
-    on conflict (subject, metric, bucket, bucket_start, stripe) do update set
-        event_count = r.event_count + excluded.event_count,
-        last_at = greatest(r.last_at, excluded.last_at),
-        last_event_id = case when (excluded.last_at, excluded.last_event_id) > (r.last_at, r.last_event_id)
-                             then excluded.last_event_id else r.last_event_id end,
-        total = r.total + excluded.total,
-        lowest = least(r.lowest, excluded.lowest),
-        highest = greatest(r.highest, excluded.highest),
-        latest = case when (excluded.last_at, excluded.last_event_id) > (r.last_at, r.last_event_id)
-                      then excluded.latest else r.latest end;
-    return cardinality(v_stripes);
+    return (
+        select s.series_id from series s where s.metric = _find_series.metric and s.subject = _find_series.subject and s.stripe = 0);
 end
 $$;
 
-comment on function _merge_stripes() is 'Merges all stripes into their buckets'' own rows; returns how many stripes there were.';
+comment on function _find_series(text, text) is 'The id of the series of a metric and subject; null if nothing was ever recorded.';
+
+-- An open bucket is in series and not in rollups, so whoever reads rollups adds these. They are an array: for a statement that is planned
+-- for its values they are a constant.
+create or replace function _open_rollups(metric metrics, series_id integer)
+returns rollups[]
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_fine   text := (_open_rollups.metric).fine_bucket;
+    v_coarse text := (_open_rollups.metric).coarse_bucket;
+begin
+    return array(
+        select o.rollup
+        from series s
+        cross join lateral (values
+            ((s.coarse_start, s.coarse_count, s.coarse_last_at, s.series_id, s.stripe, v_coarse,
+              s.coarse_total, s.coarse_lowest, s.coarse_highest, s.coarse_latest)::rollups, s.coarse_count > 0),
+            ((s.fine_start, s.fine_count, s.fine_last_at, s.series_id, s.stripe, v_fine,
+              s.fine_total, s.fine_lowest, s.fine_highest, s.fine_latest)::rollups, s.fine_count > 0 and v_fine <> v_coarse)
+        ) o (rollup, has_events)
+        where s.series_id = _open_rollups.series_id and o.has_events);
+end
+$$;
+
+comment on function _open_rollups(metrics, integer) is
+    'The open buckets of a series that have events, of all its stripes and of both kinds, as rollups.';

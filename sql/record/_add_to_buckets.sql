@@ -65,7 +65,8 @@ begin
         select s.*
         from summed s
         join targets t on t.series_id = s.series_id and t.stripe = s.stripe
-        where not (s.bucket = t.fine_bucket and s.bucket_start = t.opened or s.bucket = t.coarse_bucket and s.bucket_start = t.coarse_opened)
+        where s.event_count > 0
+          and not (s.bucket = t.fine_bucket and s.bucket_start = t.opened or s.bucket = t.coarse_bucket and s.bucket_start = t.coarse_opened)
         order by s.series_id, s.bucket, s.bucket_start, s.stripe
         on conflict (series_id, bucket, bucket_start, stripe) do update set
             event_count = r.event_count + excluded.event_count,

@@ -1,9 +1,9 @@
--- One statement and so one snapshot, which sees either both an event and its rollup, or neither: they commit together. The stripes of a
--- bucket are merged before they are compared.
--- Hash joins only: a merge join would sort texts, which costs more, and without statistics a nested loop would read all rollups of an hour
--- for every striped one.
-create or replace function _rollup_drifts(subject text, metric text, with_members boolean)
-returns table (drift rollup_drift, striped boolean, place tid)
+-- One statement and so one snapshot, which sees either both an event and its buckets, or neither: they commit together. The rows of a bucket
+-- are added up before they are compared, which is needed only if there are stripes or misplaced buckets.
+-- Hash joins only: without statistics a nested loop would read all rollups of an hour for each of them.
+create or replace function _rollup_drifts(scope integer[], with_members boolean)
+returns table (series_id integer, bucket text, bucket_start timestamptz, stored rollups, recomputed rollups, members_drift boolean,
+               version bigint)
 language plpgsql
 stable
 set search_path from current
@@ -16,130 +16,90 @@ as $$
 declare
     v_dropped      timestamptz[] := array(select _dropped_months());
     v_unverifiable timestamptz[] := array(select _unverifiable_months());
-    -- Nearly always false; the custom plan then omits everything about stripes.
-    v_stripes boolean := exists (select from rollups where stripe > 0);
+    v_kept         boolean := exists (select from dropped_rollups);
+    v_misplaced    integer[] := array(select distinct series_id from _misplaced_buckets(_rollup_drifts.scope));
+    v_several      boolean := v_misplaced <> '{}' or exists (select from rollups where stripe > 0) or exists (select from series where stripe > 0);
 begin
     return query
-    with striped as materialized (
-        select distinct subject, metric, bucket, bucket_start from rollups where stripe > 0
-    ), stored as (
-        select t.subject, t.metric, t.bucket, t.bucket_start, t as rollup, false as striped, t.ctid as place
-        from rollups t
-        left join (select * from striped where v_stripes) x using (subject, metric, bucket, bucket_start)
-        where x.subject is null
-          and (_rollup_drifts.subject is null or t.subject = _rollup_drifts.subject)
-          and (_rollup_drifts.metric is null or t.metric = _rollup_drifts.metric)
+    with stored as not materialized (
+        select series_id, bucket, bucket_start, event_count, last_at, total, lowest, highest, latest
+        from buckets
+        where not v_several and (_rollup_drifts.scope is null or series_id = any (_rollup_drifts.scope))
         union all
-        select subject, metric, bucket, bucket_start,
-               (bucket_start, sum(event_count), max(last_at),
-                (array_agg(last_event_id order by last_at desc, last_event_id desc nulls last))[1], 0, subject, metric, bucket,
-                sum(total), min(lowest), max(highest),
-                (array_agg(latest order by last_at desc, last_event_id desc nulls last))[1])::rollups,
-               true, null
-        from rollups t
-        join striped using (subject, metric, bucket, bucket_start)
-        where v_stripes
-          and (_rollup_drifts.subject is null or t.subject = _rollup_drifts.subject)
-          and (_rollup_drifts.metric is null or t.metric = _rollup_drifts.metric)
-        group by subject, metric, bucket, bucket_start
-    ), recomputed as (
-        select t.subject, t.metric, t.bucket, t.bucket_start, t as rollup
-        from _expected_rollups(_rollup_drifts.subject, _rollup_drifts.metric) t
+        select series_id, bucket, bucket_start, sum(event_count)::bigint, max(last_at), sum(total), min(lowest), max(highest), max(latest)
+        from buckets
+        where v_several and (_rollup_drifts.scope is null or series_id = any (_rollup_drifts.scope))
+        group by 1, 2, 3
+    ), recomputed as not materialized (
+        select * from _recompute_rollups(_rollup_drifts.scope) where not v_kept
+        union all
+        select * from _expected_rollups(_rollup_drifts.scope) where v_kept
+    ), flags as (
+        select series_id, bucket, bucket_start, bool_or(of_members) as of_members, bool_or(not of_members) as of_place
+        from (
+            select *, true as of_members from _member_drift_buckets(_rollup_drifts.scope) where _rollup_drifts.with_members
+            union all
+            select *, false from _misplaced_buckets(v_misplaced) where v_misplaced <> '{}'
+        ) f
+        group by 1, 2, 3
     )
-    select (subject, metric, bucket, bucket_start, s.rollup, case when x.explained then r.rollup else s.rollup end,
-            m.bucket is not null)::rollup_drift,
-           coalesce(s.striped, false), s.place
+    select series_id, bucket, bucket_start, x.stored, case when x.explained then x.recomputed else x.stored end,
+           coalesce(f.of_members, false), v.version
     from stored s
-    full join recomputed r using (subject, metric, bucket, bucket_start)
-    full join (
-        select * from _member_drift_buckets(_rollup_drifts.subject, _rollup_drifts.metric) where _rollup_drifts.with_members
-    ) m using (subject, metric, bucket, bucket_start)
+    full join recomputed r using (series_id, bucket, bucket_start)
+    full join flags f using (series_id, bucket, bucket_start)
+    left join (select series_id, sum(version)::bigint as version from series group by series_id) v using (series_id)
     cross join lateral (
         select v_dropped = '{}' or not _overlaps_months(
-            case when bucket in ('week', 'month', 'year', 'never') then v_unverifiable else v_dropped end,
-            bucket_start, _bucket_end(bucket, bucket_start)) as explained
+                   case when bucket in ('week', 'month', 'year', 'never') then v_unverifiable else v_dropped end,
+                   bucket_start, _bucket_end(bucket, bucket_start)) as explained,
+               case when s.event_count is not null then
+                   (bucket_start, s.event_count, s.last_at, series_id, 0, bucket, s.total, s.lowest, s.highest, s.latest)::rollups end as stored,
+               case when r.event_count is not null then
+                   (bucket_start, r.event_count, r.last_at, series_id, 0, bucket, r.total, r.lowest, r.highest, r.latest)::rollups end as recomputed
     ) x
-    where s.rollup is distinct from r.rollup and x.explained or m.bucket is not null;
+    where (s.event_count, s.last_at, s.total, s.lowest, s.highest, s.latest)
+          is distinct from (r.event_count, r.last_at, r.total, r.lowest, r.highest, r.latest) and x.explained
+       or f.of_members or f.of_place;
 end
 $$;
 
-comment on function _rollup_drifts(text, text, boolean) is
-    'Rollups of one subject and metric (null: all) that differ from the log and the totals of dropped months; with_members: also those '
-    'whose members differ. striped: the stored value is the sum of several rows; place: the ctid of the row.';
+comment on function _rollup_drifts(integer[], boolean) is
+    'The buckets of the given series (null: all) that differ from the log and the totals of dropped months, or are misplaced; with_members: '
+    'also those whose members differ. version: the sum of the versions of the rows of the series.';
 
-create or replace function _member_drift_buckets(subject text, metric text)
+-- What recording would add to twice, or not at all. It looks at the rows of series by their primary keys.
+create or replace function _misplaced_buckets(scope integer[])
 returns table (series_id integer, bucket text, bucket_start timestamptz)
 language plpgsql
 stable
 set search_path from current
 set plan_cache_mode to force_custom_plan
+set jit to off
 as $$
 #variable_conflict use_column
 begin
     return query
-    with drifts as materialized (
-        select d.*, m.period, m.rollup,
-               case length(coalesce(d.logged_seen, d.stored_seen)) when 744 then 'hour' when 31 then 'day' end as unit,
-               case
-                   when length(d.stored_seen) = length(d.logged_seen) then d.stored_seen # d.logged_seen
-                   else coalesce(d.logged_seen, d.stored_seen)
-               end as differing
-        from _member_drifts(_member_drift_buckets.subject, _member_drift_buckets.metric) d
-        left join metrics m on m.key = d.metric
-    )
-    -- The row of a month is reported as the month if months are buckets of the metric, or if no bit shows which hour or day differs.
-    select subject, metric, bucket, bucket_start
-    from drifts
-    where (stored <> logged and bucket in (period, rollup)) or coalesce(bit_count(differing), 0) = 0
-    union
-    select subject, metric, unit, s.unit_start
-    from (
-        select subject, metric, unit, bucket_start, bit_or(differing) as differing
-        from drifts
-        where unit is not null
-        group by subject, metric, unit, bucket_start
-    ) d
+    select s.series_id, o.bucket, p.bucket_start
+    from series s
+    join metrics m on m.key = s.metric
     cross join lateral (
-        select d.bucket_start + i * case d.unit when 'hour' then interval '1 hour' else interval '24 hours' end
-        from generate_series(0, length(d.differing) - 1) i
-        where get_bit(d.differing, i) = 1
-    ) s (unit_start);
+        values (m.fine_bucket, s.fine_start, s.fine_end), (m.coarse_bucket, s.coarse_start, s.coarse_end)
+    ) o (bucket, opened, closes)
+    cross join lateral (
+        select r.bucket_start
+        from rollups r
+        where r.series_id = s.series_id and r.bucket = o.bucket and r.bucket_start >= o.opened and r.stripe = s.stripe
+          and (r.bucket_start = o.opened or r.bucket_start > s.ahead_at or s.ahead_at is null)
+        union all
+        select o.opened
+        where o.opened <> _bucket_start(o.bucket, s.fine_start) or o.closes <> _bucket_end(o.bucket, o.opened)
+        offset 0
+    ) p
+    where _misplaced_buckets.scope is null or s.series_id = any (_misplaced_buckets.scope);
 end
 $$;
 
-comment on function _member_drift_buckets(text, text) is
-    'The buckets of one subject and metric (null: all) whose members differ from the log.';
-
-create or replace function _member_drifts(subject text, metric text)
-returns setof member_drift
-language plpgsql
-stable
-set search_path from current
-set plan_cache_mode to force_custom_plan
-as $$
-#variable_conflict use_column
-begin
-    return query
-    select subject, metric, bucket, bucket_start, member_digest, s.present is not null, l.present is not null,
-           case
-               when s.present is null then false
-               when l.present is null then true
-               when length(s.seen) = length(l.seen) then s.seen & l.seen <> s.seen
-               else true
-           end,
-           s.seen, l.seen
-    from (
-        select true as present, u.*
-        from unique_members u
-        where (_member_drifts.subject is null or u.subject = _member_drifts.subject)
-          and (_member_drifts.metric is null or u.metric = _member_drifts.metric)
-    ) s
-    full join (
-        select true as present, u.* from _expected_members(_member_drifts.subject, _member_drifts.metric) u
-    ) l using (subject, metric, bucket, bucket_start, member_digest)
-    where s.present is null or l.present is null or s.seen is distinct from l.seen;
-end
-$$;
-
-comment on function _member_drifts(text, text) is
-    'The rows of unique_members of one subject and metric (null: all) that are missing, have no event, or differ from the log.';
+comment on function _misplaced_buckets(integer[]) is
+    'The buckets of the given series (null: all) that stand in rollups although they, or an earlier one, are open in the same stripe; and the '
+    'open ones that do not begin and end as the metric''s definition says.';

@@ -1,7 +1,7 @@
 -- A single hour of a dropped month can no longer be checked. But the sum of its hours must equal the total kept when the month was dropped,
 -- plus the events that arrived later.
-create or replace function _dropped_month_drifts(subject text, metric text)
-returns setof rollup_drift
+create or replace function _dropped_month_drifts(scope integer[])
+returns table (series_id integer, bucket text, bucket_start timestamptz, stored rollups, recomputed rollups)
 language plpgsql
 stable
 set search_path from current
@@ -18,54 +18,51 @@ begin
     end if;
     return query
     with kinds as (
-        select m.key, m.aggregate, b.bucket
+        select s.series_id, m.aggregate, b.bucket
         from metrics m
-        cross join lateral (select m.period union select m.rollup) b (bucket)
+        join series s on s.metric = m.key and s.stripe = 0
+        cross join lateral (select m.fine_bucket union select m.coarse_bucket) b (bucket)
         where b.bucket in ('minute', 'hour', 'day')
     ), stored as (
-        select r.subject, r.metric, r.bucket, _bucket_start('month', r.bucket_start) as month, sum(r.event_count)::bigint as event_count,
-               max(r.last_at) as last_at, sum(r.total) as total, min(r.lowest) as lowest, max(r.highest) as highest,
-               max(array[extract(epoch from r.last_at), r.last_event_id, r.latest]) filter (where r.latest is not null) as last
-        from rollups r
-        where r.bucket in ('minute', 'hour', 'day') and _bucket_start('month', r.bucket_start) = any (v_months)
-          and (_dropped_month_drifts.subject is null or r.subject = _dropped_month_drifts.subject)
-          and (_dropped_month_drifts.metric is null or r.metric = _dropped_month_drifts.metric)
-        group by 1, 2, 3, 4
+        select series_id, bucket, _bucket_start('month', bucket_start) as month, sum(event_count)::bigint as event_count,
+               max(last_at) as last_at, sum(total) as total, min(lowest) as lowest, max(highest) as highest, max(latest) as latest
+        from buckets
+        where bucket in ('minute', 'hour', 'day') and _bucket_start('month', bucket_start) = any (v_months)
+          and (_dropped_month_drifts.scope is null or series_id = any (_dropped_month_drifts.scope))
+        group by 1, 2, 3
     ), parts as (
-        select d.subject, d.metric, d.month, d.event_count, d.last_at, d.total, d.lowest, d.highest,
-               case when d.latest is not null then array[extract(epoch from d.last_at), d.last_event_id, d.latest] end as last
+        select d.series_id, d.month, d.event_count, d.last_at, d.total, d.lowest, d.highest, d.latest
         from dropped_rollups d
-        where d.month = any (v_months)
-          and (_dropped_month_drifts.subject is null or d.subject = _dropped_month_drifts.subject)
-          and (_dropped_month_drifts.metric is null or d.metric = _dropped_month_drifts.metric)
+        where d.month = any (v_months) and (_dropped_month_drifts.scope is null or d.series_id = any (_dropped_month_drifts.scope))
         union all
-        select e.subject, e.metric, _bucket_start('month', e.at), 1, e.at, e.quantity, e.quantity, e.quantity,
+        select e.series_id, _bucket_start('month', e.at), 1, e.at, e.quantity, e.quantity, e.quantity,
                array[extract(epoch from e.at), e.event_id, e.quantity]
         from events e
         where e.at < v_end and _bucket_start('month', e.at) = any (v_months)
-          and (_dropped_month_drifts.subject is null or e.subject = _dropped_month_drifts.subject)
-          and (_dropped_month_drifts.metric is null or e.metric = _dropped_month_drifts.metric)
+          and (_dropped_month_drifts.scope is null or e.series_id = any (_dropped_month_drifts.scope))
     ), known as (
-        select p.subject, p.metric, k.bucket, p.month, sum(p.event_count)::bigint as event_count, max(p.last_at) as last_at,
+        select p.series_id, k.bucket, p.month, sum(p.event_count)::bigint as event_count, max(p.last_at) as last_at,
                sum(p.total) filter (where k.aggregate in ('sum', 'count', 'avg')) as total,
                min(p.lowest) filter (where k.aggregate = 'min') as lowest, max(p.highest) filter (where k.aggregate = 'max') as highest,
-               max(p.last) filter (where k.aggregate = 'last') as last
+               max(p.latest) filter (where k.aggregate = 'last') as latest
         from parts p
-        join kinds k on k.key = p.metric
-        group by 1, 2, 3, 4
+        join kinds k using (series_id)
+        group by 1, 2, 3
     )
-    select subject, metric, bucket, month,
-           case when s.month is not null then (month, s.event_count, s.last_at, s.last[2], 0, subject, metric, bucket,
-               s.total, s.lowest, s.highest, s.last[3])::rollups end,
-           case when k.month is not null then (month, k.event_count, k.last_at, k.last[2], 0, subject, metric, bucket,
-               k.total, k.lowest, k.highest, k.last[3])::rollups end, false
-    from (select s.*, m.aggregate = 'unique' as is_unique from stored s left join metrics m on m.key = s.metric) s
-    full join known k using (subject, metric, bucket, month)
-    where (s.event_count, s.last_at, s.lowest, s.highest, s.last) is distinct from (k.event_count, k.last_at, k.lowest, k.highest, k.last)
-       or not coalesce(s.is_unique, false) and s.total is distinct from k.total;
+    select series_id, bucket, month,
+           case when s.month is not null then
+               (month, s.event_count, s.last_at, series_id, 0, bucket, s.total, s.lowest, s.highest, s.latest)::rollups end,
+           case when k.month is not null then
+               (month, k.event_count, k.last_at, series_id, 0, bucket, k.total, k.lowest, k.highest, k.latest)::rollups end
+    from (
+        select s.*, coalesce(k.aggregate = 'unique', false) as is_unique from stored s left join kinds k using (series_id, bucket)
+    ) s
+    full join known k using (series_id, bucket, month)
+    where (s.event_count, s.last_at, s.lowest, s.highest, s.latest) is distinct from (k.event_count, k.last_at, k.lowest, k.highest, k.latest)
+       or not s.is_unique and s.total is distinct from k.total;
 end
 $$;
 
-comment on function _dropped_month_drifts(text, text) is
-    'The dropped months of one subject and metric (null: all) whose hours (days, minutes) do not add up to the kept total plus late '
-    'events. Members cannot be added up, so for unique metrics only event counts are compared.';
+comment on function _dropped_month_drifts(integer[]) is
+    'The dropped months of the given series (null: all) whose hours (days, minutes) do not add up to the kept total plus late events. '
+    'Members cannot be added up, so for unique metrics only event counts are compared.';

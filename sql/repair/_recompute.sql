@@ -1,140 +1,90 @@
--- Reads events once, into the finer buckets, and merges these into the coarser ones. Only `last` depends on the order of events, so only
--- its events are sorted. No merge joins: sorting texts costs more than a hash join.
-create or replace function _recompute_rollups(subject text, metric text)
+-- Reads events once, into hours; days are computed from hours, and longer buckets from days. Only series with minutes, or with an order of
+-- events (aggregate last), are read apart. Everything is grouped by series_id: integers are cheap to hash. Hash joins only, because without
+-- statistics a nested loop would read all hours once for each series.
+create or replace function _recompute_rollups(scope integer[])
 returns setof rollups
 language plpgsql
 stable
 set search_path from current
 set plan_cache_mode to force_custom_plan
 set enable_mergejoin to off
+set enable_nestloop to off
+set jit to off
 as $$
 #variable_conflict use_column
+declare
+    v_apart     integer[] := array(
+        select s.series_id
+        from series s
+        join metrics m on m.key = s.metric
+        where s.stripe = 0 and (m.aggregate = 'last' or m.fine_bucket = 'minute')
+          and (_recompute_rollups.scope is null or s.series_id = any (_recompute_rollups.scope)));
+    v_extremes  boolean := exists (select from metrics where aggregate in ('min', 'max'));
+    v_members   boolean := exists (select from metrics where aggregate = 'unique');
+    v_origin    constant timestamptz := '1970-01-01 00:00:00+00';
 begin
     return query
     with kinds as materialized (
-        -- Expressions that depend only on the metric are computed once here, not for every event.
-        select key, aggregate, fine, coarse_bucket as coarse, aggregate in ('sum', 'count', 'avg') as adds,
-               case fine when 'hour' then interval '1 hour' when 'day' then interval '1 day' end as step
-        from metrics cross join lateral (select fine_bucket) f (fine)
-        where _recompute_rollups.metric is null or key = _recompute_rollups.metric
-    ), fine as materialized (
-        select g.bucket_start, g.subject, g.metric, k.fine as bucket, k.coarse, k.aggregate,
-               g.event_count, g.last_at, g.total, g.lowest, g.highest, null::numeric as latest, null::bigint as last_event_id
-        from (
-            select coalesce(date_bin(k.step, e.at, '1970-01-01 00:00:00+00'), _bucket_start(k.fine, e.at)) as bucket_start,
-                   e.subject, e.metric, count(*) as event_count, max(e.at) as last_at,
-                   sum(e.quantity) filter (where k.adds) as total, min(e.quantity) filter (where not k.adds and k.aggregate = 'min') as lowest,
-                   max(e.quantity) filter (where not k.adds and k.aggregate = 'max') as highest
-            from events e join kinds k on k.key = e.metric and k.aggregate <> 'last'
-            where _recompute_rollups.subject is null or e.subject = _recompute_rollups.subject
-            group by 1, 2, 3
-        ) g
-        join kinds k on k.key = g.metric
+        select s.series_id, m.fine_bucket as fine, m.coarse_bucket as coarse, m.aggregate in ('sum', 'count', 'avg') as adds,
+               m.aggregate = 'min' as has_lowest, m.aggregate = 'max' as has_highest, m.aggregate = 'unique' as has_members,
+               case m.fine_bucket when 'minute' then interval '1 minute' else interval '1 hour' end as step
+        from series s
+        join metrics m on m.key = s.metric
+        where s.stripe = 0 and (_recompute_rollups.scope is null or s.series_id = any (_recompute_rollups.scope))
+    ), hours as materialized (
+        select series_id, date_bin(interval '1 hour', at, v_origin) as start, count(*) as event_count, max(at) as last_at,
+               sum(quantity) as total, min(case when v_extremes then quantity end) as lowest,
+               max(case when v_extremes then quantity end) as highest, null::numeric[] as latest
+        from events
+        where (_recompute_rollups.scope is null or series_id = any (_recompute_rollups.scope)) and (v_apart = '{}' or series_id <> all (v_apart))
+        group by 1, 2
         union all
-        select _bucket_start(k.fine, e.at), e.subject, e.metric, k.fine, k.coarse, k.aggregate,
-               count(*), max(e.at), null, null, null,
-               (array_agg(e.quantity order by e.at desc, e.event_id desc))[1],
-               (array_agg(e.event_id order by e.at desc, e.event_id desc))[1]
+        select e.series_id, date_bin(k.step, e.at, v_origin), count(*), max(e.at), sum(e.quantity), min(e.quantity), max(e.quantity),
+               max(array[extract(epoch from e.at), e.event_id, e.quantity]) filter (where not (k.adds or has_lowest or has_highest or has_members))
         from events e
-        join kinds k on k.key = e.metric and k.aggregate = 'last'
-        where _recompute_rollups.subject is null or e.subject = _recompute_rollups.subject
-        group by 1, 2, 3, 4, 5, 6
-    ), every as not materialized (
-        select bucket_start, subject, metric, bucket, aggregate, event_count, last_at, total, lowest, highest, latest, last_event_id
-        from fine
+        join kinds k using (series_id)
+        where v_apart <> '{}' and e.series_id = any (v_apart)
+        group by 1, 2
+    ), days as materialized (
+        select series_id, date_bin(interval '1 day', start, v_origin) as start, sum(event_count)::bigint as event_count,
+               max(last_at) as last_at, sum(total) as total, min(lowest) as lowest, max(highest) as highest, max(latest) as latest
+        from hours
+        group by 1, 2
+    ), every as (
+        select k.fine as bucket, h.* from hours h join kinds k using (series_id) where k.fine in ('minute', 'hour')
         union all
-        select _bucket_start(coarse, bucket_start), subject, metric, coarse, aggregate,
-               sum(event_count)::bigint, max(last_at), sum(total), min(lowest), max(highest), null, null
-        from fine
-        where coarse <> bucket and aggregate <> 'last'
-        group by 1, 2, 3, 4, 5
+        select 'hour', h.series_id, date_bin(interval '1 hour', h.start, v_origin), sum(h.event_count)::bigint, max(h.last_at),
+               sum(h.total), min(h.lowest), max(h.highest), max(h.latest)
+        from hours h
+        join kinds k using (series_id)
+        where k.coarse = 'hour' and k.fine = 'minute'
+        group by 2, 3
         union all
-        select _bucket_start(coarse, bucket_start), subject, metric, coarse, aggregate,
-               sum(event_count)::bigint, max(last_at), null, null, null,
-               (array_agg(latest order by last_at desc, last_event_id desc))[1],
-               (array_agg(last_event_id order by last_at desc, last_event_id desc))[1]
-        from fine
-        where coarse <> bucket and aggregate = 'last'
-        group by 1, 2, 3, 4, 5
-    ), fine_members as materialized (
-        select * from _logged_members(_recompute_rollups.subject, _recompute_rollups.metric)
+        select b.bucket, d.series_id, _bucket_start(b.bucket, d.start), sum(d.event_count)::bigint, max(d.last_at),
+               sum(d.total), min(d.lowest), max(d.highest), max(d.latest)
+        from days d
+        join (
+            select series_id, fine as bucket from kinds union select series_id, coarse from kinds
+        ) b using (series_id)
+        where b.bucket not in ('minute', 'hour')
+        group by 1, 2, 3
     ), members as (
-        select bucket_start, subject, metric, bucket, count(*) as total
-        from fine_members
-        group by 1, 2, 3, 4
-        union all
-        select bucket_start, subject, metric, bucket, count(*)
-        from (select distinct _bucket_start(coarse, bucket_start) as bucket_start, subject, metric, coarse as bucket, member_digest
-              from fine_members where coarse <> bucket) c
-        group by 1, 2, 3, 4
+        select series_id, bucket, bucket_start, count(*) as total
+        from (
+            select series_id, fine as bucket, bucket_start, member_digest from _logged_members(_recompute_rollups.scope) where v_members
+            union
+            select series_id, coarse, _bucket_start(coarse, bucket_start), member_digest from _logged_members(_recompute_rollups.scope) where v_members
+        ) l
+        group by 1, 2, 3
     )
-    select bucket_start, event_count, last_at, last_event_id, 0::smallint, subject, metric, bucket, total, lowest, highest, latest
-    from every
-    where aggregate <> 'unique'
-    union all
-    select bucket_start, e.event_count, e.last_at, null, 0::smallint, subject, metric, bucket, m.total, null, null, null
+    select e.start, e.event_count, e.last_at, e.series_id, 0::smallint, e.bucket,
+           case when k.adds then e.total when k.has_members then m.total end, case when k.has_lowest then e.lowest end,
+           case when k.has_highest then e.highest end, e.latest
     from every e
-    left join members m using (bucket_start, subject, metric, bucket)
-    where e.aggregate = 'unique';
+    join kinds k using (series_id)
+    left join members m on v_members and m.series_id = e.series_id and m.bucket = e.bucket and m.bucket_start = e.start;
     perform _check_snapshot();
 end
 $$;
 
-comment on function _recompute_rollups(text, text) is 'The rollups of one subject and metric (null: all), computed from the log.';
-
-create or replace function _recompute_members(subject text, metric text)
-returns setof unique_members
-language plpgsql
-stable
-set search_path from current
-set plan_cache_mode to force_custom_plan
-as $$
-#variable_conflict use_column
-begin
-    return query
-    with kinds as materialized (
-        select m.key, _seen_unit(m.period, m.rollup) as unit, b.bucket
-        from metrics m
-        cross join lateral (select _member_bucket(m.period) union select _member_bucket(m.rollup)) b (bucket)
-        where m.aggregate = 'unique' and b.bucket is not null
-    )
-    select _bucket_start(k.bucket, l.bucket_start), l.subject, l.metric, k.bucket, l.member_digest,
-           bit_or(case when k.bucket = 'month' then _seen_bit(k.unit, l.bucket_start) end)::bit varying,
-           null::bit varying
-    from _logged_members(_recompute_members.subject, _recompute_members.metric) l
-    join kinds k on k.key = l.metric
-    group by 1, 2, 3, 4, 5;
-end
-$$;
-
-comment on function _recompute_members(text, text) is
-    'The rows of unique_members of one subject and metric (null: all), computed from the log.';
-
-create or replace function _logged_members(subject text, metric text)
-returns table (series_id integer, bucket text, bucket_start timestamptz, member_digest uuid, coarse text)
-language plpgsql
-stable
-set search_path from current
-set plan_cache_mode to force_custom_plan
-as $$
-#variable_conflict use_column
-begin
-    return query
-    with kinds as materialized (
-        select key, fine_bucket as fine, coarse_bucket as coarse
-        from metrics
-        where aggregate = 'unique' and (_logged_members.metric is null or key = _logged_members.metric)
-    )
-    select subject, metric, bucket, bucket_start, _digest(member), coarse
-    from (
-        select distinct _bucket_start(k.fine, e.at) as bucket_start, e.subject, e.metric, k.fine as bucket, k.coarse, e.member
-        from events e
-        join kinds k on k.key = e.metric
-        where _logged_members.subject is null or e.subject = _logged_members.subject
-    ) seen;
-    perform _check_snapshot();
-end
-$$;
-
-comment on function _logged_members(text, text) is
-    'The members of each finer bucket of one subject and metric (null: all), from the log, with the kind of the coarser bucket.';
+comment on function _recompute_rollups(integer[]) is 'The rollups of the given series (null: all), computed from the log.';

@@ -1,8 +1,8 @@
--- Runs while others record. It finds the drifting rows in one snapshot and corrects only those, each only if it has not changed since. A
--- record() in between has increased the row's event_count, which never decreases: such a row is skipped and checked again with a new
--- snapshot. It is locked by then, so the second pass succeeds. A record() afterwards waits for the corrected row and adds to it. Locks are
--- taken in the order that record() states: members, then rollups by primary key. The drifts are a sorted result, which PostgreSQL keeps on
--- disk if it is large, and are corrected in batches.
+-- Runs while others record. It reads the drifts and the versions of their series in one snapshot, then locks the rows of each series and
+-- corrects it only if no version has changed. A series that somebody has added to since is skipped, and read again with a new snapshot; its rows
+-- are locked by then, so the second pass corrects it. A record() afterwards waits for the corrected row and adds to it. Locks are taken in the
+-- order that record() states: members, then rows of series. The drifts are a sorted result, which PostgreSQL keeps on disk if it is large, and
+-- are corrected in batches.
 create or replace function rebuild(subject text default null, metric text default null)
 returns bigint
 language plpgsql
@@ -13,45 +13,43 @@ set work_mem to '128MB'
 as $$
 #variable_conflict use_column
 declare
+    v_scope     integer[];
     v_batch     record;
+    v_done      record;
     v_found     bigint;
     v_corrected bigint;
     v_rewritten bigint := 0;
-    v_striped   boolean := false;
+    v_held      integer;
     v_hint      text;
 begin
     if _is_open('rebuild') then perform _check_caller('rebuild'); end if;
-    -- One rebuild at a time: otherwise one could lower event_count by one, an event raise it again, and the row look unchanged to another.
-    -- Taken before the catalog is read: define_metric() locks the two in this order.
+    -- One rebuild at a time. Taken before the catalog is read: define_metric() locks the two in this order.
     perform _lock_rebuild();
     -- Keeps partitions as they are: no snapshot taken from here on is older than the last move of events.
     lock table only events in access share mode;
-    perform _check_scope(rebuild.subject, rebuild.metric);
-    perform _correct_members(rebuild.subject, rebuild.metric);
+    v_scope := _series_in_scope(rebuild.subject, rebuild.metric);
+    perform _correct_members(v_scope);
     loop
         v_found := 0;
         v_corrected := 0;
+        v_held := null;
         for v_batch in
-            select array_agg(n.drift order by n.number) as drifts, array_agg(n.place order by n.number) as places, bool_or(n.striped) as striped
+            select array_agg(n.correction order by n.number) as corrections, array_agg(n.version order by n.number) as versions
             from (
-                select d.*, row_number() over (
-                    order by d.striped desc, (d.drift).subject, (d.drift).metric, (d.drift).bucket, (d.drift).bucket_start) as number
-                from _rollup_drifts(rebuild.subject, rebuild.metric, with_members => false) d
+                select row_number() over (order by d.series_id, d.bucket, d.bucket_start) as number, d.version,
+                       case when d.recomputed is null
+                           then (d.bucket_start, 0, d.bucket_start, d.series_id, 0, d.bucket, null, null, null, null)::rollups
+                           else d.recomputed end as correction
+                from _rollup_drifts(v_scope, with_members => false) d
             ) n
             group by (n.number - 1) / 2000
             order by (n.number - 1) / 2000
         loop
-            -- The stripes of a bucket cannot be compared and corrected one by one: they are merged first.
-            v_striped := v_batch.striped;
-            exit when v_striped;
-            v_found := v_found + cardinality(v_batch.drifts);
-            v_corrected := v_corrected + _correct_rollups(v_batch.drifts, v_batch.places);
+            select * into v_done from _correct_rollups(v_batch.corrections, v_batch.versions, v_held);
+            v_held := v_done.last_corrected;
+            v_found := v_found + cardinality(v_batch.corrections);
+            v_corrected := v_corrected + v_done.corrected;
         end loop;
-        if v_striped then
-            perform _merge_stripes();
-            v_striped := false;
-            continue;
-        end if;
         v_rewritten := v_rewritten + v_corrected;
         exit when v_corrected = v_found;
     end loop;
@@ -69,7 +67,7 @@ end
 $$;
 
 comment on function rebuild(text, text) is
-    'Corrects rollups and members that differ from the log; may run while others record. A null subject or metric means all. Returns how '
-    'many rollups were corrected. Raises UM001 for an unknown metric, 22023 for a blank subject, 40001 if a REPEATABLE READ or '
+    'Corrects buckets and members that differ from the log; may run while others record. A null subject or metric means all. Returns how '
+    'many buckets were corrected. Raises UM001 for an unknown metric, 22023 for a blank subject, 40001 if a REPEATABLE READ or '
     'SERIALIZABLE transaction must be retried, 55P03 if a row to be corrected is locked for more than a second. '
     'Example: SELECT meter.rebuild(''acct_1'') AS corrected;';

@@ -7,27 +7,32 @@ set search_path from current
 set work_mem to '128MB'
 as $$
 #variable_conflict use_column
+declare
+    v_scope integer[];
 begin
     if _is_open('verify') then perform _check_caller('verify'); end if;
-    perform _check_scope(verify.subject, verify.metric);
+    v_scope := _series_in_scope(verify.subject, verify.metric);
     return query
-    select d.subject, d.metric, d.bucket, d.bucket_start,
-           _quantity(m.aggregate, s.event_count, s.total, s.lowest, s.highest, s.latest),
-           _quantity(m.aggregate, r.event_count, r.total, r.lowest, r.highest, r.latest),
+    select t.subject, t.metric, d.bucket, d.bucket_start,
+           _quantity(m.aggregate, s.event_count, s.total, s.lowest, s.highest, s.latest[3]),
+           _quantity(m.aggregate, r.event_count, r.total, r.lowest, r.highest, r.latest[3]),
            case
                when d.of_month then 'month'
-               else concat_ws(' and ', case when d.stored is distinct from d.recomputed then 'rollup' end,
-                                       case when d.members_drift then 'members' end)
+               when d.stored is distinct from d.recomputed or not d.members_drift
+                   then 'rollup' || case when d.members_drift then ' and members' else '' end
+               else 'members'
            end
     from (
-        select (drift).*, false as of_month from _rollup_drifts(verify.subject, verify.metric, with_members => true)
+        select series_id, bucket, bucket_start, stored, recomputed, members_drift, false as of_month
+        from _rollup_drifts(v_scope, with_members => true)
         union all
-        select *, true from _dropped_month_drifts(verify.subject, verify.metric)
+        select series_id, bucket, bucket_start, stored, recomputed, false, true from _dropped_month_drifts(v_scope)
     ) d
     cross join lateral (select (d.stored).*) s
     cross join lateral (select (d.recomputed).*) r
-    left join metrics m on m.key = d.metric
-    order by d.subject, d.metric, d.bucket, d.bucket_start;
+    left join series t on t.series_id = d.series_id and t.stripe = 0
+    left join metrics m on m.key = t.metric
+    order by t.subject, t.metric, d.bucket, d.bucket_start;
 end
 $$;
 

@@ -1,6 +1,6 @@
 -- A bucket may also cover months that were not dropped: the events of those are subtracted from the rollup.
 create or replace function _dropped_remainder(
-    biller text, subject text, metric text, fine_bucket text, bucket_start timestamptz, dropped timestamptz[]
+    biller text, series_id integer, subject text, metric text, fine_bucket text, bucket_start timestamptz, dropped timestamptz[]
 )
 returns table (value numeric, at timestamptz)
 language plpgsql
@@ -17,25 +17,25 @@ begin
     if v_kind in ('week', 'year', 'never') then
         select coalesce(sum(e.quantity), 0) into v_kept
         from events e
-        where e.subject = _dropped_remainder.subject and e.metric = _dropped_remainder.metric and e.at >= v_since and e.at < v_until
+        where e.series_id = _dropped_remainder.series_id and e.at >= v_since and e.at < v_until
           and _bucket_start('month', e.at) <> all (_dropped_remainder.dropped);
     end if;
     return query
-        select coalesce(sum(r.total), 0) - v_kept - coalesce((
+        select coalesce(sum(b.total), 0) - v_kept - coalesce((
                    select sum(d.quantity + d.as_events) from reported d
                    where d.subject = _dropped_remainder.subject and d.metric = _dropped_remainder.metric
                      and d.biller = _dropped_remainder.biller and d.bucket_start >= v_since and d.bucket_start < v_until
                      and _bucket_start('month', d.bucket_start) = any (_dropped_remainder.dropped)), 0),
-               least(max(r.last_at), (
+               least(max(b.last_at), (
                    select max(_bucket_end('month', m.month)) - interval '1 second' from unnest(_dropped_remainder.dropped) m (month)
                    where m.month < v_until and _bucket_end('month', m.month) > v_since))
-        from rollups r
-        where r.subject = _dropped_remainder.subject and r.metric = _dropped_remainder.metric
-          and r.bucket = _dropped_remainder.fine_bucket and r.bucket_start >= v_since and r.bucket_start < v_until;
+        from buckets b
+        where b.series_id = _dropped_remainder.series_id
+          and b.bucket = _dropped_remainder.fine_bucket and b.bucket_start >= v_since and b.bucket_start < v_until;
 end
 $$;
 
-comment on function _dropped_remainder(text, text, text, text, timestamptz, timestamptz[]) is
+comment on function _dropped_remainder(text, integer, text, text, text, timestamptz, timestamptz[]) is
     'For a dropped part of the log, the sum or count that the rollups hold beyond what was planned, and the time of its latest usage. The '
     'part begins at _dropped_start().';
 

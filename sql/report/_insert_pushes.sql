@@ -29,8 +29,12 @@ begin
              p.due_at)::planned_push,
             v_journal.doubtful_until) as state
     ) s
-    join reported r
-        on r.subject = p.subject and r.metric = p.metric and r.biller = _insert_pushes.biller and r.bucket_start = p.bucket_start
+    cross join lateral (
+        select r.pushes, r.quantity, r.as_events
+        from reported r
+        where r.subject = p.subject and r.metric = p.metric and r.biller = _insert_pushes.biller and r.bucket_start = p.bucket_start
+        offset 0
+    ) r
     order by p.ordinality;
 end
 $$;

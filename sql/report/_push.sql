@@ -77,7 +77,7 @@ language sql
 stable parallel safe
 set search_path from current
 as $$
-    select 'pm_' || encode(_digest(parts::text), 'hex')::uuid
+    select 'pm_' || _digest(parts::text)
 $$;
 
 comment on function _push_identifier(text[]) is 'The identifier of a push: a digest of its parts.';

@@ -40,14 +40,14 @@ declare
     v_bucket text := _reported_bucket(v_metric.aggregate, (_queue_buckets.mapping).mode, v_metric.period);
     v_since  timestamptz := coalesce((_queue_buckets.mapping).since, '-infinity');
 begin
-    insert into unreported (at, subject, metric, biller)
-    select h.bucket_start, h.subject, v_metric.key, (_queue_buckets.mapping).biller
+    insert into unreported (at, series_id, biller)
+    select h.bucket_start, h.series_id, (_queue_buckets.mapping).biller
     from (
-        select r.subject, _bucket_start(v_bucket, r.bucket_start) as bucket_start, sum(r.total) as total
-        from rollups r
-        where r.metric = v_metric.key and (_queue_buckets.subject is null or r.subject = _queue_buckets.subject)
-          and r.bucket = case when v_adds then v_metric.fine_bucket else v_bucket end
-        group by 1, 2
+        select b.series_id, b.subject, _bucket_start(v_bucket, b.bucket_start) as bucket_start, sum(b.total) as total
+        from buckets b
+        where b.metric = v_metric.key and (_queue_buckets.subject is null or b.subject = _queue_buckets.subject)
+          and b.bucket = case when v_adds then v_metric.fine_bucket else v_bucket end
+        group by 1, 2, 3
     ) h
     left join reported d
         on d.subject = h.subject and d.metric = v_metric.key and d.biller = (_queue_buckets.mapping).biller
@@ -71,27 +71,28 @@ declare
     v_fine    text := v_metric.fine_bucket;
     v_dropped timestamptz[] := array(select _dropped_months());
 begin
-    insert into unreported (at, event_id, subject, metric, biller)
-    select e.at, e.event_id, e.subject, e.metric, (_queue_events.mapping).biller
-    from events e
-    where e.metric = v_metric.key and (_queue_events.subject is null or e.subject = _queue_events.subject)
+    insert into unreported (at, event_id, series_id, biller)
+    select e.at, e.event_id, e.series_id, (_queue_events.mapping).biller
+    from series s
+    join events e on e.series_id = s.series_id
+    where s.metric = v_metric.key and s.stripe = 0 and (_queue_events.subject is null or s.subject = _queue_events.subject)
       and e.at >= coalesce((_queue_events.mapping).since, '-infinity')
       and not exists (
           select from pushes p
-          where p.subject = e.subject and p.metric = e.metric and p.biller = (_queue_events.mapping).biller and p.event_id = e.event_id
+          where p.subject = s.subject and p.metric = s.metric and p.biller = (_queue_events.mapping).biller and p.event_id = e.event_id
             and p.replaces is null);
-    insert into unreported (at, subject, metric, biller)
-    select distinct _dropped_start(v_fine, r.bucket_start, v_dropped), r.subject, r.metric, (_queue_events.mapping).biller
-    from rollups r
-    where v_dropped <> '{}' and r.metric = v_metric.key and r.bucket = v_fine
-      and (_queue_events.subject is null or r.subject = _queue_events.subject)
-      and _bucket_end(v_fine, r.bucket_start) > coalesce((_queue_events.mapping).since, '-infinity')
-      and _overlaps_months(v_dropped, r.bucket_start, _bucket_end(v_fine, r.bucket_start));
+    insert into unreported (at, series_id, biller)
+    select distinct _dropped_start(v_fine, b.bucket_start, v_dropped), b.series_id, (_queue_events.mapping).biller
+    from buckets b
+    where v_dropped <> '{}' and b.metric = v_metric.key and b.bucket = v_fine
+      and (_queue_events.subject is null or b.subject = _queue_events.subject)
+      and _bucket_end(v_fine, b.bucket_start) > coalesce((_queue_events.mapping).since, '-infinity')
+      and _overlaps_months(v_dropped, b.bucket_start, _bucket_end(v_fine, b.bucket_start));
 end
 $$;
 
 comment on function _queue_events(report_metrics, text) is
-    'Queues the unreported events of a metric that is reported event by event, of all subjects or one, and the rollups of dropped months.';
+    'Queues the unreported events of a metric that is reported event by event, of all subjects or one, and the buckets of dropped months.';
 
 create or replace function _queue_corrected(drifts rollup_drift[])
 returns void
@@ -101,8 +102,8 @@ set search_path from current
 as $$
 #variable_conflict use_column
 begin
-    insert into unreported (at, subject, metric, biller)
-    select d.bucket_start, d.subject, d.metric, b.biller
+    insert into unreported (at, series_id, biller)
+    select d.bucket_start, d.series_id, b.biller
     from unnest(drifts) d
     join metrics m on m.key = d.metric and m.billers is not null
     cross join unnest(m.billers) b (biller)

@@ -12,7 +12,8 @@ declare
 begin
     if exists (
         select from unreported u
-        join report_metrics r using (biller, metric)
+        join series s on s.series_id = u.series_id and s.stripe = 0
+        join report_metrics r on r.biller = u.biller and r.metric = s.metric
         where r.mode = 'event' and r.event_name is not null and not _is_rehearsal(u.biller)
           and _bucket_start('month', u.at) = _retention_blocker.month
     ) then
@@ -28,12 +29,13 @@ begin
           and r.since > _bucket_start(k.kind, r.since)
     loop
         if exists (
-            select from events e
-            where e.metric = v_split.metric and e.at >= v_split.since and e.at < v_split.until and e.quantity <> 0
+            select from series s
+            join events e on e.series_id = s.series_id
+            where s.metric = v_split.metric and s.stripe = 0 and e.at >= v_split.since and e.at < v_split.until and e.quantity <> 0
               and e.at < _bucket_end('month', _retention_blocker.month)
               and not exists (
                   select from pushes p
-                  where p.subject = e.subject and p.metric = e.metric and p.biller = v_split.biller and p.event_id = e.event_id)
+                  where p.subject = s.subject and p.metric = s.metric and p.biller = v_split.biller and p.event_id = e.event_id)
         ) then
             return format('reporting of %s to %s begins within one of its hours or rollups, and is not complete',
                 quote_literal(left(v_split.metric, 80)), quote_literal(left(v_split.biller, 80)));

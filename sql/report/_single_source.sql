@@ -41,15 +41,15 @@ set search_path from current
 as $$
     select u.metric, u.customer, u.bucket_start, array_agg(u.subject order by u.subject)
     from (
-        select distinct t.metric, r.bucket_start, r.subject,
-               _customer(s.customer, r.subject, (_shared_customer.biller).subject_is_customer) as customer
+        select distinct t.metric, b.bucket_start, b.subject,
+               _customer(s.customer, b.subject, (_shared_customer.biller).subject_is_customer) as customer
         from report_metrics t
         join metrics m on m.key = t.metric
-        join rollups r on r.metric = t.metric and r.bucket = m.period and r.bucket_start >= coalesce(t.since, '-infinity')
-        left join report_subjects s on s.subject = r.subject and s.biller = (_shared_customer.biller).biller
+        join buckets b on b.metric = t.metric and b.bucket = m.period and b.bucket_start >= coalesce(t.since, '-infinity')
+        left join report_subjects s on s.subject = b.subject and s.biller = (_shared_customer.biller).biller
         where t.biller = (_shared_customer.biller).biller and t.mode = 'last' and t.event_name is not null
           and (_shared_customer.metric is null or t.metric = _shared_customer.metric)
-          and (_shared_customer.subject is null or r.subject in (
+          and (_shared_customer.subject is null or b.subject in (
               select o.subject from report_subjects o
               where o.biller = (_shared_customer.biller).biller and o.customer = (
                   select c.customer from report_subjects c

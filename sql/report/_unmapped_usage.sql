@@ -1,4 +1,4 @@
--- Reads the rollups of whole periods, which are the fewest. Only a mapping with since needs finer ones, and the log where it reports
+-- Reads the buckets of whole periods, which are the fewest. Only a mapping with since needs finer ones, and the log where it reports
 -- single events from a time within a fine bucket.
 create or replace function _unmapped_usage(biller billers)
 returns table (subject text, metric text, quantity numeric, oldest timestamptz)
@@ -14,22 +14,22 @@ as $$
         join metrics m on m.key = t.metric
         where t.biller = (_unmapped_usage.biller).biller
     ), used as (
-        select r.subject, k.metric, k.mode, k.since, k.aggregate, r.bucket_start,
-               _quantity(k.aggregate, sum(r.event_count)::bigint, sum(r.total), min(r.lowest), max(r.highest),
-                   (max(array[extract(epoch from r.last_at), r.last_event_id, r.latest]) filter (where k.aggregate = 'last'))[3]
-               ) as quantity
+        select b.subject, k.metric, k.mode, k.since, k.aggregate, b.bucket_start,
+               _quantity(k.aggregate, sum(b.event_count)::bigint, sum(b.total), min(b.lowest), max(b.highest), max(b.latest)) as quantity
         from mapped k
-        join rollups r on r.metric = k.metric and r.bucket = k.bucket and r.bucket_start >= coalesce(k.since, '-infinity')
-        left join report_subjects s on s.subject = r.subject and s.biller = (_unmapped_usage.biller).biller
-        where k.event_name is null or _customer(s.customer, r.subject, (_unmapped_usage.biller).subject_is_customer) is null
+        join buckets b on b.metric = k.metric and b.bucket = k.bucket and b.bucket_start >= coalesce(k.since, '-infinity')
+        left join report_subjects s on s.subject = b.subject and s.biller = (_unmapped_usage.biller).biller
+        where k.event_name is null or _customer(s.customer, b.subject, (_unmapped_usage.biller).subject_is_customer) is null
         group by 1, 2, 3, 4, 5, 6
         union all
-        select e.subject, k.metric, k.mode, k.since, k.aggregate, k.since, sum(e.quantity)
+        select u.subject, k.metric, k.mode, k.since, k.aggregate, k.since, sum(e.quantity)
         from mapped k
-        join events e on e.metric = k.metric and e.at >= k.since and e.at < _bucket_end(k.bucket, _bucket_start(k.bucket, k.since))
-        left join report_subjects s on s.subject = e.subject and s.biller = (_unmapped_usage.biller).biller
+        join series u on u.metric = k.metric and u.stripe = 0
+        join events e
+            on e.series_id = u.series_id and e.at >= k.since and e.at < _bucket_end(k.bucket, _bucket_start(k.bucket, k.since))
+        left join report_subjects s on s.subject = u.subject and s.biller = (_unmapped_usage.biller).biller
         where k.mode = 'event' and k.since > _bucket_start(k.bucket, k.since)
-          and (k.event_name is null or _customer(s.customer, e.subject, (_unmapped_usage.biller).subject_is_customer) is null)
+          and (k.event_name is null or _customer(s.customer, u.subject, (_unmapped_usage.biller).subject_is_customer) is null)
         group by 1, 2, 3, 4, 5
     ), reportable as (
         select subject, metric, since, min(bucket_start) as oldest,

@@ -1,74 +1,97 @@
 -- One snapshot reads everything. It is younger than that of the statement that removed the rows from the queue, so the buckets may hold
 -- more than was queued, never less. The rows of that additional usage stay on the queue, and find nothing left to plan later.
 -- A dropped month has no events, so what its rollups hold beyond what was planned is reported.
+-- Every table is read by key, once for each row: OFFSET 0 makes that the only plan, whatever the statistics say.
 create or replace function _unplanned_usage(biller billers, queued unreported[], now timestamptz)
 returns table (subject text, metric text, bucket_start timestamptz, event_id bigint, mode text, event_name text, customer text,
                period text, value numeric, at timestamptz)
 language plpgsql
 stable
 set search_path from current
+set enable_seqscan to off
+set jit to off
 as $$
 #variable_conflict use_column
 declare
+    v_biller  text := (_unplanned_usage.biller).biller;
     v_dropped timestamptz[] := '{}';
 begin
-    if exists (select from report_metrics r where r.biller = (_unplanned_usage.biller).biller and r.mode = 'event') then
+    if exists (select from report_metrics r where r.biller = v_biller and r.mode = 'event') then
         v_dropped := array(select _dropped_months());
     end if;
     return query
         with touched as (
-            select distinct u.subject, u.metric, r.mode, r.event_name, r.event_after, r.since, m.aggregate, m.period, f.fine, f.method,
+            select u.series_id, s.subject, s.metric, r.mode, r.event_name, r.event_after, r.since, m.aggregate, m.period, f.fine, f.method,
                    case f.method when 'dropped' then _dropped_start(f.fine, u.at, v_dropped)
                               else _bucket_start(_reported_bucket(m.aggregate, r.mode, m.period), u.at) end as bucket_start,
-                   case f.method when 'event' then u.event_id end as event_id, case f.method when 'event' then u.at end as at
+                   case f.method when 'event' then u.at end as at,
+                   array_agg(u.event_id order by u.event_id) filter (where f.method = 'event') as event_ids
             from unnest(queued) u
-            join report_metrics r on r.biller = (_unplanned_usage.biller).biller and r.metric = u.metric and r.event_name is not null
-            join metrics m on m.key = u.metric
+            cross join lateral (
+                select s.subject, s.metric from series s where s.series_id = u.series_id and s.stripe = 0 offset 0
+            ) s
+            join report_metrics r on r.biller = v_biller and r.metric = s.metric and r.event_name is not null
+            join metrics m on m.key = s.metric
             cross join lateral (
                 select m.fine_bucket as fine,
                        _planning_method(r.mode, m.aggregate, _bucket_start('month', u.at) = any (v_dropped), u.event_id, r.event_after) as method
             ) f
+            group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
         )
-        select t.subject, t.metric, t.bucket_start, t.event_id, t.mode, t.event_name,
+        select t.subject, t.metric, t.bucket_start, v.event_id, t.mode, t.event_name,
                _customer(s.customer, t.subject, (_unplanned_usage.biller).subject_is_customer), t.period, v.value, v.at
         from touched t
-        left join report_subjects s on s.subject = t.subject and s.biller = (_unplanned_usage.biller).biller
-        left join reported d
-            on d.subject = t.subject and d.metric = t.metric and d.biller = (_unplanned_usage.biller).biller and d.bucket_start = t.bucket_start
+        left join lateral (
+            select s.customer from report_subjects s where s.subject = t.subject and s.biller = v_biller offset 0
+        ) s on true
+        left join lateral (
+            select d.quantity, d.as_events
+            from reported d
+            where d.subject = t.subject and d.metric = t.metric and d.biller = v_biller and d.bucket_start = t.bucket_start
+            offset 0
+        ) d on true
         cross join lateral (
-            -- One event.
-            select e.quantity as value, e.at
+            -- Single events; all of one time are read at once, as the log has no index by event.
+            select e.quantity as value, e.at, e.event_id
             from events e
             where t.method = 'event'
-              and e.subject = t.subject and e.metric = t.metric and e.at = t.at and e.event_id = t.event_id
+              and e.series_id = t.series_id and e.at = t.at
+              and e.event_id between t.event_ids[1] and t.event_ids[cardinality(t.event_ids)] and e.event_id = any (t.event_ids)
               and not exists (
                   select from pushes p
-                  where p.subject = t.subject and p.metric = t.metric and p.biller = (_unplanned_usage.biller).biller
-                    and p.event_id = t.event_id and p.replaces is null)
+                  where p.subject = t.subject and p.metric = t.metric and p.biller = v_biller
+                    and p.event_id = e.event_id and p.replaces is null)
             union all
             -- What the hour has gained.
-            select coalesce(sum(r.total), 0) - coalesce(d.quantity + d.as_events, 0), least(max(r.last_at), now)
-            from rollups r
+            select coalesce(sum(b.total), 0) - coalesce(d.quantity + d.as_events, 0), least(max(b.last_at), now), null
+            from (
+                select r.total, r.last_at
+                from rollups r
+                where r.series_id = t.series_id and r.bucket = t.fine
+                  and r.bucket_start >= t.bucket_start and r.bucket_start < _bucket_end('hour', t.bucket_start)
+                union all
+                select s.fine_total, s.fine_last_at
+                from series s
+                where s.series_id = t.series_id and s.fine_count > 0
+                  and s.fine_start >= t.bucket_start and s.fine_start < _bucket_end('hour', t.bucket_start)
+            ) b
             where t.method = 'delta'
-              and r.subject = t.subject and r.metric = t.metric and r.bucket = t.fine
-              and r.bucket_start >= t.bucket_start and r.bucket_start < _bucket_end('hour', t.bucket_start)
             having t.method = 'delta'
             union all
             -- What the events from before mode event add up to in the hour, beyond what was reported of them.
-            select coalesce(sum(e.quantity), 0) - coalesce(d.quantity, 0), least(max(e.at), now)
+            select coalesce(sum(e.quantity), 0) - coalesce(d.quantity, 0), least(max(e.at), now), null
             from events e
             where t.method = 'earlier events' and e.event_id <= t.event_after
-              and e.subject = t.subject and e.metric = t.metric
-              and e.at >= t.bucket_start and e.at < _bucket_end('hour', t.bucket_start)
+              and e.series_id = t.series_id and e.at >= t.bucket_start and e.at < _bucket_end('hour', t.bucket_start)
             having t.method = 'earlier events'
             union all
-            select l.value, least(l.at, now)
-            from _dropped_remainder((_unplanned_usage.biller).biller, t.subject, t.metric, t.fine, t.bucket_start, v_dropped) l
+            select l.value, least(l.at, now), null
+            from _dropped_remainder(v_biller, t.series_id, t.subject, t.metric, t.fine, t.bucket_start, v_dropped) l
             where t.method = 'dropped'
             union all
             -- The period's value, which is not a sum of hours.
             select case when t.mode = 'last' then nullif(q.quantity, d.quantity) else q.quantity - coalesce(d.quantity, 0) end,
-                   least(now, _bucket_end(t.period, t.bucket_start) - interval '1 second')
+                   least(now, _bucket_end(t.period, t.bucket_start) - interval '1 second'), null
             from metrics m
             cross join lateral _window_usage(m, t.subject, t.bucket_start, _bucket_end(t.period, t.bucket_start)) u
             cross join lateral (

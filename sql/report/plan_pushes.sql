@@ -1,5 +1,6 @@
--- The DELETE removes only rows that were committed before it began. A later statement reads the rollups, so they hold all of that usage and
+-- The DELETE removes only rows that were committed before it began. A later statement reads the buckets, so they hold all of that usage and
 -- perhaps more. The rows of the additional usage stay on the queue until the next call, so nothing that commits meanwhile is missed.
+-- Only the queue is read from end to end. OFFSET 0 makes a look-up for each row the only plan, whatever the statistics say.
 create or replace function plan_pushes(
     biller text default 'stripe',
     open_hours boolean default true,
@@ -11,6 +12,8 @@ language plpgsql
 volatile
 security definer
 set search_path from current
+set enable_seqscan to off
+set jit to off
 as $$
 #variable_conflict use_column
 declare
@@ -25,7 +28,10 @@ begin
         delete from unreported where ctid = any (array(
             select u.ctid
             from unreported u
-            left join _planning_cutoffs(v_biller, coalesce(plan_pushes.open_hours, true), plan_pushes.now) r on r.metric = u.metric
+            cross join lateral (
+                select s.metric from series s where s.series_id = u.series_id and s.stripe = 0 offset 0
+            ) s
+            left join _planning_cutoffs(v_biller, coalesce(plan_pushes.open_hours, true), plan_pushes.now) r on r.metric = s.metric
             where u.biller = plan_pushes.biller and (r.until is null or u.at < r.until)
             limit plan_pushes.max_rows))
         returning unreported
@@ -46,8 +52,12 @@ begin
                         filter (where p.event_id is null), 0),
            coalesce(sum(p.value::numeric) filter (where p.event_id is not null), 0), count(*) filter (where p.event_id is null)
     from unnest(v_pushes) p
-    left join reported d
-        on d.subject = p.subject and d.metric = p.metric and d.biller = plan_pushes.biller and d.bucket_start = p.bucket_start
+    left join lateral (
+        select d.quantity
+        from reported d
+        where d.subject = p.subject and d.metric = p.metric and d.biller = plan_pushes.biller and d.bucket_start = p.bucket_start
+        offset 0
+    ) d on true
     group by p.subject, p.metric, p.bucket_start
     on conflict (subject, metric, biller, bucket_start) do update set
         quantity = r.quantity + excluded.quantity, as_events = r.as_events + excluded.as_events,

@@ -19,7 +19,8 @@ begin
         from _candidate_pushes(v_biller, array(
             select u
             from unreported u
-            join _planning_cutoffs(v_biller, coalesce(preview_pushes.open_hours, true), preview_pushes.now) r on r.metric = u.metric
+            join series s on s.series_id = u.series_id and s.stripe = 0
+            join _planning_cutoffs(v_biller, coalesce(preview_pushes.open_hours, true), preview_pushes.now) r on r.metric = s.metric
             where u.biller = preview_pushes.biller and u.at < r.until), preview_pushes.now) p;
 end
 $$;

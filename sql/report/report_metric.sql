@@ -34,7 +34,7 @@ begin
     if report_metric.event_name is null then
         v_mapping.mode := coalesce(v_old.mode, mode);
         update report_metrics m set event_name = null where m.biller = report_metric.biller and m.metric = report_metric.metric;
-        update metrics m set billers = nullif(array_remove(m.billers, report_metric.biller), '{}')
+        update metrics m set billers = nullif(array_remove(m.billers, report_metric.biller), '{}'), revision = m.revision + 1
         where m.key = report_metric.metric and report_metric.biller = any (m.billers);
         return v_mapping;
     end if;
@@ -55,7 +55,7 @@ begin
     end if;
     if v_metric.billers is null or report_metric.biller <> all (v_metric.billers) then
         perform _lock_tables('{metrics}', 'access exclusive');
-        update metrics m set billers = array_append(m.billers, report_metric.biller) where m.key = report_metric.metric;
+        update metrics m set billers = array_append(m.billers, report_metric.biller), revision = m.revision + 1 where m.key = report_metric.metric;
     end if;
     if v_old.event_name is null or v_mapping.since is distinct from v_old.since or v_changes_kind then
         perform _queue_unreported(report_metric.biller, report_metric.metric, null);

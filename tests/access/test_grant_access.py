@@ -108,14 +108,15 @@ def test_access_shows_what_was_granted_by_hand_and_to_whom_it_reaches(ledger: Le
     member = roles.new()
     roles.sql("GRANT {} TO {}", group, member)
     roles.sql("GRANT SELECT ON meter.rollups TO {}", stranger)
-    roles.sql("GRANT SELECT (subject) ON meter.events TO {}", stranger)
+    roles.sql("GRANT SELECT (member) ON meter.events TO {}", stranger)
+    roles.sql("GRANT SELECT ON meter.buckets TO {}", stranger)
     roles.sql("GRANT EXECUTE ON FUNCTION meter.verify TO PUBLIC")
     roles.sql("GRANT CREATE ON SCHEMA meter TO {}", group)
     roles.sql("REVOKE EXECUTE ON FUNCTION meter.usage FROM {}", group)
     by_hand = {r.role: r.rights for r in ledger.call("access") if r.level is None}
     assert by_hand == {
         group: ["CREATE on schema meter"],
-        stranger: ["SELECT on table events.subject", "SELECT on table rollups"],
+        stranger: ["SELECT on table buckets", "SELECT on table events.member", "SELECT on table rollups"],
         "public": ["EXECUTE on function verify"],
     }
     (granted,) = (r for r in ledger.call("access") if r.level == "read")

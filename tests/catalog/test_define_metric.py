@@ -75,7 +75,7 @@ def test_a_definition_that_changes_nothing_keeps_nobody_waiting(
     assert ledger.record("b", "tokens", 5).outcome == "recorded"
     writer.connection.commit()
     definer.connection.commit()
-    ledger.execute("UPDATE meter.rollups SET total = 99")
+    ledger.tamper("total = 99")
     ledger.define("tokens", "sum", "token")
     assert ledger.verify() != [], "rebuilt"
 
@@ -130,12 +130,12 @@ def test_a_changed_rollup_is_rebuilt_from_the_log(ledger: Ledger, aggregate: str
         ledger.record("a", "m", at=at("2026-06-01 00:30") + timedelta(hours=hour), **given)
     window = {"since": at("2026-06-01 05:00"), "until": at("2026-06-03 03:00")}
     expected = ledger.usage("a", "m", **window)
-    for rollup in ("day", "none", "hour", "day"):
+    for rollup in ("day", "none", "minute", "hour", "day"):
         ledger.define("m", aggregate, rollup=rollup)
         assert ledger.verify() == []
         assert ledger.usage("a", "m", **window) == expected
         assert (
-            ledger.value("SELECT count(*) FROM meter.rollups WHERE bucket NOT IN ('month', %s)", [rollup])
+            ledger.value("SELECT count(*) FROM meter.buckets WHERE bucket NOT IN ('month', %s)", [rollup])
             == 0
         )
 
@@ -145,7 +145,7 @@ def test_a_changed_rollup_leaves_other_metrics_alone(ledger: Ledger) -> None:
     ledger.define("other", "sum")
     ledger.record("a", "m", 1)
     ledger.record("a", "other", 1)
-    ledger.execute("UPDATE meter.rollups SET total = 99 WHERE metric = 'other'")
+    ledger.tamper("total = 99", "metric = 'other'")
     ledger.define("m", "sum", rollup="day")
     assert {drift.metric for drift in ledger.verify()} == {"other"}
 

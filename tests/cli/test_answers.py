@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from pymeter import Meter
+from tests.helpers import Ledger
 
 Run = Callable[..., Any]
 JUNE = ("--since", "2026-06-01", "--until", "2026-07-01")
@@ -211,7 +212,7 @@ def test_text_that_looks_like_markup_is_printed_as_it_is(pymeter: Run, meter: Me
 
 def test_verify_and_rebuild_find_and_repair_drift(pymeter: Run, meter_connection: Any) -> None:
     assert pymeter("verify").status == 0
-    meter_connection.execute("DELETE FROM meter.rollups WHERE metric = 'tokens'")
+    Ledger(meter_connection).forget("metric = 'tokens'")
     meter_connection.commit()
     drift = pymeter("verify")
     assert drift.status == 1

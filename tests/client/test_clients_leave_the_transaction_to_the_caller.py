@@ -107,15 +107,29 @@ def prepared(connection: psycopg.Connection[Any]) -> Any:
     return row.fetchone()[0]  # type: ignore[index]
 
 
-def test_no_prepared_statement_is_left_behind_unless_asked_for(
+def test_no_prepared_statement_is_left_behind_where_the_connection_or_the_meter_says_so(
     meter_connection: psycopg.Connection[Any],
 ) -> None:
     """A pgbouncer that pools transactions gives every one another server session."""
     for _ in range(10):
+        Meter(meter_connection, prepare=False).usage("acct_1", "tokens")
+    assert prepared(meter_connection) == 0
+    meter_connection.prepare_threshold = None
+    for _ in range(10):
         Meter(meter_connection).usage("acct_1", "tokens")
     assert prepared(meter_connection) == 0
-    Meter(meter_connection, prepare=True).usage("acct_1", "tokens")
+
+
+def test_a_call_is_prepared_after_five_uses_or_at_once_if_asked_for(
+    meter_connection: psycopg.Connection[Any],
+) -> None:
+    for _ in range(5):
+        Meter(meter_connection).usage("acct_1", "tokens")
+    assert prepared(meter_connection) == 0
+    Meter(meter_connection).usage("acct_1", "tokens")
     assert prepared(meter_connection) == 1
+    Meter(meter_connection, prepare=True).catalog()
+    assert prepared(meter_connection) == 2
 
 
 def test_two_sessions_behind_one_client_are_enough(meter_dsn: str) -> None:

@@ -16,37 +16,82 @@ from tests.helpers import AGGREGATES, PERIODS, ROLLUPS, Ledger, Task, at, commit
 NewLedger = Callable[..., Ledger]
 Wait = Callable[..., None]
 
-EMPTY = "TRUNCATE meter.rollups, meter.unique_members"
-TAMPER = {
-    "rollups emptied": "TRUNCATE meter.rollups",
-    "members emptied": "TRUNCATE meter.unique_members",
-    "both emptied": EMPTY,
-    "rollups raised": "UPDATE meter.rollups SET total = total + 1, event_count = event_count + 1",
-    "count lowered": "UPDATE meter.rollups SET event_count = event_count - 1",
-    "rollups of nothing": "INSERT INTO meter.rollups"
-    " (subject, metric, bucket, bucket_start, event_count, last_at, total)"
-    " SELECT 'ghost', metric, bucket, bucket_start, 1, last_at, 1 FROM meter.rollups ON CONFLICT DO NOTHING",
-    "members of nothing": "INSERT INTO meter.unique_members"
-    " (subject, metric, bucket, bucket_start, member_digest, seen)"
-    " SELECT DISTINCT ON (1, 2, 3, 4) subject, metric, bucket, bucket_start, '\\x00'::bytea, seen"
-    " FROM meter.unique_members",
-    "members not recorded yet": "INSERT INTO meter.unique_members"
-    " (subject, metric, bucket, bucket_start, member_digest, seen)"
-    " SELECT DISTINCT ON (1, 2, 3, 4, 5)"
-    " subject, metric, bucket, bucket_start, substr(sha256(m::bytea), 1, 16), seen"
-    " FROM meter.unique_members, unnest('{new,ghost,u9}'::text[]) m"
-    " ON CONFLICT DO NOTHING",
-    "members without hours": "UPDATE meter.unique_members SET seen = seen & ~ seen",
-    "members in every hour": "UPDATE meter.unique_members SET seen = seen | ~ seen",
-    "members in other hours": "UPDATE meter.unique_members SET seen = ~ seen, added = seen",
-    "members with no bits at all": "UPDATE meter.unique_members SET seen = NULL",
-    "a stripe too many": "INSERT INTO meter.rollups"
-    " (subject, metric, bucket, bucket_start, stripe, event_count, last_at, total)"
-    " SELECT subject, metric, bucket, bucket_start, 3, event_count, last_at, total"
-    " FROM meter.rollups WHERE metric IN ('sum', 'm') AND stripe = 0 ON CONFLICT DO NOTHING",
-    "half deleted": "DELETE FROM meter.rollups WHERE bucket = 'hour';"
-    " UPDATE meter.unique_members SET seen = seen << 1",
-    "moved in time": "UPDATE meter.rollups SET bucket_start = bucket_start - interval '1 year'",
+NOBODY = "'00000000-0000-0000-0000-000000000000'::uuid"
+
+
+def sql(*statements: str) -> Callable[[Ledger], None]:
+    def run(ledger: Ledger) -> None:
+        for statement in statements:
+            ledger.execute(statement)
+
+    return run
+
+
+def empty(ledger: Ledger) -> None:
+    ledger.forget()
+    ledger.execute("TRUNCATE meter.rollups, meter.unique_members")
+
+
+TAMPER: dict[str, Callable[[Ledger], None]] = {
+    "rollups emptied": sql("TRUNCATE meter.rollups"),
+    "open buckets emptied": lambda ledger: ledger.execute(
+        "UPDATE meter.series SET fine_count = 0, coarse_count = 0, newest_start = '1970-01-01Z', ahead_at = null,"
+        " fine_last_at = '1970-01-01Z', coarse_last_at = '1970-01-01Z'"
+    ),
+    "all buckets emptied": lambda ledger: ledger.forget(),
+    "members emptied": sql("TRUNCATE meter.unique_members"),
+    "both emptied": empty,
+    "buckets raised": lambda ledger: ledger.tamper("total = total + 1, event_count = event_count + 1"),
+    "count lowered": lambda ledger: ledger.tamper("event_count = event_count - 1", "event_count > 1"),
+    "open ones in rollups as well": sql(
+        "INSERT INTO meter.rollups (series_id, stripe, bucket, bucket_start, event_count, last_at, total)"
+        " SELECT series_id, stripe, bucket, bucket_start, event_count, last_at, total FROM meter.buckets"
+        " ON CONFLICT DO NOTHING"
+    ),
+    "open ones in rollups instead": sql(
+        "INSERT INTO meter.rollups (series_id, stripe, bucket, bucket_start, event_count, last_at, total, lowest,"
+        " highest, latest) SELECT series_id, stripe, bucket, bucket_start, event_count, last_at, total, lowest,"
+        " highest, latest FROM meter.buckets ON CONFLICT DO NOTHING",
+        "UPDATE meter.series SET fine_count = 0, coarse_count = 0",
+    ),
+    "an earlier bucket open": lambda ledger: ledger.tamper(
+        "bucket_start = bucket_start - interval '1 hour'",
+        "bucket = 'hour' AND (series_id, bucket_start) IN (SELECT series_id, fine_start FROM meter.series)",
+    ),
+    "rollups of nothing": sql(
+        "INSERT INTO meter.rollups (series_id, bucket, bucket_start, event_count, last_at, total)"
+        " SELECT DISTINCT 1000, bucket, bucket_start, 1, last_at, 1 FROM meter.buckets ON CONFLICT DO NOTHING"
+    ),
+    "members of nothing": sql(
+        "INSERT INTO meter.unique_members (series_id, bucket, bucket_start, member_digest, seen)"
+        f" SELECT DISTINCT ON (1, 2, 3) series_id, bucket, bucket_start, {NOBODY}, seen"
+        " FROM meter.unique_members"
+    ),
+    "members not recorded yet": sql(
+        "INSERT INTO meter.unique_members (series_id, bucket, bucket_start, member_digest, seen)"
+        " SELECT DISTINCT ON (1, 2, 3, 4) series_id, bucket, bucket_start, meter._digest(m), seen"
+        " FROM meter.unique_members, unnest('{new,ghost,u9}'::text[]) m"
+        " ON CONFLICT DO NOTHING"
+    ),
+    "members without hours": sql("UPDATE meter.unique_members SET seen = seen & ~ seen"),
+    "members in every hour": sql("UPDATE meter.unique_members SET seen = seen | ~ seen"),
+    "members in other hours": sql("UPDATE meter.unique_members SET seen = ~ seen, added = seen"),
+    "members with no bits at all": sql("UPDATE meter.unique_members SET seen = NULL"),
+    "a stripe too many": sql(
+        "INSERT INTO meter.rollups (series_id, bucket, bucket_start, stripe, event_count, last_at, total)"
+        " SELECT series_id, bucket, bucket_start, 3, event_count, last_at, total"
+        " FROM meter.buckets WHERE metric IN ('sum', 'm') AND stripe = 0 ON CONFLICT DO NOTHING"
+    ),
+    "an open stripe too many": sql(
+        "INSERT INTO meter.series SELECT (jsonb_populate_record(s, '{\"stripe\": 3}')).*"
+        " FROM meter.series s WHERE metric IN ('sum', 'm') AND stripe = 0 ON CONFLICT DO NOTHING"
+    ),
+    "half deleted": lambda ledger: (
+        ledger.forget("bucket = 'hour'"),
+        ledger.execute("UPDATE meter.unique_members SET seen = seen << 1"),
+    )[-1],
+    "moved in time": lambda ledger: ledger.tamper("bucket_start = bucket_start - interval '1 year'"),
+    "moved ahead": lambda ledger: ledger.tamper("bucket_start = bucket_start + interval '1 year'"),
 }
 
 
@@ -74,15 +119,16 @@ def fill(ledger: Ledger, events: int = 60) -> None:
 
 
 # Recording fails on it, rather than to count wrongly.
-DAYS_FOR_HOURS = {"members by day": "UPDATE meter.unique_members SET seen = repeat('1', 31)::bit varying"}
+DAYS_FOR_HOURS = {
+    "members by day": sql("UPDATE meter.unique_members SET seen = repeat('1', 31)::bit varying")
+}
 
 
 @pytest.mark.parametrize("tamper", [*TAMPER, *DAYS_FOR_HOURS])
 def test_p4_a_rebuild_restores_every_number(ledger: Ledger, tamper: str) -> None:
     fill(ledger)
     before = ledger.state()
-    for statement in (TAMPER | DAYS_FOR_HOURS)[tamper].split(";"):
-        ledger.execute(statement)
+    (TAMPER | DAYS_FOR_HOURS)[tamper](ledger)
     assert ledger.state() != before
     assert ledger.verify() != []
     # It counts rollups, not members: where only those were wrong, it may say 0.
@@ -94,9 +140,12 @@ def test_p4_a_rebuild_restores_every_number(ledger: Ledger, tamper: str) -> None
 
 def test_p4_a_rebuild_of_what_does_not_drift_writes_nothing(ledger: Ledger) -> None:
     fill(ledger)
-    before = ledger.rows("SELECT xmin::text, ctid::text FROM meter.rollups")
+    places = (
+        "SELECT xmin::text, ctid::text FROM meter.rollups UNION ALL SELECT xmin::text, ctid::text FROM meter.series"
+    )
+    before = ledger.rows(places)
     assert ledger.rebuild() == 0
-    assert ledger.rows("SELECT xmin::text, ctid::text FROM meter.rollups") == before
+    assert ledger.rows(places) == before
 
 
 def test_p4_every_period_and_rollup_is_rebuilt(ledger: Ledger) -> None:
@@ -118,8 +167,9 @@ def test_p4_every_period_and_rollup_is_rebuilt(ledger: Ledger) -> None:
                 )
     before = ledger.state()
     assert ledger.verify() == []
-    ledger.execute(EMPTY)
-    assert ledger.rebuild() == len(before["rollups"])
+    buckets = ledger.value("SELECT count(*) FROM meter.buckets")
+    empty(ledger)
+    assert ledger.rebuild() == buckets
     assert ledger.state() == before
 
 
@@ -127,15 +177,15 @@ def test_p4_more_drifts_than_fit_into_one_batch_are_all_repaired(ledger: Ledger)
     fill(ledger)
     before = ledger.state()
     ledger.execute("TRUNCATE meter.unique_members")
-    ledger.execute("UPDATE meter.rollups SET event_count = event_count + 1 WHERE bucket = 'month'")
-    wrong = ledger.value("SELECT count(*) FROM meter.rollups WHERE bucket = 'month'")
+    ledger.tamper("event_count = event_count + 1", "bucket = 'month'")
+    wrong = ledger.value("SELECT count(*) FROM meter.buckets WHERE bucket = 'month'")
     ledger.execute(
-        "INSERT INTO meter.rollups (subject, metric, bucket, bucket_start, event_count, last_at, total)"
-        " SELECT 'm' || n, 'sum', 'hour', '2026-01-01Z', 1, '2026-01-01Z', 1 FROM generate_series(1, 20500) n"
+        "INSERT INTO meter.rollups (series_id, bucket, bucket_start, event_count, last_at, total)"
+        " SELECT 1000 + n, 'hour', '2026-01-01Z', 1, '2026-01-01Z', 1 FROM generate_series(1, 20500) n"
     )
     ledger.execute(
-        "INSERT INTO meter.unique_members (subject, metric, bucket, bucket_start, member_digest, seen)"
-        " SELECT 'm' || n, 'unique', 'month', '2026-01-01Z', '\\x00', ~ 0::bit(744)"
+        "INSERT INTO meter.unique_members (series_id, bucket, bucket_start, member_digest, seen)"
+        f" SELECT 1000 + n, 'month', '2026-01-01Z', {NOBODY}, ~ 0::bit(744)"
         " FROM generate_series(1, 20500) n"
     )
     assert ledger.rebuild() == 20500 + wrong
@@ -147,7 +197,7 @@ def test_several_rebuilds_are_one_transaction(ledger: Ledger, new_ledger: NewLed
     before = ledger.state()
     rebuilder = new_ledger("rebuilder", autocommit=False)
     for tamper in ("rollups emptied", "members of nothing", "a stripe too many", "members emptied"):
-        rebuilder.execute(TAMPER[tamper])
+        TAMPER[tamper](rebuilder)
         rebuilder.rebuild()
         assert rebuilder.verify() == []
     rebuilder.connection.commit()
@@ -162,7 +212,7 @@ def test_a_rebuild_of_one_subject_or_metric_leaves_the_others_alone(
     ledger: Ledger, scope: dict[str, str]
 ) -> None:
     fill(ledger)
-    ledger.execute("UPDATE meter.rollups SET event_count = event_count + 7")
+    ledger.tamper("event_count = event_count + 7")
     ledger.execute("DELETE FROM meter.unique_members")
     assert all(all(getattr(d, k) == v for k, v in scope.items()) for d in ledger.verify(**scope))
     everything = len(ledger.verify())
@@ -219,8 +269,7 @@ def test_p4_a_record_in_flight_when_the_rebuild_begins(
     """The writer's event is not in the rebuild's snapshot; its rollup is locked or not there yet."""
     writer, rebuilder = new_ledger("writer", autocommit=False), new_ledger("rebuilder")
     for record in RECORDS.values():
-        for statement in TAMPER[tamper].split(";"):
-            small.execute(statement)
+        TAMPER[tamper](small)
         before = small.value("SELECT count(*) FROM meter.events")
         record(writer)
         rebuilding = Task(rebuilder.rebuild)
@@ -238,8 +287,7 @@ def test_p4_a_record_that_begins_while_the_rebuild_is_not_committed(
 ) -> None:
     writer, rebuilder = new_ledger("writer"), new_ledger("rebuilder", autocommit=False)
     for record in RECORDS.values():
-        for statement in TAMPER[tamper].split(";"):
-            small.execute(statement)
+        TAMPER[tamper](small)
         rebuilder.rebuild()
         recording = Task(lambda record=record: record(writer))  # type: ignore[misc]
         wait_for(small, recording, "writer")
@@ -262,7 +310,7 @@ def test_p4_a_writer_that_has_written_everything_but_its_rollup(
     small: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, how: str
 ) -> None:
     """The writer waits for the rollup row of another; the rebuild begins meanwhile and waits behind both."""
-    small.execute("UPDATE meter.rollups SET event_count = event_count + 1")
+    small.tamper("event_count = event_count + 1")
     small.execute("DELETE FROM meter.unique_members")
     first, writer, rebuilder = (
         new_ledger("first", autocommit=False),
@@ -296,14 +344,14 @@ def wait_for(observer: Ledger, task: Task, name: str) -> None:
 
 @pytest.mark.parametrize("isolation", ["REPEATABLE READ", "SERIALIZABLE"])
 @pytest.mark.parametrize(
-    "tamper", ["both emptied", "rollups raised", "count lowered", "members of nothing", "rollups of nothing"]
+    "tamper", ["both emptied", "buckets raised", "count lowered", "members of nothing", "rollups of nothing"]
 )
 def test_p4_a_rebuild_from_an_old_snapshot_is_right_or_fails_with_40001(
     small: Ledger, new_ledger: NewLedger, isolation: str, tamper: str
 ) -> None:
     rebuilder = new_ledger("rebuilder", autocommit=False)
     for record in RECORDS.values():
-        small.execute(TAMPER[tamper])
+        TAMPER[tamper](small)
         rebuilder.execute(f"SET TRANSACTION ISOLATION LEVEL {isolation}")
         rebuilder.value("SELECT count(*) FROM meter.metrics")
         record(small)
@@ -318,7 +366,7 @@ def test_p4_a_rebuild_from_an_old_snapshot_is_right_or_fails_with_40001(
 def test_p4_two_rebuilds_at_once_restore_every_number(
     small: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait
 ) -> None:
-    small.execute(EMPTY)
+    empty(small)
     first, second = new_ledger("first", autocommit=False), new_ledger("second")
     first.rebuild()
     rebuilding = Task(second.rebuild)
@@ -369,12 +417,8 @@ def test_p4_writers_run_while_rollups_are_broken_and_rebuilt_again_and_again(
 
     # What is broken is there before anybody writes; TRUNCATE would lock the writers out, so it comes first.
     draw = random.Random(round_)
-    for statement in draw.choice(list(TAMPER.values())).split(";"):
-        ledger.execute(statement)
-    ledger.execute(
-        "UPDATE meter.rollups SET event_count = event_count + (random() * 3)::int - 1, total = total + 1"
-        " WHERE random() < 0.5"
-    )
+    draw.choice(list(TAMPER.values()))(ledger)
+    ledger.tamper("event_count = event_count + (random() * 3)::int, total = total + 1", "random() < 0.5")
     ledger.execute("DELETE FROM meter.unique_members WHERE random() < 0.5")
     tasks = [Task(lambda seed=seed: write(seed)) for seed in range(3)]  # type: ignore[misc]
     tasks += [Task(lambda: rebuild({})), Task(lambda: rebuild({"subject": "s1"}))]
@@ -384,7 +428,7 @@ def test_p4_writers_run_while_rollups_are_broken_and_rebuilt_again_and_again(
         task.result()
     # Every rebuild that began after the tampering has repaired it: nothing is left to do.
     assert ledger.verify() == []
-    assert ledger.value("SELECT count(*) FROM meter.events WHERE metric = ANY(%s)", [list(metrics)]) == len(
+    assert ledger.value("SELECT count(*) FROM meter.logged_events WHERE metric = ANY(%s)", [list(metrics)]) == len(
         acknowledged
     )
     counted = sum(
@@ -420,7 +464,7 @@ def test_a_rebuild_that_has_restored_members_never_deadlocks_with_who_records_th
     """It holds the members that it inserted while it goes on to the rollups, of which some are in stripes."""
     small.record("b", "u", member="x", at=at("2026-06-18"))
     small.execute("DELETE FROM meter.unique_members")
-    small.execute(TAMPER["a stripe too many"])
+    TAMPER["a stripe too many"](small)
     first, second = new_ledger("first", autocommit=False), new_ledger("second")
     rebuilder = new_ledger("rebuilder")
     first.record("b", "u", member="x", at=at("2026-06-18"))

@@ -316,7 +316,7 @@ class Chaos:
         result.sent = self.double.totals("live", by="sum")
         rows: list[tuple[str, str, datetime, Decimal, int]] = connection.execute(
             "SELECT subject, metric, date_trunc('hour', at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC',"
-            " sum(quantity), count(*) FROM meter.events GROUP BY 1, 2, 3"
+            " sum(quantity), count(*) FROM meter.logged_events GROUP BY 1, 2, 3"
         ).fetchall()
         result.used = {(subject, metric, start): quantity for subject, metric, start, quantity, _ in rows}
         result.events = sum(row[-1] for row in rows)

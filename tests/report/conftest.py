@@ -152,7 +152,7 @@ _USED_BUT_NOT_PLANNED = """
     SELECT * FROM (
         SELECT e.subject, e.metric, m.biller, sum(e.quantity) AS used,
                date_trunc('hour', e.at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AS bucket_start
-        FROM meter.events e
+        FROM meter.logged_events e
         JOIN meter.report_metrics m ON m.metric = e.metric AND m.event_name IS NOT NULL AND m.mode <> 'last'
         JOIN meter.report_subjects s ON s.subject = e.subject AND s.biller = m.biller
         JOIN meter.metrics d ON d.key = e.metric AND d.aggregate IN ('sum', 'count')

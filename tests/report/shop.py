@@ -87,7 +87,7 @@ class Shop:
         """What the log says, by customer, metric and hour."""
         rows = self._stack.enter_context(psycopg.connect(self.dsn, autocommit=True)).execute(
             "SELECT subject, metric, date_trunc('hour', at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC',"
-            " sum(quantity) FROM meter.events GROUP BY 1, 2, 3"
+            " sum(quantity) FROM meter.logged_events GROUP BY 1, 2, 3"
         )
         return {(subject, metric, start): quantity for subject, metric, start, quantity in rows}
 

@@ -88,7 +88,7 @@ class Site:
         with psycopg.connect(self.dsn) as connection:
             rows: list[Any] = connection.execute(
                 "SELECT subject, metric, date_trunc('hour', at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC',"
-                " sum(quantity) FROM meter.events GROUP BY 1, 2, 3"
+                " sum(quantity) FROM meter.logged_events GROUP BY 1, 2, 3"
             ).fetchall()
         return {(subject, metric, start): quantity for subject, metric, start, quantity in rows}
 

@@ -271,7 +271,7 @@ def test_a_retry_is_consent_to_what_was_held(journal: Journal) -> None:
     journal.record(2, metric="daily", at=journal.at(-5))
     journal.record("1.0000000000000000001", at=journal.at(1))
     journal.record(3, at=journal.at(2))
-    journal.ledger.execute("UPDATE meter.rollups SET total = 4 WHERE total = 3 AND bucket = 'hour'")
+    journal.ledger.tamper("total = 4", "total = 3 AND bucket = 'hour'")
     journal.plan()
     journal.ledger.rebuild()
     journal.plan()

@@ -22,7 +22,8 @@ catalog:
   catalog() -> setof metrics
 record:
   record(subject text, metric text, quantity numeric = null, member text = null,
-    idempotency_key text = null, at timestamptz = now(), metadata jsonb = null) -> recorded
+    idempotency_key text = null, at timestamptz = now(), metadata jsonb = null,
+    total boolean = true) -> recorded
   record_batch(events jsonb, on_invalid text = 'raise') -> setof batch_outcome
   known_events(events jsonb) -> setof batch_outcome
 usage:
@@ -43,7 +44,8 @@ usage:
   subjects(max_rows integer = 100, after_subject text = null,
     after_at timestamptz = null) -> setof subject_activity
   events(subject text, metric text = null, since timestamptz = null, until timestamptz = null,
-    after_id bigint = null, max_rows integer = 100, after_at timestamptz = null) -> setof events
+    after_id bigint = null, max_rows integer = 100,
+    after_at timestamptz = null) -> setof logged_events
   resolve_window(period text = null, since timestamptz = null, until timestamptz = null,
     timezone text = 'UTC', now timestamptz = now()) -> tstzrange
 repair:
@@ -59,7 +61,8 @@ own:
   own_usage_by(subject text, metric text, dimension text, period text = null, since timestamptz = null,
     until timestamptz = null, timezone text = 'UTC', now timestamptz = now()) -> setof usage_group
   own_events(subject text, metric text = null, since timestamptz = null, until timestamptz = null,
-    after_id bigint = null, max_rows integer = 100, after_at timestamptz = null) -> setof events
+    after_id bigint = null, max_rows integer = 100,
+    after_at timestamptz = null) -> setof logged_events
 access:
   grant_access(role text, level text, subject text = null) -> void
   revoke_access(role text, level text = null, subject text = null) -> void
@@ -117,7 +120,7 @@ operate:
 RESULTS = """
 metrics(key text, aggregate text, unit text, name text, description text, period text, rollup text,
   striped boolean, max_future interval, defined_at timestamptz, retired_at timestamptz,
-  billers text[], may_have_stripes boolean, carry boolean)
+  billers text[], carry boolean, revision integer, fine_bucket text, coarse_bucket text)
 recorded(event_id bigint, outcome text, quantity numeric, unit text, period_start timestamptz,
   period_end timestamptz)
 batch_outcome(ordinal bigint, event_id bigint, outcome text, sqlstate text, message text, hint text)
@@ -130,7 +133,7 @@ quota_status(metric text, allowed boolean, used numeric, remaining numeric, quot
   since timestamptz, until timestamptz)
 subject_total(subject text, quantity numeric, event_count bigint)
 subject_activity(subject text, last_activity_at timestamptz)
-events(event_id bigint, at timestamptz, recorded_at timestamptz, subject text, metric text,
+logged_events(event_id bigint, at timestamptz, recorded_at timestamptz, subject text, metric text,
   quantity numeric, member text, idempotency_key text, metadata jsonb)
 drift(subject text, metric text, bucket text, bucket_start timestamptz, stored numeric,
   recomputed numeric, what text)

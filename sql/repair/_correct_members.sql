@@ -1,0 +1,71 @@
+-- Adds what is missing while others record: setting a bit twice is harmless. A member or bit without an event (unfounded) can only come
+-- from tampering. A concurrent record() may have read it and taken its member for counted, so the table is locked, which waits for all
+-- recorders of members, before it is deleted. Unfounded ones sort first, so that the table is locked before any row.
+-- The loop reads from a cursor over a sorted result, which PostgreSQL keeps on disk if it is large.
+create or replace function _correct_members(scope integer[])
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_drift  member_drift;
+    v_batch  member_drift[];
+    v_locked boolean := false;
+    v_again  boolean;
+begin
+    loop
+        v_again := false;
+        v_batch := '{}';
+        for v_drift in
+            select * from _member_drifts(_correct_members.scope)
+            order by unfounded desc, series_id, bucket, bucket_start, member_digest
+        loop
+            if v_drift.unfounded and not v_locked then
+                v_again := true;
+                exit;
+            end if;
+            v_batch := v_batch || v_drift;
+            if cardinality(v_batch) = 10000 then
+                perform _correct_member_rows(v_batch);
+                v_batch := '{}';
+            end if;
+        end loop;
+        exit when not v_again;
+        perform _lock_tables('{unique_members}', 'share row exclusive');
+        v_locked := true;
+    end loop;
+    perform _correct_member_rows(v_batch);
+end
+$$;
+
+comment on function _correct_members(integer[]) is 'Makes the members of the given series (null: all) equal the log.';
+
+create or replace function _correct_member_rows(drifts member_drift[])
+returns void
+language plpgsql
+volatile
+set search_path from current
+set lock_timeout to '1s'
+as $$
+#variable_conflict use_column
+begin
+    delete from unique_members u
+    using unnest(drifts) d
+    where d.unfounded and u.series_id = d.series_id and u.bucket = d.bucket and u.bucket_start = d.bucket_start and u.member_digest = d.member_digest;
+
+    insert into unique_members as u (series_id, bucket, bucket_start, member_digest, seen)
+    select series_id, bucket, bucket_start, member_digest, logged_seen
+    from unnest(drifts)
+    where logged
+    order by series_id, bucket, bucket_start, member_digest
+    on conflict (series_id, bucket, bucket_start, member_digest) do update set
+        seen = u.seen | excluded.seen,
+        added = excluded.seen & ~ u.seen
+    where u.seen & excluded.seen <> excluded.seen;
+end
+$$;
+
+comment on function _correct_member_rows(member_drift[]) is
+    'Deletes rows of unique_members that claim more than the log, and inserts what is missing.';
