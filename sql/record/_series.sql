@@ -100,6 +100,37 @@ $$;
 
 comment on function _session_stripe() is 'The stripe to which this session writes: 1 to 64.';
 
+-- Makes the row of a series ready for an event: creates it, opens the fine bucket of the event if that has begun and the row is not there yet,
+-- and copies what recording has to know of the metric.
+create or replace function _open_series(metric metrics, subject text, stripe smallint, at timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_fine   timestamptz := _bucket_start((_open_series.metric).fine_bucket, _open_series.at);
+    v_series series;
+begin
+    select * into v_series
+    from series s
+    where s.metric = (_open_series.metric).key and s.subject = _open_series.subject and s.stripe = _open_series.stripe
+    for update;
+    if not found then
+        perform _create_series(_open_series.metric, _open_series.subject, _open_series.stripe, _open_series.at);
+        return;
+    end if;
+    if v_fine <= now() and (v_fine > v_series.fine_start or v_series.coarse_count = 0) and v_fine <> v_series.fine_start then
+        v_series := _open_buckets(_open_series.metric, v_series, v_fine);
+    end if;
+    perform _write_series(_open_series.metric, v_series);
+end
+$$;
+
+comment on function _open_series(metrics, text, smallint, timestamptz) is
+    'Creates the row of a subject, metric and stripe in series, or opens the buckets of an event at that time in it.';
+
 create or replace function _series_id(metric metrics, subject text, at timestamptz)
 returns integer
 language plpgsql
