@@ -14,7 +14,9 @@ declare
     v_unit    text := _seen_unit(v_period, (_add_event_member.metric).rollup);
     v_bits    bit varying := _seen_bit(v_unit, _add_event_member.at);
     v_digest  uuid := _digest(_add_event_member.member);
-    v_finest  text := case when v_unit is null or v_period = 'minute' then v_period else 'month' end;
+    v_other   text := nullif(case v_period when 'minute' then (_add_event_member.metric).rollup else v_period end, 'minute');
+    v_finest  text := case when 'minute' in (v_period, (_add_event_member.metric).rollup) then 'minute'
+                           when v_unit is null then v_period else 'month' end;
     v_bucket  text;
     v_kind    text;
     v_start   timestamptz;
@@ -34,12 +36,12 @@ begin
         return v_new_in;
     end if;
 
-    -- The rows, in primary-key order: the month's, and the period's if that is a row of its own.
+    -- The rows, in primary-key order: the minute's, the month's, and the period's if that is a row of its own.
     foreach v_bucket in array case
         when v_finest = 'month' and v_period in ('hour', 'day', 'month') then '{month}'
-        when v_finest = 'month' then array['month', v_period]
-        when v_unit is null then array[v_period]
-        else array[v_period, 'month'] end
+        when v_finest = 'month' and v_unit is not null then array['month', v_period]
+        when v_finest = 'minute' then array_remove(array['minute', _member_bucket(v_other)], null)
+        else array[v_period] end
     loop
         insert into unique_members as u (series_id, bucket, bucket_start, member_digest, seen)
         values (_add_event_member.series_id, v_bucket, _bucket_start(v_bucket, _add_event_member.at), v_digest,
