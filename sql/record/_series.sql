@@ -1,12 +1,12 @@
--- Of a series with stripes, row 0 does not have the whole total: then only the rows above 0 are ordinary, and only while the metric is striped.
+-- Of a series with stripes, row 0 does not have the whole total.
 -- Inlined: no SET, nothing outside pg_catalog.
 create or replace function _is_ordinary(metric metrics, stripe smallint, has_stripes boolean)
 returns boolean
 language sql
 immutable parallel safe
 as $$
-    select metric.aggregate in ('sum', 'count') and metric.period = metric.coarse_bucket
-        and metric.striped = (stripe > 0) and has_stripes = (stripe > 0)
+    select metric.aggregate in ('sum', 'count') and metric.period = metric.coarse_bucket and not metric.striped
+        and stripe = 0 and not has_stripes
 $$;
 
 comment on function _is_ordinary(metrics, smallint, boolean) is 'The value of series.is_ordinary for a row of a series.';
@@ -60,10 +60,11 @@ begin
             update series s set has_stripes = true, is_ordinary = false, version = s.version + 1 where s.series_id = v_id and s.stripe = 0;
         end if;
     end if;
-    insert into series (metric, subject, stripe, series_id, revision, has_stripes, is_ordinary, unit, billers, newest_start,
+    insert into series (metric, subject, stripe, series_id, revision, has_stripes, is_ordinary, is_count, unit, billers, newest_start,
                         fine_start, fine_end, fine_last_at, coarse_start, coarse_end, coarse_last_at, fine_total, coarse_total)
     select (_create_series.metric).key, _create_series.subject, _create_series.stripe, coalesce(v_id, nextval('series_ids')),
            (_create_series.metric).revision, v_id is not null, _is_ordinary(_create_series.metric, _create_series.stripe, v_id is not null),
+           (_create_series.metric).aggregate = 'count',
            (_create_series.metric).unit, (_create_series.metric).billers, v_fine,
            v_fine, _bucket_end((_create_series.metric).fine_bucket, v_fine), v_fine,
            v_coarse, _bucket_end((_create_series.metric).coarse_bucket, v_coarse), v_fine, t.total, t.total
