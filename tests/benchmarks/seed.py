@@ -31,7 +31,7 @@ FROM (
 CROSS JOIN generate_series(0, %(each)s - 1) AS n
 CROSS JOIN LATERAL (
     SELECT %(since)s::timestamptz
-           + (%(until)s::timestamptz - %(since)s::timestamptz) * ((n + random()) / %(each)s)
+           + (%(until)s::timestamptz - %(since)s::timestamptz) * ((n + random() + 0 * s.series_id) / %(each)s)  -- another jitter for each subject
 ) AS e (at)
 """
 _KEYS = """
