@@ -15,6 +15,7 @@ declare
     v_metric     metrics := _count_event.metric;
     v_fine       timestamptz := _bucket_start(v_metric.fine_bucket, _count_event.at);
     v_coarse     timestamptz := _bucket_start(v_metric.coarse_bucket, _count_event.at);
+    v_is_ahead   boolean := v_fine > now();
     v_stripe     smallint := case when v_metric.striped then _session_stripe() else 0 end;
     -- What the event adds. Null, which changes nothing, where the aggregate does not need it.
     v_in_fine    numeric;
@@ -40,27 +41,42 @@ begin
     end if;
 
     loop
-        update series s set
-            version = s.version + 1, newest_start = greatest(s.newest_start, v_fine),
-            ahead_at = case when v_fine > now() and v_fine <> s.fine_start then greatest(s.ahead_at, _count_event.at) else s.ahead_at end,
-            fine_count = s.fine_count + (v_fine = s.fine_start)::integer,
-            fine_last_at = case when v_fine = s.fine_start then greatest(s.fine_last_at, _count_event.at) else s.fine_last_at end,
-            fine_total = case when v_fine = s.fine_start then s.fine_total + v_in_fine else s.fine_total end,
-            fine_lowest = case when v_fine = s.fine_start then least(s.fine_lowest, v_lowest) else s.fine_lowest end,
-            fine_highest = case when v_fine = s.fine_start then greatest(s.fine_highest, v_highest) else s.fine_highest end,
-            fine_latest = case when v_fine = s.fine_start then greatest(s.fine_latest, v_latest) else s.fine_latest end,
-            coarse_count = s.coarse_count + (v_coarse = s.coarse_start)::integer,
-            coarse_last_at = case when v_coarse = s.coarse_start then greatest(s.coarse_last_at, _count_event.at) else s.coarse_last_at end,
-            coarse_total = case when v_coarse = s.coarse_start then s.coarse_total + v_in_coarse else s.coarse_total end,
-            coarse_lowest = case when v_coarse = s.coarse_start then least(s.coarse_lowest, v_lowest) else s.coarse_lowest end,
-            coarse_highest = case when v_coarse = s.coarse_start then greatest(s.coarse_highest, v_highest) else s.coarse_highest end,
-            coarse_latest = case when v_coarse = s.coarse_start then greatest(s.coarse_latest, v_latest) else s.coarse_latest end
-        where s.metric = v_metric.key and s.subject = _count_event.subject and s.stripe = v_stripe and s.revision = v_metric.revision
-          and (v_fine = s.fine_start or v_fine > now() or v_fine < s.fine_start and s.coarse_count > 0)
-        returning * into v_series;
-        exit when found;
+        if v_in_fine is not null then
+            update series s set
+                version = s.version + 1,
+                fine_count = s.fine_count + (v_fine = s.fine_start)::integer,
+                fine_last_at = case when v_fine = s.fine_start then greatest(s.fine_last_at, _count_event.at) else s.fine_last_at end,
+                fine_total = case when v_fine = s.fine_start then s.fine_total + v_in_fine else s.fine_total end,
+                coarse_count = s.coarse_count + (v_coarse = s.coarse_start)::integer,
+                coarse_last_at = case when v_coarse = s.coarse_start then greatest(s.coarse_last_at, _count_event.at) else s.coarse_last_at end,
+                coarse_total = case when v_coarse = s.coarse_start then s.coarse_total + v_in_coarse else s.coarse_total end
+            where s.metric = v_metric.key and s.subject = _count_event.subject and s.stripe = v_stripe and s.revision = v_metric.revision
+              and (v_fine = s.fine_start or v_fine < s.fine_start and s.coarse_count > 0 or v_is_ahead)
+            returning * into v_series;
+        else
+            update series s set
+                version = s.version + 1,
+                fine_count = s.fine_count + (v_fine = s.fine_start)::integer,
+                fine_last_at = case when v_fine = s.fine_start then greatest(s.fine_last_at, _count_event.at) else s.fine_last_at end,
+                fine_lowest = case when v_fine = s.fine_start then least(s.fine_lowest, v_lowest) else s.fine_lowest end,
+                fine_highest = case when v_fine = s.fine_start then greatest(s.fine_highest, v_highest) else s.fine_highest end,
+                fine_latest = case when v_fine = s.fine_start then greatest(s.fine_latest, v_latest) else s.fine_latest end,
+                coarse_count = s.coarse_count + (v_coarse = s.coarse_start)::integer,
+                coarse_last_at = case when v_coarse = s.coarse_start then greatest(s.coarse_last_at, _count_event.at) else s.coarse_last_at end,
+                coarse_lowest = case when v_coarse = s.coarse_start then least(s.coarse_lowest, v_lowest) else s.coarse_lowest end,
+                coarse_highest = case when v_coarse = s.coarse_start then greatest(s.coarse_highest, v_highest) else s.coarse_highest end,
+                coarse_latest = case when v_coarse = s.coarse_start then greatest(s.coarse_latest, v_latest) else s.coarse_latest end
+            where s.metric = v_metric.key and s.subject = _count_event.subject and s.stripe = v_stripe and s.revision = v_metric.revision
+              and (v_fine = s.fine_start or v_fine < s.fine_start and s.coarse_count > 0 or v_is_ahead)
+            returning * into v_series;
+        end if;
+        exit when v_series.series_id is not null;
         perform _open_series(v_metric, _count_event.subject, v_stripe, _count_event.at);
     end loop;
+    if v_is_ahead and v_fine <> v_series.fine_start then
+        update series s set ahead_at = greatest(s.ahead_at, _count_event.at), newest_start = greatest(s.newest_start, v_fine)
+        where s.series_id = v_series.series_id and s.stripe = v_stripe;
+    end if;
 
     insert into events (event_id, at, recorded_at, series_id, quantity, member, idempotency_key, metadata)
     values (_count_event.event_id, _count_event.at, clock_timestamp(), v_series.series_id, _count_event.quantity, _count_event.member,

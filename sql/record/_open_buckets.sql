@@ -72,7 +72,7 @@ declare
 begin
     update series s set
         fine_start = n.fine_start, fine_end = n.fine_end, coarse_start = n.coarse_start, coarse_end = n.coarse_end,
-        ahead_at = n.ahead_at, version = s.version + 1,
+        newest_start = n.newest_start, ahead_at = n.ahead_at, version = s.version + 1,
         fine_last_at = n.fine_last_at, fine_count = n.fine_count, fine_total = n.fine_total, fine_lowest = n.fine_lowest,
         fine_highest = n.fine_highest, fine_latest = n.fine_latest,
         coarse_last_at = n.coarse_last_at, coarse_count = n.coarse_count, coarse_total = n.coarse_total, coarse_lowest = n.coarse_lowest,

@@ -123,6 +123,7 @@ begin
     end if;
     if v_fine <= now() and (v_fine > v_series.fine_start or v_series.coarse_count = 0) and v_fine <> v_series.fine_start then
         v_series := _open_buckets(_open_series.metric, v_series, v_fine);
+        v_series.newest_start := greatest(v_series.newest_start, v_fine);
     end if;
     perform _write_series(_open_series.metric, v_series);
 end
