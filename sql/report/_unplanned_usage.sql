@@ -25,7 +25,7 @@ begin
                    case f.method when 'dropped' then _dropped_start(f.fine, u.at, v_dropped)
                               else _bucket_start(_reported_bucket(m.aggregate, r.mode, m.period), u.at) end as bucket_start,
                    case f.method when 'event' then u.at end as at,
-                   array_agg(u.event_id order by u.event_id) filter (where f.method = 'event') as event_ids
+                   array_agg(u.event_id) filter (where f.method = 'event') as event_ids, min(u.event_id) as first_id, max(u.event_id) as last_id
             from unnest(queued) u
             cross join lateral (
                 select s.subject, s.metric from series s where s.series_id = u.series_id and s.stripe = 0 offset 0
@@ -56,7 +56,7 @@ begin
             from events e
             where t.method = 'event'
               and e.series_id = t.series_id and e.at = t.at
-              and e.event_id between t.event_ids[1] and t.event_ids[cardinality(t.event_ids)] and e.event_id = any (t.event_ids)
+              and e.event_id between t.first_id and t.last_id and e.event_id = any (t.event_ids)
               and not exists (
                   select from pushes p
                   where p.subject = t.subject and p.metric = t.metric and p.biller = v_biller
