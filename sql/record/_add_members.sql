@@ -11,10 +11,13 @@ as $$
 #variable_conflict use_column
 declare
     v_period  text := (_add_event_member.metric).period;
-    v_unit    text := _seen_unit(v_period, (_add_event_member.metric).rollup);
+    v_rollup  text := (_add_event_member.metric).rollup;
+    v_unit    text := _seen_unit(v_period, v_rollup);
     v_bits    bit varying := _seen_bit(v_unit, _add_event_member.at);
     v_digest  uuid := _digest(_add_event_member.member);
-    v_finest  text := case when v_unit is null or v_period = 'minute' then v_period else 'month' end;
+    v_finest  text := case when 'minute' in (v_period, v_rollup) then 'minute' when v_unit is null then v_period else 'month' end;
+    v_lower   text := least(_member_bucket(v_period) collate "C", _member_bucket(v_rollup));
+    v_upper   text := greatest(_member_bucket(v_period) collate "C", _member_bucket(v_rollup));
     v_bucket  text;
     v_kind    text;
     v_start   timestamptz;
@@ -34,13 +37,8 @@ begin
         return v_new_in;
     end if;
 
-    -- The rows, in primary-key order: the month's, and the period's if that is a row of its own.
-    foreach v_bucket in array case
-        when v_finest = 'month' and v_period in ('hour', 'day', 'month') then '{month}'
-        when v_finest = 'month' then array['month', v_period]
-        when v_unit is null then array[v_period]
-        else array[v_period, 'month'] end
-    loop
+    -- The rows of the period and of the rollup, in primary-key order. They may be one, and there may be no rollup.
+    foreach v_bucket in array case when v_lower = v_upper then array[v_lower] else array[v_lower, v_upper] end loop
         insert into unique_members as u (series_id, bucket, bucket_start, member_digest, seen)
         values (_add_event_member.series_id, v_bucket, _bucket_start(v_bucket, _add_event_member.at), v_digest,
                 case v_bucket when 'month' then v_bits end)
@@ -50,7 +48,7 @@ begin
         where u.seen & excluded.seen <> excluded.seen
         returning true, seen, added into v_written, v_seen, v_added;
         continue when v_written is null;
-        foreach v_kind in array array[v_period, (_add_event_member.metric).rollup] loop
+        foreach v_kind in array array[v_period, v_rollup] loop
             continue when v_bucket <> _member_bucket(v_kind) or v_kind = 'none';
             if v_added is null or v_kind = v_unit then
                 v_new_in := v_new_in || v_kind;
