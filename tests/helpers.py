@@ -21,7 +21,7 @@ from psycopg.types.json import Jsonb
 
 AGGREGATES = ("count", "sum", "min", "max", "avg", "last", "unique")
 PERIODS = ("minute", "hour", "day", "week", "month", "year", "never")
-ROLLUPS = ("hour", "day", "none")
+ROLLUPS = ("minute", "hour", "day", "none")
 
 TABLES = ("events", "keys", "old_keys", "rollups", "series", "unique_members")
 # What the open buckets in series are called that rollups calls otherwise.
