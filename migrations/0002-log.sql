@@ -83,7 +83,7 @@ comment on column keys.digest is 'The first 128 bits of a SHA-256 over metric, s
 comment on column keys.quantity is 'That event''s quantity: a repeat with another one is a conflict.';
 comment on column keys.member is 'That event''s member.';
 
--- Written by maintain() in the order of the digest, and only read by recording: its index is written once, densely, and never split.
+-- Written by maintain() in the order of the digest, and only read by recording: its index stays dense, and out of the way of new keys.
 create table old_keys (
     event_id bigint      not null,
     at       timestamptz not null,
@@ -100,6 +100,10 @@ comment on column old_keys.at is 'As in keys.';
 comment on column old_keys.digest is 'As in keys.';
 comment on column old_keys.quantity is 'As in keys.';
 comment on column old_keys.member is 'As in keys.';
+
+create table keys_moved ();
+comment on table keys_moved is
+    'Never has a row. maintain() replaces it when it moves keys, so that transactions with an older snapshot can tell.';
 
 -- The guard against UPDATE, DELETE and TRUNCATE. Its body is installed with the other functions; until then it fails closed.
 create function _guard_log() returns trigger language plpgsql as $$

@@ -18,6 +18,7 @@ create table series (
     stripe        smallint    not null,
     has_stripes   boolean     not null,
     is_ordinary   boolean     not null,
+    is_count      boolean     not null,
     metric        text        collate "C" not null,
     subject       text        collate "C" not null,
     unit          text        collate "C" not null,
@@ -57,8 +58,9 @@ comment on column series.revision is 'The revision of the metric that unit, bill
 comment on column series.stripe is '0: the row that every series has. Above: a row for concurrent writers of a striped metric. The sum counts.';
 comment on column series.has_stripes is 'Whether the series has rows with a stripe above 0, and so its usage has to be added up.';
 comment on column series.is_ordinary is
-    'Whether record() may add to this row in its short way: the metric is a count or sum whose period is no shorter than its rollup, and the '
-    'row is the one to write to. True of one row of a series for a session at most.';
+    'Whether record() may add to this row in its short way: the metric is a count or sum whose period is no shorter than its rollup, and this is '
+    'the only row of the series.';
+comment on column series.is_count is 'Whether the metric is a count: an event without a quantity counts 1.';
 comment on column series.metric is 'What is consumed: a key of metrics.';
 comment on column series.subject is 'Who consumes: an opaque text.';
 comment on column series.unit is 'The metric''s unit.';

@@ -2,8 +2,9 @@
 -- bucket has been seen in the coarser one. The lock on the table comes before the read: rebuild() locks the table before it deletes members
 -- that have no event, so it waits for every transaction that has relied on such a row. The read needs a snapshot of its own, so a
 -- REPEATABLE READ or SERIALIZABLE transaction skips it.
-create or replace function _add_event_member(metric metrics, series_id integer, at timestamptz, member text)
-returns text[]
+create or replace function _add_event_member(
+    metric metrics, series_id integer, at timestamptz, member text, out in_fine numeric, out in_coarse numeric
+)
 language plpgsql
 volatile
 set search_path from current
@@ -11,13 +12,12 @@ as $$
 #variable_conflict use_column
 declare
     v_period  text := (_add_event_member.metric).period;
-    v_rollup  text := (_add_event_member.metric).rollup;
-    v_unit    text := _seen_unit(v_period, v_rollup);
+    v_unit    text := _seen_unit(v_period, (_add_event_member.metric).rollup);
     v_bits    bit varying := _seen_bit(v_unit, _add_event_member.at);
     v_digest  uuid := _digest(_add_event_member.member);
+    v_rollup  text := (_add_event_member.metric).rollup;
     v_finest  text := case when 'minute' in (v_period, v_rollup) then 'minute' when v_unit is null then v_period else 'month' end;
-    v_lower   text := least(_member_bucket(v_period) collate "C", _member_bucket(v_rollup));
-    v_upper   text := greatest(_member_bucket(v_period) collate "C", _member_bucket(v_rollup));
+    v_rows    text[] := array[_member_bucket(v_period), nullif(_member_bucket(v_rollup), _member_bucket(v_period))];
     v_bucket  text;
     v_kind    text;
     v_start   timestamptz;
@@ -34,11 +34,17 @@ begin
           and bucket = v_finest and bucket_start = _bucket_start(v_finest, _add_event_member.at) and member_digest = v_digest
           and (seen & v_bits = v_bits or v_bits is null or bucket <> 'month')
     ) then
-        return v_new_in;
+        in_fine := 0;
+        in_coarse := 0;
+        return;
     end if;
 
-    -- The rows of the period and of the rollup, in primary-key order. They may be one, and there may be no rollup.
-    foreach v_bucket in array case when v_lower = v_upper then array[v_lower] else array[v_lower, v_upper] end loop
+    -- In primary-key order.
+    if v_rows[1] > v_rows[2] collate "C" then
+        v_rows := array[v_rows[2], v_rows[1]];
+    end if;
+    foreach v_bucket in array array_remove(v_rows, null)
+    loop
         insert into unique_members as u (series_id, bucket, bucket_start, member_digest, seen)
         values (_add_event_member.series_id, v_bucket, _bucket_start(v_bucket, _add_event_member.at), v_digest,
                 case v_bucket when 'month' then v_bits end)
@@ -61,12 +67,13 @@ begin
             end if;
         end loop;
     end loop;
-    return v_new_in;
+    in_fine := ((_add_event_member.metric).fine_bucket = any (v_new_in))::integer;
+    in_coarse := ((_add_event_member.metric).coarse_bucket = any (v_new_in))::integer;
 end
 $$;
 
 comment on function _add_event_member(metrics, integer, timestamptz, text) is
-    'Adds the member of one event to unique_members; returns the kinds of bucket of the metric in whose bucket the member is new.';
+    'Adds the member of one event to unique_members; returns 1 where the member is new in the event''s fine or coarse bucket, else 0.';
 
 -- The same as _add_event_member() for a batch: each row is read and written once, in primary-key order.
 create or replace function _add_batch_members(batch batch_event[])

@@ -1,4 +1,4 @@
--- Adds many amounts at once, by the rules of _add_to_series(): each to an open bucket, in the row of its series, or to a rollup. The latest
+-- Adds many amounts at once, by the rules of _count_event(): each to an open bucket, in the row of its series, or to a rollup. The latest
 -- fine bucket that has begun is open afterwards; what was open before and is no longer goes to rollups; what rollups has of a bucket that
 -- becomes open goes to the row. So all these are put together by bucket, and then each sum has one place to go to.
 -- The caller has locked the rows of series, with _lock_rows(); rollups are written only under these locks. Rows are found by primary key, whatever the

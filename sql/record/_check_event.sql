@@ -22,7 +22,7 @@ begin
             detail = _event_detail(_check_event.subject, metric_key, _check_event.quantity, _check_event.member, _check_event.at);
     end if;
     if current_setting('transaction_isolation') <> 'read committed' then
-        perform _pin_metrics(array[metric_key]);
+        perform _pin_metrics(array[metric_key]), _check_keys();
     end if;
 end
 $$;

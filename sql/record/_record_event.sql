@@ -1,7 +1,9 @@
--- event_id: record() has inserted the key already, for that event; null: it has not, or there is none.
+-- The key comes first, as in record(), which may have inserted it already: event_id and digest. Whether maintain() has moved it to old_keys is
+-- asked by a later statement than the one that inserts it: if it was removed from keys before that, its copy is seen now. For transactions with
+-- one snapshot, in which it might not be, _check_event() calls _check_keys().
 create or replace function _record_event(
     subject text, metric_key text, quantity numeric, member text, idempotency_key text, at timestamptz, metadata jsonb, total boolean,
-    event_id bigint
+    event_id bigint, digest uuid
 )
 returns recorded
 language plpgsql
@@ -10,15 +12,25 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_metric   metrics;
-    v_quantity numeric;
-    v_digest   uuid;
+    v_quantity numeric := case when _record_event.member is null then coalesce(_record_event.quantity, 1) end;
+    v_digest   uuid := coalesce(_record_event.digest, _key_digest(metric_key, _record_event.subject, _record_event.idempotency_key));
     v_event_id bigint := _record_event.event_id;
-    v_recorded recorded;
+    v_found    record;
+    v_metric   metrics;
 begin
-    select * into v_metric from metrics where key = metric_key;
-    v_quantity := coalesce(trim_scale(_record_event.quantity), case v_metric.aggregate when 'count' then 1 end);
     at := coalesce(_record_event.at, now());
+    if v_event_id is null and v_digest is not null then
+        insert into keys (event_id, at, digest, quantity, member)
+        values (nextval('event_ids'), _record_event.at, v_digest, v_quantity, _record_event.member)
+        on conflict (digest) do nothing
+        returning event_id into v_event_id;
+    end if;
+
+    select m as metric, exists (select from old_keys where digest = v_digest) as is_old_key into v_found from metrics m where m.key = metric_key;
+    v_metric := v_found.metric;
+    if v_metric.aggregate <> 'count' then
+        v_quantity := _record_event.quantity;
+    end if;
     if (_is_plain_event(v_metric.aggregate, v_metric.retired_at, _record_event.subject, metric_key, v_quantity, _record_event.member,
                         _record_event.idempotency_key, _record_event.at, _record_event.metadata)
         and current_setting('transaction_isolation') = 'read committed' and not _is_open('record')) is not true then
@@ -27,22 +39,21 @@ begin
                              _record_event.idempotency_key, _record_event.at, _record_event.metadata);
     end if;
 
-    if v_event_id is null and _record_event.idempotency_key is not null then
-        v_digest := _key_digest(metric_key, _record_event.subject, _record_event.idempotency_key);
-        insert into keys (event_id, at, digest, quantity, member)
-        select nextval('event_ids'), _record_event.at, v_digest, v_quantity, _record_event.member
-        where not exists (select from old_keys where digest = v_digest)
-        on conflict (digest) do nothing
-        returning event_id into v_event_id;
-        if v_event_id is null then
-            return _replay_result(v_metric, _record_event.subject, v_digest, v_quantity, _record_event.member);
-        end if;
+    if v_digest is null then
+        v_event_id := coalesce(v_event_id, nextval('event_ids'));
+    elsif v_found.is_old_key or v_event_id is null then
+        delete from keys where v_found.is_old_key and digest = v_digest;
+        return _replay_result(v_metric, _record_event.subject, v_digest, v_quantity, _record_event.member);
     end if;
-    return _count_event(v_metric, _record_event.subject, coalesce(v_event_id, nextval('event_ids')), _record_event.at, v_quantity,
+    if v_metric.striped and v_metric.aggregate in ('sum', 'count') and v_metric.period = v_metric.coarse_bucket and v_metric.billers is null then
+        return _count_striped_event(v_metric, _record_event.subject, v_event_id, _record_event.at, v_quantity, _record_event.idempotency_key,
+                                    _record_event.metadata, _record_event.total);
+    end if;
+    return _count_event(v_metric, _record_event.subject, v_event_id, _record_event.at, v_quantity,
                         _record_event.member, _record_event.idempotency_key, _record_event.metadata, _record_event.total);
 end
 $$;
 
-comment on function _record_event(text, text, numeric, text, text, timestamptz, jsonb, boolean, bigint) is
-    'What record() does with an event that it cannot record in its short way: checks it, inserts its key unless that has been done, counts '
+comment on function _record_event(text, text, numeric, text, text, timestamptz, jsonb, boolean, bigint, uuid) is
+    'What record() does with an event that it cannot record in its short way: inserts its key unless that has been done, checks it, counts '
     'it. Raises as record() does.';

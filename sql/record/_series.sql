@@ -1,12 +1,12 @@
--- Of a series with stripes, row 0 does not have the whole total: then only the rows above 0 are ordinary, and only while the metric is striped.
+-- Of a series with stripes, row 0 does not have the whole total.
 -- Inlined: no SET, nothing outside pg_catalog.
 create or replace function _is_ordinary(metric metrics, stripe smallint, has_stripes boolean)
 returns boolean
 language sql
 immutable parallel safe
 as $$
-    select metric.aggregate in ('sum', 'count') and metric.period = metric.coarse_bucket
-        and metric.striped = (stripe > 0) and has_stripes = (stripe > 0)
+    select metric.aggregate in ('sum', 'count') and metric.period = metric.coarse_bucket and not metric.striped
+        and stripe = 0 and not has_stripes
 $$;
 
 comment on function _is_ordinary(metrics, smallint, boolean) is 'The value of series.is_ordinary for a row of a series.';
@@ -60,10 +60,11 @@ begin
             update series s set has_stripes = true, is_ordinary = false, version = s.version + 1 where s.series_id = v_id and s.stripe = 0;
         end if;
     end if;
-    insert into series (metric, subject, stripe, series_id, revision, has_stripes, is_ordinary, unit, billers, newest_start,
+    insert into series (metric, subject, stripe, series_id, revision, has_stripes, is_ordinary, is_count, unit, billers, newest_start,
                         fine_start, fine_end, fine_last_at, coarse_start, coarse_end, coarse_last_at, fine_total, coarse_total)
     select (_create_series.metric).key, _create_series.subject, _create_series.stripe, coalesce(v_id, nextval('series_ids')),
            (_create_series.metric).revision, v_id is not null, _is_ordinary(_create_series.metric, _create_series.stripe, v_id is not null),
+           (_create_series.metric).aggregate = 'count',
            (_create_series.metric).unit, (_create_series.metric).billers, v_fine,
            v_fine, _bucket_end((_create_series.metric).fine_bucket, v_fine), v_fine,
            v_coarse, _bucket_end((_create_series.metric).coarse_bucket, v_coarse), v_fine, t.total, t.total
@@ -98,6 +99,38 @@ end
 $$;
 
 comment on function _session_stripe() is 'The stripe to which this session writes: 1 to 64.';
+
+-- Makes the row of a series ready for an event: creates it, opens the fine bucket of the event if that has begun and the row is not there yet,
+-- and copies what recording has to know of the metric.
+create or replace function _open_series(metric metrics, subject text, stripe smallint, at timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_fine   timestamptz := _bucket_start((_open_series.metric).fine_bucket, _open_series.at);
+    v_series series;
+begin
+    select * into v_series
+    from series s
+    where s.metric = (_open_series.metric).key and s.subject = _open_series.subject and s.stripe = _open_series.stripe
+    for update;
+    if not found then
+        perform _create_series(_open_series.metric, _open_series.subject, _open_series.stripe, _open_series.at);
+        return;
+    end if;
+    if v_fine <= now() and (v_fine > v_series.fine_start or v_series.coarse_count = 0) and v_fine <> v_series.fine_start then
+        v_series := _open_buckets(_open_series.metric, v_series, v_fine);
+        v_series.newest_start := greatest(v_series.newest_start, v_fine);
+    end if;
+    perform _write_series(_open_series.metric, v_series);
+end
+$$;
+
+comment on function _open_series(metrics, text, smallint, timestamptz) is
+    'Creates the row of a subject, metric and stripe in series, or opens the buckets of an event at that time in it.';
 
 create or replace function _series_id(metric metrics, subject text, at timestamptz)
 returns integer

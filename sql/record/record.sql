@@ -21,66 +21,61 @@ language plpgsql
 volatile
 security definer
 set search_path from current
+set enable_seqscan to off  -- tables may be small when a plan is made, and large when it is used
 as $$
 #variable_conflict use_column
 declare
-    v_quantity numeric := coalesce(trim_scale(record.quantity), 1);  -- a count counts 1 without a quantity; other metrics need one
     v_digest   uuid;
+    v_event_id bigint;
     v_series   integer;
-    v_stripe   smallint;
     v_billers  text[];
     v_recorded recorded;
 begin
-    if v_quantity >= 0 and v_quantity < 1e50 and scale(v_quantity) <= 50 and record.member is null and record.at <= now()
-        and (record.metadata is null or jsonb_typeof(record.metadata) = 'object' and octet_length(record.metadata::text) <= 65536)
-        and coalesce(record.idempotency_key, '!') >= '!' collate "C" and coalesce(octet_length(record.idempotency_key), 0) <= 512
-        and record.subject is not null and record.metric is not null
-        and current_setting('transaction_isolation') = 'read committed' and not _is_open('record')
+    if record.member is null and record.subject is not null and record.metric is not null
+        and (record.quantity is null or record.quantity >= 0 and record.quantity < 1e50 and scale(record.quantity) <= 50)
+        and (record.metadata is null or jsonb_typeof(record.metadata) = 'object' and pg_column_size(record.metadata) <= 10000)
+        and (record.idempotency_key is null
+             or record.idempotency_key >= '!' collate "C" and octet_length(record.idempotency_key) <= 512)
+        and record.at <= now() and record.total and current_setting('transaction_isolation') = 'read committed' and not _is_open('record')
     then
         -- KEY: the call that inserts it owns the event. Another session with the same key waits here until that transaction ends.
         if record.idempotency_key is null then
-            v_recorded.event_id := nextval('event_ids');
+            v_event_id := nextval('event_ids');
         else
             v_digest := _key_digest(record.metric, record.subject, record.idempotency_key);
             insert into keys (event_id, at, digest, quantity)
-            select nextval('event_ids'), record.at, v_digest, v_quantity
-            where not exists (select from old_keys where digest = v_digest)
+            values (nextval('event_ids'), record.at, v_digest, coalesce(record.quantity, 1))
             on conflict (digest) do nothing
-            returning event_id into v_recorded.event_id;
+            returning event_id into v_event_id;
         end if;
-        if v_recorded.event_id is not null then
-            -- OPEN BUCKETS: of row 0, or of this session's stripe; never are both ordinary.
+        -- OPEN BUCKETS. Without a quantity a count counts 1; of other metrics, such an event is refused.
+        if v_event_id is not null then
             update series s set
                 fine_last_at = greatest(s.fine_last_at, record.at), coarse_last_at = greatest(s.coarse_last_at, record.at),
                 version = s.version + 1, fine_count = s.fine_count + 1, coarse_count = s.coarse_count + 1,
-                fine_total = s.fine_total + v_quantity, coarse_total = s.coarse_total + v_quantity
-            where s.metric = record.metric and s.subject = record.subject
-              and s.stripe in (0, nullif(current_setting('pymeter.stripe', true), '')::smallint)
-              and s.is_ordinary and record.at >= s.fine_start and record.at < s.fine_end
+                fine_total = s.fine_total + coalesce(record.quantity, 1), coarse_total = s.coarse_total + coalesce(record.quantity, 1)
+            where s.metric = record.metric and s.subject = record.subject and s.stripe = 0
+              and s.is_ordinary and (s.is_count or record.quantity is not null)
+              and record.at >= s.fine_start and record.at < s.fine_end
               and s.revision = (select m.revision from metrics m where m.key = record.metric)
-              and (record.quantity is not null or (select m.aggregate from metrics m where m.key = record.metric) = 'count')
-            returning s.series_id, s.stripe, s.billers, trim_scale(s.coarse_total), s.unit, s.coarse_start, nullif(s.coarse_end, 'infinity')
-            into v_series, v_stripe, v_billers,
-                v_recorded.quantity, v_recorded.unit, v_recorded.period_start, v_recorded.period_end;
+              and not exists (select from old_keys o where o.digest = v_digest)
+            returning s.series_id, s.billers, v_event_id, 'recorded', trim_scale(s.coarse_total), s.unit, s.coarse_start,
+                nullif(s.coarse_end, 'infinity')
+            into v_series, v_billers, v_recorded.event_id, v_recorded.outcome, v_recorded.quantity, v_recorded.unit, v_recorded.period_start,
+                v_recorded.period_end;
         end if;
     end if;
     if v_series is null then
         return _record_event(record.subject, record.metric, record.quantity, record.member, record.idempotency_key, record.at, record.metadata,
-                             record.total, v_recorded.event_id);
+                             record.total, v_event_id, v_digest);
     end if;
 
     -- EVENT
     insert into events (event_id, at, recorded_at, series_id, quantity, idempotency_key, metadata)
-    values (v_recorded.event_id, record.at, clock_timestamp(), v_series, v_quantity, record.idempotency_key, record.metadata);
+    values (v_event_id, record.at, clock_timestamp(), v_series, coalesce(record.quantity, 1), record.idempotency_key, record.metadata);
     if v_billers is not null then
-        insert into unreported (at, event_id, series_id, biller) select record.at, v_recorded.event_id, v_series, unnest(v_billers);
+        insert into unreported (at, event_id, series_id, biller) select record.at, v_event_id, v_series, unnest(v_billers);
     end if;
-    if not record.total then
-        v_recorded.quantity := null;
-    elsif v_stripe > 0 then
-        v_recorded.quantity := _total_of_stripes(record.subject, record.metric, v_recorded.period_start);
-    end if;
-    v_recorded.outcome := 'recorded';
     return v_recorded;
 end
 $$;
@@ -96,30 +91,3 @@ comment on function record(text, text, numeric, text, text, timestamptz, jsonb, 
     'transaction must be retried. '
     'Example: BEGIN; SELECT outcome, quantity, unit, period_start, period_end FROM meter.record(''acct_1'', ''tokens'', 50, '
     'idempotency_key => ''req_1'', at => ''2026-06-18T14:30:00Z''); ROLLBACK;';
-
-create or replace function _total_of_stripes(subject text, metric text, period_start timestamptz)
-returns numeric
-language plpgsql
-volatile
-set search_path from current
-as $$
-#variable_conflict use_column
-declare
-    v_open   numeric;
-    v_closed numeric;
-    v_series integer;
-begin
-    select sum(s.coarse_total) filter (where s.coarse_start = _total_of_stripes.period_start), min(s.series_id)
-    into v_open, v_series
-    from series s
-    where s.metric = _total_of_stripes.metric and s.subject = _total_of_stripes.subject;
-    select sum(r.total) into v_closed
-    from rollups r
-    where r.series_id = v_series and r.bucket = (select m.period from metrics m where m.key = _total_of_stripes.metric)
-      and r.bucket_start = _total_of_stripes.period_start;
-    return trim_scale(coalesce(v_open, 0) + coalesce(v_closed, 0));
-end
-$$;
-
-comment on function _total_of_stripes(text, text, timestamptz) is
-    'The total of an additive, striped metric in a period that is open in one of its stripes, this transaction''s events included.';

@@ -1,6 +1,6 @@
 -- Call it after reading the log, because reading locks the log. The first statement runs for every window with an edge in the log, so it
--- is a single one with a generic plan. For a dropped month, rollups show whether the subject had events in that edge.
-create or replace function _check_edges(metric metrics, subject text, cut window_cut, hint text default null)
+-- is a single one with a generic plan. For a dropped month, the buckets show whether the series had events in that edge.
+create or replace function _check_edges(metric metrics, series_id integer, cut window_cut, hint text default null)
 returns void
 language plpgsql
 stable
@@ -31,10 +31,10 @@ begin
     from (values (v_first, cut.since, cut.fine_since), (v_second, cut.fine_until, cut.until)) as e (month, since, until)
     join log_months m on m.month >= e.month and m.month < e.until
     where _is_dropped(m.dropped, _partition_name(m.month), 'events'::regclass) and exists (
-        select from rollups r
-        where r.subject = _check_edges.subject and r.metric = (_check_edges.metric).key and r.bucket = v_fine
-          and r.bucket_start >= _bucket_start(v_fine, greatest(e.since, m.month))
-          and r.bucket_start < least(e.until, _bucket_end('month', m.month)));
+        select from buckets b
+        where b.series_id = _check_edges.series_id and b.bucket = v_fine
+          and b.bucket_start >= _bucket_start(v_fine, greatest(e.since, m.month))
+          and b.bucket_start < least(e.until, _bucket_end('month', m.month)));
     if v_month is not null then
         raise exception using
             errcode = 'UM006', message = 'the window needs events that retention has dropped',
@@ -49,12 +49,12 @@ begin
 end
 $$;
 
-comment on function _check_edges(metrics, text, window_cut, text) is
+comment on function _check_edges(metrics, integer, window_cut, text) is
     'Checks that the events at the edges of a window were complete when the log was read. Raises UM006 if retention has dropped some '
     'of them, 40001 if maintain() has moved them since the snapshot was taken.';
 
 -- Few windows touch a dropped month, so one query first looks for dropped months in the range of all windows.
-create or replace function _check_all_edges(metric metrics, subject text, cuts window_cut[])
+create or replace function _check_all_edges(metric metrics, series_id integer, cuts window_cut[])
 returns void
 language plpgsql
 stable
@@ -74,10 +74,10 @@ begin
         end if;
     end if;
     foreach v_cut in array v_edges loop
-        perform _check_edges(_check_all_edges.metric, _check_all_edges.subject, v_cut);
+        perform _check_edges(_check_all_edges.metric, _check_all_edges.series_id, v_cut);
     end loop;
 end
 $$;
 
-comment on function _check_all_edges(metrics, text, window_cut[]) is
+comment on function _check_all_edges(metrics, integer, window_cut[]) is
     'Calls _check_edges() for each of many windows that has an edge in the log. The windows are in the order of time.';

@@ -1,6 +1,9 @@
--- For each metric the primary key returns the newest events in order, so the cost depends on the page, not on the log. The page is read in
--- slices of time, newest first, until it is full, so that only the partitions that it needs are opened and locked. Every event has a
--- rollup, so rollups determine where the next slice begins. A custom plan for each slice prunes the other partitions.
+-- For each series the index returns the newest events in order, so the cost depends on the page, not on the log; WITH TIES, because it does
+-- not order events of one time. The page is read in slices of time, newest first, until it is full, so that only the partitions that it
+-- needs are opened and locked: a custom plan for each slice prunes the others. The first slice is one month, the present one with all that
+-- is later, or that of the cursor; each further one is twice as long, so that a log of many years needs few; what is older than the oldest
+-- month that ever had a partition is the last one. Nothing that is derived from the log is needed to find the way. With sorting off, the
+-- index is the only way to the newest events.
 create or replace function _newest_events(
     subject text, metric text, since timestamptz, until timestamptz, after_at timestamptz, after_id bigint, max_rows integer)
 returns setof logged_events
@@ -8,41 +11,46 @@ language plpgsql
 stable
 set search_path from current
 set plan_cache_mode to force_custom_plan
+set enable_sort to off
 as $$
 #variable_conflict use_column
 declare
-    v_until  timestamptz := least(_newest_events.until, _newest_events.after_at + interval '1 microsecond');
-    v_since  timestamptz;
-    v_newest timestamptz;
-    v_months int := 0;
-    v_left   bigint := _newest_events.max_rows;
-    v_found  bigint;
+    v_series  integer[];
+    v_metrics text[];
+    v_until   timestamptz := least(_newest_events.until, _newest_events.after_at + interval '1 microsecond');
+    v_since   timestamptz := least(v_until, _bucket_end('month', _bucket_start('month', now())));
+    v_oldest  timestamptz := (select min(month) from log_months);
+    v_months  int := 1;
+    v_left    bigint := _newest_events.max_rows;
+    v_found   bigint;
 begin
     perform from events where false;  -- locks the log, even if there is no slice to read
-    loop
-        v_newest := _newest_event_before(_newest_events.subject, _newest_events.metric, v_until);
-        exit when v_newest is null;
-        v_until := v_newest + interval '1 microsecond';
-        v_since := greatest(_newest_events.since, _bucket_start('month', v_newest) - make_interval(months => v_months));
+    select array_agg(s.series_id), array_agg(s.metric_key) into v_series, v_metrics
+    from _subject_series(_newest_events.subject, _newest_events.metric) s;
+    while v_series is not null and v_left > 0 and v_until > _newest_events.since loop
+        v_since := _shift(_bucket_start('month', v_since - interval '1 microsecond'), make_interval(months => 1 - v_months));
+        if v_oldest <= v_since then
+            v_since := greatest(v_since, _newest_events.since);
+        else
+            v_since := _newest_events.since;
+        end if;
         return query
-            select page.*
-            from metrics m
+            select e.event_id, e.at, e.recorded_at, _newest_events.subject, s.metric, e.quantity, e.member, e.idempotency_key, e.metadata
+            from unnest(v_series, v_metrics) s (series_id, metric)
             cross join lateral (
-                select e.*
+                select *
                 from events e
-                where e.subject = _newest_events.subject and e.metric = m.key and e.at >= v_since and e.at < v_until
+                where e.series_id = s.series_id and e.at >= v_since and e.at < v_until
                   and (e.at, e.event_id) < (_newest_events.after_at, _newest_events.after_id)
-                order by e.at desc, e.event_id desc
-                limit v_left
-            ) page
-            where _newest_events.metric is null or m.key = _newest_events.metric
-            order by page.at desc, page.event_id desc
+                order by e.at desc
+                fetch first (v_left) rows with ties
+            ) e
+            order by e.at desc, e.event_id desc
             limit v_left;
         get diagnostics v_found = row_count;
         v_left := v_left - v_found;
-        exit when v_left = 0 or v_since <= _newest_events.since;
         v_until := v_since;
-        v_months := 2 * v_months + 1;
+        v_months := 2 * v_months;
     end loop;
 end
 $$;
@@ -51,71 +59,54 @@ comment on function _newest_events(text, text, timestamptz, timestamptz, timesta
     'Returns the newest events of a subject in [since, until) that come after the cursor (after_at, after_id), newest first, at most '
     'max_rows.';
 
--- Reads the latest bucket, which may have several stripes. If that bucket contains `until`, its last_at may be later than `until`; the result
--- is then the instant just before `until`.
-create or replace function _newest_event_before(subject text, metric text, until timestamptz)
-returns timestamptz
+-- A look-up by primary key for each metric: OFFSET 0 leaves no other plan.
+create or replace function _subject_series(subject text, metric text)
+returns table (series_id integer, metric_key text)
 language plpgsql
 stable
 set search_path from current
 as $$
 #variable_conflict use_column
 begin
-    return (
-        select case when max(stripes.last_at) < until then max(stripes.last_at) else max(until) - interval '1 microsecond' end
+    return query
+        select s.series_id, m.key
         from metrics m
-        cross join lateral (select m.fine_bucket) b (bucket)
         cross join lateral (
-            select r.bucket_start
-            from rollups r
-            where r.subject = _newest_event_before.subject and r.metric = m.key and r.bucket = b.bucket
-              and r.bucket_start < _newest_event_before.until
-            order by r.bucket_start desc
-            limit 1
-        ) newest
-        cross join lateral (
-            select max(r.last_at)
-            from rollups r
-            where r.subject = _newest_event_before.subject and r.metric = m.key and r.bucket = b.bucket
-              and r.bucket_start = newest.bucket_start
-        ) stripes (last_at)
-        where _newest_event_before.metric is null or m.key = _newest_event_before.metric);
+            select s.series_id from series s where s.metric = m.key and s.subject = _subject_series.subject and s.stripe = 0 offset 0
+        ) s
+        where _subject_series.metric is null or m.key = _subject_series.metric;
 end
 $$;
 
-comment on function _newest_event_before(text, text, timestamptz) is
-    'Returns an upper bound, before `until`, of the times of a subject''s events before `until`; of one metric, or of all if metric is '
-    'null. Returns null if there is no such event.';
+comment on function _subject_series(text, text) is 'The series of a subject: of one metric, or of all if metric is null.';
 
 -- `near` comes from a client and may be rounded to milliseconds, so it is only a hint where to search first. Without it, or if it is wrong,
--- all events of the subject are searched. OFFSET 0 forces one lookup by primary key for each metric.
+-- all events of the subject are searched.
 create or replace function _event_time(subject text, metric text, event_id bigint, near timestamptz)
 returns timestamptz
 language plpgsql
 stable
 set search_path from current
+set plan_cache_mode to force_custom_plan
 as $$
 #variable_conflict use_column
 declare
+    v_series   integer[] := array(select s.series_id from _subject_series(_event_time.subject, _event_time.metric) s);
     v_at       timestamptz;
     v_distance interval;
 begin
     foreach v_distance in array case when near is not null then array[interval '0', interval '1 second'] else '{}' end loop
         select found.at into v_at
-        from metrics m
+        from unnest(v_series) s (series_id)
         cross join lateral (
             select e.at from events e
-            where e.subject = _event_time.subject and e.metric = m.key and e.event_id = _event_time.event_id
-              and e.at between near - v_distance and near + v_distance
+            where e.series_id = s.series_id and e.event_id = _event_time.event_id and e.at between near - v_distance and near + v_distance
             offset 0
-        ) found
-        where _event_time.metric is null or m.key = _event_time.metric;
+        ) found;
         exit when v_at is not null;
     end loop;
     if v_at is null then
-        select e.at into v_at from events e
-        where e.subject = _event_time.subject and e.event_id = _event_time.event_id
-          and (_event_time.metric is null or e.metric = _event_time.metric);
+        select e.at into v_at from events e where e.series_id = any (v_series) and e.event_id = _event_time.event_id;
     end if;
     return v_at;
 end

@@ -1,143 +1,97 @@
--- A bucket's events are all later than those of the buckets of its kind before it, so rollups are read from the newest one on, until the
--- page is full. Kinds are read one by one, since their buckets do not line up. Behind a cursor most rollups may be of subjects that have
--- been active since: those belong to earlier pages.
-create or replace function _newest_subjects(
-    buckets text[], max_rows integer, after_at timestamptz, after_subject text, max_read bigint)
-returns subject_activity[]
+-- The index returns rows of series by the start of the fine bucket of their latest event. Buckets of several kinds do not line up, but this
+-- holds for any instant T: a row whose latest event is at T or later starts at T or later, or at the start of the bucket, of its kind, that
+-- contains T. So after reading these rows, it is certain who was active since T, and when last. T goes back until the page is full.
+--
+-- Behind a cursor, rows that start after it are not read, so each subject is looked up: one that has been active since belongs to an earlier
+-- page.
+create or replace function _newest_subjects(max_rows integer, after_at timestamptz, after_subject text)
+returns setof subject_activity
 language plpgsql
 stable
 set search_path from current
+set enable_seqscan to off
+set jit to off
 as $$
 #variable_conflict use_column
 declare
     v_after_at timestamptz := coalesce(_newest_subjects.after_at, 'infinity');
-    v_keys     text[];
-    v_buckets  text[];
-    v_starts   timestamptz[];
-    v_bucket   text;
-    v_rows     bigint;
+    v_rows     bigint := _newest_subjects.max_rows;
+    v_left     integer := _newest_subjects.max_rows;
     v_read     bigint;
     v_since    timestamptz;
-    v_done     timestamptz;  -- whose newest rollup starts from here on has been looked at
+    v_starts   timestamptz[];
+    v_done     timestamptz := 'infinity';  -- who was active since then has been dealt with
     v_next     subject_activity;
-    v_page     subject_activity[];
-    v_found    subject_activity[] := '{}';
 begin
-    select array_agg(m.key), array_agg(b.bucket), array_agg(_bucket_start(b.bucket, v_after_at))
-    into v_keys, v_buckets, v_starts
-    from metrics m
-    cross join lateral (select m.fine_bucket) b (bucket)
-    where _newest_subjects.after_subject is not null;
-    foreach v_bucket in array _newest_subjects.buckets loop
-        v_rows := _newest_subjects.max_rows;
-        v_page := '{}';
-        v_done := 'infinity';
-        loop
-            select count(*), min(n.bucket_start)
-            into v_read, v_since
+    loop
+        select count(*), min(n.newest_start)
+        into v_read, v_since
+        from (
+            select s.newest_start from series s where s.newest_start <= v_after_at order by s.newest_start desc limit v_rows
+        ) n;
+        if v_read < v_rows then
+            v_since := '-infinity';
+        end if;
+        v_starts := array(select distinct _bucket_start(m.fine_bucket, v_since) from metrics m where isfinite(v_since));
+        for v_next in
+            select r.subject, max(r.last_at)
             from (
-                select r.bucket_start
-                from rollups r
-                where r.bucket = v_bucket and r.bucket_start <= v_after_at
-                order by r.bucket_start desc
-                limit v_rows
-            ) n;
-            for v_next in
-                select r.subject, max(r.last_at)
-                from rollups r
-                where r.bucket = v_bucket and r.bucket_start >= v_since and r.bucket_start <= v_after_at
-                group by r.subject
-                having max(r.last_at) <= v_after_at and max(r.bucket_start) < v_done
-                order by 2 desc, 1
-            loop
-                if _newest_subjects.after_subject is not null then
-                    continue when v_next.last_activity_at = v_after_at and v_next.subject <= _newest_subjects.after_subject
-                        or exists (
-                            select from unnest(v_keys, v_buckets, v_starts) m (key, bucket, bucket_start)
-                            cross join lateral (
-                                select from rollups r
-                                where r.subject = v_next.subject and r.metric = m.key and r.bucket = m.bucket
-                                  and r.bucket_start >= m.bucket_start and r.last_at >= v_after_at
-                                  and (r.last_at > v_after_at or v_next.subject <= _newest_subjects.after_subject)
-                                offset 0
-                            ) newer);
-                end if;
-                v_page := array_append(v_page, v_next);
-                exit when cardinality(v_page) = _newest_subjects.max_rows;
-            end loop;
-            exit when cardinality(v_page) = _newest_subjects.max_rows or v_read < v_rows;
-            v_done := v_since;
-            v_rows := v_rows * 4;
-            if v_rows > _newest_subjects.max_read then
-                return null;
+                select s.subject, _last_at(s) as last_at
+                from series s
+                where s.newest_start >= v_since and s.newest_start <= v_after_at
+                union all
+                select s.subject, _last_at(s)
+                from series s
+                where s.newest_start = any (v_starts) and s.newest_start < v_since
+            ) r
+            group by r.subject
+            having max(r.last_at) >= v_since and max(r.last_at) <= v_after_at and max(r.last_at) < v_done
+            order by 2 desc, 1
+        loop
+            if _newest_subjects.after_subject is not null then
+                continue when v_next.last_activity_at = v_after_at and v_next.subject <= _newest_subjects.after_subject collate "C"
+                    or _last_activity(v_next.subject) > v_next.last_activity_at;
             end if;
+            return next v_next;
+            v_left := v_left - 1;
+            exit when v_left = 0;
         end loop;
-        v_found := v_found || v_page;
+        exit when v_left = 0 or v_read < v_rows;
+        v_done := v_since;
+        v_rows := v_rows * 4;
     end loop;
-    return v_found;
 end
 $$;
 
-comment on function _newest_subjects(text[], integer, timestamptz, text, bigint) is
-    'At least the max_rows most recently active subjects after a cursor (null: from the start), from the rollups of some kinds of bucket. '
-    'A subject may be there once for each kind. Null if more than max_read rollups of a kind would have to be read.';
+comment on function _newest_subjects(integer, timestamptz, text) is
+    'The max_rows most recently active subjects after a cursor (null: from the start), most recent first.';
 
--- From subject to subject by the primary key, and to the newest rollup of each metric: buckets of the past may be many times as many.
-create or replace function _subjects_after(max_rows integer, after_at timestamptz, after_subject text)
-returns subject_activity[]
+create or replace function _last_activity(subject text)
+returns timestamptz
 language plpgsql
 stable
 set search_path from current
 as $$
 #variable_conflict use_column
 begin
-    return array(
-        select (s.subject, l.last_at)::subject_activity
-        from _each_subject() s (subject)
+    return (
+        select max(r.last_at)
+        from metrics m
         cross join lateral (
-            select max(newest.last_at)
-            from metrics m
-            cross join lateral (select m.fine_bucket) b (bucket)
-            cross join lateral (
-                select max(r.last_at)
-                from rollups r
-                where r.subject = s.subject and r.metric = m.key and r.bucket = b.bucket and r.bucket_start = (
-                    select n.bucket_start
-                    from rollups n
-                    where n.subject = s.subject and n.metric = m.key and n.bucket = b.bucket
-                    order by n.bucket_start desc
-                    limit 1)
-            ) newest (last_at)
-        ) l (last_at)
-        where _subjects_after.after_subject is null or l.last_at < _subjects_after.after_at
-            or l.last_at = _subjects_after.after_at and s.subject > _subjects_after.after_subject
-        order by l.last_at desc, s.subject
-        limit _subjects_after.max_rows);
+            select max(_last_at(s)) from series s where s.metric = m.key and s.subject = _last_activity.subject
+        ) r (last_at));
 end
 $$;
 
-comment on function _subjects_after(integer, timestamptz, text) is
-    'The max_rows most recently active subjects after a cursor (null: from the start). Its cost grows with the number of all subjects, '
-    'but not with their history.';
+comment on function _last_activity(text) is 'The latest event time of a subject; null if it has no events.';
 
-create or replace function _each_subject()
-returns setof text
-language plpgsql
-stable
-set search_path from current
+-- Inlined: no SET, nothing outside pg_catalog.
+create or replace function _last_at(series series)
+returns timestamptz
+language sql
+immutable parallel safe
 as $$
-#variable_conflict use_column
-begin
-    return query
-        with recursive s (subject) as (
-            (select r.subject from rollups r order by r.subject limit 1)
-            union all
-            select (select r.subject from rollups r where r.subject > s.subject order by r.subject limit 1)
-            from s
-            where s.subject is not null
-        )
-        select s.subject from s where s.subject is not null;
-end
+    select greatest(case when series.coarse_count > 0 then series.coarse_last_at end, series.ahead_at)
 $$;
 
-comment on function _each_subject() is 'Every subject that has usage, by one look-up each.';
+comment on function _last_at(series) is 'The latest event time of a row of series; null if it has no events.';

@@ -1,74 +1,84 @@
--- As _bulk_usage(), by subject instead of by window. Coarse rollups tell which subjects may have usage in the window.
+-- As _bulk_usage(), by subject instead of by window. The series of a metric are read in the order of subjects, by primary key, until there
+-- are max_rows: with sorting off there is no other plan. The row of a series tells when its latest event was, so that of the present only
+-- those are looked at that were active; each is answered by look-ups of its own.
 create or replace function _subject_usage(metric metrics, cut window_cut, after_subject text, max_rows integer)
-returns table (subject text, quantity numeric, event_count bigint, members_overlap boolean)
+returns table (series_id integer, subject text, quantity numeric, event_count bigint, members_overlap boolean)
 language plpgsql
 stable
 set search_path from current
 set jit to off
+set enable_sort to off
 set plan_cache_mode to force_custom_plan
 as $$
 #variable_conflict use_column
 declare
-    v_key       text := (_subject_usage.metric).key;
     v_aggregate text := (_subject_usage.metric).aggregate;
     v_fine      text := (_subject_usage.metric).fine_bucket;
     v_coarse    text := (_subject_usage.metric).coarse_bucket;
-    v_first     timestamptz := _bucket_start(v_coarse, cut.since);
+    v_carries   boolean := (_subject_usage.metric).carry and ((_subject_usage.metric).retired_at <= cut.since) is not true;
+    v_first     timestamptz := _bucket_start(v_fine, cut.since);
     v_after     text := coalesce(_subject_usage.after_subject, '');
 begin
     return query
-    select s.subject, coalesce(u.quantity, 0), u.event_count, v_aggregate = 'unique' and u.pieces_overlap
-    from (
-        select distinct r.subject collate "C" as subject
-        from rollups r
-        where r.metric = v_key and r.bucket = v_coarse and r.bucket_start >= v_first and r.bucket_start < cut.until
-          and r.subject > v_after collate "C"
-    ) s
+    select s.series_id, s.subject, coalesce(u.quantity, 0), coalesce(u.event_count, 0), v_aggregate = 'unique' and u.pieces_overlap
+    from series s
     cross join lateral (
         select sum(p.event_count)::bigint as event_count,
-               _quantity(v_aggregate, sum(p.event_count)::bigint, sum(p.total), min(p.lowest), max(p.highest),
-                   (max(array[extract(epoch from p.last_at), p.last_event_id, p.latest]) filter (where v_aggregate = 'last'))[3]
-               ) as quantity,
+               _quantity(v_aggregate, sum(p.event_count)::bigint, sum(p.total), min(p.lowest), max(p.highest), (max(p.latest))[3]) as quantity,
                -- Members of several pieces overlap; of one bucket they have been counted.
                min(p.bucket_start) < max(p.bucket_start) or bool_or(p.bucket_start is null) as pieces_overlap
         from (
-            select bucket_start, event_count, total, lowest, highest, latest, last_at, last_event_id
+            select bucket_start, event_count, total, lowest, highest, latest
             from rollups
-            where subject = s.subject collate "default" and metric = v_key and bucket = v_coarse and cut.coarse_since < cut.coarse_until
+            where series_id = s.series_id and bucket = v_coarse and cut.coarse_since < cut.coarse_until
               and bucket_start >= cut.coarse_since and bucket_start < cut.coarse_until
             union all
-            select bucket_start, event_count, total, lowest, highest, latest, last_at, last_event_id
+            select bucket_start, event_count, total, lowest, highest, latest
             from rollups
-            where subject = s.subject collate "default" and metric = v_key and bucket = v_fine and cut.fine_since < cut.coarse_since
+            where series_id = s.series_id and bucket = v_fine and cut.fine_since < cut.coarse_since
               and bucket_start >= cut.fine_since and bucket_start < cut.coarse_since
             union all
-            select bucket_start, event_count, total, lowest, highest, latest, last_at, last_event_id
+            select bucket_start, event_count, total, lowest, highest, latest
             from rollups
-            where subject = s.subject collate "default" and metric = v_key and bucket = v_fine and cut.coarse_until < cut.fine_until
+            where series_id = s.series_id and bucket = v_fine and cut.coarse_until < cut.fine_until
               and bucket_start >= cut.coarse_until and bucket_start < cut.fine_until
             union all
-            select null, 1, quantity, quantity, quantity, quantity, at, event_id
+            select coarse_start, coarse_count, coarse_total, coarse_lowest, coarse_highest, coarse_latest
+            from series
+            where series_id = s.series_id and coarse_count > 0 and cut.coarse_since < cut.coarse_until
+              and coarse_start >= cut.coarse_since and coarse_start < cut.coarse_until
+            union all
+            select fine_start, fine_count, fine_total, fine_lowest, fine_highest, fine_latest
+            from series
+            where series_id = s.series_id and fine_count > 0 and (cut.fine_since < cut.coarse_since or cut.coarse_until < cut.fine_until)
+              and (fine_start >= cut.fine_since and fine_start < cut.coarse_since
+                   or fine_start >= cut.coarse_until and fine_start < cut.fine_until)
+            union all
+            select null, 1, quantity, quantity, quantity, case v_aggregate when 'last' then _latest(at, event_id, quantity) end
             from events
-            where subject = s.subject collate "default" and metric = v_key and cut.since < cut.fine_since
+            where series_id = s.series_id and cut.since < cut.fine_since
               and at >= cut.since and at < cut.fine_since
             union all
-            select null, 1, quantity, quantity, quantity, quantity, at, event_id
+            select null, 1, quantity, quantity, quantity, case v_aggregate when 'last' then _latest(at, event_id, quantity) end
             from events
-            where subject = s.subject collate "default" and metric = v_key and cut.fine_until < cut.until
+            where series_id = s.series_id and cut.fine_until < cut.until
               and at >= cut.fine_until and at < cut.until
         ) p
     ) u
-    where u.event_count > 0
+    where s.metric = (_subject_usage.metric).key and s.stripe = 0 and s.subject > v_after collate "C"
+      and (s.newest_start >= v_first or s.has_stripes or v_carries)
+      and (u.event_count > 0 or v_carries)
     order by s.subject
     limit _subject_usage.max_rows;
 end
 $$;
 
 comment on function _subject_usage(metrics, window_cut, text, integer) is
-    'The usage of a metric in a window by the first max_rows subjects after a given one (null: all) that have any. members_overlap: the '
-    'quantity is no more than a bound, and the members have to be counted by _distinct_members().';
+    'The usage of a metric in a window by the first max_rows subjects after a given one (null: all) that have any or, if the metric carries '
+    'values into the window, may have one: then event_count is 0. members_overlap: the quantity is no more than a bound, and the members have '
+    'to be counted by _distinct_members().';
 
--- A subject whose events in an edge were all dropped has nothing in the log there, but a rollup.
+-- A subject whose events in an edge were all dropped has nothing in the log there, but a bucket.
 create or replace function _check_subject_edges(metric metrics, cut window_cut)
 returns void
 language plpgsql
@@ -78,10 +88,10 @@ set plan_cache_mode to force_custom_plan
 as $$
 #variable_conflict use_column
 declare
-    v_key     text := (_check_subject_edges.metric).key;
-    v_fine    text := (_check_subject_edges.metric).fine_bucket;
-    v_head    timestamptz := _bucket_start(v_fine, cut.since);
-    v_subject text;
+    v_key    text := (_check_subject_edges.metric).key;
+    v_fine   text := (_check_subject_edges.metric).fine_bucket;
+    v_head   timestamptz := _bucket_start(v_fine, cut.since);
+    v_series integer;
 begin
     if cut.since >= cut.fine_since and cut.fine_until >= cut.until then
         return;
@@ -94,14 +104,14 @@ begin
     ) then
         return;
     end if;
-    for v_subject in
-        select distinct r.subject
-        from rollups r
-        where r.metric = v_key and r.bucket = v_fine
-          and (r.bucket_start >= v_head and r.bucket_start < cut.fine_since
-               or r.bucket_start >= cut.fine_until and r.bucket_start < cut.until)
+    for v_series in
+        select distinct b.series_id
+        from buckets b
+        where b.metric = v_key and b.bucket = v_fine
+          and (b.bucket_start >= v_head and b.bucket_start < cut.fine_since
+               or b.bucket_start >= cut.fine_until and b.bucket_start < cut.until)
     loop
-        perform _check_edges(_check_subject_edges.metric, v_subject, cut);
+        perform _check_edges(_check_subject_edges.metric, v_series, cut);
     end loop;
 end
 $$;

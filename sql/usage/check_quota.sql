@@ -33,23 +33,17 @@ begin
             hint = 'Pass numbers from 0 to 1e1000, in the metric''s unit.';
     end if;
 
-    -- Fast path for the usual window, the metric's current period: one statement reads its only row. usage() handles everything else:
-    -- no row yet, several stripes (the highest stripe is read first), any other window, and a `now` that usage() refuses.
-    if period is null and since is null and until is null and timezone = 'UTC'
-        and check_quota.now >= timestamptz '1970-01-01 00:00:00+00' and isfinite(check_quota.now) and not _is_open('check_quota') then
-        select _quantity(m.aggregate, r.event_count, r.total, r.lowest, r.highest, r.latest), m.unit,
-            r.bucket_start, nullif(_bucket_end(m.period, r.bucket_start), 'infinity')
+    -- Fast path for the usual window, the metric's current period, where it is open in the only row of the series: one statement reads that.
+    -- usage() handles everything else: another window, or a period in which the latest events are not, or several stripes.
+    if period is null and since is null and until is null and timezone = 'UTC' and not _is_open('check_quota') then
+        select _quantity(m.aggregate, s.coarse_count, s.coarse_total, s.coarse_lowest, s.coarse_highest, s.coarse_latest[3]), m.unit,
+            s.coarse_start, nullif(s.coarse_end, 'infinity')
         into v_used, v_unit, v_since, v_until
-        from metrics m
-        cross join lateral (
-            select *
-            from rollups
-            where subject = check_quota.subject and metric = m.key
-              and bucket = m.period and bucket_start = _bucket_start(m.period, check_quota.now)
-            order by stripe desc
-            limit 1
-        ) r
-        where m.key = check_quota.metric and r.stripe = 0;
+        from series s
+        cross join metrics m
+        where s.metric = check_quota.metric and s.subject = check_quota.subject and s.stripe = 0 and not s.has_stripes and s.coarse_count > 0
+          and check_quota.now >= s.coarse_start and check_quota.now < s.coarse_end and isfinite(check_quota.now)
+          and m.key = check_quota.metric and m.period = m.coarse_bucket;
     end if;
     if v_used is null then
         if _is_open('check_quota') then perform _check_caller('check_quota'); end if;

@@ -30,7 +30,7 @@ begin
     into v_starts, v_ends, v_cuts
     from _series_buckets(series.since, series.until, series.step, series.timezone) b
     cross join lateral _cut_window(v_metric, b.bucket_start, b.bucket_end) c;
-    v_carried := _carried_value(v_metric, series.subject, series.since);
+    v_carried := _carried_value(v_metric, _find_series(v_metric.key, series.subject), series.since);
     return query
         with buckets as (
             select b.*, count(*) filter (where b.event_count > 0) over (order by b.n) as filled

@@ -1,5 +1,3 @@
--- Where many subjects have been active lately, few of the finer rollups have to be read. Where a few have been active all the time and the
--- others long ago, that is true of the coarser ones. On the last page no rollup tells that there is nothing more.
 create or replace function subjects(
     max_rows integer default 100,
     after_subject text default null,
@@ -13,14 +11,13 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_max_read bigint := greatest(16::bigint * subjects.max_rows, 10000);
     v_last     timestamptz;
     v_after_at timestamptz := subjects.after_at;
 begin
     if _is_open('subjects') then perform _check_caller('subjects'); end if;
     perform _check_max_rows(subjects.max_rows), _check_time('after_at', subjects.after_at);
     if subjects.after_subject is not null then
-        v_last := _newest_event_before(subjects.after_subject, null, 'infinity');
+        v_last := _last_activity(subjects.after_subject);
         if v_last is null then
             raise exception using errcode = '22023', message = 'after_subject is not a subject with events', column = 'after_subject',
                 detail = format('after_subject %s.', quote_literal(left(subjects.after_subject, 80))),
@@ -33,18 +30,7 @@ begin
             detail = format('after_at %s.', to_char(subjects.after_at at time zone interval '0', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')),
             hint = 'Give the subject of the last row of the page before as after_subject.';
     end if;
-    return query
-        select a.subject, max(a.last_activity_at)
-        from unnest(coalesce(
-            _newest_subjects(array(select distinct fine_bucket from metrics),
-                subjects.max_rows, v_after_at, subjects.after_subject, v_max_read),
-            _newest_subjects(array(select distinct coarse_bucket from metrics),
-                subjects.max_rows, v_after_at, subjects.after_subject, v_max_read),
-            _subjects_after(subjects.max_rows, v_after_at, subjects.after_subject)
-        )) a
-        group by a.subject
-        order by 2 desc, 1
-        limit subjects.max_rows;
+    return query select * from _newest_subjects(subjects.max_rows, v_after_at, subjects.after_subject);
 end
 $$;
 

@@ -19,31 +19,32 @@ declare
     v_metric metrics := case when not _is_open('totals') or _check_caller('totals') then _get_metric(totals.metric) end;
     v_window tstzrange;
     v_cut    window_cut;
+    v_after  text := totals.after_subject;
     v_left   integer := totals.max_rows;
+    v_rows   integer := 0;
+    v_found  integer;
     v_next   record;
 begin
     perform _check_max_rows(totals.max_rows);
     v_window := _metric_window(v_metric.period, totals.period, totals.since, totals.until, totals.timezone, totals.now);
     v_cut := _cut_window(v_metric, lower(v_window), upper(v_window));
-    for v_next in
-        select u.subject, max(u.quantity) as quantity, max(u.event_count) as event_count, bool_or(u.members_overlap) as members_overlap
-        from (
-            select * from _subject_usage(v_metric, v_cut, totals.after_subject, totals.max_rows)
-            union all
-            select c.subject, null, 0, false from _carrying_subjects(v_metric, lower(v_window), totals.after_subject) c (subject)
-        ) u
-        group by u.subject
-        order by u.subject collate "C"
     loop
-        if v_next.event_count = 0 then
-            v_next.quantity := _carried_value(v_metric, v_next.subject, lower(v_window));
-            continue when v_next.quantity is null;
-        elsif v_next.members_overlap then
-            v_next.quantity := _distinct_members(v_metric, v_next.subject, v_cut);
-        end if;
-        return next (v_next.subject, v_next.quantity, v_next.event_count)::subject_total;
-        v_left := v_left - 1;
-        exit when v_left = 0;
+        v_found := 0;
+        for v_next in select * from _subject_usage(v_metric, v_cut, v_after, v_left) loop
+            v_found := v_found + 1;
+            v_after := v_next.subject;
+            if v_next.event_count = 0 then
+                v_next.quantity := _carried_value(v_metric, v_next.series_id, lower(v_window));
+                continue when v_next.quantity is null;
+            elsif v_next.members_overlap then
+                v_next.quantity := _distinct_members(v_metric, v_next.series_id, v_cut);
+            end if;
+            return next (v_next.subject, v_next.quantity, v_next.event_count)::subject_total;
+            v_rows := v_rows + 1;
+        end loop;
+        -- A subject that might have carried a value has left a place on the page.
+        exit when v_found < v_left or v_rows = totals.max_rows;
+        v_left := totals.max_rows - v_rows;
     end loop;
     perform _check_subject_edges(v_metric, v_cut);
 end

@@ -23,7 +23,7 @@ begin
     v_window := _metric_window(v_metric.period, usage.period, usage.since, usage.until, usage.timezone, usage.now);
     v_state := _window_usage(v_metric, usage.subject, lower(v_window), upper(v_window));
     if v_metric.carry and v_state.event_count = 0 then
-        v_carried := _carried_value(v_metric, usage.subject, lower(v_window));
+        v_carried := _carried_value(v_metric, _find_series(v_metric.key, usage.subject), lower(v_window));
     end if;
     return (v_metric.key, coalesce(v_carried, v_state.quantity), v_metric.unit, v_metric.aggregate, v_state.event_count,
             lower(v_window), upper(v_window), v_state.event_count > 0 or v_carried is not null);

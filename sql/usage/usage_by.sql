@@ -19,6 +19,7 @@ as $$
 #variable_conflict use_column
 declare
     v_metric metrics := case when not _is_open('usage_by') or _check_caller('usage_by') then _get_metric(usage_by.metric) end;
+    v_series integer;
     v_window tstzrange;
     v_since  timestamptz;
     v_until  timestamptz;
@@ -31,21 +32,21 @@ begin
     v_window := _metric_window(v_metric.period, usage_by.period, usage_by.since, usage_by.until, usage_by.timezone, usage_by.now);
     v_since := coalesce(lower(v_window), '-infinity');
     v_until := coalesce(upper(v_window), 'infinity');
+    v_series := _find_series(v_metric.key, usage_by.subject);
     return query
         select e.metadata ->> usage_by.dimension,
                case v_metric.aggregate
                    when 'unique' then count(distinct e.member)
                    else _quantity(v_metric.aggregate, count(*), sum(e.quantity), min(e.quantity), max(e.quantity),
-                       (array_agg(e.quantity order by e.at desc, e.event_id desc) filter (where v_metric.aggregate = 'last'))[1])
+                       (max(_latest(e.at, e.event_id, e.quantity)) filter (where v_metric.aggregate = 'last'))[3])
                end as quantity,
                count(*)
         from events e
-        where e.subject = usage_by.subject and e.metric = v_metric.key
-          and e.at >= v_since and e.at < v_until
+        where e.series_id = v_series and e.at >= v_since and e.at < v_until
         group by 1
         order by quantity desc, 1 nulls last;
     -- The whole window is read from the log, so all of it is an edge.
-    perform _check_edges(v_metric, usage_by.subject, (v_since, v_until, v_until, v_until, v_until, v_until)::window_cut,
+    perform _check_edges(v_metric, v_series, (v_since, v_until, v_until, v_until, v_until, v_until)::window_cut,
         'Grouping needs the log. Use a window after the dropped months, or usage() for the total.');
 end
 $$;

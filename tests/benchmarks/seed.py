@@ -9,28 +9,37 @@ import psycopg
 
 DAY = timedelta(days=1)
 
-# In the order of the primary key, so that millions of rows fit in minutes; each subject's events are spread
-# evenly over the window, with a jitter that keeps their order.
+# In the order of the index, so that millions of rows fit in minutes; each subject's events are spread evenly over
+# the window, with a jitter that keeps their order.
+_SERIES = """
+SELECT count(meter._create_series(m, %(prefix)s || i, 0::smallint, %(since)s))
+FROM meter.metrics m CROSS JOIN generate_series(0, %(subjects)s - 1) AS i
+WHERE m.key = %(metric)s
+"""
 _EVENTS = """
-INSERT INTO meter.events (at, recorded_at, subject, metric, quantity, member, idempotency_key, metadata)
-SELECT e.at, e.at, s.subject, %(metric)s, CASE WHEN %(members)s = 0 THEN 1 + n %% 1000 END,
+INSERT INTO meter.events (event_id, at, recorded_at, series_id, quantity, member, idempotency_key, metadata)
+SELECT nextval('meter.event_ids'), e.at, e.at, s.series_id, CASE WHEN %(members)s = 0 THEN 1 + n %% 1000 END,
        CASE WHEN %(members)s > 0 THEN 'user_' || floor(random() * %(members)s)::int END,
        CASE WHEN %(keys)s THEN 'req_' || s.subject || '_' || %(first)s + n END,
        CASE WHEN %(metadata)s THEN jsonb_build_object('model', 'model-' || n %% 5) END
-FROM (SELECT %(prefix)s || i AS subject FROM generate_series(0, %(subjects)s - 1) AS i ORDER BY 1) AS s
+FROM (
+    SELECT s.subject, s.series_id
+    FROM generate_series(0, %(subjects)s - 1) AS i
+    JOIN meter.series s ON s.metric = %(metric)s AND s.subject = %(prefix)s || i AND s.stripe = 0
+    ORDER BY s.series_id
+) AS s
 CROSS JOIN generate_series(0, %(each)s - 1) AS n
 CROSS JOIN LATERAL (
     SELECT %(since)s::timestamptz
-           + (%(until)s::timestamptz - %(since)s::timestamptz) * ((n + random()) / %(each)s)
+           + (%(until)s::timestamptz - %(since)s::timestamptz) * ((n + random() + 0 * s.series_id) / %(each)s)  -- another jitter for each subject
 ) AS e (at)
 """
 _KEYS = """
-INSERT INTO meter.idempotency_keys (event_id, at, subject, metric, key_digest, payload_digest)
-SELECT event_id, at, subject, metric, substr(sha256(convert_to(idempotency_key, 'UTF8')), 1, 16),
-       substr(sha256(convert_to(trim_scale(quantity)::text, 'UTF8')), 1, 8)
-FROM meter.events
-WHERE idempotency_key IS NOT NULL AND event_id > %(after)s
-ORDER BY subject, metric, at
+INSERT INTO meter.keys (event_id, at, digest, quantity, member)
+SELECT e.event_id, e.at, meter._key_digest(e.metric, e.subject, e.idempotency_key), e.quantity, e.member
+FROM meter.logged_events e
+WHERE e.idempotency_key IS NOT NULL AND e.event_id > %(after)s
+ORDER BY 3
 """
 
 
@@ -80,21 +89,20 @@ def log(
     idempotency key, numbered from `first`.
     """
     (after,) = connection.execute("SELECT nextval('meter.event_ids')").fetchone() or (0,)
-    connection.execute(
-        _EVENTS,
-        {
-            "metric": metric,
-            "members": members,
-            "keys": keys,
-            "first": first,
-            "metadata": metadata,
-            "prefix": prefix,
-            "subjects": subjects,
-            "each": events // subjects,
-            "since": since,
-            "until": until,
-        },
-    )
+    given = {
+        "metric": metric,
+        "members": members,
+        "keys": keys,
+        "first": first,
+        "metadata": metadata,
+        "prefix": prefix,
+        "subjects": subjects,
+        "each": events // subjects,
+        "since": since,
+        "until": until,
+    }
+    connection.execute(_SERIES, given)
+    connection.execute(_EVENTS, given)
     if keys:
         connection.execute(_KEYS, {"after": after})
 
@@ -102,6 +110,6 @@ def log(
 def settle(connection: psycopg.Connection[Any], metric: str | None = None) -> None:
     """Rollups of what was filled in, statistics, and everything on disk."""
     connection.execute("SELECT meter.rebuild(metric => %s)", [metric])
-    for table in ("events", "rollups", "unique_members", "idempotency_keys"):
+    for table in ("events", "series", "rollups", "unique_members", "keys"):
         connection.execute(psycopg.sql.SQL("VACUUM (ANALYZE) meter.{}").format(psycopg.sql.Identifier(table)))
     connection.execute("CHECKPOINT")

@@ -84,11 +84,14 @@ class Plans:
         )
 
     def assert_by_index(self, *tables: str) -> None:
-        """Nothing was read that was not found through an index whose condition names the subject."""
+        """Nothing was read that was not found through an index whose condition names a series, or a key."""
         for scan in self.scans(*tables):
             assert "Seq" not in scan.node, f"{scan.table} is read from end to end"
             assert scan.index, scan
-            assert "subject" in scan.condition, f"{scan.table} is not looked up by subject: {scan.condition}"
+            names = {"series": ("subject", "series_id"), "keys": ("digest",), "old_keys": ("digest",)}
+            assert any(name in scan.condition for name in names.get(scan.table, ("series_id",))), (
+                f"{scan.table} is not looked up by its series: {scan.condition}"
+            )
 
 
 @contextmanager

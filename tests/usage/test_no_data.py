@@ -123,6 +123,7 @@ def test_every_window_has_the_last_value_before_its_end(ledger: Ledger, period: 
 
 def test_stripes_are_looked_at_together(ledger: Ledger, new_ledger: Any) -> None:
     ledger.define("seats", "last", carry=True, striped=True)
+    ledger.record("a", "seats", 1, at=at("2026-05-02"))  # from here on, writers do not wait for one another
     first = new_ledger("first", autocommit=False)
     first.record("a", "seats", 9, at=at("2026-06-02 09:45"))
     ledger.record("a", "seats", 4, at=at("2026-06-02 09:15"))

@@ -116,7 +116,7 @@ def test_pages_have_every_event_once_also_when_many_share_a_time(
     everything = ledger.call("events", subject="a", metric=metric)
     assert everything == sorted(everything, key=lambda e: (e.at, e.event_id), reverse=True)
     assert len(everything) == ledger.value(
-        "SELECT count(*) FROM meter.events WHERE metric = coalesce(%s, metric)", [metric]
+        "SELECT count(*) FROM meter.logged_events WHERE metric = coalesce(%s, metric)", [metric]
     )
     pages: list[Any] = []
     given: dict[str, Any] = {}

@@ -142,7 +142,7 @@ def test_p5_any_window_equals_the_log_for_every_period_and_rollup(ledger: Ledger
         FROM unnest(%(since)s::timestamptz[], %(until)s::timestamptz[]) w (since, until),
              LATERAL meter.usage('a', %(metric)s, since => w.since, until => w.until) u,
              LATERAL (
-                SELECT count(*) AS events, {expression} AS value FROM meter.events e
+                SELECT count(*) AS events, {expression} AS value FROM meter.logged_events e
                 WHERE e.subject = 'a' AND e.metric = %(metric)s
                   AND (w.since IS NULL OR e.at >= w.since) AND (w.until IS NULL OR e.at < w.until)
              ) b
@@ -164,7 +164,7 @@ def test_p5_any_window_equals_the_log_for_every_period_and_rollup(ledger: Ledger
             fill(ledger, draw, metric, aggregate)
             times = [
                 row.at
-                for row in ledger.rows("SELECT DISTINCT at FROM meter.events WHERE metric = %s", [metric])
+                for row in ledger.rows("SELECT DISTINCT at FROM meter.logged_events WHERE metric = %s", [metric])
             ]
             edges = [
                 at(t)
