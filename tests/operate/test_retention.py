@@ -119,7 +119,8 @@ def test_striped_metrics_are_verified_as_they_are(ledger: Ledger, new_ledger: Ne
         "UPDATE meter.rollups SET total = 99 WHERE bucket = 'hour' AND bucket_start = '2024-01-15 10:00Z'",
         "DELETE FROM meter.rollups WHERE bucket = 'hour' AND bucket_start = '2024-01-15 10:00Z'",
         "UPDATE meter.rollups SET event_count = 9 WHERE bucket = 'month' AND bucket_start = '2024-01-01Z'",
-        "INSERT INTO meter.events (at, subject, metric, quantity) VALUES ('2024-01-15 10:20Z', 'a', 'm', 1)",
+        "INSERT INTO meter.events (event_id, at, recorded_at, series_id, quantity)"
+        " SELECT 1000, '2024-01-15 10:20Z', now(), series_id, 1 FROM meter.series",
     ],
 )
 def test_a_month_whose_rollups_differ_is_kept_until_it_is_rebuilt_and_others_go(
@@ -285,9 +286,7 @@ def test_a_bucket_that_also_covers_other_months_must_be_right_before_any_of_them
     for day in ("2024-01-15", "2024-01-31", "2024-02-01", "2026-01-05"):
         ledger.record("a", "m", 5, at=at(day))
     ledger.maintain()
-    ledger.execute(
-        "UPDATE meter.rollups SET total = 99 WHERE bucket = %s AND bucket_start = %s", [period, tampered]
-    )
+    ledger.tamper("total = 99", f"bucket = '{period}' AND bucket_start = '{tampered}'")
     done = ledger.maintain(keep="24 months")
     assert {what.split(":")[0] for action, what in done if action == "kept partition"} == kept
     assert {what for action, what in done if action == "dropped partition"} == {JANUARY, FEBRUARY} - kept
