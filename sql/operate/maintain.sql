@@ -51,12 +51,14 @@ begin
             array(select partition_name from unnest(v_verdicts)));
         -- A month that stray events were moved into has more events than were verified, so it is postponed.
         return query select * from _drop_months(v_verdicts, maintain.detach);
+        -- Not while the log is locked: moving keys takes seconds, and who holds the rows of stripes may wait for the log.
+        if v_stripes <> '{}' then
+            v_again := coalesce(v_again, 'stripes are left to merge: run maintain() again');
+        end if;
     else
-        -- Not while the log is locked, because it may take seconds.
         return query select * from _move_keys(v_old_keys);
+        return query select * from _merge_idle_stripes(v_stripes);
     end if;
-    -- Last, because it locks rows that recording needs.
-    return query select * from _merge_idle_stripes(v_stripes);
     if v_again is not null then
         return next ('again', v_again)::maintenance_action;
     end if;

@@ -38,6 +38,9 @@ def merged(actions: list[tuple[str, str]]) -> bool:
 
 def striped(ledger: Ledger, new_ledger: NewLedger, aggregate: str = "sum") -> Ledger:
     """Another session; it and the given one have written to a stripe each, long ago."""
+    ledger.define("plain", "sum")
+    ledger.record("z", "plain", 1, at=EARLIER)
+    ledger.maintain()  # the month has its partition
     ledger.define("hot", aggregate, striped=True)
     other = new_ledger("other")
     for session in (ledger, other):
@@ -130,19 +133,20 @@ def test_a_recorder_that_knows_the_metric_as_striped_finds_its_stripe_gone(
     wait_until_blocked(ledger.connection, name)
     ledger.define("hot", "unique", striped=False)
     maintainer = new_ledger("maintainer", autocommit=False)
-    assert merged(maintainer.maintain())
+    is_merged = merged(maintainer.maintain())
+    assert is_merged == ((how, writes_to) != ("batch", "a new stripe"))  # a batch creates its rows first
     if committed:
         maintainer.connection.commit()
     first.connection.rollback()
-    if not committed:
+    if is_merged and not committed:
         wait_until_blocked(ledger.connection, name)
-        maintainer.connection.commit()
+    maintainer.connection.commit()
     assert recording.error() is None
-    assert ledger.value(STRIPES) == 1
     consistent(ledger)
     total = ledger.usage("a", "hot", period="never")
     assert (total.quantity, total.event_count) == ledger.brute("a", "hot") == (2, 3)
-    assert merged(ledger.maintain())
+    ledger.maintain()
+    assert ledger.value(STRIPES) == 0
     consistent(ledger)
     assert ledger.usage("a", "hot", period="never") == total
 
@@ -207,7 +211,9 @@ def test_writers_run_while_stripes_come_and_go(
     def repair() -> None:
         session = new_ledger("repair")
         while not stop.is_set():
-            session.tamper("event_count = event_count + 1", "random() < 0.1")
+            # One series: several would be changed in no order that others follow.
+            one = "(SELECT series_id FROM meter.series WHERE stripe = 0 ORDER BY random() LIMIT 1)"
+            session.tamper("event_count = event_count + 1", f"stripe = 0 AND series_id = {one}")
             session.rebuild()
 
     tasks = [Task(lambda seed=seed: write(seed)) for seed in range(3)] + [Task(upkeep), Task(repair)]  # type: ignore[misc]
