@@ -54,7 +54,8 @@ begin
     if _create_series.stripe > 0 then
         select s.series_id into v_id
         from series s
-        where s.metric = (_create_series.metric).key and s.subject = _create_series.subject and s.stripe = 0 and s.has_stripes;
+        where s.metric = (_create_series.metric).key and s.subject = _create_series.subject and s.stripe = 0 and s.has_stripes
+        for key share;  -- keeps maintain() from merging the stripes, which would leave a row above 0 without has_stripes
         if not found then
             v_id := (_lock_series(_create_series.metric, _create_series.subject, 0::smallint, _create_series.at)).series_id;
             update series s set has_stripes = true, is_ordinary = false, version = s.version + 1 where s.series_id = v_id and s.stripe = 0;

@@ -53,7 +53,7 @@ def test_what_is_left_out_stays_as_it_is(ledger: Ledger) -> None:
     for name, value in EVERYTHING.items():
         assert ledger.define("seats", "last", "seat", **{name: value}) == first
     assert ledger.value("SELECT xmin::text FROM meter.metrics") == before
-    assert ledger.define("seats", "last", "seat", name="Chairs") == first._replace(name="Chairs")
+    assert ledger.define("seats", "last", "seat", name="Chairs") == first._replace(name="Chairs", revision=2)
 
 
 def test_an_empty_name_or_description_removes_it(ledger: Ledger) -> None:
