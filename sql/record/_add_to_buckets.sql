@@ -99,24 +99,19 @@ comment on function _add_to_buckets(rollups[]) is
     'the metric has two kinds of bucket, one of the coarse kind.';
 
 create or replace function _lock_rows(amounts rollups[])
-returns bigint
+returns void
 language plpgsql
 volatile
 set search_path from current
 set enable_seqscan to off
 as $$
 #variable_conflict use_column
-declare
-    v_rows bigint;
 begin
     perform from series s
     where (s.series_id, s.stripe) in (select a.series_id, a.stripe from unnest(amounts) a)
     order by s.series_id, s.stripe
     for update;
-    get diagnostics v_rows = row_count;
-    return v_rows;
 end
 $$;
 
-comment on function _lock_rows(rollups[]) is
-    'Locks the rows of series that amounts belong to, in the order of the whole package; returns how many there are.';
+comment on function _lock_rows(rollups[]) is 'Locks the rows of series that amounts belong to, in the order of the whole package.';
