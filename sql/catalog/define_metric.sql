@@ -48,15 +48,17 @@ begin
     if (v_old.aggregate, v_old.period, v_old.rollup) is distinct from (v_new.aggregate, v_new.period, v_new.rollup) then
         perform _lock_definition(v_old, v_new.aggregate, v_new.period);
     end if;
+    if v_old.rollup <> v_new.rollup then
+        perform _close_series(v_old.key);
+    end if;
     update metrics m set
         aggregate = v_new.aggregate, unit = v_new.unit, name = v_new.name, description = v_new.description, period = v_new.period,
         rollup = v_new.rollup, striped = v_new.striped, max_future = v_new.max_future, carry = v_new.carry, retired_at = null,
         revision = m.revision + 1
     where m.key = define_metric.key and v_new is distinct from v_old;
     select * into strict v_metric from metrics where key = define_metric.key;
-    if v_metric.rollup <> v_old.rollup then
-        perform _close_series(v_old, v_metric);
-        perform rebuild(metric => define_metric.key);
+    if v_old.rollup <> v_new.rollup then
+        perform _reopen_series(v_metric);
     end if;
     perform _check_reported_definition(v_metric);
     return v_metric;

@@ -39,6 +39,7 @@ set search_path from current
 as $$
 begin
     create table events_next (like events including defaults including constraints including indexes);
+    alter table events_next replica identity full;
     insert into events_next select * from events_default where _bucket_start('month', at) <> all (months);
     perform _close_relation('events_next');
     comment on table events_next is
@@ -64,10 +65,10 @@ declare
     v_late   events[];
     v_month  timestamptz;
     v_held   bigint;
+    v_index  text;
 begin
     alter table events detach partition events_default;
     alter table events_default rename to events_strays;
-    alter table events_strays rename constraint events_default_pkey to events_strays_pkey;
     v_held := _count_events('events_strays');
     if v_held <> _count_copies(months) then
         select string_agg(format('select event_id from %I', n.name), ' union all ') into v_copies
@@ -77,7 +78,8 @@ begin
             execute format('insert into %I select * from unnest($1) where _bucket_start(''month'', at) = $2', _partition_name(v_month))
                 using v_late, v_month;
         end loop;
-        insert into events_next select * from unnest(v_late) where _bucket_start('month', at) <> all (months);
+        alter table events_next replica identity full;
+    insert into events_next select * from unnest(v_late) where _bucket_start('month', at) <> all (months);
         if v_held <> _count_copies(months) then
             raise exception using errcode = 'XX001', message = 'not every stray event was moved',
                 detail = format('%s of %s.', _count_copies(months), v_held), hint = 'Nothing was changed. Check for triggers on the events tables.';
@@ -86,8 +88,10 @@ begin
     -- While there is no default partition, because attaching a partition searches the default one for its events.
     perform _attach_partition(m.month) from unnest(months) m (month);
     drop table events_strays;
+    for v_index in select c.relname from pg_index i join pg_class c on c.oid = i.indexrelid where i.indrelid = 'events_next'::regclass loop
+        execute format('alter index %I rename to %I', v_index, replace(v_index, 'events_next', 'events_default'));
+    end loop;
     alter table events_next rename to events_default;
-    alter table events_default rename constraint events_next_pkey to events_default_pkey;
     alter table events attach partition events_default default;
     perform _guard_partition('events_default');
     return v_held - _count_events('events_default');

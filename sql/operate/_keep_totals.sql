@@ -12,37 +12,30 @@ declare
     v_part  bigint := (select totals_kept + 1 from log_months where month = v_month);
 begin
     execute format($sql$
-        insert into dropped_rollups (subject, metric, bucket, bucket_start, month, part, event_count, last_at, last_event_id,
-                                     total, lowest, highest, latest)
-        select subject, metric, bucket, bucket_start, $1, $2, event_count, last_at, last[2], total, lowest, highest, last[3]
-        from (
-            select e.subject, e.metric, k.bucket, _bucket_start(k.bucket, e.at) as bucket_start, count(*) as event_count,
-                   max(e.at) as last_at, sum(e.quantity) filter (where k.adds) as total,
-                   min(e.quantity) filter (where k.aggregate = 'min') as lowest,
-                   max(e.quantity) filter (where k.aggregate = 'max') as highest,
-                   max(array[extract(epoch from e.at), e.event_id, e.quantity]) filter (where k.aggregate = 'last') as last
-            from %I e
-            join (
-                select key, aggregate, bucket, aggregate in ('sum', 'count', 'avg') as adds
-                from jsonb_to_recordset($3) as k (key text, aggregate text, bucket text)
-            ) k on k.key = e.metric
-            group by 1, 2, 3, 4
-        ) t
+        insert into dropped_rollups (series_id, bucket, bucket_start, month, part, event_count, last_at, total, lowest, highest, latest)
+        select e.series_id, k.bucket, _bucket_start(k.bucket, e.at), $1, $2, count(*), max(e.at),
+               sum(e.quantity) filter (where k.aggregate in ('sum', 'count', 'avg')),
+               min(e.quantity) filter (where k.aggregate = 'min'), max(e.quantity) filter (where k.aggregate = 'max'),
+               max(array[extract(epoch from e.at), e.event_id, e.quantity]) filter (where k.aggregate = 'last')
+        from %I e
+        join series s on s.series_id = e.series_id and s.stripe = 0
+        join jsonb_to_recordset($3) as k (key text, aggregate text, bucket text) on k.key = s.metric
+        group by 1, 2, 3
         $sql$, (_keep_totals.verdict).partition_name) using v_month, v_part, kinds;
     execute format($sql$
         with members as materialized (
-            select distinct e.subject, e.metric, k.bucket, _bucket_start(k.bucket, e.at) as bucket_start, _digest(e.member) as member_digest
+            select distinct e.series_id, k.bucket, _bucket_start(k.bucket, e.at) as bucket_start, _digest(e.member) as member_digest
             from %I e
-            join jsonb_to_recordset($3) as k (key text, aggregate text, bucket text) on k.key = e.metric and k.aggregate = 'unique'
+            join series s on s.series_id = e.series_id and s.stripe = 0
+            join jsonb_to_recordset($3) as k (key text, aggregate text, bucket text) on k.key = s.metric and k.aggregate = 'unique'
         ), kept as (
-            insert into dropped_members (subject, metric, bucket, bucket_start, member_digest, month, part)
-            select subject, metric, bucket, bucket_start, member_digest, $1, $2 from members where bucket <> 'month'
+            insert into dropped_members (series_id, bucket, bucket_start, member_digest, month, part)
+            select series_id, bucket, bucket_start, member_digest, $1, $2 from members where bucket <> 'month'
             on conflict do nothing
         )
         update dropped_rollups d set total = m.total
-        from (select subject, metric, bucket, bucket_start, count(*) as total from members group by 1, 2, 3, 4) m
-        where d.subject = m.subject and d.metric = m.metric and d.bucket = m.bucket and d.bucket_start = m.bucket_start
-          and d.month = $1 and d.part = $2
+        from (select series_id, bucket, bucket_start, count(*) as total from members group by 1, 2, 3) m
+        where d.series_id = m.series_id and d.bucket = m.bucket and d.bucket_start = m.bucket_start and d.month = $1 and d.part = $2
         $sql$, (_keep_totals.verdict).partition_name) using v_month, v_part, kinds;
 end
 $$;

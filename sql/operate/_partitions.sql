@@ -57,6 +57,8 @@ begin
         return null;
     end if;
     execute format('create table %I (like events including defaults including constraints including indexes)', v_name);
+    -- Not inherited: what a subscriber of a publication knows a row by that is moved to another month.
+    execute format('alter table %I replica identity full', v_name);
     -- With this constraint, attaching the table does not scan its events.
     execute format('alter table %I add constraint at_is_of_the_month check (at >= %L and at < %L)', v_name, v_bounds[1], v_bounds[2]);
     if stray_events > 0 then

@@ -48,10 +48,9 @@ begin
         perform _lock_rebuild();
         v_verdicts := array(
             with drifts as materialized (
-                select (drift).bucket_start, _bucket_end((drift).bucket, (drift).bucket_start) as bucket_end
-                from _rollup_drifts(null, null, with_members => true)
+                select bucket_start, _bucket_end(bucket, bucket_start) as bucket_end from _rollup_drifts(null, with_members => true)
                 union all
-                select bucket_start, _bucket_end('month', bucket_start) from _dropped_month_drifts(null, null)
+                select bucket_start, _bucket_end('month', bucket_start) from _dropped_month_drifts(null)
             )
             select (v.month, v.partition_name, v.event_count, v.is_late, (
                 select count(*) from drifts d where _overlaps_months(array[v.month], d.bucket_start, d.bucket_end)))::month_verdict

@@ -1,61 +1,81 @@
--- Reads the catalog in a block that is rolled back, as _metric_kinds() does.
-create or replace function _formerly_striped_metrics()
-returns tid[]
+-- Merging bounds what usage has to add up. A stripe in use is left alone until its open bucket is over, so that merging comes to an end
+-- however much is recorded. One call merges a small batch, because the rows stay locked until its transaction ends.
+create or replace function _merge_idle_stripes(series_ids integer[])
+returns table (action text, object text)
 language plpgsql
 volatile
 set search_path from current
+set lock_timeout to '1s'
 as $$
+#variable_conflict use_column
 declare
-    v_places tid[];
+    v_batch  integer[];
+    v_locked integer[];
+    v_rows   bigint;
 begin
-    v_places := array(select ctid from metrics where may_have_stripes and not striped);
-    raise savepoint_exception;
-exception when savepoint_exception then
-    return v_places;
+    v_batch := array(
+        select c.series_id
+        from (
+            select g.series_id, sum(g.rows) over (order by g.series_id) - g.rows as rows_before
+            from (
+                select s.series_id, (select count(*) from rollups r where r.series_id = s.series_id and r.stripe > 0)
+                                    + (select count(*) from series t where t.series_id = s.series_id and t.stripe > 0) as rows
+                from unnest(series_ids[:500]) s (series_id)
+            ) g
+        ) c
+        where c.rows_before < 5000
+        order by c.series_id);
+    if v_batch = '{}' then
+        return;
+    end if;
+    -- NOWAIT: maintain() may have locked the log, and a session that has locked the catalog may wait for that.
+    lock table metrics in access share mode nowait;
+    v_locked := array(
+        select s.series_id from series s where s.series_id = any (v_batch) order by s.series_id, s.stripe for update);
+    -- A row that has appeared since is not locked, and its series is left to the next call. None appears any more: creating one locks row 0.
+    v_rows := _merge_stripes(array(
+        select l.series_id
+        from unnest(v_locked) l (series_id)
+        group by l.series_id
+        having count(*) = (select count(*) from series s where s.series_id = l.series_id)));
+    if v_rows > 0 then
+        return query select 'merged stripes', case v_rows when 1 then '1 row' else format('%s rows', v_rows) end;
+    end if;
+    if cardinality(v_batch) < cardinality(series_ids) then
+        return query select 'again', 'stripes are left to merge: run maintain() again';
+    end if;
+exception when lock_not_available then
+    return query select 'postponed stripes', 'other transactions hold locks on them';
 end
 $$;
 
-comment on function _formerly_striped_metrics() is
-    'Returns the metrics that are no longer striped and may have stripes left, as the ctid of their rows.';
+comment on function _merge_idle_stripes(integer[]) is
+    'Merges the stripes of series into their rows 0, as many as make a small batch. Returns what it did, as rows of maintain().';
 
-create or replace function _catalog_readers()
-returns text[]
-language sql
-volatile
-set search_path from current
-as $$
-    select coalesce(array_agg(distinct l.virtualtransaction), '{}')
-    from pg_locks l
-    where l.locktype = 'relation' and l.relation = 'metrics'::regclass
-      and l.database = (select oid from pg_database where datname = current_database())
-      and l.pid is distinct from pg_backend_pid()
-$$;
-
-comment on function _catalog_readers() is 'Returns the other transactions in progress that have read or changed the catalog.';
-
--- A transaction that has read the catalog holds a lock on it until it ends. If it read the catalog while the metric was still striped, it may
--- still write a stripe. While such a transaction runs, nothing is changed; the next maintain() tries again.
-create or replace function _mark_unstriped_metrics(places tid[], readers text[])
-returns void
+-- Reads the catalog in a block that is rolled back, as _metric_kinds() does.
+create or replace function _series_to_merge(max_series integer)
+returns integer[]
 language plpgsql
 volatile
 set search_path from current
 as $$
 #variable_conflict use_column
+declare
+    v_series integer[];
 begin
-    if places = '{}' or readers && _catalog_readers() then
-        return;
-    end if;
-    -- NOWAIT avoids a deadlock: maintain() may hold a lock on the log, and a session that changes the catalog may wait for that.
-    lock table metrics in row exclusive mode nowait;
-    update metrics m set may_have_stripes = false
-    where m.ctid in (select ctid from metrics where ctid = any (places) for no key update skip locked)
-      and not exists (select from rollups r where r.metric = m.key and r.stripe > 0);
-exception when lock_not_available then
-    return;
+    v_series := array(
+        select distinct s.series_id
+        from series s
+        join metrics m on m.key = s.metric
+        where s.stripe > 0
+          and (not m.striped or s.fine_end <= now() and s.coarse_count > 0 or exists (select from rollups r where r.series_id = s.series_id and r.stripe > 0))
+        order by s.series_id
+        limit max_series);
+    raise savepoint_exception;
+exception when savepoint_exception then
+    return v_series;
 end
 $$;
 
-comment on function _mark_unstriped_metrics(tid[], text[]) is
-    'Sets may_have_stripes to false for metrics (places: the ctid of their rows) that have no stripes left. Does nothing while one of '
-    'the transactions in readers is still running.';
+comment on function _series_to_merge(integer) is
+    'The series with stripes that are no longer in use, of metrics that are no longer striped, or with closed buckets.';

@@ -9,14 +9,12 @@ set lock_timeout to '5s'
 as $$
 #variable_conflict use_column
 declare
-    v_months    timestamptz[];
-    v_strays    bigint[];
-    v_built     timestamptz[] := '{}';
-    v_verdicts  month_verdict[] := '{}';
-    v_striped   boolean;
-    v_again     text;
-    v_unstriped tid[] := _formerly_striped_metrics();
-    v_readers   text[] := _catalog_readers();
+    v_months   timestamptz[];
+    v_strays   bigint[];
+    v_built    timestamptz[] := '{}';
+    v_verdicts month_verdict[] := '{}';
+    v_again    text;
+    v_stripes  integer[];
 begin
     if _is_open('maintain') then perform _check_caller('maintain'); end if;
     if current_setting('transaction_isolation') <> 'read committed' then
@@ -29,7 +27,7 @@ begin
     end if;
     -- One call at a time. A call that waited for another finds nothing left to do.
     perform _check_keep(maintain.keep), _lock('maintain');
-    v_striped := exists (select from rollups where stripe > 0);
+    v_stripes := _series_to_merge(501);
     if maintain.keep is not null then
         v_verdicts := _verify_expired_months(maintain.keep);
         return query
@@ -52,14 +50,8 @@ begin
         -- A month that stray events were moved into has more events than were verified, so it is postponed.
         return query select * from _drop_months(v_verdicts, maintain.detach);
     end if;
-    -- Last, because it locks rows that recording needs. If the log is locked as well, scanning a large table would block recording for too
-    -- long, so it is left to the next call.
-    if v_striped and v_built || array(select month from unnest(v_verdicts)) <> '{}' and pg_relation_size('rollups') > 1e8 then
-        v_again := coalesce(v_again, 'stripes are left to merge: run maintain() again');
-    elsif v_striped then
-        return next ('merged stripes', format('%s rows', _merge_stripes()))::maintenance_action;
-    end if;
-    perform _mark_unstriped_metrics(v_unstriped, v_readers);
+    -- Last, because it locks rows that recording needs.
+    return query select * from _merge_idle_stripes(v_stripes);
     if v_again is not null then
         return next ('again', v_again)::maintenance_action;
     end if;

@@ -2,8 +2,9 @@
 -- bucket has been seen in the coarser one. The lock on the table comes before the read: rebuild() locks the table before it deletes members
 -- that have no event, so it waits for every transaction that has relied on such a row. The read needs a snapshot of its own, so a
 -- REPEATABLE READ or SERIALIZABLE transaction skips it.
-create or replace function _add_event_member(metric metrics, series_id integer, at timestamptz, member text)
-returns text[]
+create or replace function _add_event_member(
+    metric metrics, series_id integer, at timestamptz, member text, out in_fine numeric, out in_coarse numeric
+)
 language plpgsql
 volatile
 set search_path from current
@@ -14,9 +15,9 @@ declare
     v_unit    text := _seen_unit(v_period, (_add_event_member.metric).rollup);
     v_bits    bit varying := _seen_bit(v_unit, _add_event_member.at);
     v_digest  uuid := _digest(_add_event_member.member);
-    v_other   text := nullif(case v_period when 'minute' then (_add_event_member.metric).rollup else v_period end, 'minute');
-    v_finest  text := case when 'minute' in (v_period, (_add_event_member.metric).rollup) then 'minute'
-                           when v_unit is null then v_period else 'month' end;
+    v_rollup  text := (_add_event_member.metric).rollup;
+    v_finest  text := case when 'minute' in (v_period, v_rollup) then 'minute' when v_unit is null then v_period else 'month' end;
+    v_rows    text[] := array[_member_bucket(v_period), nullif(_member_bucket(v_rollup), _member_bucket(v_period))];
     v_bucket  text;
     v_kind    text;
     v_start   timestamptz;
@@ -33,15 +34,16 @@ begin
           and bucket = v_finest and bucket_start = _bucket_start(v_finest, _add_event_member.at) and member_digest = v_digest
           and (seen & v_bits = v_bits or v_bits is null or bucket <> 'month')
     ) then
-        return v_new_in;
+        in_fine := 0;
+        in_coarse := 0;
+        return;
     end if;
 
-    -- The rows, in primary-key order: the minute's, the month's, and the period's if that is a row of its own.
-    foreach v_bucket in array case
-        when v_finest = 'month' and v_period in ('hour', 'day', 'month') then '{month}'
-        when v_finest = 'month' and v_unit is not null then array['month', v_period]
-        when v_finest = 'minute' then array_remove(array['minute', _member_bucket(v_other)], null)
-        else array[v_period] end
+    -- In primary-key order.
+    if v_rows[1] > v_rows[2] collate "C" then
+        v_rows := array[v_rows[2], v_rows[1]];
+    end if;
+    foreach v_bucket in array array_remove(v_rows, null)
     loop
         insert into unique_members as u (series_id, bucket, bucket_start, member_digest, seen)
         values (_add_event_member.series_id, v_bucket, _bucket_start(v_bucket, _add_event_member.at), v_digest,
@@ -52,7 +54,7 @@ begin
         where u.seen & excluded.seen <> excluded.seen
         returning true, seen, added into v_written, v_seen, v_added;
         continue when v_written is null;
-        foreach v_kind in array array[v_period, (_add_event_member.metric).rollup] loop
+        foreach v_kind in array array[v_period, v_rollup] loop
             continue when v_bucket <> _member_bucket(v_kind) or v_kind = 'none';
             if v_added is null or v_kind = v_unit then
                 v_new_in := v_new_in || v_kind;
@@ -65,12 +67,13 @@ begin
             end if;
         end loop;
     end loop;
-    return v_new_in;
+    in_fine := ((_add_event_member.metric).fine_bucket = any (v_new_in))::integer;
+    in_coarse := ((_add_event_member.metric).coarse_bucket = any (v_new_in))::integer;
 end
 $$;
 
 comment on function _add_event_member(metrics, integer, timestamptz, text) is
-    'Adds the member of one event to unique_members; returns the kinds of bucket of the metric in whose bucket the member is new.';
+    'Adds the member of one event to unique_members; returns 1 where the member is new in the event''s fine or coarse bucket, else 0.';
 
 -- The same as _add_event_member() for a batch: each row is read and written once, in primary-key order.
 create or replace function _add_batch_members(batch batch_event[])

@@ -1,4 +1,4 @@
--- Adds many amounts at once, by the rules of _add_to_series(): each to an open bucket, in the row of its series, or to a rollup. The latest
+-- Adds many amounts at once, by the rules of _count_event(): each to an open bucket, in the row of its series, or to a rollup. The latest
 -- fine bucket that has begun is open afterwards; what was open before and is no longer goes to rollups; what rollups has of a bucket that
 -- becomes open goes to the row. So all these are put together by bucket, and then each sum has one place to go to.
 -- The caller has locked the rows of series, with _lock_rows(); rollups are written only under these locks. Rows are found by primary key, whatever the
@@ -99,19 +99,24 @@ comment on function _add_to_buckets(rollups[]) is
     'the metric has two kinds of bucket, one of the coarse kind.';
 
 create or replace function _lock_rows(amounts rollups[])
-returns void
+returns bigint
 language plpgsql
 volatile
 set search_path from current
 set enable_seqscan to off
 as $$
 #variable_conflict use_column
+declare
+    v_rows bigint;
 begin
     perform from series s
     where (s.series_id, s.stripe) in (select a.series_id, a.stripe from unnest(amounts) a)
     order by s.series_id, s.stripe
     for update;
+    get diagnostics v_rows = row_count;
+    return v_rows;
 end
 $$;
 
-comment on function _lock_rows(rollups[]) is 'Locks the rows of series that amounts belong to, in the order of the whole package.';
+comment on function _lock_rows(rollups[]) is
+    'Locks the rows of series that amounts belong to, in the order of the whole package; returns how many there are.';

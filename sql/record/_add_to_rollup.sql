@@ -50,3 +50,27 @@ $$;
 
 comment on function _take_rollup(integer, smallint, text, timestamptz) is
     'Removes the rollup of a bucket, which is to be opened, and returns it; null if there is none.';
+
+create or replace function _fine_half(series series, bucket text)
+returns rollups
+language sql
+immutable
+set search_path from current
+as $$
+    select (series.fine_start, series.fine_count, series.fine_last_at, series.series_id, series.stripe, bucket,
+            series.fine_total, series.fine_lowest, series.fine_highest, series.fine_latest)::rollups
+$$;
+
+comment on function _fine_half(series, text) is 'The open fine bucket of a row of series, as a rollup.';
+
+create or replace function _coarse_half(series series, bucket text)
+returns rollups
+language sql
+immutable
+set search_path from current
+as $$
+    select (series.coarse_start, series.coarse_count, series.coarse_last_at, series.series_id, series.stripe, bucket,
+            series.coarse_total, series.coarse_lowest, series.coarse_highest, series.coarse_latest)::rollups
+$$;
+
+comment on function _coarse_half(series, text) is 'The open coarse bucket of a row of series, as a rollup.';

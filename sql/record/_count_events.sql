@@ -18,19 +18,20 @@ begin
     elsif exists (select from unnest(batch) e join metrics m on m.key = e.metric where m.striped) then
         v_stripe := _session_stripe();
     end if;
-    perform _create_series(m, n.subject, n.stripe, n.at)
-    from (
-        select e.metric, e.subject, case when m.striped then v_stripe else 0 end::smallint as stripe, max(e.at) as at
-        from unnest(batch) e
-        join metrics m on m.key = e.metric
-        group by 1, 2, 3
-    ) n
-    join metrics m on m.key = n.metric
-    where not exists (select from series s where s.metric = n.metric and s.subject = n.subject and s.stripe = n.stripe)
-    order by n.metric, n.subject;
-
-    v_amounts := array(select a from _batch_amounts(batch, v_stripe) a);
-    perform _lock_rows(v_amounts);
+    if v_stripe = 0 then
+        v_amounts := _lock_batch(batch, v_stripe);
+    end if;
+    -- maintain() may merge a stripe while its lock is waited for. The block gives up all locks, so that the next attempt takes them in order.
+    while v_amounts is null loop
+        begin
+            v_amounts := _lock_batch(batch, v_stripe);
+            if v_amounts is null then
+                raise savepoint_exception;
+            end if;
+        exception when savepoint_exception then
+            null;
+        end;
+    end loop;
     insert into events (event_id, at, recorded_at, series_id, quantity, member, idempotency_key, metadata)
     select e.event_id, e.at, clock_timestamp(), s.series_id, e.quantity, e.member, e.idempotency_key, e.metadata
     from unnest(batch) e
@@ -51,6 +52,43 @@ $$;
 
 comment on function _count_events(batch_event[]) is
     'Counts the new, valid events of a batch, whose keys are already inserted.';
+
+create or replace function _lock_batch(batch batch_event[], stripe smallint)
+returns rollups[]
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+set jit to off
+as $$
+#variable_conflict use_column
+declare
+    v_amounts rollups[];
+    v_rows    bigint;
+begin
+    perform _create_series(m, n.subject, n.stripe, n.at)
+    from (
+        select e.metric, e.subject, case when m.striped then _lock_batch.stripe else 0 end::smallint as stripe, max(e.at) as at
+        from unnest(batch) e
+        join metrics m on m.key = e.metric
+        group by 1, 2, 3
+    ) n
+    join metrics m on m.key = n.metric
+    where not exists (select from series s where s.metric = n.metric and s.subject = n.subject and s.stripe = n.stripe)
+    order by n.metric, n.subject;
+
+    v_amounts := array(select a from _batch_amounts(batch, _lock_batch.stripe) a);
+    v_rows := _lock_rows(v_amounts);
+    if _lock_batch.stripe > 0 and v_rows < (select count(*) from (select distinct a.series_id, a.stripe from unnest(v_amounts) a) r) then
+        return null;
+    end if;
+    return v_amounts;
+end
+$$;
+
+comment on function _lock_batch(batch_event[], smallint) is
+    'What a batch adds to each bucket. The rows of series that it belongs to are created, and locked until the transaction ends. Null if one of '
+    'them was deleted meanwhile.';
 
 create or replace function _batch_amounts(batch batch_event[], stripe smallint)
 returns setof rollups

@@ -58,3 +58,29 @@ $$;
 
 comment on function _open_buckets(metrics, series, timestamptz) is
     'The row of a series with the fine bucket that starts at fine_start open, and the coarse one around it; what was open is in rollups.';
+
+create or replace function _write_series(metric metrics, series series)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    n series := _write_series.series;
+    m metrics := _write_series.metric;
+begin
+    update series s set
+        fine_start = n.fine_start, fine_end = n.fine_end, coarse_start = n.coarse_start, coarse_end = n.coarse_end,
+        newest_start = n.newest_start, ahead_at = n.ahead_at, version = s.version + 1,
+        fine_last_at = n.fine_last_at, fine_count = n.fine_count, fine_total = n.fine_total, fine_lowest = n.fine_lowest,
+        fine_highest = n.fine_highest, fine_latest = n.fine_latest,
+        coarse_last_at = n.coarse_last_at, coarse_count = n.coarse_count, coarse_total = n.coarse_total, coarse_lowest = n.coarse_lowest,
+        coarse_highest = n.coarse_highest, coarse_latest = n.coarse_latest,
+        revision = m.revision, unit = m.unit, billers = m.billers, is_ordinary = _is_ordinary(m, s.stripe, s.has_stripes)
+    where s.series_id = n.series_id and s.stripe = n.stripe;
+end
+$$;
+
+comment on function _write_series(metrics, series) is
+    'Writes the open buckets of a series, and copies what recording has to know of the metric.';

@@ -40,7 +40,7 @@ begin
     end if;
 
     if v_digest is null then
-        v_event_id := nextval('event_ids');
+        v_event_id := coalesce(v_event_id, nextval('event_ids'));
     elsif v_found.is_old_key or v_event_id is null then
         delete from keys where v_found.is_old_key and digest = v_digest;
         return _replay_result(v_metric, _record_event.subject, v_digest, v_quantity, _record_event.member);

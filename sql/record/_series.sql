@@ -54,7 +54,8 @@ begin
     if _create_series.stripe > 0 then
         select s.series_id into v_id
         from series s
-        where s.metric = (_create_series.metric).key and s.subject = _create_series.subject and s.stripe = 0 and s.has_stripes;
+        where s.metric = (_create_series.metric).key and s.subject = _create_series.subject and s.stripe = 0 and s.has_stripes
+        for key share;  -- keeps maintain() from merging the stripes, which would leave a row above 0 without has_stripes
         if not found then
             v_id := (_lock_series(_create_series.metric, _create_series.subject, 0::smallint, _create_series.at)).series_id;
             update series s set has_stripes = true, is_ordinary = false, version = s.version + 1 where s.series_id = v_id and s.stripe = 0;
@@ -99,6 +100,38 @@ end
 $$;
 
 comment on function _session_stripe() is 'The stripe to which this session writes: 1 to 64.';
+
+-- Makes the row of a series ready for an event: creates it, opens the fine bucket of the event if that has begun and the row is not there yet,
+-- and copies what recording has to know of the metric.
+create or replace function _open_series(metric metrics, subject text, stripe smallint, at timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_fine   timestamptz := _bucket_start((_open_series.metric).fine_bucket, _open_series.at);
+    v_series series;
+begin
+    select * into v_series
+    from series s
+    where s.metric = (_open_series.metric).key and s.subject = _open_series.subject and s.stripe = _open_series.stripe
+    for update;
+    if not found then
+        perform _create_series(_open_series.metric, _open_series.subject, _open_series.stripe, _open_series.at);
+        return;
+    end if;
+    if v_fine <= now() and (v_fine > v_series.fine_start or v_series.coarse_count = 0) and v_fine <> v_series.fine_start then
+        v_series := _open_buckets(_open_series.metric, v_series, v_fine);
+        v_series.newest_start := greatest(v_series.newest_start, v_fine);
+    end if;
+    perform _write_series(_open_series.metric, v_series);
+end
+$$;
+
+comment on function _open_series(metrics, text, smallint, timestamptz) is
+    'Creates the row of a subject, metric and stripe in series, or opens the buckets of an event at that time in it.';
 
 create or replace function _series_id(metric metrics, subject text, at timestamptz)
 returns integer

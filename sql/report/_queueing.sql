@@ -94,7 +94,7 @@ $$;
 comment on function _queue_events(report_metrics, text) is
     'Queues the unreported events of a metric that is reported event by event, of all subjects or one, and the buckets of dropped months.';
 
-create or replace function _queue_corrected(drifts rollup_drift[])
+create or replace function _queue_corrected(corrected rollups[])
 returns void
 language plpgsql
 volatile
@@ -103,13 +103,19 @@ as $$
 #variable_conflict use_column
 begin
     insert into unreported (at, series_id, biller)
-    select d.bucket_start, d.series_id, b.biller
-    from unnest(drifts) d
-    join metrics m on m.key = d.metric and m.billers is not null
+    select c.bucket_start, c.series_id, b.biller
+    from unnest(corrected) c
+    cross join lateral (
+        select m.period, m.fine_bucket, m.billers
+        from series s
+        join metrics m on m.key = s.metric
+        where s.series_id = c.series_id and s.stripe = 0
+        offset 0
+    ) m
     cross join unnest(m.billers) b (biller)
-    where d.bucket in (m.period, m.fine_bucket);
+    where c.bucket in (m.period, m.fine_bucket);
 end
 $$;
 
-comment on function _queue_corrected(rollup_drift[]) is
+comment on function _queue_corrected(rollups[]) is
     'Queues the buckets that rebuild() corrects, since too little or too much of them may have been reported.';

@@ -15,7 +15,7 @@ as $$
         where t.biller = (_unmapped_usage.biller).biller
     ), used as (
         select b.subject, k.metric, k.mode, k.since, k.aggregate, b.bucket_start,
-               _quantity(k.aggregate, sum(b.event_count)::bigint, sum(b.total), min(b.lowest), max(b.highest), max(b.latest)) as quantity
+               _quantity(k.aggregate, sum(b.event_count)::bigint, sum(b.total), min(b.lowest), max(b.highest), (max(b.latest))[3]) as quantity
         from mapped k
         join buckets b on b.metric = k.metric and b.bucket = k.bucket and b.bucket_start >= coalesce(k.since, '-infinity')
         left join report_subjects s on s.subject = b.subject and s.biller = (_unmapped_usage.biller).biller

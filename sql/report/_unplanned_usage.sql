@@ -14,39 +14,19 @@ as $$
 #variable_conflict use_column
 declare
     v_biller  text := (_unplanned_usage.biller).biller;
-    v_dropped timestamptz[] := '{}';
+    v_dropped timestamptz[] := case
+        when exists (select from report_metrics r where r.biller = v_biller and r.mode = 'event') then array(select _dropped_months())
+        else '{}' end;
 begin
-    if exists (select from report_metrics r where r.biller = v_biller and r.mode = 'event') then
-        v_dropped := array(select _dropped_months());
-    end if;
     return query
-        with touched as (
-            select u.series_id, s.subject, s.metric, r.mode, r.event_name, r.event_after, r.since, m.aggregate, m.period, f.fine, f.method,
-                   case f.method when 'dropped' then _dropped_start(f.fine, u.at, v_dropped)
-                              else _bucket_start(_reported_bucket(m.aggregate, r.mode, m.period), u.at) end as bucket_start,
-                   case f.method when 'event' then u.at end as at,
-                   array_agg(u.event_id) filter (where f.method = 'event') as event_ids, min(u.event_id) as first_id, max(u.event_id) as last_id
-            from unnest(queued) u
-            cross join lateral (
-                select s.subject, s.metric from series s where s.series_id = u.series_id and s.stripe = 0 offset 0
-            ) s
-            join report_metrics r on r.biller = v_biller and r.metric = s.metric and r.event_name is not null
-            join metrics m on m.key = s.metric
-            cross join lateral (
-                select m.fine_bucket as fine,
-                       _planning_method(r.mode, m.aggregate, _bucket_start('month', u.at) = any (v_dropped), u.event_id, r.event_after) as method
-            ) f
-            group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
-        )
         select t.subject, t.metric, t.bucket_start, v.event_id, t.mode, t.event_name,
                _customer(s.customer, t.subject, (_unplanned_usage.biller).subject_is_customer), t.period, v.value, v.at
-        from touched t
+        from _queued_usage(v_biller, queued, v_dropped) t
         left join lateral (
             select s.customer from report_subjects s where s.subject = t.subject and s.biller = v_biller offset 0
         ) s on true
         left join lateral (
-            select d.quantity, d.as_events
-            from reported d
+            select d.quantity, d.as_events from reported d
             where d.subject = t.subject and d.metric = t.metric and d.biller = v_biller and d.bucket_start = t.bucket_start
             offset 0
         ) d on true
@@ -105,26 +85,6 @@ $$;
 
 comment on function _unplanned_usage(billers, unreported[], timestamptz) is
     'The usage of queued buckets and events that has not been planned yet. customer is null where the subject has none.';
-
--- Inlined: no SET, nothing outside pg_catalog.
-create or replace function _planning_method(mode text, aggregate text, is_dropped boolean, event_id bigint, event_after bigint)
-returns text
-language sql
-immutable parallel safe
-as $$
-    select case
-        when mode = 'event' and is_dropped then 'dropped'
-        when mode = 'event' and event_id > event_after then 'event'
-        when mode = 'event' then 'earlier events'
-        when mode = 'delta' and aggregate in ('sum', 'count') then 'delta'
-        else 'value'
-    end
-$$;
-
-comment on function _planning_method(text, text, boolean, bigint, bigint) is
-    'How a row of the queue is planned: event (one push for the event), earlier events (a delta of the hour''s events from before mode '
-    'event), dropped (from rollups, because the month''s events were dropped), delta (what the hour has gained) or value (from the '
-    'period''s value).';
 
 -- Inlined: no SET, nothing outside pg_catalog. A quotient may have infinitely many digits, so an average is rounded as round() does.
 create or replace function _reported_quantity(aggregate text, mode text, quantity numeric, max_digits integer)

@@ -133,8 +133,9 @@ def _count(server: Server, kind: Kind) -> int:
     return (many - few) // (_MANY - _FEW)
 
 
-def _instructions(server: Server, kind: Kind, calls: range) -> int:
-    text = "\n".join([f"PREPARE p {kind.statement}", *(f"EXECUTE p {kind.arguments(i)}" for i in calls), ""])
+def _instructions(server: Server, kind: Kind, numbers: range) -> int:
+    calls = [kind.arguments(i).replace("key-", f"{kind.title}-") for i in numbers]  # no kind repeats another's keys
+    text = "\n".join([f"PREPARE p {kind.statement}", *(f"EXECUTE p {call}" for call in calls), ""])
     done = subprocess.run(
         [
             "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",

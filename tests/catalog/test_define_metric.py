@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_what_is_left_out_stays_as_it_is(ledger: Ledger) -> None:
     for name, value in EVERYTHING.items():
         assert ledger.define("seats", "last", "seat", **{name: value}) == first
     assert ledger.value("SELECT xmin::text FROM meter.metrics") == before
-    assert ledger.define("seats", "last", "seat", name="Chairs") == first._replace(name="Chairs")
+    assert ledger.define("seats", "last", "seat", name="Chairs") == first._replace(name="Chairs", revision=2)
 
 
 def test_an_empty_name_or_description_removes_it(ledger: Ledger) -> None:
@@ -138,6 +139,37 @@ def test_a_changed_rollup_is_rebuilt_from_the_log(ledger: Ledger, aggregate: str
             ledger.value("SELECT count(*) FROM meter.buckets WHERE bucket NOT IN ('month', %s)", [rollup])
             == 0
         )
+
+
+TWICE = """
+    SELECT bucket, bucket_start, stripe FROM meter.buckets GROUP BY series_id, bucket, bucket_start, stripe
+    HAVING count(*) > 1
+"""
+NEXT = {"the same hour": timedelta(0), "late": timedelta(hours=-30), "ahead": timedelta(hours=3)}
+
+
+@pytest.mark.parametrize("striped", [False, True])
+@pytest.mark.parametrize("period", ["hour", "day", "month"])
+def test_recording_goes_on_where_it_was_after_a_changed_rollup(
+    ledger: Ledger, new_ledger: Callable[..., Ledger], period: str, striped: bool
+) -> None:
+    now = datetime.now(UTC)
+    other = new_ledger()
+    for before, after in permutations(ROLLUPS, 2):
+        for name, distance in NEXT.items():
+            metric = f"{before} to {after}, {name}"
+            ledger.define(metric, "sum", period=period, rollup=before, striped=striped)
+            for hours in (-50, -25, -1, 0, 0, 2):
+                ledger.record("a", metric, 1, at=now + timedelta(hours=hours))
+                other.record("a", metric, 1, at=now + timedelta(hours=hours))
+            ledger.define(metric, "sum", rollup=after)
+            for moment in (now + distance, now, now + distance):
+                other.record("a", metric, 1, at=moment)
+                recorded = ledger.record("a", metric, 1, at=moment)
+                window = {"since": recorded.period_start, "until": recorded.period_end}
+                assert recorded.quantity == ledger.brute("a", metric, **window)[0], metric
+            assert ledger.rows(TWICE) == [], metric
+    assert ledger.verify() == []
 
 
 def test_a_changed_rollup_leaves_other_metrics_alone(ledger: Ledger) -> None:

@@ -51,7 +51,7 @@ def wrong(meter: Meter) -> None:
 _PARAMETERS = (
     "subject: str, metric: str, quantity: Decimal | int | str | None = None, *, member: str | None = None, "
     "idempotency_key: str | None = None, at: datetime | None = None, "
-    "metadata: Mapping[str, Any] | None = None"
+    "metadata: Mapping[str, Any] | None = None, total: bool = True"
 )
 
 
@@ -142,6 +142,7 @@ def test_jedi_completes_the_methods_and_shows_the_signature_of_record(client: st
         "idempotency_key",
         "at",
         "metadata",
+        "total",
     ]
     assert "Record one event, exactly once" in signature.docstring()
 

@@ -21,7 +21,7 @@ from tests.faults.servers import Server
 WRITERS = 8
 _ROOT = Path(__file__).parents[2]
 # Beside the writers, what an operator does; each may be hit in the middle.
-_CHORES = ("SELECT meter.maintain()", "SELECT meter.rebuild()", "CHECKPOINT", "VACUUM meter.rollups")
+_CHORES = ("SELECT meter.maintain()", "SELECT meter.rebuild()", "CHECKPOINT", "VACUUM meter.series")
 _CHORES_MAY_FAIL = (*INTERRUPTED, "55P03", "40001")
 
 

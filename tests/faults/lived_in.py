@@ -16,7 +16,7 @@ from tests.helpers import AGGREGATES, Ledger, midnight, refused
 
 SUBJECTS = ("acct_1", "acct_2", "größe ☃", "acct'; --")
 _DAYS = (2000, 0, 1, 33, 64, 400)  # ago; what comes after the last upkeep stays in the default partition
-_KEEPS = ("idempotency_keys", "rollups", "unique_members", "log_months", "metrics")
+_KEEPS = ("keys", "old_keys", "series", "rollups", "unique_members", "log_months", "metrics")
 
 
 def live(ledger: Ledger, role: str | None = None) -> None:

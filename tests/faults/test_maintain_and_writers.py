@@ -25,7 +25,7 @@ def test_maintain_locks_no_rollup_before_it_has_the_log(
         other = Ledger(connect("other"))
         other.record("acct_1", "hot", 1)  # into a stripe: the bucket's own row is taken
     ledger.record("acct_1", "tokens", 1, at=midnight() - timedelta(days=4000))  # a stray
-    assert ledger.value("SELECT count(*) FROM meter.rollups WHERE stripe > 0") > 0
+    assert ledger.value("SELECT count(*) FROM meter.buckets WHERE stripe > 0") > 0
     writer = Ledger(connect("writer", autocommit=False))
     writer.record("acct_2", "tokens", 1)
 

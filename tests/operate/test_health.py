@@ -126,15 +126,11 @@ def test_a_retired_metric_is_silent_on_purpose(ledger: Ledger) -> None:
     assert health(ledger, NOON).silent == []
 
 
-def test_it_looks_at_a_bounded_number_of_rollups(ledger: Ledger) -> None:
+def test_it_looks_at_a_bounded_number_of_series(ledger: Ledger) -> None:
     """Whoever fell silent before 5,000 others did is not found any more; the poll stays cheap."""
     ledger.define("m", "sum", rollup="day")
-    ledger.execute(
-        "INSERT INTO meter.rollups (bucket_start, event_count, last_at, subject, metric, bucket, total)"
-        " SELECT d, 1, d, 's' || s, 'm', 'day', 1 FROM generate_series(1, 5500) s,"
-        " generate_series(%s::timestamptz, %s, interval '24 hours') d",
-        [NOON.replace(hour=0, minute=0) - 8 * DAY, NOON.replace(hour=0, minute=0) - 2 * DAY],
-    )
+    days = [NOON.replace(hour=0, minute=0) - n * DAY for n in range(8, 1, -1)]
+    ledger.batch([{"subject": f"s{s}", "metric": "m", "quantity": 1, "at": d} for s in range(5500) for d in days])
     record_daily(ledger, "earlier", "m", range(3, 11))
     found = health(ledger, NOON)
     assert len(found.silent) == 100
@@ -143,15 +139,15 @@ def test_it_looks_at_a_bounded_number_of_rollups(ledger: Ledger) -> None:
 
 def test_dead_rows_are_a_notice(ledger: Ledger) -> None:
     ledger.execute(
-        "INSERT INTO meter.idempotency_keys SELECT n, now(), 's', 'm', int8send(n), ''"
-        " FROM generate_series(1, 12000) n"
+        "INSERT INTO meter.keys (event_id, at, digest)"
+        " SELECT n, now(), gen_random_uuid() FROM generate_series(1, 12000) n"
     )
-    ledger.execute("DELETE FROM meter.idempotency_keys")
+    ledger.execute("DELETE FROM meter.keys")
     ledger.execute("SELECT pg_stat_force_next_flush()")
     found = health(ledger)
-    assert found.bloated == ["idempotency_keys: 12000 of 12000 rows are dead, last vacuumed never"]
+    assert found.bloated == ["keys: 12000 of 12000 rows are dead, last vacuumed never"]
     assert (found.healthy, found.notices) == (True, ["bloated tables: 1"])
-    ledger.execute("VACUUM meter.idempotency_keys")
+    ledger.execute("VACUUM meter.keys")
     ledger.execute("SELECT pg_stat_force_next_flush()")
     assert health(ledger).bloated == []
 

@@ -296,7 +296,7 @@ def test_p1_nothing_is_lost_and_no_writer_fails_while_strays_are_moved(
     assert stray_count(ledger) == 0
     total = sum(ledger.usage(s, "m", period="never").quantity for s in ("s0", "s1"))
     assert total == len(acknowledged)
-    assert ledger.value("SELECT count(*) FROM meter.events WHERE metric = 'm'") == len(acknowledged)
+    assert ledger.value("SELECT count(*) FROM meter.logged_events WHERE metric = 'm'") == len(acknowledged)
     assert ledger.verify() == []
 
 

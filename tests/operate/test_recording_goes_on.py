@@ -91,7 +91,7 @@ def busy(ledger: Ledger, new_ledger: NewLedger) -> Ledger:
         ledger.record(f"s{n}", "m", 1)
     ledger.record("z", "m", 1)
     ledger.record("z", "m", 1, at=datetime.now(UTC) - timedelta(days=200))
-    ledger.execute("UPDATE meter.rollups SET total = 99 WHERE metric = 'm'")
+    ledger.tamper("total = 99", "metric = 'm'")
     return ledger
 
 

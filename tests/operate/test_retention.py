@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -119,7 +119,8 @@ def test_striped_metrics_are_verified_as_they_are(ledger: Ledger, new_ledger: Ne
         "UPDATE meter.rollups SET total = 99 WHERE bucket = 'hour' AND bucket_start = '2024-01-15 10:00Z'",
         "DELETE FROM meter.rollups WHERE bucket = 'hour' AND bucket_start = '2024-01-15 10:00Z'",
         "UPDATE meter.rollups SET event_count = 9 WHERE bucket = 'month' AND bucket_start = '2024-01-01Z'",
-        "INSERT INTO meter.events (at, subject, metric, quantity) VALUES ('2024-01-15 10:20Z', 'a', 'm', 1)",
+        "INSERT INTO meter.events (event_id, at, recorded_at, series_id, quantity)"
+        " SELECT 1000, '2024-01-15 10:20Z', now(), series_id, 1 FROM meter.series",
     ],
 )
 def test_a_month_whose_rollups_differ_is_kept_until_it_is_rebuilt_and_others_go(
@@ -285,9 +286,7 @@ def test_a_bucket_that_also_covers_other_months_must_be_right_before_any_of_them
     for day in ("2024-01-15", "2024-01-31", "2024-02-01", "2026-01-05"):
         ledger.record("a", "m", 5, at=at(day))
     ledger.maintain()
-    ledger.execute(
-        "UPDATE meter.rollups SET total = 99 WHERE bucket = %s AND bucket_start = %s", [period, tampered]
-    )
+    ledger.tamper("total = 99", f"bucket = '{period}' AND bucket_start = '{tampered}'")
     done = ledger.maintain(keep="24 months")
     assert {what.split(":")[0] for action, what in done if action == "kept partition"} == kept
     assert {what for action, what in done if action == "dropped partition"} == {JANUARY, FEBRUARY} - kept
@@ -445,18 +444,20 @@ def test_a_transaction_that_records_twice_never_deadlocks_with_the_merging_of_st
     old: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait
 ) -> None:
     old.define("hot", "sum", striped=True)
+    earlier = datetime.now(UTC) - timedelta(hours=2)
+    old.record("b", "hot", 0, at=earlier)
     first = new_ledger("first", autocommit=False)
-    first.record("b", "hot", 1)
-    old.record("b", "hot", 2)
+    first.record("b", "hot", 1, at=earlier)
+    old.record("b", "hot", 2, at=earlier)
     first.connection.commit()
     writer, maintainer = new_ledger("writer", autocommit=False), new_ledger("maintainer")
     writer.record("c", "m", 1)
     maintaining = Task(lambda: maintainer.maintain(keep=KEEP))
     wait_until_blocked(old.connection, "maintainer")
-    writer.record("b", "hot", 4)
+    writer.record("b", "hot", 4, at=earlier)
     writer.connection.commit()
-    assert ("merged stripes", "2 rows") in maintaining.result()
-    assert old.usage("b", "hot").quantity == 7
+    assert ("merged stripes", "3 rows") in maintaining.result()
+    assert old.usage("b", "hot", period="never").quantity == 7
     assert old.verify() == []
 
 

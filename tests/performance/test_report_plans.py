@@ -16,7 +16,7 @@ Explain = Callable[..., Plans]
 
 CUSTOMERS = 200
 HOURS = 24
-_HISTORY = ("rollups", "reported", "pushes", "events")
+_HISTORY = ("series", "rollups", "reported", "pushes", "events")
 
 
 @pytest.fixture
@@ -94,12 +94,15 @@ def _assert_by_index(plans: Plans, *tables: str) -> None:
 def test_planning_costs_what_has_changed_and_not_what_exists(
     explain: Explain, reported: psycopg.Connection[Any], clock: datetime
 ) -> None:
-    for subject in ("acct_7", "acct_8"):
-        reported.execute("SELECT meter.record(%s, 'tokens', 1, at => %s)", [subject, clock])
+    for subject, hours in (("acct_7", 0), ("acct_8", 5)):
+        reported.execute(
+            "SELECT meter.record(%s, 'tokens', 1, at => %s)", [subject, clock - timedelta(hours=hours)]
+        )
     plans = explain("SELECT meter.plan_pushes(now => %s)", [clock])
     _assert_by_index(plans, *_HISTORY)
     assert {scan.index for scan in plans.scans("rollups")} == {"rollups_pkey"}
-    assert plans.rows("rollups") == 2
+    assert plans.rows("rollups") == 1  # The other hour is the open one.
+    assert plans.rows("series") <= 2 * 2  # Whose it is, and what is open.
     assert plans.rows("events") == 0
     assert plans.rows("reported") <= 2 * 3  # What is planned, what is added, and for the identifiers.
     assert plans.rows("unreported") <= 2 + 2  # The second time by ctid.

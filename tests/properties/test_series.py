@@ -143,7 +143,7 @@ def test_p5_every_bucket_is_what_usage_and_the_log_say(
     for number, kind in enumerate(product(PERIODS, ROLLUPS)):
         run = given(st.just(kind), st.data(), windows())(check)
         seed(number)(settings(_profile, derandomize=False)(run))()
-    assert metrics.value("SELECT count(*) FROM meter.rollups WHERE stripe > 0") > 0
+    assert metrics.value("SELECT count(*) FROM meter.buckets WHERE stripe > 0") > 0
     assert metrics.verify() == []
 
 

@@ -150,7 +150,7 @@ def test_p2_keys_outlive_a_rebuild(ledger: Ledger, record: Record) -> None:
     ledger.define("m", "sum")
     event = {"subject": "a", "metric": "m", "quantity": 5, "idempotency_key": "k"}
     record(**event)
-    ledger.execute("TRUNCATE meter.rollups")
+    ledger.forget()
     ledger.rebuild()
     assert record(**event)[0] == "duplicate"
     assert ledger.usage("a", "m").quantity == 5

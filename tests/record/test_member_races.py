@@ -74,7 +74,6 @@ def wait_for_lock(observer: Ledger, task: Task, name: str) -> None:
 def test_a_known_member_is_recorded_without_a_lock_on_its_row(ledger: Ledger, new_ledger: NewLedger) -> None:
     ledger.define("m", "unique", striped=True)
     ledger.record("a", "m", member="u", at=HOUR)
-    ledger.execute("UPDATE meter.rollups SET stripe = 99")  # nobody's
     before = ledger.row("SELECT ctid::text, xmax::text FROM meter.unique_members")
     first, second = new_ledger("first", autocommit=False), new_ledger("second")
     second.execute("SET lock_timeout = '2s'")
@@ -146,7 +145,8 @@ def _tamper(ledger: Ledger, how: str, moment: datetime = HOUR, member: str = "gh
         ledger.execute("UPDATE meter.unique_members SET seen = seen | meter._seen_bit('hour', %s)", [moment])
     else:
         ledger.execute(
-            "INSERT INTO meter.unique_members (subject, metric, bucket, bucket_start, member_digest, seen)"
-            " VALUES ('a', 'm', 'month', '2026-06-01Z', meter._digest(%s), meter._seen_bit('hour', %s))",
+            "INSERT INTO meter.unique_members (series_id, bucket, bucket_start, member_digest, seen)"
+            " SELECT series_id, 'month', '2026-06-01Z', meter._digest(%s), meter._seen_bit('hour', %s)"
+            " FROM meter.series WHERE subject = 'a' AND metric = 'm' AND stripe = 0",
             [member, moment],
         )

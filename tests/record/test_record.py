@@ -114,7 +114,8 @@ def test_unique_counts_members_once_per_period_and_once_in_any_window(ledger: Le
         ledger.usage("a", "m", since=at("2026-06-18 10:00"), until=at("2026-06-19 10:00:00.000001")).quantity
         == 3
     )
-    ledger.execute("TRUNCATE meter.unique_members, meter.rollups")
+    ledger.forget()
+    ledger.execute("TRUNCATE meter.unique_members")
     ledger.rebuild()
     assert ledger.usage("a", "m", since=at("2026-06-18"), until=at("2026-06-20")).quantity == 3
 

@@ -23,7 +23,7 @@ def test_outcomes_come_in_input_order_with_ordinals_from_1(ledger: Ledger) -> No
     assert [o.ordinal for o in outcomes] == [1, 2, 3, 4, 5]
     for outcome, event in zip(outcomes, events, strict=True):
         (stored,) = ledger.rows(
-            "SELECT subject, idempotency_key FROM meter.events WHERE event_id = %s", [outcome.event_id]
+            "SELECT subject, idempotency_key FROM meter.logged_events WHERE event_id = %s", [outcome.event_id]
         )
         assert stored == (event["subject"], event["idempotency_key"])
 
@@ -99,7 +99,7 @@ def test_a_large_batch_counts_every_event(ledger: Ledger, size: int) -> None:
     )
     assert [o.ordinal for o in outcomes] == list(range(1, size + 1))
     assert (
-        sum(r[0] for r in ledger.rows("SELECT event_count FROM meter.rollups WHERE bucket = 'month'")) == size
+        sum(r[0] for r in ledger.rows("SELECT event_count FROM meter.buckets WHERE bucket = 'month'")) == size
     )
     assert ledger.verify() == []
 

@@ -128,9 +128,7 @@ def story(ledger: Ledger) -> list[Any]:
         ledger.call("check_quota", subject="s0", metric="sum", quota=Decimal("4.5"), requested=1, **window)
     )
     told.append(ledger.verify())
-    ledger.execute(
-        "UPDATE meter.rollups SET event_count = event_count + 1 WHERE metric OPERATOR(pg_catalog.=) 'sum'"
-    )
+    ledger.tamper("event_count = event_count + 1", "metric OPERATOR(pg_catalog.=) 'sum'")
     told.append(ledger.verify())
     told.append(ledger.rebuild())
     told.append(ledger.verify())
@@ -163,7 +161,9 @@ HOSTILE = """
     CREATE TEMP TABLE events (event_id int);
     CREATE TEMP TABLE rollups (subject text);
     CREATE TEMP TABLE unique_members (subject text);
-    CREATE TEMP TABLE idempotency_keys (subject text);
+    CREATE TEMP TABLE keys (subject text);
+    CREATE TEMP TABLE old_keys (subject text);
+    CREATE TEMP TABLE series (subject text);
     CREATE TYPE pg_temp.recorded AS (x int);
     CREATE TYPE pg_temp.usage_total AS (x int);
     CREATE DOMAIN pg_temp.numeric AS pg_catalog.int4;

@@ -1,0 +1,65 @@
+-- A change of the rollup changes the kinds of buckets that the rows of series hold open. define_metric() has blocked recording until its
+-- transaction ends. Before the change, all open buckets go to rollups; after it, rebuild() makes rollups what the new definition asks for,
+-- and the latest ones are opened.
+create or replace function _close_series(metric text)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_series integer[] := array(select s.series_id from series s where s.metric = _close_series.metric and s.stripe = 0);
+begin
+    perform _merge_stripes(v_series);
+    insert into rollups select * from _open_halves(v_series);
+end
+$$;
+
+comment on function _close_series(text) is
+    'Moves the open buckets of all series of a metric to rollups, before its rollup changes. _reopen_series() has to follow.';
+
+create or replace function _reopen_series(metric metrics)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    m        metrics := _reopen_series.metric;
+    v_series integer[];
+begin
+    update series s set
+        version = s.version + 1, newest_start = _bucket_start(m.fine_bucket, s.newest_start),
+        fine_start = n.fine_start, fine_end = _bucket_end(m.fine_bucket, n.fine_start),
+        fine_count = 0, fine_last_at = n.fine_start, fine_total = n.total, fine_lowest = null, fine_highest = null, fine_latest = null,
+        coarse_start = n.coarse_start, coarse_end = _bucket_end(m.coarse_bucket, n.coarse_start),
+        coarse_count = 0, coarse_last_at = n.fine_start, coarse_total = n.total, coarse_lowest = null, coarse_highest = null, coarse_latest = null
+    from (
+        select o.series_id, o.stripe, f.fine_start, _bucket_start(m.coarse_bucket, f.fine_start) as coarse_start,
+               case when o.coarse_total is not null then 0 end as total
+        from series o
+        cross join lateral (select _bucket_start(m.fine_bucket, least(o.fine_last_at, now())) as fine_start) f
+        where o.metric = m.key
+    ) n
+    where s.series_id = n.series_id and s.stripe = n.stripe;
+    perform rebuild(metric => m.key);
+    -- rebuild() opens the buckets of the series that it corrects.
+    v_series := '{}';
+    loop
+        v_series := array(
+            select s.series_id
+            from series s
+            where s.metric = m.key and s.stripe = 0 and s.coarse_count = 0
+              and s.series_id > coalesce(v_series[cardinality(v_series)], 0)
+            order by s.series_id
+            limit 10000);
+        exit when v_series = '{}';
+        perform _reopen_buckets(v_series, '{}');
+    end loop;
+end
+$$;
+
+comment on function _reopen_series(metrics) is
+    'Rebuilds a metric whose rollup has changed, and opens the latest buckets of all its series. _close_series() has gone before.';
