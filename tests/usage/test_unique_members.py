@@ -46,7 +46,8 @@ def filled(ledger: Ledger, request: pytest.FixtureRequest) -> Ledger:
     for event in events[:30]:
         before = ledger.brute(event["subject"], "m", *_bucket(ledger, period, event["at"]))[0]
         known = ledger.value(
-            "SELECT count(*) FROM meter.logged_events WHERE subject = %s AND member = %s AND at >= %s AND at < %s",
+            "SELECT count(*) FROM meter.logged_events"
+            " WHERE subject = %s AND member = %s AND at >= %s AND at < %s",
             [event["subject"], event["member"], *_bucket(ledger, period, event["at"])],
         )
         assert ledger.record(**event).quantity == before + (known == 0)
@@ -100,10 +101,14 @@ def test_p4_members_of_every_kind_of_metric_are_rebuilt(filled: Ledger) -> None:
     filled.rebuild()
     assert filled.state() == before
     filled.execute("UPDATE meter.unique_members SET seen = ~ seen")
-    filled.execute("DELETE FROM meter.unique_members WHERE seen IS NULL AND member_digest < '80000000-0000-0000-0000-000000000000'")
+    filled.execute(
+        "DELETE FROM meter.unique_members"
+        " WHERE seen IS NULL AND member_digest < '80000000-0000-0000-0000-000000000000'"
+    )
     filled.execute(
         "INSERT INTO meter.unique_members (series_id, bucket, bucket_start, member_digest, seen)"
-        " SELECT DISTINCT ON (1, 2, 3) series_id, bucket, bucket_start, '00000000-0000-0000-0000-000000000000'::uuid, seen"
+        " SELECT DISTINCT ON (1, 2, 3) series_id, bucket, bucket_start,"
+        " '00000000-0000-0000-0000-000000000000'::uuid, seen"
         " FROM meter.unique_members"
     )
     assert {drift.what for drift in filled.verify()} == {"members"}
