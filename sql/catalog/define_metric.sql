@@ -58,7 +58,8 @@ begin
     where m.key = define_metric.key and v_new is distinct from v_old;
     select * into strict v_metric from metrics where key = define_metric.key;
     if v_old.rollup <> v_new.rollup then
-        perform _reopen_series(v_metric);
+        perform _reset_series(v_metric);
+        perform rebuild(metric => v_metric.key);
     end if;
     perform _check_reported_definition(v_metric);
     return v_metric;
