@@ -148,9 +148,9 @@ def report(
 def _stripe(biller: str, key_file: Path | None, connections: int) -> StripeBiller:
     try:
         from pymeter.report import StripeBiller
+        from pymeter.report.options import REHEARSAL
     except ModuleNotFoundError as exc:
         raise CliError(f"reporting needs {exc.name}", "pip install 'pymeter-ledger[stripe]'") from None
-    from pymeter.report.core import REHEARSAL
 
     made = StripeBiller(api_key_file=key_file, connections=connections, test_only=biller.endswith(REHEARSAL))
     made.check()  # before the database is touched
@@ -164,12 +164,14 @@ def _reporter(
     made = _stripe(biller, key_file, options.get("connections", 16))
     try:
         from psycopg_pool import ConnectionPool
+        from stamina.instrumentation import set_on_retry_hooks
 
         from pymeter.report import Reporter
     except ModuleNotFoundError as exc:
         raise CliError(f"reporting needs {exc.name}", "pip install 'pymeter-ledger[stripe]'") from None
-    # The display shows every warning; without a handler Python would print it once more.
+    # The display shows every warning; without a handler Python would print it once more, and stamina a retry.
     logging.getLogger("pymeter").addHandler(logging.NullHandler())
+    set_on_retry_hooks([])
     database = settings.installed()
     with database.connect() as connection:  # one attempt, with an error of its own, before a pool retries
         settings.meter_on(connection).report_mappings(biller)
