@@ -1,308 +1,21 @@
-"""Arguments and results: frozen models named after the SQL types, with fields named after the columns.
-
-Quantities are ``Decimal`` and exact, times are aware and in UTC. A column that a newer server adds is
-ignored, so an older client keeps working.
-"""
+"""Reporting to a biller: policies, mappings, pushes, comparisons: sql/report/."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
-from operator import methodcaller
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict
+from pymeter.models.values import Model, Moment
 
-from pymeter.times import instant, read_time
-
-Aggregate = Literal["sum", "count", "min", "max", "avg", "last", "unique"]
-Period = Literal["minute", "hour", "day", "week", "month", "year", "never"]
-CalendarStep = Literal["minute", "hour", "day", "week", "month", "year"]
-Rollup = Literal["hour", "day", "none"]
-Outcome = Literal["recorded", "duplicate", "conflict"]
-Level = Literal["read", "write", "report", "admin"]
-BatchResult = Literal["recorded", "duplicate", "conflict", "rejected"]
 ReportMode = Literal["delta", "event", "last"]
 ReportStep = Literal["hour", "day"]
 PushState = Literal[
     "planned", "sending", "delivered", "rejected", "uncertain", "resolved", "held", "left", "replaced"
 ]
 
-Quantity = Decimal | int | str
-"""What a quantity may be given as. A float is refused: 0.1 would not be a tenth."""
 
-# As _parse_events() in SQL reads a text. Decimal() would also take 1_000, digits of other scripts, spaces.
-_NUMBER = re.compile(
-    r"[+-]?(?:[0-9]{1,200}(?:[.][0-9]{0,200})?|[.][0-9]{1,200})(?:[eE][+-]?[0-9]{1,3})?|nan|-?infinity",
-    re.IGNORECASE | re.ASCII,
-)
-_INTEGER_BITS_MAX = 435_412  # 131,072 digits: numeric holds no more, and converting more takes long
-
-
-def trim(text: str) -> str:
-    """The text without surrounding white space."""
-    return text.strip(" \t\n\r\f\v")
-
-
-def is_number(text: str) -> bool:
-    """Whether this is how a quantity is written: ASCII digits, a point, an exponent, no white space."""
-    return _NUMBER.fullmatch(text) is not None
-
-
-def to_decimal(value: object) -> Decimal:
-    """The exact value of an int, a Decimal or a numeric string; ValueError for anything else, floats too."""
-    if isinstance(value, Decimal):
-        return value
-    if isinstance(value, float):
-        raise ValueError("a float is not exact: give an int, a Decimal or a string")
-    if isinstance(value, int) and not isinstance(value, bool):
-        if value.bit_length() > _INTEGER_BITS_MAX:
-            raise ValueError("the number is too large")
-        return Decimal(value)
-    if isinstance(value, str):
-        if not is_number(value := trim(value)):
-            raise ValueError("not a number: write it as 12, 0.5 or 1e3")
-        return Decimal(value)
-    raise ValueError("not a number: give an int, a Decimal or a numeric string")
-
-
-def _to_datetime(value: object) -> datetime:
-    if isinstance(value, str):
-        value = read_time(value)
-    if not isinstance(value, datetime):
-        raise ValueError("not a time: give a datetime, or ISO 8601 text with a UTC offset")
-    return instant(value) if value.utcoffset() is not None else value
-
-
-# Type checkers see the types that a caller may pass; the validated value is always a Decimal or a datetime.
-_GivenQuantity = Annotated[Quantity, BeforeValidator(to_decimal)]
-_GivenTime = Annotated[AwareDatetime | str, BeforeValidator(_to_datetime)]
-Moment = Annotated[AwareDatetime, AfterValidator(methodcaller("astimezone", UTC))]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class NewEvent(BaseModel):
-    """One event for ``record_batch``; the fields are the parameters of ``record``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    subject: str
-    metric: str
-    quantity: _GivenQuantity | None = None
-    """A Decimal once the event is created, whatever was passed."""
-    member: str | None = None
-    idempotency_key: str | None = None
-    at: _GivenTime | None = None
-    """When it happened; None means now. A datetime once the event is created.
-
-    Text is cut off after six digits of a second, as in SQL.
-    """
-    metadata: Mapping[str, Any] | None = None
-
-
-class Metric(_Model):
-    """A metric's row in the catalog."""
-
-    key: str
-    aggregate: Aggregate
-    unit: str
-    name: str | None = None
-    description: str | None = None
-    period: Period
-    """The billing bucket, a calendar period in UTC."""
-    rollup: Rollup
-    striped: bool
-    max_future: timedelta
-    """How far ahead of the clock an event may lie."""
-    defined_at: Moment
-    retired_at: Moment | None = None
-    """None while the metric is in use."""
-    billers: list[str] | None = None
-    """The billers that it is reported to; None while it is not reported."""
-    may_have_stripes: bool = False
-    """Whether a bucket may have several rows: after ``striped`` is turned off, until ``maintain`` ran."""
-    carry: bool = False
-    """For ``last``: whether a window without events has the last value from before it."""
-
-
-class Recorded(_Model):
-    """The outcome of one event. A duplicate or conflict has the first event's id; nothing changed."""
-
-    event_id: int
-    outcome: Outcome
-    quantity: Decimal
-    """The period's aggregate, this event included, in ``unit``."""
-    unit: str
-    period_start: Moment | None = None
-    period_end: Moment | None = None
-    """Exclusive. None for a metric whose period is ``never``."""
-
-
-class BatchOutcome(_Model):
-    """The outcome of the ``ordinal``-th event of a batch, counted from 1."""
-
-    ordinal: int
-    event_id: int | None = None
-    outcome: BatchResult
-    sqlstate: str | None = None
-    """Why it was rejected; the code is the contract, the message is for people."""
-    message: str | None = None
-    hint: str | None = None
-
-
-class UsageTotal(_Model):
-    """The usage of one metric in one window: an invoice's line."""
-
-    metric: str
-    quantity: Decimal
-    unit: str
-    aggregate: Aggregate
-    event_count: int
-    since: Moment | None = None
-    """Inclusive; None when the window has no beginning."""
-    until: Moment | None = None
-    """Exclusive; None when the window has no end."""
-    has_data: bool | None = None
-    """Whether the quantity comes from events, of the window or carried over; without, it is 0."""
-
-
-class UsageBucket(_Model):
-    """One step of a series, [bucket_start, bucket_end)."""
-
-    bucket_start: Moment
-    bucket_end: Moment
-    quantity: Decimal | None
-    """None where a metric of min, max, avg or last has no data."""
-    event_count: int
-    has_data: bool | None = None
-    """As in ``UsageTotal``."""
-
-
-class UsageGroup(_Model):
-    """The usage of the events whose metadata has this value; None groups the events that have none."""
-
-    value: str | None
-    quantity: Decimal
-    event_count: int
-
-
-class QuotaStatus(_Model):
-    """Whether a quota leaves room. ``remaining`` is never negative."""
-
-    metric: str
-    allowed: bool
-    used: Decimal
-    remaining: Decimal
-    quota: Decimal
-    unit: str
-    since: Moment | None = None
-    """The start of the window that was checked; None when the window has no beginning."""
-    until: Moment | None = None
-    """Its end, exclusive: a period starts anew then. None when the window has no end."""
-
-
-class SubjectTotal(_Model):
-    """The usage of one metric in one window by one subject."""
-
-    subject: str
-    quantity: Decimal
-    event_count: int
-    """0 where the last value from before the window is carried over."""
-
-
-class SubjectActivity(_Model):
-    """A subject and when it was last active."""
-
-    subject: str
-    last_activity_at: Moment
-
-
-class Event(_Model):
-    """One row of the append-only log."""
-
-    event_id: int
-    at: Moment
-    recorded_at: Moment
-    subject: str
-    metric: str
-    quantity: Decimal | None = None
-    member: str | None = None
-    idempotency_key: str | None = None
-    metadata: dict[str, Any] | None = None
-    """Numbers in it that are not whole are ``Decimal``."""
-
-
-class Window(_Model):
-    """A half-open window: ``since`` belongs to it, ``until`` does not. None: unbounded on that side."""
-
-    since: Moment | None
-    until: Moment | None
-
-
-class Drift(_Model):
-    """A rollup row that differs from the log."""
-
-    subject: str
-    metric: str
-    bucket: str
-    bucket_start: Moment | None = None
-    stored: Decimal | None = None
-    recomputed: Decimal | None = None
-    what: str | None = None
-    """What differs: ``rollup``, ``members`` or ``rollup and members``."""
-
-
-class MaintenanceAction(_Model):
-    """One thing that ``maintain`` did."""
-
-    action: str
-    object: str
-
-
-class AccessRight(_Model):
-    """What one role may do in the meter's schema."""
-
-    role: str
-    level: Level | None = None
-    """The granted level; None for rights that the role has without a grant of a level."""
-    subject: str | None = None
-    """The only subject that it may read; None for all."""
-    complete: bool | None = None
-    """Whether ``rights`` has all functions of the level."""
-    rights: list[str]
-    """The functions; without a level, each as privilege on object."""
-    members: list[str]
-    """The roles that inherit it by membership, without superusers."""
-
-
-class Health(_Model):
-    """The state of a meter in one row."""
-
-    healthy: bool
-    """Whether there are no problems."""
-    problems: list[str]
-    """Conditions that need action now."""
-    notices: list[str]
-    """Conditions that may need attention."""
-    missing_partitions: int
-    """Of this month and the next three."""
-    stray_events: int
-    """In the default partition; counted up to 10,000."""
-    oldest_unreported_at: Moment | None = None
-    """When the oldest unreported usage happened; None without any."""
-    last_maintained_at: Moment | None = None
-    silent: list[str]
-    """Subject and metric that were recorded every day for a week and then stopped."""
-    bloated: list[str]
-    """Tables with many dead rows."""
-
-
-class Biller(_Model):
+class Biller(Model):
     """The reporting policy of a biller. Durations in months are returned as their average length."""
 
     biller: str
@@ -329,7 +42,7 @@ class Biller(_Model):
     """When a worker first claimed pushes; None before that."""
 
 
-class MetricMapping(_Model):
+class MetricMapping(Model):
     """How a metric is reported to a biller."""
 
     biller: str
@@ -343,7 +56,7 @@ class MetricMapping(_Model):
     """Events up to this id are reported as deltas, whatever the mode."""
 
 
-class SubjectMapping(_Model):
+class SubjectMapping(Model):
     """The customer at a biller that a subject is mapped to."""
 
     subject: str
@@ -352,7 +65,7 @@ class SubjectMapping(_Model):
     """None once the mapping is removed."""
 
 
-class PlannedPush(_Model):
+class PlannedPush(Model):
     """A push that planning would create."""
 
     subject: str
@@ -371,7 +84,7 @@ class PlannedPush(_Model):
     due_at: Moment | None = None
 
 
-class ClaimedPush(_Model):
+class ClaimedPush(Model):
     """A push that only the claiming worker may send, before ``leased_until``."""
 
     push_id: int
@@ -390,7 +103,7 @@ class ClaimedPush(_Model):
     leased_until: Moment
 
 
-class SettledPush(_Model):
+class SettledPush(Model):
     """The state of a push after its outcome was settled."""
 
     push_id: int
@@ -400,7 +113,7 @@ class SettledPush(_Model):
     """When a planned push is sent again."""
 
 
-class UncertainHour(_Model):
+class UncertainHour(Model):
     """An hour (UTC) with uncertain pushes, whose total at the biller is needed."""
 
     customer: str
@@ -411,7 +124,7 @@ class UncertainHour(_Model):
     uncertain_pushes: int
 
 
-class ReportJournal(_Model):
+class ReportJournal(Model):
     """The server that a biller's journal belongs to."""
 
     biller: str
@@ -425,7 +138,7 @@ class ReportJournal(_Model):
     """Usage of hours before this is compared with the biller's totals before it is sent."""
 
 
-class SettledHour(_Model):
+class SettledHour(Model):
     """How the biller's total resolved the uncertain pushes of an hour."""
 
     verdict: Literal["present", "absent", "partly", "waiting", "unclear", "busy"]
@@ -434,7 +147,7 @@ class SettledHour(_Model):
     uncertain: int
 
 
-class Push(_Model):
+class Push(Model):
     """One row of the journal: a push and its state."""
 
     push_id: int
@@ -466,7 +179,7 @@ class Push(_Model):
     replaced_by: int | None = None
 
 
-class ReconcilableRange(_Model):
+class ReconcilableRange(Model):
     """A range of a customer and event name to ask the biller's total for."""
 
     customer: str
@@ -479,7 +192,7 @@ class ReconcilableRange(_Model):
     cause: Literal["recheck", "uncertain", "due", "routine"]
 
 
-class Reconciliation(_Model):
+class Reconciliation(Model):
     """The latest comparison of the delivered total with the biller's total."""
 
     biller: str
@@ -495,7 +208,7 @@ class Reconciliation(_Model):
     recheck: bool
 
 
-class PushStatus(_Model):
+class PushStatus(Model):
     """How much usage of a metric is in a state; ``unplanned`` and ``unmapped`` usage has no push yet."""
 
     state: str

@@ -18,13 +18,12 @@ from importlib import import_module
 from pathlib import Path
 
 import pymeter
-from pymeter import calls
+from pymeter import calls, models
 
 PACKAGE = Path(pymeter.__file__).resolve().parent
 COMMAND = "python -m tests.client.generate"
 
 FOLDERS = ("catalog", "record", "usage", "own", "repair", "operate", "access", "report")
-STANDARD_NAMES = {"Any", "Decimal", "Literal", "Mapping", "datetime", "timedelta"}
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def render(*, is_async: bool) -> str:
 def _header(methods: list[Method], is_async: bool) -> str:
     used = {n.id for m in methods for n in ast.walk(m.node) if isinstance(n, ast.Name)}
     # More than is needed: ruff takes out what is not.
-    models = sorted(used & vars(import_module("pymeter.models")).keys() - STANDARD_NAMES)
+    of_models = sorted(used & set(models.__all__))
     result = "Awaitable[T]" if is_async else "T"
     return f'''\
 """Generated from pymeter/calls: do not edit. To bring it up to date: {COMMAND}"""
@@ -116,7 +115,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from pymeter import calls
 from pymeter.calls import Call
-from pymeter.models import {", ".join(models)}
+from pymeter.models import {", ".join(of_models)}
 
 T = TypeVar("T")
 
