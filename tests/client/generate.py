@@ -23,7 +23,11 @@ from pymeter import calls, models
 PACKAGE = Path(pymeter.__file__).resolve().parent
 COMMAND = "python -m tests.client.generate"
 
-FOLDERS = ("catalog", "record", "usage", "own", "repair", "operate", "access", "report")
+MODULES = (
+    *("catalog_calls", "record_calls", "usage_calls", "own_calls", "repair_calls", "operate_calls"),
+    "access_calls",
+    "report_calls.deciding",
+)
 
 
 @dataclass(frozen=True)
@@ -65,11 +69,11 @@ class Method:
 
 
 def read_methods() -> list[Method]:
-    """All calls, in the order of the folders and of their files."""
+    """All calls, in the order of the modules and of their files."""
     found = []
-    for folder in FOLDERS:
-        module = import_module(f"pymeter.calls.{folder}_calls")
-        tree = ast.parse(inspect.getsource(module))
+    for name in MODULES:
+        tree = ast.parse(inspect.getsource(import_module(f"pymeter.calls.{name}")))
+        folder, _, _ = name.partition("_calls")
         found += [
             Method(folder, node)
             for node in tree.body

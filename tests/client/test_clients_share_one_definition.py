@@ -37,14 +37,16 @@ def public_functions() -> dict[str, set[str]]:
 
 
 def test_the_calls_of_a_folder_of_sql_are_in_the_module_of_its_name() -> None:
-    modules = {path.stem for path in Path(calls.__file__).parent.glob("*_calls.py")}
+    modules = {path.stem for path in Path(calls.__file__).parent.glob("*_calls*")}
     assert modules == {f"{folder}_calls" for folder in public_functions()}
     for folder, functions in public_functions().items():
         module = import_module(f"pymeter.calls.{folder}_calls")
         defined = {
             name: call
             for name, call in vars(module).items()
-            if inspect.isfunction(call) and call.__module__ == module.__name__ and not name.startswith("_")
+            if inspect.isfunction(call)
+            and call.__module__.startswith(module.__name__)
+            and not name.startswith("_")
         }
         assert set(defined) == functions
         assert all(getattr(calls, name) is call for name, call in defined.items())
