@@ -26,7 +26,10 @@ COMMAND = "python -m tests.client.generate"
 MODULES = (
     *("catalog_calls", "record_calls", "usage_calls", "own_calls", "repair_calls", "operate_calls"),
     "access_calls",
-    "report_calls.deciding",
+    *(
+        f"report_calls.{part}"
+        for part in ("mapping", "planning", "sending", "deciding", "reconciling", "journal")
+    ),
 )
 
 
