@@ -15,8 +15,8 @@ from pymeter.importing.loading import (
     Progress,
     import_file,
 )
+from pymeter.importing.options import Extra, ImportOptions, OptionsError, Unkeyed
 from pymeter.importing.reading import FileFormat, guess_format
-from pymeter.importing.shaping import Extra, ImportOptions, OptionsError, Unkeyed
 
 __all__ = [
     "Extra",

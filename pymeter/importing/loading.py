@@ -22,8 +22,9 @@ from pymeter.errors import InvalidInput, SerializationFailure
 from pymeter.importing.dry_run import DryRun
 from pymeter.importing.identity import time_of
 from pymeter.importing.keys import FileChanged, KeyMaker
+from pymeter.importing.options import ImportOptions
 from pymeter.importing.reading import FileFormat, LineReader, Problem, Record, guess_format, open_stream
-from pymeter.importing.shaping import ImportOptions, ParsedRow, ParsedRows
+from pymeter.importing.shaping import ParsedRow, ParsedRows
 from pymeter.models import BatchOutcome
 from pymeter.program_connection import transaction
 
