@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from pymeter import __version__
-from pymeter.cli import access, ledger, questions, reporting, server, upkeep
+from pymeter.cli import access, events, ledger, reporting, server, upkeep, usage
 from pymeter.cli.demo import demo
 from pymeter.cli.errors import INTERRUPTED, fail, show_error
 from pymeter.cli.suggestions import SuggestingGroup
@@ -118,14 +118,14 @@ app.command(rich_help_panel=_RECORD)(ledger.retire)
 app.command(rich_help_panel=_RECORD)(ledger.catalog)
 app.command(rich_help_panel=_RECORD, context_settings={"ignore_unknown_options": True})(ledger.record)
 app.command("import", rich_help_panel=_RECORD)(ledger.import_)
-app.command(rich_help_panel=_ASK)(questions.usage)
-app.command(rich_help_panel=_ASK)(questions.summary)
-app.command(rich_help_panel=_ASK)(questions.totals)
-app.command(rich_help_panel=_ASK)(questions.series)
-app.command(rich_help_panel=_ASK)(questions.check)
-app.command(rich_help_panel=_ASK)(questions.subjects)
-app.command(rich_help_panel=_ASK)(questions.events)
-app.command(rich_help_panel=_ASK)(questions.export)
+app.command(rich_help_panel=_ASK)(usage.usage)
+app.command(rich_help_panel=_ASK)(usage.summary)
+app.command(rich_help_panel=_ASK)(usage.totals)
+app.command(rich_help_panel=_ASK)(usage.series)
+app.command(rich_help_panel=_ASK)(usage.check)
+app.command(rich_help_panel=_ASK)(usage.subjects)
+app.command(rich_help_panel=_ASK)(events.events)
+app.command(rich_help_panel=_ASK)(events.export)
 app.add_typer(reporting.app, name="report", rich_help_panel=_REPORT)
 app.command(rich_help_panel=_KEEP)(upkeep.verify)
 app.command(rich_help_panel=_KEEP)(upkeep.rebuild)
