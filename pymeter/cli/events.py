@@ -29,24 +29,10 @@ from pymeter.cli.options import (
     read_moment,
     read_zone,
 )
-from pymeter.cli.output import (
-    Form,
-    good,
-    moment,
-    note,
-    number,
-    plain,
-    show,
-    stderr,
-    stdout,
-    table,
-    write_csv,
-)
+from pymeter.cli.output import Form, good, moment, note, number, plain, show, stderr, stdout, table, write_csv
 from pymeter.cli.target import Context
 from pymeter.cli.visible import visible
-from pymeter.models import (
-    Event,
-)
+from pymeter.models import Event
 
 _WIDE = 100
 _PAGE_MAX = 10_000

@@ -17,17 +17,7 @@ from rich.text import Text
 
 from pymeter.cli.errors import SAYS_NO, CliError
 from pymeter.cli.options import AsCsv, AsJson, OnlyMetric, OnlySubject, form
-from pymeter.cli.output import (
-    bad,
-    good,
-    moment,
-    note,
-    number,
-    progress,
-    show,
-    stderr,
-    table,
-)
+from pymeter.cli.output import bad, good, moment, note, number, progress, show, stderr, table
 from pymeter.cli.patience import when_free
 from pymeter.cli.target import Context, Settings, Target
 from pymeter.client import Meter

@@ -26,28 +26,11 @@ from pymeter.cli.options import (
     read_moment,
     read_zone,
 )
-from pymeter.cli.output import (
-    bad,
-    good,
-    moment,
-    note,
-    number,
-    show,
-    stdout,
-    table,
-    window,
-)
+from pymeter.cli.output import bad, good, moment, note, number, show, stdout, table, window
 from pymeter.cli.target import Context
 from pymeter.cli.visible import visible
 from pymeter.errors import MeterError
-from pymeter.models import (
-    QuotaStatus,
-    SubjectActivity,
-    SubjectTotal,
-    UsageBucket,
-    UsageGroup,
-    UsageTotal,
-)
+from pymeter.models import QuotaStatus, SubjectActivity, SubjectTotal, UsageBucket, UsageGroup, UsageTotal
 
 _PAGE_MAX = 10_000
 

@@ -9,12 +9,7 @@ text.
 
 from __future__ import annotations
 
-from pymeter.importing.loading import (
-    ImportReport,
-    ImportStopped,
-    Progress,
-    import_file,
-)
+from pymeter.importing.loading import ImportReport, ImportStopped, Progress, import_file
 from pymeter.importing.options import Extra, ImportOptions, OptionsError, Unkeyed
 from pymeter.importing.reading import FileFormat, guess_format
 

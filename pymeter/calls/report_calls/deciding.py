@@ -7,12 +7,7 @@ from datetime import datetime
 
 from pymeter.calls import argument, result
 from pymeter.calls.call import Call
-from pymeter.models import (
-    Push,
-    Quantity,
-    SettledHour,
-    UncertainHour,
-)
+from pymeter.models import Push, Quantity, SettledHour, UncertainHour
 
 
 def uncertain_hours(

@@ -6,12 +6,7 @@ from datetime import datetime
 
 from pymeter.calls import argument, result
 from pymeter.calls.call import Call
-from pymeter.models import (
-    Push,
-    PushState,
-    PushStatus,
-    ReportJournal,
-)
+from pymeter.models import Push, PushState, PushStatus, ReportJournal
 
 
 def report_status(biller: str = "stripe") -> Call[list[PushStatus]]:

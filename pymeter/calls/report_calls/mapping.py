@@ -7,12 +7,7 @@ from typing import Literal
 
 from pymeter.calls import argument, result
 from pymeter.calls.call import Call
-from pymeter.models import (
-    Biller,
-    MetricMapping,
-    ReportMode,
-    SubjectMapping,
-)
+from pymeter.models import Biller, MetricMapping, ReportMode, SubjectMapping
 
 
 def define_biller(

@@ -6,9 +6,7 @@ from datetime import datetime
 
 from pymeter.calls import argument, result
 from pymeter.calls.call import Call
-from pymeter.models import (
-    PlannedPush,
-)
+from pymeter.models import PlannedPush
 
 
 def plan_pushes(

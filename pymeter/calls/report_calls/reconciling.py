@@ -6,12 +6,7 @@ from datetime import datetime
 
 from pymeter.calls import argument, result
 from pymeter.calls.call import Call
-from pymeter.models import (
-    Quantity,
-    ReconcilableRange,
-    Reconciliation,
-    ReportStep,
-)
+from pymeter.models import Quantity, ReconcilableRange, Reconciliation, ReportStep
 
 
 def reconcilable_ranges(

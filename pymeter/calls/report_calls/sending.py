@@ -8,10 +8,7 @@ from typing import Any
 
 from pymeter.calls import argument, result
 from pymeter.calls.call import Call
-from pymeter.models import (
-    ClaimedPush,
-    SettledPush,
-)
+from pymeter.models import ClaimedPush, SettledPush
 
 
 def claim_pushes(

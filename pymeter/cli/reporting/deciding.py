@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from pymeter.cli.options import (
-    AsJson,
-    form,
-)
+from pymeter.cli.options import AsJson, form
 from pymeter.cli.output import good, number, show
 from pymeter.cli.reporting.options import BillerName
 from pymeter.cli.target import Context
-from pymeter.models import (
-    Push,
-)
-
-if TYPE_CHECKING:
-    pass
+from pymeter.models import Push
 
 
 def retry(

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
+from typing import Annotated, Any, cast, get_args
 
 import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from pymeter.cli.errors import SAYS_NO
-from pymeter.cli.options import (
-    AsJson,
-    form,
-)
-from pymeter.cli.output import bad, good, moment, number, show, stderr, table
+from pymeter.cli.options import AsJson, form
+from pymeter.cli.output import bad, good, moment, note, number, show, stderr, table
 from pymeter.cli.reporting.options import BillerName
 from pymeter.cli.target import Context
-from pymeter.models import (
-    Push,
-    PushState,
-    PushStatus,
-    ReportJournal,
-)
-
-if TYPE_CHECKING:
-    pass
+from pymeter.models import Push, PushState, PushStatus, ReportJournal
 
 _STOPPED = (
     "reporting is stopped: this journal was last used on another server; to report from this one, see"
@@ -89,10 +78,10 @@ def adopt(
     biller: BillerName = "stripe",
     as_json: AsJson = False,
 ) -> None:
-    """Go on reporting on this server, after a restore, a copy or a failover. Stop the old reporters first.
+    """Report from this server after a restore or failover. Stop the old server's reporters first.
 
-    Usage that may have been sent without this journal's knowledge is looked up in the biller's totals, and
-    sent only if it is still missing there a day later.
+    Usage that may have been sent already is looked up in the biller's totals, and is sent only if it is
+    still missing there a day later.
     """
     with ctx.obj.meter() as meter:
         journal = meter.adopt_journal(biller, complete)
@@ -100,8 +89,12 @@ def adopt(
 
 
 def _adopted(journal: ReportJournal) -> RenderableType:
-    lines = [good(f"{journal.biller}: this server's journal is the one that counts now")]
+    lines = [good(f"{journal.biller}: reporting goes on from this server")]
     if journal.doubtful_until is not None:
         until = moment(journal.doubtful_until)
-        lines.append(Text(f"usage of hours before {until} UTC is compared with the biller before it is sent"))
+        lines.append(
+            note(
+                f"  usage of hours before {until} UTC is compared with the biller's totals before it is sent"
+            )
+        )
     return Group(*lines)

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
+from typing import Annotated, Any, cast, get_args
 
 import typer
 from rich.console import RenderableType
 
-from pymeter.cli.options import (
-    AsJson,
-    MetricKey,
-    Subject,
-    Zone,
-    form,
-    read_duration,
-    read_moment,
-)
+from pymeter.cli.options import AsJson, MetricKey, Subject, Zone, form, read_duration, read_moment
 from pymeter.cli.output import good, moment, show, table
 from pymeter.cli.patience import when_free
 from pymeter.cli.reporting.options import BillerName
 from pymeter.cli.target import Context
-from pymeter.models import (
-    Biller,
-    MetricMapping,
-    ReportMode,
-    SubjectMapping,
-)
-
-if TYPE_CHECKING:
-    pass
+from pymeter.models import Biller, MetricMapping, ReportMode, SubjectMapping
 
 
 def metric(

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from pymeter.cli.options import (
-    form,
-)
+from pymeter.cli.options import form
 from pymeter.cli.output import good, moment, number, show, table
 from pymeter.cli.target import Settings
-from pymeter.models import (
-    PlannedPush,
-    Push,
-)
-
-if TYPE_CHECKING:
-    pass
+from pymeter.models import PlannedPush, Push
 
 
 def show_planned(settings: Settings, biller: str, open_hours: bool, as_json: bool) -> None:

@@ -8,19 +8,12 @@ import typer
 from rich.console import Group, RenderableType
 
 from pymeter.cli.errors import SAYS_NO, CliError
-from pymeter.cli.options import (
-    AsJson,
-    Zone,
-    form,
-    read_moment,
-)
+from pymeter.cli.options import AsJson, Zone, form, read_moment
 from pymeter.cli.output import bad, good, moment, number, show, table
 from pymeter.cli.reporting.options import BillerName, KeyFile, RateOption
 from pymeter.cli.reporting.reporters import reporter_for, stopped_by_signals
 from pymeter.cli.target import Context
-from pymeter.models import (
-    ReportStep,
-)
+from pymeter.models import ReportStep
 
 if TYPE_CHECKING:
     from pymeter.report.asking import Comparison

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pymeter.cli.errors import CliError
-from pymeter.cli.options import (
-    AsJson,
-)
+from pymeter.cli.options import AsJson
 from pymeter.cli.reporting.options import BillerName, ConnectionsOption, KeyFile, RateOption
 from pymeter.cli.reporting.planning import show_planned
 from pymeter.cli.reporting.reporters import metrics_served, reporter_for, stopped_by_signals
 from pymeter.cli.target import Context
-
-if TYPE_CHECKING:
-    pass
 
 
 def report(
