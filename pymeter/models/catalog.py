@@ -32,6 +32,6 @@ class Metric(Model):
     billers: list[str] | None = None
     """The billers that it is reported to; None while it is not reported."""
     may_have_stripes: bool = False
-    """Whether a bucket may have several rows: after ``striped`` is turned off, until ``maintain`` ran."""
+    """Whether buckets may have several rows: while ``striped``, and afterwards until ``maintain`` has run."""
     carry: bool = False
-    """For ``last``: whether a window without events has the last value from before it."""
+    """For ``last``: whether a window without events has the last value before it."""

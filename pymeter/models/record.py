@@ -22,13 +22,11 @@ class NewEvent(BaseModel):
     subject: str
     metric: str
     quantity: GivenQuantity | None = None
-    """A Decimal once the event is created, whatever was passed."""
+    """Converted to Decimal."""
     member: str | None = None
     idempotency_key: str | None = None
     at: GivenTime | None = None
-    """When it happened; None means now. A datetime once the event is created.
-
-    Text is cut off after six digits of a second, as in SQL.
+    """When it happened; None means now. Text is converted to a datetime, truncated to microseconds.
     """
     metadata: Mapping[str, Any] | None = None
 

@@ -89,7 +89,7 @@ class ClaimedPush(Model):
 
     push_id: int
     attempt: int
-    """Returned with the outcome, so that results of earlier attempts are recognised."""
+    """Pass it to settle_pushes with the outcome: it identifies results of earlier attempts."""
     subject: str
     metric: str
     identifier: str
@@ -203,7 +203,7 @@ class Reconciliation(Model):
     local: Decimal | None = None
     remote: Decimal | None = None
     difference: Decimal | None = None
-    """``remote`` less ``local``: above zero the biller has more."""
+    """``remote`` minus ``local``: positive if the biller has more."""
     checked_at: Moment | None = None
     recheck: bool
 

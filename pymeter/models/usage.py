@@ -33,14 +33,14 @@ class UsageBucket(Model):
     bucket_start: Moment
     bucket_end: Moment
     quantity: Decimal | None
-    """None where a metric of min, max, avg or last has no data."""
+    """None for min, max, avg and last without data."""
     event_count: int
     has_data: bool | None = None
     """As in ``UsageTotal``."""
 
 
 class UsageGroup(Model):
-    """The usage of the events whose metadata has this value; None groups the events that have none."""
+    """The usage of the events whose metadata field has this value; None for those without the field."""
 
     value: str | None
     quantity: Decimal
@@ -59,7 +59,7 @@ class QuotaStatus(Model):
     since: Moment | None = None
     """The start of the window that was checked; None when the window has no beginning."""
     until: Moment | None = None
-    """Its end, exclusive: a period starts anew then. None when the window has no end."""
+    """Its end, exclusive; None when the window has no end."""
 
 
 class SubjectTotal(Model):

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from pymeter.times import instant, read_time
 
 Quantity = Decimal | int | str
-"""What a quantity may be given as. A float is refused: 0.1 would not be a tenth."""
+"""The types accepted as a quantity. A float is refused, because a float of 0.1 is not exactly a tenth."""
 
 # As _parse_events() in SQL reads a text. Decimal() would also take 1_000, digits of other scripts, spaces.
 _NUMBER = re.compile(
