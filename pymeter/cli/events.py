@@ -45,7 +45,7 @@ def events(
     since: Since = None,
     until: Until = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many.")] = 20,
-    after_id: Annotated[int | None, typer.Option(help="The page that follows this event.")] = None,
+    after_id: Annotated[int | None, typer.Option(help="Show older events than this one.")] = None,
     timezone: Zone = "UTC",
     as_json: AsJson = False,
     as_csv: AsCsv = False,
@@ -98,30 +98,25 @@ def export(
     everybody: Annotated[bool, typer.Option("--all", help="All subjects.")] = False,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", help="A file; gzipped if its name ends in .gz. Default: standard output."
-        ),
+        typer.Option("--output", "-o", help="A file; .gz compresses. Default: standard output."),
     ] = None,
     raw: Annotated[
         bool,
-        typer.Option(
-            "--raw", help="CSV without the apostrophe before texts that a spreadsheet would run as formulas."
-        ),
+        typer.Option("--raw", help="CSV without apostrophes before spreadsheet formulas."),
     ] = False,
     timezone: Zone = "UTC",
     as_json: Annotated[bool, typer.Option("--json", "--jsonl", help="JSON Lines instead of CSV.")] = False,
     as_csv: Annotated[
-        bool, typer.Option("--csv", help="CSV (the default, unless the file's name says JSON).")
+        bool, typer.Option("--csv", help="CSV: the default, unless the file is .jsonl.")
     ] = False,
 ) -> None:
-    """Write events to a file that `pymeter import` reads: CSV or JSON Lines, newest first.
+    """Write events to a file that `pymeter import` reads.
 
-    Imported into another meter, every event counts once, however often the file comes; imported into its own
-    meter, everything is a duplicate: events without a key are known by event_id and recorded_at. Events of
-    one time are written in the order of their recording, so the newest of a `last` metric stays the newest.
+        pymeter export acct_1 --since 2026-06-01 -o june.csv.gz
+        pymeter export --all --metric tokens -o tokens.jsonl
 
-    In CSV a text that a spreadsheet would run as a formula begins with an apostrophe, and the column
-    `escaped` says where; the import takes it away. --raw writes texts as they are.
+    Newest first, as CSV or JSON Lines. Another meter that imports the file counts every event once; this
+    meter counts none of them again.
     """
     wanted = form(as_json, as_csv)
     if wanted is Form.table:

@@ -12,26 +12,22 @@ import typer
 from pymeter import exact_json, times
 from pymeter.cli.output import Form
 
-Subject = Annotated[str, typer.Argument(help="Who consumes: an account, an organisation, an API key.")]
+Subject = Annotated[str, typer.Argument(help="An account, an organisation, an API key.")]
 MetricKey = Annotated[str, typer.Argument(help="The metric's key in the catalog.")]
 PeriodOption = Annotated[
     str | None,
     typer.Option(
         "--period",
         "-p",
-        help="A calendar word (hour, day, week, month, year) or a trailing duration ('30 days', 15m).",
+        help="hour, day, week, month or year; or the last '30 days', 15m.",
     ),
 ]
-Since = Annotated[
-    str | None, typer.Option(help="Start of the window, inclusive: 2026-11-01 or 2026-11-01T09:00.")
-]
-Until = Annotated[str | None, typer.Option(help="End of the window, exclusive.")]
+Since = Annotated[str | None, typer.Option(help="Start, inclusive: 2026-11-01 or 2026-11-01T09:00.")]
+Until = Annotated[str | None, typer.Option(help="End, exclusive.")]
 Zone = Annotated[
-    str, typer.Option("--timezone", "-z", help="Zone of calendar periods, and of times without an offset.")
+    str, typer.Option("--timezone", "-z", help="Zone of periods, and of times without an offset.")
 ]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print JSON; quantities are strings, so they stay exact.")
-]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON; quantities are strings.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")]
 OnlySubject = Annotated[str | None, typer.Option("--subject", "-s", help="Only this subject.")]
 OnlyMetric = Annotated[str | None, typer.Option("--metric", "-m", help="Only this metric.")]

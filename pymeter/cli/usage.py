@@ -47,7 +47,10 @@ def usage(
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """Show the usage of one metric in a window; by default in its current period."""
+    """Show the usage of one metric by a subject.
+
+    The default window is the metric's current period.
+    """
     wanted = form(as_json, as_csv)
     start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
     with ctx.obj.meter() as meter:
@@ -82,7 +85,10 @@ def summary(
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """Show an invoice's lines: every metric's usage in a window; by default its current period."""
+    """Show the usage of every metric by a subject: an invoice's lines.
+
+    The default window is each metric's current period.
+    """
     wanted = form(as_json, as_csv)
     start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
     with ctx.obj.meter() as meter:
@@ -100,7 +106,10 @@ def totals(
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """Show the usage of one metric by every subject in a window; by default in its current period."""
+    """Show the usage of one metric by every subject.
+
+    The default window is the metric's current period.
+    """
     wanted = form(as_json, as_csv)
     start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
     with ctx.obj.snapshot() as meter:
@@ -158,13 +167,16 @@ def series(
     until: Until = None,
     step: Annotated[
         str | None,
-        typer.Option(help="minute, hour, day, week, month, year, or a duration; default: what fits."),
+        typer.Option(help="minute, hour, day, week, month, year; or a duration."),
     ] = None,
     timezone: Zone = "UTC",
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """Draw the usage of one metric over time; by default this month's days."""
+    """Draw the usage of one metric over time.
+
+    The default is the days of this month.
+    """
     wanted = form(as_json, as_csv)
     start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
     with ctx.obj.meter() as meter:
@@ -194,15 +206,18 @@ def check(
     ctx: Context,
     subject: Subject,
     metric: MetricKey,
-    quota: Annotated[str, typer.Argument(help="The most that may be used in the window.")],
-    requested: Annotated[str | None, typer.Argument(help="Whether this much more would fit.")] = None,
+    quota: Annotated[str, typer.Argument(help="The most that may be used.")],
+    requested: Annotated[str | None, typer.Argument(help="Check for this much more.")] = None,
     period: PeriodOption = None,
     since: Since = None,
     until: Until = None,
     timezone: Zone = "UTC",
     as_json: AsJson = False,
 ) -> None:
-    """Check a quota: exit status 0 if there is room, 1 if there is not, 2 if that could not be found out."""
+    """Check whether a quota has room.
+
+    Exit status 0: it has room; 1: it has none; 2: the check could not run.
+    """
     start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
     try:
         with ctx.obj.meter() as meter:

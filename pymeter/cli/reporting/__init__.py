@@ -8,26 +8,30 @@ from __future__ import annotations
 
 import typer
 
+from pymeter.cli.help import add_command, help_text
 from pymeter.cli.reporting import deciding, journal, mapping, reconciling, sending
 from pymeter.cli.suggestions import SuggestingGroup
 
 app = typer.Typer(
     cls=SuggestingGroup,
-    help="Report usage to a biller (Stripe): --once for cron, --watch to keep at it, --dry-run to look "
-    "first. Exit status: 0 all is sent; 1 something is rejected, uncertain or waits for another attempt; "
-    "2 it could not run, or the biller could not be reached.",
+    help=help_text(sending.report),
+    short_help="Report usage to a biller such as Stripe.",
     invoke_without_command=True,
 )
 
-app.callback()(sending.report)
-app.command()(journal.status)
-app.command()(journal.pushes)
-app.command()(reconciling.reconcile)
-app.command()(deciding.retry)
-app.command()(deciding.leave)
-app.command()(deciding.resolve)
-app.command()(journal.adopt)
-app.command()(mapping.metric)
-app.command()(mapping.subject)
-app.command()(mapping.mappings)
-app.command()(mapping.rules)
+_SEE = "See what is reported"
+_DECIDE = "Decide about single pushes"
+_MAP = "Say what is reported"
+
+app.callback(help=help_text(sending.report))(sending.report)
+add_command(app, journal.status, _SEE)
+add_command(app, journal.pushes, _SEE)
+add_command(app, reconciling.reconcile, _SEE)
+add_command(app, mapping.metric, _MAP)
+add_command(app, mapping.subject, _MAP)
+add_command(app, mapping.mappings, _MAP)
+add_command(app, mapping.rules, _MAP)
+add_command(app, deciding.retry, _DECIDE)
+add_command(app, deciding.leave, _DECIDE)
+add_command(app, deciding.resolve, _DECIDE)
+add_command(app, journal.adopt, _DECIDE)

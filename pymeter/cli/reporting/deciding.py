@@ -21,7 +21,10 @@ def retry(
     biller: BillerName = "stripe",
     as_json: AsJson = False,
 ) -> None:
-    """Plan rejected and held pushes anew, for the present customers and names; the next run sends them."""
+    """Plan rejected and held pushes again.
+
+    They get the current customers and event names. The next run sends them.
+    """
     with ctx.obj.meter() as meter:
         rows = meter.retry_pushes(biller, identifier)
     show(rows, Push, lambda found: good(f"{number(len(found))} pushes planned anew"), form(as_json))
@@ -38,7 +41,10 @@ def leave(
     biller: BillerName = "stripe",
     as_json: AsJson = False,
 ) -> None:
-    """Decide that rejected or held pushes are not sent. They are counted as left."""
+    """Decide that rejected or held pushes are not sent.
+
+    Their state becomes left.
+    """
     if identifier is None and reason is None:
         raise typer.BadParameter("give an identifier or --reason")
     with ctx.obj.meter() as meter:
@@ -55,7 +61,10 @@ def resolve(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Resolve an uncertain push. One that was not delivered is planned anew."""
+    """Resolve an uncertain push.
+
+    One that was not delivered is planned again.
+    """
     if delivered is None:
         raise typer.BadParameter("say --delivered or --not-delivered")
     with ctx.obj.meter() as meter:

@@ -73,15 +73,16 @@ def _pushes_table(rows: list[Push]) -> RenderableType:
 def adopt(
     ctx: Context,
     complete: Annotated[
-        bool, typer.Option("--complete", help="The journal has lost nothing, as after a planned switchover.")
+        bool, typer.Option("--complete", help="Nothing was lost, as after a planned switchover.")
     ] = False,
     biller: BillerName = "stripe",
     as_json: AsJson = False,
 ) -> None:
-    """Report from this server after a restore or failover. Stop the old server's reporters first.
+    """Report from this server after a restore or failover.
 
-    Usage that may have been sent already is looked up in the biller's totals, and is sent only if it is
-    still missing there a day later.
+    Stop the old server's reporters first: two journals report the same usage twice. Usage that may have been
+    sent already is looked up in the biller's totals, and is sent only if it is still missing there a day
+    later.
     """
     with ctx.obj.meter() as meter:
         journal = meter.adopt_journal(biller, complete)

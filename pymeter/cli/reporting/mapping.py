@@ -28,7 +28,7 @@ def metric(
     biller: BillerName = "stripe",
     as_json: AsJson = False,
 ) -> None:
-    """Report a metric under an event name. Doing it again changes nothing."""
+    """Report a metric under an event name of the biller."""
     if (event_name is None) != remove:
         raise typer.BadParameter("give an event name, or --remove")
     with ctx.obj.meter() as meter:
@@ -50,7 +50,7 @@ def subject(
     biller: BillerName = "stripe",
     as_json: AsJson = False,
 ) -> None:
-    """Say which customer of the biller a subject is. Doing it again changes nothing."""
+    """Map a subject to a customer of the biller."""
     if (customer is None) != remove:
         raise typer.BadParameter("give a customer, or --remove")
     with ctx.obj.meter() as meter:
@@ -80,23 +80,27 @@ def rules(
         bool | None,
         typer.Option(
             "--subject-is-customer/--subject-is-mapped",
-            help="Whether a subject that is not mapped is itself the customer id.",
+            help="Whether it is itself the customer id.",
+            rich_help_panel="A subject without a mapping",
         ),
     ] = None,
     too_old: Annotated[
-        str | None, typer.Option(help="Usage older than the biller takes: hold, restamp or leave.")
+        str | None, typer.Option(help="Usage older than the biller takes: hold, restamp, leave.")
     ] = None,
-    negative: Annotated[str | None, typer.Option(help="Corrections below zero: hold, send or leave.")] = None,
+    negative: Annotated[str | None, typer.Option(help="Corrections below zero: hold, send, leave.")] = None,
     late: Annotated[
-        str | None, typer.Option(help="Usage of a period whose invoice is final: send, restamp or hold.")
+        str | None, typer.Option(help="Usage after the invoice is final: send, restamp, hold.")
     ] = None,
     grace: Annotated[str | None, typer.Option(help="How long an invoice stays open: 1h, 72h.")] = None,
     absence: Annotated[
-        str | None, typer.Option(help="How long a push must be missing before it is sent anew: 24h.")
+        str | None, typer.Option(help="How long a push is missing before a resend: 24h.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a biller's reporting policy; an option changes a setting."""
+    """Show or change a biller's reporting policy.
+
+    Every option changes a setting.
+    """
     with ctx.obj.meter() as meter:
         row = meter.define_biller(
             biller,

@@ -7,16 +7,22 @@ from typing import Annotated
 
 import typer
 
+_SENDING = "Calls of the biller"
+
 BillerName = Annotated[
     str,
-    typer.Option("--biller", help="Whose journal; a name that ends in _shadow takes test keys only."),
+    typer.Option("--biller", help="Which journal; NAME_shadow takes test keys only."),
 ]
 KeyFile = Annotated[
     Path | None,
-    typer.Option(help="A file with the API key. Default: STRIPE_API_KEY, or the file STRIPE_API_KEY_FILE."),
+    typer.Option(help="File of the API key. Default: STRIPE_API_KEY(_FILE)."),
 ]
-ConnectionsOption = Annotated[int, typer.Option(min=1, max=200, help="Calls at the same time.")]
+ConnectionsOption = Annotated[
+    int, typer.Option(min=1, max=200, metavar="N", help="Calls at the same time.", rich_help_panel=_SENDING)
+]
 RateOption = Annotated[
     float | None,
-    typer.Option(min=0.001, help="Calls a second, of this process. Default: 1000; 20 with a test key."),
+    typer.Option(
+        min=0.001, metavar="N", help="Calls a second. Default: 1000; test key: 20.", rich_help_panel=_SENDING
+    ),
 ]

@@ -23,7 +23,7 @@ def reconcile(
     ctx: Context,
     step: Annotated[str, typer.Option(help="Compare by hour or day (UTC).")] = "day",
     reads: Annotated[
-        int, typer.Option(min=1, help="At most this many reads; the most pressing first.")
+        int, typer.Option(min=1, metavar="N", help="At most N totals, the most pressing first.")
     ] = 100,
     since: Annotated[str | None, typer.Option(help="Only from here on: 2026-11-01.")] = None,
     until: Annotated[str | None, typer.Option(help="Only before this.")] = None,
@@ -33,7 +33,10 @@ def reconcile(
     rate: RateOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare deliveries with the biller's totals. Exit status 1: they differ, 2: some could not be read."""
+    """Compare what was delivered with the biller's totals.
+
+    Exit status 1: they differ; 2: some totals could not be read.
+    """
     if step not in get_args(ReportStep):
         raise typer.BadParameter("--step: hour or day")
     from pymeter.cli.reporting.display import Troubles

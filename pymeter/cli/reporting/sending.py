@@ -14,46 +14,68 @@ from pymeter.cli.reporting.planning import show_planned
 from pymeter.cli.reporting.reporters import metrics_served, reporter_for, stopped_by_signals
 from pymeter.cli.target import Context
 
+_ONCE = "With --once"
+_WATCH = "With --watch"
+
 
 def report(
     ctx: Context,
-    once: Annotated[bool, typer.Option("--once", help="Plan and send all that is due, and end.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Plan and send what is due, and end: for cron.")
+    ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Report again and again, until stopped.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show exactly what would be sent; send and write nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be sent; send and write nothing.")
     ] = False,
-    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between the rounds of --watch.")] = 60.0,
     open_hours: Annotated[
         bool | None,
         typer.Option(
             "--open-hours/--closed-hours",
-            help="Whether to report the hour that is still open too. Default: --once does, --watch does not.",
+            help="Include the current hour. Default: with --once.",
         ),
     ] = None,
     biller: BillerName = "stripe",
     key_file: KeyFile = None,
-    connections: ConnectionsOption = 16,
-    rate: RateOption = None,
+    as_json: AsJson = False,
     patience: Annotated[
         float,
         typer.Option(
+            metavar="SECONDS",
             min=0,
             max=86400,
-            help="Seconds without any delivery or rejection after which --once gives up; as long it waits "
-            "for what has to be sent again.",
+            help="Longest wait for a result or for the next attempt.",
+            rich_help_panel=_ONCE,
         ),
+    ] = 60.0,
+    interval: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", min=0.1, help="Between two rounds.", rich_help_panel=_WATCH),
     ] = 60.0,
     reads_a_day: Annotated[
         float,
-        typer.Option(min=0, max=1e9, help="How many totals --watch asks for only to compare them."),
+        typer.Option(
+            metavar="N", min=0, max=1e9, help="Totals to ask for, to compare them.", rich_help_panel=_WATCH
+        ),
     ] = 150.0,
     metrics_port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Serve Prometheus metrics of --watch on this port.")
+        int | None,
+        typer.Option(metavar="N", min=0, max=65535, help="Serve Prometheus metrics.", rich_help_panel=_WATCH),
     ] = None,
-    metrics_host: Annotated[str, typer.Option(help="The address to serve the metrics on.")] = "127.0.0.1",
-    as_json: AsJson = False,
+    metrics_host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where to serve them.", rich_help_panel=_WATCH)
+    ] = "127.0.0.1",
+    connections: ConnectionsOption = 16,
+    rate: RateOption = None,
 ) -> None:
-    """Report usage to a biller."""
+    """Report usage to a biller such as Stripe.
+
+        pymeter report metric tokens api_tokens
+        pymeter report --dry-run
+        pymeter report --once
+
+    Exit status 0: all is sent; 1: something is rejected, uncertain or waits for another attempt; 2: it could
+    not run, or the biller could not be reached.
+    """
     if ctx.invoked_subcommand is not None:
         return
     if once + watch + dry_run != 1 and not (once and dry_run and not watch):
