@@ -17,6 +17,34 @@ import psycopg
 import pytest
 
 _WAIT_SECONDS_MAX = 20
+_TESTS = Path(__file__).parent
+
+# Every file that takes more than ten seconds; a file's tests stay on one worker.
+_LONGEST = (
+    "report/test_crashes.py",
+    "report/test_command.py",
+    "properties/test_any_order.py",
+    "fuzz/test_every_function.py",
+    "cli/test_demo_and_server.py",
+    "report/test_reporter.py",
+    "install/test_embedded.py",
+    "repair/test_rebuild.py",
+    "usage/test_unique_members.py",
+    "cli/test_export_and_import_are_a_round_trip.py",
+    "usage/test_resolve_window.py",
+    "operate/test_dropped_totals.py",
+    "docs/test_readme.py",
+    "cli/test_import_of_a_file_that_grew.py",
+    "performance/test_benchmarks.py",
+    "report/test_whatever_happens.py",
+    "usage/test_usage.py",
+    "cli/test_import_knows_files_by_content.py",
+    "cli/test_import_counts_every_line_once.py",
+    "report/test_durability.py",
+    "install/test_pytest_plugin.py",
+    "install/test_whose_schema.py",
+    "operate/test_hundreds_of_months.py",
+)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -27,6 +55,12 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     given = [(config.invocation_params.dir / argument).resolve() for argument in config.args]
     whole = any(Path(__file__).is_relative_to(path) for path in given)
     return 2 if whole and "PYMETER_TEST_DSN" not in os.environ else 0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that at the end no worker waits long for the other."""
+    order = {file: number for number, file in enumerate(_LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.relative_to(_TESTS).as_posix(), len(order)))
 
 
 class Connect(Protocol):

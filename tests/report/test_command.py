@@ -26,7 +26,7 @@ pytest.importorskip("stripe")
 
 __all__ = ["pymeter", "shop"]
 
-double = fixtures.stripe_double_process
+double = fixtures.stripe_double_shared
 Run = Callable[..., Ran]
 _ROOT = Path(__file__).parents[2]
 
