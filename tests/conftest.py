@@ -16,6 +16,8 @@ from typing import Any, Protocol
 import psycopg
 import pytest
 
+from pymeter import pytest_plugin
+
 _WAIT_SECONDS_MAX = 20
 _TESTS = Path(__file__).parent
 
@@ -69,6 +71,14 @@ class Connect(Protocol):
     def __call__(
         self, name: str = "test", *, dsn: str | None = None, autocommit: bool = True, **options: Any
     ) -> psycopg.Connection[Any]: ...
+
+
+@pytest.fixture(scope="module")
+def module_dsn(pymeter_server: str, pymeter_template: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """As ``meter_dsn``, but one database for all tests of a file: for tests that change nothing in it."""
+    name = pytest_plugin._database_name(request.path.stem.removeprefix("test_")[:30])
+    with pytest_plugin._janitor(pymeter_server, name, template_dbname=pymeter_template):
+        yield pytest_plugin._with_database(pymeter_server, name)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import typing
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,13 @@ METHODS = sorted(name for name, call in vars(calls).items() if inspect.isfunctio
 # `access` is a group of calls, which can be called itself.
 FLAT = [name for name in METHODS if name != "access"]
 ITERATORS = ["iter_events", "iter_subjects", "iter_totals"]
+
+
+@pytest.fixture
+def db(module_dsn: str) -> Iterator[psycopg.Connection[Any]]:
+    """What is installed."""
+    with psycopg.connect(module_dsn) as connection:
+        yield connection
 
 
 def public_functions() -> dict[str, set[str]]:
@@ -106,10 +114,8 @@ def _public(kind: type) -> set[str]:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_parameters_are_those_of_the_installed_function(
-    meter_connection: psycopg.Connection[Any], name: str
-) -> None:
-    rows = meter_connection.execute(
+def test_parameters_are_those_of_the_installed_function(db: psycopg.Connection[Any], name: str) -> None:
+    rows = db.execute(
         "SELECT proargnames[:pronargs], pronargs - pronargdefaults, oid FROM pg_proc"
         " WHERE proname = %s AND pronamespace = 'meter'::regnamespace",
         (name,),
@@ -120,9 +126,7 @@ def test_parameters_are_those_of_the_installed_function(
     assert sorted(p.name for p in parameters) == sorted(names or [])
     assert {p.name for p in parameters if p.default is p.empty} == set((names or [])[:required])
     for position, parameter_name in enumerate(names or [], start=1):
-        default = meter_connection.execute(
-            "SELECT pg_get_function_arg_default(%s::oid, %s)", (oid, position)
-        ).fetchone()
+        default = db.execute("SELECT pg_get_function_arg_default(%s::oid, %s)", (oid, position)).fetchone()
         python = next(p.default for p in parameters if p.name == parameter_name)
         if isinstance(python, str | int):
             assert default is not None
@@ -170,8 +174,8 @@ MODELS: dict[str, type[BaseModel]] = {
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
-def test_fields_are_the_columns_of_the_result(meter_connection: psycopg.Connection[Any], name: str) -> None:
-    columns = meter_connection.execute(
+def test_fields_are_the_columns_of_the_result(db: psycopg.Connection[Any], name: str) -> None:
+    columns = db.execute(
         "SELECT attname FROM pg_attribute"
         " JOIN pg_type ON typrelid = attrelid JOIN pg_proc ON prorettype = pg_type.oid"
         " WHERE proname = %s AND pronamespace = 'meter'::regnamespace AND attnum > 0 AND NOT attisdropped",
