@@ -26,7 +26,7 @@ from pymeter.cli.options import (
     Until,
     Zone,
     form,
-    read_moment,
+    read_window,
     read_zone,
 )
 from pymeter.cli.output import Form, good, moment, note, number, plain, show, stderr, stdout, table, write_csv
@@ -52,7 +52,7 @@ def events(
 ) -> None:
     """Show the newest events of a subject: what a total consists of."""
     wanted = form(as_json, as_csv)
-    start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
+    start, end = read_window(since, until, timezone)
     read_zone(timezone)
     with ctx.obj.meter() as meter:
         rows = meter.events(subject, metric, since=start, until=end, after_id=after_id, max_rows=limit)
@@ -124,7 +124,7 @@ def export(
         wanted = Form.json if named_json else Form.csv
     if (subject is None) != everybody:
         raise typer.BadParameter("give a subject, or --all for all of them")
-    start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
+    start, end = read_window(since, until, timezone)
     if subject is not None:
         who = [subject]
     else:

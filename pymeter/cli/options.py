@@ -61,6 +61,13 @@ def read_moment(text: str | None, timezone: str, option: str) -> datetime | None
     return value if value.utcoffset() is not None else value.replace(tzinfo=read_zone(timezone))
 
 
+def read_window(
+    since: str | None, until: str | None, timezone: str
+) -> tuple[datetime | None, datetime | None]:
+    """The two ends of a window, as --since and --until give them."""
+    return read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
+
+
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 

@@ -23,7 +23,7 @@ from pymeter.cli.options import (
     Until,
     Zone,
     form,
-    read_moment,
+    read_window,
     read_zone,
 )
 from pymeter.cli.output import bad, good, moment, note, number, show, stdout, table, window
@@ -52,7 +52,7 @@ def usage(
     The default window is the metric's current period.
     """
     wanted = form(as_json, as_csv)
-    start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
+    start, end = read_window(since, until, timezone)
     with ctx.obj.meter() as meter:
         total = meter.usage(subject, metric, period=period, since=start, until=end, timezone=timezone)
         groups = (
@@ -90,7 +90,7 @@ def summary(
     The default window is each metric's current period.
     """
     wanted = form(as_json, as_csv)
-    start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
+    start, end = read_window(since, until, timezone)
     with ctx.obj.meter() as meter:
         totals = meter.summary(subject, period=period, since=start, until=end, timezone=timezone)
     show(totals, UsageTotal, lambda rows: _totals(subject, rows, timezone), wanted)
@@ -111,7 +111,7 @@ def totals(
     The default window is the metric's current period.
     """
     wanted = form(as_json, as_csv)
-    start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
+    start, end = read_window(since, until, timezone)
     with ctx.obj.snapshot() as meter:
         found = meter.iter_totals(
             metric, period=period, since=start, until=end, timezone=timezone, page_size=_PAGE_MAX
@@ -178,7 +178,7 @@ def series(
     The default is the days of this month.
     """
     wanted = form(as_json, as_csv)
-    start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
+    start, end = read_window(since, until, timezone)
     with ctx.obj.meter() as meter:
         if start is None and end is None:
             period = period or "month"
@@ -218,7 +218,7 @@ def check(
 
     Exit status 0: it has room; 1: it has none; 2: the check could not run.
     """
-    start, end = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
+    start, end = read_window(since, until, timezone)
     try:
         with ctx.obj.meter() as meter:
             status = meter.check_quota(

@@ -8,7 +8,7 @@ import typer
 from rich.console import Group, RenderableType
 
 from pymeter.cli.errors import SAYS_NO, CliError
-from pymeter.cli.options import AsJson, Zone, form, read_moment
+from pymeter.cli.options import AsJson, Zone, form, read_window
 from pymeter.cli.output import bad, good, moment, number, show, table
 from pymeter.cli.reporting.options import BillerName, KeyFile, RateOption
 from pymeter.cli.reporting.reporters import reporter_for, stopped_by_signals
@@ -41,6 +41,7 @@ def reconcile(
         raise typer.BadParameter("--step: hour or day")
     from pymeter.cli.reporting.display import Troubles
 
+    start, end = read_window(since, until, timezone)
     troubles = Troubles()
     with (
         reporter_for(ctx.obj, biller, key_file, [troubles], rate=rate) as reporter,
@@ -49,8 +50,8 @@ def reconcile(
         found = reporter.reconcile(
             cast(ReportStep, step),
             reads=reads,
-            since=read_moment(since, timezone, "--since"),
-            until=read_moment(until, timezone, "--until"),
+            since=start,
+            until=end,
         )
     answer = {"compared": len(found.compared), "unanswered": found.unanswered, "different": found.different}
     show(answer, None, lambda _: _comparison(found, step), form(as_json))
