@@ -31,8 +31,7 @@ def _help(path: tuple[str, ...]) -> list[str]:
 
 
 @pytest.mark.parametrize("path", WITH_HELP, ids=" ".join)
-def test_a_screen_or_two_of_help(path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+def test_a_screen_or_two_of_help(path: tuple[str, ...]) -> None:
     lines = _help(path)
     assert len(lines) <= LINES_MAX
     assert max(map(len, lines)) <= 80
