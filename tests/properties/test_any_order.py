@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.helpers import AGGREGATES, Ledger, Model, Task, at, examples, same_quantity
 
 _examples = count(1)
-_profile = examples(100)
+_profile = examples(60)
 
 KINDS = {
     "count": ("month", "hour"),
