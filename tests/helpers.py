@@ -152,7 +152,9 @@ class Ledger:
         found = self._found(where)
         self.execute(f"UPDATE meter.rollups SET {change} WHERE {_KEY} IN {_GIVEN}", found)
         for half in ("fine", "coarse"):
-            columns = re.sub(_COLUMNS, lambda name, half=half: f"{half}_{_IN_SERIES.get(name[0], name[0])}", change)
+            columns = re.sub(
+                _COLUMNS, lambda name, half=half: f"{half}_{_IN_SERIES.get(name[0], name[0])}", change
+            )
             self.execute(
                 f"UPDATE meter.series s SET {columns} FROM meter.metrics m WHERE m.key = s.metric"
                 f" AND (s.series_id, m.{half}_bucket, s.{half}_start, s.stripe) IN {_GIVEN}",

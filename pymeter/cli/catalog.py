@@ -43,7 +43,7 @@ def define(
     ] = None,
     rollup: Annotated[
         str | None,
-        typer.Option(help="A finer bucket: hour, day or none. New: hour.", rich_help_panel=_BUCKETS),
+        typer.Option(help="A finer bucket: minute, hour, day or none. New: hour.", rich_help_panel=_BUCKETS),
     ] = None,
     striped: Annotated[
         bool | None,

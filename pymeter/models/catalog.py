@@ -9,7 +9,7 @@ from pymeter.models.values import Model, Moment
 
 Aggregate = Literal["sum", "count", "min", "max", "avg", "last", "unique"]
 Period = Literal["minute", "hour", "day", "week", "month", "year", "never"]
-Rollup = Literal["hour", "day", "none"]
+Rollup = Literal["minute", "hour", "day", "none"]
 
 
 class Metric(Model):
@@ -31,7 +31,11 @@ class Metric(Model):
     """None while the metric is in use."""
     billers: list[str] | None = None
     """The billers that it is reported to; None while it is not reported."""
-    may_have_stripes: bool = False
-    """Whether buckets may have several rows: while ``striped``, and afterwards until ``maintain`` has run."""
     carry: bool = False
     """For ``last``: whether a window without events has the last value before it."""
+    revision: int
+    """Goes up by one with every change of the definition or of the billers."""
+    fine_bucket: Period
+    """The shorter one of period and rollup; the period if the rollup is ``none``."""
+    coarse_bucket: Period
+    """The longer one of period and rollup; the same as fine_bucket if there is only one kind."""

@@ -52,7 +52,9 @@ class Kind:
     arguments: Callable[[int], str]
 
 
-def _record(title: str, subject: str = "acct", metric: str = "tokens", *, at: str = "now()", more: str = "") -> Kind:
+def _record(
+    title: str, subject: str = "acct", metric: str = "tokens", *, at: str = "now()", more: str = ""
+) -> Kind:
     return Kind(
         title,
         "(text, numeric, text, timestamptz) AS SELECT * FROM meter.record("
@@ -64,13 +66,17 @@ def _record(title: str, subject: str = "acct", metric: str = "tokens", *, at: st
 KINDS = {
     "ordinary": _record("record(), an ordinary event"),
     "keyless": Kind(
-        "without a key", "(numeric) AS SELECT * FROM meter.record('acct', 'tokens', $1)", lambda i: f"({i % 7 + 1})"
+        "without a key",
+        "(numeric) AS SELECT * FROM meter.record('acct', 'tokens', $1)",
+        lambda i: f"({i % 7 + 1})",
     ),
     "metadata": _record("with metadata", more=""", metadata => '{"model": "large"}'"""),
     "reported": _record("of a reported metric", metric="billed"),
     "peak": _record("of a max", metric="peak"),
     "striped": _record("of a striped metric", metric="hot"),
-    "striped without total": _record("of a striped metric, total => false", metric="hot", more=", total => false"),
+    "striped without total": _record(
+        "of a striped metric, total => false", metric="hot", more=", total => false"
+    ),
     "late": _record("late", "late_{0}", at="now() - interval '5 hours'"),
     "ahead": _record("ahead of the clock", "late_{0}", at="now() + interval '5 hours'"),
     "first of an hour": _record("the first of an hour", "acct_{0}"),
@@ -81,7 +87,9 @@ KINDS = {
         lambda _: "('again')",
     ),
     "check_quota": Kind(
-        "check_quota()", "(numeric) AS SELECT * FROM meter.check_quota('acct', 'tokens', $1)", lambda i: f"({i})"
+        "check_quota()",
+        "(numeric) AS SELECT * FROM meter.check_quota('acct', 'tokens', $1)",
+        lambda i: f"({i})",
     ),
     "bare select": Kind(
         "a SELECT of one row by primary key",
@@ -134,7 +142,9 @@ def _count(server: Server, kind: Kind) -> int:
 
 
 def _instructions(server: Server, kind: Kind, numbers: range) -> int:
-    calls = [kind.arguments(i).replace("key-", f"{kind.title}-") for i in numbers]  # no kind repeats another's keys
+    calls = [
+        kind.arguments(i).replace("key-", f"{kind.title}-") for i in numbers
+    ]  # no kind repeats another's keys
     text = "\n".join([f"PREPARE p {kind.statement}", *(f"EXECUTE p {call}" for call in calls), ""])
     done = subprocess.run(
         [

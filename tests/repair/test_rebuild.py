@@ -140,9 +140,7 @@ def test_p4_a_rebuild_restores_every_number(ledger: Ledger, tamper: str) -> None
 
 def test_p4_a_rebuild_of_what_does_not_drift_writes_nothing(ledger: Ledger) -> None:
     fill(ledger)
-    places = (
-        "SELECT xmin::text, ctid::text FROM meter.rollups UNION ALL SELECT xmin::text, ctid::text FROM meter.series"
-    )
+    places = "SELECT xmin::text, ctid::text FROM meter.rollups UNION ALL SELECT xmin::text, ctid::text FROM meter.series"
     before = ledger.rows(places)
     assert ledger.rebuild() == 0
     assert ledger.rows(places) == before
@@ -428,9 +426,9 @@ def test_p4_writers_run_while_rollups_are_broken_and_rebuilt_again_and_again(
         task.result()
     # Every rebuild that began after the tampering has repaired it: nothing is left to do.
     assert ledger.verify() == []
-    assert ledger.value("SELECT count(*) FROM meter.logged_events WHERE metric = ANY(%s)", [list(metrics)]) == len(
-        acknowledged
-    )
+    assert ledger.value(
+        "SELECT count(*) FROM meter.logged_events WHERE metric = ANY(%s)", [list(metrics)]
+    ) == len(acknowledged)
     counted = sum(
         ledger.usage(f"s{s}", metric, period="never").event_count for s in range(3) for metric in metrics
     )
