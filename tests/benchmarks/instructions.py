@@ -1,9 +1,10 @@
-"""How many instructions the server executes for one call. They hardly vary, so a later change can be held against them.
+"""How many instructions the server executes for one call: a later change can be held against them.
 
     python -m tests.benchmarks.instructions [--only NAME ...] [--json FILE]
 
-Each kind of call runs in PostgreSQL's single-user mode under valgrind's callgrind, a few times and many times; the
-difference is what the calls cost, each in a transaction of its own, without client, network and disk. Needs valgrind.
+Each kind of call runs in PostgreSQL's single-user mode under valgrind's callgrind, a few times and many times;
+the difference is what the calls cost, each in a transaction of its own, without client, network and disk.
+Needs valgrind.
 """
 
 from __future__ import annotations
@@ -29,15 +30,16 @@ _SUBJECTS = 100
 _COLLECTED = re.compile(r"Collected : (\d+)")
 
 _SETUP = """
-SELECT meter.define_metric('tokens', 'sum', 'token'), meter.define_metric('peak', 'max', 'GB'),
-       meter.define_metric('hot', 'sum', 'token', striped => true), meter.define_metric('billed', 'sum', 'token');
+SELECT meter.define_metric('tokens', 'sum', 'token'), meter.define_metric('peak', 'max', 'GB');
+SELECT meter.define_metric('hot', 'sum', 'token', striped => true), meter.define_metric('billed', 'sum', 'token');
 SELECT meter.report_metric('billed', 'billed');
 SELECT meter.record('acct', m, 1) FROM unnest('{tokens,peak,hot,billed}'::text[]) m;
-SELECT meter.record('acct_' || i, 'tokens', 1, at => date_trunc('hour', now()) - interval '90 minutes') FROM generate_series(0, 99) i;
+SELECT meter.record('acct_' || i, 'tokens', 1, at => date_trunc('hour', now()) - interval '90 minutes')
+FROM generate_series(0, 99) i;
 SELECT meter.record('late_' || i, 'tokens', 1) FROM generate_series(0, 99) i;
 CREATE TABLE own_keys (subject text, metric text, key text, PRIMARY KEY (subject, metric, key));
-CREATE TABLE own_events (id bigserial PRIMARY KEY, subject text, metric text, quantity numeric, key text, at timestamptz DEFAULT now());
-CREATE TABLE own_totals (subject text, metric text, period timestamptz, quantity numeric, PRIMARY KEY (subject, metric, period));
+CREATE TABLE own_totals
+    (subject text, metric text, period timestamptz, quantity numeric, PRIMARY KEY (subject, metric, period));
 INSERT INTO own_totals VALUES ('acct', 'tokens', date_trunc('month', now()), 0);
 VACUUM ANALYZE;
 """

@@ -1,4 +1,4 @@
-"""maintain() merges stripes beside writers: nothing is lost, and the rows of a series agree about its stripes."""
+"""maintain() merges stripes beside writers: nothing is lost, and a series knows whether it has stripes."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_recorder_that_waited_for_the_merge_is_counted(
 def test_a_recorder_that_knows_the_metric_as_striped_finds_its_stripe_gone(
     ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, how: str, writes_to: str, committed: bool
 ) -> None:
-    """It waits for a member of another's, and meanwhile the metric is striped no more and its stripes are merged."""
+    """It waits for a member of another's; meanwhile the metric is striped no more, its stripes are merged."""
     other = striped(ledger, new_ledger, "unique")
     writer = other if writes_to == "a stripe that is deleted" else new_ledger("newcomer")
     name = "other" if writer is other else "newcomer"
