@@ -101,6 +101,18 @@ comment on column old_keys.digest is 'As in keys.';
 comment on column old_keys.quantity is 'As in keys.';
 comment on column old_keys.member is 'As in keys.';
 
+create table key_marks (
+    event_id bigint      not null,
+    noted_at timestamptz not null,
+
+    constraint key_marks_pkey primary key (event_id)
+);
+
+comment on table key_marks is
+    'How far event ids had come each time maintain() ran, of the last days: keys up to a mark that is two days old may be moved to old_keys.';
+comment on column key_marks.event_id is 'The last event id that had been drawn.';
+comment on column key_marks.noted_at is 'When.';
+
 create table keys_moved ();
 comment on table keys_moved is
     'Never has a row. maintain() replaces it when it moves keys, so that transactions with an older snapshot can tell.';

@@ -18,10 +18,11 @@ from rich.text import Text
 
 from pymeter.cli.chart import chart
 from pymeter.cli.errors import CliError
+from pymeter.cli.events import events_table
 from pymeter.cli.output import bad, good, moment, number, progress, table, window
-from pymeter.cli.questions import events_table, room
 from pymeter.cli.server import find_psql
 from pymeter.cli.target import Target
+from pymeter.cli.usage import room
 from pymeter.client import Meter
 from pymeter.migrate import migrate
 from pymeter.models import Aggregate, BatchOutcome, UsageTotal

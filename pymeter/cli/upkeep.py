@@ -17,17 +17,7 @@ from rich.text import Text
 
 from pymeter.cli.errors import SAYS_NO, CliError
 from pymeter.cli.options import AsCsv, AsJson, OnlyMetric, OnlySubject, form
-from pymeter.cli.output import (
-    bad,
-    good,
-    moment,
-    note,
-    number,
-    progress,
-    show,
-    stderr,
-    table,
-)
+from pymeter.cli.output import bad, good, moment, note, number, progress, show, stderr, table
 from pymeter.cli.patience import when_free
 from pymeter.cli.target import Context, Settings, Target
 from pymeter.client import Meter
@@ -46,7 +36,10 @@ def migrate(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Install pymeter into a schema, or upgrade it. All or nothing; safe to run from many places at once."""
+    """Install pymeter into a schema, or upgrade it.
+
+    It changes everything or nothing, and many may run at the same time.
+    """
     from pymeter.migrate import migrate as install
 
     database = ctx.obj.database()
@@ -69,7 +62,10 @@ def _migration_report(database: Target, report: MigrateReport) -> RenderableType
 
 
 def status(ctx: Context, as_json: AsJson = False) -> None:
-    """Show what is installed where, and its health. Exit status 1 if it is outdated or not healthy."""
+    """Show what is installed, and whether it is healthy.
+
+    Exit status 1: it is outdated or not healthy.
+    """
     from pymeter.migrate import status as compare
 
     database = ctx.obj.database()
@@ -150,17 +146,13 @@ def _add_health(result: Table, state: Health) -> None:
 
 def sql(
     ctx: Context,
-    after: Annotated[
-        str | None, typer.Option(help="Only what follows this migration, and the functions: an upgrade.")
-    ] = None,
-    transaction: Annotated[
-        bool, typer.Option(help="Whether to print BEGIN and COMMIT; a migration tool may send its own.")
-    ] = True,
+    after: Annotated[str | None, typer.Option(help="An upgrade: what follows this migration.")] = None,
+    transaction: Annotated[bool, typer.Option(help="Whether to print BEGIN and COMMIT.")] = True,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A file; default: standard output.")
     ] = None,
 ) -> None:
-    """Print the whole installation as one plain SQL file, for servers without Python."""
+    """Print the installation as one plain SQL file."""
     from pymeter.bundle import bundle
 
     text = bundle(ctx.obj.schema, after=after, transaction=transaction)
@@ -178,7 +170,10 @@ def verify(
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """Recompute everything from the log and show what differs. Exit status 1 if anything does."""
+    """Recompute all rollups from the log, and show which differ.
+
+    Exit status 1: at least one differs.
+    """
     wanted = form(as_json, as_csv)
     with ctx.obj.meter() as meter, progress() as bar:
         # Not metric by metric: the log and the rollups may have metrics that the catalog has not.
@@ -219,7 +214,7 @@ def _drift_report(unknown: set[str], drifts: list[Drift]) -> RenderableType:
 def rebuild(
     ctx: Context, subject: OnlySubject = None, metric: OnlyMetric = None, as_json: AsJson = False
 ) -> None:
-    """Recompute rollups from the log, metric by metric, while others record."""
+    """Recompute rollups from the log, while others record."""
     with ctx.obj.meter() as meter:
         written = [when_free(partial(meter.rebuild, subject, key)) for key in _metrics(meter, metric)]
     line = f"rebuilt {number(len(written))} metrics; {number(sum(written))} rollups written"
@@ -241,16 +236,15 @@ def maintain(
     ctx: Context,
     keep: Annotated[
         str | None,
-        typer.Option(help="Drop the events of months that ended so long ago ('13 months'), once verified."),
+        typer.Option(help="Drop months older than this: '13 months'. Verified first."),
     ] = None,
-    detach: Annotated[
-        bool, typer.Option("--detach", help="Detach them as tables of their own instead, to be archived.")
-    ] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Detach them as tables, to archive them.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Create partitions ahead and tidy up. Idempotent: run it from cron, once a day say.
+    """Create partitions ahead and tidy up; run it daily from cron.
 
-    Exit status 1 if a month that should go had to be kept: its rollups differ from the log, say.
+    Exit status 1: a month that should be dropped was kept, for example because its rollups differ from the
+    log.
     """
     with ctx.obj.meter() as meter, stderr().status("[dim]maintaining ...[/dim]"):
         try:

@@ -28,8 +28,6 @@ begin
     if v_batch = '{}' then
         return;
     end if;
-    -- NOWAIT: maintain() may have locked the log, and a session that has locked the catalog may wait for that.
-    lock table metrics in access share mode nowait;
     v_locked := array(
         select s.series_id from series s where s.series_id = any (v_batch) order by s.series_id, s.stripe for update);
     -- A row that has appeared since is not locked, and its series is left to the next call. None appears any more: creating one locks row 0.

@@ -14,6 +14,7 @@ declare
     v_built    timestamptz[] := '{}';
     v_verdicts month_verdict[] := '{}';
     v_again    text;
+    v_old_keys bigint;
     v_stripes  integer[];
 begin
     if _is_open('maintain') then perform _check_caller('maintain'); end if;
@@ -27,6 +28,7 @@ begin
     end if;
     -- One call at a time. A call that waited for another finds nothing left to do.
     perform _check_keep(maintain.keep), _lock('maintain');
+    v_old_keys := _note_key_mark();
     v_stripes := _series_to_merge(501);
     if maintain.keep is not null then
         v_verdicts := _verify_expired_months(maintain.keep);
@@ -49,9 +51,14 @@ begin
             array(select partition_name from unnest(v_verdicts)));
         -- A month that stray events were moved into has more events than were verified, so it is postponed.
         return query select * from _drop_months(v_verdicts, maintain.detach);
+        -- Not while the log is locked: moving keys takes seconds, and who holds the rows of stripes may wait for the log.
+        if v_stripes <> '{}' then
+            v_again := coalesce(v_again, 'stripes are left to merge: run maintain() again');
+        end if;
+    else
+        return query select * from _move_keys(v_old_keys);
+        return query select * from _merge_idle_stripes(v_stripes);
     end if;
-    -- Last, because it locks rows that recording needs.
-    return query select * from _merge_idle_stripes(v_stripes);
     if v_again is not null then
         return next ('again', v_again)::maintenance_action;
     end if;

@@ -76,15 +76,17 @@ $$;
 comment on function _is_same_payload(numeric, text, numeric, text) is
     'Whether a repeat has the payload of the first event: its quantity (1 and 1.0 are equal) and its member.';
 
--- Before it removes keys that it has copied to old_keys, maintain() replaces the table keys_moved. to_regclass() finds the new table, pg_class is
--- read with the snapshot: if the snapshot does not have it, it may see a key in neither table. Call this after inserting a key.
+-- Before it moves keys to old_keys, maintain() replaces the table keys_moved. to_regclass() finds the new table, pg_class is read with the
+-- snapshot: if the snapshot does not have it, it may see a key in neither table. Call this after inserting a key. The lock makes the session
+-- notice the new table; while it is held, keys_moved is not replaced.
 create or replace function _check_keys()
 returns void
 language plpgsql
-stable
+volatile
 set search_path from current
 as $$
 begin
+    lock table keys_moved in access share mode;
     if not exists (select from pg_class where oid = to_regclass('keys_moved')) then
         raise exception using
             errcode = '40001', message = 'idempotency keys were moved since the snapshot was taken',

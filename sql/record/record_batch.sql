@@ -14,6 +14,13 @@ begin
     if _is_open('record_batch') then perform _check_caller('record_batch'); end if;
     perform _check_events(record_batch.events), _check_word('on_invalid', record_batch.on_invalid, '{raise,skip}');
 
+    if current_setting('transaction_isolation') = 'read committed' then
+        return query select * from _record_ordinary_batch(record_batch.events);
+        if found then
+            return;
+        end if;
+    end if;
+
     v_rows := _prepare_batch(record_batch.events);
 
     if record_batch.on_invalid = 'raise' then

@@ -9,8 +9,8 @@ import psycopg
 
 DAY = timedelta(days=1)
 
-# In the order of the index, so that millions of rows fit in minutes; each subject's events are spread evenly over
-# the window, with a jitter that keeps their order.
+# In the order of the index, so that millions of rows fit in minutes; each subject's events are spread evenly
+# over the window, with a jitter of its own that keeps their order.
 _SERIES = """
 SELECT count(meter._create_series(m, %(prefix)s || i, 0::smallint, %(since)s))
 FROM meter.metrics m CROSS JOIN generate_series(0, %(subjects)s - 1) AS i
@@ -31,7 +31,7 @@ FROM (
 CROSS JOIN generate_series(0, %(each)s - 1) AS n
 CROSS JOIN LATERAL (
     SELECT %(since)s::timestamptz
-           + (%(until)s::timestamptz - %(since)s::timestamptz) * ((n + random() + 0 * s.series_id) / %(each)s)  -- another jitter for each subject
+           + (%(until)s::timestamptz - %(since)s::timestamptz) * ((n + random() + 0 * s.series_id) / %(each)s)
 ) AS e (at)
 """
 _KEYS = """

@@ -309,7 +309,9 @@ def _count(connection: psycopg.Connection[Any], journal: Journal) -> Figures:
         double=sum(n > 1 for n in there.values()) + len(there.keys() - sent.keys()),
     )
     keyed = sum("idempotency_key" in sent[name] for name in there.keys() & sent.keys())
-    keys = ledger.value("SELECT count(*) FROM (SELECT FROM meter.keys UNION ALL SELECT FROM meter.old_keys) k")
+    keys = ledger.value(
+        "SELECT count(*) FROM (SELECT FROM meter.keys UNION ALL SELECT FROM meter.old_keys) k"
+    )
     assert keys == keyed, f"{keys} keys for {keyed} events with a key"
     for op in journal.unanswered():
         found = {event["metadata"]["id"] in there for event in op.events}

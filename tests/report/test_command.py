@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.cli.conftest import Ran, pymeter
@@ -25,7 +26,7 @@ pytest.importorskip("stripe")
 
 __all__ = ["pymeter", "shop"]
 
-double = fixtures.stripe_double_process
+double = fixtures.stripe_double_shared
 Run = Callable[..., Ran]
 _ROOT = Path(__file__).parents[2]
 
@@ -369,6 +370,76 @@ def test_reconcile_of_equal_totals_is_status_0(shop: Shop, pymeter: Run) -> None
     pymeter("report", "--once")
     ran = pymeter("report", "reconcile", "--step", "hour")
     assert (ran.status, "90 compared, 0 differ" in ran.out) == (0, True)
+
+
+# --- a journal that was used on another server --------------------------------------------------------------
+
+
+@pytest.fixture
+def stopped(shop: Shop, pymeter: Run) -> None:
+    """Something was reported, and then the database was copied to this server."""
+    shop.use(hours=30)
+    assert pymeter("report", "--once").status == 0
+    with psycopg.connect(shop.dsn) as connection:
+        connection.execute("UPDATE meter.report_journals SET server = regexp_replace(server, '[0-9]+$', '1')")
+
+
+@pytest.mark.usefixtures("stopped")
+def test_a_stopped_journal_reports_again_once_it_is_adopted(shop: Shop, pymeter: Run) -> None:
+    shop.use(hours=2)
+    ran = pymeter("report", "status")
+    assert (ran.status, "pymeter report adopt" in ran.err) == (1, True)
+    ran = pymeter("report", "--once")
+    assert (ran.status, "pymeter report adopt" in ran.err) == (1, True)
+    assert len(shop.sent()) == 1
+    ran = pymeter("report", "adopt")
+    assert ran.status == 0
+    assert "stripe: reporting goes on from this server" in ran.out
+    assert "compared with the biller's totals" in ran.out
+    # The lost end of the journal may have sent it.
+    assert pymeter("report", "--once").status == 1
+    assert shop.states() == {"delivered": 1, "uncertain": 1}
+    assert pymeter("report", "status").err == ""
+
+
+@pytest.mark.usefixtures("stopped")
+def test_a_complete_journal_sends_at_once(shop: Shop, pymeter: Run) -> None:
+    shop.use(hours=2)
+    ran = pymeter("report", "adopt", "--complete")
+    assert (ran.status, "compared" in ran.out) == (0, False)
+    assert pymeter("report", "--once").status == 0
+    shop.assert_reported()
+
+
+@pytest.mark.usefixtures("stopped")
+def test_an_adoption_as_json(pymeter: Run) -> None:
+    adopted = pymeter("report", "adopt", "--json").json
+    assert (adopted["biller"], adopted["stopped"]) == ("stripe", False)
+    assert adopted["server"] == adopted["this_server"]
+    assert adopted["adopted_at"] < adopted["doubtful_until"]
+    again = pymeter("report", "adopt", "--complete", "--json").json
+    assert again["adopted_at"] > adopted["adopted_at"]
+    assert again["doubtful_until"] == adopted["doubtful_until"]
+
+
+@pytest.mark.usefixtures("stopped")
+def test_an_adoption_that_is_refused_changes_nothing(
+    shop: Shop, pymeter: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = pymeter("report", "adopt", "--biller", "")
+    assert (ran.status, ran.out) == (2, "")
+    assert "22023" in ran.err
+    with psycopg.connect(shop.dsn) as connection:
+        connection.execute("CREATE ROLE pymeter_adopts_nothing LOGIN")
+    try:
+        monkeypatch.setenv("PYMETER_DSN", shop.dsn.replace("postgres@", "pymeter_adopts_nothing@"))
+        ran = pymeter("report", "adopt", "--json")
+    finally:
+        with psycopg.connect(shop.dsn) as connection:
+            connection.execute("DROP ROLE pymeter_adopts_nothing")
+    assert (ran.status, ran.out) == (2, "")
+    assert "42501" in ran.err
+    assert shop.meter.report_journal().stopped
 
 
 # --- a rehearsal --------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ pytest.importorskip("stripe")
 
 __all__ = ["clock", "journal", "ledger", "new_journal", "new_ledger"]
 
-double = fixtures.stripe_double_process
+double = fixtures.stripe_double_shared
 
 
 @pytest.fixture

@@ -1,0 +1,106 @@
+-- The short way for a batch of ordinary events. One statement reads, checks, and writes keys and events; it writes nothing unless the whole
+-- batch is ordinary. Rows pass from step to step inside it, in the lock order of the package: keys, then rows of series, and only then the clock
+-- is read for recorded_at. What it says about keys that maintain() has moved is asked by a later statement: see _record_event().
+create or replace function _record_ordinary_batch(events jsonb)
+returns setof batch_outcome
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+set enable_nestloop to off  -- but for the look-ups by primary key, which OFFSET 0 leaves no other way
+set jit to off
+as $$
+#variable_conflict use_column
+declare
+    v_ids        bigint[];
+    v_digests    uuid[];
+    v_quantities numeric[];
+    v_fine       rollups[];
+    v_written    boolean;
+begin
+    with given as (
+        select o.n, o.e ->> 'subject' as subject, o.e ->> 'metric' as metric, o.e ->> 'idempotency_key' as idempotency_key,
+               case when jsonb_typeof(o.e -> 'quantity') = 'number' then (o.e -> 'quantity')::numeric end as quantity,
+               case when o.e ? 'at' then _parse_time(o.e ->> 'at') else now() end as at, o.e -> 'metadata' as metadata,
+               -- Subject, metric and key are texts, and there is no other field.
+               jsonb_typeof(o.e -> 'subject') = 'string' and jsonb_typeof(o.e -> 'metric') = 'string'
+               and coalesce(jsonb_typeof(o.e -> 'idempotency_key'), 'string') = 'string'
+               and coalesce(jsonb_typeof(o.e -> 'metadata'), 'object') = 'object' and coalesce(pg_column_size(o.e -> 'metadata'), 0) <= 10000
+               and o.e - '{subject,metric,quantity,idempotency_key,at,metadata}'::text[] = '{}' as is_simple
+        from jsonb_array_elements(_record_ordinary_batch.events) with ordinality as o (e, n)
+        where jsonb_typeof(o.e) = 'object'
+        offset 0
+    ), parsed as materialized (
+        select g.*, s.series_id, nextval('event_ids') as event_id, _key_digest(g.metric, g.subject, g.idempotency_key) as digest,
+               _bucket_start(s.fine_bucket, g.at) as fine_start, s.fine_bucket, s.coarse_bucket, s.billers,
+               (g.is_simple and s.series_id is not null and g.quantity >= 0 and g.quantity < 1e50 and scale(g.quantity) <= 50
+                and g.at <= now() and g.at >= timestamptz '1970-01-01 00:00:00+00'
+                and coalesce(g.idempotency_key, '!') >= '!' collate "C" and coalesce(octet_length(g.idempotency_key), 0) <= 512) is true as is_ordinary
+        from given g
+        left join lateral (
+            select s.series_id, m.fine_bucket, m.coarse_bucket, m.billers
+            from series s
+            join metrics m on m.key = s.metric and m.revision = s.revision
+            where s.metric = g.metric and s.subject = g.subject and s.stripe = 0 and s.is_ordinary
+            offset 0
+        ) s on true
+    ), gate as materialized (
+        select bool_and(is_ordinary) and count(*) = jsonb_array_length(_record_ordinary_batch.events) as is_open from parsed
+    ), owned_keys as (
+        insert into keys (event_id, at, digest, quantity)
+        select event_id, at, digest, quantity from parsed where digest is not null and (select is_open from gate)
+        order by digest, n
+        on conflict (digest) do nothing
+        returning event_id
+    ), locked as materialized (
+        select s.series_id
+        from series s
+        where s.series_id = any (array(select distinct series_id from parsed where (select is_open from gate))) and s.stripe = 0
+          and (select count(*) from owned_keys) >= 0
+        order by s.series_id
+        for update
+    ), owned as materialized (
+        select p.*
+        from parsed p
+        where (select is_open from gate) and (select count(*) from locked) >= 0
+          and (p.digest is null or p.event_id in (select event_id from owned_keys))
+    ), logged as (
+        insert into events (event_id, at, recorded_at, series_id, quantity, idempotency_key, metadata)
+        select event_id, at, clock_timestamp(), series_id, quantity, idempotency_key, metadata from owned
+        order by series_id, at, event_id
+    ), queued as (
+        insert into unreported (at, event_id, series_id, biller)
+        select at, event_id, series_id, unnest(billers) from owned where billers is not null
+    ), fine as (
+        select fine_start, count(*), max(at), series_id, 0::smallint, fine_bucket, sum(quantity), null::numeric, null::numeric, null::numeric[]
+        from owned
+        group by fine_start, series_id, fine_bucket
+    )
+    select (select is_open from gate), (select array_agg(f::rollups) from fine f),
+           array_agg(o.event_id order by p.n), array_agg(p.digest order by p.n), array_agg(p.quantity order by p.n)
+    into v_written, v_fine, v_ids, v_digests, v_quantities
+    from parsed p
+    left join owned o on o.n = p.n;
+    if v_written is not true then
+        return;
+    end if;
+    if exists (select from unnest(v_digests) d (digest) cross join lateral (select from old_keys o where o.digest = d.digest offset 0) o) then
+        raise savepoint_exception;
+    end if;
+    perform _add_fine_amounts(v_fine);
+    return query
+        select i.n, coalesce(i.event_id, k.event_id), case
+                when i.event_id is not null then 'recorded'
+                when k.quantity = i.quantity then 'duplicate'
+                else 'conflict' end,
+            null::text, null::text, null::text
+        from unnest(v_ids, v_digests, v_quantities) with ordinality as i (event_id, digest, quantity, n)
+        left join lateral (select k.event_id, k.quantity from keys k where i.event_id is null and k.digest = i.digest offset 0) k on true
+        order by i.n;
+exception when data_exception or savepoint_exception then
+    return;
+end
+$$;
+
+comment on function _record_ordinary_batch(jsonb) is
+    'Records a batch of ordinary events and returns their outcomes; records nothing, and returns no row, if one of them is not ordinary.';
