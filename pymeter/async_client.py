@@ -35,8 +35,8 @@ class AsyncMeter(AsyncMethods):
     transaction. Given a pool, every call is a transaction of its own. Creating an AsyncMeter does no I/O.
 
     With `prepare` at None, the default, psycopg decides: it prepares what a connection has executed five
-    times, unless the connection has prepare_threshold=None. True prepares at once, False never. Behind a
-    pgbouncer that pools transactions and does not know prepared statements, use False.
+    times, unless the connection has prepare_threshold=None. True prepares at once, False never. A pgbouncer
+    that pools transactions and knows no prepared statements needs prepare_threshold=None or False.
 
         async with await psycopg.AsyncConnection.connect(dsn) as connection:
             await AsyncMeter(connection).record("acct_1", "tokens", 120, idempotency_key="req_1")

@@ -155,6 +155,8 @@ def test_events_explain_a_charge_and_are_paged(pymeter: Run) -> None:
 
 def test_catalog_define_and_retire(pymeter: Run) -> None:
     assert pymeter("define", "seats", "last", "seat", "--period", "day", "--max-future", "7 days").status == 0
+    minutes = pymeter("define", "seats", "last", "seat", "--rollup", "minute", "--json").json
+    assert (minutes["rollup"], minutes["fine_bucket"]) == ("minute", "minute")
     metric = pymeter(
         "define", "seats", "last", "seat", "--period", "day", "--max-future", "7 days", "--json"
     ).json
