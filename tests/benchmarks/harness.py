@@ -140,7 +140,7 @@ class Harness:
 
 
 def _ratio(row: Row) -> Callable[[float, float], float]:
-    """Times better: a rate's own ratio, a time's inverse. Times the baseline's for an upper bound, and a count."""
+    """Times better: a rate's own ratio, a time's inverse. For an upper bound: times the baseline's."""
     if row.unit in _AS_THEY_ARE or (row.target is not None and row.target.sign == "<="):
         return lambda ours, baseline: ours / baseline
     return lambda ours, baseline: baseline / ours

@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from rich.console import Console
@@ -155,12 +156,13 @@ def _instructions(server: Server, kind: Kind, numbers: range) -> int:
     # No kind repeats another's keys.
     calls = [kind.arguments(i).replace("key-", f"{kind.title}-") for i in numbers]
     text = "\n".join([f"PREPARE p {kind.statement}", *(f"EXECUTE p {call}" for call in calls), ""])
+    options: dict[str, Any] = server.account.run_options
     done = subprocess.run(
         [
             "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
             server.program("postgres"), "--single", "-D", server.data_dir, "postgres",
         ],
-        input=text, capture_output=True, text=True, check=True, cwd="/", **server.account.run_options,
+        input=text, capture_output=True, text=True, check=True, cwd="/", **options,
     )  # fmt: skip
     if "ERROR" in done.stderr:
         raise RuntimeError(next(line for line in done.stderr.splitlines() if "ERROR" in line))

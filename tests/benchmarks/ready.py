@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 
@@ -67,7 +68,7 @@ class OpenHour:
 
 
 def one_event_each(
-    connection: psycopg.Connection[object],
+    connection: psycopg.Connection[Any],
     metric: str,
     subjects: int,
     prefix: str = "acct_",

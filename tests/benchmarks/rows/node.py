@@ -34,7 +34,7 @@ def rows(bench: Bench) -> Iterator[Row]:
                         ours=side("one statement", "ours", callers),
                         baseline=side("four statements", "four_statements", callers),
                         target=_TARGETS.get(callers),
-                        note="One Node process, statements prepared; against BEGIN, INSERT, UPSERT, COMMIT on a"
+                        note="One process, statements prepared; against BEGIN, INSERT, UPSERT, COMMIT on a"
                         " home-made log and totals, from the same pool.",
                     )
         except NotInstalled as error:

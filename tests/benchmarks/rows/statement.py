@@ -31,9 +31,8 @@ SAME_ROWS = (
     + """
 WITH k AS (
     INSERT INTO meter.keys (event_id, at, digest, quantity)
-    VALUES (nextval('meter.event_ids'), now(), encode(substr(sha256(convert_to(
-            '6,' || length('acct_' || :s) || ',tokensacct_' || :s || 'req_' || :k, 'UTF8')), 1, 16), 'hex')::uuid,
-            3)
+    VALUES (nextval('meter.event_ids'), now(), encode(substr(sha256(convert_to('6,' || length('acct_' || :s)
+            || ',tokensacct_' || :s || 'req_' || :k, 'UTF8')), 1, 16), 'hex')::uuid, 3)
     ON CONFLICT (digest) DO NOTHING
     RETURNING event_id
 ), s AS (
