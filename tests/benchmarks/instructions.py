@@ -1,10 +1,10 @@
 """How many instructions the server executes for one call: a later change can be held against them.
 
-    python -m tests.benchmarks.instructions [--only NAME ...] [--json FILE]
+    python -m tests.benchmarks.instructions [--only NAME ...] [--json]
 
-Each kind of call runs in PostgreSQL's single-user mode under valgrind's callgrind, a few times and many times;
-the difference is what the calls cost, each in a transaction of its own, without client, network and disk.
-Needs valgrind.
+Each kind of call runs in PostgreSQL's single-user mode under valgrind's callgrind, a few times and many
+times; the difference is what the calls cost, each in a transaction of its own, without client, network and
+disk. Needs valgrind.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from rich.console import Console
@@ -31,7 +32,8 @@ _COLLECTED = re.compile(r"Collected : (\d+)")
 
 _SETUP = """
 SELECT meter.define_metric('tokens', 'sum', 'token'), meter.define_metric('peak', 'max', 'GB');
-SELECT meter.define_metric('hot', 'sum', 'token', striped => true), meter.define_metric('billed', 'sum', 'token');
+SELECT meter.define_metric('hot', 'sum', 'token', striped => true);
+SELECT meter.define_metric('billed', 'sum', 'token');
 SELECT meter.report_metric('billed', 'billed');
 SELECT meter.record('acct', m, 1) FROM unnest('{tokens,peak,hot,billed}'::text[]) m;
 SELECT meter.record('acct_' || i, 'tokens', 1, at => date_trunc('hour', now()) - interval '90 minutes')
@@ -95,7 +97,8 @@ KINDS = {
     ),
     "bare select": Kind(
         "a SELECT of one row by primary key",
-        "(text) AS SELECT * FROM own_totals WHERE subject = $1 AND metric = 'tokens' AND period = '-infinity'",
+        "(text) AS SELECT * FROM own_totals"
+        " WHERE subject = $1 AND metric = 'tokens' AND period = '-infinity'",
         lambda i: f"('acct_{i}')",
     ),
     "bare key": Kind(
@@ -115,18 +118,24 @@ def main(given: Sequence[str]) -> int:
         print("valgrind is not installed", file=sys.stderr)
         return 2
     counted: dict[str, int] = {}
-    with new_server() as server:
-        _prepare(server)
-        for name in options.only or KINDS:
-            counted[name] = _count(server, KINDS[name])
-            if not options.json:
-                print(f"{KINDS[name].title}: {counted[name]:,}", flush=True)
-        server.ensure_running()
+    for name, number in count(options.only or KINDS):
+        counted[name] = number
+        if not options.json:
+            print(f"{KINDS[name].title}: {number:,}", flush=True)
     if options.json:
         print(json.dumps(counted, indent=1))
     else:
         _show(counted)
     return 0
+
+
+def count(names: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """The instructions of a call of each of these kinds, one after the other."""
+    with new_server() as server:
+        _prepare(server)
+        for name in names:
+            yield name, _count(server, KINDS[name])
+        server.ensure_running()
 
 
 def _prepare(server: Server) -> None:
@@ -144,16 +153,16 @@ def _count(server: Server, kind: Kind) -> int:
 
 
 def _instructions(server: Server, kind: Kind, numbers: range) -> int:
-    calls = [
-        kind.arguments(i).replace("key-", f"{kind.title}-") for i in numbers
-    ]  # no kind repeats another's keys
+    # No kind repeats another's keys.
+    calls = [kind.arguments(i).replace("key-", f"{kind.title}-") for i in numbers]
     text = "\n".join([f"PREPARE p {kind.statement}", *(f"EXECUTE p {call}" for call in calls), ""])
+    options: dict[str, Any] = server.account.run_options
     done = subprocess.run(
         [
             "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
             server.program("postgres"), "--single", "-D", server.data_dir, "postgres",
         ],
-        input=text, capture_output=True, text=True, check=True, cwd="/", **server.account.run_options,
+        input=text, capture_output=True, text=True, check=True, cwd="/", **options,
     )  # fmt: skip
     if "ERROR" in done.stderr:
         raise RuntimeError(next(line for line in done.stderr.splitlines() if "ERROR" in line))
