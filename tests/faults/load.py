@@ -182,10 +182,13 @@ class Writer:
         events = [self._event(keyed) for _ in range(size)]
         if kind == "transaction":
             # Calls lock in their own order. A transaction that must not deadlock with a batch or maintain()
-            # takes each pair once, sorted; no unique metric, because a batch locks all members before its
-            # first rollup; no striped one, because maintain() locks all stripes before the rows they go to.
-            pairs = {(e["subject"], e["metric"]): e for e in events if e["metric"] not in ("users", "hot")}
-            events = [pairs[pair] for pair in sorted(pairs)] or events[:1]
+            # keeps to one series; not of a unique metric, because a batch locks all members before its first
+            # series; not of a striped one, because its new rows come before all others.
+            one = events[0]
+            series = {"subject": one["subject"], "metric": one["metric"]}
+            alone = one["metric"] in ("users", "hot")
+            events = [one] if alone else [e | series for e in events if "quantity" in e]
+            events = events or [one]
         return Op(kind, tuple(events), keyed)
 
     def _event(self, keyed: bool) -> dict[str, Any]:
