@@ -15,6 +15,7 @@ from tests.benchmarks import seed
 from tests.benchmarks.bench import Bench, connected, short
 from tests.benchmarks.harness import Row, Sample, Side
 from tests.benchmarks.pgbench import pgbench
+from tests.benchmarks.ready import OpenHour
 from tests.benchmarks.rows.statement import RECORD, SAME_ROWS
 from tests.benchmarks.server import checkpoint
 
@@ -91,6 +92,7 @@ def _write_ahead_log(bench: Bench) -> Iterator[Row]:
     scale = bench.scale
     with bench.database() as dsn, connected(dsn) as connection:
         seed.define(connection, "tokens")
+        ready = OpenHour(dsn, scale, "tokens")
 
         def side(name: str, script: str, *, after_checkpoint: bool) -> Side:
             text = script.replace("{subjects}", str(scale.subjects))
@@ -101,7 +103,12 @@ def _write_ahead_log(bench: Bench) -> Iterator[Row]:
                 later, end = _progress(connection)
                 return Sample((end - position) / (later - events))
 
-            return Side(name, run, (lambda: checkpoint(dsn)) if after_checkpoint else None)
+            def prepare() -> None:
+                ready()
+                if after_checkpoint:
+                    checkpoint(dsn)
+
+            return Side(name, run, prepare)
 
         for name, after_checkpoint in (("", False), (", right after a checkpoint", True)):
             yield Row(
