@@ -109,6 +109,11 @@ def number(value: Decimal | int | None) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def counted(count: int, one: str, more: str | None = None) -> str:
+    """A number and what it counts: 1 call, 2 calls."""
+    return f"{number(count)} {one if count == 1 else more or f'{one}s'}"
+
+
 def moment(value: datetime | None, timezone: str = "UTC") -> str:
     """A time in a zone, to the second, or finer where it is."""
     if value is None:

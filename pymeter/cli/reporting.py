@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -16,7 +17,7 @@ from rich.text import Text
 
 from pymeter.cli.errors import SAYS_NO, CliError
 from pymeter.cli.options import AsJson, MetricKey, Subject, Zone, form, read_duration, read_moment
-from pymeter.cli.output import bad, good, moment, number, show, stderr, table
+from pymeter.cli.output import bad, counted, good, moment, number, show, stderr, table
 from pymeter.cli.patience import when_free
 from pymeter.cli.suggestions import SuggestingGroup
 from pymeter.cli.target import Context, Settings
@@ -234,8 +235,11 @@ def _dry_run(settings: Settings, biller: str, open_hours: bool, as_json: bool) -
     with settings.meter() as meter:
         waiting = _pages(lambda after: meter.pushes(biller, "planned", after_id=after, max_rows=1000))
         new = meter.preview_pushes(biller, open_hours)
+        stopped = meter.report_journal(biller).stopped
     rows = [*(_as_sent(push) for push in waiting), *(_as_sent(push) for push in new)]
     show(rows, None, _planned_table, form(as_json))
+    if stopped:
+        stderr().print(bad(_STOPPED))
 
 
 def _planned_table(rows: list[dict[str, Any]]) -> RenderableType:
@@ -251,8 +255,11 @@ def _planned_table(rows: list[dict[str, Any]]) -> RenderableType:
             row["state"] if row["reason"] is None else f"{row['state']}: {row['reason']}",
             row["identifier"] or "new",
         )
-    sent = sum(row["state"] == "planned" for row in rows)
-    return Group(result, good(f"{number(sent)} calls would be made; nothing was sent or written"))
+    states = Counter(row["state"] for row in rows)
+    line = f"{counted(states['planned'], 'call')} would be made"
+    if states["uncertain"]:
+        line += f"; {number(states['uncertain'])} uncertain: first compared with the biller's totals"
+    return Group(result, good(f"{line}; nothing was sent or written"))
 
 
 def _as_sent(push: Push | PlannedPush) -> dict[str, Any]:

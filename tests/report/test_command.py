@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.cli.conftest import Ran, pymeter
@@ -272,6 +273,22 @@ def test_dry_run_shows_what_is_planned_already_with_its_identifier(shop: Shop, p
 def test_dry_run_needs_no_key(shop: Shop, pymeter: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STRIPE_API_KEY")
     assert pymeter("report", "--dry-run").status == 0
+
+
+def test_dry_run_says_what_is_stopped_or_doubtful_after_a_restore(shop: Shop, pymeter: Run) -> None:
+    shop.use(hours=30)
+    assert pymeter("report", "--once").status == 0
+    with psycopg.connect(shop.dsn) as connection:
+        connection.execute("UPDATE meter.report_journals SET server = regexp_replace(server, '[0-9]+$', '1')")
+    shop.use(hours=2)
+    ran = pymeter("report", "--dry-run")
+    assert "1 call would be made" in ran.out
+    assert "pymeter report adopt" in ran.err
+    shop.meter.adopt_journal()
+    ran = pymeter("report", "--dry-run")
+    assert "0 calls would be made; 1 uncertain: first compared with the biller's totals" in ran.out
+    assert ran.err == ""
+    assert pymeter("report", "--dry-run", "--json").json[0]["state"] == "uncertain"
 
 
 def test_mapping_status_and_rules(shop: Shop, pymeter: Run) -> None:

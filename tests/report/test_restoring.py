@@ -42,6 +42,11 @@ def restored(site: Site) -> Iterator[Callable[[], None]]:
         yield restore
 
 
+def _lose_the_server(journal: Journal) -> None:
+    """As if the journal had been copied here."""
+    journal.ledger.execute("UPDATE meter.report_journals SET server = regexp_replace(server, '[0-9]+$', '1')")
+
+
 def _at(site: Site, minutes: float = 0) -> datetime:
     """In the hour before the last one."""
     return hour(site.now()) - timedelta(hours=2) + timedelta(minutes=minutes)
@@ -98,7 +103,7 @@ def test_a_schema_that_was_restored_beside_another_is_stopped(journal: Journal) 
     """The table is another one: pg_restore, or a copy into the same database."""
     journal.record(7)
     journal.plan()
-    journal.ledger.execute("UPDATE meter.report_journals SET server = regexp_replace(server, '[0-9]+$', '1')")
+    _lose_the_server(journal)
     with refused("55000"):
         journal.plan()
 
@@ -220,6 +225,34 @@ def test_what_was_sent_under_another_hour_is_held_for_a_person(
     with site.meter() as meter:
         assert meter.retry_pushes(now=site.now()) == []  # only by its name
         assert meter.resolve_push(push.identifier, delivered=True, now=site.now()).state == "resolved"
+
+
+def test_a_preview_after_an_adoption_is_what_planning_then_does(journal: Journal) -> None:
+    """Also of usage that is too old, which would be sent under another hour, and of a value that may be sent twice."""
+    journal.rules(too_old="restamp")
+    journal.metric("seats", "last", "last")
+    journal.record(7)
+    journal.deliver()
+    _lose_the_server(journal)
+    journal.ledger.call("adopt_journal", now=journal.now)
+    later = journal.at(10) + 5 * HOUR
+    journal.record(1, at=journal.at(8))
+    journal.record(2, at=journal.at(9) - timedelta(days=40))
+    journal.record(3, at=later)
+    journal.record(4, metric="seats", at=journal.at(8))
+    journal.now = later + HOUR
+    previewed = {p.value: (p.state, p.reason, p.stamped_at) for p in journal.preview()}
+    assert {value: found[:2] for value, found in previewed.items()} == {
+        "1": ("uncertain", "restored"),
+        "2": ("held", "restored"),
+        "3": ("planned", None),
+        "4": ("planned", None),
+    }
+    before = journal.pushes()
+    while journal.plan():
+        pass
+    planned = journal.pushes()[len(before) :]
+    assert {f"{p.value:f}": (p.state, p.reason, p.stamped_at) for p in planned} == previewed
 
 
 def test_values_of_mode_last_are_sent_again(site: Site, restored: Callable[[], None]) -> None:
