@@ -47,3 +47,4 @@ drop function if exists _step(timestamptz, interval, int, text);
 drop function if exists _buckets(timestamptz, timestamptz, text, text);
 drop function if exists _let_go(month_verdict, boolean);
 drop function if exists _judge_months(interval);
+drop function if exists adopt_journal(text, boolean, timestamptz);

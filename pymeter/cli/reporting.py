@@ -461,6 +461,10 @@ def adopt(
     complete: Annotated[
         bool, typer.Option("--complete", help="The journal has lost nothing, as after a planned switchover.")
     ] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Although it is not stopped: in a snapshot of a whole machine."),
+    ] = False,
     biller: BillerName = "stripe",
     as_json: AsJson = False,
 ) -> None:
@@ -470,15 +474,18 @@ def adopt(
     sent only if it is still missing there a day later.
     """
     with ctx.obj.meter() as meter:
-        journal = meter.adopt_journal(biller, complete)
-    show(journal, ReportJournal, _adopted, form(as_json))
+        journal = meter.adopt_journal(biller, complete, force=force)
+    show(journal, ReportJournal, lambda row: _adopted(row, complete), form(as_json))
 
 
-def _adopted(journal: ReportJournal) -> RenderableType:
+def _adopted(journal: ReportJournal, complete: bool) -> RenderableType:
     lines = [good(f"{journal.biller}: this server's journal is the one that counts now")]
     if journal.doubtful_until is not None:
         until = moment(journal.doubtful_until)
-        lines.append(Text(f"usage of hours before {until} UTC is compared with the biller before it is sent"))
+        why = "an earlier adoption was not complete: " if complete else ""
+        lines.append(
+            Text(f"{why}usage of hours before {until} UTC is compared with the biller before it is sent")
+        )
     return Group(*lines)
 
 

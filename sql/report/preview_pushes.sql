@@ -31,6 +31,6 @@ $$;
 comment on function preview_pushes(text, boolean, timestamptz) is
     'The pushes that plan_pushes() would plan now, computed by the same query; nothing is written. state is planned, held, left or '
     'uncertain, and reason says why. After adopt_journal(), usage that may have been sent already is uncertain, or held where no total '
-    'would show it, with the reason restored. Raises 22004 or 22023 for a bad value. Example: SELECT outcome FROM meter.record(''acct_2'', ''tokens'', 4, at => '
-    '''2026-05-02 08:00+00'');
+    'would show it, with the reason restored. Raises 22004 or 22023 for a bad value. Example: SELECT outcome FROM '
+    'meter.record(''acct_2'', ''tokens'', 4, at => ''2026-05-02 08:00+00'');
 SELECT customer, event_name, value, state, reason FROM meter.preview_pushes(now => ''2026-06-18 16:30+00'');';

@@ -291,6 +291,18 @@ def test_dry_run_says_what_is_stopped_or_doubtful_after_a_restore(shop: Shop, py
     assert pymeter("report", "--dry-run", "--json").json[0]["state"] == "uncertain"
 
 
+def test_adopt_is_refused_unless_the_journal_is_stopped_or_forced(shop: Shop, pymeter: Run) -> None:
+    shop.use(hours=2)
+    ran = pymeter("report", "adopt")
+    assert (ran.status, ran.out) == (1, "")
+    assert "the journal is not stopped" in ran.err
+    assert shop.meter.report_journal().adopted_at is None
+    assert pymeter("report", "adopt", "--force").status == 0
+    assert shop.meter.report_journal().adopted_at is not None
+    ran = pymeter("report", "adopt", "--complete", "--force")
+    assert (ran.status, "an earlier adoption was not complete" in ran.out) == (0, True)
+
+
 def test_mapping_status_and_rules(shop: Shop, pymeter: Run) -> None:
     shop.meter.define_metric("calls", "count", "call")
     assert pymeter("report", "metric", "calls", "api_calls", "--mode", "event").status == 0

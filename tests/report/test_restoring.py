@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from pymeter import errors
+from pymeter import Meter, errors
 from tests.helpers import refused
 from tests.report.conftest import HOUR, Journal, clock, journal, ledger, new_journal, new_ledger
 from tests.report.double import Double, fixtures
@@ -200,6 +200,42 @@ def test_what_was_planned_and_sent_after_the_backup_is_recognised(meter_dsn: str
         assert site.states() == {"resolved": 1}
 
 
+@pytest.mark.parametrize("used", [False, True])
+def test_a_journal_that_is_not_stopped_is_adopted_with_force_only(journal: Journal, used: bool) -> None:
+    """An adoption by mistake would make all usage uncertain that is not planned."""
+    if used:
+        journal.record(7)
+        journal.deliver()
+    before = journal.ledger.rows("SELECT * FROM meter.report_journals")
+    for complete in (False, True):
+        with refused("55000", "force"):
+            journal.ledger.call("adopt_journal", complete=complete, now=journal.now)
+    with refused("22004", "force"):
+        journal.ledger.call("adopt_journal", now=journal.now, force=None)
+    assert journal.ledger.rows("SELECT * FROM meter.report_journals") == before
+    with pytest.raises(errors.MeterError, match="not stopped") as caught:
+        Meter(journal.ledger.connection).adopt_journal(now=journal.now)
+    assert type(caught.value) is errors.MeterError
+    assert "--force" in (caught.value.hint or "")
+    (adopted,) = journal.ledger.call("adopt_journal", now=journal.now, force=True)
+    assert adopted.doubtful_until > journal.now
+    journal.record(3)
+    journal.plan()
+    assert journal.states()[-1] == "uncertain"
+
+
+def test_a_second_adoption_by_mistake_is_refused(journal: Journal) -> None:
+    journal.record(7)
+    journal.deliver()
+    _lose_the_server(journal)
+    journal.ledger.call("adopt_journal", complete=True, now=journal.now)
+    with refused("55000"):
+        journal.ledger.call("adopt_journal", now=journal.now)
+    journal.record(3)
+    journal.plan()
+    assert journal.states() == ["delivered", "planned"]
+
+
 def test_usage_of_hours_after_the_adoption_is_sent_at_once(site: Site, restored: Callable[[], None]) -> None:
     restored()
     site.adopt()
@@ -228,7 +264,7 @@ def test_what_was_sent_under_another_hour_is_held_for_a_person(
 
 
 def test_a_preview_after_an_adoption_is_what_planning_then_does(journal: Journal) -> None:
-    """Also of usage that is too old, which would be sent under another hour, and of a value that may be sent twice."""
+    """Also of usage that would be sent under another hour, and of a value that may be sent twice."""
     journal.rules(too_old="restamp")
     journal.metric("seats", "last", "last")
     journal.record(7)
