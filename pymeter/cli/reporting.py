@@ -17,10 +17,12 @@ from rich.text import Text
 
 from pymeter.cli.errors import SAYS_NO, CliError
 from pymeter.cli.options import AsJson, MetricKey, Subject, Zone, form, read_duration, read_moment
-from pymeter.cli.output import bad, counted, good, moment, number, show, stderr, table
+from pymeter.cli.output import bad, counted, good, moment, number, show, stderr, stdout, table, word
 from pymeter.cli.patience import when_free
 from pymeter.cli.suggestions import SuggestingGroup
 from pymeter.cli.target import Context, Settings
+from pymeter.cli.visible import visible
+from pymeter.client import Meter
 from pymeter.models import (
     Biller,
     MetricMapping,
@@ -55,6 +57,7 @@ RateOption = Annotated[
     typer.Option(min=0.001, help="Calls a second, of this process. Default: 1000; 20 with a test key."),
 ]
 _POOL_MAX = 4
+_WIDE = 120
 _STOPPED = "reporting is stopped: its journal was used on another server; see pymeter report adopt --help"
 
 app = typer.Typer(
@@ -236,10 +239,26 @@ def _dry_run(settings: Settings, biller: str, open_hours: bool, as_json: bool) -
         waiting = _pages(lambda after: meter.pushes(biller, "planned", after_id=after, max_rows=1000))
         new = meter.preview_pushes(biller, open_hours)
         stopped = meter.report_journal(biller).stopped
+        left_out = _left_out(meter, biller)
     rows = [*(_as_sent(push) for push in waiting), *(_as_sent(push) for push in new)]
-    show(rows, None, _planned_table, form(as_json))
+    show(rows, None, lambda found: Group(_planned_table(found), *left_out), form(as_json))
     if stopped:
         stderr().print(bad(_STOPPED))
+
+
+def _left_out(meter: Meter, biller: str) -> list[RenderableType]:
+    """Why usage is missing from what would be sent."""
+    mapped = {row.metric for row in meter.report_mappings(biller) if row.event_name is not None}
+    if not mapped:
+        return [bad(f"no metric is reported to {biller}: see pymeter report metric --help")]
+    return [
+        bad(
+            f"{counted(row.pushes, 'subject')} of {row.metric} {'has' if row.pushes == 1 else 'have'}"
+            " no customer: see pymeter report subject --help"
+        )
+        for row in meter.report_status(biller)
+        if row.state == "unmapped" and row.pushes and row.metric in mapped
+    ]
 
 
 def _planned_table(rows: list[dict[str, Any]]) -> RenderableType:
@@ -323,18 +342,18 @@ def pushes(
 
 
 def _pushes_table(rows: list[Push]) -> RenderableType:
-    columns = ("identifier", "customer", "event name", "value", "at (UTC)", "state", "error")
-    result = table(*columns, numbers=("value",))
+    # An identifier is copied from here: it is never folded. On a narrow terminal all else stands beside it.
+    narrow = stdout().width < _WIDE
+    more = ["push"] if narrow else ["customer", "event name", "value", "at (UTC)", "state", "error"]
+    result = table("identifier", *more, numbers=("value",), unfolded=("identifier",))
     for row in rows:
-        result.add_row(
-            row.identifier,
-            Text(row.customer),
-            Text(row.event_name),
-            number(row.value),
-            moment(row.stamped_at),
-            row.state if row.reason is None else f"{row.state}: {row.reason}",
-            row.error or "",
-        )
+        state = row.state if row.reason is None else f"{row.state}: {row.reason}"
+        value, at, error = number(row.value), moment(row.stamped_at), row.error or ""
+        if narrow:
+            lines = (f"{row.customer} {row.event_name} {value}", f"{at} {state}", error)
+            result.add_row(row.identifier, Group(*(Text(visible(line)) for line in lines if line)))
+        else:
+            result.add_row(row.identifier, row.customer, row.event_name, value, at, state, error)
     return result
 
 
@@ -414,7 +433,9 @@ def retry(
     """Plan rejected and held pushes anew, for the present customers and names; the next run sends them."""
     with ctx.obj.meter() as meter:
         rows = meter.retry_pushes(biller, identifier)
-    show(rows, Push, lambda found: good(f"{number(len(found))} pushes planned anew"), form(as_json))
+    show(
+        rows, Push, lambda found: good(f"{counted(len(found), 'push', 'pushes')} planned anew"), form(as_json)
+    )
 
 
 @app.command()
@@ -434,7 +455,7 @@ def leave(
         raise typer.BadParameter("give an identifier or --reason")
     with ctx.obj.meter() as meter:
         rows = meter.leave_pushes(biller, identifier, reason)
-    show(rows, Push, lambda found: good(f"{number(len(found))} pushes left"), form(as_json))
+    show(rows, Push, lambda found: good(f"{counted(len(found), 'push', 'pushes')} left"), form(as_json))
 
 
 @app.command()
@@ -594,5 +615,5 @@ def rules(
 def _rules_table(row: Biller) -> RenderableType:
     result = table("rule", "value")
     for name in type(row).model_fields:
-        result.add_row(name, str(getattr(row, name)))
+        result.add_row(name, word(getattr(row, name)))
     return result
