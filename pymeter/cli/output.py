@@ -122,6 +122,15 @@ def moment(value: datetime | None, timezone: str = "UTC") -> str:
     return local.isoformat(" ", "seconds" if not local.microsecond else "milliseconds")
 
 
+def word(value: Any) -> str:
+    """A setting as SQL and JSON have it too: true, null, 35 days."""
+    if value is None or isinstance(value, bool):
+        return exact_json.dumps(value)
+    if isinstance(value, datetime):
+        return moment(value)
+    return str(value).removesuffix(", 0:00:00")
+
+
 def window(since: datetime | None, until: datetime | None, timezone: str = "UTC") -> str:
     """A half-open window: 2026-11-01 → 2026-12-01 UTC."""
     return f"{_edge(since, timezone)} → {_edge(until, timezone)} {timezone}"
@@ -222,7 +231,7 @@ def print_json(value: Any) -> None:
 
 def print_csv(model: type[BaseModel], rows: Iterable[BaseModel]) -> None:
     """A header and a line for each row."""
-    write_csv(sys.stdout, model, rows)
+    write_csv(sys.stdout, model, rows, mark_escaped=True)
 
 
 def write_csv(
@@ -233,10 +242,11 @@ def write_csv(
     raw: bool = False,
     mark_escaped: bool = False,
 ) -> int:
-    """Write a header and a line for each row; null is an empty cell, metadata JSON text. Returns how many.
+    """Write a header and a line for each row. Returns how many rows.
 
-    A text that a spreadsheet would run as a formula begins with an apostrophe, unless `raw`. With
-    `mark_escaped` a last column names the columns where that is so.
+    Null is an empty cell; metadata and lists are JSON. A text that a spreadsheet would run as a formula
+    begins with an apostrophe, unless `raw`. With `mark_escaped` a last column names the columns where that
+    is so.
     """
     fields = list(model.model_fields)
     mark_escaped = mark_escaped and not raw
@@ -271,6 +281,6 @@ def _line_of(line: io.StringIO) -> str:
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, dict):
+    if isinstance(value, dict | list | bool):
         return exact_json.dumps(value)
     return plain(value)
