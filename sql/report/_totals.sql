@@ -8,7 +8,7 @@ begin
     if step is null or step not in ('hour', 'day') then
         raise exception using
             errcode = case when step is null then '22004' else '22023' end, message = 'unknown step', column = 'step',
-            detail = format('step %s.', quote_nullable(left(step, 80))), hint = 'Use hour or day.';
+            detail = format('step %s.', coalesce(quote_literal(left(step, 80)), 'null')), hint = 'Use hour or day.';
     end if;
 end
 $$;
