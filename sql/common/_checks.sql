@@ -23,7 +23,8 @@ begin
             hint = format('Pass a value for %s.', parameter);
     elsif _is_blank(value) then
         raise exception using errcode = '22023', message = format('%s is blank', parameter), column = parameter,
-            detail = format('%s %s.', parameter, quote_literal(left(value, 80))), hint = format('Pass %s with at least one visible character.', parameter);
+            detail = format('%s %s.', parameter, quote_literal(left(value, 80))),
+            hint = format('Pass %s with at least one visible character.', parameter);
     elsif length(value) > max_length then
         raise exception using errcode = '22023', message = format('%s is too long', parameter), column = parameter,
             detail = format('%s %s.', parameter, quote_literal(left(value, 80))), hint = format('Give 1 to %s characters.', max_length);

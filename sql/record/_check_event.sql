@@ -37,7 +37,8 @@ language sql
 stable parallel safe
 as $$
     select format('subject %s, metric %s, quantity %s, member %s, at %s.',
-        coalesce(quote_literal(left(subject, 80)), 'null'), coalesce(quote_literal(left(metric, 80)), 'null'), coalesce(left(quantity::text, 40), 'null'),
+        coalesce(quote_literal(left(subject, 80)), 'null'), coalesce(quote_literal(left(metric, 80)), 'null'),
+        coalesce(left(quantity::text, 40), 'null'),
         coalesce(quote_literal(left(member, 80)), 'null'), coalesce(to_char(at at time zone interval '0', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'null'))
 $$;
 
