@@ -48,3 +48,4 @@ drop function if exists _buckets(timestamptz, timestamptz, text, text);
 drop function if exists _let_go(month_verdict, boolean);
 drop function if exists _judge_months(interval);
 drop function if exists _check_step(text);
+drop function if exists adopt_journal(text, boolean, timestamptz);

@@ -88,9 +88,9 @@ comment on function record(text, text, numeric, text, text, timestamptz, jsonb) 
     'Records one event in the caller''s transaction. An event counts once per (subject, metric, idempotency_key); without a key every call '
     'counts. Returns the event''s id, the outcome, and the new quantity of the period that the event counts in. outcome: recorded, or '
     'duplicate for a repeated key, or conflict if the repeated key came with another quantity or member; duplicate and conflict change '
-    'nothing. quantity: in the metric''s unit; a count metric counts 1 without one. member: what a unique metric counts, instead of a '
-    'quantity. at: when the usage happened; null means now(). metadata: a JSON object, for usage_by(). Raises 22004 or 22023 for a bad '
-    'value, UM001 for an unknown metric, UM002 if the metric''s definition forbids the event, 40001 if a REPEATABLE READ or SERIALIZABLE '
-    'transaction must be retried. '
-    'Example: BEGIN; SELECT outcome, quantity, unit, period_start, period_end FROM meter.record(''acct_1'', ''tokens'', 50, '
-    'idempotency_key => ''req_1'', at => ''2026-06-18T14:30:00Z''); ROLLBACK;';
+    'nothing. Call it in FROM: SELECT * FROM record(...). PostgreSQL runs SELECT (record(...)).* once for every column, and an event '
+    'without a key then counts six times. quantity: in the metric''s unit; a count metric counts 1 without one. member: what a unique '
+    'metric counts, instead of a quantity. at: when the usage happened; null means now(). metadata: a JSON object, for usage_by(). Raises '
+    '22004 or 22023 for a bad value, UM001 for an unknown metric, UM002 if the metric''s definition forbids the event, 40001 if a '
+    'REPEATABLE READ or SERIALIZABLE transaction must be retried. Example: BEGIN; SELECT outcome, quantity, unit, period_start, period_end '
+    'FROM meter.record(''acct_1'', ''tokens'', 50, idempotency_key => ''req_1'', at => ''2026-06-18T14:30:00Z''); ROLLBACK;';
