@@ -38,6 +38,7 @@ from pymeter.cli.options import (
 from pymeter.cli.output import (
     Form,
     bad,
+    counted,
     good,
     moment,
     note,
@@ -389,7 +390,7 @@ def export(
             else:
                 count = write_csv(stream, Event, rows, raw=raw, mark_escaped=True)
     if output is not None:
-        stderr().print(good(f"{number(count)} events in {output}"))
+        stderr().print(good(f"{counted(count, 'event')} in {output}"))
 
 
 def _as_recorded(events: Iterable[Event]) -> Iterator[Event]:
