@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from rich.console import Console, Group
 from rich.text import Text
 
-from pymeter.cli.output import moment, number
+from pymeter.cli.output import counted, moment, number
 from pymeter.cli.visible import visible
 from pymeter.models import UsageBucket
 from pymeter.times import read_zone
@@ -100,7 +100,8 @@ def _caption(buckets: Sequence[UsageBucket], unit: str, timezone: str) -> Text:
     peak = max(buckets, key=lambda bucket: _LEAST if bucket.quantity is None else bucket.quantity)
     events = sum(bucket.event_count for bucket in buckets)
     return Text(
-        f"{len(buckets)} buckets, {number(events)} events; peak {number(peak.quantity)} {visible(unit)} at "
+        f"{counted(len(buckets), 'bucket')}, {counted(events, 'event')}; "
+        f"peak {number(peak.quantity)} {visible(unit)} at "
         f"{moment(peak.bucket_start, timezone)} {timezone}",
         style="dim",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -225,7 +226,7 @@ def test_the_most_frequent_reasons_are_on_the_screen(pymeter: Run, meter: Meter)
     write("usage.csv", "subject,metric,quantity", *lines)
     ran = pymeter("import", "usage.csv")
     assert ran.status == 1
-    shown = [line.split(maxsplit=1) for line in ran.out.splitlines() if line.startswith("        ")]
+    shown = [line.split(maxsplit=1) for line in ran.out.splitlines() if re.match(r" {8}\d", line)]
     assert shown == [
         ["3", "quantity is negative"],
         ["2", "quantity is not a number"],

@@ -478,7 +478,7 @@ def test_an_adoption_as_json(pymeter: Run) -> None:
     assert (adopted["biller"], adopted["stopped"]) == ("stripe", False)
     assert adopted["server"] == adopted["this_server"]
     assert adopted["adopted_at"] < adopted["doubtful_until"]
-    again = pymeter("report", "adopt", "--complete", "--json").json
+    again = pymeter("report", "adopt", "--complete", "--force", "--json").json
     assert again["adopted_at"] > adopted["adopted_at"]
     assert again["doubtful_until"] == adopted["doubtful_until"]
 

@@ -100,9 +100,6 @@ def _adopted(journal: ReportJournal, complete: bool) -> RenderableType:
     if journal.doubtful_until is not None:
         until = moment(journal.doubtful_until)
         why = "an earlier adoption was not complete: " if complete else ""
-        lines.append(
-            note(
-                f"  {why}usage of hours before {until} UTC is compared with the biller's totals before it is sent"
-            )
-        )
+        rest = f"usage of hours before {until} UTC is compared with the biller's totals before it is sent"
+        lines.append(note(f"  {why}{rest}"))
     return Group(*lines)
