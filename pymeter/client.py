@@ -34,9 +34,9 @@ class Meter(Methods):
     Given a psycopg connection it never commits or rolls back: what it records is part of the caller's
     transaction. Given a pool, every call is a transaction of its own. Creating a Meter does no I/O.
 
-    With `prepare` at None, the default, psycopg decides: it prepares what a connection has executed five times,
-    unless the connection has prepare_threshold=None. True prepares at once, False never. Behind a pgbouncer that
-    pools transactions and does not know prepared statements, use one of the latter two.
+    With `prepare` at None, the default, psycopg decides: it prepares what a connection has executed five
+    times, unless the connection has prepare_threshold=None. True prepares at once, False never. A pgbouncer
+    that pools transactions and knows no prepared statements needs prepare_threshold=None or False.
 
         with psycopg.connect(dsn) as connection:
             Meter(connection).record("acct_1", "tokens", 120, idempotency_key="req_1")

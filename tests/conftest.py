@@ -16,7 +16,37 @@ from typing import Any, Protocol
 import psycopg
 import pytest
 
+from pymeter import pytest_plugin
+
 _WAIT_SECONDS_MAX = 20
+_TESTS = Path(__file__).parent
+
+# Every file that takes more than ten seconds; a file's tests stay on one worker.
+_LONGEST = (
+    "report/test_crashes.py",
+    "report/test_command.py",
+    "properties/test_any_order.py",
+    "fuzz/test_every_function.py",
+    "cli/test_demo_and_server.py",
+    "report/test_reporter.py",
+    "install/test_embedded.py",
+    "repair/test_rebuild.py",
+    "usage/test_unique_members.py",
+    "cli/test_export_and_import_are_a_round_trip.py",
+    "usage/test_resolve_window.py",
+    "operate/test_dropped_totals.py",
+    "docs/test_readme.py",
+    "cli/test_import_of_a_file_that_grew.py",
+    "performance/test_benchmarks.py",
+    "report/test_whatever_happens.py",
+    "usage/test_usage.py",
+    "cli/test_import_knows_files_by_content.py",
+    "cli/test_import_counts_every_line_once.py",
+    "report/test_durability.py",
+    "install/test_pytest_plugin.py",
+    "install/test_whose_schema.py",
+    "operate/test_hundreds_of_months.py",
+)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -29,12 +59,26 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return 2 if whole and "PYMETER_TEST_DSN" not in os.environ else 0
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that at the end no worker waits long for the other."""
+    order = {file: number for number, file in enumerate(_LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.relative_to(_TESTS).as_posix(), len(order)))
+
+
 class Connect(Protocol):
     """``connect("reader")``: a new connection whose application_name is ``reader``."""
 
     def __call__(
         self, name: str = "test", *, dsn: str | None = None, autocommit: bool = True, **options: Any
     ) -> psycopg.Connection[Any]: ...
+
+
+@pytest.fixture(scope="module")
+def module_dsn(pymeter_server: str, pymeter_template: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """As ``meter_dsn``, but one database for all tests of a file: for tests that change nothing in it."""
+    name = pytest_plugin._database_name(request.path.stem.removeprefix("test_")[:30])
+    with pytest_plugin._janitor(pymeter_server, name, template_dbname=pymeter_template):
+        yield pytest_plugin._with_database(pymeter_server, name)
 
 
 @pytest.fixture

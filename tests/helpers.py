@@ -135,7 +135,8 @@ class Ledger:
         return {
             table: self.value(
                 "SELECT coalesce(array_agg(row ORDER BY row), '{}')"
-                f" FROM (SELECT (to_jsonb(t) - ARRAY['added', 'version'])::text AS row FROM meter.{table} t) AS t"
+                " FROM (SELECT (to_jsonb(t) - ARRAY['added', 'version'])::text AS row"
+                f" FROM meter.{table} t) AS t"
             )
             for table in TABLES
         }
@@ -149,7 +150,8 @@ class Ledger:
             ),
             "members": self.rows(
                 "SELECT s.subject, s.metric, u.bucket, u.bucket_start, u.member_digest, u.seen::text"
-                " FROM meter.unique_members u JOIN meter.series s ON s.series_id = u.series_id AND s.stripe = 0"
+                " FROM meter.unique_members u"
+                " JOIN meter.series s ON s.series_id = u.series_id AND s.stripe = 0"
                 " ORDER BY 1, 2, 3, 4, 5"
             ),
         }
@@ -162,7 +164,9 @@ class Ledger:
         found = self._found(where)
         self.execute(f"UPDATE meter.rollups SET {change} WHERE {_KEY} IN {_GIVEN}", found)
         for half in ("fine", "coarse"):
-            columns = re.sub(_COLUMNS, lambda name, half=half: f"{half}_{_IN_SERIES.get(name[0], name[0])}", change)
+            columns = re.sub(
+                _COLUMNS, lambda name, half=half: f"{half}_{_IN_SERIES.get(name[0], name[0])}", change
+            )
             self.execute(
                 f"UPDATE meter.series s SET {columns} FROM meter.metrics m WHERE m.key = s.metric"
                 f" AND (s.series_id, m.{half}_bucket, s.{half}_start, s.stripe) IN {_GIVEN}",

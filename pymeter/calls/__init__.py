@@ -7,7 +7,7 @@ other rules are in SQL.
 
 An optional argument left at None is not sent, so that the SQL function's own default applies.
 
-The calls of ``sql/<folder>/`` are in ``<folder>_calls.py``; what they are made of in ``argument.py``,
+The calls of ``sql/<folder>/`` are in ``<folder>_calls``; what they are made of in ``argument.py``,
 ``result.py`` and ``call.py``.
 """
 

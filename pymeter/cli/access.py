@@ -14,20 +14,21 @@ from pymeter.client import Meter
 from pymeter.models import AccessRight, Level
 from pymeter.program_connection import transaction
 
-Role = Annotated[str, typer.Argument(help="A role of the database server; upper and lower case as they are.")]
+Role = Annotated[str, typer.Argument(help="A role of the server; case matters.")]
 
 
 def grant(
     ctx: Context,
     role: Role,
-    levels: Annotated[
-        list[str], typer.Argument(metavar="LEVEL...", help="read, write, report or admin; one or more.")
-    ],
+    levels: Annotated[list[str], typer.Argument(metavar="LEVEL...", help="read, write, report or admin.")],
     subject: Annotated[
         str | None, typer.Option("--subject", "-s", help="With read: this subject alone.")
     ] = None,
 ) -> None:
-    """Let a role call exactly the functions of a level. It gets no right on any table."""
+    """Let a role call the functions of a level.
+
+    It gets no other right, and none on a table.
+    """
     with ctx.obj.installed().connect() as connection, transaction(connection, mode="READ WRITE"):
         meter = Meter(connection, schema=ctx.obj.schema)
         for level in levels:
@@ -39,14 +40,12 @@ def grant(
 def revoke(
     ctx: Context,
     role: Role,
-    level: Annotated[
-        str | None, typer.Argument(help="read, write, report or admin; without it, every right.")
-    ] = None,
+    level: Annotated[str | None, typer.Argument(help="A level. Default: every right.")] = None,
     subject: Annotated[
         str | None, typer.Option("--subject", "-s", help="With read: this subject alone.")
     ] = None,
 ) -> None:
-    """Take a level from a role, or every right that it has on the meter."""
+    """Take a level, or every right on the meter, from a role."""
     with ctx.obj.meter() as meter:
         meter.revoke_access(role, cast(Level | None, level), subject)
     what = "every right" if level is None else level if subject is None else f"{level} {subject}"
@@ -54,7 +53,10 @@ def revoke(
 
 
 def access(ctx: Context, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
-    """Show which role may do what. The owner and superusers, who may do everything, are left out."""
+    """Show which role may do what.
+
+    Without the owner and superusers, who may do everything.
+    """
     wanted = form(as_json, as_csv)
     with ctx.obj.meter() as meter:
         rights = meter.access()

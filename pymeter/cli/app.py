@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from pymeter import __version__
-from pymeter.cli import access, ledger, questions, reporting, server, upkeep
+from pymeter.cli import access, catalog, events, importing, record, reporting, server, upkeep, usage
 from pymeter.cli.demo import demo
 from pymeter.cli.errors import INTERRUPTED, fail, show_error
+from pymeter.cli.help import add_command
 from pymeter.cli.suggestions import SuggestingGroup
 from pymeter.cli.target import DEFAULT_SCHEMA, Settings
 from pymeter.secrets import remember_dsn
@@ -62,8 +63,7 @@ app = typer.Typer(
     name="pymeter",
     cls=_Group,
     help="A usage ledger that lives in PostgreSQL.",
-    epilog="Exit status: 0 done; 1 refused, or a check failed (conflict, over quota, drift, out of date); "
-    "2 it could not run (wrong usage, bad value, no connection, not installed).",
+    epilog="Exit status: 0 done; 1 refused, or a check failed; 2 it could not run.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -84,13 +84,13 @@ def options(
         str | None,
         typer.Option(
             metavar="DSN",
-            help="The database: postgresql://user@host/name. Default: PYMETER_DSN, else DATABASE_URL.",
+            help="Default: PYMETER_DSN, else DATABASE_URL.",
         ),
     ] = None,
     schema: Annotated[str, typer.Option(help="The schema that holds the meter.")] = DEFAULT_SCHEMA,
     embedded: Annotated[
         bool,
-        typer.Option("--embedded", help="Use the private PostgreSQL, and start it if it is not running."),
+        typer.Option("--embedded", help="Use the private PostgreSQL; start it if needed."),
     ] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
@@ -110,32 +110,34 @@ _ASK = "Ask"
 _REPORT = "Report"
 _KEEP = "Install and keep"
 
-app.command(rich_help_panel=_START)(demo)
-app.command(rich_help_panel=_START)(upkeep.migrate)
-app.command(rich_help_panel=_START)(upkeep.status)
-app.command(rich_help_panel=_RECORD)(ledger.define)
-app.command(rich_help_panel=_RECORD)(ledger.retire)
-app.command(rich_help_panel=_RECORD)(ledger.catalog)
-app.command(rich_help_panel=_RECORD, context_settings={"ignore_unknown_options": True})(ledger.record)
-app.command("import", rich_help_panel=_RECORD)(ledger.import_)
-app.command(rich_help_panel=_ASK)(questions.usage)
-app.command(rich_help_panel=_ASK)(questions.summary)
-app.command(rich_help_panel=_ASK)(questions.totals)
-app.command(rich_help_panel=_ASK)(questions.series)
-app.command(rich_help_panel=_ASK)(questions.check)
-app.command(rich_help_panel=_ASK)(questions.subjects)
-app.command(rich_help_panel=_ASK)(questions.events)
-app.command(rich_help_panel=_ASK)(questions.export)
+add_command(app, demo, _START)
+add_command(app, upkeep.migrate, _START)
+add_command(app, upkeep.status, _START)
+add_command(app, catalog.define, _RECORD)
+add_command(app, catalog.retire, _RECORD)
+add_command(app, catalog.catalog, _RECORD)
+add_command(app, record.record, _RECORD, context_settings={"ignore_unknown_options": True})
+add_command(app, importing.import_, _RECORD, name="import")
+add_command(app, usage.usage, _ASK)
+add_command(app, usage.summary, _ASK)
+add_command(app, usage.totals, _ASK)
+add_command(app, usage.series, _ASK)
+add_command(app, usage.check, _ASK, context_settings={"ignore_unknown_options": True})
+add_command(app, usage.subjects, _ASK)
+add_command(app, events.events, _ASK)
+add_command(app, events.export, _ASK)
 app.add_typer(reporting.app, name="report", rich_help_panel=_REPORT)
-app.command(rich_help_panel=_KEEP)(upkeep.verify)
-app.command(rich_help_panel=_KEEP)(upkeep.rebuild)
-app.command(rich_help_panel=_KEEP)(upkeep.maintain)
-app.command(rich_help_panel=_KEEP)(upkeep.sql)
-app.command(rich_help_panel=_KEEP)(access.grant)
-app.command(rich_help_panel=_KEEP)(access.revoke)
-app.command(rich_help_panel=_KEEP)(access.access)
+add_command(app, upkeep.verify, _KEEP)
+add_command(app, upkeep.rebuild, _KEEP)
+add_command(app, upkeep.maintain, _KEEP)
+add_command(app, upkeep.sql, _KEEP)
+add_command(app, access.grant, _KEEP)
+add_command(app, access.revoke, _KEEP)
+add_command(app, access.access, _KEEP)
 app.add_typer(server.app, name="server", rich_help_panel=_KEEP)
-app.command(
-    rich_help_panel=_KEEP,
+add_command(
+    app,
+    server.psql,
+    _KEEP,
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
-)(server.psql)
+)

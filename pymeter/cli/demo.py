@@ -15,13 +15,13 @@ DEMO_SCHEMA = "meter_demo"
 
 def demo(
     ctx: Context,
-    seed: Annotated[int, typer.Option(help="Another seed gives another sample.")] = 20,
+    seed: Annotated[int, typer.Option(help="The seed of the random sample.")] = 20,
 ) -> None:
-    """Show what a meter does, with a sample of 10,000 events: about five seconds, nothing to set up.
+    """Show what a meter does, with a sample of 10,000 events.
 
-    It runs on the private PostgreSQL, which it starts, or on the server of --dsn; DSNs of the environment do
-    not count. Its schema, meter_demo, is dropped and made again by every run. A schema that holds anything
-    else is refused. The private server keeps running afterwards; stop it with: pymeter server stop.
+    It takes about five seconds. It starts the private PostgreSQL, or uses the server of --dsn; it ignores the
+    DSNs of the environment. Every run drops and creates the schema meter_demo, unless it holds anything else.
+    Stop the private PostgreSQL with: pymeter server stop.
     """
     from pymeter.cli.demo_tour import run
 

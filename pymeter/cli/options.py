@@ -12,26 +12,22 @@ import typer
 from pymeter import exact_json, times
 from pymeter.cli.output import Form
 
-Subject = Annotated[str, typer.Argument(help="Who consumes: an account, an organisation, an API key.")]
+Subject = Annotated[str, typer.Argument(help="An account, an organisation, an API key.")]
 MetricKey = Annotated[str, typer.Argument(help="The metric's key in the catalog.")]
 PeriodOption = Annotated[
     str | None,
     typer.Option(
         "--period",
         "-p",
-        help="A calendar word (hour, day, week, month, year) or a trailing duration ('30 days', 15m).",
+        help="hour, day, week, month or year; or the last '30 days', 15m.",
     ),
 ]
-Since = Annotated[
-    str | None, typer.Option(help="Start of the window, inclusive: 2026-11-01 or 2026-11-01T09:00.")
-]
-Until = Annotated[str | None, typer.Option(help="End of the window, exclusive.")]
+Since = Annotated[str | None, typer.Option(help="Start, inclusive: 2026-11-01 or 2026-11-01T09:00.")]
+Until = Annotated[str | None, typer.Option(help="End, exclusive.")]
 Zone = Annotated[
-    str, typer.Option("--timezone", "-z", help="Zone of calendar periods, and of times without an offset.")
+    str, typer.Option("--timezone", "-z", help="Zone of periods, and of times without an offset.")
 ]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print JSON; quantities are strings, so they stay exact.")
-]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON; quantities are strings.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")]
 OnlySubject = Annotated[str | None, typer.Option("--subject", "-s", help="Only this subject.")]
 OnlyMetric = Annotated[str | None, typer.Option("--metric", "-m", help="Only this metric.")]
@@ -60,9 +56,16 @@ def read_moment(text: str | None, timezone: str, option: str) -> datetime | None
         value = times.read_time(text)
     except ValueError:
         raise typer.BadParameter(
-            f"{option}: {text!r} is not a time; write 2026-11-01 or 2026-11-01T09:00:00Z"
+            f"{option}: {text!r} is not a valid date or time; write 2026-11-01 or 2026-11-01T09:00:00Z"
         ) from None
     return value if value.utcoffset() is not None else value.replace(tzinfo=read_zone(timezone))
+
+
+def read_window(
+    since: str | None, until: str | None, timezone: str
+) -> tuple[datetime | None, datetime | None]:
+    """The two ends of a window, as --since and --until give them."""
+    return read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
 
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

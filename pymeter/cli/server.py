@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from pymeter.cli.errors import SAYS_NO, CliError
+from pymeter.cli.help import add_command
 from pymeter.cli.output import bad, good, stdout
 from pymeter.cli.suggestions import SuggestingGroup
 from pymeter.cli.target import Context, private_target
@@ -18,18 +19,17 @@ from pymeter.secrets import without_password
 
 app = typer.Typer(
     cls=SuggestingGroup,
-    help="The private PostgreSQL, for trying and testing. PYMETER_DATA_DIR chooses where its data is.",
+    help="Start or stop the private PostgreSQL, for trying and testing.\n\n"
+    "PYMETER_DATA_DIR is the directory of its data.",
     no_args_is_help=True,
 )
 
 
-@app.command()
 def start() -> None:
     """Start it, and print its DSN."""
     print(private_target().dsn)
 
 
-@app.command()
 def stop() -> None:
     """Stop it; its data stays."""
     from pymeter.embedded import stop as stop_server
@@ -37,9 +37,11 @@ def stop() -> None:
     stdout().print(good("stopped; its data stays" if stop_server() else "it was not running"))
 
 
-@app.command()
 def status() -> None:
-    """Say whether it runs, and where its data is. Exit status 1 if it does not run."""
+    """Show whether it runs, and where its data is.
+
+    Exit status 1: it does not run.
+    """
     from pymeter.embedded import default_data_dir, is_running
 
     data = default_data_dir()
@@ -50,13 +52,20 @@ def status() -> None:
         raise typer.Exit(SAYS_NO)
 
 
+for _command in (start, stop, status):
+    add_command(app, _command)
+
+
 def psql(
     ctx: Context,
     args: Annotated[
         list[str] | None, typer.Argument(help="Passed on to psql: -c 'SELECT 1', -f FILE ...")
     ] = None,
 ) -> None:
-    """Open psql on the database. Options behind the word psql are psql's own."""
+    """Open psql on the database.
+
+    Options after the word psql are psql's own.
+    """
     database = ctx.obj.database(starts=True)
     # Other users of the machine can read a command line: the password goes through the environment.
     conninfo, password = without_password(database.dsn)

@@ -19,6 +19,7 @@ from pymeter.cli.errors import SAYS_NO, CliError
 from pymeter.cli.options import AsCsv, AsJson, OnlyMetric, OnlySubject, form
 from pymeter.cli.output import (
     bad,
+    counted,
     good,
     moment,
     note,
@@ -46,7 +47,10 @@ def migrate(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Install pymeter into a schema, or upgrade it. All or nothing; safe to run from many places at once."""
+    """Install pymeter into a schema, or upgrade it.
+
+    It changes everything or nothing, and many may run at the same time.
+    """
     from pymeter.migrate import migrate as install
 
     database = ctx.obj.database()
@@ -69,7 +73,10 @@ def _migration_report(database: Target, report: MigrateReport) -> RenderableType
 
 
 def status(ctx: Context, as_json: AsJson = False) -> None:
-    """Show what is installed where, and its health. Exit status 1 if it is outdated or not healthy."""
+    """Show what is installed, and whether it is healthy.
+
+    Exit status 1: it is outdated or not healthy.
+    """
     from pymeter.migrate import status as compare
 
     database = ctx.obj.database()
@@ -89,12 +96,15 @@ def status(ctx: Context, as_json: AsJson = False) -> None:
         "up_to_date": found.up_to_date if found.visible else None,
         "health": state,
     }
-    show(answer, None, lambda _: _status_report(database, found, state), form(as_json))
+    line = ctx.obj.migrate_line
+    show(answer, None, lambda _: _status_report(database, found, state, line), form(as_json))
     if outdated or (state is not None and not state.healthy):
         raise typer.Exit(SAYS_NO)
 
 
-def _status_report(database: Target, found: Status, state: Health | None) -> RenderableType:
+def _status_report(
+    database: Target, found: Status, state: Health | None, migrate_line: str
+) -> RenderableType:
     result = table("", "")
     result.show_header = False
     result.add_row("database", database.describe())
@@ -120,7 +130,7 @@ def _status_report(database: Target, found: Status, state: Health | None) -> Ren
         result.add_row("health", "not visible to this role; level read sees it")
     lines = []
     if found.visible:
-        lines.append(good("up to date") if found.up_to_date else bad("run: pymeter migrate"))
+        lines.append(good("up to date") if found.up_to_date else bad(f"run: {migrate_line}"))
     if state is not None:
         lines += [bad(problem) for problem in state.problems]
         lines += [good("healthy")] if state.healthy else []
@@ -150,17 +160,13 @@ def _add_health(result: Table, state: Health) -> None:
 
 def sql(
     ctx: Context,
-    after: Annotated[
-        str | None, typer.Option(help="Only what follows this migration, and the functions: an upgrade.")
-    ] = None,
-    transaction: Annotated[
-        bool, typer.Option(help="Whether to print BEGIN and COMMIT; a migration tool may send its own.")
-    ] = True,
+    after: Annotated[str | None, typer.Option(help="An upgrade: what follows this migration.")] = None,
+    transaction: Annotated[bool, typer.Option(help="Whether to print BEGIN and COMMIT.")] = True,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A file; default: standard output.")
     ] = None,
 ) -> None:
-    """Print the whole installation as one plain SQL file, for servers without Python."""
+    """Print the installation as one plain SQL file."""
     from pymeter.bundle import bundle
 
     text = bundle(ctx.obj.schema, after=after, transaction=transaction)
@@ -178,7 +184,10 @@ def verify(
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """Recompute everything from the log and show what differs. Exit status 1 if anything does."""
+    """Recompute all rollups from the log, and show which differ.
+
+    Exit status 1: at least one differs.
+    """
     wanted = form(as_json, as_csv)
     with ctx.obj.meter() as meter, progress() as bar:
         # Not metric by metric: the log and the rollups may have metrics that the catalog has not.
@@ -205,7 +214,8 @@ def _drift_report(unknown: set[str], drifts: list[Drift]) -> RenderableType:
             number(drift.recomputed),
             drift.what or "",
         )
-    lines = [bad(f"{number(len(drifts))} rollups differ from the log; repair them with: pymeter rebuild")]
+    what = f"{counted(len(drifts), 'rollup')} {'differs' if len(drifts) == 1 else 'differ'} from the log"
+    lines = [bad(f"{what}; repair with: pymeter rebuild")]
     if unknown:
         lines.append(
             bad(
@@ -219,10 +229,10 @@ def _drift_report(unknown: set[str], drifts: list[Drift]) -> RenderableType:
 def rebuild(
     ctx: Context, subject: OnlySubject = None, metric: OnlyMetric = None, as_json: AsJson = False
 ) -> None:
-    """Recompute rollups from the log, metric by metric, while others record."""
+    """Recompute rollups from the log, while others record."""
     with ctx.obj.meter() as meter:
         written = [when_free(partial(meter.rebuild, subject, key)) for key in _metrics(meter, metric)]
-    line = f"rebuilt {number(len(written))} metrics; {number(sum(written))} rollups written"
+    line = f"rebuilt {counted(len(written), 'metric')}; {counted(sum(written), 'rollup')} written"
     show({"written": sum(written)}, None, lambda _: good(line), form(as_json))
 
 
@@ -241,16 +251,15 @@ def maintain(
     ctx: Context,
     keep: Annotated[
         str | None,
-        typer.Option(help="Drop the events of months that ended so long ago ('13 months'), once verified."),
+        typer.Option(help="Drop months older than this: '13 months'. Verified first."),
     ] = None,
-    detach: Annotated[
-        bool, typer.Option("--detach", help="Detach them as tables of their own instead, to be archived.")
-    ] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Detach them as tables, to archive them.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Create partitions ahead and tidy up. Idempotent: run it from cron, once a day say.
+    """Create partitions ahead and tidy up; run it daily from cron.
 
-    Exit status 1 if a month that should go had to be kept: its rollups differ from the log, say.
+    Exit status 1: a month that should be dropped was kept, for example because its rollups differ from the
+    log.
     """
     with ctx.obj.meter() as meter, stderr().status("[dim]maintaining ...[/dim]"):
         try:

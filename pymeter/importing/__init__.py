@@ -9,14 +9,10 @@ text.
 
 from __future__ import annotations
 
-from pymeter.importing.loading import (
-    ImportReport,
-    ImportStopped,
-    Progress,
-    import_file,
-)
+from pymeter.importing.loading import ImportReport, Progress, import_file
+from pymeter.importing.options import Extra, ImportOptions, OptionsError, Unkeyed
 from pymeter.importing.reading import FileFormat, guess_format
-from pymeter.importing.shaping import Extra, ImportOptions, OptionsError, Unkeyed
+from pymeter.importing.sending import ImportStopped
 
 __all__ = [
     "Extra",

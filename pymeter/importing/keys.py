@@ -19,8 +19,9 @@ from pymeter.importing.identity import (
     line_key,
     read_content,
 )
+from pymeter.importing.options import ImportOptions, OptionsError
 from pymeter.importing.reading import FileFormat, LineReader, Record, open_stream
-from pymeter.importing.shaping import ImportOptions, OptionsError, ParsedRow, ParsedRows
+from pymeter.importing.shaping import ParsedRow, ParsedRows
 
 
 class FileChanged(OSError):

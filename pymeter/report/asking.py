@@ -19,7 +19,6 @@ from pymeter.errors import MeterError, NotInstalled
 from pymeter.models import ReconcilableRange, Reconciliation, ReportStep, UncertainHour
 from pymeter.report.biller import BillerError, BillerUnavailable, Failure, Total
 from pymeter.report.core import PASSING, Core
-from pymeter.report.steps import AskCountingSince, AskFailures, AskTotals, Steps
 
 T = TypeVar("T")
 Row = TypeVar("Row", UncertainHour, ReconcilableRange)
@@ -56,16 +55,16 @@ def spans(rows: Sequence[Row], start: Callable[[Row], datetime], step: ReportSte
             of_lane = of_lane[len(near) :]
 
 
-def _ask(core: Core, span: Span[Row], step: ReportStep) -> Steps[dict[datetime, Decimal] | None]:
+async def _ask(core: Core, span: Span[Row], step: ReportStep) -> dict[datetime, Decimal] | None:
     """Totals by the beginning of each hour or day; None: no answer to be had, which has been told."""
-    if not (yield from core.wait_for_slot()):
+    if not await core.wait_for_slot():
         return None
     by_start: dict[datetime, Decimal] = {}
     call, failed = core.progress.begin(), False
     try:
         core.check_biller()
-        totals: Sequence[Total] = yield AskTotals(
-            span.customer, span.event_name, span.since, span.until, step
+        totals: Sequence[Total] = await core.call(
+            core.biller.totals, span.customer, span.event_name, span.since, span.until, step
         )
         for total in totals:
             by_start[total.start] = by_start.get(total.start, Decimal(0)) + total.value
@@ -82,14 +81,19 @@ def _ask(core: Core, span: Span[Row], step: ReportStep) -> Steps[dict[datetime, 
     return by_start
 
 
+async def _counting_since(core: Core, event_name: str) -> datetime | None:
+    method = getattr(core.biller, "counting_since", None)  # a biller need not have it
+    return await core.call(method, event_name) if method else None
+
+
 def _told(error: Exception) -> str:
     return str(error) if isinstance(error, BillerError | MeterError) else f"{type(error).__name__}: {error}"
 
 
-def _of_one(core: Core, row: UncertainHour | ReconcilableRange, call: Call[T]) -> Steps[T | None]:
+async def _of_one(core: Core, row: UncertainHour | ReconcilableRange, call: Call[T]) -> T | None:
     """The call's result; None, with a message, if the database refuses it. The others go on."""
     try:
-        return (yield from core.ask(call))
+        return await core.ask(call)
     except PASSING:
         raise
     except (MeterError, psycopg.DataError) as error:
@@ -102,7 +106,7 @@ def _of_one(core: Core, row: UncertainHour | ReconcilableRange, call: Call[T]) -
 # --- uncertain pushes ---------------------------------------------------------------------------------------
 
 
-def resolve(core: Core) -> Steps[int]:
+async def resolve(core: Core) -> int:
     """Resolve what the biller's totals can resolve; returns how many pushes were planned anew."""
     name = core.options.biller_name
     asked: set[tuple[str, str, datetime]] = set()
@@ -110,18 +114,18 @@ def resolve(core: Core) -> Steps[int]:
     while not core.halted and not core.out_of_patience:
         # Hours without an answer stay on the list: they must not hide those behind them.
         most = min(len(asked) + _ROWS, _ROWS_MAX)
-        rows = yield from core.ask(calls.uncertain_hours(name, most, now=core.now))
+        rows = await core.ask(calls.uncertain_hours(name, most, now=core.now))
         fresh = [row for row in rows if (row.customer, row.event_name, row.hour) not in asked]
         if not fresh:
             break
         asked |= {(row.customer, row.event_name, row.hour) for row in fresh}
         for span in spans(fresh, lambda row: row.hour, "hour"):
-            totals = yield from _ask(core, span, "hour")
+            totals = await _ask(core, span, "hour")
             if totals is None:
                 continue
-            counting_since: datetime | None = yield AskCountingSince(span.event_name)
+            counting_since = await _counting_since(core, span.event_name)
             for row in span.rows:
-                verdict = yield from _of_one(
+                verdict = await _of_one(
                     core,
                     row,
                     calls.settle_hour(
@@ -162,21 +166,21 @@ class Comparison:
         return sorted(found, key=lambda row: abs(row.difference or Decimal(0)), reverse=True)
 
 
-def compare(
+async def compare(
     core: Core,
     *,
     step: ReportStep = "day",
     reads_max: int,
     since: datetime | None = None,
     until: datetime | None = None,
-) -> Steps[Comparison]:
+) -> Comparison:
     """Compare what was delivered with the biller's totals, the most pressing first, in so many reads."""
     name = core.options.biller_name
     result = Comparison()
     asked: set[tuple[str, str, datetime]] = set()
     while result.reads < reads_max and not core.halted:
         most = min((reads_max - result.reads) * _ROWS, _ROWS_MAX)
-        rows = yield from core.ask(
+        rows = await core.ask(
             calls.reconcilable_ranges(name, step, most, since=since, until=until, now=core.now)
         )
         fresh = [row for row in rows if (row.customer, row.event_name, row.range_start) not in asked]
@@ -187,16 +191,16 @@ def compare(
             if result.reads >= reads_max or core.halted:
                 break
             result.reads += 1
-            yield from _compare_span(core, span, step, result)
+            await _compare_span(core, span, step, result)
     for observer in core.everyone:
         observer.compared(len(result.compared), len(result.different))
     return result
 
 
-def _compare_span(
+async def _compare_span(
     core: Core, span: Span[ReconcilableRange], step: ReportStep, result: Comparison
-) -> Steps[None]:
-    totals = yield from _ask(core, span, step)
+) -> None:
+    totals = await _ask(core, span, step)
     if totals is None:
         result.unanswered += len(span.rows)
         return
@@ -211,7 +215,7 @@ def _compare_span(
             total,
             now=core.now,
         )
-        found = yield from _of_one(core, row, call)
+        found = await _of_one(core, row, call)
         if found is None:
             result.unanswered += 1
         else:
@@ -221,17 +225,17 @@ def _compare_span(
 # --- what failed later --------------------------------------------------------------------------------------
 
 
-def listen(core: Core, since: datetime) -> Steps[None]:
+async def listen(core: Core, since: datetime) -> None:
     """Take in what the biller could not count after it had accepted it. That it cannot be asked is told."""
     try:
         core.check_biller()
-        reports: Sequence[Failure] = yield AskFailures(since)
+        reports: Sequence[Failure] = await core.call(core.biller.failures, since)
     except Exception as error:
         core.tell(f"no error reports: {_told(error)}")
         return
     for report in reports:
         try:
-            yield from take_in(core, report)
+            await take_in(core, report)
         except PASSING:
             raise
         except (MeterError, psycopg.DataError) as error:
@@ -240,11 +244,11 @@ def listen(core: Core, since: datetime) -> Steps[None]:
             core.tell(f"the error report {report.event_id}: {_told(error)}")
 
 
-def take_in(core: Core, report: Failure) -> Steps[int]:
+async def take_in(core: Core, report: Failure) -> int:
     """Mark what a report of failures names, and put up the rest of its time for comparison; once a report."""
     rejected = 0
     for code in dict.fromkeys([*report.codes, *(code for code, _ in report.samples)]) or ["unknown"]:
-        rejected += yield from core.ask(
+        rejected += await core.ask(
             calls.fail_pushes(
                 core.options.biller_name,
                 # A report has several codes and a push one, so that each code of a report is a report.

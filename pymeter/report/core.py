@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import logging
-import math
 import os
 import secrets
 import socket
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, TypeVar
 
+import anyio
+import anyio.to_thread
 import psycopg
+import stamina
 
+from pymeter.async_client import AsyncMeter
 from pymeter.calls import Call
+from pymeter.client import Meter
 from pymeter.errors import SerializationFailure
 from pymeter.report.biller import AsyncBiller, Biller, BillerRefused
 from pymeter.report.clocks import Clocks, Deadline
 from pymeter.report.observing import Observer, Tally
+from pymeter.report.options import REHEARSAL, Options
 from pymeter.report.pace import Pace
-from pymeter.report.steps import Ask, Sleep, Steps
+from pymeter.report.progress import Progress
 from pymeter.secrets import redact
 
 T = TypeVar("T")
-Clock = Callable[[], datetime]
+Caller = Callable[..., Awaitable[Any]]
 
 log = logging.getLogger("pymeter.report")
 
 _TRIES_MAX = 3
 _RETRY_SECONDS = 0.5
+_DATABASE_CALLS = 3  # at the same time, besides those of the connections: a plan, a claim and a settlement
 _SILENCE_SECONDS = 3.0
-
-REHEARSAL = "_shadow"
-"""A biller whose name ends so is a rehearsal: its usage must not be billed."""
 
 PASSING = (
     SerializationFailure,
@@ -46,109 +52,9 @@ PASSING = (
 """What the database may answer for a while: it restarts, fails over, is busy or full."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """How a reporter works; :class:`pymeter.report.Reporter` explains them."""
-
-    biller_name: str = "stripe"
-    schema: str = "meter"
-    connections: int = 16
-    rate: float | None = None
-    lease: timedelta = timedelta(minutes=2)
-    patience: timedelta = timedelta(seconds=60)
-    """How long a round goes on without progress, and waits for the next attempt of a push."""
-    reads_a_day: float = 150.0
-    """How often `watch` may ask for totals only to compare them."""
-    clock: Clock | None = None
-
-    def __post_init__(self) -> None:
-        if self.connections < 1:
-            raise ValueError("a reporter needs at least one connection")
-        if self.rate is not None and not 0 < self.rate < math.inf:
-            raise ValueError("the rate must be above 0 calls a second")
-        if not 0 <= self.reads_a_day < math.inf:
-            raise ValueError("reads_a_day must not be below 0")
-        if self.patience < timedelta():
-            raise ValueError("the patience must not be below 0")
-
-    @property
-    def rehearsal(self) -> bool:
-        """Whether what is sent must not be billed."""
-        return self.biller_name.endswith(REHEARSAL)
-
-
-class Progress:
-    """Since when calls to the biller come to nothing: a delivery, a rejection or a total is progress."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._in_flight: dict[object, float] = {}
-        self._stalled_at: float | None = None
-        self._misses = 0
-        self._unreachable = True
-        self._error: str | None = None
-        self.told = False
-        """Whether this outage was told."""
-
-    def begin(self) -> object:
-        """A call begins; the token is for `end`."""
-        token = object()
-        with self._lock:
-            self._in_flight[token] = self._clock()
-        return token
-
-    def end(
-        self, token: object, *, progress: bool, unreachable: bool = False, error: str | None = None
-    ) -> None:
-        """A call has ended."""
-        with self._lock:
-            began = self._in_flight.pop(token)
-            if progress:
-                self._stalled_at, self._misses, self._unreachable = None, 0, True
-                self._error, self.told = None, False
-                return
-            self._misses += 1
-            self._unreachable &= unreachable
-            self._error = error
-            self._stalled_at = began if self._stalled_at is None else self._stalled_at
-
-    def begin_round(self) -> None:
-        """A new round has all its patience again."""
-        with self._lock:
-            self._misses = 0
-            if self._stalled_at is not None:
-                self._stalled_at = self._clock()
-
-    @property
-    def unreachable(self) -> bool:
-        """Whether nobody has answered since the last progress, or only an outage did."""
-        return bool(self._misses) and self._unreachable
-
-    @property
-    def error(self) -> str | None:
-        """What the last call came to, if it was no progress."""
-        return self._error
-
-    def stalled(self, calls: int = 1) -> float | None:
-        """The seconds without progress, if that many calls have come to nothing since; else None."""
-        with self._lock:
-            if self._stalled_at is None or self._misses < calls:
-                return None
-            return self._clock() - self._stalled_at
-
-    def silent(self) -> float:
-        """How long the oldest call has been without an answer, or all of them, if nobody answers."""
-        with self._lock:
-            since = [*self._in_flight.values()]
-            if self._stalled_at is not None and self._unreachable:
-                since.append(self._stalled_at)
-            return self._clock() - min(since) if since else 0.0
-
-
-@dataclass
+@dataclass(eq=False)
 class Core:
-    """One run."""
+    """One run, on the event loop that it was created on. Only `stop` may be called from elsewhere."""
 
     lease_seconds: float = field(init=False)
     """How long after a claim a call may still begin, so that its answer comes before the lease is over."""
@@ -156,6 +62,7 @@ class Core:
     """How long a call to the biller may take."""
 
     options: Options
+    meter: Meter | AsyncMeter
     biller: Biller | AsyncBiller
     observers: Sequence[Observer] = ()
     monotonic: Callable[[], float] = time.monotonic
@@ -164,7 +71,6 @@ class Core:
     worker: str = field(
         default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     )
-    on_halt: list[Callable[[], None]] = field(default_factory=list)
     stopped: bool = False
     """Asked to stop: what is in flight is settled, and nothing more is begun."""
     failure: BaseException | None = None
@@ -183,6 +89,9 @@ class Core:
         self.lease_seconds = self.options.lease.total_seconds() - self.call_seconds
         if self.lease_seconds <= 0:
             raise ValueError("the lease must be longer than a call to the biller may take")
+        self._loop = asyncio.get_running_loop()
+        self._threads = anyio.CapacityLimiter(self.options.connections + _DATABASE_CALLS)
+        self._sleeping: set[anyio.Event] = set()
 
     # --- what may be sent -----------------------------------------------------------------------------------
 
@@ -209,19 +118,35 @@ class Core:
 
     @property
     def halted(self) -> bool:
-        """Whether to begin nothing more, for whatever reason."""
+        """Whether the run begins nothing more, for whatever reason."""
         return self.stopped or self.failure is not None
 
+    @property
+    def ending(self) -> bool:
+        """Whether this round begins nothing more."""
+        return self.halted or self.out_of_patience
+
     def stop(self) -> None:
-        """Finish what is in flight, and end."""
+        """Finish what is in flight, and end. May be called from any thread and from a signal's handler."""
         self.stopped = True
-        self._wake()
+        with suppress(RuntimeError):  # the loop is closed: the run has ended
+            self._loop.call_soon_threadsafe(self._wake)
 
     def fail(self, error: BaseException) -> None:
         """Begin nothing more; the first error is the one that counts."""
         if self.failure is None:
             self.failure = error
         self._wake()
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """An error in the block ends the run, after what is in flight; it is not raised here."""
+        try:
+            yield
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:
+            self.fail(error)
 
     def refuse(self, message: str | None) -> None:
         """The biller does not accept the key."""
@@ -230,8 +155,8 @@ class Core:
         )
 
     def _wake(self) -> None:
-        for wake in self.on_halt:
-            wake()
+        for event in self._sleeping:
+            event.set()
 
     # --- time -----------------------------------------------------------------------------------------------
 
@@ -243,6 +168,18 @@ class Core:
     def time(self) -> datetime:
         """The time."""
         return self.now or datetime.now(UTC)
+
+    async def sleep(self, seconds: float, event: anyio.Event | None = None) -> None:
+        """Wait until the time has passed, the run is to end, or the event is set."""
+        if self.halted:
+            return
+        event = event or anyio.Event()
+        self._sleeping.add(event)
+        try:
+            with anyio.move_on_after(seconds):
+                await event.wait()
+        finally:
+            self._sleeping.discard(event)
 
     # --- waiting for the biller -----------------------------------------------------------------------------
 
@@ -264,34 +201,68 @@ class Core:
         what = self.progress.error or f"nothing for {silent:.0f} s"
         self.tell(f"the biller does not answer: {what}; a round gives up after {patience} without progress")
 
-    # --- asking ---------------------------------------------------------------------------------------------
+    # --- calling --------------------------------------------------------------------------------------------
 
-    def ask(self, call: Call[T]) -> Steps[T]:
+    async def call(self, method: Callable[..., Any], *args: Any) -> Any:
+        """Call a method of the database or the biller: a coroutine here, any other in a thread."""
+        if inspect.iscoroutinefunction(method):
+            return await method(*args)
+        answer = await anyio.to_thread.run_sync(partial(method, *args), limiter=self._threads)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    async def call_in_turn(self, calls: Callable[[Caller], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine that makes its calls by the caller that it is given, and awaits nothing else.
+
+        If all methods block, it runs in one thread from its beginning to its end: to hand over to a thread
+        and back for each call would cost a tenth of the reporter's speed.
+        """
+        if inspect.iscoroutinefunction(self.meter._run) or inspect.iscoroutinefunction(self.biller.send):
+            return await calls(self.call)
+        return await anyio.to_thread.run_sync(_run_here, calls(_call_here), limiter=self._threads)
+
+    async def ask(self, call: Call[T]) -> T:
         """Call the database. Collisions with others and a lost connection are tried again a few times.
 
         Every call of the reporter may be repeated: what was planned, claimed or settled is so once.
         """
-        for tries in range(1, _TRIES_MAX + 1):
-            try:
-                answer: T = yield Ask(call)
-                return answer
-            except PASSING as error:
-                if tries == _TRIES_MAX:
+        return await self.retry(call.function, partial(self.call, self.meter._run, call))
+
+    async def retry(self, name: str, function: Callable[[], Awaitable[T]]) -> T:
+        """Await the function. What the database answers for a while only is tried again."""
+        try:
+            return await function()  # without stamina, which costs as much as the call
+        except PASSING as error:
+            self._tell_retry(name, error)
+        await self.sleep(_RETRY_SECONDS)
+        async for attempt in stamina.retry_context(
+            on=PASSING,
+            attempts=_TRIES_MAX - 1,
+            timeout=None,
+            wait_initial=2 * _RETRY_SECONDS,
+            wait_jitter=_RETRY_SECONDS / 2,
+        ):
+            with attempt:
+                try:
+                    return await function()
+                except PASSING as error:
+                    if attempt.num < _TRIES_MAX - 1:
+                        self._tell_retry(name, error)
                     raise
-                self.tell(f"{call.function}: {type(error).__name__}; trying again")
-            yield Sleep(_RETRY_SECONDS * tries)
         raise AssertionError("the last try returns or raises")
 
-    def wait_for_slot(self, deadline: Deadline | None = None) -> Steps[bool]:
+    def _tell_retry(self, name: str, error: Exception) -> None:
+        self.tell(f"{name}: {type(error).__name__}; trying again")
+
+    async def wait_for_slot(self, deadline: Deadline | None = None) -> bool:
         """Wait until the rate limit allows a call. False: no call is to be made any more."""
-        while not self.halted and not self.out_of_patience and not (deadline and deadline.has_passed()):
+        while not self.ending and not (deadline and deadline.has_passed()):
             seconds = self.pace.take()
             if not seconds:
                 return True
             seconds = min(seconds, 1.0)
             for observer in self.everyone:
                 observer.waited(seconds)
-            yield Sleep(seconds)
+            await self.sleep(seconds)
         return False
 
     # --- telling --------------------------------------------------------------------------------------------
@@ -307,3 +278,17 @@ class Core:
         log.warning(message)
         for observer in self.everyone:
             observer.trouble(message)
+
+
+async def _call_here(method: Callable[..., Any], *args: Any) -> Any:
+    return method(*args)
+
+
+def _run_here(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that has nothing to wait for: without an event loop."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        answer: T = end.value
+        return answer
+    raise AssertionError("the coroutine waits")

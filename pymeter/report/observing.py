@@ -14,7 +14,11 @@ _TROUBLE = ("rejected", "uncertain")
 
 
 class Observer:
-    """Receives events; no-op by default. Its methods are called from several threads."""
+    """Receives events; no-op by default.
+
+    Its methods are called on the reporter's event loop, one after another: they must not block. Reporters of
+    several threads may share an observer.
+    """
 
     def planned(self, rows: int) -> None:
         """Rows of the queue were planned."""

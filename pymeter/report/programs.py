@@ -15,8 +15,8 @@ from pymeter.report.asking import Comparison, compare, listen, resolve, take_in
 from pymeter.report.biller import BillerRefused, Failure
 from pymeter.report.core import PASSING, Core
 from pymeter.report.observing import Summary, Waiting
-from pymeter.report.sending import deliver, plan
-from pymeter.report.steps import AskFailure, Sleep, Steps
+from pymeter.report.pipeline import deliver
+from pymeter.report.planning import plan
 
 _PAGE = 10_000
 _ERRORS_KEPT = timedelta(days=30)
@@ -28,16 +28,16 @@ _BACKOFF_SECONDS_MAX = 60.0
 _SETTINGS = ("biller", "worker", "lease")
 
 
-def once(core: Core, *, open_hours: bool = True) -> Steps[Summary]:
+async def once(core: Core, *, open_hours: bool = True) -> Summary:
     """Plan and send all that is due, resolve what is uncertain, and say how things stand."""
     began = core.monotonic()
     core.check_biller()
     core.tell_test_key()
-    yield from _round(core, open_hours=open_hours, plan_every=None)
+    await _round(core, open_hours=open_hours, plan_every=None)
     if not core.halted and not core.gave_up:
-        yield from listen(core, core.time() - _ERRORS_KEPT)
-    rows = yield from _status(core)
-    waiting = yield from _waiting(core, rows)
+        await listen(core, core.time() - _ERRORS_KEPT)
+    rows = await _status(core)
+    waiting = await _waiting(core, rows)
     return Summary(
         core.tally,
         rows,
@@ -66,7 +66,7 @@ class ReadBudget:
         return int(self.reads)
 
 
-def watch(core: Core, *, interval: float, open_hours: bool) -> Steps[Summary]:
+async def watch(core: Core, *, interval: float, open_hours: bool) -> Summary:
     """Report again and again until stopped. What a round could not do, the next one does.
 
     Only what waiting does not cure ends it: the biller does not accept the key, the database has no meter,
@@ -82,16 +82,16 @@ def watch(core: Core, *, interval: float, open_hours: bool) -> Steps[Summary]:
     while not core.halted:
         next_round = core.monotonic() + interval
         try:
-            yield from _round(core, open_hours=open_hours, plan_every=interval)
+            await _round(core, open_hours=open_hours, plan_every=interval)
             due = listened_at is None or core.monotonic() - listened_at >= _LISTEN_SECONDS
             if due and not core.halted and not core.gave_up:
                 listened_at, asked_at = core.monotonic(), core.time()
-                yield from listen(core, heard_until or asked_at - _ERRORS_KEPT)
+                await listen(core, heard_until or asked_at - _ERRORS_KEPT)
                 heard_until = asked_at - _ERRORS_OVERLAP
             reads = budget.take(core.monotonic())
             if reads and not core.halted and not core.gave_up:
-                budget.reads -= (yield from compare(core, reads_max=reads)).reads
-            yield from _status(core)
+                budget.reads -= (await compare(core, reads_max=reads)).reads
+            await _status(core)
             failures = 0
         except Exception as error:
             if _is_final(error):
@@ -102,10 +102,10 @@ def watch(core: Core, *, interval: float, open_hours: bool) -> Steps[Summary]:
             next_round = max(next_round, core.monotonic() + pause)
             seconds = next_round - core.monotonic()
             core.tell(f"{type(error).__name__}: {_first_line(error)}; trying again in {seconds:.0f} s")
-        yield Sleep(max(0.0, next_round - core.monotonic()))
+        await core.sleep(max(0.0, next_round - core.monotonic()))
     rows: Sequence[PushStatus] = ()
     try:
-        rows = yield from _status(core)
+        rows = await _status(core)
     except PASSING as error:  # it was told to stop, not that all should be well
         core.tell(f"{type(error).__name__}: {_first_line(error)}")
     return Summary(core.tally, rows, core.monotonic() - began)
@@ -124,45 +124,45 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [""])[0]
 
 
-def reconcile(
+async def reconcile(
     core: Core, *, step: ReportStep, reads_max: int, since: datetime | None, until: datetime | None
-) -> Steps[Comparison]:
+) -> Comparison:
     """Compare what was delivered with what the biller has counted."""
     if reads_max < 1:
         raise ValueError("a reconciliation needs at least one read")
     core.check_biller()
-    return (yield from compare(core, step=step, reads_max=reads_max, since=since, until=until))
+    return await compare(core, step=step, reads_max=reads_max, since=since, until=until)
 
 
-def take_in_event(core: Core, event_id: str) -> Steps[int]:
+async def take_in_event(core: Core, event_id: str) -> int:
     """Take in one report of failures, whose id a webhook has brought."""
     core.check_biller()
-    report: Failure | None = yield AskFailure(event_id)
-    return 0 if report is None else (yield from take_in(core, report))
+    report: Failure | None = await core.call(core.biller.failure, event_id)
+    return 0 if report is None else await take_in(core, report)
 
 
-def _round(core: Core, *, open_hours: bool, plan_every: float | None) -> Steps[None]:
-    yield from plan(core, open_hours=open_hours)
-    yield from deliver(core, plan_every=plan_every, open_hours=open_hours)
-    if not core.halted and not core.gave_up and (yield from resolve(core)):
-        yield from deliver(core)
+async def _round(core: Core, *, open_hours: bool, plan_every: float | None) -> None:
+    await plan(core, open_hours=open_hours)
+    await deliver(core, plan_every=plan_every, open_hours=open_hours)
+    if not core.halted and not core.gave_up and await resolve(core):
+        await deliver(core)
 
 
-def _status(core: Core) -> Steps[Sequence[PushStatus]]:
-    rows = yield from core.ask(calls.report_status(core.options.biller_name))
-    drift = yield from core.ask(calls.reconciliation(core.options.biller_name))
+async def _status(core: Core) -> Sequence[PushStatus]:
+    rows = await core.ask(calls.report_status(core.options.biller_name))
+    drift = await core.ask(calls.reconciliation(core.options.biller_name))
     for observer in core.everyone:
         observer.status(rows, drift)
     return rows
 
 
-def _waiting(core: Core, rows: Sequence[PushStatus]) -> Steps[Waiting]:
+async def _waiting(core: Core, rows: Sequence[PushStatus]) -> Waiting:
     """What was planned and has to be tried again later, or was not tried because there was no progress."""
     planned = sum(row.pushes for row in rows if row.state == "planned")
     if not planned:
         return Waiting()
     now = core.time()
-    page = yield from core.ask(calls.pushes(core.options.biller_name, "planned", max_rows=_PAGE))
+    page = await core.ask(calls.pushes(core.options.biller_name, "planned", max_rows=_PAGE))
     times = [push.next_attempt_at for push in page if push.attempts and push.next_attempt_at > now]
     pushes = planned if core.gave_up or len(times) == _PAGE else len(times)
     return Waiting(pushes, min(times, default=None), max(times, default=None))

@@ -1,14 +1,10 @@
-"""The two reporters: what :mod:`pymeter.report.programs` asks for, done with threads or with tasks."""
+"""The two reporters: one runs :mod:`pymeter.report.programs` on the caller's event loop, one in a thread."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-import threading
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import psycopg
@@ -22,20 +18,10 @@ from pymeter.report import programs
 from pymeter.report.asking import Comparison
 from pymeter.report.biller import AsyncBiller, Biller
 from pymeter.report.clocks import Clocks
-from pymeter.report.core import Clock, Core, Options
+from pymeter.report.core import Core
 from pymeter.report.observing import Observer, Summary
-from pymeter.report.steps import (
-    Ask,
-    AskCountingSince,
-    AskFailure,
-    AskFailures,
-    AskTotals,
-    Request,
-    Send,
-    Sleep,
-    Steps,
-    Together,
-)
+from pymeter.report.options import Clock, Options
+from pymeter.report.running import run_blocking
 
 T = TypeVar("T")
 B = TypeVar("B", bound=Biller | AsyncBiller)
@@ -58,6 +44,7 @@ class _Base(Generic[B]):
     """
 
     _asynchronous = False
+    _meter: Meter | AsyncMeter
 
     def __init__(
         self,
@@ -108,15 +95,22 @@ class _Base(Generic[B]):
         for core in list(self._running):
             core.stop()
 
-    def _begin(self) -> Core:
-        core = Core(self.options, self.biller, self.observers, clocks=self.clocks)
-        core.stopped = self._stopped
+    async def _report(self, program: Callable[[Core], Awaitable[T]]) -> T:
+        core = Core(self.options, self._meter, self.biller, self.observers, clocks=self.clocks)
         self._running.append(core)
-        return core
+        try:
+            if self._stopped:  # looked at last: `stop` may be called meanwhile, from another thread
+                core.stop()
+            return await program(core)
+        finally:
+            self._running.remove(core)
 
 
 class Reporter(_Base[Biller]):
     __doc__ = f"""{_Base.__doc__}
+
+    Its event loop runs in a thread of its own, and `pool` and `biller` are called in others. Ctrl-C settles
+    what is in flight, and is raised then.
 
         with psycopg_pool.ConnectionPool(dsn) as pool:
             Reporter(pool, StripeBiller()).run_once()
@@ -159,77 +153,14 @@ class Reporter(_Base[Biller]):
         """Take in the biller's error report of that id, once; returns how many pushes became rejected."""
         return self._run(lambda core: programs.take_in_event(core, event_id))
 
-    # --- the I/O --------------------------------------------------------------------------------------------
-
-    def _run(self, program: Callable[[Core], Steps[T]]) -> T:
-        core = self._begin()
-        halted = threading.Event()
-        core.on_halt.append(halted.set)
-        try:
-            return self._drive(core, halted, program(core))
-        finally:
-            self._running.remove(core)
-
-    def _drive(self, core: Core, halted: threading.Event, steps: Steps[T]) -> T:
-        answer: Any = None
-        error: BaseException | None = None
-        while True:
-            try:
-                request = steps.throw(error) if error else steps.send(answer)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
-            answer, error = None, None
-            try:
-                answer = self._do(core, halted, request)
-            except BaseException as failure:
-                error = failure
-
-    def _do(self, core: Core, halted: threading.Event, request: Request) -> Any:
-        match request:
-            case Ask(call):
-                return self._meter._run(call)
-            case Send(push):
-                return self.biller.send(push)
-            case Sleep(seconds):
-                return halted.wait(seconds)
-            case Together(parts):
-                return self._together(core, halted, parts)
-            case AskTotals(customer, event_name, since, until, step):
-                return self.biller.totals(customer, event_name, since, until, step)
-            case AskCountingSince(event_name):
-                method = getattr(self.biller, "counting_since", None)
-                return method(event_name) if method else None
-            case AskFailures(since):
-                return self.biller.failures(since)
-            case AskFailure(event_id):
-                return self.biller.failure(event_id)
-
-    def _together(self, core: Core, halted: threading.Event, parts: Sequence[Steps[None]]) -> None:
-        def run(part: Steps[None]) -> None:
-            try:
-                self._drive(core, halted, part)
-            except BaseException as error:
-                core.fail(error)
-
-        threads = [threading.Thread(target=run, args=(part,), name="pymeter-report") for part in parts]
-        for thread in threads:
-            thread.start()
-        interrupted: BaseException | None = None
-        for thread in threads:
-            while thread.is_alive():
-                try:
-                    thread.join()
-                except BaseException as error:  # Ctrl-C: what is in flight is settled first
-                    interrupted = error
-                    core.stop()
-        if interrupted is not None:
-            raise interrupted
+    def _run(self, program: Callable[[Core], Awaitable[T]]) -> T:
+        return run_blocking(partial(self._report, program))
 
 
 class AsyncReporter(_Base[Biller | AsyncBiller]):
     __doc__ = f"""{_Base.__doc__}
 
-    A `biller` whose methods block, such as StripeBiller, is called in threads of the reporter's own.
+    A `biller` whose methods block, such as StripeBiller, is called in threads.
 
         async with psycopg_pool.AsyncConnectionPool(dsn) as pool:
             await AsyncReporter(pool, StripeBiller()).run_once()
@@ -247,14 +178,14 @@ class AsyncReporter(_Base[Biller | AsyncBiller]):
         is no key or it is not accepted (nothing is marked then), and what psycopg raises. When it is
         cancelled, what is in flight is settled first.
         """
-        return await self._run(lambda core: programs.once(core, open_hours=open_hours))
+        return await self._report(lambda core: programs.once(core, open_hours=open_hours))
 
     async def watch(self, interval: float = 60.0, *, open_hours: bool = False) -> Summary:
         """Report every `interval` seconds, until `stop` is called. A lost connection is waited for.
 
         Raises BillerRefused when there is no key or it is not accepted.
         """
-        return await self._run(lambda core: programs.watch(core, interval=interval, open_hours=open_hours))
+        return await self._report(lambda core: programs.watch(core, interval=interval, open_hours=open_hours))
 
     async def reconcile(
         self,
@@ -265,106 +196,10 @@ class AsyncReporter(_Base[Biller | AsyncBiller]):
         until: datetime | None = None,
     ) -> Comparison:
         """Compare what was delivered with the biller's totals, the most pressing first, in so many reads."""
-        return await self._run(
+        return await self._report(
             lambda core: programs.reconcile(core, step=step, reads_max=reads, since=since, until=until)
         )
 
     async def take_in(self, event_id: str) -> int:
         """Take in the biller's error report of that id, once; returns how many pushes became rejected."""
-        return await self._run(lambda core: programs.take_in_event(core, event_id))
-
-    # --- the I/O --------------------------------------------------------------------------------------------
-
-    async def _run(self, program: Callable[[Core], Steps[T]]) -> T:
-        core = self._begin()
-        tasks = _Tasks(self._meter, self.biller, core)
-        try:
-            return await tasks.drive(program(core))
-        finally:
-            self._running.remove(core)
-            tasks.close()
-
-
-class _Tasks:
-    """One run of an AsyncReporter on the running event loop."""
-
-    def __init__(self, meter: AsyncMeter, biller: Biller | AsyncBiller, core: Core) -> None:
-        self._meter = meter
-        self._biller = biller
-        self._core = core
-        self._halted = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-        # Stopping may come from another thread.
-        core.on_halt.append(self._wake)
-        self._threads = ThreadPoolExecutor(core.options.connections, "pymeter-report")
-
-    def _wake(self) -> None:
-        self._loop.call_soon_threadsafe(self._halted.set)
-
-    def close(self) -> None:
-        self._threads.shutdown(wait=False)
-
-    async def drive(self, steps: Steps[T]) -> T:
-        answer: Any = None
-        error: BaseException | None = None
-        while True:
-            try:
-                request = steps.throw(error) if error else steps.send(answer)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
-            answer, error = None, None
-            try:
-                answer = await self._do(request)
-            except BaseException as failure:
-                error = failure
-
-    async def _do(self, request: Request) -> Any:
-        biller = self._biller
-        match request:
-            case Ask(call):
-                return await self._meter._run(call)
-            case Send(push):
-                return await self._call(biller.send, push)
-            case Sleep(seconds):
-                return await self._sleep(seconds)
-            case Together(parts):
-                return await self._together(parts)
-            case AskTotals(customer, event_name, since, until, step):
-                return await self._call(biller.totals, customer, event_name, since, until, step)
-            case AskCountingSince(event_name):
-                method = getattr(biller, "counting_since", None)
-                return await self._call(method, event_name) if method else None
-            case AskFailures(since):
-                return await self._call(biller.failures, since)
-            case AskFailure(event_id):
-                return await self._call(biller.failure, event_id)
-
-    async def _call(self, method: Callable[..., Any], *args: Any) -> Any:
-        if inspect.iscoroutinefunction(method):
-            return await method(*args)
-        answer = await self._loop.run_in_executor(self._threads, method, *args)
-        return await answer if isinstance(answer, Awaitable) else answer
-
-    async def _sleep(self, seconds: float) -> None:
-        if self._core.halted:
-            return
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._halted.wait(), seconds)
-
-    async def _together(self, parts: Sequence[Steps[None]]) -> None:
-        async def run(part: Steps[None]) -> None:
-            try:
-                await self.drive(part)
-            except BaseException as error:
-                self._core.fail(error)
-
-        tasks = [asyncio.create_task(run(part)) for part in parts]
-        interrupted: BaseException | None = None
-        while pending := [task for task in tasks if not task.done()]:
-            try:
-                await asyncio.wait(pending)
-            except asyncio.CancelledError as error:  # what is in flight is settled first
-                interrupted = error
-                self._core.stop()
-        if interrupted is not None:
-            raise interrupted
+        return await self._report(lambda core: programs.take_in_event(core, event_id))

@@ -55,22 +55,17 @@ immutable
 set search_path from current
 as $$
 begin
-    if level not in ('read', 'write', 'report', 'admin') then
-        raise exception using
-            errcode = '22023', message = 'unknown level', column = 'level',
-            detail = format('level %s.', quote_literal(left(level, 80))), hint = 'Use read, write, report or admin.';
-    elsif subject is not null and level is distinct from 'read' then
+    if level is not null then
+        perform _check_word('level', level, '{read,write,report,admin}');
+    end if;
+    if subject is not null and level is distinct from 'read' then
         raise exception using
             errcode = '22023', message = 'only level read can be granted for a subject', column = 'subject',
             detail = format('level %s.', coalesce(quote_literal(level), 'null')),
             hint = 'Grant read with a subject, or the level without a subject.';
     end if;
     if subject is not null then
-        perform _check_name('subject', subject);
-        if length(subject) > 512 then
-            raise exception using errcode = '22023', message = 'subject is longer than 512 characters', column = 'subject',
-                detail = format('subject %s.', quote_literal(left(subject, 80))), hint = 'Subjects of events have at most 512 characters.';
-        end if;
+        perform _check_name('subject', subject, 512);
     end if;
 end
 $$;

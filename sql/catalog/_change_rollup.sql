@@ -1,6 +1,6 @@
--- A change of the rollup changes the kinds of buckets that the rows of series hold open. define_metric() has blocked recording until its
--- transaction ends. Before the change, all open buckets go to rollups; after it, rebuild() makes rollups what the new definition asks for,
--- and the latest ones are opened.
+-- A change of the rollup changes the kinds of buckets that the rows of series hold open. define_metric() blocks recording until its transaction
+-- ends. Before the change, all open buckets go to rollups; after it, the rows of series get buckets of the new kinds, without events. Then
+-- rebuild() makes rollups what the new definition asks for, and opens the latest bucket of every series.
 create or replace function _close_series(metric text)
 returns void
 language plpgsql
@@ -17,9 +17,9 @@ end
 $$;
 
 comment on function _close_series(text) is
-    'Moves the open buckets of all series of a metric to rollups, before its rollup changes. _reopen_series() has to follow.';
+    'Moves the open buckets of all series of a metric to rollups, before its rollup changes. _reset_series() has to follow.';
 
-create or replace function _reopen_series(metric metrics)
+create or replace function _reset_series(metric metrics)
 returns void
 language plpgsql
 volatile
@@ -27,8 +27,7 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    m        metrics := _reopen_series.metric;
-    v_series integer[];
+    m metrics := _reset_series.metric;
 begin
     update series s set
         version = s.version + 1, newest_start = _bucket_start(m.fine_bucket, s.newest_start),
@@ -44,22 +43,8 @@ begin
         where o.metric = m.key
     ) n
     where s.series_id = n.series_id and s.stripe = n.stripe;
-    perform rebuild(metric => m.key);
-    -- rebuild() opens the buckets of the series that it corrects.
-    v_series := '{}';
-    loop
-        v_series := array(
-            select s.series_id
-            from series s
-            where s.metric = m.key and s.stripe = 0 and s.coarse_count = 0
-              and s.series_id > coalesce(v_series[cardinality(v_series)], 0)
-            order by s.series_id
-            limit 10000);
-        exit when v_series = '{}';
-        perform _reopen_buckets(v_series, '{}');
-    end loop;
 end
 $$;
 
-comment on function _reopen_series(metrics) is
-    'Rebuilds a metric whose rollup has changed, and opens the latest buckets of all its series. _close_series() has gone before.';
+comment on function _reset_series(metrics) is
+    'Gives all series of a metric whose rollup has changed open buckets of the new kinds, without events. rebuild() has to follow.';

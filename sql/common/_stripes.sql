@@ -51,7 +51,7 @@ begin
     if forget then
         perform _forget_stripes(v_stripes);
     end if;
-    -- An amount of nothing in the open bucket: a series is found by its fine buckets, and may have lost these.
+    -- An amount of nothing, for series whose stripes had no events.
     perform _add_to_buckets(v_amounts || array(
         select (s.fine_start, 0, s.fine_start, s.series_id, 0, m.fine_bucket, null, null, null, null)::rollups
         from series s

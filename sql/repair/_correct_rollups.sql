@@ -71,6 +71,7 @@ begin
               and r.stripe = 0));
     perform _reopen_buckets(v_reopen, _correct_rollups.corrections);
     update series s set version = s.version + 1 where s.series_id = any (v_series) and s.series_id <> all (v_reopen);
+    perform _queue_corrected(array(select c from unnest(_correct_rollups.corrections) c where c.series_id = any (v_series)));
     return query
     select count(*), case when v_last = any (v_series) then v_last end
     from unnest(_correct_rollups.corrections) c

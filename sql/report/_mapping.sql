@@ -10,11 +10,7 @@ declare
     v_problem text;
     v_other   text;
 begin
-    perform _check_name('event_name', (mapping).event_name, 100);
-    if (mapping).mode not in ('delta', 'event', 'last') then
-        raise exception using errcode = '22023', message = 'unknown mode', column = 'mode',
-            detail = format('mode %s.', quote_literal(left((mapping).mode, 80))), hint = 'Use delta, event or last.';
-    end if;
+    perform _check_name('event_name', (mapping).event_name, 100), _check_word('mode', (mapping).mode, '{delta,event,last}');
     select min(r.metric) into v_other
     from report_metrics r
     where r.biller = (mapping).biller and r.metric <> (mapping).metric and r.event_name = (mapping).event_name

@@ -27,7 +27,7 @@ begin
         ) s on true
         left join lateral (
             select d.quantity, d.as_events from reported d
-            where d.subject = t.subject and d.metric = t.metric and d.biller = v_biller and d.bucket_start = t.bucket_start
+            where t.method <> 'event' and d.subject = t.subject and d.metric = t.metric and d.biller = v_biller and d.bucket_start = t.bucket_start
             offset 0
         ) d on true
         cross join lateral (
@@ -40,7 +40,7 @@ begin
               and not exists (
                   select from pushes p
                   where p.subject = t.subject and p.metric = t.metric and p.biller = v_biller
-                    and p.event_id = e.event_id and p.replaces is null)
+                    and p.event_id = e.event_id and p.replaces is null offset 0)
             union all
             -- What the hour has gained.
             select coalesce(sum(b.total), 0) - coalesce(d.quantity + d.as_events, 0), least(max(b.last_at), now), null

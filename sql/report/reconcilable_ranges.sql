@@ -17,7 +17,7 @@ declare
     v_biller billers;
 begin
     if _is_open('reconcilable_ranges') then perform _check_caller('reconcilable_ranges'); end if;
-    perform _check_name('biller', reconcilable_ranges.biller, 100), _check_step(reconcilable_ranges.step),
+    perform _check_name('biller', reconcilable_ranges.biller, 100), _check_word('step', reconcilable_ranges.step, '{hour,day}'),
         _check_max_rows(reconcilable_ranges.max_rows), _check_time('since', reconcilable_ranges.since),
         _check_time('until', reconcilable_ranges.until), _check_time('now', reconcilable_ranges.now, required => true);
     select * into v_biller from billers b where b.biller = reconcilable_ranges.biller;

@@ -21,7 +21,8 @@ begin
     if _is_open('reconcile_range') then perform _check_caller('reconcile_range'); end if;
     perform _check_name('biller', reconcile_range.biller, 100), _check_name('customer', reconcile_range.customer, 512),
         _check_name('event_name', reconcile_range.event_name, 100), _check_time('range_start', reconcile_range.range_start, required => true),
-        _check_step(reconcile_range.step), _check_total(reconcile_range.total), _check_time('now', reconcile_range.now, required => true);
+        _check_word('step', reconcile_range.step, '{hour,day}'), _check_total(reconcile_range.total),
+        _check_time('now', reconcile_range.now, required => true);
     if _bucket_start(reconcile_range.step, reconcile_range.range_start) <> reconcile_range.range_start then
         raise exception using errcode = '22023', message = 'range_start is not the start of a step', column = 'range_start',
             hint = 'Pass it as reconcilable_ranges() returned it.';

@@ -43,6 +43,10 @@ class Scale:
     rebuild_rounds: int
     size_events: int
     growth_events: tuple[int, ...]
+    growth_seconds: float
+    """How long the rate is measured from a checkpoint on."""
+    first_calls: int
+    """Calls of a measurement of events that are not ordinary, each of a subject of its own."""
     report_pushes: int
     """Pushes that are sent in one measurement."""
     report_events: int
@@ -65,6 +69,8 @@ _QUICK = Scale(
     rebuild_rounds=1,
     size_events=30_000,
     growth_events=(),
+    growth_seconds=10,
+    first_calls=300,
     report_pushes=2_000,
     report_events=100_000,
 )
@@ -84,6 +90,8 @@ _DEFAULT = Scale(
     rebuild_rounds=2,
     size_events=500_000,
     growth_events=(),
+    growth_seconds=30,
+    first_calls=1000,
     report_pushes=5_000,
     report_events=1_000_000,
 )
@@ -103,6 +111,8 @@ _FULL = Scale(
     rebuild_rounds=3,
     size_events=1_000_000,
     growth_events=(1_000_000, 10_000_000, 50_000_000),
+    growth_seconds=60,
+    first_calls=2000,
     report_pushes=20_000,
     report_events=1_000_000,
 )
@@ -123,6 +133,8 @@ _TINY = Scale(
     rebuild_rounds=1,
     size_events=400,
     growth_events=(1_000, 2_000),
+    growth_seconds=0.1,
+    first_calls=20,
     report_pushes=20,
     report_events=500,
 )

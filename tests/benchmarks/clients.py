@@ -1,12 +1,10 @@
 """Applications that record: each a process with its own connections, so that they share no interpreter lock.
 
 Both ways are written as an application would write them, with the same driver, on direct connections that
-stay open, with prepared statements:
+stay open. psycopg prepares a statement when it has been executed five times:
 
-ours             Meter(connection, prepare=True).record(...) on a connection in autocommit
-four_statements  BEGIN, INSERT of the event, UPSERT of the period's total, COMMIT: a home-made meter with one
-                 log, indexed as ours is, with a unique idempotency key, and one row per subject and month. It
-                 does less: no partitions, no finer rollup, no check of what is recorded, no payload compared.
+ours             Meter(connection).record(...) on a connection in autocommit
+four_statements  BEGIN, INSERT of the event, UPSERT of the period's total, COMMIT, on home_made.py's tables
 """
 
 from __future__ import annotations
@@ -28,36 +26,15 @@ import psycopg
 
 from pymeter import Meter
 from tests.benchmarks.harness import Sample
+from tests.benchmarks.ready import one_event_each
 
 Way = Literal["ours", "four_statements"]
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_WARM_UP_CALLS = 12  # after five, PostgreSQL decides on its plans
+_WARM_UP_CALLS = 15  # psycopg prepares after five, and five later PostgreSQL decides on its plans
 _START_SECONDS = 0.02
 _MARGIN_SECONDS = 60
 
-HOME_MADE = """
-CREATE SCHEMA home_made;
-CREATE TABLE home_made.events (
-    id bigint GENERATED ALWAYS AS IDENTITY,
-    subject text NOT NULL,
-    metric text NOT NULL,
-    at timestamptz NOT NULL DEFAULT now(),
-    quantity numeric NOT NULL,
-    idempotency_key text,
-    metadata jsonb,
-    PRIMARY KEY (subject, metric, at, id)
-);
-CREATE UNIQUE INDEX ON home_made.events (subject, metric, idempotency_key) WHERE idempotency_key IS NOT NULL;
-CREATE TABLE home_made.totals (
-    subject text NOT NULL,
-    metric text NOT NULL,
-    month timestamptz NOT NULL,
-    quantity numeric NOT NULL,
-    event_count bigint NOT NULL,
-    PRIMARY KEY (subject, metric, month)
-) WITH (fillfactor = 70);
-"""
 _INSERT = """
 INSERT INTO home_made.events (subject, metric, quantity, idempotency_key) VALUES (%s, %s, %s, %s)
 ON CONFLICT (subject, metric, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING RETURNING id
@@ -78,6 +55,16 @@ class Load:
     metric: str
     subjects: int
     seconds: float
+    total: bool = True
+    """Whether the new total is asked for. Ours only."""
+
+
+@dataclass(frozen=True)
+class OneEach:
+    """Every client records one event of `metric` of each subject, in batches."""
+
+    metric: str
+    subjects: int
 
 
 class Fleet:
@@ -120,6 +107,12 @@ class Fleet:
             latencies.extend(measured)
         return Sample(rate, latencies)
 
+    def record(self, work: OneEach) -> None:
+        """Let all clients do this at the same time."""
+        for pipe, _ in self._clients:
+            pipe.send(work)
+        self._receive(0)
+
     def _receive(self, seconds: float) -> list[Any]:
         answers = []
         for pipe, _ in self._clients:
@@ -137,10 +130,14 @@ def _client(pipe: Connection, dsn: str, number: int) -> None:
     with psycopg.connect(dsn, autocommit=True) as own, psycopg.connect(dsn) as handmade:
         while True:
             try:
-                load: Load = pipe.recv()
+                load: Load | OneEach = pipe.recv()
             except EOFError:
                 return
             try:
+                if isinstance(load, OneEach):
+                    one_event_each(own, load.metric, load.subjects)
+                    pipe.send(None)
+                    continue
                 call = (
                     _ours(own, load, random)
                     if load.way == "ours"
@@ -151,7 +148,7 @@ def _client(pipe: Connection, dsn: str, number: int) -> None:
                 pipe.send(None)
                 pipe.send(_timed(call, pipe.recv(), load.seconds))
             except Exception as error:
-                pipe.send(RuntimeError(f"client {number}, {load.way}: {error}"))
+                pipe.send(RuntimeError(f"client {number}, {load}: {error}"))
 
 
 def _timed(call: Callable[[], object], start: float, seconds: float) -> tuple[float, array[float]]:
@@ -168,12 +165,13 @@ def _timed(call: Callable[[], object], start: float, seconds: float) -> tuple[fl
 
 
 def _ours(connection: psycopg.Connection[Any], load: Load, random: Random) -> Callable[[], object]:
-    meter = Meter(connection, prepare=True)
+    meter = Meter(connection)
     prefix, numbers = f"req_{secrets.token_hex(8)}_", count(1)
 
     def call() -> object:
         subject = f"acct_{random.randrange(load.subjects)}"
-        return meter.record(subject, load.metric, 3, idempotency_key=f"{prefix}{next(numbers):08d}")
+        key = f"{prefix}{next(numbers):08d}"
+        return meter.record(subject, load.metric, 3, idempotency_key=key, total=load.total)
 
     return call
 
@@ -185,10 +183,10 @@ def _four_statements(connection: psycopg.Connection[Any], load: Load, random: Ra
         subject = f"acct_{random.randrange(load.subjects)}"
         key = f"{prefix}{next(numbers):08d}"
         # The driver sends BEGIN before the first statement: four round trips.
-        if connection.execute(_INSERT, (subject, load.metric, 3, key), prepare=True).fetchone() is None:
+        if connection.execute(_INSERT, (subject, load.metric, 3, key)).fetchone() is None:
             connection.rollback()
             return None
-        total = connection.execute(_UPSERT, (subject, load.metric, 3), prepare=True).fetchone()
+        total = connection.execute(_UPSERT, (subject, load.metric, 3)).fetchone()
         connection.commit()
         return total
 

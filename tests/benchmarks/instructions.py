@@ -1,9 +1,10 @@
-"""How many instructions the server executes for one call. They hardly vary, so a later change can be held against them.
+"""How many instructions the server executes for one call: a later change can be held against them.
 
-    python -m tests.benchmarks.instructions [--only NAME ...] [--json FILE]
+    python -m tests.benchmarks.instructions [--only NAME ...] [--json]
 
-Each kind of call runs in PostgreSQL's single-user mode under valgrind's callgrind, a few times and many times; the
-difference is what the calls cost, each in a transaction of its own, without client, network and disk. Needs valgrind.
+Each kind of call runs in PostgreSQL's single-user mode under valgrind's callgrind, a few times and many
+times; the difference is what the calls cost, each in a transaction of its own, without client, network and
+disk. Needs valgrind.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from rich.console import Console
@@ -29,15 +31,17 @@ _SUBJECTS = 100
 _COLLECTED = re.compile(r"Collected : (\d+)")
 
 _SETUP = """
-SELECT meter.define_metric('tokens', 'sum', 'token'), meter.define_metric('peak', 'max', 'GB'),
-       meter.define_metric('hot', 'sum', 'token', striped => true), meter.define_metric('billed', 'sum', 'token');
+SELECT meter.define_metric('tokens', 'sum', 'token'), meter.define_metric('peak', 'max', 'GB');
+SELECT meter.define_metric('hot', 'sum', 'token', striped => true);
+SELECT meter.define_metric('billed', 'sum', 'token');
 SELECT meter.report_metric('billed', 'billed');
 SELECT meter.record('acct', m, 1) FROM unnest('{tokens,peak,hot,billed}'::text[]) m;
-SELECT meter.record('acct_' || i, 'tokens', 1, at => date_trunc('hour', now()) - interval '90 minutes') FROM generate_series(0, 99) i;
+SELECT meter.record('acct_' || i, 'tokens', 1, at => date_trunc('hour', now()) - interval '90 minutes')
+FROM generate_series(0, 99) i;
 SELECT meter.record('late_' || i, 'tokens', 1) FROM generate_series(0, 99) i;
 CREATE TABLE own_keys (subject text, metric text, key text, PRIMARY KEY (subject, metric, key));
-CREATE TABLE own_events (id bigserial PRIMARY KEY, subject text, metric text, quantity numeric, key text, at timestamptz DEFAULT now());
-CREATE TABLE own_totals (subject text, metric text, period timestamptz, quantity numeric, PRIMARY KEY (subject, metric, period));
+CREATE TABLE own_totals
+    (subject text, metric text, period timestamptz, quantity numeric, PRIMARY KEY (subject, metric, period));
 INSERT INTO own_totals VALUES ('acct', 'tokens', date_trunc('month', now()), 0);
 VACUUM ANALYZE;
 """
@@ -52,7 +56,9 @@ class Kind:
     arguments: Callable[[int], str]
 
 
-def _record(title: str, subject: str = "acct", metric: str = "tokens", *, at: str = "now()", more: str = "") -> Kind:
+def _record(
+    title: str, subject: str = "acct", metric: str = "tokens", *, at: str = "now()", more: str = ""
+) -> Kind:
     return Kind(
         title,
         "(text, numeric, text, timestamptz) AS SELECT * FROM meter.record("
@@ -64,13 +70,17 @@ def _record(title: str, subject: str = "acct", metric: str = "tokens", *, at: st
 KINDS = {
     "ordinary": _record("record(), an ordinary event"),
     "keyless": Kind(
-        "without a key", "(numeric) AS SELECT * FROM meter.record('acct', 'tokens', $1)", lambda i: f"({i % 7 + 1})"
+        "without a key",
+        "(numeric) AS SELECT * FROM meter.record('acct', 'tokens', $1)",
+        lambda i: f"({i % 7 + 1})",
     ),
     "metadata": _record("with metadata", more=""", metadata => '{"model": "large"}'"""),
     "reported": _record("of a reported metric", metric="billed"),
     "peak": _record("of a max", metric="peak"),
     "striped": _record("of a striped metric", metric="hot"),
-    "striped without total": _record("of a striped metric, total => false", metric="hot", more=", total => false"),
+    "striped without total": _record(
+        "of a striped metric, total => false", metric="hot", more=", total => false"
+    ),
     "late": _record("late", "late_{0}", at="now() - interval '5 hours'"),
     "ahead": _record("ahead of the clock", "late_{0}", at="now() + interval '5 hours'"),
     "first of an hour": _record("the first of an hour", "acct_{0}"),
@@ -81,11 +91,14 @@ KINDS = {
         lambda _: "('again')",
     ),
     "check_quota": Kind(
-        "check_quota()", "(numeric) AS SELECT * FROM meter.check_quota('acct', 'tokens', $1)", lambda i: f"({i})"
+        "check_quota()",
+        "(numeric) AS SELECT * FROM meter.check_quota('acct', 'tokens', $1)",
+        lambda i: f"({i})",
     ),
     "bare select": Kind(
         "a SELECT of one row by primary key",
-        "(text) AS SELECT * FROM own_totals WHERE subject = $1 AND metric = 'tokens' AND period = '-infinity'",
+        "(text) AS SELECT * FROM own_totals"
+        " WHERE subject = $1 AND metric = 'tokens' AND period = '-infinity'",
         lambda i: f"('acct_{i}')",
     ),
     "bare key": Kind(
@@ -105,18 +118,24 @@ def main(given: Sequence[str]) -> int:
         print("valgrind is not installed", file=sys.stderr)
         return 2
     counted: dict[str, int] = {}
-    with new_server() as server:
-        _prepare(server)
-        for name in options.only or KINDS:
-            counted[name] = _count(server, KINDS[name])
-            if not options.json:
-                print(f"{KINDS[name].title}: {counted[name]:,}", flush=True)
-        server.ensure_running()
+    for name, number in count(options.only or KINDS):
+        counted[name] = number
+        if not options.json:
+            print(f"{KINDS[name].title}: {number:,}", flush=True)
     if options.json:
         print(json.dumps(counted, indent=1))
     else:
         _show(counted)
     return 0
+
+
+def count(names: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """The instructions of a call of each of these kinds, one after the other."""
+    with new_server() as server:
+        _prepare(server)
+        for name in names:
+            yield name, _count(server, KINDS[name])
+        server.ensure_running()
 
 
 def _prepare(server: Server) -> None:
@@ -134,14 +153,16 @@ def _count(server: Server, kind: Kind) -> int:
 
 
 def _instructions(server: Server, kind: Kind, numbers: range) -> int:
-    calls = [kind.arguments(i).replace("key-", f"{kind.title}-") for i in numbers]  # no kind repeats another's keys
+    # No kind repeats another's keys.
+    calls = [kind.arguments(i).replace("key-", f"{kind.title}-") for i in numbers]
     text = "\n".join([f"PREPARE p {kind.statement}", *(f"EXECUTE p {call}" for call in calls), ""])
+    options: dict[str, Any] = server.account.run_options
     done = subprocess.run(
         [
             "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
             server.program("postgres"), "--single", "-D", server.data_dir, "postgres",
         ],
-        input=text, capture_output=True, text=True, check=True, cwd="/", **server.account.run_options,
+        input=text, capture_output=True, text=True, check=True, cwd="/", **options,
     )  # fmt: skip
     if "ERROR" in done.stderr:
         raise RuntimeError(next(line for line in done.stderr.splitlines() if "ERROR" in line))

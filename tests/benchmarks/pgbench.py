@@ -16,11 +16,13 @@ _CALLS_FEW = 30
 _RATE = re.compile(r"^tps = ([\d.]+) \(without initial connection time\)", re.MULTILINE)
 
 
-def pgbench(dsn: str, script: str, *, clients: int, seconds: float) -> Sample:
+def pgbench(dsn: str, script: str, *, clients: int, seconds: float = 0, calls: int = _CALLS_FEW) -> Sample:
     """Run `script` over and over with prepared statements: transactions a second, and their latencies.
 
     It runs twice as long as `seconds`, because pgbench connects anew each time and the first calls of a
-    connection plan what they do. Below half a second a few calls have to do.
+    connection plan what they do. Below half a second, each client makes `calls` calls.
+
+    A client's variable ``i`` is 0 at the start and keeps what the script makes of it.
     """
     with tempfile.TemporaryDirectory(prefix="pymeter-pgbench-") as name:
         directory = Path(name)
@@ -29,7 +31,8 @@ def pgbench(dsn: str, script: str, *, clients: int, seconds: float) -> Sample:
             str(embedded.program("pgbench")),
             *("--no-vacuum", "--protocol=prepared", f"--client={clients}"),
             f"--jobs={min(clients, _THREADS_MAX)}",
-            f"--time={round(2 * seconds)}" if seconds >= 0.5 else f"--transactions={_CALLS_FEW}",
+            f"--time={round(2 * seconds)}" if seconds >= 0.5 else f"--transactions={calls}",
+            "--define=i=0",
             *("--log", f"--log-prefix={directory / 'latencies'}"),
             f"--file={directory / 'script.sql'}",
             dsn,

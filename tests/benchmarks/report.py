@@ -25,6 +25,7 @@ _FORMATS: dict[Unit, str] = {
     "s": "{:,.2f} s",
     "bytes": "{:,.0f}",
     "calls": "{:,.0f}",
+    "instructions": "{:,.0f}",
 }
 _HEADER = ["what", "pymeter", "p50 / p99", "against", "p50 / p99", "ratio", "target"]
 _MARKS = {True: "met", False: "missed", None: ""}

@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 DAY = timedelta(days=1)
 
-# In the order of the index, so that millions of rows fit in minutes; each subject's events are spread evenly over
-# the window, with a jitter that keeps their order.
+# In the order of the index, so that millions of rows fit in minutes; each subject's events are spread evenly
+# over the window, with a jitter of its own that keeps their order.
 _SERIES = """
 SELECT count(meter._create_series(m, %(prefix)s || i, 0::smallint, %(since)s))
 FROM meter.metrics m CROSS JOIN generate_series(0, %(subjects)s - 1) AS i
@@ -31,16 +32,19 @@ FROM (
 CROSS JOIN generate_series(0, %(each)s - 1) AS n
 CROSS JOIN LATERAL (
     SELECT %(since)s::timestamptz
-           + (%(until)s::timestamptz - %(since)s::timestamptz) * ((n + random() + 0 * s.series_id) / %(each)s)  -- another jitter for each subject
+           + (%(until)s::timestamptz - %(since)s::timestamptz) * ((n + random() + 0 * s.series_id) / %(each)s)
 ) AS e (at)
 """
+# Where maintain() has them by now.
 _KEYS = """
-INSERT INTO meter.keys (event_id, at, digest, quantity, member)
+INSERT INTO meter.{} (event_id, at, digest, quantity, member)
 SELECT e.event_id, e.at, meter._key_digest(e.metric, e.subject, e.idempotency_key), e.quantity, e.member
 FROM meter.logged_events e
-WHERE e.idempotency_key IS NOT NULL AND e.event_id > %(after)s
+WHERE e.idempotency_key IS NOT NULL AND e.event_id > %(after)s AND {}
 ORDER BY 3
 """
+_KEY_TABLES = {"old_keys": "e.at < %(recent)s", "keys": "e.at >= %(recent)s"}
+_KEYS_STAY = 2 * DAY
 
 
 def recent(days: int = 0) -> datetime:
@@ -50,12 +54,24 @@ def recent(days: int = 0) -> datetime:
 
 
 def define(
-    connection: psycopg.Connection[Any], key: str, aggregate: str = "sum", *, striped: bool = False
+    connection: psycopg.Connection[Any],
+    key: str,
+    aggregate: str = "sum",
+    *,
+    striped: bool = False,
+    rollup: str = "hour",
 ) -> None:
-    """A metric by month, with rollups by hour."""
+    """A metric by month, with rollups by hour or by what is given."""
     connection.execute(
-        "SELECT meter.define_metric(%s, %s, 'token', striped => %s)", [key, aggregate, striped]
+        "SELECT meter.define_metric(%s, %s, 'token', striped => %s, rollup => %s)",
+        [key, aggregate, striped, rollup],
     )
+
+
+def series_id(connection: psycopg.Connection[Any], metric: str, subject: str) -> int:
+    """What events() looks up first."""
+    (found,) = connection.execute("SELECT meter._find_series(%s, %s)", [metric, subject]).fetchone() or (0,)
+    return int(found)
 
 
 def partitions(connection: psycopg.Connection[Any], since: datetime, until: datetime) -> None:
@@ -86,7 +102,8 @@ def log(
     """Log `events` events of `metric` in [since, until), in equal parts of ``acct_0``, ``acct_1`` ...
 
     members: how many different ones there are among them (the metric is unique then). keys: each event has an
-    idempotency key, numbered from `first`.
+    idempotency key, numbered from `first`; those of the last two days are in keys, the others in old_keys.
+    settle() makes a meter of it.
     """
     (after,) = connection.execute("SELECT nextval('meter.event_ids')").fetchone() or (0,)
     given = {
@@ -104,12 +121,14 @@ def log(
     connection.execute(_SERIES, given)
     connection.execute(_EVENTS, given)
     if keys:
-        connection.execute(_KEYS, {"after": after})
+        for table, when in _KEY_TABLES.items():
+            statement = sql.SQL(_KEYS).format(sql.Identifier(table), sql.SQL(when))
+            connection.execute(statement, {"after": after, "recent": until - _KEYS_STAY})
 
 
 def settle(connection: psycopg.Connection[Any], metric: str | None = None) -> None:
-    """Rollups of what was filled in, statistics, and everything on disk."""
+    """Totals of what was filled in, so that verify() finds nothing, statistics, and everything on disk."""
     connection.execute("SELECT meter.rebuild(metric => %s)", [metric])
-    for table in ("events", "series", "rollups", "unique_members", "keys"):
-        connection.execute(psycopg.sql.SQL("VACUUM (ANALYZE) meter.{}").format(psycopg.sql.Identifier(table)))
+    for table in ("events", "series", "rollups", "unique_members", "keys", "old_keys"):
+        connection.execute(sql.SQL("VACUUM (ANALYZE) meter.{}").format(sql.Identifier(table)))
     connection.execute("CHECKPOINT")

@@ -155,6 +155,8 @@ def test_events_explain_a_charge_and_are_paged(pymeter: Run) -> None:
 
 def test_catalog_define_and_retire(pymeter: Run) -> None:
     assert pymeter("define", "seats", "last", "seat", "--period", "day", "--max-future", "7 days").status == 0
+    minutes = pymeter("define", "seats", "last", "seat", "--rollup", "minute", "--json").json
+    assert (minutes["rollup"], minutes["fine_bucket"]) == ("minute", "minute")
     metric = pymeter(
         "define", "seats", "last", "seat", "--period", "day", "--max-future", "7 days", "--json"
     ).json
@@ -287,6 +289,12 @@ def test_migrate_and_status_speak_of_the_schema(pymeter: Run) -> None:
     assert pymeter("migrate", "--schema", "second", "--json").json["changed"] is True
     assert "nothing to do" in pymeter("migrate", "--schema", "second").out
     assert pymeter("status", "--schema", "second", "--json").json["up_to_date"] is True
+
+
+def test_status_names_the_schema_to_migrate(pymeter: Run) -> None:
+    assert "run: pymeter migrate --schema other" in pymeter("status", "--schema", "other").out
+    pymeter("migrate", "--schema", "other")
+    assert "up to date" in pymeter("status", "--schema", "other").out
 
 
 def test_sql_prints_the_installation(pymeter: Run, tmp_path: Any) -> None:

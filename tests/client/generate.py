@@ -18,13 +18,19 @@ from importlib import import_module
 from pathlib import Path
 
 import pymeter
-from pymeter import calls
+from pymeter import calls, models
 
 PACKAGE = Path(pymeter.__file__).resolve().parent
 COMMAND = "python -m tests.client.generate"
 
-FOLDERS = ("catalog", "record", "usage", "own", "repair", "operate", "access", "report")
-STANDARD_NAMES = {"Any", "Decimal", "Literal", "Mapping", "datetime", "timedelta"}
+MODULES = (
+    *("catalog_calls", "record_calls", "usage_calls", "own_calls", "repair_calls", "operate_calls"),
+    "access_calls",
+    *(
+        f"report_calls.{part}"
+        for part in ("mapping", "planning", "sending", "deciding", "reconciling", "journal")
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -66,11 +72,11 @@ class Method:
 
 
 def read_methods() -> list[Method]:
-    """All calls, in the order of the folders and of their files."""
+    """All calls, in the order of the modules and of their files."""
     found = []
-    for folder in FOLDERS:
-        module = import_module(f"pymeter.calls.{folder}_calls")
-        tree = ast.parse(inspect.getsource(module))
+    for name in MODULES:
+        tree = ast.parse(inspect.getsource(import_module(f"pymeter.calls.{name}")))
+        folder, _, _ = name.partition("_calls")
         found += [
             Method(folder, node)
             for node in tree.body
@@ -102,7 +108,7 @@ def render(*, is_async: bool) -> str:
 def _header(methods: list[Method], is_async: bool) -> str:
     used = {n.id for m in methods for n in ast.walk(m.node) if isinstance(n, ast.Name)}
     # More than is needed: ruff takes out what is not.
-    models = sorted(used & vars(import_module("pymeter.models")).keys() - STANDARD_NAMES)
+    of_models = sorted(used & set(models.__all__))
     result = "Awaitable[T]" if is_async else "T"
     return f'''\
 """Generated from pymeter/calls: do not edit. To bring it up to date: {COMMAND}"""
@@ -116,7 +122,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from pymeter import calls
 from pymeter.calls import Call
-from pymeter.models import {", ".join(models)}
+from pymeter.models import {", ".join(of_models)}
 
 T = TypeVar("T")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import typing
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,13 @@ FLAT = [name for name in METHODS if name != "access"]
 ITERATORS = ["iter_events", "iter_subjects", "iter_totals"]
 
 
+@pytest.fixture
+def db(module_dsn: str) -> Iterator[psycopg.Connection[Any]]:
+    """What is installed."""
+    with psycopg.connect(module_dsn) as connection:
+        yield connection
+
+
 def public_functions() -> dict[str, set[str]]:
     """The SQL functions of each folder that users may call."""
     root = Path(pymeter.__file__).parent
@@ -37,14 +45,16 @@ def public_functions() -> dict[str, set[str]]:
 
 
 def test_the_calls_of_a_folder_of_sql_are_in_the_module_of_its_name() -> None:
-    modules = {path.stem for path in Path(calls.__file__).parent.glob("*_calls.py")}
+    modules = {path.stem for path in Path(calls.__file__).parent.glob("*_calls*")}
     assert modules == {f"{folder}_calls" for folder in public_functions()}
     for folder, functions in public_functions().items():
         module = import_module(f"pymeter.calls.{folder}_calls")
         defined = {
             name: call
             for name, call in vars(module).items()
-            if inspect.isfunction(call) and call.__module__ == module.__name__ and not name.startswith("_")
+            if inspect.isfunction(call)
+            and call.__module__.startswith(module.__name__)
+            and not name.startswith("_")
         }
         assert set(defined) == functions
         assert all(getattr(calls, name) is call for name, call in defined.items())
@@ -104,10 +114,8 @@ def _public(kind: type) -> set[str]:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_parameters_are_those_of_the_installed_function(
-    meter_connection: psycopg.Connection[Any], name: str
-) -> None:
-    rows = meter_connection.execute(
+def test_parameters_are_those_of_the_installed_function(db: psycopg.Connection[Any], name: str) -> None:
+    rows = db.execute(
         "SELECT proargnames[:pronargs], pronargs - pronargdefaults, oid FROM pg_proc"
         " WHERE proname = %s AND pronamespace = 'meter'::regnamespace",
         (name,),
@@ -118,9 +126,7 @@ def test_parameters_are_those_of_the_installed_function(
     assert sorted(p.name for p in parameters) == sorted(names or [])
     assert {p.name for p in parameters if p.default is p.empty} == set((names or [])[:required])
     for position, parameter_name in enumerate(names or [], start=1):
-        default = meter_connection.execute(
-            "SELECT pg_get_function_arg_default(%s::oid, %s)", (oid, position)
-        ).fetchone()
+        default = db.execute("SELECT pg_get_function_arg_default(%s::oid, %s)", (oid, position)).fetchone()
         python = next(p.default for p in parameters if p.name == parameter_name)
         if isinstance(python, str | int):
             assert default is not None
@@ -168,8 +174,8 @@ MODELS: dict[str, type[BaseModel]] = {
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
-def test_fields_are_the_columns_of_the_result(meter_connection: psycopg.Connection[Any], name: str) -> None:
-    columns = meter_connection.execute(
+def test_fields_are_the_columns_of_the_result(db: psycopg.Connection[Any], name: str) -> None:
+    columns = db.execute(
         "SELECT attname FROM pg_attribute"
         " JOIN pg_type ON typrelid = attrelid JOIN pg_proc ON prorettype = pg_type.oid"
         " WHERE proname = %s AND pronamespace = 'meter'::regnamespace AND attnum > 0 AND NOT attisdropped",

@@ -56,6 +56,13 @@ def test_a_quantity_comes_back_as_it_went_in(meter: Meter, quantity: str) -> Non
     assert meter.usage("b", "gigabytes").quantity == Decimal(quantity)
 
 
+def test_a_result_without_a_total_has_no_quantity(meter: Meter) -> None:
+    assert meter.record("acct_1", "gigabytes", 2, total=True).quantity == 2
+    recorded = meter.record("acct_1", "gigabytes", 2, total=False)
+    assert (recorded.outcome, recorded.quantity, recorded.unit) == ("recorded", None, "GB")
+    assert meter.record("acct_1", "gigabytes", 2).quantity == 6
+
+
 def test_tenths_add_up(meter: Meter) -> None:
     meter.record_batch([NewEvent(subject="a", metric="gigabytes", quantity=Decimal("0.1"))] * 10)
     assert meter.usage("a", "gigabytes").quantity == 1

@@ -49,35 +49,63 @@ own. [migrations/](../migrations) has the tables.
 ```mermaid
 flowchart TB
     subgraph truth ["source of truth: never rebuilt"]
-        events["events: the append-only log, by month"]
-        keys["idempotency_keys: every key ever used"]
         metrics["metrics: the catalog"]
+        keys["keys, old_keys: every idempotency key, recent and older ones"]
+        events["events: the append-only log, by month"]
     end
     subgraph derived ["derived from the log: verify() compares, rebuild() restores"]
-        rollups["rollups: totals of each hour or day, and period"]
+        series["series: one row per subject and metric, with the totals of the open buckets"]
+        rollups["rollups: totals of all other buckets: closed, or ahead of the clock"]
         members["unique_members: who was seen when"]
+    end
+    subgraph kept ["kept of months that retention has dropped"]
+        dropped["dropped_rollups, dropped_members"]
     end
     subgraph reporting ["reporting: a queue and a journal"]
         unreported["unreported: the queue"] --> pushes["pushes: the journal of what was sent"]
         reported["reported: how much of each bucket has been planned"]
     end
-    events --> rollups
+    events --> series
     events --> members
+    events --> dropped
+    series -- "a bucket closes" --> rollups
+    series --> pushes
     rollups --> pushes
 ```
 
+`series` gives each subject and metric a number, `series_id`, which stands for both in the other tables. The
+views [logged_events](#view-logged_events) and [buckets](#view-buckets) have the texts: the log, and every
+bucket, open or closed.
+
+A metric has buckets of one or two kinds: its `period` and its `rollup`. The longer one is called coarse,
+the shorter one fine. The open bucket is the latest one that has an event and has begun by the clock. There
+is one of each kind, and the row of the series holds both. When an event of a later bucket comes, the open
+bucket closes: its totals go to `rollups`. Late events, and events ahead of the clock, are added to
+`rollups` directly.
+
 ## The life of an event
 
-`record()` checks the event, takes its idempotency key (a repeat ends here), adds its member, adds it to
-the rollups, queues the bucket if the metric is reported, and writes the event to the log. It is all one
-transaction: the caller's. Later, questions read rollups, and the log for what rollups cannot answer; a
-reporter plans pushes from the queue; `maintain()` moves the event to the partition of its month;
-retention may drop the month, and the rollups and the key stay.
+`record()` does three things in the caller's transaction: it inserts the idempotency key (a repeat ends
+here), adds the event to the row of its series, and writes it to the log. If the metric is reported, it also
+queues the event. An event that is not in the open buckets, or of a metric that is not a plain sum or count,
+takes a longer way to the same result ([recording](record/README.md#how-an-event-is-recorded)).
+
+Later, questions read `series` and `rollups`, and the log for what these cannot answer. A reporter plans
+pushes from the queue. `maintain()` moves the event to the partition of its month, and the key to
+`old_keys`. Retention may drop the month; the totals and the key stay.
 
 ## The order of locks
 
 One rule for the whole package, so that single calls and batches never deadlock with each other:
-idempotency keys, then unique members, then rollups; within each, rows in the order of the primary key.
+
+1. idempotency keys
+2. new rows of `series`
+3. unique members
+4. rows of `series`, by `series_id` and `stripe`
+5. rollups
+
+Within each table, rows are locked in the order of the primary key. Rollups are written only by a session
+that has locked the row of their series and stripe. Events are only inserted and wait for no lock.
 Reporting: the biller's row, then lanes (one customer and event name) by primary key, then pushes. Two
 exceptions, after which a session that gets 40P01 has lost nothing and tries again: several `record()` calls
 in one transaction lock in the order in which you make them, and `maintain()` and `rebuild()` of striped
@@ -353,11 +381,16 @@ def _read_relations(connection: Connection, schema: str) -> dict[str, tuple[str,
     ).fetchall()
     order = [
         "metrics",
-        "events",
-        "log_months",
-        "idempotency_keys",
+        "series",
         "rollups",
         "unique_members",
+        "events",
+        "log_months",
+        "keys",
+        "old_keys",
+        "unreported",
+        "dropped_rollups",
+        "dropped_members",
         "installation",
     ]
     rows.sort(key=lambda row: (order.index(row[0]) if row[0] in order else len(order), row[0]))

@@ -142,7 +142,8 @@ def go_on(ledger: Ledger, role: str | None = None) -> None:
     today = ledger.batch(day(0, "after") + day(-90, "late"))
     assert {row.outcome for row in today} == {"recorded"}
     assert ledger.value("SELECT count(*) FROM meter.events") == counted + 1 + len(today)
-    ledger.maintain()
+    while "again" in dict(ledger.maintain()):
+        pass
     assert ledger.maintain() == []
     assert ledger.value("SELECT count(*) FROM meter.events_default") == 0
     assert ledger.verify() == []

@@ -182,10 +182,13 @@ class Writer:
         events = [self._event(keyed) for _ in range(size)]
         if kind == "transaction":
             # Calls lock in their own order. A transaction that must not deadlock with a batch or maintain()
-            # takes each pair once, sorted; no unique metric, because a batch locks all members before its
-            # first rollup; no striped one, because maintain() locks all stripes before the rows they go to.
-            pairs = {(e["subject"], e["metric"]): e for e in events if e["metric"] not in ("users", "hot")}
-            events = [pairs[pair] for pair in sorted(pairs)] or events[:1]
+            # keeps to one series; not of a unique metric, because a batch locks all members before its first
+            # series; not of a striped one, because its new rows come before all others.
+            one = events[0]
+            series = {"subject": one["subject"], "metric": one["metric"]}
+            alone = one["metric"] in ("users", "hot")
+            events = [one] if alone else [e | series for e in events if "quantity" in e]
+            events = events or [one]
         return Op(kind, tuple(events), keyed)
 
     def _event(self, keyed: bool) -> dict[str, Any]:
@@ -309,7 +312,9 @@ def _count(connection: psycopg.Connection[Any], journal: Journal) -> Figures:
         double=sum(n > 1 for n in there.values()) + len(there.keys() - sent.keys()),
     )
     keyed = sum("idempotency_key" in sent[name] for name in there.keys() & sent.keys())
-    keys = ledger.value("SELECT count(*) FROM (SELECT FROM meter.keys UNION ALL SELECT FROM meter.old_keys) k")
+    keys = ledger.value(
+        "SELECT count(*) FROM (SELECT FROM meter.keys UNION ALL SELECT FROM meter.old_keys) k"
+    )
     assert keys == keyed, f"{keys} keys for {keyed} events with a key"
     for op in journal.unanswered():
         found = {event["metadata"]["id"] in there for event in op.events}

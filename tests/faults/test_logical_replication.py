@@ -1,7 +1,8 @@
 """The log can be followed by another server, which derives everything else from it.
 
 On the server that records: a publication of the catalog and the log, through the partitions' root, so that
-the other side may be partitioned otherwise or not at all. The log's primary key is its replica identity.
+the other side may be partitioned otherwise or not at all; and one of the new rows of series, without which
+the log's numbers would mean nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ PUBLISH = """
 CREATE PUBLICATION meter_log FOR TABLE meter.metrics, meter.events
     WITH (publish = 'insert, update', publish_via_partition_root = true)
 """
-SUBSCRIBE = "CREATE SUBSCRIPTION meter_log CONNECTION '{}' PUBLICATION meter_log"
+PUBLISH_SERIES = """
+CREATE PUBLICATION meter_series FOR TABLE meter.series WHERE (stripe = 0) WITH (publish = 'insert')
+"""
+SUBSCRIBE = "CREATE SUBSCRIPTION meter_log CONNECTION '{}' PUBLICATION meter_log, meter_series"
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +43,7 @@ def there(durable_dsn: str, follower: Server) -> Iterator[Ledger]:
     with psycopg.connect(durable_dsn, autocommit=True) as here:
         live(Ledger(here))
         here.execute(PUBLISH)
+        here.execute(PUBLISH_SERIES)
     with new_database(follower.dsn) as dsn:
         migrate(dsn)
         with psycopg.connect(dsn, autocommit=True) as connection:

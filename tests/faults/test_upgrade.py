@@ -1,6 +1,8 @@
 """From every released schema, long in use, to this one: equal to a fresh installation, old clients served.
 
-``releases/`` holds the wheel of each release, named after its last migration, as ``pip wheel .`` made it.
+``releases/`` holds the wheel of each release, named after its last migration:
+
+    pip wheel --no-deps --wheel-dir /tmp/wheel . && mv /tmp/wheel/*.whl tests/faults/releases/0008-access.whl
 """
 
 from __future__ import annotations
@@ -83,9 +85,11 @@ def role(pymeter_server: str) -> Iterator[str]:
 
 @pytest.fixture
 def old_dsn(release: Release, pymeter_server: str) -> Iterator[str]:
-    """A database with the release's own schema."""
+    """A database with the release's own schema. An upgrade replaces its functions, the same ones too."""
     with new_database(pymeter_server) as dsn:
         release.migrate(dsn)
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("UPDATE meter.installation SET sql_sha256 = 'of older functions'")
         yield dsn
 
 
@@ -102,7 +106,7 @@ def test_an_upgraded_meter_has_its_data_and_records_on(role: str, old_dsn: str) 
         totals = _totals(ledger)
         allowed = {row for row in grants(ledger) if row.grantee == role}
 
-        migrate(old_dsn)
+        assert migrate(old_dsn).functions_replaced
 
         assert status(old_dsn).up_to_date
         assert not migrate(old_dsn).changed
@@ -174,7 +178,7 @@ def test_recording_goes_on_during_an_upgrade(old_dsn: str) -> None:
             thread.start()
         try:
             time.sleep(0.3)
-            migrate(old_dsn)
+            assert migrate(old_dsn).functions_replaced
             before = len(journal.acknowledged)
             time.sleep(0.3)
         finally:

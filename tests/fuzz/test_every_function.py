@@ -10,8 +10,8 @@ import pytest
 from tests.fuzz.fuzzer import Fuzzer, Tally
 from tests.schema.contract import names
 
-SHARE = 0.4  # of the corpus
-EXPLORED = 40  # inputs for each function
+SHARE = 0.3  # of the corpus
+EXPLORED = 30  # inputs for each function
 INPUTS_MIN = 1000
 
 _tallies: dict[str, Tally] = {}

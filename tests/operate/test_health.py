@@ -130,7 +130,9 @@ def test_it_looks_at_a_bounded_number_of_series(ledger: Ledger) -> None:
     """Whoever fell silent before 5,000 others did is not found any more; the poll stays cheap."""
     ledger.define("m", "sum", rollup="day")
     days = [NOON.replace(hour=0, minute=0) - n * DAY for n in range(8, 1, -1)]
-    ledger.batch([{"subject": f"s{s}", "metric": "m", "quantity": 1, "at": d} for s in range(5500) for d in days])
+    ledger.batch(
+        [{"subject": f"s{s}", "metric": "m", "quantity": 1, "at": d} for s in range(5500) for d in days]
+    )
     record_daily(ledger, "earlier", "m", range(3, 11))
     found = health(ledger, NOON)
     assert len(found.silent) == 100

@@ -69,7 +69,9 @@ def test_keys_of_two_days_ago_are_moved_and_later_ones_stay(old: Ledger) -> None
 
 
 def test_few_keys_stay_where_they_are(old: Ledger) -> None:
-    old.execute("DELETE FROM meter.keys WHERE digest IN (SELECT digest FROM meter.keys WHERE event_id = 0 LIMIT 9)")
+    old.execute(
+        "DELETE FROM meter.keys WHERE digest IN (SELECT digest FROM meter.keys WHERE event_id = 0 LIMIT 9)"
+    )
     assert old.maintain() == []
     assert counts(old)[1] == 0
 
@@ -168,4 +170,3 @@ def test_many_keys_are_moved_in_several_calls(old: Ledger) -> None:
     ]
     assert old.maintain() == [("moved keys", "100002 keys")]
     assert old.record(**EVENT).outcome == "duplicate"
-

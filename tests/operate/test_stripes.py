@@ -1,4 +1,4 @@
-"""maintain() merges stripes beside writers: nothing is lost, and the rows of a series agree about its stripes."""
+"""maintain() merges stripes beside writers: nothing is lost, and a series knows whether it has stripes."""
 
 from __future__ import annotations
 
@@ -121,13 +121,15 @@ def test_a_recorder_that_waited_for_the_merge_is_counted(
 def test_a_recorder_that_knows_the_metric_as_striped_finds_its_stripe_gone(
     ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, how: str, writes_to: str, committed: bool
 ) -> None:
-    """It waits for a member of another's, and meanwhile the metric is striped no more and its stripes are merged."""
+    """It waits for a member of another's; meanwhile the metric is striped no more, its stripes are merged."""
     other = striped(ledger, new_ledger, "unique")
     writer = other if writes_to == "a stripe that is deleted" else new_ledger("newcomer")
     name = "other" if writer is other else "newcomer"
     first = new_ledger("first", autocommit=False)
-    first.execute("INSERT INTO meter.unique_members (series_id, bucket, bucket_start, member_digest)"
-                  " SELECT series_id, 'month', '2026-06-01Z', meter._digest('new') FROM meter.series WHERE stripe = 0")
+    first.execute(
+        "INSERT INTO meter.unique_members (series_id, bucket, bucket_start, member_digest)"
+        " SELECT series_id, 'month', '2026-06-01Z', meter._digest('new') FROM meter.series WHERE stripe = 0"
+    )
     event = {"subject": "a", "metric": "hot", "member": "new", "at": EARLIER}
     recording = Task(lambda: writer.batch([event]) if how == "batch" else writer.record(**event))
     wait_until_blocked(ledger.connection, name)
@@ -174,9 +176,7 @@ def test_many_stripes_are_merged_in_several_calls(ledger: Ledger, new_ledger: Ne
 
 
 @pytest.mark.parametrize("aggregate", ["sum", "last", "unique"])
-def test_writers_run_while_stripes_come_and_go(
-    ledger: Ledger, new_ledger: NewLedger, aggregate: str
-) -> None:
+def test_writers_run_while_stripes_come_and_go(ledger: Ledger, new_ledger: NewLedger, aggregate: str) -> None:
     ledger.define("hot", aggregate, striped=True)
     ledger.define("plain", "sum")
     ledger.maintain()
@@ -187,7 +187,9 @@ def test_writers_run_while_stripes_come_and_go(
         moment = EARLIER + timedelta(hours=draw.randrange(40))
         if draw.random() < 0.2:
             return {"subject": f"s{draw.randrange(3)}", "metric": "plain", "quantity": 1, "at": moment}
-        given = {"member": f"u{draw.randrange(6)}"} if aggregate == "unique" else {"quantity": draw.randrange(9)}
+        given = (
+            {"member": f"u{draw.randrange(6)}"} if aggregate == "unique" else {"quantity": draw.randrange(9)}
+        )
         return {"subject": f"s{draw.randrange(3)}", "metric": "hot", "at": moment} | given
 
     def write(seed: int) -> None:
@@ -224,6 +226,6 @@ def test_writers_run_while_stripes_come_and_go(
     ledger.rebuild()
     consistent(ledger)
     assert ledger.value("SELECT count(*) FROM meter.events") == len(acknowledged) > 50
-    assert ledger.value(
-        "SELECT sum(event_count) FROM meter.buckets WHERE bucket = 'month'"
-    ) == len(acknowledged)
+    assert ledger.value("SELECT sum(event_count) FROM meter.buckets WHERE bucket = 'month'") == len(
+        acknowledged
+    )

@@ -201,7 +201,9 @@ def test_totals_of_a_period_read_the_series_of_the_page_and_a_bucket_of_each(
         [now],
     ).fetchone()
     assert row is not None
-    assert plans.rows("series") <= row[0] + 2 * 50  # each is found by its subject, and its open bucket by its id
+    assert (
+        plans.rows("series") <= row[0] + 2 * 50
+    )  # each is found by its subject, and its open bucket by its id
     assert plans.rows("rollups") <= 50
     assert plans.rows("events", "unique_members") == 0
 

@@ -110,6 +110,23 @@ def test_planning_costs_what_has_changed_and_not_what_exists(
     assert push["Node Type"] == "ModifyTable"
 
 
+def test_a_single_event_is_planned_without_looking_at_those_before(
+    explain: Explain, reported: psycopg.Connection[Any], clock: datetime
+) -> None:
+    reported.execute("SELECT meter.define_metric('calls', 'count', 'call')")
+    reported.execute("SELECT meter.report_metric('calls', 'calls', 'event')")
+    many = [{"subject": "acct_7", "metric": "calls", "at": _before(clock, n % HOURS)} for n in range(1000)]
+    reported.execute("SELECT meter.record_batch(%s)", [Jsonb(many)])
+    assert _plan(reported, clock) == len(many)
+    reported.execute("ANALYZE")
+    for n in range(2):
+        reported.execute("SELECT meter.record('acct_7', 'calls', at => %s)", [clock + timedelta(seconds=n)])
+    plans = explain("SELECT meter.plan_pushes(now => %s)", [clock])
+    _assert_by_index(plans, *_HISTORY)
+    assert plans.rows("events") == 2
+    assert plans.rows("pushes") <= 2 * 5
+
+
 def test_an_empty_queue_is_planned_by_looking_at_nothing(explain: Explain, clock: datetime) -> None:
     plans = explain("SELECT meter.plan_pushes(now => %s)", [clock])
     assert plans.rows("unreported", *_HISTORY) == 0

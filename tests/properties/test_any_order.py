@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.helpers import AGGREGATES, Ledger, Model, Task, at, examples, same_quantity
 
 _examples = count(1)
-_profile = examples(100)
+_profile = examples(60)
 
 KINDS = {
     "count": ("month", "hour"),
@@ -133,8 +133,8 @@ def derived(ledger: Ledger, subjects: list[str], names: list[str]) -> dict[str, 
         [subjects],
     )
     members = ledger.rows(
-        "SELECT s.subject, s.metric, u.bucket, u.bucket_start, u.member_digest, u.seen FROM meter.unique_members u"
-        " JOIN meter.series s ON s.series_id = u.series_id AND s.stripe = 0"
+        "SELECT s.subject, s.metric, u.bucket, u.bucket_start, u.member_digest, u.seen"
+        " FROM meter.unique_members u JOIN meter.series s ON s.series_id = u.series_id AND s.stripe = 0"
         " WHERE s.subject = ANY(%s) ORDER BY metric, bucket, bucket_start, member_digest, subject",
         [subjects],
     )

@@ -129,7 +129,7 @@ def test_p5_every_bucket_is_what_usage_and_the_log_say(
         named = [
             {"subject": subject, "metric": metric, **event} for event in events(data.draw, aggregate, edges)
         ]
-        # What two sessions write at once is in several rows of a bucket. (New series and members are waited for.)
+        # What two sessions write at once is in several rows of a bucket. (What is new is waited for.)
         half = 1 if aggregate == "unique" else data.draw(st.integers(1, max(1, len(named))))
         metrics.batch(named[:1])
         other.batch(named[1:half])

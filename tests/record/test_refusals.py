@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 
-from pymeter import pytest_plugin
 from tests.helpers import AGGREGATES, Ledger, Task, midnight, refused
 
 GOOD = {"subject": "a", "metric": "sum", "quantity": 5, "idempotency_key": "k"}
@@ -198,13 +197,9 @@ def metrics(ledger: Ledger) -> Ledger:
 
 
 @pytest.fixture(scope="module")
-def shared(pymeter_server: str, pymeter_template: str) -> Iterator[Ledger]:
-    """A ledger with one event, for tests that write nothing: one database for all of them."""
-    name = pytest_plugin._database_name("refusals")
-    with (
-        pytest_plugin._janitor(pymeter_server, name, template_dbname=pymeter_template),
-        psycopg.connect(pytest_plugin._with_database(pymeter_server, name), autocommit=True) as connection,
-    ):
+def shared(module_dsn: str) -> Iterator[Ledger]:
+    """A ledger with one event, for tests that write nothing."""
+    with psycopg.connect(module_dsn, autocommit=True) as connection:
         ledger = _define_metrics(Ledger(connection))
         ledger.record("z", "sum", 1, idempotency_key="there")
         yield ledger

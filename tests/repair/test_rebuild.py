@@ -35,7 +35,8 @@ def empty(ledger: Ledger) -> None:
 TAMPER: dict[str, Callable[[Ledger], None]] = {
     "rollups emptied": sql("TRUNCATE meter.rollups"),
     "open buckets emptied": lambda ledger: ledger.execute(
-        "UPDATE meter.series SET fine_count = 0, coarse_count = 0, newest_start = '1970-01-01Z', ahead_at = null,"
+        "UPDATE meter.series SET"
+        " fine_count = 0, coarse_count = 0, newest_start = '1970-01-01Z', ahead_at = null,"
         " fine_last_at = '1970-01-01Z', coarse_last_at = '1970-01-01Z'"
     ),
     "all buckets emptied": lambda ledger: ledger.forget(),
@@ -49,9 +50,10 @@ TAMPER: dict[str, Callable[[Ledger], None]] = {
         " ON CONFLICT DO NOTHING"
     ),
     "open ones in rollups instead": sql(
-        "INSERT INTO meter.rollups (series_id, stripe, bucket, bucket_start, event_count, last_at, total, lowest,"
-        " highest, latest) SELECT series_id, stripe, bucket, bucket_start, event_count, last_at, total, lowest,"
-        " highest, latest FROM meter.buckets ON CONFLICT DO NOTHING",
+        "INSERT INTO meter.rollups (series_id, stripe, bucket, bucket_start, event_count, last_at,"
+        " total, lowest, highest, latest)"
+        " SELECT series_id, stripe, bucket, bucket_start, event_count, last_at, total, lowest, highest, latest"
+        " FROM meter.buckets ON CONFLICT DO NOTHING",
         "UPDATE meter.series SET fine_count = 0, coarse_count = 0",
     ),
     "an earlier bucket open": lambda ledger: ledger.tamper(
@@ -143,9 +145,8 @@ def test_p4_a_rebuild_restores_every_number(ledger: Ledger, tamper: str) -> None
 
 def test_p4_a_rebuild_of_what_does_not_drift_writes_nothing(ledger: Ledger) -> None:
     fill(ledger)
-    places = (
-        "SELECT xmin::text, ctid::text FROM meter.rollups UNION ALL SELECT xmin::text, ctid::text FROM meter.series"
-    )
+    place = "SELECT xmin::text, ctid::text FROM meter."
+    places = f"{place}rollups UNION ALL {place}series"
     before = ledger.rows(places)
     assert ledger.rebuild() == 0
     assert ledger.rows(places) == before
@@ -431,9 +432,9 @@ def test_p4_writers_run_while_rollups_are_broken_and_rebuilt_again_and_again(
         task.result()
     # Every rebuild that began after the tampering has repaired it: nothing is left to do.
     assert ledger.verify() == []
-    assert ledger.value("SELECT count(*) FROM meter.logged_events WHERE metric = ANY(%s)", [list(metrics)]) == len(
-        acknowledged
-    )
+    assert ledger.value(
+        "SELECT count(*) FROM meter.logged_events WHERE metric = ANY(%s)", [list(metrics)]
+    ) == len(acknowledged)
     counted = sum(
         ledger.usage(f"s{s}", metric, period="never").event_count for s in range(3) for metric in metrics
     )

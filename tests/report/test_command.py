@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.cli.conftest import Ran, pymeter
@@ -25,7 +27,7 @@ pytest.importorskip("stripe")
 
 __all__ = ["pymeter", "shop"]
 
-double = fixtures.stripe_double_process
+double = fixtures.stripe_double_shared
 Run = Callable[..., Ran]
 _ROOT = Path(__file__).parents[2]
 
@@ -274,6 +276,66 @@ def test_dry_run_needs_no_key(shop: Shop, pymeter: Run, monkeypatch: pytest.Monk
     assert pymeter("report", "--dry-run").status == 0
 
 
+def test_dry_run_says_what_is_not_mapped(shop: Shop, pymeter: Run) -> None:
+    shop.meter.define_biller(subject_is_customer=False)
+    shop.use(hours=1)
+    shop.use("cus_2", hours=1)
+    shop.meter.report_subject("cus_2", "cus_2")
+    assert "1 subject of tokens has no customer" in pymeter("report", "--dry-run").out
+    shop.meter.report_subject("cus_1", "cus_1")
+    assert "no customer" not in pymeter("report", "--dry-run").out
+    assert "no metric is reported to other" in pymeter("report", "--dry-run", "--biller", "other").out
+
+
+def test_an_identifier_is_never_folded(shop: Shop, pymeter: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.use(hours=1)
+    shop.meter.plan_pushes()
+    (push,) = shop.pushes()
+    for columns in (200, 80):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        out = pymeter("report", "pushes").out
+        assert push.identifier in out
+        assert "cus_1" in out
+        assert max(map(len, out.splitlines())) <= columns
+
+
+def test_rules_are_words_of_sql(shop: Shop, pymeter: Run) -> None:
+    out = pymeter("report", "rules").out
+    assert re.search(r"subject_is_customer +true *$", out, re.MULTILINE)
+    assert re.search(r"first_claimed_at +null *$", out, re.MULTILINE)
+    assert re.search(r"max_age +35 days *$", out, re.MULTILINE)
+    ran = pymeter("report", "rules", "--late", "never", "--grace", "2h")
+    assert "  grace 02:00:00, late 'never'.\n" in ran.err, "what was given, and nothing else"
+
+
+def test_dry_run_says_what_is_stopped_or_doubtful_after_a_restore(shop: Shop, pymeter: Run) -> None:
+    shop.use(hours=30)
+    assert pymeter("report", "--once").status == 0
+    with psycopg.connect(shop.dsn) as connection:
+        connection.execute("UPDATE meter.report_journals SET server = regexp_replace(server, '[0-9]+$', '1')")
+    shop.use(hours=2)
+    ran = pymeter("report", "--dry-run")
+    assert "1 call would be made" in ran.out
+    assert "pymeter report adopt" in ran.err
+    shop.meter.adopt_journal()
+    ran = pymeter("report", "--dry-run")
+    assert "0 calls would be made; 1 uncertain: first compared with the biller's totals" in ran.out
+    assert ran.err == ""
+    assert pymeter("report", "--dry-run", "--json").json[0]["state"] == "uncertain"
+
+
+def test_adopt_is_refused_unless_the_journal_is_stopped_or_forced(shop: Shop, pymeter: Run) -> None:
+    shop.use(hours=2)
+    ran = pymeter("report", "adopt")
+    assert (ran.status, ran.out) == (1, "")
+    assert "the journal is not stopped" in ran.err
+    assert shop.meter.report_journal().adopted_at is None
+    assert pymeter("report", "adopt", "--force").status == 0
+    assert shop.meter.report_journal().adopted_at is not None
+    ran = pymeter("report", "adopt", "--complete", "--force")
+    assert (ran.status, "an earlier adoption was not complete" in ran.out) == (0, True)
+
+
 def test_mapping_status_and_rules(shop: Shop, pymeter: Run) -> None:
     shop.meter.define_metric("calls", "count", "call")
     assert pymeter("report", "metric", "calls", "api_calls", "--mode", "event").status == 0
@@ -313,7 +375,7 @@ def test_what_was_rejected_is_left(shop: Shop, pymeter: Run) -> None:
     shop.use(hours=1)
     assert pymeter("report", "--once").status == 1
     assert pymeter("report", "leave").status == 2
-    assert "1 pushes left" in pymeter("report", "leave", "--reason", "refused").out
+    assert "1 push left" in pymeter("report", "leave", "--reason", "refused").out
     assert pymeter("report", "--once").status == 0
     assert shop.states() == {"left": 1}
 
@@ -369,6 +431,76 @@ def test_reconcile_of_equal_totals_is_status_0(shop: Shop, pymeter: Run) -> None
     pymeter("report", "--once")
     ran = pymeter("report", "reconcile", "--step", "hour")
     assert (ran.status, "90 compared, 0 differ" in ran.out) == (0, True)
+
+
+# --- a journal that was used on another server --------------------------------------------------------------
+
+
+@pytest.fixture
+def stopped(shop: Shop, pymeter: Run) -> None:
+    """Something was reported, and then the database was copied to this server."""
+    shop.use(hours=30)
+    assert pymeter("report", "--once").status == 0
+    with psycopg.connect(shop.dsn) as connection:
+        connection.execute("UPDATE meter.report_journals SET server = regexp_replace(server, '[0-9]+$', '1')")
+
+
+@pytest.mark.usefixtures("stopped")
+def test_a_stopped_journal_reports_again_once_it_is_adopted(shop: Shop, pymeter: Run) -> None:
+    shop.use(hours=2)
+    ran = pymeter("report", "status")
+    assert (ran.status, "pymeter report adopt" in ran.err) == (1, True)
+    ran = pymeter("report", "--once")
+    assert (ran.status, "pymeter report adopt" in ran.err) == (1, True)
+    assert len(shop.sent()) == 1
+    ran = pymeter("report", "adopt")
+    assert ran.status == 0
+    assert "stripe: reporting goes on from this server" in ran.out
+    assert "compared with the biller's totals" in ran.out
+    # The lost end of the journal may have sent it.
+    assert pymeter("report", "--once").status == 1
+    assert shop.states() == {"delivered": 1, "uncertain": 1}
+    assert pymeter("report", "status").err == ""
+
+
+@pytest.mark.usefixtures("stopped")
+def test_a_complete_journal_sends_at_once(shop: Shop, pymeter: Run) -> None:
+    shop.use(hours=2)
+    ran = pymeter("report", "adopt", "--complete")
+    assert (ran.status, "compared" in ran.out) == (0, False)
+    assert pymeter("report", "--once").status == 0
+    shop.assert_reported()
+
+
+@pytest.mark.usefixtures("stopped")
+def test_an_adoption_as_json(pymeter: Run) -> None:
+    adopted = pymeter("report", "adopt", "--json").json
+    assert (adopted["biller"], adopted["stopped"]) == ("stripe", False)
+    assert adopted["server"] == adopted["this_server"]
+    assert adopted["adopted_at"] < adopted["doubtful_until"]
+    again = pymeter("report", "adopt", "--complete", "--force", "--json").json
+    assert again["adopted_at"] > adopted["adopted_at"]
+    assert again["doubtful_until"] == adopted["doubtful_until"]
+
+
+@pytest.mark.usefixtures("stopped")
+def test_an_adoption_that_is_refused_changes_nothing(
+    shop: Shop, pymeter: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = pymeter("report", "adopt", "--biller", "")
+    assert (ran.status, ran.out) == (2, "")
+    assert "22023" in ran.err
+    with psycopg.connect(shop.dsn) as connection:
+        connection.execute("CREATE ROLE pymeter_adopts_nothing LOGIN")
+    try:
+        monkeypatch.setenv("PYMETER_DSN", shop.dsn.replace("postgres@", "pymeter_adopts_nothing@"))
+        ran = pymeter("report", "adopt", "--json")
+    finally:
+        with psycopg.connect(shop.dsn) as connection:
+            connection.execute("DROP ROLE pymeter_adopts_nothing")
+    assert (ran.status, ran.out) == (2, "")
+    assert "42501" in ran.err
+    assert shop.meter.report_journal().stopped
 
 
 # --- a rehearsal --------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ pytest.importorskip("stripe")
 
 __all__ = ["shop"]
 
-double = fixtures.stripe_double_process
+double = fixtures.stripe_double_shared
 KINDS = pytest.mark.parametrize("reporter", ["the same process", "a fresh process"])
 
 

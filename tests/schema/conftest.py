@@ -10,8 +10,8 @@ import pytest
 
 
 @pytest.fixture
-def db(meter_dsn: str) -> Iterator[psycopg.Connection[Any]]:
+def db(module_dsn: str) -> Iterator[psycopg.Connection[Any]]:
     """A connection to a fresh installation, where names without a schema are the meter's."""
-    with psycopg.connect(meter_dsn, autocommit=True) as connection:
+    with psycopg.connect(module_dsn, autocommit=True) as connection:
         connection.execute("set search_path = meter, pg_temp")
         yield connection

@@ -22,7 +22,8 @@ KINDS = (
     ("never", "none"),
 )
 INSTANT = timedelta(microseconds=1)
-# The latest event is at 14:30:20 of the 18th: these are the open minute, hour, day, week and month, and what is beside them.
+# The latest event is at 14:30:20 of the 18th: these are the open minute, hour, day, week and month, and what
+# is beside them.
 EVENTS = [
     at(text)
     for text in (
@@ -166,8 +167,9 @@ def test_events_ahead_of_the_clock_are_in_every_window_that_has_them(
             timedelta(seconds=-20),
         )
     ]
-    marks = sorted({*moments, *(m + INSTANT for m in moments), *(m.replace(second=0, microsecond=0) for m in moments)})
-    marks = sorted({*marks, *(m.replace(minute=0, second=0, microsecond=0) for m in moments)})
+    marks = sorted(
+        {m for moment in moments for m in (moment, moment + INSTANT, moment.replace(second=0, microsecond=0))}
+    )
     for metric in define_all(ledger, aggregate, striped=striped, max_future="60 days"):
         for number, moment in enumerate(moments):
             ledger.record("a", metric, at=moment, **event(aggregate, number))
@@ -178,7 +180,9 @@ def test_events_ahead_of_the_clock_are_in_every_window_that_has_them(
         for moment in moments:
             quota = ledger.call("check_quota", subject="a", metric=metric, quota=1000, now=moment)[0]
             assert quota.used == ledger.usage("a", metric, now=moment).quantity
-        assert [e.at for e in ledger.call("events", subject="a", metric=metric)] == sorted(moments, reverse=True)
+        assert [e.at for e in ledger.call("events", subject="a", metric=metric)] == sorted(
+            moments, reverse=True
+        )
     assert ledger.call("subjects") == [("a", max(moments))]
 
 
@@ -200,10 +204,22 @@ def test_a_series_by_the_minute_is_read_from_minutes(ledger: Ledger, aggregate: 
     ledger.execute("SET session_replication_role = replica")
     ledger.execute("ALTER TABLE meter.events DISABLE TRIGGER ALL")
     ledger.execute("ALTER TABLE meter.events_default DISABLE TRIGGER ALL")
-    whole = ledger.call("series", subject="a", metric="m", since=at("2026-06-18 13:59"), until=until.replace(second=0), step="minute")
+    whole = ledger.call(
+        "series",
+        subject="a",
+        metric="m",
+        since=at("2026-06-18 13:59"),
+        until=until.replace(second=0),
+        step="minute",
+    )
     ledger.execute("DELETE FROM meter.events")
     assert whole == ledger.call(
-        "series", subject="a", metric="m", since=at("2026-06-18 13:59"), until=until.replace(second=0), step="minute"
+        "series",
+        subject="a",
+        metric="m",
+        since=at("2026-06-18 13:59"),
+        until=until.replace(second=0),
+        step="minute",
     )
 
 

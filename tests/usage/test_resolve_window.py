@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
 
 from pymeter.times import read_zone
 from tests.helpers import Ledger, at, committed_or, refused
@@ -62,16 +60,10 @@ ODD = [
 
 
 @pytest.fixture(scope="module")
-def ledger(pymeter_server: str, pymeter_template: str) -> Iterator[Ledger]:
-    """One database for all tests of this file: they only ask."""
-    name = f"pymeter_test_{os.getpid()}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_windows"
-    with psycopg.connect(pymeter_server, autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name} TEMPLATE {pymeter_template}")
-        try:
-            with psycopg.connect(make_conninfo(pymeter_server, dbname=name), autocommit=True) as connection:
-                yield Ledger(connection)
-        finally:
-            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+def ledger(module_dsn: str) -> Iterator[Ledger]:
+    """All tests of this file only ask."""
+    with psycopg.connect(module_dsn, autocommit=True) as connection:
+        yield Ledger(connection)
 
 
 @pytest.mark.parametrize(

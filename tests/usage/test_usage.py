@@ -164,7 +164,9 @@ def test_p5_any_window_equals_the_log_for_every_period_and_rollup(ledger: Ledger
             fill(ledger, draw, metric, aggregate)
             times = [
                 row.at
-                for row in ledger.rows("SELECT DISTINCT at FROM meter.logged_events WHERE metric = %s", [metric])
+                for row in ledger.rows(
+                    "SELECT DISTINCT at FROM meter.logged_events WHERE metric = %s", [metric]
+                )
             ]
             edges = [
                 at(t)

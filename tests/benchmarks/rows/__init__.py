@@ -9,8 +9,11 @@ from tests.benchmarks.harness import Row
 from tests.benchmarks.rows import (
     batch,
     clients,
+    first,
     growth,
     hot,
+    instructions,
+    node,
     quota,
     rebuild,
     report,
@@ -23,8 +26,11 @@ from tests.benchmarks.rows import (
 Rows = Callable[[Bench], Iterator[Row]]
 
 ROWS: dict[str, Rows] = {
+    "node": node.rows,
     "clients": clients.rows,
     "statement": statement.rows,
+    "first": first.rows,
+    "instructions": instructions.rows,
     "hot": hot.rows,
     "batch": batch.rows,
     "window": window.rows,

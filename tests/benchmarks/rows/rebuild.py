@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import LiteralString
+from typing import Any, LiteralString
+
+import psycopg
 
 from tests.benchmarks import seed
 from tests.benchmarks.bench import Bench, connected, once, short
@@ -16,11 +18,17 @@ _REBUILD: LiteralString = "SELECT meter.rebuild()"
 _SCAN: LiteralString = """
 SELECT sum(event_count), sum(total), max(last_at)
 FROM (
-    SELECT subject, metric, date_trunc('hour', at, 'UTC'), count(*) AS event_count, sum(quantity) AS total,
+    SELECT series_id, date_trunc('hour', at, 'UTC'), count(*) AS event_count, sum(quantity) AS total,
            max(at) AS last_at
     FROM meter.events
-    GROUP BY 1, 2, 3
+    GROUP BY 1, 2
 ) AS hours
+"""
+# As after the loss of everything that is derived: nothing closed, and open buckets without events.
+_EMPTY: LiteralString = """
+TRUNCATE meter.rollups, meter.unique_members;
+UPDATE meter.series SET
+    version = version + 1, fine_count = 0, fine_total = 0, coarse_count = 0, coarse_total = 0;
 """
 
 
@@ -35,13 +43,13 @@ def rows(bench: Bench) -> Iterator[Row]:
         seed.log(connection, "tokens", events=events, subjects=subjects, since=since, until=now)
         seed.settle(connection)
         scan = Side("one GROUP BY scan", once(connection, _SCAN))
-        note = f"{subjects:,} subjects over {_DAYS} days; against one GROUP BY subject, metric and hour."
+        note = f"{subjects:,} subjects over {_DAYS} days; against one GROUP BY series and hour."
         yield Row(
             name=f"rebuild, {short(events)} events, intact rollups",
             unit="s",
             ours=Side("rebuild()", once(connection, _REBUILD)),
             baseline=scan,
-            target=Target("<=", 1.5),
+            target=Target("<=", 1.3),
             note=note,
             rounds=scale.rebuild_rounds,
         )
@@ -51,10 +59,16 @@ def rows(bench: Bench) -> Iterator[Row]:
             ours=Side(
                 "rebuild()",
                 once(connection, _REBUILD),
-                prepare=lambda: connection.execute("TRUNCATE meter.rollups, meter.unique_members"),
+                prepare=lambda: _empty(connection),
             ),
             baseline=scan,
-            target=Target("<=", 1.5),
-            note=note + " Every rollup is written anew.",
+            target=Target("<=", 2),
+            note=note + " Every bucket is written anew.",
             rounds=scale.rebuild_rounds,
         )
+
+
+def _empty(connection: psycopg.Connection[Any]) -> None:
+    connection.execute(_EMPTY)
+    connection.execute("VACUUM (ANALYZE) meter.rollups")
+    connection.execute("VACUUM (ANALYZE) meter.series")

@@ -137,7 +137,7 @@ def _calls_a_day(bench: Bench) -> Iterator[Row]:
 
 
 def _reported(connection: psycopg.Connection[Any]) -> Meter:
-    meter = Meter(connection, prepare=True)
+    meter = Meter(connection)
     meter.define_metric("tokens", "sum", "token")
     meter.define_biller(subject_is_customer=True)
     meter.report_metric("tokens", "tokens")

@@ -15,33 +15,25 @@ from tests.benchmarks import seed
 from tests.benchmarks.bench import Bench, connected, short
 from tests.benchmarks.harness import Row, Sample, Side
 from tests.benchmarks.pgbench import pgbench
+from tests.benchmarks.ready import OpenHour
 from tests.benchmarks.rows.statement import RECORD, SAME_ROWS
 from tests.benchmarks.server import checkpoint
 
-_BYTES_MAX = 250
+_BYTES_MAX = 255
 _SUBJECTS = 100
 _EVENTS_AN_HOUR = 14  # of one subject: 10,000 a month
 _BATCH = 1_000
 _CLIENTS = 8
 
-# Of the log, the rows and indexes of all its partitions.
+# Every table of the meter. The log is all of its partitions.
 _SIZES: LiteralString = """
-WITH parts AS (
-    SELECT c.oid,
-           CASE WHEN c.relname = 'idempotency_keys' THEN 'idempotency keys'
-                WHEN c.relname = 'rollups' THEN 'rollups'
-                WHEN c.relname = 'unique_members' THEN 'members'
-                ELSE 'log' END AS part
-    FROM pg_class c
-    WHERE c.relnamespace = 'meter'::regnamespace AND c.relkind = 'r'
-      AND (c.relname IN ('idempotency_keys', 'rollups', 'unique_members')
-           OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'meter.events'::regclass))
-)
-SELECT part || kind, sum(bytes)::bigint
-FROM parts
-CROSS JOIN LATERAL (
-    VALUES (', rows', pg_table_size(oid)), (', indexes', pg_indexes_size(oid))
-) AS sizes (kind, bytes)
+SELECT CASE WHEN EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid) THEN 'log' ELSE c.relname END
+           || kind,
+       sum(bytes)::bigint
+FROM pg_class c
+CROSS JOIN LATERAL (VALUES (', rows', pg_table_size(c.oid)), (', indexes', pg_indexes_size(c.oid)))
+    AS sizes (kind, bytes)
+WHERE c.relnamespace = 'meter'::regnamespace AND c.relkind = 'r'
 GROUP BY 1 ORDER BY 1
 """
 
@@ -100,6 +92,7 @@ def _write_ahead_log(bench: Bench) -> Iterator[Row]:
     scale = bench.scale
     with bench.database() as dsn, connected(dsn) as connection:
         seed.define(connection, "tokens")
+        ready = OpenHour(dsn, scale, "tokens")
 
         def side(name: str, script: str, *, after_checkpoint: bool) -> Side:
             text = script.replace("{subjects}", str(scale.subjects))
@@ -110,7 +103,12 @@ def _write_ahead_log(bench: Bench) -> Iterator[Row]:
                 later, end = _progress(connection)
                 return Sample((end - position) / (later - events))
 
-            return Side(name, run, (lambda: checkpoint(dsn)) if after_checkpoint else None)
+            def prepare() -> None:
+                ready()
+                if after_checkpoint:
+                    checkpoint(dsn)
+
+            return Side(name, run, prepare)
 
         for name, after_checkpoint in (("", False), (", right after a checkpoint", True)):
             yield Row(

@@ -12,92 +12,116 @@ from tests.benchmarks import seed
 from tests.benchmarks.bench import Bench, calls, connected, short
 from tests.benchmarks.harness import Row, Side, Target
 
-USAGE: LiteralString = "SELECT * FROM meter.usage(%s, 'tokens', '30 days', now => %s)"
+USAGE: LiteralString = "SELECT * FROM meter.usage(%s, %s, '30 days', now => %s)"
 _LOG: LiteralString = (
-    "SELECT sum(quantity), count(*) FROM meter.events"
-    " WHERE subject = %s AND metric = 'tokens' AND at > %s AND at <= %s"
+    "SELECT sum(quantity), count(*) FROM meter.events WHERE series_id = %s AND at > %s AND at <= %s"
 )
 _DAYS = 30
+_TARGET = Target("<=", 1.5)
 
 
 def rows(bench: Bench) -> Iterator[Row]:
     scale = bench.scale
     now = seed.recent()
+    since = now - _DAYS * seed.DAY
     with bench.database() as dsn, connected(dsn) as connection:
-        events = scale.window_events
-        _fill(connection, "acct_", events, now)
+        events, most = scale.window_events, scale.window_events_max
+        seed.define(connection, "tokens")
+        seed.partitions(connection, since, now)
+        _fill(connection, "tokens", events, now)
         yield Row(
             name=f"30-day window, {short(events)} events",
             unit="ms",
-            ours=_usage(bench, connection, "usage()", "acct_0", now),
+            ours=_usage(bench, connection, "tokens", events, now),
             baseline=Side(
                 "sum over the log by index",
-                calls(connection, _LOG, ["acct_0", now - _DAYS * seed.DAY, now], scale.seconds),
+                calls(
+                    connection,
+                    _LOG,
+                    [seed.series_id(connection, "tokens", _subject(events)), since, now],
+                    scale.seconds,
+                ),
             ),
             target=Target(">=", 50),
             note="Rolling, both ends between hour marks.",
         )
-        few, many = events // 10, events
-        few_prefix, many_prefix = "few_", "acct_"
-        if scale.window_events_max is not None:
-            few, many = events, scale.window_events_max
-            few_prefix, many_prefix = "acct_", "many_"
-        _fill(connection, "few_" if many == events else "many_", few if many == events else many, now)
-        yield Row(
-            name=f"30-day window, {short(many)} events and a tenth",
-            unit="ms",
-            ours=_usage(bench, connection, f"{short(many)} events", f"{many_prefix}0", now),
-            baseline=_usage(bench, connection, f"{short(few)} events", f"{few_prefix}0", now),
-            target=Target("<=", 1.5),
-            note="The same window over ten times as many events.",
-        )
+        _fill(connection, "tokens", events // 10, now)
+        yield _growth(bench, connection, "tokens", events // 10, events, now, _TARGET)
         yield from _others(bench, connection, now)
+        if most is not None:
+            _fill(connection, "tokens", most, now)
+            yield _growth(bench, connection, "tokens", events, most, now)
+            seed.define(connection, "by_minute", rollup="minute")
+            _fill(connection, "by_minute", events, now)
+            _fill(connection, "by_minute", most, now)
+            yield _growth(bench, connection, "by_minute", events, most, now, _TARGET)
 
 
-def _fill(connection: psycopg.Connection[Any], prefix: str, events: int, now: datetime) -> None:
-    since = now - _DAYS * seed.DAY
-    seed.define(connection, "tokens")
-    seed.partitions(connection, since, now)
-    seed.log(connection, "tokens", events=events, since=since, until=now, prefix=prefix, metadata=True)
-    seed.settle(connection, "tokens")
+def _growth(
+    bench: Bench,
+    connection: psycopg.Connection[Any],
+    metric: str,
+    few: int,
+    many: int,
+    now: datetime,
+    target: Target | None = None,
+) -> Row:
+    rollup = "minute" if metric == "by_minute" else "hour"
+    return Row(
+        name=f"30-day window, {short(many)} events beside {short(few)}, rollup {rollup}",
+        unit="ms",
+        ours=_usage(bench, connection, metric, many, now),
+        baseline=_usage(bench, connection, metric, few, now),
+        target=target,
+        note="The same window over fewer events.",
+    )
 
 
-def _usage(bench: Bench, connection: psycopg.Connection[Any], name: str, subject: str, now: datetime) -> Side:
-    return Side(name, calls(connection, USAGE, [subject, now], bench.scale.seconds))
+def _subject(events: int) -> str:
+    return f"{events}_0"
+
+
+def _fill(connection: psycopg.Connection[Any], metric: str, events: int, now: datetime) -> None:
+    """A subject that has these `events` in the window."""
+    since, prefix = now - _DAYS * seed.DAY, _subject(events)[:-1]
+    seed.log(connection, metric, events=events, since=since, until=now, prefix=prefix, metadata=True)
+    seed.settle(connection, metric)
+
+
+def _usage(
+    bench: Bench, connection: psycopg.Connection[Any], metric: str, events: int, now: datetime
+) -> Side:
+    name = f"usage() of {short(events)} events"
+    return Side(name, calls(connection, USAGE, [_subject(events), metric, now], bench.scale.seconds))
 
 
 def _others(bench: Bench, connection: psycopg.Connection[Any], now: datetime) -> Iterator[Row]:
     """The other questions about the same events, for information."""
-    since = now - _DAYS * seed.DAY
+    since, subject = now - _DAYS * seed.DAY, _subject(bench.scale.window_events)
     questions: dict[str, tuple[LiteralString, list[Any]]] = {
         "usage, this month in New York": (
-            "SELECT * FROM meter.usage("
-            "'acct_0', 'tokens', 'month', timezone => 'America/New_York', now => %s)",
+            "SELECT * FROM meter.usage(%s, 'tokens', 'month', timezone => 'America/New_York', now => %s)",
             [now],
         ),
-        "usage, this month": ("SELECT * FROM meter.usage('acct_0', 'tokens', now => %s)", [now]),
-        "summary, 30 days": ("SELECT * FROM meter.summary('acct_0', '30 days', now => %s)", [now]),
-        "series, 30 days by day": ("SELECT * FROM meter.series('acct_0', 'tokens', %s, %s)", [since, now]),
-        "series, 30 days by hour": (
-            "SELECT * FROM meter.series('acct_0', 'tokens', %s, %s, 'hour')",
-            [since, now],
-        ),
+        "usage, this month": ("SELECT * FROM meter.usage(%s, 'tokens', now => %s)", [now]),
+        "summary, 30 days": ("SELECT * FROM meter.summary(%s, '30 days', now => %s)", [now]),
+        "series, 30 days by day": ("SELECT * FROM meter.series(%s, 'tokens', %s, %s)", [since, now]),
+        "series, 30 days by hour": ("SELECT * FROM meter.series(%s, 'tokens', %s, %s, 'hour')", [since, now]),
         "check_quota, 30 days": (
-            "SELECT * FROM meter.check_quota('acct_0', 'tokens', 1, period => '30 days', now => %s)",
+            "SELECT * FROM meter.check_quota(%s, 'tokens', 1, period => '30 days', now => %s)",
             [now],
         ),
         "usage_by, 30 days (reads the log)": (
-            "SELECT * FROM meter.usage_by('acct_0', 'tokens', 'model', '30 days', now => %s)",
+            "SELECT * FROM meter.usage_by(%s, 'tokens', 'model', '30 days', now => %s)",
             [now],
         ),
-        "events, a page of 100": ("SELECT * FROM meter.events('acct_0', 'tokens')", []),
-        "subjects, 100": ("SELECT * FROM meter.subjects()", []),
+        "events, a page of 100": ("SELECT * FROM meter.events(%s, 'tokens')", []),
     }
     for name, (statement, parameters) in questions.items():
         yield Row(
             name=f"{name}, {short(bench.scale.window_events)} events",
             unit="ms",
-            ours=Side("", calls(connection, statement, parameters, bench.scale.seconds / 4)),
+            ours=Side("", calls(connection, statement, [subject, *parameters], bench.scale.seconds / 4)),
             note="For information.",
             rounds=1,
         )

@@ -1,0 +1,182 @@
+"""Commands that read the log: events, export."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from pymeter import exact_json
+from pymeter.cli.options import (
+    AsCsv,
+    AsJson,
+    OnlyMetric,
+    Since,
+    Subject,
+    Until,
+    Zone,
+    form,
+    read_window,
+    read_zone,
+)
+from pymeter.cli.output import (
+    Form,
+    counted,
+    good,
+    moment,
+    note,
+    number,
+    plain,
+    show,
+    stderr,
+    stdout,
+    table,
+    write_csv,
+)
+from pymeter.cli.target import Context
+from pymeter.cli.visible import visible
+from pymeter.models import Event
+
+_WIDE = 100
+_PAGE_MAX = 10_000
+
+
+def events(
+    ctx: Context,
+    subject: Subject,
+    metric: OnlyMetric = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many.")] = 20,
+    after_id: Annotated[int | None, typer.Option(help="Show older events than this one.")] = None,
+    timezone: Zone = "UTC",
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Show the newest events of a subject: what a total consists of."""
+    wanted = form(as_json, as_csv)
+    start, end = read_window(since, until, timezone)
+    read_zone(timezone)
+    with ctx.obj.meter() as meter:
+        rows = meter.events(subject, metric, since=start, until=end, after_id=after_id, max_rows=limit)
+    if wanted is Form.csv:
+        write_csv(sys.stdout, Event, rows, mark_escaped=True)
+        return
+    show(rows, Event, lambda page: events_table(page, timezone) if page else note("no events"), wanted)
+    if wanted is Form.table and len(rows) == limit:
+        stdout().print(note(f"next page: --after-id {rows[-1].event_id}"))
+
+
+def events_table(rows: list[Event], timezone: str = "UTC") -> Table:
+    """Events as people read them. On a narrow terminal the metadata stand below the key."""
+    at = f"at ({timezone})"
+    narrow = stdout().width < _WIDE
+    last = ["key, metadata"] if narrow else ["key", "metadata"]
+    result = table(
+        "event", at, "metric", "quantity", *last, numbers=("event", "quantity"), unfolded=(at, "metric")
+    )
+    for row in rows:
+        about = " ".join(f"{name}={_short(value)}" for name, value in (row.metadata or {}).items())
+        key, details = Text(visible(row.idempotency_key or "-")), Text(visible(about), style="dim")
+        result.add_row(
+            str(row.event_id),
+            moment(row.at.replace(microsecond=0), timezone),
+            row.metric,
+            row.member if row.member is not None else number(row.quantity),
+            *([Group(key, details) if about else key] if narrow else [key, details]),
+        )
+    return result
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) else exact_json.dumps(value)
+
+
+def export(
+    ctx: Context,
+    subject: Annotated[str | None, typer.Argument(help="Whose events; or give --all.")] = None,
+    metric: OnlyMetric = None,
+    since: Since = None,
+    until: Until = None,
+    everybody: Annotated[bool, typer.Option("--all", help="All subjects.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A file; .gz compresses. Default: standard output."),
+    ] = None,
+    raw: Annotated[
+        bool,
+        typer.Option("--raw", help="CSV without apostrophes before spreadsheet formulas."),
+    ] = False,
+    timezone: Zone = "UTC",
+    as_json: Annotated[bool, typer.Option("--json", "--jsonl", help="JSON Lines instead of CSV.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="CSV: the default, unless the file is .jsonl.")
+    ] = False,
+) -> None:
+    """Write events to a file that `pymeter import` reads.
+
+        pymeter export acct_1 --since 2026-06-01 -o june.csv.gz
+        pymeter export --all --metric tokens -o tokens.jsonl
+
+    Newest first, as CSV or JSON Lines. Another meter that imports the file counts every event once; this
+    meter counts none of them again.
+    """
+    wanted = form(as_json, as_csv)
+    if wanted is Form.table:
+        named_json = output is not None and {".json", ".jsonl", ".ndjson"} & set(output.suffixes)
+        wanted = Form.json if named_json else Form.csv
+    if (subject is None) != everybody:
+        raise typer.BadParameter("give a subject, or --all for all of them")
+    start, end = read_window(since, until, timezone)
+    if subject is not None:
+        who = [subject]
+    else:
+        # In one snapshot: a subject that records between two pages would move, and be missed.
+        with ctx.obj.snapshot() as snapshot:
+            who = [row.subject for row in snapshot.iter_subjects(page_size=_PAGE_MAX)]
+    with ctx.obj.meter() as meter:
+        pages = (meter.iter_events(one, metric, since=start, until=end) for one in who)
+        rows = (event for events in pages for event in _as_recorded(events))
+        with _open_output(output) as stream:
+            if wanted is Form.json:
+                count = _write_jsonl(stream, rows)
+            else:
+                count = write_csv(stream, Event, rows, raw=raw, mark_escaped=True)
+    if output is not None:
+        stderr().print(good(f"{counted(count, 'event')} in {output}"))
+
+
+def _as_recorded(events: Iterable[Event]) -> Iterator[Event]:
+    """Newest first, but events of one time in the order of their recording: the last of them counts."""
+    for _, same in groupby(events, key=attrgetter("at")):
+        yield from reversed(list(same))
+
+
+def _write_jsonl(stream: IO[str], rows: Iterable[Event]) -> int:
+    count = 0
+    for row in rows:
+        stream.write(exact_json.dumps(plain(row)) + "\n")
+        count += 1
+    return count
+
+
+@contextmanager
+def _open_output(path: Path | None) -> Iterator[IO[str]]:
+    if path is None:
+        yield sys.stdout
+    elif path.suffix == ".gz":
+        with gzip.open(path, "wt", encoding="utf-8", newline="") as stream:
+            yield stream
+    else:
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            yield stream

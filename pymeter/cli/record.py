@@ -1,0 +1,78 @@
+"""The command that records one event: record."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+import typer
+from rich.console import Group, RenderableType
+
+from pymeter.cli.errors import SAYS_NO
+from pymeter.cli.options import (
+    AsJson,
+    MetricKey,
+    Subject,
+    Zone,
+    form,
+    read_json_object,
+    read_moment,
+)
+from pymeter.cli.output import (
+    bad,
+    good,
+    note,
+    number,
+    show,
+    window,
+)
+from pymeter.cli.target import Context
+from pymeter.models import Recorded
+
+
+def record(
+    ctx: Context,
+    subject: Subject,
+    metric: MetricKey,
+    quantity: Annotated[str | None, typer.Argument(help="How much, in the metric's unit.")] = None,
+    member: Annotated[str | None, typer.Option(help="What a unique metric counts.")] = None,
+    idempotency_key: Annotated[
+        str | None, typer.Option("--key", "-k", "--idempotency-key", help="The same key counts once.")
+    ] = None,
+    at: Annotated[str | None, typer.Option(help="When it happened; default: now.")] = None,
+    metadata: Annotated[str | None, typer.Option(help="A JSON object.")] = None,
+    timezone: Zone = "UTC",
+    as_json: AsJson = False,
+) -> None:
+    """Record one event.
+
+        pymeter record acct_1 tokens 120 --key req_77
+
+    Exit status 1: it is refused, or its key was used for another quantity or member.
+    """
+    happened = read_moment(at, timezone, "--at")
+    more = read_json_object(metadata, "--metadata")
+    with ctx.obj.meter() as meter:
+        result = meter.record(
+            subject,
+            metric,
+            quantity,
+            member=member,
+            idempotency_key=idempotency_key,
+            at=happened,
+            metadata=more,
+        )
+    show(result, Recorded, partial(_recorded, subject, metric), form(as_json))
+    if result.outcome == "conflict":
+        raise typer.Exit(SAYS_NO)
+
+
+def _recorded(subject: str, metric: str, result: Recorded) -> RenderableType:
+    when = window(result.period_start, result.period_end)
+    now = f"{metric} of {subject} is now {number(result.quantity)} {result.unit}"
+    line = f"{result.outcome}: event {result.event_id}; {now} in {when}"
+    if result.outcome != "conflict":
+        return good(line)
+    return Group(
+        bad(line), note("  the key was used before, with another quantity or member; the first one counts")
+    )

@@ -1,0 +1,92 @@
+"""Arguments and results: frozen models named after the SQL types, with fields named after the columns.
+
+Quantities are ``Decimal`` and exact, times are aware and in UTC. A column that a newer server adds is
+ignored, so an older client keeps working.
+
+The models of ``sql/<folder>/`` are in ``<folder>.py``; what they are made of in ``values.py``.
+"""
+
+from __future__ import annotations
+
+from pymeter.models.access import AccessRight, Level
+from pymeter.models.catalog import Aggregate, Metric, Period, Rollup
+from pymeter.models.operate import Health, MaintenanceAction
+from pymeter.models.record import BatchOutcome, BatchResult, NewEvent, Outcome, Recorded
+from pymeter.models.repair import Drift
+from pymeter.models.report import (
+    Biller,
+    ClaimedPush,
+    MetricMapping,
+    PlannedPush,
+    Push,
+    PushState,
+    PushStatus,
+    ReconcilableRange,
+    Reconciliation,
+    ReportJournal,
+    ReportMode,
+    ReportStep,
+    SettledHour,
+    SettledPush,
+    SubjectMapping,
+    UncertainHour,
+)
+from pymeter.models.usage import (
+    CalendarStep,
+    Event,
+    QuotaStatus,
+    SubjectActivity,
+    SubjectTotal,
+    UsageBucket,
+    UsageGroup,
+    UsageTotal,
+    Window,
+)
+from pymeter.models.values import Moment, Quantity, is_number, to_decimal, trim
+
+__all__ = [
+    "AccessRight",
+    "Aggregate",
+    "BatchOutcome",
+    "BatchResult",
+    "Biller",
+    "CalendarStep",
+    "ClaimedPush",
+    "Drift",
+    "Event",
+    "Health",
+    "Level",
+    "MaintenanceAction",
+    "Metric",
+    "MetricMapping",
+    "Moment",
+    "NewEvent",
+    "Outcome",
+    "Period",
+    "PlannedPush",
+    "Push",
+    "PushState",
+    "PushStatus",
+    "Quantity",
+    "QuotaStatus",
+    "ReconcilableRange",
+    "Reconciliation",
+    "Recorded",
+    "ReportJournal",
+    "ReportMode",
+    "ReportStep",
+    "Rollup",
+    "SettledHour",
+    "SettledPush",
+    "SubjectActivity",
+    "SubjectMapping",
+    "SubjectTotal",
+    "UncertainHour",
+    "UsageBucket",
+    "UsageGroup",
+    "UsageTotal",
+    "Window",
+    "is_number",
+    "to_decimal",
+    "trim",
+]

@@ -1,0 +1,100 @@
+"""Usage in windows, quotas, and the events behind them: sql/usage/."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Literal
+
+from pymeter.models.catalog import Aggregate
+from pymeter.models.values import Model, Moment
+
+CalendarStep = Literal["minute", "hour", "day", "week", "month", "year"]
+
+
+class UsageTotal(Model):
+    """The usage of one metric in one window: an invoice's line."""
+
+    metric: str
+    quantity: Decimal
+    unit: str
+    aggregate: Aggregate
+    event_count: int
+    since: Moment | None = None
+    """Inclusive; None when the window has no beginning."""
+    until: Moment | None = None
+    """Exclusive; None when the window has no end."""
+    has_data: bool | None = None
+    """Whether the quantity comes from events, of the window or carried over; without, it is 0."""
+
+
+class UsageBucket(Model):
+    """One step of a series, [bucket_start, bucket_end)."""
+
+    bucket_start: Moment
+    bucket_end: Moment
+    quantity: Decimal | None
+    """None for min, max, avg and last without data."""
+    event_count: int
+    has_data: bool | None = None
+    """As in ``UsageTotal``."""
+
+
+class UsageGroup(Model):
+    """The usage of the events whose metadata field has this value; None for those without the field."""
+
+    value: str | None
+    quantity: Decimal
+    event_count: int
+
+
+class QuotaStatus(Model):
+    """Whether a quota leaves room. ``remaining`` is never negative."""
+
+    metric: str
+    allowed: bool
+    used: Decimal
+    remaining: Decimal
+    quota: Decimal
+    unit: str
+    since: Moment | None = None
+    """The start of the window that was checked; None when the window has no beginning."""
+    until: Moment | None = None
+    """Its end, exclusive; None when the window has no end."""
+
+
+class SubjectTotal(Model):
+    """The usage of one metric in one window by one subject."""
+
+    subject: str
+    quantity: Decimal
+    event_count: int
+    """0 where the last value from before the window is carried over."""
+
+
+class SubjectActivity(Model):
+    """A subject and when it was last active."""
+
+    subject: str
+    last_activity_at: Moment
+
+
+class Event(Model):
+    """One row of the append-only log."""
+
+    event_id: int
+    at: Moment
+    recorded_at: Moment
+    subject: str
+    metric: str
+    quantity: Decimal | None = None
+    member: str | None = None
+    idempotency_key: str | None = None
+    metadata: dict[str, Any] | None = None
+    """Numbers in it that are not whole are ``Decimal``."""
+
+
+class Window(Model):
+    """A half-open window: ``since`` belongs to it, ``until`` does not. None: unbounded on that side."""
+
+    since: Moment | None
+    until: Moment | None
