@@ -34,20 +34,28 @@ begin
         v_corrected := 0;
         v_held := null;
         for v_batch in
-            select array_agg(n.correction order by n.number) as corrections, array_agg(n.version order by n.number) as versions
+            select array_agg(n.correction order by n.number) filter (where n.is_missing) as missing,
+                   array_agg(n.correction order by n.number) filter (where not n.is_missing) as wrong,
+                   array_agg(n.series_id order by n.number) filter (where n.is_first) as series_ids,
+                   array_agg(n.version order by n.number) filter (where n.is_first) as versions,
+                   count(*) as found
             from (
-                select row_number() over (order by d.series_id, d.bucket, d.bucket_start) as number, d.version,
+                select d.series_id, d.version, d.number, d.stored is null as is_missing,
+                       (d.number - 1) % 5000 = 0 or d.series_id <> lag(d.series_id) over (order by d.number) as is_first,
                        case when d.recomputed is null
                            then (d.bucket_start, 0, d.bucket_start, d.series_id, 0, d.bucket, null, null, null, null)::rollups
                            else d.recomputed end as correction
-                from _rollup_drifts(v_scope, with_members => false) d
+                from (
+                    select *, row_number() over (order by series_id, bucket, bucket_start) as number
+                    from _rollup_drifts(v_scope, with_members => false)
+                ) d
             ) n
             group by (n.number - 1) / 5000
             order by (n.number - 1) / 5000
         loop
-            select * into v_done from _correct_rollups(v_batch.corrections, v_batch.versions, v_held);
+            select * into v_done from _correct_rollups(v_batch.missing, v_batch.wrong, v_batch.series_ids, v_batch.versions, v_held);
             v_held := v_done.last_corrected;
-            v_found := v_found + cardinality(v_batch.corrections);
+            v_found := v_found + v_batch.found;
             v_corrected := v_corrected + v_done.corrected;
         end loop;
         v_rewritten := v_rewritten + v_corrected;
