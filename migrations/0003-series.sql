@@ -79,6 +79,20 @@ comment on column series.coarse_highest is 'As rollups.highest.';
 comment on column series.fine_latest is 'As rollups.latest.';
 comment on column series.coarse_latest is 'As rollups.latest.';
 
+-- The texts of subject and metric are nowhere else: without the row of a series, its events are nobody's. Until the functions are installed the
+-- guard fails closed.
+create function _guard_series() returns trigger language plpgsql as $$
+begin
+    raise exception using errcode = '55000', message = 'the functions are not installed', hint = 'Run: pymeter migrate';
+end
+$$;
+comment on function _guard_series() is 'Trigger: refuses to delete a series.';
+
+create trigger series_are_not_deleted before delete on series for each row when (old.stripe = 0) execute function _guard_series();
+create trigger series_are_not_truncated before truncate on series for each statement execute function _guard_series();
+alter table series enable always trigger series_are_not_deleted;
+alter table series enable always trigger series_are_not_truncated;
+
 -- One row holds only what its metric's aggregate needs; the other columns are null and take no room. One merge rule fits every aggregate:
 -- add counts and totals, least, greatest. Null is the neutral element of each.
 create table rollups (

@@ -14,6 +14,23 @@ $$;
 
 comment on function _guard_log() is 'Trigger function: raises 42501 on UPDATE, DELETE and TRUNCATE of events, for the owner too.';
 
+create or replace function _guard_series()
+returns trigger
+language plpgsql
+set search_path from current
+as $$
+begin
+    raise exception using
+        errcode = '42501',
+        message = 'a series cannot be deleted',
+        detail = format('%s on %I.%I was refused.', tg_op, tg_table_schema, tg_table_name),
+        hint = 'Its events stay in the log, and only this row tells whose they are.';
+end
+$$;
+
+comment on function _guard_series() is
+    'Trigger function: raises 42501 on TRUNCATE of series and on DELETE of a row that is not a stripe, for the owner too.';
+
 -- A partition inherits the row trigger of events, but not the one for TRUNCATE; a detached partition has neither.
 -- ALWAYS: the triggers also fire under session_replication_role = replica.
 create or replace function _guard_partition(name text)

@@ -126,6 +126,16 @@ DAYS_FOR_HOURS = {
 }
 
 
+@pytest.mark.parametrize("statement", ["DELETE FROM meter.series", "TRUNCATE meter.series"])
+def test_p7_a_series_cannot_be_deleted(ledger: Ledger, statement: str) -> None:
+    """Nothing but its row tells whose events are whose, so it could not be rebuilt."""
+    fill(ledger)
+    before = ledger.state()
+    with refused("42501"):
+        ledger.execute(statement)
+    assert ledger.state() == before
+
+
 @pytest.mark.parametrize("tamper", [*TAMPER, *DAYS_FOR_HOURS])
 def test_p4_a_rebuild_restores_every_number(ledger: Ledger, tamper: str) -> None:
     fill(ledger)
