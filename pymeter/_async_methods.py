@@ -661,7 +661,12 @@ class AsyncReporting(_Group):
         return await self._run(calls.report_journal(biller))
 
     async def adopt_journal(
-        self, biller: str = "stripe", complete: bool = False, *, now: datetime | None = None
+        self,
+        biller: str = "stripe",
+        complete: bool = False,
+        *,
+        force: bool = False,
+        now: datetime | None = None,
     ) -> ReportJournal:
         """Go on with a journal that was restored, copied or failed over, on this server.
 
@@ -671,6 +676,7 @@ class AsyncReporting(_Group):
         Args:
             biller: The biller's name.
             complete: True: the journal has lost nothing, as after a planned switchover.
+            force: True: adopt it although it is not stopped, such as in a snapshot of a whole machine.
             now: The moment to ask about; the database's clock unless given.
 
         Returns:
@@ -678,12 +684,13 @@ class AsyncReporting(_Group):
 
         Raises:
             InvalidInput: a value is not allowed.
-            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+            MeterError: (55000) the journal is not stopped, and `force` is false; (25001) in a REPEATABLE READ
+                or SERIALIZABLE transaction.
 
         Example:
             meter.adopt_journal()
         """
-        return await self._run(calls.adopt_journal(biller, complete, now=now))
+        return await self._run(calls.adopt_journal(biller, complete, force=force, now=now))
 
     async def pushes(
         self,
@@ -2491,7 +2498,12 @@ class AsyncMethods:
         return await self._run(calls.report_journal(biller))
 
     async def adopt_journal(
-        self, biller: str = "stripe", complete: bool = False, *, now: datetime | None = None
+        self,
+        biller: str = "stripe",
+        complete: bool = False,
+        *,
+        force: bool = False,
+        now: datetime | None = None,
     ) -> ReportJournal:
         """Go on with a journal that was restored, copied or failed over, on this server.
 
@@ -2501,6 +2513,7 @@ class AsyncMethods:
         Args:
             biller: The biller's name.
             complete: True: the journal has lost nothing, as after a planned switchover.
+            force: True: adopt it although it is not stopped, such as in a snapshot of a whole machine.
             now: The moment to ask about; the database's clock unless given.
 
         Returns:
@@ -2508,12 +2521,13 @@ class AsyncMethods:
 
         Raises:
             InvalidInput: a value is not allowed.
-            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+            MeterError: (55000) the journal is not stopped, and `force` is false; (25001) in a REPEATABLE READ
+                or SERIALIZABLE transaction.
 
         Example:
             meter.adopt_journal()
         """
-        return await self._run(calls.adopt_journal(biller, complete, now=now))
+        return await self._run(calls.adopt_journal(biller, complete, force=force, now=now))
 
     async def pushes(
         self,

@@ -655,7 +655,12 @@ class Reporting(_Group):
         return self._run(calls.report_journal(biller))
 
     def adopt_journal(
-        self, biller: str = "stripe", complete: bool = False, *, now: datetime | None = None
+        self,
+        biller: str = "stripe",
+        complete: bool = False,
+        *,
+        force: bool = False,
+        now: datetime | None = None,
     ) -> ReportJournal:
         """Go on with a journal that was restored, copied or failed over, on this server.
 
@@ -665,6 +670,7 @@ class Reporting(_Group):
         Args:
             biller: The biller's name.
             complete: True: the journal has lost nothing, as after a planned switchover.
+            force: True: adopt it although it is not stopped, such as in a snapshot of a whole machine.
             now: The moment to ask about; the database's clock unless given.
 
         Returns:
@@ -672,12 +678,13 @@ class Reporting(_Group):
 
         Raises:
             InvalidInput: a value is not allowed.
-            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+            MeterError: (55000) the journal is not stopped, and `force` is false; (25001) in a REPEATABLE READ
+                or SERIALIZABLE transaction.
 
         Example:
             meter.adopt_journal()
         """
-        return self._run(calls.adopt_journal(biller, complete, now=now))
+        return self._run(calls.adopt_journal(biller, complete, force=force, now=now))
 
     def pushes(
         self,
@@ -2475,7 +2482,12 @@ class Methods:
         return self._run(calls.report_journal(biller))
 
     def adopt_journal(
-        self, biller: str = "stripe", complete: bool = False, *, now: datetime | None = None
+        self,
+        biller: str = "stripe",
+        complete: bool = False,
+        *,
+        force: bool = False,
+        now: datetime | None = None,
     ) -> ReportJournal:
         """Go on with a journal that was restored, copied or failed over, on this server.
 
@@ -2485,6 +2497,7 @@ class Methods:
         Args:
             biller: The biller's name.
             complete: True: the journal has lost nothing, as after a planned switchover.
+            force: True: adopt it although it is not stopped, such as in a snapshot of a whole machine.
             now: The moment to ask about; the database's clock unless given.
 
         Returns:
@@ -2492,12 +2505,13 @@ class Methods:
 
         Raises:
             InvalidInput: a value is not allowed.
-            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+            MeterError: (55000) the journal is not stopped, and `force` is false; (25001) in a REPEATABLE READ
+                or SERIALIZABLE transaction.
 
         Example:
             meter.adopt_journal()
         """
-        return self._run(calls.adopt_journal(biller, complete, now=now))
+        return self._run(calls.adopt_journal(biller, complete, force=force, now=now))
 
     def pushes(
         self,

@@ -173,7 +173,8 @@ class meter_errors(AbstractContextManager[None]):
             return
         diag = error.diag
         if kind is NotInstalled and diag.table_name == "report_journals":
-            kind = ReportingStopped
+            # adopt_journal() names its parameter: the journal is not stopped.
+            kind = MeterError if diag.column_name == "force" else ReportingStopped
         # PostgreSQL's own hint for a missing function speaks of type casts, which helps nobody here.
         hint = diag.message_hint if kind is not NotInstalled or error.sqlstate == "55000" else None
         raise kind(

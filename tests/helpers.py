@@ -116,6 +116,16 @@ class Ledger:
     def maintain(self, **named: Any) -> list[tuple[str, str]]:
         return [tuple(row) for row in self.call("maintain", **named)]
 
+    def upkeep(self, **named: Any) -> list[tuple[str, str]]:
+        """As ``pymeter maintain`` does it: again, as long as there is more to do."""
+        done: list[tuple[str, str]] = []
+        for _ in range(100):
+            actions = self.maintain(**named)
+            done += [action for action in actions if action[0] != "again"]
+            if all(action != "again" for action, _ in actions):
+                return done
+        raise AssertionError("it has no end")
+
     def state(self) -> dict[str, list[Any]]:
         """Every row of every table that recording writes, in a fixed order.
 

@@ -70,7 +70,9 @@ def exact(name: str, value: object) -> Decimal:
         raise refuse(
             name,
             f"{'a float is not exact' if isinstance(value, float) else 'the value is not a number'}",
-            "Give an int, a Decimal or a numeric string.",
+            "Write it like 120 or 0.5."
+            if isinstance(value, str)
+            else "Give an int, a Decimal or a numeric string.",
             f"{name}: {value!r:.80}",
         ) from exc
     exponent = number.as_tuple().exponent

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from rich.console import Console, Group
 from rich.text import Text
 
-from pymeter.cli.output import moment, number
+from pymeter.cli.output import counted, moment, number
 from pymeter.cli.visible import visible
 from pymeter.models import UsageBucket
 from pymeter.times import read_zone
@@ -100,22 +100,28 @@ def _caption(buckets: Sequence[UsageBucket], unit: str, timezone: str) -> Text:
     peak = max(buckets, key=lambda bucket: _LEAST if bucket.quantity is None else bucket.quantity)
     events = sum(bucket.event_count for bucket in buckets)
     return Text(
-        f"{len(buckets)} buckets, {number(events)} events; peak {number(peak.quantity)} {visible(unit)} at "
+        f"{counted(len(buckets), 'bucket')}, {counted(events, 'event')}; "
+        f"peak {number(peak.quantity)} {visible(unit)} at "
         f"{moment(peak.bucket_start, timezone)} {timezone}",
         style="dim",
     )
 
 
 def _bars(buckets: Sequence[UsageBucket], console: Console, timezone: str) -> Group:
-    largest = max(abs(bucket.quantity or Decimal(0)) for bucket in buckets)
+    """One line for each bucket. Negative values grow to the left of an axis, positive ones to the right."""
+    values = [bucket.quantity or Decimal(0) for bucket in buckets]
+    below, above = -min(*values, Decimal(0)), max(*values, Decimal(0))
     digits = max(len(number(bucket.quantity)) for bucket in buckets)
-    room = max(10, console.width - digits - 26)
+    axis = ("│" if _has_blocks(console) else "|") if below else ""
+    room = max(10, console.width - digits - 26 - len(axis))
+    scale = room / (below + above) if below or above else Decimal(0)
+    left = int(below * scale)
     mark = "█" if _has_blocks(console) else "#"
     rows = []
-    for bucket in buckets:
-        value = bucket.quantity or Decimal(0)
-        cells = 0 if not largest else int(abs(value) * room / largest)
+    for bucket, value in zip(buckets, values, strict=True):
+        bar = mark * int(abs(value) * scale)
         line = Text(f"{moment(bucket.bucket_start, timezone)[:16]}  ", style="dim")
         line.append(f"{number(bucket.quantity):>{digits}}  ", style="default")
-        rows.append(line.append(mark * cells, style="red" if value < 0 else "cyan"))
+        line.append((bar if value < 0 else "").rjust(left), style="red").append(axis, style="dim")
+        rows.append(line.append(bar if value > 0 else "", style="cyan"))
     return Group(*rows)

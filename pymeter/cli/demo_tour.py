@@ -268,13 +268,17 @@ def _verify(console: Console, meter: Meter) -> None:
 
 def _farewell(console: Console, database: Target, schema: str, subject: str) -> None:
     _title(console, "Now you")
-    conninfo, password = without_password(database.dsn)
-    command = shlex.join([find_psql(), conninfo if password is not None else database.dsn])
-    short = " (or just: pymeter --embedded psql)" if database.data_dir is not None else ""
-    _show(console, Text(f"Look at it with psql{short}:", style="dim"))
-    console.print(f"    {command}", style="bold", soft_wrap=True, markup=False)
+    if database.data_dir is not None:
+        _show(console, Text("Go on with a ledger of your own, on this private server:", style="dim"))
+        lines = ["export DATABASE_URL=$(pymeter server start)", "pymeter migrate", "pymeter psql"]
+    else:
+        _show(console, Text("Look at it with psql:", style="dim"))
+        conninfo, password = without_password(database.dsn)
+        lines = [shlex.join([find_psql(), conninfo if password is not None else database.dsn])]
+    for line in lines:
+        console.print(f"    {line}", style="bold", soft_wrap=True, markup=False)
     console.print()
-    _show(console, Text("and try:", style="dim"))
+    _show(console, Text("In psql, try the sample:", style="dim"))
     name = (
         sql.Identifier(schema).as_string(None)
         if not schema.isidentifier() or not schema.islower()
@@ -282,17 +286,19 @@ def _farewell(console: Console, database: Target, schema: str, subject: str) -> 
     )
     statements = (
         f"SELECT * FROM {name}.summary('{subject}', period => '2 days');",
-        f"SELECT * FROM {name}.record('{subject}', 'tokens', 120, idempotency_key => 'try-1');  -- twice",
-        f"SELECT * FROM {name}.usage_by('{subject}', 'tokens', 'model', period => '2 days');",
+        f"SELECT * FROM {name}.record('{subject}', 'tokens', 120,",
+        "    idempotency_key => 'try-1');  -- twice",
+        f"SELECT * FROM {name}.usage_by('{subject}', 'tokens', 'model',",
+        "    period => '2 days');",
     )
     sql_style = Syntax("", "sql", theme="ansi_dark", background_color="default")
     for statement in statements:
-        line = sql_style.highlight(statement)
-        line.rstrip()
-        console.print(Text("    ").append_text(line), soft_wrap=True)
+        line_of_sql = sql_style.highlight(statement)
+        line_of_sql.rstrip()
+        console.print(Text("    ").append_text(line_of_sql), soft_wrap=True)
     if database.data_dir is not None:
         console.print()
-        where = f"The private server keeps running; its data is in {database.data_dir}."
-        console.print(Text(f"  {where}", style="dim"), soft_wrap=True)
+        _show(console, Text("The private server keeps running. Its data is in", style="dim"))
+        console.print(Text(f"    {database.data_dir}", style="dim"), soft_wrap=True)
         console.print(Text.assemble("  ", ("Stop it with: ", "dim"), ("pymeter server stop", "bold")))
     console.print()

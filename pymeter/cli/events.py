@@ -29,7 +29,20 @@ from pymeter.cli.options import (
     read_window,
     read_zone,
 )
-from pymeter.cli.output import Form, good, moment, note, number, plain, show, stderr, stdout, table, write_csv
+from pymeter.cli.output import (
+    Form,
+    counted,
+    good,
+    moment,
+    note,
+    number,
+    plain,
+    show,
+    stderr,
+    stdout,
+    table,
+    write_csv,
+)
 from pymeter.cli.target import Context
 from pymeter.cli.visible import visible
 from pymeter.models import Event
@@ -140,7 +153,7 @@ def export(
             else:
                 count = write_csv(stream, Event, rows, raw=raw, mark_escaped=True)
     if output is not None:
-        stderr().print(good(f"{number(count)} events in {output}"))
+        stderr().print(good(f"{counted(count, 'event')} in {output}"))
 
 
 def _as_recorded(events: Iterable[Event]) -> Iterator[Event]:

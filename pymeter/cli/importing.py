@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, cast, get_args
@@ -28,6 +29,7 @@ from pymeter.cli.target import Context
 from pymeter.cli.visible import visible
 from pymeter.importing import ImportOptions, ImportReport, import_file
 
+_REASONS_MAX = 5
 _FILE = "How the file is written"
 _FIELDS = "Which column is which field"
 _KEYS = "Lines without an idempotency key"
@@ -41,7 +43,7 @@ def import_(
         typer.Option(
             "--format",
             "-f",
-            help="csv, jsonl or cloudevents. Default: by the name.",
+            help="csv, jsonl or cloudevents. Default: by the name and the lines.",
             rich_help_panel=_FILE,
         ),
     ] = None,
@@ -208,6 +210,8 @@ def _print_reports(reports: list[ImportReport], as_json: bool, options: ImportOp
     console = stdout()
     console.print(result)
     for report in reports:
+        for reason, count in Counter(report.reasons).most_common(_REASONS_MAX):
+            console.print(Text.assemble(f"  {number(count):>7}  ", visible(reason)), soft_wrap=True)
         for title, text, style in _notes(report, options):
             console.print(Text.assemble("  ", (title, style), visible(text)), soft_wrap=True)
 
@@ -221,15 +225,15 @@ def _notes(report: ImportReport, options: ImportOptions) -> Iterator[tuple[str, 
         if report.derived and options.source is None:
             yield (
                 "",
-                "mend them in a file of their own: the whole file, changed, is another file,"
-                " and all its lines count",
+                "correct them in a file of their own: the whole file, once changed, is another file,"
+                " and all its lines would count again",
                 "",
             )
     if report.duplicate and options.counted_column and not report.derived:
         yield (
             "duplicates: ",
-            f"these keys were used before; if it was for another column than {options.counted_column}, that"
-            " column needs a metric or keys of its own",
+            f"their keys were used before. If you imported another column than {options.counted_column} with"
+            " these keys, give each column a metric of its own, or keys of its own",
             "yellow",
         )
     if not report.complete:

@@ -56,7 +56,7 @@ def read_moment(text: str | None, timezone: str, option: str) -> datetime | None
         value = times.read_time(text)
     except ValueError:
         raise typer.BadParameter(
-            f"{option}: {text!r} is not a time; write 2026-11-01 or 2026-11-01T09:00:00Z"
+            f"{option}: {text!r} is not a valid date or time; write 2026-11-01 or 2026-11-01T09:00:00Z"
         ) from None
     return value if value.utcoffset() is not None else value.replace(tzinfo=read_zone(timezone))
 

@@ -109,12 +109,26 @@ def number(value: Decimal | int | None) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def counted(count: int, one: str, more: str | None = None) -> str:
+    """A number and what it counts: 1 call, 2 calls."""
+    return f"{number(count)} {one if count == 1 else more or f'{one}s'}"
+
+
 def moment(value: datetime | None, timezone: str = "UTC") -> str:
     """A time in a zone, to the second, or finer where it is."""
     if value is None:
         return "-"
     local = value.astimezone(read_zone(timezone)).replace(tzinfo=None)
     return local.isoformat(" ", "seconds" if not local.microsecond else "milliseconds")
+
+
+def word(value: Any) -> str:
+    """A setting as SQL and JSON have it too: true, null, 35 days."""
+    if value is None or isinstance(value, bool):
+        return exact_json.dumps(value)
+    if isinstance(value, datetime):
+        return moment(value)
+    return str(value).removesuffix(", 0:00:00")
 
 
 def window(since: datetime | None, until: datetime | None, timezone: str = "UTC") -> str:
@@ -217,7 +231,7 @@ def print_json(value: Any) -> None:
 
 def print_csv(model: type[BaseModel], rows: Iterable[BaseModel]) -> None:
     """A header and a line for each row."""
-    write_csv(sys.stdout, model, rows)
+    write_csv(sys.stdout, model, rows, mark_escaped=True)
 
 
 def write_csv(
@@ -228,10 +242,11 @@ def write_csv(
     raw: bool = False,
     mark_escaped: bool = False,
 ) -> int:
-    """Write a header and a line for each row; null is an empty cell, metadata JSON text. Returns how many.
+    """Write a header and a line for each row. Returns how many rows.
 
-    A text that a spreadsheet would run as a formula begins with an apostrophe, unless `raw`. With
-    `mark_escaped` a last column names the columns where that is so.
+    Null is an empty cell; metadata and lists are JSON. A text that a spreadsheet would run as a formula
+    begins with an apostrophe, unless `raw`. With `mark_escaped` a last column names the columns where that
+    is so.
     """
     fields = list(model.model_fields)
     mark_escaped = mark_escaped and not raw
@@ -266,6 +281,6 @@ def _line_of(line: io.StringIO) -> str:
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, dict):
+    if isinstance(value, dict | list | bool):
         return exact_json.dumps(value)
     return plain(value)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from pymeter.cli.errors import CliError
 from pymeter.cli.output import stderr
 from pymeter.cli.visible import visible
 from pymeter.client import Meter
+from pymeter.errors import MeterError, NotInstalled, UnknownMetric
 from pymeter.program_connection import ProgramPool, checked_dsn
 
 DEFAULT_SCHEMA = "meter"
@@ -107,7 +110,7 @@ class Settings:
     @contextmanager
     def meter(self) -> Iterator[Meter]:
         """The meter of the chosen database and schema; every call is a transaction of its own."""
-        with self.installed().connect() as connection:
+        with self.installed().connect() as connection, self._better_hints(connection):
             yield self.meter_on(connection)
 
     @contextmanager
@@ -115,9 +118,29 @@ class Settings:
         """As `meter`, but all calls of the block see the meter as it is now; for reading only."""
         with (
             self.installed().connect() as connection,
+            self._better_hints(connection),
             program_connection.transaction(connection, mode="READ ONLY", isolation="REPEATABLE READ"),
         ):
             yield Meter(connection, schema=self.schema)
+
+    @property
+    def migrate_line(self) -> str:
+        """The line that installs or upgrades this schema."""
+        more = [] if self.schema == DEFAULT_SCHEMA else ["--schema", self.schema]
+        return shlex.join(["pymeter", "migrate", *more])
+
+    @contextmanager
+    def _better_hints(self, connection: psycopg.Connection[Any]) -> Iterator[None]:
+        """Hints that the database cannot give: the line with this schema, and metrics with a similar name."""
+        try:
+            yield
+        except NotInstalled as error:
+            if error.sqlstate != "55000":
+                error.hint = f"Run: {self.migrate_line}; or check the name of the schema."
+            raise
+        except UnknownMetric as error:
+            error.hint = _which_metric(error, self.meter_on(connection))
+            raise
 
     def meter_on(self, connection: psycopg.Connection[Any]) -> Meter:
         """The meter of the chosen schema on a connection."""
@@ -135,6 +158,17 @@ def private_target() -> Target:
     from pymeter.embedded import default_data_dir, server_dsn
 
     return Target(server_dsn(), default_data_dir())
+
+
+def _which_metric(error: UnknownMetric, meter: Meter) -> str:
+    named = re.search(r"\bmetric '((?:[^']|'')*)'", error.detail or "")
+    known: list[str] = []
+    with suppress(psycopg.Error, MeterError):
+        known = [metric.key for metric in meter.catalog()]
+    close = get_close_matches(named[1].replace("''", "'"), known) if named else []
+    if close:
+        return f"Did you mean {' or '.join(map(repr, close))}? List all metrics with: pymeter catalog"
+    return f"{error.hint or ''} List the metrics with: pymeter catalog".strip()
 
 
 def _at_a_terminal() -> bool:

@@ -17,7 +17,18 @@ from rich.text import Text
 
 from pymeter.cli.errors import SAYS_NO, CliError
 from pymeter.cli.options import AsCsv, AsJson, OnlyMetric, OnlySubject, form
-from pymeter.cli.output import bad, good, moment, note, number, progress, show, stderr, table
+from pymeter.cli.output import (
+    bad,
+    counted,
+    good,
+    moment,
+    note,
+    number,
+    progress,
+    show,
+    stderr,
+    table,
+)
 from pymeter.cli.patience import when_free
 from pymeter.cli.target import Context, Settings, Target
 from pymeter.client import Meter
@@ -85,12 +96,15 @@ def status(ctx: Context, as_json: AsJson = False) -> None:
         "up_to_date": found.up_to_date if found.visible else None,
         "health": state,
     }
-    show(answer, None, lambda _: _status_report(database, found, state), form(as_json))
+    line = ctx.obj.migrate_line
+    show(answer, None, lambda _: _status_report(database, found, state, line), form(as_json))
     if outdated or (state is not None and not state.healthy):
         raise typer.Exit(SAYS_NO)
 
 
-def _status_report(database: Target, found: Status, state: Health | None) -> RenderableType:
+def _status_report(
+    database: Target, found: Status, state: Health | None, migrate_line: str
+) -> RenderableType:
     result = table("", "")
     result.show_header = False
     result.add_row("database", database.describe())
@@ -116,7 +130,7 @@ def _status_report(database: Target, found: Status, state: Health | None) -> Ren
         result.add_row("health", "not visible to this role; level read sees it")
     lines = []
     if found.visible:
-        lines.append(good("up to date") if found.up_to_date else bad("run: pymeter migrate"))
+        lines.append(good("up to date") if found.up_to_date else bad(f"run: {migrate_line}"))
     if state is not None:
         lines += [bad(problem) for problem in state.problems]
         lines += [good("healthy")] if state.healthy else []
@@ -200,7 +214,8 @@ def _drift_report(unknown: set[str], drifts: list[Drift]) -> RenderableType:
             number(drift.recomputed),
             drift.what or "",
         )
-    lines = [bad(f"{number(len(drifts))} rollups differ from the log; repair them with: pymeter rebuild")]
+    what = f"{counted(len(drifts), 'rollup')} {'differs' if len(drifts) == 1 else 'differ'} from the log"
+    lines = [bad(f"{what}; repair with: pymeter rebuild")]
     if unknown:
         lines.append(
             bad(
@@ -217,7 +232,7 @@ def rebuild(
     """Recompute rollups from the log, while others record."""
     with ctx.obj.meter() as meter:
         written = [when_free(partial(meter.rebuild, subject, key)) for key in _metrics(meter, metric)]
-    line = f"rebuilt {number(len(written))} metrics; {number(sum(written))} rollups written"
+    line = f"rebuilt {counted(len(written), 'metric')}; {counted(sum(written), 'rollup')} written"
     show({"written": sum(written)}, None, lambda _: good(line), form(as_json))
 
 

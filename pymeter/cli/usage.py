@@ -26,7 +26,17 @@ from pymeter.cli.options import (
     read_window,
     read_zone,
 )
-from pymeter.cli.output import bad, good, moment, note, number, show, stdout, table, window
+from pymeter.cli.output import (
+    bad,
+    good,
+    moment,
+    note,
+    number,
+    show,
+    stdout,
+    table,
+    window,
+)
 from pymeter.cli.target import Context
 from pymeter.cli.visible import visible
 from pymeter.errors import MeterError

@@ -43,6 +43,12 @@ class JsonObjects:
         if not isinstance(value, dict):
             raise BadRecord("22023", "the line is not a JSON object", "Write one event on each line.")
         options = self._options
+        if (
+            "specversion" in value
+            and not options.mapping
+            and (options.format, options.extra) == (None, "refuse")
+        ):
+            return self._read_cloudevent(value)  # nothing is said of the file, and events have no such field
         event, nested, rest = self._mapped(value)
         exported = None
         if all(name in value for name in EXPORTED):

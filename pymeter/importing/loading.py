@@ -21,6 +21,8 @@ from pymeter.importing.reading import FileFormat, LineReader, Problem, guess_for
 from pymeter.importing.sending import Connect, ImportStopped, Ledger
 from pymeter.importing.shaping import ParsedRow, ParsedRows
 
+_REASONS_MAX = 1000
+
 
 @dataclass
 class ImportReport:
@@ -38,8 +40,16 @@ class ImportReport:
     rejects_file: str | None = None
     """Where the conflict and rejected lines are, if there are any."""
     complete: bool = False
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Why lines were not counted, and how many of them."""
     dry_run: bool = False
     """Whether this is what would have happened; nothing was recorded."""
+
+    def add_reason(self, reason: str) -> None:
+        """Count a line that was not counted, without the values that a reason may end with."""
+        reason = reason.partition(":")[0]
+        if reason in self.reasons or len(self.reasons) < _REASONS_MAX:
+            self.reasons[reason] = self.reasons.get(reason, 0) + 1
 
     @property
     def events_per_second(self) -> int:
@@ -140,6 +150,7 @@ def import_file(
                     setattr(report, outcome, getattr(report, outcome) + 1)
                     if problem is not None:
                         rejected.write(parsed, outcome, problem)
+                        report.add_reason(problem.reason)
                         report.rejects_file = str(rejected.path)
                 report.seconds = time.monotonic() - started
                 if progress is not None:

@@ -29,7 +29,11 @@ class Problem(NamedTuple):
     hint: str | None = None
 
 
-NOT_UTF8 = Problem("22021", "the line is not valid UTF-8", "Convert the file to UTF-8.")
+NOT_UTF8 = Problem(
+    "22021",
+    "the line is not valid UTF-8",
+    "Convert the file to UTF-8: iconv -f UTF-16 -t UTF-8, or -f LATIN1.",
+)
 TOO_LONG = Problem("54000", "the line is longer than 16 MiB", "Is this a file of events, one on each line?")
 
 

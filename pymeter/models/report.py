@@ -76,7 +76,7 @@ class PlannedPush(Model):
     """The exact decimal text that is sent."""
     stamped_at: Moment
     state: PushState
-    """Its first state: ``planned``, ``held`` or ``left``."""
+    """Its first state: ``planned``, ``held``, ``left`` or, after ``adopt_journal()``, ``uncertain``."""
     reason: str | None = None
     bucket_start: Moment
     event_id: int | None = None

@@ -79,8 +79,9 @@ begin
         raise exception using
             errcode = v_rule.sqlstate, message = v_rule.message, hint = v_rule.hint, column = v_rule.parameter,
             detail = format('key %s, aggregate %s, unit %s, period %s, rollup %s.',
-                quote_nullable(left(metric.key, 80)), quote_nullable(left(metric.aggregate, 80)), quote_nullable(left(metric.unit, 80)),
-                quote_nullable(left(metric.period, 80)), quote_nullable(left(metric.rollup, 80)));
+                coalesce(quote_literal(left(metric.key, 80)), 'null'), coalesce(quote_literal(left(metric.aggregate, 80)), 'null'),
+                coalesce(quote_literal(left(metric.unit, 80)), 'null'), coalesce(quote_literal(left(metric.period, 80)), 'null'),
+                coalesce(quote_literal(left(metric.rollup, 80)), 'null'));
     end if;
 end
 $$;

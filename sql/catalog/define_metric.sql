@@ -48,6 +48,9 @@ begin
     if (v_old.aggregate, v_old.period, v_old.rollup) is distinct from (v_new.aggregate, v_new.period, v_new.rollup) then
         perform _lock_definition(v_old, v_new.aggregate, v_new.period);
     end if;
+    if v_new is distinct from v_old then
+        perform _lock_metric(define_metric.key);
+    end if;
     if v_old.rollup <> v_new.rollup then
         perform _close_series(v_old.key);
     end if;
@@ -76,5 +79,5 @@ comment on function define_metric(text, text, text, text, text, text, text, bool
     'waits meanwhile. Returns the metric. Raises 22004 or 22023 for a bad value; UM002 if the aggregate or period of a metric that has '
     'events would change, or the rollup of one with dropped partitions, or anything that its reporting mode needs; 25001 if the '
     'aggregate, period or rollup would change in a REPEATABLE READ or SERIALIZABLE transaction; 55P03 if it waits longer than 5 seconds '
-    'for other transactions. '
+    'for transactions that use the catalog. '
     'Example: SELECT key, aggregate, unit, period, rollup, max_future FROM meter.define_metric(''tokens'', ''sum'', ''token'');';

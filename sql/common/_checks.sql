@@ -20,10 +20,11 @@ as $$
 begin
     if value is null then
         raise exception using errcode = '22004', message = format('%s is null', parameter), column = parameter,
-            hint = format('Give %s.', parameter);
+            hint = format('Pass a value for %s.', parameter);
     elsif _is_blank(value) then
         raise exception using errcode = '22023', message = format('%s is blank', parameter), column = parameter,
-            detail = format('%s %s.', parameter, quote_literal(left(value, 80))), hint = format('Give %s.', parameter);
+            detail = format('%s %s.', parameter, quote_literal(left(value, 80))),
+            hint = format('Pass %s with at least one visible character.', parameter);
     elsif length(value) > max_length then
         raise exception using errcode = '22023', message = format('%s is too long', parameter), column = parameter,
             detail = format('%s %s.', parameter, quote_literal(left(value, 80))), hint = format('Give 1 to %s characters.', max_length);

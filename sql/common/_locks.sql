@@ -50,7 +50,6 @@ declare
     v_tables  text := (select string_agg(format('only %I', n.name), ', ' order by n.number) from unnest(names) with ordinality n (name, number));
     v_give_up timestamptz := clock_timestamp() + interval '5 seconds';
     v_millis  int := 50;
-    v_holders text;
 begin
     loop
         begin
@@ -64,11 +63,60 @@ begin
         v_millis := least(v_millis * 2, 250);
         perform set_config('lock_timeout', v_millis || 'ms', true);
     end loop;
+    perform _raise_in_use(names, '{}');
+end
+$$;
+
+comment on function _lock_tables(text[], text) is
+    'Locks tables of the schema, in the given order, without blocking others for more than a quarter of a second at a time. Raises 55P03 '
+    'if it does not have all locks after 5 seconds.';
+
+-- A REPEATABLE READ or SERIALIZABLE transaction that records locks the metric's row FOR SHARE until it ends.
+create or replace function _lock_metric(key text)
+returns void
+language plpgsql
+volatile
+set search_path from current
+set lock_timeout to '50ms'
+as $$
+#variable_conflict use_column
+declare
+    v_give_up timestamptz := clock_timestamp() + interval '5 seconds';
+    v_millis  int := 50;
+begin
+    loop
+        begin
+            perform from metrics m where m.key = _lock_metric.key for no key update;
+            return;
+        exception when lock_not_available or deadlock_detected then
+            null;
+        end;
+        exit when clock_timestamp() > v_give_up;
+        perform pg_sleep_for('150 ms');
+        v_millis := least(v_millis * 2, 250);
+        perform set_config('lock_timeout', v_millis || 'ms', true);
+    end loop;
+    perform _raise_in_use('{metrics}', '{AccessShareLock,RowExclusiveLock,SIReadLock}');
+end
+$$;
+
+comment on function _lock_metric(text) is
+    'Locks the row of a metric for a change, as _lock_tables() locks tables. Raises 55P03 if it does not have the lock after 5 seconds.';
+
+create or replace function _raise_in_use(names text[], harmless text[])
+returns void
+language plpgsql
+stable
+set search_path from current
+as $$
+declare
+    v_holders text;
+begin
     select string_agg(distinct coalesce(l.pid::text, 'a prepared transaction'), ', ') into v_holders
     from pg_locks l
     join unnest(names) n (name) on l.relation = to_regclass(quote_ident(n.name))
     where l.database = (select oid from pg_database where datname = current_database())
-      and l.granted and l.pid is distinct from pg_backend_pid();
+      and l.granted and l.pid is distinct from pg_backend_pid() and l.mode <> all (harmless);
     raise exception using
         errcode = '55P03', message = 'other transactions hold locks on the tables to be changed',
         detail = format('%s: locked by process %s.', array_to_string(names, ', '), coalesce(v_holders, 'unknown')),
@@ -76,9 +124,8 @@ begin
 end
 $$;
 
-comment on function _lock_tables(text[], text) is
-    'Locks tables of the schema, in the given order, without blocking others for more than a quarter of a second at a time. Raises 55P03 '
-    'if it does not have all locks after 5 seconds.';
+comment on function _raise_in_use(text[], text[]) is
+    'Raises 55P03: tables, or a row of them, could not be locked. Names the sessions that hold other locks on them than the harmless ones.';
 
 create or replace function _raise_busy(detail text)
 returns void

@@ -1,7 +1,7 @@
--- The caller has locked all rows of the series, so nobody writes a stripe or creates one. While the metric is striped, the rows of its stripes
--- stay, without events, for the recorders that come back to them. Otherwise they are deleted: a recorder that waits for one finds none, and
--- continues with row 0. The versions of deleted rows go to row 0, so that the sum of all versions of a series only grows.
-create or replace function _merge_stripes(series_ids integer[])
+-- Only stripes that the caller has locked are merged: one that appears meanwhile keeps what it has. With forget, for which row 0 is locked FOR
+-- UPDATE, they are deleted if the metric is no longer striped: a recorder that waits for one finds none, and creates it again or continues with
+-- row 0. Otherwise they stay, without events, for the recorders that come back to them.
+create or replace function _merge_stripes(series_ids integer[], stripes series[] default null, forget boolean default false)
 returns bigint
 language plpgsql
 volatile
@@ -12,8 +12,10 @@ set enable_mergejoin to off
 as $$
 #variable_conflict use_column
 declare
+    v_stripes series[] := coalesce(_merge_stripes.stripes, array(
+        select s from series s where s.series_id = any (series_ids) and s.stripe > 0 order by s.series_id, s.stripe for update));
     v_striped integer[] := array(
-        select s.series_id from series s where s.series_id = any (series_ids) and s.stripe > 0
+        select l.series_id from unnest(v_stripes) l
         union
         select r.series_id from rollups r where r.series_id = any (series_ids) and r.stripe > 0);
     v_amounts rollups[];
@@ -22,45 +24,74 @@ begin
     if v_striped = '{}' then
         return 0;
     end if;
-    v_amounts := array(
-        select (b.bucket_start, b.event_count, b.last_at, b.series_id, 0, b.bucket, b.total, b.lowest, b.highest, b.latest)::rollups
-        from (
-            select * from _open_halves(v_striped) where stripe > 0
-            union all
-            select * from rollups r where r.series_id = any (v_striped) and r.stripe > 0
-        ) b);
-    with rows_of_rollups as (
-        delete from rollups r where r.series_id = any (v_striped) and r.stripe > 0 returning 1
-    ), emptied as (
-        update series s set
-            version = s.version + 1, ahead_at = null, fine_count = 0, coarse_count = 0, fine_last_at = s.fine_start, coarse_last_at = s.fine_start,
-            fine_total = case when s.fine_total is not null then 0 end, coarse_total = case when s.coarse_total is not null then 0 end,
-            fine_lowest = null, coarse_lowest = null, fine_highest = null, coarse_highest = null, fine_latest = null, coarse_latest = null
-        from metrics m
-        where s.series_id = any (v_striped) and s.stripe > 0 and m.key = s.metric and m.striped and s.coarse_count > 0
-        returning 1
-    ), deleted as (
-        delete from series s
-        where s.series_id = any (v_striped) and s.stripe > 0 and not exists (select from metrics m where m.key = s.metric and m.striped)
-        returning s.series_id, s.version
-    ), unstriped as (
-        update series s set has_stripes = false, version = s.version + d.version + 1
-        from (select series_id, sum(version)::bigint as version from deleted group by series_id) d
-        where s.series_id = d.series_id and s.stripe = 0
+    with taken as (
+        delete from rollups r
+        where r.series_id = any (v_striped) and r.stripe > 0
+          and not exists (
+              select from series s
+              where s.series_id = r.series_id and s.stripe = r.stripe
+                and not exists (select from unnest(v_stripes) l where l.series_id = r.series_id and l.stripe = r.stripe))
+        returning r.*
     )
-    select (select count(*) from rows_of_rollups) + (select count(*) from emptied) + (select count(*) from deleted) into v_rows;
-    -- An amount of nothing in the open bucket: a series is found by its fine buckets, and may have lost these.
+    select array_agg((b.bucket_start, b.event_count, b.last_at, b.series_id, 0, b.bucket, b.total, b.lowest, b.highest, b.latest)::rollups),
+           (select count(*) from taken)
+    into v_amounts, v_rows
+    from (
+        select * from taken
+        union all
+        select * from _open_halves(v_striped) h
+        where exists (select from unnest(v_stripes) l where l.series_id = h.series_id and l.stripe = h.stripe)
+    ) b;
+    update series s set
+        version = s.version + 1, ahead_at = null, fine_count = 0, coarse_count = 0, fine_last_at = s.fine_start, coarse_last_at = s.fine_start,
+        fine_total = case when s.fine_total is not null then 0 end, coarse_total = case when s.coarse_total is not null then 0 end,
+        fine_lowest = null, coarse_lowest = null, fine_highest = null, coarse_highest = null, fine_latest = null, coarse_latest = null
+    from unnest(v_stripes) l
+    where s.series_id = l.series_id and s.stripe = l.stripe;
+    if forget then
+        perform _forget_stripes(v_stripes);
+    end if;
+    -- An amount of nothing, for series whose stripes had no events.
     perform _add_to_buckets(v_amounts || array(
         select (s.fine_start, 0, s.fine_start, s.series_id, 0, m.fine_bucket, null, null, null, null)::rollups
         from series s
         join metrics m on m.key = s.metric
         where s.series_id = any (v_striped) and s.stripe = 0));
-    return v_rows;
+    return v_rows + cardinality(v_stripes);
 end
 $$;
 
-comment on function _merge_stripes(integer[]) is
-    'Adds the stripes of series to their rows 0; returns how many rows of series and rollups that were.';
+comment on function _merge_stripes(integer[], series[], boolean) is
+    'Adds the given stripes (null: all) of series to their rows 0, which the caller has locked, and with forget deletes them if the metric is not '
+    'striped. Returns how many rows of series and rollups were merged.';
+
+-- The versions of deleted rows go to row 0, so that the sum of all versions of a series only grows.
+create or replace function _forget_stripes(stripes series[])
+returns void
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+set enable_hashjoin to off
+set enable_mergejoin to off
+as $$
+#variable_conflict use_column
+begin
+    with deleted as (
+        delete from series s
+        using unnest(stripes) l
+        where s.series_id = l.series_id and s.stripe = l.stripe and not exists (select from metrics m where m.key = s.metric and m.striped)
+        returning s.series_id, s.version
+    )
+    update series s set
+        version = s.version + d.version + 1,
+        has_stripes = d.rows < (select count(*) from series t where t.series_id = d.series_id and t.stripe > 0)
+    from (select series_id, sum(version)::bigint as version, count(*) as rows from deleted group by series_id) d
+    where s.series_id = d.series_id and s.stripe = 0;
+end
+$$;
+
+comment on function _forget_stripes(series[]) is 'Deletes stripes that have been merged, of metrics that are no longer striped.';
 
 create or replace function _open_halves(series_ids integer[])
 returns setof rollups

@@ -9,9 +9,11 @@ set lock_timeout to '1s'
 as $$
 #variable_conflict use_column
 declare
-    v_batch  integer[];
-    v_locked integer[];
-    v_rows   bigint;
+    v_batch   integer[];
+    v_locked  integer[] := '{}';
+    v_stripes series[] := '{}';
+    v_id      integer;
+    v_rows    bigint;
 begin
     v_batch := array(
         select c.series_id
@@ -28,16 +30,20 @@ begin
     if v_batch = '{}' then
         return;
     end if;
-    v_locked := array(
-        select s.series_id from series s where s.series_id = any (v_batch) order by s.series_id, s.stripe for update);
-    -- A row that has appeared since is not locked, and its series is left to the next call. None appears any more: creating one locks row 0.
-    v_rows := _merge_stripes(array(
-        select l.series_id
-        from unnest(v_locked) l (series_id)
-        group by l.series_id
-        having count(*) = (select count(*) from series s where s.series_id = l.series_id)));
+    -- Recorders that are creating a stripe hold row 0, and may wait for what somebody else holds: those series are left to a later call.
+    foreach v_id in array v_batch loop
+        perform from series s where s.series_id = v_id and s.stripe = 0 for update skip locked;
+        if found then
+            v_stripes := v_stripes || array(select s from series s where s.series_id = v_id and s.stripe > 0 order by s.stripe for update);
+            v_locked := v_locked || v_id;
+        end if;
+    end loop;
+    v_rows := _merge_stripes(v_locked, v_stripes, forget => true);
     if v_rows > 0 then
         return query select 'merged stripes', case v_rows when 1 then '1 row' else format('%s rows', v_rows) end;
+    end if;
+    if cardinality(v_locked) < cardinality(v_batch) then
+        return query select 'postponed stripes', 'other transactions hold locks on them';
     end if;
     if cardinality(v_batch) < cardinality(series_ids) then
         return query select 'again', 'stripes are left to merge: run maintain() again';

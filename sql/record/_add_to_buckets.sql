@@ -19,7 +19,7 @@ begin
         insert into rollups as r (series_id, stripe, bucket, bucket_start, event_count, last_at, total, lowest, highest, latest)
         select series_id, stripe, bucket, bucket_start, event_count, last_at, total, lowest, highest, latest
         from summed
-        where not (is_fine or is_coarse)
+        where event_count > 0 and not (is_fine or is_coarse)
         order by series_id, bucket, bucket_start, stripe
         on conflict (series_id, bucket, bucket_start, stripe) do update set
             event_count = r.event_count + excluded.event_count,

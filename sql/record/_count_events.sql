@@ -63,24 +63,33 @@ set jit to off
 as $$
 #variable_conflict use_column
 declare
+    v_new     record;
+    v_created integer[] := '{}';
     v_amounts rollups[];
-    v_rows    bigint;
 begin
-    perform _create_series(m, n.subject, n.stripe, n.at)
-    from (
-        select e.metric, e.subject, case when m.striped then _lock_batch.stripe else 0 end::smallint as stripe, max(e.at) as at
-        from unnest(batch) e
-        join metrics m on m.key = e.metric
-        group by 1, 2, 3
-    ) n
-    join metrics m on m.key = n.metric
-    where not exists (select from series s where s.metric = n.metric and s.subject = n.subject and s.stripe = n.stripe)
-    order by n.metric, n.subject;
-
+    -- Creates in the order of the primary key; v_created are the series that have a new stripe.
+    for v_new in
+        select m as metric, n.subject, n.stripe, n.at
+        from (
+            select e.metric, e.subject, case when m.striped then _lock_batch.stripe else 0 end::smallint as stripe, max(e.at) as at
+            from unnest(batch) e
+            join metrics m on m.key = e.metric
+            group by 1, 2, 3
+        ) n
+        join metrics m on m.key = n.metric
+        where not exists (select from series s where s.metric = n.metric and s.subject = n.subject and s.stripe = n.stripe)
+        order by n.metric, n.subject
+    loop
+        perform _create_series(v_new.metric, v_new.subject, v_new.stripe, v_new.at);
+        if v_new.stripe > 0 then
+            v_created := v_created || _series_id(v_new.metric, v_new.subject, v_new.at);
+        end if;
+    end loop;
     v_amounts := array(select a from _batch_amounts(batch, _lock_batch.stripe) a);
-    v_rows := _lock_rows(v_amounts);
-    if _lock_batch.stripe > 0 and v_rows < (select count(*) from (select distinct a.series_id, a.stripe from unnest(v_amounts) a) r) then
+    if _lock_batch.stripe > 0 and not _lock_stripes(v_amounts, v_created) then
         return null;
+    elsif _lock_batch.stripe = 0 then
+        perform _lock_rows(v_amounts);
     end if;
     return v_amounts;
 end

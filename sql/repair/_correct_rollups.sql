@@ -17,14 +17,17 @@ set lock_timeout to '1s'
 as $$
 #variable_conflict use_column
 declare
+    v_rows   series[];
     v_series integer[];
     v_reopen integer[];
     v_last   integer := (_correct_rollups.corrections[cardinality(_correct_rollups.corrections)]).series_id;
 begin
-    perform from series s
-    where s.series_id in (select c.series_id from unnest(_correct_rollups.corrections) c)
-    order by s.series_id, s.stripe
-    for update;
+    -- NO KEY: does not wait for recorders that are creating a stripe.
+    v_rows := array(
+        select s from series s
+        where s.series_id in (select c.series_id from unnest(_correct_rollups.corrections) c)
+        order by s.series_id, s.stripe
+        for no key update);
     v_series := array(
         select r.series_id
         from (
@@ -35,7 +38,7 @@ begin
         ) r
         where r.series_id = _correct_rollups.held
            or r.version is not distinct from (select sum(s.version) from series s where s.series_id = r.series_id));
-    perform _merge_stripes(v_series);
+    perform _merge_stripes(v_series, array(select r from unnest(v_rows) r where r.series_id = any (v_series) and r.stripe > 0));
 
     insert into rollups as r
     select c.* from unnest(_correct_rollups.corrections) c

@@ -50,6 +50,34 @@ $$;
 comment on function _check_journal(text) is
     'Refuses (55000) to use a journal that was last used on another server, until adopt_journal() is called.';
 
+create or replace function _check_adoption(biller text, force boolean)
+returns void
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_server text := (select j.server from report_journals j where j.biller = _check_adoption.biller);
+begin
+    if force is null then
+        raise exception using errcode = '22004', message = 'force is null', column = 'force',
+            hint = 'true: adopt the journal although it is not stopped. false: only if it is.';
+    end if;
+    if not force and (v_server is null or v_server = _journal_server()) then
+        raise exception using
+            errcode = '55000', message = 'the journal is not stopped, so there is nothing to adopt', table = 'report_journals', column = 'force',
+            detail = format('biller %s, %s.', quote_literal(_check_adoption.biller),
+                case when v_server is null then 'never used' else 'last used on this server' end),
+            hint = 'Reporting works; an adoption would make all usage uncertain that is not planned. If this is a snapshot of a whole '
+                'machine, or a backup from before the first plan, which looks like its original: force => true, or '
+                'pymeter report adopt --force.';
+    end if;
+end
+$$;
+
+comment on function _check_adoption(text, boolean) is 'Refuses (55000) to adopt a journal that is not stopped, unless force is true.';
+
 create or replace function _lock_journal(biller text)
 returns report_journals
 language plpgsql

@@ -1,6 +1,8 @@
 -- The lost end of the journal may have sent pushes that are planned here, under the same identifiers, at any time since they were planned.
 -- It may also have planned and sent usage of any hour that had begun.
-create or replace function adopt_journal(biller text default 'stripe', complete boolean default false, now timestamptz default now())
+create or replace function adopt_journal(
+    biller text default 'stripe', complete boolean default false, now timestamptz default now(), force boolean default false
+)
 returns report_journal
 language plpgsql
 volatile
@@ -20,6 +22,7 @@ begin
         raise exception using errcode = '22004', message = 'complete is null', column = 'complete',
             hint = 'true: every push that was ever sent is in this journal. false: some may not be.';
     end if;
+    perform _check_adoption(adopt_journal.biller, adopt_journal.force);
     if not adopt_journal.complete then
         v_lanes := array(
             select distinct (p.biller, p.customer, p.event_name, null, null, null, null)::report_lanes
@@ -40,11 +43,13 @@ begin
 end
 $$;
 
-comment on function adopt_journal(text, boolean, timestamptz) is
+comment on function adopt_journal(text, boolean, timestamptz, boolean) is
     'Resumes reporting from a journal that was restored, copied or failed over to this server. Stop the other server''s reporters first: '
     'two journals report the same usage twice. Usage of past and current hours that this journal has not planned may have been sent '
     'already: it is planned as uncertain, looked up in the biller''s totals, and sent if it is still missing there after the absence '
     'interval. Usage that would be sent under another hour is held (resolve_push()). With complete, such as after a planned switchover, the '
-    'journal has lost nothing and nothing is doubtful. Returns the journal''s state. Raises 22004 or 22023 for a bad value, 25001 in a '
-    'REPEATABLE READ or SERIALIZABLE transaction. Example: SELECT biller, stopped, adopted_at, doubtful_until FROM '
-    'meter.adopt_journal(complete => true, now => ''2026-06-19 16:30+00'');';
+    'journal has lost nothing: nothing becomes doubtful, and what an earlier adoption made doubtful stays so. With force, a journal is '
+    'adopted that is not stopped: a snapshot of a whole machine, or a backup from before the first plan, cannot be told from the '
+    'original. Returns the journal''s state. Raises 55000 without force if the journal is not stopped, 22004 or 22023 for a bad value, '
+    '25001 in a REPEATABLE READ or SERIALIZABLE transaction. Example: SELECT biller, stopped, adopted_at, doubtful_until FROM '
+    'meter.adopt_journal(complete => true, now => ''2026-06-19 16:30+00'', force => true);';

@@ -41,11 +41,16 @@ begin
     exception when check_violation then
         raise exception using
             errcode = '22023', message = 'invalid biller setting',
-            detail = format('dedup_window %s, dedup_margin %s, absence %s, max_age %s, max_ahead %s, grace %s, max_digits %s, '
-                'too_old %s, negative %s, late %s.',
-                define_biller.dedup_window, define_biller.dedup_margin, define_biller.absence, define_biller.max_age,
-                define_biller.max_ahead, define_biller.grace, define_biller.max_digits, quote_nullable(left(define_biller.too_old, 80)),
-                quote_nullable(left(define_biller.negative, 80)), quote_nullable(left(define_biller.late, 80))),
+            detail = (
+                select string_agg(format('%s %s', g.name, g.value), ', ' order by g.n) || '.'
+                from (values
+                    (1, 'dedup_window', define_biller.dedup_window::text), (2, 'dedup_margin', define_biller.dedup_margin::text),
+                    (3, 'absence', define_biller.absence::text), (4, 'max_age', define_biller.max_age::text),
+                    (5, 'max_ahead', define_biller.max_ahead::text), (6, 'grace', define_biller.grace::text),
+                    (7, 'max_digits', define_biller.max_digits::text), (8, 'too_old', quote_literal(left(define_biller.too_old, 80))),
+                    (9, 'negative', quote_literal(left(define_biller.negative, 80))), (10, 'late', quote_literal(left(define_biller.late, 80)))
+                ) g (n, name, value)
+                where g.value is not null),
             hint = 'Durations are not negative, and dedup_margin is shorter than dedup_window. too_old: hold, restamp, leave. '
                 'negative: hold, send, leave. late: send, restamp, hold.';
     end;

@@ -168,7 +168,7 @@ WRITING: dict[str, dict[str, Any]] = {
     },
     "retry_pushes": {},
     "leave_pushes": {"reason": "too_old"},
-    "adopt_journal": {},
+    "adopt_journal": {"force": True},
     "fail_pushes": {"biller": "stripe", "event_id": "evt_1", "identifiers": [], "code": "no_meter"},
     "reconcile_range": {
         "biller": "stripe",

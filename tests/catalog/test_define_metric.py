@@ -346,6 +346,53 @@ def test_a_changed_rollup_and_a_rebuild_never_deadlock(
     assert ledger.verify() == []
 
 
+@pytest.mark.parametrize("isolation", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_a_change_waits_five_seconds_at_most_for_a_recorder_that_has_pinned_the_metric(
+    ledger: Ledger, new_ledger: Callable[..., Ledger], wait_until_blocked: Callable[..., None], isolation: str
+) -> None:
+    """And meanwhile others record, also under the same isolation level."""
+    ledger.define("m", "sum")
+    recorder, other = new_ledger("recorder", autocommit=False), new_ledger("other", autocommit=False)
+    for session in (recorder, other):
+        session.execute(f"SET TRANSACTION ISOLATION LEVEL {isolation}")
+    recorder.record("a", "m", 5)
+    definer, retirer = new_ledger("definer"), new_ledger("retirer")
+    defining = Task(lambda: definer.define("m", "sum", name="New"))
+    retiring = Task(lambda: retirer.call("retire_metric", key="m"))
+    for name in ("definer", "retirer"):
+        wait_until_blocked(ledger.connection, name)
+    assert ledger.record("b", "m", 1).outcome == "recorded"
+    other.record("c", "m", 1)
+    other.connection.commit()
+    pid = recorder.connection.info.backend_pid
+    for task in (defining, retiring):
+        error = task.error()
+        assert error is not None
+        assert error.sqlstate == "55P03"
+        assert str(pid) in (error.diag.message_detail or "")
+        assert "Try again" in (error.diag.message_hint or "")
+    # What changes nothing does not wait.
+    assert ledger.define("m", "sum").name is None
+    recorder.connection.commit()
+    assert ledger.define("m", "sum", name="New").name == "New"
+    assert ledger.call("retire_metric", key="m")[0].retired_at is not None
+
+
+def test_a_change_is_made_once_the_recorder_that_has_pinned_the_metric_has_ended(
+    ledger: Ledger, new_ledger: Callable[..., Ledger], wait_until_blocked: Callable[..., None]
+) -> None:
+    ledger.define("m", "sum")
+    recorder = new_ledger("recorder", autocommit=False)
+    recorder.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    recorder.record("a", "m", 5)
+    retirer = new_ledger("retirer")
+    retiring = Task(lambda: retirer.call("retire_metric", key="m"))
+    wait_until_blocked(ledger.connection, "retirer")
+    recorder.connection.commit()
+    assert retiring.result()[0].retired_at is not None
+    assert ledger.verify() == []
+
+
 def test_two_sessions_may_define_the_same_metric_at_once(
     ledger: Ledger, new_ledger: Callable[..., Ledger], wait_until_blocked: Callable[..., None]
 ) -> None:

@@ -24,7 +24,7 @@ def test_grant_access_and_revoke(pymeter: Run, roles: Roles) -> None:
     shown = pymeter("access").out
     assert "record, record_batch" in shown
     assert "acct_1" in shown
-    assert pymeter("access", "--csv").out.startswith("role,level,subject,complete,rights,members\n")
+    assert pymeter("access", "--csv").out.startswith("role,level,subject,complete,rights,members,escaped\n")
     assert pymeter("revoke", portal, "read", "-s", "acct_1").out == f"✓ {portal}: read acct_1 revoked\n"
     assert pymeter("revoke", app, "write").out == f"✓ {app}: write revoked\n"
     assert pymeter("revoke", app).out == f"✓ {app}: every right revoked\n"

@@ -291,6 +291,12 @@ def test_migrate_and_status_speak_of_the_schema(pymeter: Run) -> None:
     assert pymeter("status", "--schema", "second", "--json").json["up_to_date"] is True
 
 
+def test_status_names_the_schema_to_migrate(pymeter: Run) -> None:
+    assert "run: pymeter migrate --schema other" in pymeter("status", "--schema", "other").out
+    pymeter("migrate", "--schema", "other")
+    assert "up to date" in pymeter("status", "--schema", "other").out
+
+
 def test_sql_prints_the_installation(pymeter: Run, tmp_path: Any) -> None:
     ran = pymeter("sql", "--schema", "third")
     assert "CREATE SCHEMA" in ran.out.upper()

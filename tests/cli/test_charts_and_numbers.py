@@ -99,7 +99,14 @@ def test_many_buckets_become_bars() -> None:
 
 
 def test_negative_values_become_bars() -> None:
-    assert drawn([-5, 5], timedelta(days=1))[0].startswith("2026-06-18 00:00  -5  ██")
+    lines = [line[23:] for line in drawn([-5, 5, 0, -10], timedelta(days=1), width=60)]
+    blocks = 10
+    assert lines == [
+        " " * blocks + "█" * blocks + "│",
+        " " * 2 * blocks + "│" + "█" * blocks,
+        " " * 2 * blocks + "│",
+        "█" * 2 * blocks + "│",
+    ]
 
 
 def test_nothing_is_a_chart_too() -> None:

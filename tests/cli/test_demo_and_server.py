@@ -63,7 +63,7 @@ def test_the_demo_shows_everything_and_is_clean_to_run_twice(
 
 def test_what_the_demo_tells_to_try_works(pymeter: Run, meter_dsn: str) -> None:
     out = pymeter("demo", "--dsn", meter_dsn).out
-    statements = re.findall(r"^ +(SELECT .*)$", out, re.MULTILINE)
+    statements = re.findall(r"^ +(SELECT [^;]*;.*)$", out, re.MULTILINE)
     assert len(statements) == 3
     psql = shlex.split(re.findall(r"^ +(\S*psql .*)$", out, re.MULTILINE)[0])
     for statement in statements:
@@ -84,6 +84,31 @@ def test_the_demo_does_not_drop_what_it_did_not_make(pymeter: Run, meter_dsn: st
         assert ran.status == 2
         assert "was not made by pymeter demo" in ran.err
         connection.execute("SELECT * FROM meter_demo.precious")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="bash")
+@pytest.mark.parametrize("source", ["page", "demo"])
+def test_after_the_demo_three_lines_give_a_ledger_of_ones_own(
+    private: Callable[..., subprocess.CompletedProcess[str]], source: str, open_path: Path
+) -> None:
+    """From an empty home; the page's lines and the demo's are the same."""
+    if source == "page":
+        page = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+        (line,) = re.findall(r"^export DATABASE_URL=.*$", page, re.MULTILINE)
+        lines = line.split(" && ")
+    else:
+        farewell = private("demo").stdout.split("Now you")[1]
+        assert max(map(len, farewell.splitlines()[1:])) <= 80
+        lines = [line.strip() for line in re.findall(r"^    (?:export|pymeter) .*", farewell, re.MULTILINE)]
+    assert lines == [
+        "export DATABASE_URL=$(pymeter server start)",
+        "pymeter migrate",
+        "pymeter psql",
+    ]
+    lines[-1] += " -XAtc 'SELECT count(*) FROM meter.catalog()'"
+    ran = private.bash("\n".join(lines), HOME=str(open_path))  # type: ignore[attr-defined]
+    assert (ran.returncode, ran.stdout.splitlines()[-1]) == (0, "0"), ran.stderr
 
 
 @pytest.fixture
@@ -108,6 +133,19 @@ def private(open_path: Path) -> Iterator[Callable[..., subprocess.CompletedProce
             stdin=stdin,
         )
 
+    def bash(text: str, **more: str) -> subprocess.CompletedProcess[str]:
+        scripts = f'pymeter() {{ {shlex.quote(sys.executable)} -m pymeter "$@"; }}\n'
+        return subprocess.run(
+            ["bash", "-e"],
+            env=environment | more,
+            input=scripts + text,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    run.bash = bash  # type: ignore[attr-defined]
     yield run
     run("server", "stop")
 

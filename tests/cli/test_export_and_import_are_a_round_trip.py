@@ -173,10 +173,21 @@ def test_answers_in_csv_hold_no_formulas(pymeter: Run, meter: Meter) -> None:
         ("subjects",),
         ("events", "=cmd"),
         ("summary", "=cmd"),
+        ("totals", "tokens"),
         ("usage", "=cmd", "tokens", "--by", "model"),
     ):
-        out = pymeter(*command, "--csv").out
-        assert not [c for row in csv.reader(out.splitlines()) for c in row if c and c[0] in "=+-@"], command
+        header, *rows = csv.reader(pymeter(*command, "--csv").out.splitlines())
+        assert not [cell for row in rows for cell in row if cell and cell[0] in "=+-@"], command
+        for row in rows:
+            named = {name for name, cell in zip(header, row, strict=True) if cell.startswith("'")}
+            assert named == set(row[-1].split()), command
+
+
+def test_answers_in_csv_have_the_words_and_lists_of_json(pymeter: Run, meter: Meter) -> None:
+    meter.define_metric("tokens", "sum", "token", striped=True)
+    meter.report_metric("tokens", "tokens")
+    (row,) = csv.DictReader(pymeter("catalog", "--csv").out.splitlines())
+    assert (row["striped"], row["carry"], row["billers"]) == ("true", "false", '["stripe"]')
 
 
 TEXT = st.text(

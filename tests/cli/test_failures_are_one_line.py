@@ -31,8 +31,10 @@ def test_what_the_ledger_refuses_is_status_1(pymeter: Run) -> None:
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (("usage", "a", "tokens", "--schema", "nowhere"), "pymeter migrate"),
-        (("usage", "a", "tokens", "--since", "yesterday-ish"), "not a time"),
+        (("usage", "a", "tokens", "--schema", "nowhere"), "pymeter migrate --schema nowhere;"),
+        (("totals", "tokens", "--schema", "nowhere"), "pymeter migrate --schema nowhere;"),
+        (("usage", "a", "tokens", "--since", "yesterday-ish"), "not a valid date or time"),
+        (("usage", "a", "tokens", "--since", "2026-02-30"), "not a valid date or time"),
         (("usage", "a", "tokens", "--json", "--csv"), "exclude"),
         (("usage", "a"), "metric"),
         (("record", "a", "tokens", "1", "--metadata", "[]"), "json object"),
@@ -50,7 +52,9 @@ def test_what_the_ledger_refuses_is_status_1(pymeter: Run) -> None:
         (("quota", "a", "tokens", "1"), "did you mean 'check'"),
         (("reocrd", "a", "tokens", "1"), "did you mean 'record'"),
         (("report", "mapping"), "did you mean 'mappings'"),
-        (("check", "a", "tokens", "abc"), "not a number"),
+        (("check", "a", "tokens", "abc"), "write it like 120 or 0.5"),
+        (("check", "a", "tokens", "-1"), "quota or requested is negative"),
+        (("events", "a", "--limit", "0"), "--limit"),
         (("check", "a", "tokns", "5"), "unknown metric"),
     ],
 )
@@ -59,6 +63,23 @@ def test_what_could_not_run_is_status_2(pymeter: Run, args: tuple[str, ...], say
     assert ran.status == 2
     assert says in ran.err.lower()
     assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("usage", "a", "tokns"),
+        ("totals", "tokns"),
+        ("check", "a", "tokns", "5"),
+        ("record", "a", "tokns", "5"),
+    ],
+)
+def test_an_unknown_metric_names_the_one_that_was_probably_meant(pymeter: Run, args: tuple[str, ...]) -> None:
+    pymeter("define", "tokens", "sum", "token")
+    assert "hint: Did you mean 'tokens'? List all metrics with: pymeter catalog" in pymeter(*args).err
+    other = pymeter("usage", "a", "it's other").err
+    assert "Did you mean" not in other
+    assert "pymeter catalog" in other
 
 
 SECRETS = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -208,6 +209,29 @@ def test_cloudevents_have_their_own_names(pymeter: Run, meter: Meter) -> None:
     )
     assert event.at == datetime(2026, 6, 1, 10, tzinfo=UTC)
     assert [row["line"] for row in rejects("events.jsonl")] == [3, 4]
+
+
+def test_cloudevents_are_recognised_where_nothing_is_said_of_the_file(pymeter: Run, meter: Meter) -> None:
+    write("events.jsonl", cloudevent(), cloudevent(id="ce-2", type="users", data={"member": "u1"}))
+    ran = pymeter("import", "events.jsonl", "--json")
+    assert (ran.status, counts(ran.json)) == (0, (2, 0, 0, 0))
+    assert counts(pymeter("import", "events.jsonl", "-f", "cloudevents", "--json").json) == (0, 2, 0, 0)
+    assert meter.events("acct_1", "tokens")[0].metadata == {"model": "large"}
+    for said in (("-f", "jsonl"), ("--map", "metric=type"), ("--extra", "ignore")):
+        assert counts(pymeter("import", "events.jsonl", *said, "--json").json)[0] == 0, said
+
+
+def test_the_most_frequent_reasons_are_on_the_screen(pymeter: Run, meter: Meter) -> None:
+    lines = [*["a,tokens,-1"] * 3, *["a,tokens,x"] * 2, "a,tokens,1", "a,nope,1"]
+    write("usage.csv", "subject,metric,quantity", *lines)
+    ran = pymeter("import", "usage.csv")
+    assert ran.status == 1
+    shown = [line.split(maxsplit=1) for line in ran.out.splitlines() if re.match(r" {8}\d", line)]
+    assert shown == [
+        ["3", "quantity is negative"],
+        ["2", "quantity is not a number"],
+        ["1", "unknown metric"],
+    ]
 
 
 # --- columns that do not fit -------------------------------------------------------------------------------

@@ -67,7 +67,8 @@ CODES = (
         "55000",
         "The tables are there, but not the functions; or a restore has opened functions to everybody, and"
         " nothing can be granted. Or reporting is stopped, because its journal was restored, copied or failed"
-        " over (`ReportingStopped`).",
+        " over (`ReportingStopped`). Or `adopt_journal()` was called for a journal that is not stopped"
+        " (`MeterError`).",
         "After `pymeter migrate`, or `pymeter report adopt`.",
     ),
     Code(

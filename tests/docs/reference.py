@@ -73,25 +73,26 @@ flowchart TB
     rollups --> pushes
 ```
 
-`series` gives each subject and metric a number, `series_id`, which stands for both in the other tables. The views
-[logged_events](#view-logged_events) and [buckets](#view-buckets) have the texts: the log, and every bucket, open or
-closed.
+`series` gives each subject and metric a number, `series_id`, which stands for both in the other tables. The
+views [logged_events](#view-logged_events) and [buckets](#view-buckets) have the texts: the log, and every
+bucket, open or closed.
 
-A metric has buckets of one or two kinds: its `period` and its `rollup`. The longer one is called coarse, the shorter
-one fine. The open bucket is the latest one that has an event and has begun by the clock. There is one of each kind,
-and the row of the series holds both. When an event of a later bucket comes, the open bucket closes: its totals go to
-`rollups`. Late events, and events ahead of the clock, are added to `rollups` directly.
+A metric has buckets of one or two kinds: its `period` and its `rollup`. The longer one is called coarse,
+the shorter one fine. The open bucket is the latest one that has an event and has begun by the clock. There
+is one of each kind, and the row of the series holds both. When an event of a later bucket comes, the open
+bucket closes: its totals go to `rollups`. Late events, and events ahead of the clock, are added to
+`rollups` directly.
 
 ## The life of an event
 
-`record()` does three things in the caller's transaction: it inserts the idempotency key (a repeat ends here), adds the
-event to the row of its series, and writes it to the log. If the metric is reported, it also queues the event. An event
-that is not in the open buckets, or of a metric that is not a plain sum or count, takes a longer way to the same result
-([recording](record/README.md#how-an-event-is-recorded)).
+`record()` does three things in the caller's transaction: it inserts the idempotency key (a repeat ends
+here), adds the event to the row of its series, and writes it to the log. If the metric is reported, it also
+queues the event. An event that is not in the open buckets, or of a metric that is not a plain sum or count,
+takes a longer way to the same result ([recording](record/README.md#how-an-event-is-recorded)).
 
-Later, questions read `series` and `rollups`, and the log for what these cannot answer. A reporter plans pushes from the
-queue. `maintain()` moves the event to the partition of its month, and the key to `old_keys`. Retention may drop the
-month; the totals and the key stay.
+Later, questions read `series` and `rollups`, and the log for what these cannot answer. A reporter plans
+pushes from the queue. `maintain()` moves the event to the partition of its month, and the key to
+`old_keys`. Retention may drop the month; the totals and the key stay.
 
 ## The order of locks
 
@@ -103,11 +104,12 @@ One rule for the whole package, so that single calls and batches never deadlock 
 4. rows of `series`, by `series_id` and `stripe`
 5. rollups
 
-Within each table, rows are locked in the order of the primary key. Rollups are written only by a session that has locked the
-row of their series and stripe. Events are only inserted and wait for no lock. Reporting: the biller's row, then lanes
-(one customer and event name) by primary key, then pushes. Two exceptions, after which a session that gets 40P01 has
-lost nothing and tries again: several `record()` calls in one transaction lock in the order in which you make them, and
-`maintain()` and `rebuild()` of striped metrics can meet a batch.
+Within each table, rows are locked in the order of the primary key. Rollups are written only by a session
+that has locked the row of their series and stripe. Events are only inserted and wait for no lock.
+Reporting: the biller's row, then lanes (one customer and event name) by primary key, then pushes. Two
+exceptions, after which a session that gets 40P01 has lost nothing and tries again: several `record()` calls
+in one transaction lock in the order in which you make them, and `maintain()` and `rebuild()` of striped
+metrics can meet a batch.
 
 ## Calling
 

@@ -85,7 +85,7 @@ def role(pymeter_server: str) -> Iterator[str]:
 
 @pytest.fixture
 def old_dsn(release: Release, pymeter_server: str) -> Iterator[str]:
-    """A database with the release's own schema. An upgrade replaces its functions, even if all are the same."""
+    """A database with the release's own schema. An upgrade replaces its functions, the same ones too."""
     with new_database(pymeter_server) as dsn:
         release.migrate(dsn)
         with psycopg.connect(dsn, autocommit=True) as connection:

@@ -34,17 +34,6 @@ def record_in_months(ledger: Ledger, months: int, *, each: int = 1) -> None:
     )
 
 
-def maintain_until_done(ledger: Ledger, **given: Any) -> list[tuple[str, str]]:
-    """As ``pymeter maintain`` does it: again, as long as there is more to do."""
-    done: list[tuple[str, str]] = []
-    for _ in range(100):
-        actions = ledger.maintain(**given)
-        done += [action for action in actions if action[0] != "again"]
-        if all(action != "again" for action, _ in actions):
-            return done
-    raise AssertionError("it has no end")
-
-
 class Recorder:
     """Records all the time, and knows how long the slowest call took."""
 
@@ -73,7 +62,7 @@ def test_wrong_times_in_hundreds_of_months_get_few_partitions_and_keep_no_record
     ledger.define("m", "sum")
     record_in_months(ledger, 650, each=2)
     recorder = Recorder(new_ledger("recorder"))
-    maintain_until_done(ledger)
+    ledger.upkeep()
     recorder.stop()
     assert recorder.worst < _WAIT_SECONDS_MAX
     assert ledger.value(PARTITIONS) <= 64
@@ -104,7 +93,7 @@ def test_one_call_creates_a_bounded_number_of_partitions_and_says_that_there_are
 def test_a_month_of_many_events_gets_a_partition_however_many_there_are(ledger: Ledger) -> None:
     ledger.define("m", "sum")
     record_in_months(ledger, 100)
-    maintain_until_done(ledger)
+    ledger.upkeep()
     assert ledger.value(PARTITIONS) == 64
     parked = ledger.value("SELECT min(at) FROM meter.events_default")
     events = [{"subject": "b", "metric": "m", "quantity": 1, "at": parked}] * 10_000
@@ -122,10 +111,10 @@ def test_retention_reaches_months_that_have_stayed_in_the_default_partition(
     ledger.define("m", "sum")
     record_in_months(ledger, 100)
     ledger.record("a", "m", 5)
-    maintain_until_done(ledger)
+    ledger.upkeep()
     assert ledger.value("SELECT count(*) FROM meter.events_default") > 0
     for _ in range(2):  # a month that has just got its partition is verified by the next call
-        maintain_until_done(ledger, keep="13 months", detach=detach)
+        ledger.upkeep(keep="13 months", detach=detach)
     assert ledger.value("SELECT count(*) FROM meter.events") == 1
     assert ledger.value("SELECT count(*) FROM meter.log_months WHERE dropped") == 100
     assert ledger.usage("a", "m", period="never").quantity == 105
@@ -139,7 +128,7 @@ def test_events_that_come_while_strays_are_copied_are_moved_too(
     """The copies are made before the log is locked; the writer is in flight when they are."""
     ledger.define("m", "sum")
     record_in_months(ledger, 90)
-    maintain_until_done(ledger)  # from here on some months stay in the default partition
+    ledger.upkeep()  # from here on some months stay in the default partition
     ledger.record("a", "m", 1, at=datetime.now(UTC) - timedelta(days=200))
     writer, maintainer = new_ledger("writer", autocommit=False), new_ledger("maintainer")
     writer.record("a", "m", 2, at=datetime.now(UTC) - timedelta(days=200))

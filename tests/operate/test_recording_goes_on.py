@@ -43,7 +43,7 @@ OTHERS = {
     "settle_hour": "SELECT meter.settle_hour('stripe', 'cus_1', 'calls', '2026-06-01 10:00Z', 0)",
     "reconcile_range": "SELECT meter.reconcile_range('stripe', 'cus_1', 'calls', '2026-06-01Z', 'day', 0)",
     "leave_pushes": "SELECT meter.leave_pushes(reason => 'too_old')",
-    "adopt_journal": "SELECT meter.adopt_journal()",
+    "adopt_journal": "SELECT meter.adopt_journal(force => true)",
     "grant_access": "SELECT meter.grant_access('pymeter_reader', 'read')",
     "revoke_access": "SELECT meter.revoke_access('pymeter_reader', 'read')",
 }

@@ -79,7 +79,7 @@ def test_a_stripe_in_use_is_left_alone(ledger: Ledger, new_ledger: NewLedger) ->
         session.record("a", "hot", 1)
     assert ledger.maintain() == []
     other.record("a", "hot", 1, at=datetime.now(UTC) - timedelta(days=40))
-    assert merged(ledger.maintain())
+    assert merged(ledger.upkeep())
     assert ledger.maintain() == []
     assert ledger.usage("a", "hot", period="never").quantity == 3
     consistent(ledger)
@@ -89,11 +89,11 @@ def test_an_unstriped_series_is_recorded_in_the_short_way_again(
     ledger: Ledger, new_ledger: NewLedger
 ) -> None:
     striped(ledger, new_ledger)
-    ordinary = "SELECT is_ordinary FROM meter.series WHERE stripe = 0"
+    ordinary = "SELECT is_ordinary FROM meter.series WHERE stripe = 0 AND metric = 'hot'"
     ledger.define("hot", "sum", striped=False)
     ledger.record("a", "hot", 1, at=EARLIER)
     assert not ledger.value(ordinary)
-    ledger.maintain()
+    assert merged(ledger.maintain())
     assert ledger.value(ordinary)
     assert ledger.record("a", "hot", 1, at=EARLIER).quantity == 4
 
@@ -135,14 +135,13 @@ def test_a_recorder_that_knows_the_metric_as_striped_finds_its_stripe_gone(
     wait_until_blocked(ledger.connection, name)
     ledger.define("hot", "unique", striped=False)
     maintainer = new_ledger("maintainer", autocommit=False)
-    is_merged = merged(maintainer.maintain())
-    assert is_merged == ((how, writes_to) != ("batch", "a new stripe"))  # a batch creates its rows first
+    assert merged(maintainer.maintain())
     if committed:
         maintainer.connection.commit()
     first.connection.rollback()
-    if is_merged and not committed:
+    if not committed:
         wait_until_blocked(ledger.connection, name)
-    maintainer.connection.commit()
+        maintainer.connection.commit()
     assert recording.error() is None
     consistent(ledger)
     total = ledger.usage("a", "hot", period="never")
@@ -167,6 +166,7 @@ def test_many_stripes_are_merged_in_several_calls(ledger: Ledger, new_ledger: Ne
     events = [{"subject": f"s{n}", "metric": "hot", "quantity": 1, "at": EARLIER} for n in range(600)]
     for session in (ledger, new_ledger("other")):
         session.batch(events)
+    ledger.maintain()  # the month gets its partition
     assert ledger.maintain()[-1] == ("again", "stripes are left to merge: run maintain() again")
     assert merged(ledger.maintain())
     assert ledger.maintain() == []
@@ -203,7 +203,7 @@ def test_writers_run_while_stripes_come_and_go(ledger: Ledger, new_ledger: NewLe
                 session.batch(batch)
                 acknowledged.extend(1 for _ in batch)
 
-    def upkeep() -> None:
+    def keep_up() -> None:
         session, striped = new_ledger("upkeep"), True
         while not stop.is_set():
             session.maintain()
@@ -218,7 +218,7 @@ def test_writers_run_while_stripes_come_and_go(ledger: Ledger, new_ledger: NewLe
             session.tamper("event_count = event_count + 1", f"stripe = 0 AND series_id = {one}")
             session.rebuild()
 
-    tasks = [Task(lambda seed=seed: write(seed)) for seed in range(3)] + [Task(upkeep), Task(repair)]  # type: ignore[misc]
+    tasks = [Task(lambda seed=seed: write(seed)) for seed in range(3)] + [Task(keep_up), Task(repair)]  # type: ignore[misc]
     time.sleep(2)
     stop.set()
     for task in tasks:

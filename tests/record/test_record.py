@@ -143,6 +143,17 @@ def test_a_backfilled_event_lands_in_its_own_period(ledger: Ledger) -> None:
     assert ledger.usage("a", "m", since=at("2025-02-14"), until=at("2025-02-15")).quantity == 5
 
 
+def test_a_call_in_from_counts_once_and_one_that_is_expanded_counts_for_each_column(ledger: Ledger) -> None:
+    """PostgreSQL's own rule, which the page and the COMMENT warn of."""
+    ledger.define("m", "sum")
+    assert ledger.row("SELECT * FROM meter.record('a', 'm', 5)").quantity == 5
+    row = ledger.row("SELECT (meter.record('b', 'm', 5)).*")
+    assert ledger.usage("a", "m").event_count == 1
+    assert ledger.usage("b", "m").event_count == len(row) == 6
+    ledger.row("SELECT (meter.record('c', 'm', 5, idempotency_key => 'k')).*")
+    assert ledger.usage("c", "m").event_count == 1
+
+
 def test_p1_a_record_that_is_rolled_back_counted_nothing(
     ledger: Ledger, new_ledger: Callable[..., Ledger]
 ) -> None:

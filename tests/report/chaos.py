@@ -165,7 +165,7 @@ class Chaos:
                 assert not journal.stopped
             for first in range(0, len(self.kept), 500):
                 meter.record_batch(self.kept[first : first + 500])
-            meter.adopt_journal(now=self.clock())
+            meter.adopt_journal(force=True, now=self.clock())
 
     def _await_call(self) -> None:
         """Until a reporter has made a call: on a busy machine it would be killed before it does anything."""

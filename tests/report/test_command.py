@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -275,6 +276,66 @@ def test_dry_run_needs_no_key(shop: Shop, pymeter: Run, monkeypatch: pytest.Monk
     assert pymeter("report", "--dry-run").status == 0
 
 
+def test_dry_run_says_what_is_not_mapped(shop: Shop, pymeter: Run) -> None:
+    shop.meter.define_biller(subject_is_customer=False)
+    shop.use(hours=1)
+    shop.use("cus_2", hours=1)
+    shop.meter.report_subject("cus_2", "cus_2")
+    assert "1 subject of tokens has no customer" in pymeter("report", "--dry-run").out
+    shop.meter.report_subject("cus_1", "cus_1")
+    assert "no customer" not in pymeter("report", "--dry-run").out
+    assert "no metric is reported to other" in pymeter("report", "--dry-run", "--biller", "other").out
+
+
+def test_an_identifier_is_never_folded(shop: Shop, pymeter: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.use(hours=1)
+    shop.meter.plan_pushes()
+    (push,) = shop.pushes()
+    for columns in (200, 80):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        out = pymeter("report", "pushes").out
+        assert push.identifier in out
+        assert "cus_1" in out
+        assert max(map(len, out.splitlines())) <= columns
+
+
+def test_rules_are_words_of_sql(shop: Shop, pymeter: Run) -> None:
+    out = pymeter("report", "rules").out
+    assert re.search(r"subject_is_customer +true *$", out, re.MULTILINE)
+    assert re.search(r"first_claimed_at +null *$", out, re.MULTILINE)
+    assert re.search(r"max_age +35 days *$", out, re.MULTILINE)
+    ran = pymeter("report", "rules", "--late", "never", "--grace", "2h")
+    assert "  grace 02:00:00, late 'never'.\n" in ran.err, "what was given, and nothing else"
+
+
+def test_dry_run_says_what_is_stopped_or_doubtful_after_a_restore(shop: Shop, pymeter: Run) -> None:
+    shop.use(hours=30)
+    assert pymeter("report", "--once").status == 0
+    with psycopg.connect(shop.dsn) as connection:
+        connection.execute("UPDATE meter.report_journals SET server = regexp_replace(server, '[0-9]+$', '1')")
+    shop.use(hours=2)
+    ran = pymeter("report", "--dry-run")
+    assert "1 call would be made" in ran.out
+    assert "pymeter report adopt" in ran.err
+    shop.meter.adopt_journal()
+    ran = pymeter("report", "--dry-run")
+    assert "0 calls would be made; 1 uncertain: first compared with the biller's totals" in ran.out
+    assert ran.err == ""
+    assert pymeter("report", "--dry-run", "--json").json[0]["state"] == "uncertain"
+
+
+def test_adopt_is_refused_unless_the_journal_is_stopped_or_forced(shop: Shop, pymeter: Run) -> None:
+    shop.use(hours=2)
+    ran = pymeter("report", "adopt")
+    assert (ran.status, ran.out) == (1, "")
+    assert "the journal is not stopped" in ran.err
+    assert shop.meter.report_journal().adopted_at is None
+    assert pymeter("report", "adopt", "--force").status == 0
+    assert shop.meter.report_journal().adopted_at is not None
+    ran = pymeter("report", "adopt", "--complete", "--force")
+    assert (ran.status, "an earlier adoption was not complete" in ran.out) == (0, True)
+
+
 def test_mapping_status_and_rules(shop: Shop, pymeter: Run) -> None:
     shop.meter.define_metric("calls", "count", "call")
     assert pymeter("report", "metric", "calls", "api_calls", "--mode", "event").status == 0
@@ -314,7 +375,7 @@ def test_what_was_rejected_is_left(shop: Shop, pymeter: Run) -> None:
     shop.use(hours=1)
     assert pymeter("report", "--once").status == 1
     assert pymeter("report", "leave").status == 2
-    assert "1 pushes left" in pymeter("report", "leave", "--reason", "refused").out
+    assert "1 push left" in pymeter("report", "leave", "--reason", "refused").out
     assert pymeter("report", "--once").status == 0
     assert shop.states() == {"left": 1}
 
@@ -417,7 +478,7 @@ def test_an_adoption_as_json(pymeter: Run) -> None:
     assert (adopted["biller"], adopted["stopped"]) == ("stripe", False)
     assert adopted["server"] == adopted["this_server"]
     assert adopted["adopted_at"] < adopted["doubtful_until"]
-    again = pymeter("report", "adopt", "--complete", "--json").json
+    again = pymeter("report", "adopt", "--complete", "--force", "--json").json
     assert again["adopted_at"] > adopted["adopted_at"]
     assert again["doubtful_until"] == adopted["doubtful_until"]
 

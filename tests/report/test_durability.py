@@ -64,7 +64,7 @@ def _retry(journal: Journal) -> None:
 
 
 def _adopt(journal: Journal) -> None:
-    journal.ledger.call("adopt_journal", now=journal.now)
+    journal.ledger.call("adopt_journal", now=journal.now, force=True)
 
 
 STEPS: list[tuple[str, Callable[[Journal], None], list[Callable[[Journal], None]], Any]] = [

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from pymeter import errors
+from pymeter import Meter, errors
 from tests.helpers import refused
 from tests.report.conftest import HOUR, Journal, clock, journal, ledger, new_journal, new_ledger
 from tests.report.double import Double, fixtures
@@ -40,6 +40,11 @@ def restored(site: Site) -> Iterator[Callable[[], None]]:
             site.dsn = copy
 
         yield restore
+
+
+def _lose_the_server(journal: Journal) -> None:
+    """As if the journal had been copied here."""
+    journal.ledger.execute("UPDATE meter.report_journals SET server = regexp_replace(server, '[0-9]+$', '1')")
 
 
 def _at(site: Site, minutes: float = 0) -> datetime:
@@ -98,7 +103,7 @@ def test_a_schema_that_was_restored_beside_another_is_stopped(journal: Journal) 
     """The table is another one: pg_restore, or a copy into the same database."""
     journal.record(7)
     journal.plan()
-    journal.ledger.execute("UPDATE meter.report_journals SET server = regexp_replace(server, '[0-9]+$', '1')")
+    _lose_the_server(journal)
     with refused("55000"):
         journal.plan()
 
@@ -195,6 +200,42 @@ def test_what_was_planned_and_sent_after_the_backup_is_recognised(meter_dsn: str
         assert site.states() == {"resolved": 1}
 
 
+@pytest.mark.parametrize("used", [False, True])
+def test_a_journal_that_is_not_stopped_is_adopted_with_force_only(journal: Journal, used: bool) -> None:
+    """An adoption by mistake would make all usage uncertain that is not planned."""
+    if used:
+        journal.record(7)
+        journal.deliver()
+    before = journal.ledger.rows("SELECT * FROM meter.report_journals")
+    for complete in (False, True):
+        with refused("55000", "force"):
+            journal.ledger.call("adopt_journal", complete=complete, now=journal.now)
+    with refused("22004", "force"):
+        journal.ledger.call("adopt_journal", now=journal.now, force=None)
+    assert journal.ledger.rows("SELECT * FROM meter.report_journals") == before
+    with pytest.raises(errors.MeterError, match="not stopped") as caught:
+        Meter(journal.ledger.connection).adopt_journal(now=journal.now)
+    assert type(caught.value) is errors.MeterError
+    assert "--force" in (caught.value.hint or "")
+    (adopted,) = journal.ledger.call("adopt_journal", now=journal.now, force=True)
+    assert adopted.doubtful_until > journal.now
+    journal.record(3)
+    journal.plan()
+    assert journal.states()[-1] == "uncertain"
+
+
+def test_a_second_adoption_by_mistake_is_refused(journal: Journal) -> None:
+    journal.record(7)
+    journal.deliver()
+    _lose_the_server(journal)
+    journal.ledger.call("adopt_journal", complete=True, now=journal.now)
+    with refused("55000"):
+        journal.ledger.call("adopt_journal", now=journal.now)
+    journal.record(3)
+    journal.plan()
+    assert journal.states() == ["delivered", "planned"]
+
+
 def test_usage_of_hours_after_the_adoption_is_sent_at_once(site: Site, restored: Callable[[], None]) -> None:
     restored()
     site.adopt()
@@ -220,6 +261,34 @@ def test_what_was_sent_under_another_hour_is_held_for_a_person(
     with site.meter() as meter:
         assert meter.retry_pushes(now=site.now()) == []  # only by its name
         assert meter.resolve_push(push.identifier, delivered=True, now=site.now()).state == "resolved"
+
+
+def test_a_preview_after_an_adoption_is_what_planning_then_does(journal: Journal) -> None:
+    """Also of usage that would be sent under another hour, and of a value that may be sent twice."""
+    journal.rules(too_old="restamp")
+    journal.metric("seats", "last", "last")
+    journal.record(7)
+    journal.deliver()
+    _lose_the_server(journal)
+    journal.ledger.call("adopt_journal", now=journal.now)
+    later = journal.at(10) + 5 * HOUR
+    journal.record(1, at=journal.at(8))
+    journal.record(2, at=journal.at(9) - timedelta(days=40))
+    journal.record(3, at=later)
+    journal.record(4, metric="seats", at=journal.at(8))
+    journal.now = later + HOUR
+    previewed = {p.value: (p.state, p.reason, p.stamped_at) for p in journal.preview()}
+    assert {value: found[:2] for value, found in previewed.items()} == {
+        "1": ("uncertain", "restored"),
+        "2": ("held", "restored"),
+        "3": ("planned", None),
+        "4": ("planned", None),
+    }
+    before = journal.pushes()
+    while journal.plan():
+        pass
+    planned = journal.pushes()[len(before) :]
+    assert {f"{p.value:f}": (p.state, p.reason, p.stamped_at) for p in planned} == previewed
 
 
 def test_values_of_mode_last_are_sent_again(site: Site, restored: Callable[[], None]) -> None:

@@ -201,7 +201,7 @@ def test_the_extra_is_needed_by_a_reporter_alone() -> None:
 import sys
 for name in ("anyio", "stamina", "stripe", "psycopg_pool"):
     sys.modules[name] = None
-import pymeter, pymeter.report.observing, pymeter.cli.reporting, pymeter.cli.report_display
+import pymeter, pymeter.report.observing, pymeter.cli.reporting, pymeter.cli.reporting.display
 from pymeter.report import Outcome, StripeBiller, Summary
 try:
     from pymeter.report import Reporter

@@ -109,7 +109,7 @@ report:
   report_status(biller text = 'stripe') -> setof push_status
   report_journal(biller text = 'stripe') -> report_journal
   adopt_journal(biller text = 'stripe', complete boolean = false,
-    now timestamptz = now()) -> report_journal
+    now timestamptz = now(), force boolean = false) -> report_journal
   pushes(biller text = 'stripe', state text = null, subject text = null, max_rows integer = 100,
     after_id bigint = null) -> setof pushes
 operate:

@@ -43,7 +43,7 @@ def report_journal(biller: str = "stripe") -> Call[ReportJournal]:
 
 
 def adopt_journal(
-    biller: str = "stripe", complete: bool = False, *, now: datetime | None = None
+    biller: str = "stripe", complete: bool = False, *, force: bool = False, now: datetime | None = None
 ) -> Call[ReportJournal]:
     """Go on with a journal that was restored, copied or failed over, on this server.
 
@@ -53,6 +53,7 @@ def adopt_journal(
     Args:
         biller: The biller's name.
         complete: True: the journal has lost nothing, as after a planned switchover.
+        force: True: adopt it although it is not stopped, such as in a snapshot of a whole machine.
         now: The moment to ask about; the database's clock unless given.
 
     Returns:
@@ -60,7 +61,8 @@ def adopt_journal(
 
     Raises:
         InvalidInput: a value is not allowed.
-        MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+        MeterError: (55000) the journal is not stopped, and `force` is false; (25001) in a REPEATABLE READ
+            or SERIALIZABLE transaction.
 
     Example:
         meter.adopt_journal()
@@ -70,6 +72,7 @@ def adopt_journal(
         (
             argument.text("biller", biller, required=True),
             argument.boolean("complete", complete, required=True),
+            argument.boolean("force", force, required=True),
             argument.time("now", now),
         ),
         result.one(ReportJournal),

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pymeter.cli.options import AsJson, form
-from pymeter.cli.output import good, number, show
+from pymeter.cli.output import counted, good, show
 from pymeter.cli.reporting.options import BillerName
 from pymeter.cli.target import Context
 from pymeter.models import Push
@@ -27,7 +27,9 @@ def retry(
     """
     with ctx.obj.meter() as meter:
         rows = meter.retry_pushes(biller, identifier)
-    show(rows, Push, lambda found: good(f"{number(len(found))} pushes planned anew"), form(as_json))
+    show(
+        rows, Push, lambda found: good(f"{counted(len(found), 'push', 'pushes')} planned anew"), form(as_json)
+    )
 
 
 def leave(
@@ -49,7 +51,7 @@ def leave(
         raise typer.BadParameter("give an identifier or --reason")
     with ctx.obj.meter() as meter:
         rows = meter.leave_pushes(biller, identifier, reason)
-    show(rows, Push, lambda found: good(f"{number(len(found))} pushes left"), form(as_json))
+    show(rows, Push, lambda found: good(f"{counted(len(found), 'push', 'pushes')} left"), form(as_json))
 
 
 def resolve(

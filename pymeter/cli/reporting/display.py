@@ -15,7 +15,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from pymeter.cli.output import bad, good, moment, number, print_json, stderr, stdout, table
+from pymeter.cli.output import bad, counted, good, moment, number, print_json, stderr, stdout, table
 from pymeter.cli.visible import visible
 from pymeter.models import PushStatus, Reconciliation
 from pymeter.report.biller import Outcome
@@ -174,7 +174,7 @@ class Display(Tally):
         stdout().print(
             status_table([row for row in summary.status if row.pushes or row.state == "delivered"])
         )
-        line = f"{number(self.calls)} calls in {summary.seconds:.1f} s: {number(self.delivered)} delivered"
+        line = f"{counted(self.calls, 'call')} in {summary.seconds:.1f} s: {number(self.delivered)} delivered"
         for name, count in [
             *self._bad_counts(),
             ("found in totals", self.found),
@@ -194,7 +194,7 @@ def waiting_line(waiting: Waiting) -> str | None:
     """How many pushes wait, and until when."""
     if not waiting.pushes:
         return None
-    line = f"{number(waiting.pushes)} wait to be sent"
+    line = f"{number(waiting.pushes)} {'waits' if waiting.pushes == 1 else 'wait'} to be sent"
     if waiting.first_at is None or waiting.last_at is None:
         return f"{line}: by the next run"
     first, last = (moment(at.replace(microsecond=0)) for at in (waiting.first_at, waiting.last_at))

@@ -10,12 +10,14 @@ from rich.text import Text
 
 from pymeter.cli.errors import SAYS_NO
 from pymeter.cli.options import AsJson, form
-from pymeter.cli.output import bad, good, moment, note, number, show, stderr, table
+from pymeter.cli.output import bad, good, moment, note, number, show, stderr, stdout, table
 from pymeter.cli.reporting.options import BillerName
 from pymeter.cli.target import Context
+from pymeter.cli.visible import visible
 from pymeter.models import Push, PushState, PushStatus, ReportJournal
 
-_STOPPED = (
+_WIDE = 120
+STOPPED = (
     "reporting is stopped: this journal was last used on another server; to report from this one, see"
     " pymeter report adopt --help"
 )
@@ -33,7 +35,7 @@ def status(ctx: Context, biller: BillerName = "stripe", as_json: AsJson = False)
         stopped = meter.report_journal(biller).stopped
     show(rows, PushStatus, status_table, form(as_json))
     if stopped:
-        stderr().print(bad(_STOPPED))
+        stderr().print(bad(STOPPED))
     if stopped or any(row.pushes for row in rows if row.state in ("rejected", "uncertain")):
         raise typer.Exit(SAYS_NO)
 
@@ -55,18 +57,18 @@ def pushes(
 
 
 def _pushes_table(rows: list[Push]) -> RenderableType:
-    columns = ("identifier", "customer", "event name", "value", "at (UTC)", "state", "error")
-    result = table(*columns, numbers=("value",))
+    # An identifier is copied from here: it is never folded. On a narrow terminal all else stands beside it.
+    narrow = stdout().width < _WIDE
+    more = ["push"] if narrow else ["customer", "event name", "value", "at (UTC)", "state", "error"]
+    result = table("identifier", *more, numbers=("value",), unfolded=("identifier",))
     for row in rows:
-        result.add_row(
-            row.identifier,
-            Text(row.customer),
-            Text(row.event_name),
-            number(row.value),
-            moment(row.stamped_at),
-            row.state if row.reason is None else f"{row.state}: {row.reason}",
-            row.error or "",
-        )
+        state = row.state if row.reason is None else f"{row.state}: {row.reason}"
+        value, at, error = number(row.value), moment(row.stamped_at), row.error or ""
+        if narrow:
+            lines = (f"{row.customer} {row.event_name} {value}", f"{at} {state}", error)
+            result.add_row(row.identifier, Group(*(Text(visible(line)) for line in lines if line)))
+        else:
+            result.add_row(row.identifier, row.customer, row.event_name, value, at, state, error)
     return result
 
 
@@ -74,6 +76,10 @@ def adopt(
     ctx: Context,
     complete: Annotated[
         bool, typer.Option("--complete", help="Nothing was lost, as after a planned switchover.")
+    ] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Although it is not stopped: in a snapshot of a whole machine."),
     ] = False,
     biller: BillerName = "stripe",
     as_json: AsJson = False,
@@ -85,17 +91,15 @@ def adopt(
     later.
     """
     with ctx.obj.meter() as meter:
-        journal = meter.adopt_journal(biller, complete)
-    show(journal, ReportJournal, _adopted, form(as_json))
+        journal = meter.adopt_journal(biller, complete, force=force)
+    show(journal, ReportJournal, lambda row: _adopted(row, complete), form(as_json))
 
 
-def _adopted(journal: ReportJournal) -> RenderableType:
+def _adopted(journal: ReportJournal, complete: bool) -> RenderableType:
     lines = [good(f"{journal.biller}: reporting goes on from this server")]
     if journal.doubtful_until is not None:
         until = moment(journal.doubtful_until)
-        lines.append(
-            note(
-                f"  usage of hours before {until} UTC is compared with the biller's totals before it is sent"
-            )
-        )
+        why = "an earlier adoption was not complete: " if complete else ""
+        rest = f"usage of hours before {until} UTC is compared with the biller's totals before it is sent"
+        lines.append(note(f"  {why}{rest}"))
     return Group(*lines)

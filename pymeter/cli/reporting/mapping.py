@@ -8,7 +8,7 @@ import typer
 from rich.console import RenderableType
 
 from pymeter.cli.options import AsJson, MetricKey, Subject, Zone, form, read_duration, read_moment
-from pymeter.cli.output import good, moment, show, table
+from pymeter.cli.output import good, moment, show, table, word
 from pymeter.cli.patience import when_free
 from pymeter.cli.reporting.options import BillerName
 from pymeter.cli.target import Context
@@ -117,5 +117,5 @@ def rules(
 def _rules_table(row: Biller) -> RenderableType:
     result = table("rule", "value")
     for name in type(row).model_fields:
-        result.add_row(name, str(getattr(row, name)))
+        result.add_row(name, word(getattr(row, name)))
     return result

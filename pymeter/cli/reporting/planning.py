@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +10,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from pymeter.cli.options import form
-from pymeter.cli.output import good, moment, number, show, table
+from pymeter.cli.output import bad, counted, good, moment, number, show, stderr, table
+from pymeter.cli.reporting.journal import STOPPED
 from pymeter.cli.target import Settings
+from pymeter.client import Meter
 from pymeter.models import PlannedPush, Push
 
 
@@ -19,8 +22,27 @@ def show_planned(settings: Settings, biller: str, open_hours: bool, as_json: boo
     with settings.meter() as meter:
         waiting = _pages(lambda after: meter.pushes(biller, "planned", after_id=after, max_rows=1000))
         new = meter.preview_pushes(biller, open_hours)
+        stopped = meter.report_journal(biller).stopped
+        left_out = _left_out(meter, biller)
     rows = [*(_as_sent(push) for push in waiting), *(_as_sent(push) for push in new)]
-    show(rows, None, _planned_table, form(as_json))
+    show(rows, None, lambda found: Group(_planned_table(found), *left_out), form(as_json))
+    if stopped:
+        stderr().print(bad(STOPPED))
+
+
+def _left_out(meter: Meter, biller: str) -> list[RenderableType]:
+    """Why usage is missing from what would be sent."""
+    mapped = {row.metric for row in meter.report_mappings(biller) if row.event_name is not None}
+    if not mapped:
+        return [bad(f"no metric is reported to {biller}: see pymeter report metric --help")]
+    return [
+        bad(
+            f"{counted(row.pushes, 'subject')} of {row.metric} {'has' if row.pushes == 1 else 'have'}"
+            " no customer: see pymeter report subject --help"
+        )
+        for row in meter.report_status(biller)
+        if row.state == "unmapped" and row.pushes and row.metric in mapped
+    ]
 
 
 def _pages(page: Callable[[int | None], list[Push]]) -> list[Push]:
@@ -61,5 +83,8 @@ def _planned_table(rows: list[dict[str, Any]]) -> RenderableType:
             row["state"] if row["reason"] is None else f"{row['state']}: {row['reason']}",
             row["identifier"] or "new",
         )
-    sent = sum(row["state"] == "planned" for row in rows)
-    return Group(result, good(f"{number(sent)} calls would be made; nothing was sent or written"))
+    states = Counter(row["state"] for row in rows)
+    line = f"{counted(states['planned'], 'call')} would be made"
+    if states["uncertain"]:
+        line += f"; {number(states['uncertain'])} uncertain: first compared with the biller's totals"
+    return Group(result, good(f"{line}; nothing was sent or written"))
