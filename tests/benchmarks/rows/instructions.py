@@ -13,7 +13,7 @@ from tests.benchmarks import instructions
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.harness import Row, Sample, Side, Target
 
-_OF_0_1_0 = 552_000
+_OF_0_1_0 = 572_600  # by the same program, on the same machine
 _KINDS = ("late", "new series", "first of an hour", "reported", "bare select", "check_quota")
 
 
