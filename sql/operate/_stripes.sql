@@ -45,7 +45,7 @@ begin
     if cardinality(v_locked) < cardinality(v_batch) then
         return query select 'postponed stripes', 'other transactions hold locks on them';
     end if;
-    if cardinality(v_batch) < cardinality(series_ids) then
+    if v_rows > 0 and cardinality(v_batch) < cardinality(series_ids) then
         return query select 'again', 'stripes are left to merge: run maintain() again';
     end if;
 exception when lock_not_available then

@@ -61,6 +61,31 @@ def test_it_moves_strays_into_partitions_of_their_months(ledger: Ledger) -> None
     )
 
 
+@pytest.mark.parametrize("strays", [False, True])
+def test_every_partition_has_the_indexes_of_the_log_and_its_replica_identity(
+    ledger: Ledger, strays: bool
+) -> None:
+    ledger.define("m", "sum")
+    for _ in range(2 if strays else 0):
+        ledger.record("a", "m", 1, at=at("2024-01-31"))
+        ledger.maintain()
+        ledger.record("a", "m", 1, at=at("2023-01-31"))
+    ledger.maintain()
+    rows = ledger.rows(
+        "SELECT c.relname, c.relreplident,"
+        " (SELECT array_agg(i.inhparent::regclass::text ORDER BY i.inhparent::regclass::text)"
+        " FROM pg_index x JOIN pg_inherits i ON i.inhrelid = x.indexrelid WHERE x.indrelid = c.oid) AS attached,"
+        " (SELECT array_agg(x.indexrelid::regclass::text) FROM pg_index x WHERE x.indrelid = c.oid) AS indexes"
+        " FROM pg_inherits p JOIN pg_class c ON c.oid = p.inhrelid WHERE p.inhparent = 'meter.events'::regclass"
+    )
+    assert len(rows) == 5 + (2 if strays else 0)
+    for row in rows:
+        assert row.relreplident == "f"
+        assert row.attached == ["meter.events_recorded", "meter.events_series"]
+        assert len(row.indexes) == 2
+        assert all(name.startswith(f"meter.{row.relname}_") for name in row.indexes)
+
+
 def test_events_of_unknown_months_are_still_accepted_afterwards(ledger: Ledger) -> None:
     ledger.define("m", "sum")
     ledger.maintain()

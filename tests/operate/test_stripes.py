@@ -152,6 +152,35 @@ def test_a_recorder_that_knows_the_metric_as_striped_finds_its_stripe_gone(
     assert ledger.usage("a", "hot", period="never") == total
 
 
+@pytest.mark.parametrize("how", ["record", "batch"])
+@pytest.mark.parametrize("first", ["the stripe", "the rebuild"])
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+def test_a_rebuild_and_a_recorder_that_creates_a_stripe_do_not_wait_for_each_other(
+    ledger: Ledger, new_ledger: NewLedger, how: str, first: str, end: str
+) -> None:
+    """What is in the new stripe is neither merged nor overwritten by corrections from an older snapshot."""
+    striped(ledger, new_ledger)
+    ledger.tamper("event_count = event_count + 1, total = total + 1")
+    creator, rebuilder = new_ledger("creator", autocommit=False), new_ledger("rebuilder", autocommit=False)
+    for session in (creator, rebuilder):
+        session.execute("SET statement_timeout = '20s'")
+    event = {"subject": "a", "metric": "hot", "quantity": 1, "at": EARLIER}
+
+    def create() -> None:
+        creator.batch([event]) if how == "batch" else creator.record(**event)
+
+    steps: list[Callable[[], Any]] = [create, rebuilder.rebuild]
+    for step in steps if first == "the stripe" else steps[::-1]:
+        step()
+    sessions = (rebuilder, creator) if first == "the stripe" else (creator, rebuilder)
+    for session in sessions:
+        getattr(session.connection, end if session is creator else "commit")()
+    consistent(ledger)
+    total = ledger.usage("a", "hot", period="never")
+    assert (total.quantity, total.event_count) == ledger.brute("a", "hot")
+    assert total.event_count == (3 if end == "commit" else 2)
+
+
 def test_stripes_that_somebody_holds_are_left_for_later(ledger: Ledger, new_ledger: NewLedger) -> None:
     striped(ledger, new_ledger)
     holder = new_ledger("holder", autocommit=False)
