@@ -107,9 +107,9 @@ begin
     from series s
     join metrics m on m.key = s.metric
     cross join lateral (
-        select (_coarse_half(s, m.coarse_bucket)).* where s.coarse_count > 0
+        select h.* from _coarse_half(s, m.coarse_bucket) h where s.coarse_count > 0
         union all
-        select (_fine_half(s, m.fine_bucket)).* where s.fine_count > 0 and m.fine_bucket <> m.coarse_bucket
+        select h.* from _fine_half(s, m.fine_bucket) h where s.fine_count > 0 and m.fine_bucket <> m.coarse_bucket
     ) h
     where s.series_id = any (series_ids);
 end

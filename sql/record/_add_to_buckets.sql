@@ -123,9 +123,9 @@ begin
             select h.*
             from series s
             cross join lateral (
-                select (_coarse_half(s, t.coarse_bucket)).* where s.coarse_count > 0
+                select h.* from _coarse_half(s, t.coarse_bucket) h where s.coarse_count > 0
                 union all
-                select (_fine_half(s, t.fine_bucket)).* where s.fine_count > 0 and t.fine_bucket <> t.coarse_bucket
+                select h.* from _fine_half(s, t.fine_bucket) h where s.fine_count > 0 and t.fine_bucket <> t.coarse_bucket
             ) h
             where s.series_id = t.series_id and s.stripe = t.stripe
             offset 0
