@@ -78,7 +78,7 @@ $$;
 comment on function _missing_months(timestamptz) is
     'The months (their starts, UTC) among the current and the next three that have no partition of events.';
 
-create or replace function _count_events(partition_name text)
+create or replace function _count_partition_events(partition_name text)
 returns bigint
 language plpgsql
 volatile
@@ -92,4 +92,4 @@ begin
 end
 $$;
 
-comment on function _count_events(text) is 'The number of events in a partition.';
+comment on function _count_partition_events(text) is 'The number of events in a partition.';

@@ -74,7 +74,7 @@ declare
     v_detached  text;
     v_needed    text;
 begin
-    if _count_events(v_partition) <> (_drop_month.verdict).event_count then
+    if _count_partition_events(v_partition) <> (_drop_month.verdict).event_count then
         return ('postponed partition', format('%s: events were recorded while it was verified', v_partition))::maintenance_action;
     end if;
     v_needed := _retention_blocker((_drop_month.verdict).month);

@@ -69,7 +69,7 @@ declare
 begin
     alter table events detach partition events_default;
     alter table events_default rename to events_strays;
-    v_held := _count_events('events_strays');
+    v_held := _count_partition_events('events_strays');
     if v_held <> _count_copies(months) then
         select string_agg(format('select event_id from %I', n.name), ' union all ') into v_copies
         from (select 'events_next' union all select _partition_name(m.month) from unnest(months) m (month)) n (name);
@@ -94,7 +94,7 @@ begin
     alter table events_next rename to events_default;
     alter table events attach partition events_default default;
     perform _guard_partition('events_default');
-    return v_held - _count_events('events_default');
+    return v_held - _count_partition_events('events_default');
 end
 $$;
 
@@ -108,7 +108,8 @@ language sql
 stable
 set search_path from current
 as $$
-    select _count_events('events_next') + coalesce(sum(_count_events(_partition_name(m.month))), 0)::bigint from unnest(months) m (month)
+    select _count_partition_events('events_next') + coalesce(sum(_count_partition_events(_partition_name(m.month))), 0)::bigint
+    from unnest(months) m (month)
 $$;
 
 comment on function _count_copies(timestamptz[]) is

@@ -39,7 +39,7 @@ declare
     v_verdicts month_verdict[];
 begin
     v_verdicts := array(
-        select (m.month, _partition_name(m.month), _count_events(_partition_name(m.month)), m.dropped, 0)::month_verdict
+        select (m.month, _partition_name(m.month), _count_partition_events(_partition_name(m.month)), m.dropped, 0)::month_verdict
         from log_months m
         where _bucket_end('month', m.month) <= v_horizon
           and pg_partition_root(to_regclass(_partition_name(m.month))) = 'events'::regclass

@@ -12,17 +12,14 @@ set enable_seqscan to off
 set enable_mergejoin to off
 set plan_cache_mode to force_custom_plan
 set jit to off
-set lock_timeout to '1s'
 as $$
 #variable_conflict use_column
 declare
     v_all    rollups[] := coalesce(missing, '{}') || coalesce(wrong, '{}');
-    v_rows   series[];
+    v_rows   series[] := _lock_series(series_ids);
     v_series integer[];
     v_reopen integer[];
 begin
-    -- NO KEY: does not wait for recorders that are creating a stripe.
-    v_rows := array(select s from series s where s.series_id = any (series_ids) order by s.series_id, s.stripe for no key update);
     v_series := array(
         select r.series_id
         from unnest(series_ids, versions) r (series_id, version)

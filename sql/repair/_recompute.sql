@@ -13,15 +13,14 @@ set jit to off
 as $$
 #variable_conflict use_column
 declare
-    v_apart     integer[] := array(
+    v_apart    integer[] := array(
         select s.series_id
         from series s
         join metrics m on m.key = s.metric
         where s.stripe = 0 and (m.aggregate = 'last' or m.fine_bucket = 'minute')
           and (_recompute_rollups.scope is null or s.series_id = any (_recompute_rollups.scope)));
-    v_extremes  boolean := exists (select from metrics where aggregate in ('min', 'max'));
-    v_members   boolean := exists (select from metrics where aggregate = 'unique');
-    v_origin    constant timestamptz := '1970-01-01 00:00:00+00';
+    v_extremes boolean := exists (select from metrics where aggregate in ('min', 'max'));
+    v_origin   constant timestamptz := '1970-01-01 00:00:00+00';
 begin
     return query
     with kinds as materialized (
@@ -36,7 +35,8 @@ begin
                sum(quantity) as total, min(case when v_extremes then quantity end) as lowest,
                max(case when v_extremes then quantity end) as highest, null::numeric[] as latest
         from events
-        where (_recompute_rollups.scope is null or series_id = any (_recompute_rollups.scope)) and (v_apart = '{}' or series_id <> all (v_apart))
+        where (_recompute_rollups.scope is null or series_id = any (_recompute_rollups.scope))
+          and (v_apart = '{}' or series_id <> all (v_apart))
         group by 1, 2
         union all
         select e.series_id, date_bin(k.step, e.at, v_origin), count(*), max(e.at), sum(e.quantity), min(e.quantity), max(e.quantity),
@@ -68,21 +68,14 @@ begin
         ) b using (series_id)
         where b.bucket not in ('minute', 'hour')
         group by 1, 2, 3
-    ), members as (
-        select series_id, bucket, bucket_start, count(*) as total
-        from (
-            select series_id, fine as bucket, bucket_start, member_digest from _logged_members(_recompute_rollups.scope) where v_members
-            union
-            select series_id, coarse, _bucket_start(coarse, bucket_start), member_digest from _logged_members(_recompute_rollups.scope) where v_members
-        ) l
-        group by 1, 2, 3
     )
     select e.start, e.event_count, e.last_at, e.series_id, 0::smallint, e.bucket,
            case when k.adds then e.total when k.has_members then m.total end, case when k.has_lowest then e.lowest end,
            case when k.has_highest then e.highest end, e.latest
     from every e
     join kinds k using (series_id)
-    left join members m on v_members and m.series_id = e.series_id and m.bucket = e.bucket and m.bucket_start = e.start;
+    left join _logged_member_counts(_recompute_rollups.scope) m
+        on m.series_id = e.series_id and m.bucket = e.bucket and m.bucket_start = e.start;
     perform _check_snapshot();
 end
 $$;

@@ -58,3 +58,31 @@ $$;
 
 comment on function _logged_members(integer[]) is
     'The members of each fine bucket of the given series (null: all), from the log, with the kinds of the fine and the coarse bucket.';
+
+create or replace function _logged_member_counts(scope integer[])
+returns table (series_id integer, bucket text, bucket_start timestamptz, total bigint)
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    if not exists (select from metrics where aggregate = 'unique') then
+        return;
+    end if;
+    return query
+    with members as materialized (
+        select * from _logged_members(_logged_member_counts.scope)
+    )
+    select series_id, bucket, bucket_start, count(*)
+    from (
+        select series_id, fine as bucket, bucket_start, member_digest from members
+        union
+        select series_id, coarse, _bucket_start(coarse, bucket_start), member_digest from members
+    ) l
+    group by 1, 2, 3;
+end
+$$;
+
+comment on function _logged_member_counts(integer[]) is
+    'How many members the log has in each bucket, of both kinds, of the given series (null: all).';

@@ -155,30 +155,36 @@ def test_a_recorder_that_knows_the_metric_as_striped_finds_its_stripe_gone(
 @pytest.mark.parametrize("how", ["record", "batch"])
 @pytest.mark.parametrize("first", ["the stripe", "the rebuild"])
 @pytest.mark.parametrize("end", ["commit", "rollback"])
-def test_a_rebuild_and_a_recorder_that_creates_a_stripe_do_not_wait_for_each_other(
-    ledger: Ledger, new_ledger: NewLedger, how: str, first: str, end: str
+def test_a_rebuild_and_a_recorder_that_creates_a_stripe_wait_for_each_other(
+    ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, how: str, first: str, end: str
 ) -> None:
-    """What is in the new stripe is neither merged nor overwritten by corrections from an older snapshot."""
     striped(ledger, new_ledger)
     ledger.tamper("event_count = event_count + 1, total = total + 1")
     creator, rebuilder = new_ledger("creator", autocommit=False), new_ledger("rebuilder", autocommit=False)
-    for session in (creator, rebuilder):
-        session.execute("SET statement_timeout = '20s'")
     event = {"subject": "a", "metric": "hot", "quantity": 1, "at": EARLIER}
 
-    def create() -> None:
-        creator.batch([event]) if how == "batch" else creator.record(**event)
+    def create() -> Any:
+        return creator.batch([event]) if how == "batch" else creator.record(**event)
 
-    steps: list[Callable[[], Any]] = [create, rebuilder.rebuild]
-    for step in steps if first == "the stripe" else steps[::-1]:
-        step()
-    sessions = (rebuilder, creator) if first == "the stripe" else (creator, rebuilder)
-    for session in sessions:
-        getattr(session.connection, end if session is creator else "commit")()
+    if first == "the stripe":
+        create()
+        rebuilding = Task(rebuilder.rebuild)
+        wait_until_blocked(ledger.connection, "rebuilder")
+        getattr(creator.connection, end)()
+        rebuilding.result()
+        rebuilder.connection.commit()
+    else:
+        rebuilder.rebuild()
+        creating = Task(create)
+        wait_until_blocked(ledger.connection, "creator")
+        getattr(rebuilder.connection, end)()
+        creating.result()
+        creator.connection.commit()
+        ledger.rebuild()
     consistent(ledger)
     total = ledger.usage("a", "hot", period="never")
     assert (total.quantity, total.event_count) == ledger.brute("a", "hot")
-    assert total.event_count == (3 if end == "commit" else 2)
+    assert total.event_count == (2 if (first, end) == ("the stripe", "rollback") else 3)
 
 
 def test_stripes_that_somebody_holds_are_left_for_later(ledger: Ledger, new_ledger: NewLedger) -> None:
@@ -242,9 +248,14 @@ def test_writers_run_while_stripes_come_and_go(ledger: Ledger, new_ledger: NewLe
     def repair() -> None:
         session = new_ledger("repair")
         while not stop.is_set():
-            # One series: several would be changed in no order that others follow.
-            one = "(SELECT series_id FROM meter.series WHERE stripe = 0 ORDER BY random() LIMIT 1)"
-            session.tamper("event_count = event_count + 1", f"stripe = 0 AND series_id = {one}")
+            with session.connection.transaction():  # as whoever writes: a series after its rows are locked
+                one = session.rows(
+                    "SELECT series_id FROM meter.series WHERE stripe = 0 ORDER BY random() LIMIT 1 FOR UPDATE"
+                )
+                if one:
+                    session.tamper(
+                        "event_count = event_count + 1", f"stripe = 0 AND series_id = {one[0].series_id}"
+                    )
             session.rebuild()
 
     tasks = [Task(lambda seed=seed: write(seed)) for seed in range(3)] + [Task(keep_up), Task(repair)]  # type: ignore[misc]
