@@ -51,7 +51,7 @@ def rows(bench: Bench) -> Iterator[Row]:
         if most is not None:
             _fill(connection, "tokens", most, now)
             yield _growth(bench, connection, "tokens", events, most, now)
-            # By month, a window would add up 43,200 minutes; this way it adds up hours, and minutes at its ends.
+            # By month, a window would add up 43,200 minutes; so it adds up hours, and minutes at its ends.
             seed.define(connection, "by_minute", period="hour", rollup="minute")
             _fill(connection, "by_minute", events, now)
             _fill(connection, "by_minute", most, now)
