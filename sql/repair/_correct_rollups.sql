@@ -52,26 +52,23 @@ begin
     where c.series_id = any (v_series) and c.event_count = 0
       and r.series_id = c.series_id and r.bucket = c.bucket and r.bucket_start = c.bucket_start and r.stripe = 0;
     v_reopen := array(
-        select c.series_id
-        from unnest(_correct_rollups.corrections) c
-        cross join lateral (
-            select from series s join metrics m on m.key = s.metric
-            where s.series_id = c.series_id and s.stripe = 0
-              and (c.bucket, c.bucket_start) in ((m.fine_bucket, s.fine_start), (m.coarse_bucket, s.coarse_start))
-            offset 0
-        ) o
-        where c.series_id = any (v_series)
-        union
         select s.series_id
         from series s
         join metrics m on m.key = s.metric
-        where s.series_id = any (v_series) and s.stripe = 0 and exists (
-            select from rollups r
-            where r.series_id = s.series_id and r.bucket = m.fine_bucket and r.bucket_start > s.fine_start and r.bucket_start <= now()
-              and r.stripe = 0));
+        where s.series_id = any (v_series) and s.stripe = 0
+          and ((s.series_id, m.fine_bucket, s.fine_start) in (
+                   select c.series_id, c.bucket, c.bucket_start from unnest(_correct_rollups.corrections) c)
+               or (s.series_id, m.coarse_bucket, s.coarse_start) in (
+                   select c.series_id, c.bucket, c.bucket_start from unnest(_correct_rollups.corrections) c)
+               or exists (
+                   select from rollups r
+                   where r.series_id = s.series_id and r.bucket = m.fine_bucket and r.bucket_start > s.fine_start
+                     and r.bucket_start <= now() and r.stripe = 0)));
     perform _reopen_buckets(v_reopen, _correct_rollups.corrections);
     update series s set version = s.version + 1 where s.series_id = any (v_series) and s.series_id <> all (v_reopen);
-    perform _queue_corrected(array(select c from unnest(_correct_rollups.corrections) c where c.series_id = any (v_series)));
+    if exists (select from metrics where billers is not null) then
+        perform _queue_corrected(array(select c from unnest(_correct_rollups.corrections) c where c.series_id = any (v_series)));
+    end if;
     return query
     select count(*), case when v_last = any (v_series) then v_last end
     from unnest(_correct_rollups.corrections) c

@@ -42,8 +42,8 @@ begin
                            else d.recomputed end as correction
                 from _rollup_drifts(v_scope, with_members => false) d
             ) n
-            group by (n.number - 1) / 2000
-            order by (n.number - 1) / 2000
+            group by (n.number - 1) / 5000
+            order by (n.number - 1) / 5000
         loop
             select * into v_done from _correct_rollups(v_batch.corrections, v_batch.versions, v_held);
             v_held := v_done.last_corrected;

@@ -81,7 +81,8 @@ begin
 
     return query
     select u.event_count, coalesce(case
-        -- Several pieces may have members in common; a single bucket has its exact count.
+        -- Several pieces may have members in common; a single bucket has its exact count, and so has a single event.
+        when v_aggregate = 'unique' and u.event_count <= 1 then u.event_count
         when v_aggregate = 'unique' and (u.first_bucket < u.last_bucket or c.since < c.fine_since or c.fine_until < c.until)
             then _distinct_members(_bulk_usage.metric, v_series, _bulk_usage.cuts[c.n])
         else u.quantity

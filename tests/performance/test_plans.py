@@ -124,6 +124,16 @@ def test_a_series_by_hour_is_one_read_of_the_rollups(explain: Explain, now: date
     assert len(plans.plans) < 20
 
 
+def test_members_are_not_looked_for_where_there_are_no_events(explain: Explain, now: datetime) -> None:
+    since = now.replace(minute=0)
+    plans = explain(
+        "SELECT count(*) FROM meter.series('nobody', 'users', %s, %s, 'minute')",
+        [since - timedelta(hours=2), since],
+    )
+    assert plans.scans("unique_members") == []
+    assert len(plans.plans) < 30  # of 120 windows
+
+
 def test_a_series_reads_of_the_log_what_lies_beside_whole_hours(
     explain: Explain, filled: psycopg.Connection[Any], now: datetime
 ) -> None:

@@ -51,6 +51,7 @@ def test_the_total_that_record_returns_has_every_stripe_that_is_committed(
     ledger: Ledger, new_ledger: Callable[..., Ledger]
 ) -> None:
     ledger.define("m", "sum", striped=True)
+    ledger.record("a", "m", 0)  # two first events of a subject wait for each other
     first = new_ledger("first", autocommit=False)
     first.record("a", "m", 1)
     assert ledger.record("a", "m", 2).quantity == Decimal(2)
@@ -81,6 +82,8 @@ def stripe(ledger: Ledger, new_ledger: Callable[..., Ledger], aggregate: str, st
     if aggregate == "unique":  # a member that is new to a bucket is waited for
         for number in (start, start + 1):
             ledger.record("a", "m", at=at("2026-06-18 10:00"), **payload(aggregate, number))
+    elif not ledger.rows("SELECT FROM meter.series"):  # so is a subject that is new to a metric
+        ledger.record("a", "m", at=at("2026-06-18 10:00"), **payload(aggregate, start))
     first.record("a", "m", at=at("2026-06-18 10:00"), **payload(aggregate, start))
     ledger.record("a", "m", at=at("2026-06-18 10:00"), **payload(aggregate, start + 1))
     first.connection.commit()
@@ -111,7 +114,7 @@ def test_totals_have_every_stripe_while_striped_is_turned_off_and_on(
         if striped:
             stripe(ledger, new_ledger, aggregate, next(numbers, 2))
         if maintained:
-            ledger.maintain()
+            ledger.upkeep()
             assert ledger.value("SELECT count(*) FROM meter.buckets WHERE stripe > 0") == 0
         assert ledger.verify() == []
     assert ledger.value("SELECT bool_or(has_stripes) FROM meter.series") is False
