@@ -76,13 +76,12 @@ declare
 begin
     select min(since) filter (where since < fine_since), max(fine_since) filter (where since < fine_since),
            min(fine_until) filter (where fine_until < until), max(until) filter (where fine_until < until)
-    into v_head, v_head_end, v_tail, v_tail_end
-    from unnest(_bulk_usage.cuts);
+    into v_head, v_head_end, v_tail, v_tail_end from unnest(_bulk_usage.cuts);
 
     return query
     select u.event_count, coalesce(case
-        -- Several pieces may have members in common; a single bucket has its exact count, and so has a single event.
         when v_aggregate = 'unique' and u.event_count <= 1 then u.event_count
+        -- Several pieces may have members in common; a single bucket has its exact count.
         when v_aggregate = 'unique' and (u.first_bucket < u.last_bucket or c.since < c.fine_since or c.fine_until < c.until)
             then _distinct_members(_bulk_usage.metric, v_series, _bulk_usage.cuts[c.n])
         else u.quantity

@@ -14,7 +14,7 @@ const pool = new pg.Pool({ connectionString: dsn, max: Number(size), idleTimeout
 const METRIC = 'tokens';
 const RECORD = {
     name: 'record',
-    text: 'SELECT * FROM meter.record($1, $2, $3, idempotency_key => $4)',
+    text: 'SELECT outcome, quantity FROM meter.record($1, $2, $3, idempotency_key => $4)',
 };
 const INSERT = {
     name: 'insert',

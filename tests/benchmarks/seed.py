@@ -59,12 +59,13 @@ def define(
     aggregate: str = "sum",
     *,
     striped: bool = False,
+    period: str = "month",
     rollup: str = "hour",
 ) -> None:
-    """A metric by month, with rollups by hour or by what is given."""
+    """A metric by month, with rollups by hour, or by what is given."""
     connection.execute(
-        "SELECT meter.define_metric(%s, %s, 'token', striped => %s, rollup => %s)",
-        [key, aggregate, striped, rollup],
+        "SELECT meter.define_metric(%s, %s, 'token', striped => %s, period => %s, rollup => %s)",
+        [key, aggregate, striped, period, rollup],
     )
 
 
