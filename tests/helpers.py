@@ -27,8 +27,13 @@ TABLES = ("events", "keys", "old_keys", "rollups", "series", "unique_members")
 # What the open buckets in series are called that rollups calls otherwise.
 _IN_SERIES = {"event_count": "count", "bucket_start": "start"}
 _COLUMNS = r"\b(event_count|bucket_start|last_at|total|lowest|highest|latest)\b"
-_KEY = "(series_id, bucket, bucket_start, stripe)"
-_GIVEN = "(SELECT * FROM unnest(%s::integer[], %s::text[], %s::timestamptz[], %s::smallint[]))"
+# Operators are named in full, for tests that put others into the search path.
+_AMONG_GIVEN = (
+    "EXISTS (SELECT FROM unnest(%s::integer[], %s::text[], %s::timestamptz[], %s::smallint[]) g (s, b, t, n)"
+    " WHERE s OPERATOR(pg_catalog.=) {} AND b OPERATOR(pg_catalog.=) {}"
+    " AND t OPERATOR(pg_catalog.=) {} AND n OPERATOR(pg_catalog.=) {})"
+)
+_OF_ROLLUP = _AMONG_GIVEN.format("series_id", "bucket", "bucket_start", "stripe")
 _JOIN_SECONDS_MAX = 60
 
 
@@ -162,14 +167,15 @@ class Ledger:
         Both arguments use the names of its columns: ``tamper("total = 99", "bucket = 'month'")``.
         """
         found = self._found(where)
-        self.execute(f"UPDATE meter.rollups SET {change} WHERE {_KEY} IN {_GIVEN}", found)
+        self.execute(f"UPDATE meter.rollups SET {change} WHERE {_OF_ROLLUP}", found)
         for half in ("fine", "coarse"):
             columns = re.sub(
                 _COLUMNS, lambda name, half=half: f"{half}_{_IN_SERIES.get(name[0], name[0])}", change
             )
             self.execute(
-                f"UPDATE meter.series s SET {columns} FROM meter.metrics m WHERE m.key = s.metric"
-                f" AND (s.series_id, m.{half}_bucket, s.{half}_start, s.stripe) IN {_GIVEN}",
+                f"UPDATE meter.series s SET {columns} FROM meter.metrics m"
+                " WHERE m.key OPERATOR(pg_catalog.=) s.metric AND "
+                + _AMONG_GIVEN.format("s.series_id", f"m.{half}_bucket", f"s.{half}_start", "s.stripe"),
                 found,
             )
 
@@ -177,7 +183,7 @@ class Ledger:
         """Remove buckets, whether they are open, in series, or in rollups."""
         found = self._found(where)
         self.tamper("event_count = 0, total = null, lowest = null, highest = null, latest = null", where)
-        self.execute(f"DELETE FROM meter.rollups WHERE {_KEY} IN {_GIVEN}", found)
+        self.execute(f"DELETE FROM meter.rollups WHERE {_OF_ROLLUP}", found)
 
     def _found(self, where: str) -> list[list[Any]]:
         rows = self.rows(f"SELECT series_id, bucket, bucket_start, stripe FROM meter.buckets WHERE {where}")

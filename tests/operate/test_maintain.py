@@ -72,11 +72,15 @@ def test_every_partition_has_the_indexes_of_the_log_and_its_replica_identity(
         ledger.record("a", "m", 1, at=at("2023-01-31"))
     ledger.maintain()
     rows = ledger.rows(
-        "SELECT c.relname, c.relreplident,"
-        " (SELECT array_agg(i.inhparent::regclass::text ORDER BY i.inhparent::regclass::text)"
-        " FROM pg_index x JOIN pg_inherits i ON i.inhrelid = x.indexrelid WHERE x.indrelid = c.oid) AS attached,"
-        " (SELECT array_agg(x.indexrelid::regclass::text) FROM pg_index x WHERE x.indrelid = c.oid) AS indexes"
-        " FROM pg_inherits p JOIN pg_class c ON c.oid = p.inhrelid WHERE p.inhparent = 'meter.events'::regclass"
+        """
+        SELECT c.relname, c.relreplident,
+            ARRAY(SELECT i.inhparent::regclass::text
+                  FROM pg_index x JOIN pg_inherits i ON i.inhrelid = x.indexrelid
+                  WHERE x.indrelid = c.oid ORDER BY 1) AS attached,
+            ARRAY(SELECT x.indexrelid::regclass::text FROM pg_index x WHERE x.indrelid = c.oid) AS indexes
+        FROM pg_inherits p JOIN pg_class c ON c.oid = p.inhrelid
+        WHERE p.inhparent = 'meter.events'::regclass
+        """
     )
     assert len(rows) == 5 + (2 if strays else 0)
     for row in rows:

@@ -52,8 +52,8 @@ TAMPER: dict[str, Callable[[Ledger], None]] = {
     "open ones in rollups instead": sql(
         "INSERT INTO meter.rollups (series_id, stripe, bucket, bucket_start, event_count, last_at,"
         " total, lowest, highest, latest)"
-        " SELECT series_id, stripe, bucket, bucket_start, event_count, last_at, total, lowest, highest, latest"
-        " FROM meter.buckets ON CONFLICT DO NOTHING",
+        " SELECT series_id, stripe, bucket, bucket_start, event_count, last_at, total, lowest,"
+        " highest, latest FROM meter.buckets ON CONFLICT DO NOTHING",
         "UPDATE meter.series SET fine_count = 0, coarse_count = 0",
     ),
     "an earlier bucket open": lambda ledger: ledger.tamper(
