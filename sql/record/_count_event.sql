@@ -2,7 +2,7 @@
 -- tells that something of the series has changed. An event of a later fine bucket opens that one first; one that is ahead of the clock's bucket
 -- does not: it would make the events of the present late.
 create or replace function _count_event(
-    metric metrics, subject text, event_id bigint, at timestamptz, quantity numeric, member text, idempotency_key text, metadata jsonb,
+    definition metrics, subject text, event_id bigint, at timestamptz, quantity numeric, member text, idempotency_key text, metadata jsonb,
     total boolean
 )
 returns recorded
@@ -12,11 +12,10 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_metric     metrics := _count_event.metric;
-    v_fine       timestamptz := _bucket_start(v_metric.fine_bucket, _count_event.at);
-    v_coarse     timestamptz := _bucket_start(v_metric.coarse_bucket, _count_event.at);
+    v_fine       timestamptz := _bucket_start(definition.fine_bucket, _count_event.at);
+    v_coarse     timestamptz := _bucket_start(definition.coarse_bucket, _count_event.at);
     v_is_ahead   boolean := v_fine > now();
-    v_stripe     smallint := case when v_metric.striped then _session_stripe() else 0 end;
+    v_stripe     smallint := case when definition.striped then _session_stripe() else 0 end;
     -- What the event adds. Null, which changes nothing, where the aggregate does not need it.
     v_in_fine    numeric;
     v_in_coarse  numeric;
@@ -25,53 +24,38 @@ declare
     v_latest     numeric[];
     v_series     series;
     v_rollup     rollups;
-    v_closed     rollups;
+    v_in_period  rollups;
 begin
-    if v_metric.aggregate in ('sum', 'count', 'avg') then
+    if definition.aggregate in ('sum', 'count', 'avg') then
         v_in_fine := _count_event.quantity;
         v_in_coarse := _count_event.quantity;
-    elsif v_metric.aggregate = 'unique' then
+    elsif definition.aggregate = 'unique' then
         select a.in_fine, a.in_coarse into v_in_fine, v_in_coarse
-        from _add_event_member(v_metric, _series_id(v_metric, _count_event.subject, _count_event.at), _count_event.at, _count_event.member) a;
+        from _add_event_member(definition, _series_id(definition, _count_event.subject, _count_event.at), _count_event.at, _count_event.member) a;
     else
-        v_lowest := case v_metric.aggregate when 'min' then _count_event.quantity end;
-        v_highest := case v_metric.aggregate when 'max' then _count_event.quantity end;
-        v_latest := case v_metric.aggregate when 'last' then
-            array[extract(epoch from _count_event.at), _count_event.event_id, _count_event.quantity] end;
+        v_lowest := case definition.aggregate when 'min' then _count_event.quantity end;
+        v_highest := case definition.aggregate when 'max' then _count_event.quantity end;
+        v_latest := case definition.aggregate when 'last' then _latest(_count_event.at, _count_event.event_id, _count_event.quantity) end;
     end if;
 
     loop
-        if v_in_fine is not null then
-            update series s set
-                version = s.version + 1,
-                fine_count = s.fine_count + (v_fine = s.fine_start)::integer,
-                fine_last_at = case when v_fine = s.fine_start then greatest(s.fine_last_at, _count_event.at) else s.fine_last_at end,
-                fine_total = case when v_fine = s.fine_start then s.fine_total + v_in_fine else s.fine_total end,
-                coarse_count = s.coarse_count + (v_coarse = s.coarse_start)::integer,
-                coarse_last_at = case when v_coarse = s.coarse_start then greatest(s.coarse_last_at, _count_event.at) else s.coarse_last_at end,
-                coarse_total = case when v_coarse = s.coarse_start then s.coarse_total + v_in_coarse else s.coarse_total end
-            where s.metric = v_metric.key and s.subject = _count_event.subject and s.stripe = v_stripe and s.revision = v_metric.revision
-              and (v_fine = s.fine_start or v_fine < s.fine_start and s.coarse_count > 0 or v_is_ahead)
-            returning * into v_series;
-        else
-            update series s set
-                version = s.version + 1,
-                fine_count = s.fine_count + (v_fine = s.fine_start)::integer,
-                fine_last_at = case when v_fine = s.fine_start then greatest(s.fine_last_at, _count_event.at) else s.fine_last_at end,
-                fine_lowest = case when v_fine = s.fine_start then least(s.fine_lowest, v_lowest) else s.fine_lowest end,
-                fine_highest = case when v_fine = s.fine_start then greatest(s.fine_highest, v_highest) else s.fine_highest end,
-                fine_latest = case when v_fine = s.fine_start then greatest(s.fine_latest, v_latest) else s.fine_latest end,
-                coarse_count = s.coarse_count + (v_coarse = s.coarse_start)::integer,
-                coarse_last_at = case when v_coarse = s.coarse_start then greatest(s.coarse_last_at, _count_event.at) else s.coarse_last_at end,
-                coarse_lowest = case when v_coarse = s.coarse_start then least(s.coarse_lowest, v_lowest) else s.coarse_lowest end,
-                coarse_highest = case when v_coarse = s.coarse_start then greatest(s.coarse_highest, v_highest) else s.coarse_highest end,
-                coarse_latest = case when v_coarse = s.coarse_start then greatest(s.coarse_latest, v_latest) else s.coarse_latest end
-            where s.metric = v_metric.key and s.subject = _count_event.subject and s.stripe = v_stripe and s.revision = v_metric.revision
-              and (v_fine = s.fine_start or v_fine < s.fine_start and s.coarse_count > 0 or v_is_ahead)
-            returning * into v_series;
-        end if;
+        update series s set version = s.version + 1,
+            fine_count = s.fine_count + (v_fine = s.fine_start)::integer, coarse_count = s.coarse_count + (v_coarse = s.coarse_start)::integer,
+            fine_last_at = case when v_fine = s.fine_start then greatest(s.fine_last_at, _count_event.at) else s.fine_last_at end,
+            fine_total = case when v_fine = s.fine_start then s.fine_total + v_in_fine else s.fine_total end,
+            fine_lowest = case when v_fine = s.fine_start then least(s.fine_lowest, v_lowest) else s.fine_lowest end,
+            fine_highest = case when v_fine = s.fine_start then greatest(s.fine_highest, v_highest) else s.fine_highest end,
+            fine_latest = case when v_fine = s.fine_start then greatest(s.fine_latest, v_latest) else s.fine_latest end,
+            coarse_last_at = case when v_coarse = s.coarse_start then greatest(s.coarse_last_at, _count_event.at) else s.coarse_last_at end,
+            coarse_total = case when v_coarse = s.coarse_start then s.coarse_total + v_in_coarse else s.coarse_total end,
+            coarse_lowest = case when v_coarse = s.coarse_start then least(s.coarse_lowest, v_lowest) else s.coarse_lowest end,
+            coarse_highest = case when v_coarse = s.coarse_start then greatest(s.coarse_highest, v_highest) else s.coarse_highest end,
+            coarse_latest = case when v_coarse = s.coarse_start then greatest(s.coarse_latest, v_latest) else s.coarse_latest end
+        where s.metric = definition.key and s.subject = _count_event.subject and s.stripe = v_stripe and s.revision = definition.revision
+          and (v_fine = s.fine_start or v_fine < s.fine_start and s.coarse_count > 0 or v_is_ahead)
+        returning * into v_series;
         exit when v_series.series_id is not null;
-        perform _open_series(v_metric, _count_event.subject, v_stripe, _count_event.at);
+        perform _open_series(definition, _count_event.subject, v_stripe, _count_event.at);
     end loop;
     if v_is_ahead and v_fine <> v_series.fine_start then
         update series s set ahead_at = greatest(s.ahead_at, _count_event.at), newest_start = greatest(s.newest_start, v_fine)
@@ -81,22 +65,20 @@ begin
     insert into events (event_id, at, recorded_at, series_id, quantity, member, idempotency_key, metadata)
     values (_count_event.event_id, _count_event.at, clock_timestamp(), v_series.series_id, _count_event.quantity, _count_event.member,
             _count_event.idempotency_key, _count_event.metadata);
-    if v_metric.billers is not null then
+    if definition.billers is not null then
         insert into unreported (at, event_id, series_id, biller)
-        select _count_event.at, _count_event.event_id, v_series.series_id, unnest(v_metric.billers);
+        select _count_event.at, _count_event.event_id, v_series.series_id, unnest(definition.billers);
     end if;
-    if v_fine <> v_series.fine_start and v_metric.fine_bucket <> v_metric.coarse_bucket then
-        v_rollup := _add_to_rollup(v_series.series_id, v_stripe, v_metric.fine_bucket, v_fine, 1, _count_event.at,
+    if v_fine <> v_series.fine_start and definition.fine_bucket <> definition.coarse_bucket then
+        v_rollup := _add_to_rollup(v_series.series_id, v_stripe, definition.fine_bucket, v_fine, 1, _count_event.at,
                                    v_in_fine, v_lowest, v_highest, v_latest);
     end if;
     if v_coarse <> v_series.coarse_start then
-        v_closed := _add_to_rollup(v_series.series_id, v_stripe, v_metric.coarse_bucket, v_coarse, 1, _count_event.at,
+        v_in_period := _add_to_rollup(v_series.series_id, v_stripe, definition.coarse_bucket, v_coarse, 1, _count_event.at,
                                    v_in_coarse, v_lowest, v_highest, v_latest);
     end if;
-    if v_metric.period <> v_metric.coarse_bucket then
-        v_closed := v_rollup;
-    end if;
-    return _period_result(v_metric, v_series, _count_event.subject, _count_event.event_id, _count_event.at, v_closed, _count_event.total);
+    return _period_result(definition, v_series, _count_event.subject, _count_event.event_id, _count_event.at,
+                          case definition.period when definition.coarse_bucket then v_in_period else v_rollup end, _count_event.total);
 end
 $$;
 
@@ -105,7 +87,7 @@ comment on function _count_event(metrics, text, bigint, timestamptz, numeric, te
 
 -- closed: the rollup of the period, as far as it is in this stripe; null if the period is open.
 create or replace function _period_result(
-    metric metrics, series series, subject text, event_id bigint, at timestamptz, closed rollups, total boolean
+    definition metrics, found series, subject text, event_id bigint, at timestamptz, closed rollups, total boolean
 )
 returns recorded
 language plpgsql
@@ -114,20 +96,22 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    m          metrics := _period_result.metric;
-    s          series := _period_result.series;
-    r          rollups := _period_result.closed;
-    v_start    timestamptz := _bucket_start(m.period, _period_result.at);
+    v_start    timestamptz := _bucket_start(definition.period, _period_result.at);
     v_recorded recorded;
 begin
     v_recorded := (_period_result.event_id, 'recorded', case
             when not _period_result.total then null
-            when s.has_stripes then (_window_usage(m, _period_result.subject, v_start, _bucket_end(m.period, v_start))).quantity
-            when r.event_count is not null then _quantity(m.aggregate, r.event_count, r.total, r.lowest, r.highest, r.latest[3])
-            when m.period = m.coarse_bucket then
-                _quantity(m.aggregate, s.coarse_count, s.coarse_total, s.coarse_lowest, s.coarse_highest, s.coarse_latest[3])
-            else _quantity(m.aggregate, s.fine_count, s.fine_total, s.fine_lowest, s.fine_highest, s.fine_latest[3])
-        end, m.unit, v_start, nullif(_bucket_end(m.period, v_start), 'infinity'));
+            when found.has_stripes then
+                (_window_usage(definition, _period_result.subject, v_start, _bucket_end(definition.period, v_start))).quantity
+            when closed.event_count is not null then
+                _quantity(definition.aggregate, closed.event_count, closed.total, closed.lowest, closed.highest, closed.latest[3])
+            when definition.period = definition.coarse_bucket then
+                _quantity(definition.aggregate, found.coarse_count, found.coarse_total, found.coarse_lowest, found.coarse_highest,
+                          found.coarse_latest[3])
+            else
+                _quantity(definition.aggregate, found.fine_count, found.fine_total, found.fine_lowest, found.fine_highest,
+                          found.fine_latest[3])
+        end, definition.unit, v_start, nullif(_bucket_end(definition.period, v_start), 'infinity'));
     return v_recorded;
 end
 $$;

@@ -77,8 +77,8 @@ comment on function _is_same_payload(numeric, text, numeric, text) is
     'Whether a repeat has the payload of the first event: its quantity (1 and 1.0 are equal) and its member.';
 
 -- Before it moves keys to old_keys, maintain() replaces the table keys_moved. to_regclass() finds the new table, pg_class is read with the
--- snapshot: if the snapshot does not have it, it may see a key in neither table. Call this after inserting a key. The lock makes the session
--- notice the new table; while it is held, keys_moved is not replaced.
+-- snapshot: if the snapshot does not have it, it may see a key in neither table. The lock makes the session notice the new table; while it is
+-- held, until the transaction ends, keys_moved is not replaced.
 create or replace function _check_keys()
 returns void
 language plpgsql

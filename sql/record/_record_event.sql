@@ -1,6 +1,6 @@
--- The key comes first, as in record(), which may have inserted it already: event_id and digest. Whether maintain() has moved it to old_keys is
--- asked by a later statement than the one that inserts it: if it was removed from keys before that, its copy is seen now. For transactions with
--- one snapshot, in which it might not be, _check_event() calls _check_keys().
+-- record() may have inserted the key already: event_id and digest. Otherwise that comes after the checks: a refused event waits for nobody.
+-- Whether maintain() has moved the key to old_keys is asked by a later statement than the one that inserts it: if it was removed from keys
+-- before that, its copy is seen now. For transactions with one snapshot, in which it might not be, _check_keys() is called.
 create or replace function _record_event(
     subject text, metric_key text, quantity numeric, member text, idempotency_key text, at timestamptz, metadata jsonb, total boolean,
     event_id bigint, digest uuid
@@ -19,13 +19,6 @@ declare
     v_metric   metrics;
 begin
     at := coalesce(_record_event.at, now());
-    if v_event_id is null and v_digest is not null then
-        insert into keys (event_id, at, digest, quantity, member)
-        values (nextval('event_ids'), _record_event.at, v_digest, v_quantity, _record_event.member)
-        on conflict (digest) do nothing
-        returning event_id into v_event_id;
-    end if;
-
     select m as metric, exists (select from old_keys where digest = v_digest) as is_old_key into v_found from metrics m where m.key = metric_key;
     v_metric := v_found.metric;
     if v_metric.aggregate <> 'count' then
@@ -39,6 +32,13 @@ begin
                              _record_event.idempotency_key, _record_event.at, _record_event.metadata);
     end if;
 
+    if v_event_id is null and v_digest is not null then
+        insert into keys (event_id, at, digest, quantity, member)
+        values (nextval('event_ids'), _record_event.at, v_digest, v_quantity, _record_event.member)
+        on conflict (digest) do nothing
+        returning event_id into v_event_id;
+        v_found.is_old_key := exists (select from old_keys where digest = v_digest);
+    end if;
     if v_digest is null then
         v_event_id := coalesce(v_event_id, nextval('event_ids'));
     elsif v_found.is_old_key or v_event_id is null then

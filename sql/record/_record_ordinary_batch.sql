@@ -18,25 +18,11 @@ declare
     v_fine       rollups[];
     v_written    boolean;
 begin
-    with given as (
-        select o.n, o.e ->> 'subject' as subject, o.e ->> 'metric' as metric, o.e ->> 'idempotency_key' as idempotency_key,
-               case when jsonb_typeof(o.e -> 'quantity') = 'number' then (o.e -> 'quantity')::numeric end as quantity,
-               case when o.e ? 'at' then _parse_time(o.e ->> 'at') else now() end as at, o.e -> 'metadata' as metadata,
-               -- Subject, metric and key are texts, and there is no other field.
-               jsonb_typeof(o.e -> 'subject') = 'string' and jsonb_typeof(o.e -> 'metric') = 'string'
-               and coalesce(jsonb_typeof(o.e -> 'idempotency_key'), 'string') = 'string'
-               and coalesce(jsonb_typeof(o.e -> 'metadata'), 'object') = 'object' and coalesce(pg_column_size(o.e -> 'metadata'), 0) <= 10000
-               and o.e - '{subject,metric,quantity,idempotency_key,at,metadata}'::text[] = '{}' as is_simple
-        from jsonb_array_elements(_record_ordinary_batch.events) with ordinality as o (e, n)
-        where jsonb_typeof(o.e) = 'object'
-        offset 0
-    ), parsed as materialized (
+    with parsed as materialized (
         select g.*, s.series_id, nextval('event_ids') as event_id, _key_digest(g.metric, g.subject, g.idempotency_key) as digest,
                _bucket_start(s.fine_bucket, g.at) as fine_start, s.fine_bucket, s.coarse_bucket, s.billers,
-               (g.is_simple and s.series_id is not null and g.quantity >= 0 and g.quantity < 1e50 and scale(g.quantity) <= 50
-                and g.at <= now() and g.at >= timestamptz '1970-01-01 00:00:00+00'
-                and coalesce(g.idempotency_key, '!') >= '!' collate "C" and coalesce(octet_length(g.idempotency_key), 0) <= 512) is true as is_ordinary
-        from given g
+               (g.is_valid and s.series_id is not null) is true as is_ordinary
+        from _read_ordinary(_record_ordinary_batch.events) g
         left join lateral (
             select s.series_id, m.fine_bucket, m.coarse_bucket, m.billers
             from series s
@@ -88,15 +74,7 @@ begin
         raise savepoint_exception;
     end if;
     perform _add_fine_amounts(v_fine);
-    return query
-        select i.n, coalesce(i.event_id, k.event_id), case
-                when i.event_id is not null then 'recorded'
-                when k.quantity = i.quantity then 'duplicate'
-                else 'conflict' end,
-            null::text, null::text, null::text
-        from unnest(v_ids, v_digests, v_quantities) with ordinality as i (event_id, digest, quantity, n)
-        left join lateral (select k.event_id, k.quantity from keys k where i.event_id is null and k.digest = i.digest offset 0) k on true
-        order by i.n;
+    return query select * from _ordinary_outcomes(v_ids, v_digests, v_quantities);
 exception when data_exception or savepoint_exception then
     return;
 end
@@ -104,3 +82,60 @@ $$;
 
 comment on function _record_ordinary_batch(jsonb) is
     'Records a batch of ordinary events and returns their outcomes; records nothing, and returns no row, if one of them is not ordinary.';
+
+-- OFFSET 0: the fields are extracted once.
+create or replace function _read_ordinary(events jsonb)
+returns table (n bigint, subject text, metric text, idempotency_key text, quantity numeric, at timestamptz, metadata jsonb, is_valid boolean)
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    return query
+    select f.n, f.subject, f.metric, f.idempotency_key, f.quantity, f.at, f.metadata,
+           f.is_simple and f.quantity >= 0 and f.quantity < 1e50 and scale(f.quantity) <= 50
+           and f.at <= now() and f.at >= timestamptz '1970-01-01 00:00:00+00'
+           and coalesce(f.idempotency_key, '!') >= '!' collate "C" and coalesce(octet_length(f.idempotency_key), 0) <= 512
+    from (
+        select o.n, o.e ->> 'subject' as subject, o.e ->> 'metric' as metric, o.e ->> 'idempotency_key' as idempotency_key,
+               case when jsonb_typeof(o.e -> 'quantity') = 'number' then (o.e -> 'quantity')::numeric end as quantity,
+               case when o.e ? 'at' then _parse_time(o.e ->> 'at') else now() end as at, o.e -> 'metadata' as metadata,
+               -- Subject, metric and key are texts, and there is no other field.
+               jsonb_typeof(o.e -> 'subject') = 'string' and jsonb_typeof(o.e -> 'metric') = 'string'
+               and coalesce(jsonb_typeof(o.e -> 'idempotency_key'), 'string') = 'string'
+               and coalesce(jsonb_typeof(o.e -> 'metadata'), 'object') = 'object' and coalesce(pg_column_size(o.e -> 'metadata'), 0) <= 10000
+               and o.e - '{subject,metric,quantity,idempotency_key,at,metadata}'::text[] = '{}' as is_simple
+        from jsonb_array_elements(events) with ordinality as o (e, n)
+        where jsonb_typeof(o.e) = 'object'
+        offset 0
+    ) f;
+end
+$$;
+
+comment on function _read_ordinary(jsonb) is
+    'The objects of a JSON array as events, and whether each has the form and values of an ordinary one. Raises 22xxx for some that have not.';
+
+create or replace function _ordinary_outcomes(event_ids bigint[], digests uuid[], quantities numeric[])
+returns setof batch_outcome
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+begin
+    return query
+    select i.n, coalesce(i.event_id, k.event_id), case
+            when i.event_id is not null then 'recorded'
+            when k.quantity = i.quantity then 'duplicate'
+            else 'conflict' end,
+        null::text, null::text, null::text
+    from unnest(event_ids, digests, quantities) with ordinality as i (event_id, digest, quantity, n)
+    left join lateral (select k.event_id, k.quantity from keys k where i.event_id is null and k.digest = i.digest offset 0) k on true
+    order by i.n;
+end
+$$;
+
+comment on function _ordinary_outcomes(bigint[], uuid[], numeric[]) is
+    'The outcomes of an ordinary batch: an event without an id repeats a key.';

@@ -1,9 +1,7 @@
 -- For each series the index returns the newest events in order, so the cost depends on the page, not on the log; WITH TIES, because it does
 -- not order events of one time. The page is read in slices of time, newest first, until it is full, so that only the partitions that it
--- needs are opened and locked: a custom plan for each slice prunes the others. The first slice is one month, the present one with all that
--- is later, or that of the cursor; each further one is twice as long, so that a log of many years needs few; what is older than the oldest
--- month that ever had a partition is the last one. Nothing that is derived from the log is needed to find the way. With sorting off, the
--- index is the only way to the newest events.
+-- needs are opened and locked: a custom plan for each slice prunes the others. Every event has a fine bucket, so these determine where the
+-- next slice begins. With sorting off, the index is the only way to the newest events.
 create or replace function _newest_events(
     subject text, metric text, since timestamptz, until timestamptz, after_at timestamptz, after_id bigint, max_rows integer)
 returns setof logged_events
@@ -18,22 +16,20 @@ declare
     v_series  integer[];
     v_metrics text[];
     v_until   timestamptz := least(_newest_events.until, _newest_events.after_at + interval '1 microsecond');
-    v_since   timestamptz := least(v_until, _bucket_end('month', _bucket_start('month', now())));
-    v_oldest  timestamptz := (select min(month) from log_months);
-    v_months  int := 1;
+    v_since   timestamptz;
+    v_newest  timestamptz;
+    v_months  int := 0;
     v_left    bigint := _newest_events.max_rows;
     v_found   bigint;
 begin
     perform from events where false;  -- locks the log, even if there is no slice to read
     select array_agg(s.series_id), array_agg(s.metric_key) into v_series, v_metrics
     from _subject_series(_newest_events.subject, _newest_events.metric) s;
-    while v_series is not null and v_left > 0 and v_until > _newest_events.since loop
-        v_since := _shift(_bucket_start('month', v_since - interval '1 microsecond'), make_interval(months => 1 - v_months));
-        if v_oldest <= v_since then
-            v_since := greatest(v_since, _newest_events.since);
-        else
-            v_since := _newest_events.since;
-        end if;
+    loop
+        v_newest := _newest_event_before(v_series, v_until);
+        exit when v_newest is null;
+        v_until := v_newest + interval '1 microsecond';
+        v_since := greatest(_newest_events.since, _shift(_bucket_start('month', v_newest), make_interval(months => -v_months)));
         return query
             select e.event_id, e.at, e.recorded_at, _newest_events.subject, s.metric, e.quantity, e.member, e.idempotency_key, e.metadata
             from unnest(v_series, v_metrics) s (series_id, metric)
@@ -49,8 +45,9 @@ begin
             limit v_left;
         get diagnostics v_found = row_count;
         v_left := v_left - v_found;
+        exit when v_left = 0 or v_since <= _newest_events.since;
         v_until := v_since;
-        v_months := 2 * v_months;
+        v_months := 2 * v_months + 1;
     end loop;
 end
 $$;
@@ -58,6 +55,43 @@ $$;
 comment on function _newest_events(text, text, timestamptz, timestamptz, timestamptz, bigint, integer) is
     'Returns the newest events of a subject in [since, until) that come after the cursor (after_at, after_id), newest first, at most '
     'max_rows.';
+
+-- Of a bucket that contains `until`, last_at may be later than `until`; the result is then the instant just before `until`.
+create or replace function _newest_event_before(series_ids integer[], until timestamptz)
+returns timestamptz
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+begin
+    return (
+        select case when max(newest.last_at) is not null then least(max(newest.last_at), until - interval '1 microsecond') end
+        from unnest(series_ids) i (series_id)
+        cross join lateral (
+            select s.fine_last_at from series s where s.series_id = i.series_id and s.fine_count > 0 and s.fine_start < until
+            union all
+            select max(r.last_at)
+            from (
+                select r.bucket, r.bucket_start
+                from series s
+                join metrics m on m.key = s.metric
+                cross join lateral (
+                    select r.bucket, r.bucket_start from rollups r
+                    where r.series_id = i.series_id and r.bucket = m.fine_bucket and r.bucket_start < until
+                    order by r.bucket_start desc
+                    limit 1
+                ) r
+                where s.series_id = i.series_id and s.stripe = 0
+            ) b
+            join rollups r on r.series_id = i.series_id and r.bucket = b.bucket and r.bucket_start = b.bucket_start
+        ) newest (last_at));
+end
+$$;
+
+comment on function _newest_event_before(integer[], timestamptz) is
+    'An upper bound, before `until`, of the times of events of these series before `until`. Null if there is no such event.';
 
 -- A look-up by primary key for each metric: OFFSET 0 leaves no other plan.
 create or replace function _subject_series(subject text, metric text)

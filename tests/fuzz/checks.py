@@ -20,7 +20,7 @@ SELECT e.subject = %(subject)s AND e.metric = %(metric)s
    AND e.quantity IS NOT DISTINCT FROM coalesce(
        %(quantity)s::numeric, CASE WHEN m.aggregate = 'count' THEN 1 END)
    AND e.at = coalesce(%(at)s::timestamptz, now())
-FROM meter.events e JOIN meter.metrics m ON m.key = e.metric
+FROM meter.logged_events e JOIN meter.metrics m ON m.key = e.metric
 WHERE e.event_id = %(event_id)s
 """
 _IN_LOG = """
@@ -32,7 +32,7 @@ SELECT count(e.event_id), CASE m.aggregate
     WHEN 'last' THEN (array_agg(e.quantity ORDER BY e.at DESC, e.event_id DESC))[1]
     ELSE sum(e.quantity) END
 FROM meter.metrics m
-LEFT JOIN meter.events e ON e.metric = m.key AND e.subject = %(subject)s
+LEFT JOIN meter.logged_events e ON e.metric = m.key AND e.subject = %(subject)s
     AND e.at >= coalesce(%(since)s::timestamptz, '-infinity')
     AND e.at < coalesce(%(until)s::timestamptz, 'infinity')
 WHERE m.key = %(metric)s
