@@ -226,6 +226,7 @@ def _install(connection: Connection, schema: str, sources: Sources, *, downgrade
     todo = _todo(connection, found, downgrade=downgrade)
     if todo is _Todo.NOTHING:
         return _report(found, sources, todo)
+    _check_history(found)
     first = found.installed_version is None
     _run(connection, statements.check_contents(schema))
     _run(connection, statements.settings(schema))
@@ -250,6 +251,19 @@ def _install(connection: Connection, schema: str, sources: Sources, *, downgrade
     if first:
         _run(connection, statements.first_maintenance())
     return _report(found, sources, todo)
+
+
+def _check_history(found: Status) -> None:
+    """Refuse a schema whose migrations are not the first ones of this version's.
+
+    Version 0.2.0 replaced the migrations of the versions before it, none of which was released.
+    """
+    if found.unknown and not found.newer:
+        raise MigrateError(
+            f"schema {found.schema!r} was installed by version {found.installed_version}, whose migrations"
+            f" this version does not have ({found.unknown[0]}). Export its events with that version, and import"
+            " them into a new schema"
+        )
 
 
 def _apply_migration(connection: Connection, migration: Migration) -> None:

@@ -268,6 +268,19 @@ def test_a_role_with_unusual_defaults_can_install(tree, dsn):
     assert install(tree.load(), f"{dsn}&options={quoted}", "meter").changed
 
 
+def test_a_schema_with_other_migrations_is_refused_and_stays_as_it_is(tree, dsn, dump: Dump):
+    tree.write("migrations/0003-gone.sql", "-- depends: 0002-things\nCREATE TABLE gone (id int);\n")
+    install(tree.load("0.1.0"), dsn, "meter")
+    before = dump(dsn)
+    (tree.root / "migrations/0003-gone.sql").unlink()
+    tree.write("migrations/0003-other.sql", "-- depends: 0002-things\nCREATE TABLE other (id int);\n")
+    with pytest.raises(
+        MigrateError, match=r"installed by version 0\.1\.0, whose migrations.*0003-gone.*Export"
+    ):
+        install(tree.load("0.2.0"), dsn, "meter")
+    assert dump(dsn) == before
+
+
 def test_an_older_package_leaves_a_newer_installation_alone(tree, dsn):
     old = tree.load("1.9.0")
     tree.write("migrations/0003-more.sql", "ALTER TABLE things ADD COLUMN note text;\n")
