@@ -261,8 +261,8 @@ def _check_history(found: Status) -> None:
     if found.unknown and not found.newer:
         raise MigrateError(
             f"schema {found.schema!r} was installed by version {found.installed_version}, whose migrations"
-            f" this version does not have ({found.unknown[0]}). Export its events with that version, and import"
-            " them into a new schema"
+            f" this version does not have ({found.unknown[0]}). Export its events with that version, and"
+            " import them into a new schema"
         )
 
 
