@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, overload
 
 from pymeter import calls
 from pymeter.calls import Call
@@ -33,6 +33,7 @@ from pymeter.models import (
     ReconcilableRange,
     Reconciliation,
     Recorded,
+    RecordedWithoutTotal,
     ReportJournal,
     ReportMode,
     ReportStep,
@@ -1089,6 +1090,32 @@ class Methods:
         """
         return self._run(calls.catalog())
 
+    @overload
+    def record(
+        self,
+        subject: str,
+        metric: str,
+        quantity: Quantity | None = None,
+        *,
+        member: str | None = None,
+        idempotency_key: str | None = None,
+        at: datetime | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        total: Literal[True] = True,
+    ) -> Recorded: ...
+    @overload
+    def record(
+        self,
+        subject: str,
+        metric: str,
+        quantity: Quantity | None = None,
+        *,
+        member: str | None = None,
+        idempotency_key: str | None = None,
+        at: datetime | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        total: bool,
+    ) -> Recorded | RecordedWithoutTotal: ...
     def record(
         self,
         subject: str,
@@ -1100,7 +1127,7 @@ class Methods:
         at: datetime | None = None,
         metadata: Mapping[str, Any] | None = None,
         total: bool = True,
-    ) -> Recorded:
+    ) -> Recorded | RecordedWithoutTotal:
         """Record one event, exactly once per (subject, metric, idempotency_key).
 
         Part of the caller's transaction: roll back, and nothing was counted. Without a key every call
@@ -1114,8 +1141,8 @@ class Methods:
             idempotency_key: The caller's name for the event, the same on every retry.
             at: When it happened; now unless given. Decides the period it counts in.
             metadata: Any JSON object; `usage_by` groups by its fields.
-            total: False: the result has no quantity, which saves a striped metric a look at all of its
-                stripes.
+            total: False: the result is a RecordedWithoutTotal, which saves a striped metric a look at all of
+                its stripes.
 
         Returns:
             The outcome (``recorded``; ``duplicate``: same key, same payload; ``conflict``: same key,

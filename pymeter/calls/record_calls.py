@@ -13,7 +13,7 @@ from pymeter.calls import argument, result
 from pymeter.calls.call import Call
 from pymeter.calls.result import Row
 from pymeter.errors import InvalidInput
-from pymeter.models import BatchOutcome, NewEvent, Quantity, Recorded, is_number, trim
+from pymeter.models import BatchOutcome, NewEvent, Quantity, Recorded, RecordedWithoutTotal, is_number, trim
 
 
 def record(
@@ -26,7 +26,7 @@ def record(
     at: datetime | None = None,
     metadata: Mapping[str, Any] | None = None,
     total: bool = True,
-) -> Call[Recorded]:
+) -> Call[Recorded | RecordedWithoutTotal]:
     """Record one event, exactly once per (subject, metric, idempotency_key).
 
     Part of the caller's transaction: roll back, and nothing was counted. Without a key every call
@@ -40,8 +40,8 @@ def record(
         idempotency_key: The caller's name for the event, the same on every retry.
         at: When it happened; now unless given. Decides the period it counts in.
         metadata: Any JSON object; `usage_by` groups by its fields.
-        total: False: the result has no quantity, which saves a striped metric a look at all of its
-            stripes.
+        total: False: the result is a RecordedWithoutTotal, which saves a striped metric a look at all of
+            its stripes.
 
     Returns:
         The outcome (``recorded``; ``duplicate``: same key, same payload; ``conflict``: same key,
@@ -57,20 +57,19 @@ def record(
     Example:
         meter.record("acct_1", "tokens", 120, idempotency_key="req_1").quantity  # Decimal('120')
     """
-    return Call(
-        "record",
-        (
-            argument.text("subject", subject, required=True),
-            argument.text("metric", metric, required=True),
-            argument.quantity("quantity", quantity),
-            argument.text("member", member),
-            argument.text("idempotency_key", idempotency_key),
-            argument.time("at", at),
-            argument.json("metadata", metadata),
-            argument.boolean("total", None if total is True else total, required=total is not True),
-        ),
-        result.one(Recorded),
+    arguments = (
+        argument.text("subject", subject, required=True),
+        argument.text("metric", metric, required=True),
+        argument.quantity("quantity", quantity),
+        argument.text("member", member),
+        argument.text("idempotency_key", idempotency_key),
+        argument.time("at", at),
+        argument.json("metadata", metadata),
     )
+    if total is True:
+        return Call("record", arguments, result.one(Recorded))
+    without = argument.boolean("total", total, required=True)
+    return Call("record", (*arguments, without), result.one(RecordedWithoutTotal))
 
 
 def record_batch(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pymeter.models.access import AccessRight, Level
 from pymeter.models.catalog import Aggregate, Metric, Period, Rollup
 from pymeter.models.operate import Health, MaintenanceAction
-from pymeter.models.record import BatchOutcome, BatchResult, NewEvent, Outcome, Recorded
+from pymeter.models.record import BatchOutcome, BatchResult, NewEvent, Outcome, Recorded, RecordedWithoutTotal
 from pymeter.models.repair import Drift
 from pymeter.models.report import (
     Biller,
@@ -72,6 +72,7 @@ __all__ = [
     "ReconcilableRange",
     "Reconciliation",
     "Recorded",
+    "RecordedWithoutTotal",
     "ReportJournal",
     "ReportMode",
     "ReportStep",

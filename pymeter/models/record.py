@@ -36,12 +36,23 @@ class Recorded(Model):
 
     event_id: int
     outcome: Outcome
-    quantity: Decimal | None
-    """The period's aggregate, this event included, in ``unit``; None if it was recorded with total=False."""
+    quantity: Decimal
+    """The period's aggregate, this event included, in ``unit``."""
     unit: str
     period_start: Moment | None = None
     period_end: Moment | None = None
     """Exclusive. None for a metric whose period is ``never``."""
+
+
+class RecordedWithoutTotal(Model):
+    """The outcome of one event that was recorded with total=False: as Recorded."""
+
+    event_id: int
+    outcome: Outcome
+    quantity: None = None
+    unit: str
+    period_start: Moment | None = None
+    period_end: Moment | None = None
 
 
 class BatchOutcome(Model):

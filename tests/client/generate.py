@@ -33,6 +33,12 @@ MODULES = (
 )
 
 
+# The result of a call whose parameter decides its type: by the parameter's annotation.
+OVERLOADS = {
+    "record": ("total", {"Literal[True]": "Recorded", "bool": "Recorded | RecordedWithoutTotal"}),
+}
+
+
 @dataclass(frozen=True)
 class Method:
     """A call of pymeter.calls, as the source of its file has it."""
@@ -65,10 +71,21 @@ class Method:
         result = ast.unparse(self.node.returns.slice)
         define, wait = ("async def", "await ") if is_async else ("def", "")
         return (
+            f"{self._overloads(define, parameters)}"
             f"{define} {name}({', '.join(parameters)}) -> {result}:\n"
             f'    """{_documentation(self.node)}"""\n'
             f"    return {wait}self._run(calls.{self.name}({', '.join(passed)}))\n"
         )
+
+    def _overloads(self, define: str, parameters: list[str]) -> str:
+        decisive, results = OVERLOADS.get(self.name, ("", {}))
+        signatures = []
+        for annotation, result in results.items():
+            # Only the first one has the default.
+            given = f"{decisive}: {annotation}" + (" = True" if annotation == "Literal[True]" else "")
+            own = [given if p.startswith(f"{decisive}:") else p for p in parameters]
+            signatures.append(f"@overload\n{define} {self.name}({', '.join(own)}) -> {result}: ...\n")
+        return "".join(signatures)
 
 
 def read_methods() -> list[Method]:
@@ -118,7 +135,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, overload
 
 from pymeter import calls
 from pymeter.calls import Call
