@@ -17,6 +17,9 @@ from tests.faults.load import Figures, Journal, assert_exactly_once, define
 from tests.faults.servers import Server, new_database, new_server
 from tests.faults.storms import Storm, assert_calm, run_storm
 from tests.fuzz.fuzzer import Tally, new_fuzzer
+from tests.helpers import Ledger
+from tests.properties.orders import define as define_for_orders
+from tests.properties.orders import run_orders
 from tests.report.chaos import Chaos
 from tests.report.cluster import new_cluster
 from tests.report.double import running
@@ -60,6 +63,7 @@ _ROUND_SECONDS = 4.0
 _EXPLORED = 500
 _REPORTERS = 8
 _EVENTS_A_ROUND = 1_500
+_ORDERS_A_ROUND = 25
 
 
 def crashes(sizes: Sizes, result: Result, say: Say) -> None:
@@ -121,6 +125,22 @@ def storms(sizes: Sizes, result: Result, say: Say) -> None:
         f" {total.tries_again:,} times tried again (40001), {total.timeouts:,} statements canceled;"
         f" {total.lost} lost, {total.double} double, {total.drifts} drifts, {total.deadlocks} deadlocks"
     )
+
+
+def orders(sizes: Sizes, result: Result, say: Say) -> None:
+    number = _ORDERS_A_ROUND * sizes.rounds
+    with _server(sizes) as server, new_database(server.dsn) as dsn:
+        migrate(dsn)
+        with connect(dsn, "longrun") as connection:
+            define_for_orders(Ledger(connection))
+        first = None
+        for done, state in enumerate(run_orders(dsn, number, seed=sizes.rounds), 1):
+            first = first or state
+            assert state == first, f"order {done} leaves another state"
+            if done % 100 == 0:
+                say(f"{done} orders, one state")
+            result.details = {"orders": done}
+    result.figures = f"{number} orders of 400 events, each from 4 sessions: one state"
 
 
 def fuzz(sizes: Sizes, result: Result, say: Say) -> None:
@@ -195,6 +215,12 @@ PARTS: dict[str, tuple[str, str, Callable[[Sizes, Result, Say], None]]] = {
         "24 sessions send the same events at every isolation level, in random order and batches, beside"
         " maintain(), rebuild(), verify() and define_metric()",
         storms,
+    ),
+    "orders": (
+        "P3 order-free",
+        "the same events in random orders, singly and in batches, some sent by several of 4 sessions; all of"
+        " series, rollups and members compared",
+        orders,
     ),
     "fuzz": (
         "P8 bad input is refused",

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers import AGGREGATES, Ledger, Model, Task, at, examples, same_quantity
+from tests.properties.orders import define, run_orders
 
 _examples = count(1)
 _profile = examples(60)
@@ -279,6 +280,17 @@ def test_p3_events_split_over_concurrent_connections_are_what_the_model_says(
 
     check()
     assert metrics.verify() == []
+
+
+def test_p3_orders_of_the_same_events_leave_one_state_open_buckets_included(
+    ledger: Ledger, meter_dsn: str
+) -> None:
+    """The long run has hundreds of them."""
+    define(ledger)
+    first, *others = run_orders(meter_dsn, 8)
+    for other in others:
+        assert other == first
+    assert ledger.verify() == []
 
 
 def test_p4_a_rebuild_is_a_no_op_and_restores_what_was_emptied(metrics: Ledger) -> None:
