@@ -11,7 +11,8 @@ $$;
 
 comment on function _is_ordinary(metrics, smallint, boolean) is 'The value of series.is_ordinary for a row of a series.';
 
--- A new row has no events yet; its open buckets are those of `at`, or the clock's if that is ahead of it.
+-- A new row has no events yet. Its open buckets are those of `at`; of an event ahead of the clock's bucket, the earliest there can be: which
+-- buckets are open later does not depend on when the row was made.
 create or replace function _create_series(metric metrics, subject text, stripe smallint, at timestamptz)
 returns void
 language plpgsql
@@ -20,10 +21,14 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_fine   timestamptz := _bucket_start((_create_series.metric).fine_bucket, least(_create_series.at, now()));
-    v_coarse timestamptz := _bucket_start((_create_series.metric).coarse_bucket, v_fine);
+    v_fine   timestamptz := _bucket_start((_create_series.metric).fine_bucket, _create_series.at);
+    v_coarse timestamptz;
     v_id     integer;
 begin
+    if v_fine > now() then
+        v_fine := _bucket_start((_create_series.metric).fine_bucket, '1970-01-01 00:00:00+00');
+    end if;
+    v_coarse := _bucket_start((_create_series.metric).coarse_bucket, v_fine);
     if _create_series.stripe > 0 then
         v_id := _series_id(_create_series.metric, _create_series.subject, _create_series.at);
     end if;

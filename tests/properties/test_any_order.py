@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -290,6 +290,21 @@ def test_p3_orders_of_the_same_events_leave_one_state_open_buckets_included(
     first, *others = run_orders(meter_dsn, 8)
     for other in others:
         assert other == first
+    assert ledger.verify() == []
+
+
+def test_p3_a_series_that_begins_ahead_of_the_clock_ends_in_the_same_state(ledger: Ledger) -> None:
+    ledger.define("m", "sum", rollup="minute")
+    now = datetime.now(UTC)
+    times = [now + timedelta(hours=5), now - timedelta(minutes=10), now - timedelta(minutes=3)]
+    for subject, order in {"a": (0, 1, 2), "b": (2, 1, 0), "c": (1, 0, 2)}.items():
+        for number in order:
+            ledger.record(subject, "m", number + 1, at=times[number])
+    states = ledger.rows(
+        "SELECT DISTINCT fine_start, fine_count, fine_total, coarse_start, coarse_count, coarse_total,"
+        " newest_start, ahead_at FROM meter.series"
+    )
+    assert len(states) == 1
     assert ledger.verify() == []
 
 
