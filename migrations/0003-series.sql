@@ -107,7 +107,7 @@ create table rollups (
     highest      numeric,
     latest       numeric[],
 
-    constraint rollups_pkey primary key (series_id, bucket, bucket_start, stripe)
+    constraint rollups_pkey primary key (series_id, bucket, bucket_start, stripe) with (fillfactor = 100)
 ) with (fillfactor = 90);
 
 -- For merging stripes: which are there. Empty of all metrics that are not striped.
