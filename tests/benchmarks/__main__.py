@@ -32,6 +32,8 @@ def main(arguments: Sequence[str]) -> int:
     scale = SCALES[options.scale]
     if options.growth:
         scale = replace(scale, growth_events=tuple(options.growth))
+    if options.window:
+        scale = replace(scale, window_events_max=options.window)
     started = datetime.now(UTC)
     harness = Harness(options.rounds or scale.rounds)
     command = shlex.join(["python", "-m", "tests.benchmarks", *arguments])
@@ -77,6 +79,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         nargs="+",
         metavar="EVENTS",
         help="at these sizes of the log (--full: 1, 10 and 50 million; a million take 0.5 GB of disk)",
+    )
+    parser.add_argument(
+        "--window", type=int, metavar="EVENTS", help="a subject of so many, too (--full: 10 million)"
     )
     parser.add_argument(
         "--dsn", help="another server, by a role that may create databases; default: a private one"
