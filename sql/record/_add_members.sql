@@ -91,7 +91,7 @@ begin
     end if;
     lock table unique_members in row exclusive mode;
     return query
-    with placed as (
+    with placed as materialized (
         select distinct s.series_id, b.bucket, _bucket_start(b.bucket, e.at) as bucket_start, _digest(e.member) as member_digest,
                _seen_unit(m.period, m.rollup) as unit
         from unnest(batch) e
@@ -99,10 +99,14 @@ begin
         join series s on s.metric = e.metric and s.subject = e.subject and s.stripe = 0
         cross join lateral (values (m.period), (nullif(m.rollup, 'none'))) as b (bucket)
         where e.member is not null and b.bucket is not null
-    ), held as materialized (
-        select p.*, _member_bucket(bucket) as row_bucket, _bucket_start(_member_bucket(bucket), bucket_start) as row_start,
+    ), buckets as materialized (
+        select b.*, _member_bucket(bucket) as row_bucket, _bucket_start(_member_bucket(bucket), bucket_start) as row_start,
                _seen_mask(unit, _bucket_start('month', bucket_start), bucket_start, _bucket_end(bucket, bucket_start)) as mask
+        from (select distinct bucket, bucket_start, unit from placed) b
+    ), held as materialized (
+        select p.*, b.row_bucket, b.row_start, b.mask
         from placed p
+        join buckets b on b.bucket = p.bucket and b.bucket_start = p.bucket_start and b.unit is not distinct from p.unit
     ), written as (
         insert into unique_members as u (series_id, bucket, bucket_start, member_digest, seen)
         select *

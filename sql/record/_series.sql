@@ -12,41 +12,49 @@ $$;
 comment on function _is_ordinary(metrics, smallint, boolean) is 'The value of series.is_ordinary for a row of a series.';
 
 -- A new row has no events yet. Its open buckets are those of `at`; of an event ahead of the clock's bucket, the earliest there can be: which
--- buckets are open later does not depend on when the row was made.
-create or replace function _create_series(metric metrics, subject text, stripe smallint, at timestamptz)
-returns void
+-- buckets are open later does not depend on when the row was made. Of a series, row 0 has to be there before others.
+create or replace function _create_series(metric_keys text[], subjects text[], stripes smallint[], at timestamptz[])
+returns integer[]
 language plpgsql
 volatile
 set search_path from current
+set enable_seqscan to off
 as $$
 #variable_conflict use_column
 declare
-    v_fine   timestamptz := _bucket_start((_create_series.metric).fine_bucket, _create_series.at);
-    v_coarse timestamptz;
-    v_id     integer;
+    v_created integer[];
 begin
-    if v_fine > now() then
-        v_fine := _bucket_start((_create_series.metric).fine_bucket, '1970-01-01 00:00:00+00');
-    end if;
-    v_coarse := _bucket_start((_create_series.metric).coarse_bucket, v_fine);
-    if _create_series.stripe > 0 then
-        v_id := _series_id(_create_series.metric, _create_series.subject, _create_series.at);
-    end if;
-    insert into series (metric, subject, stripe, series_id, revision, has_stripes, is_ordinary, is_count, unit, billers, newest_start,
-                        fine_start, fine_end, fine_last_at, coarse_start, coarse_end, coarse_last_at, fine_total, coarse_total)
-    select (_create_series.metric).key, _create_series.subject, _create_series.stripe, coalesce(v_id, nextval('series_ids')),
-           (_create_series.metric).revision, v_id is not null, _is_ordinary(_create_series.metric, _create_series.stripe, v_id is not null),
-           (_create_series.metric).aggregate = 'count',
-           (_create_series.metric).unit, (_create_series.metric).billers, v_fine,
-           v_fine, _bucket_end((_create_series.metric).fine_bucket, v_fine), v_fine,
-           v_coarse, _bucket_end((_create_series.metric).coarse_bucket, v_coarse), v_fine, t.total, t.total
-    from (select case when (_create_series.metric).aggregate in ('sum', 'count', 'avg', 'unique') then 0 end as total) t
-    on conflict do nothing;
+    with created as (
+        insert into series (metric, subject, stripe, series_id, revision, has_stripes, is_ordinary, is_count, unit, billers, newest_start,
+                            fine_start, fine_end, fine_last_at, coarse_start, coarse_end, coarse_last_at, fine_total, coarse_total)
+        select (n.m).key, n.subject, n.stripe, coalesce(n.series_id, nextval('series_ids')), (n.m).revision, n.stripe > 0,
+               _is_ordinary(n.m, n.stripe, n.stripe > 0), (n.m).aggregate = 'count', (n.m).unit, (n.m).billers, f.start,
+               f.start, _bucket_end((n.m).fine_bucket, f.start), f.start, c.start, _bucket_end((n.m).coarse_bucket, c.start), f.start,
+               t.total, t.total
+        from (
+            select n.subject, n.stripe, o.series_id, m, _bucket_start(m.fine_bucket, n.at) as fine_start
+            from unnest(metric_keys, subjects, stripes, at) n (metric, subject, stripe, at)
+            join metrics m on m.key = n.metric
+            left join series o on n.stripe > 0 and o.metric = n.metric and o.subject = n.subject and o.stripe = 0
+            order by m.key, n.subject, n.stripe
+        ) n
+        -- OFFSET 0: a start is computed once, and not where it is mentioned.
+        cross join lateral (
+            select case when n.fine_start <= now() then n.fine_start else _bucket_start((n.m).fine_bucket, '1970-01-01 00:00:00+00') end offset 0
+        ) f (start)
+        cross join lateral (select _bucket_start((n.m).coarse_bucket, f.start) offset 0) c (start)
+        cross join lateral (select case when (n.m).aggregate in ('sum', 'count', 'avg', 'unique') then 0 end) t (total)
+        on conflict do nothing
+        returning series_id
+    )
+    select coalesce(array_agg(series_id), '{}') into v_created from created;
+    return v_created;
 end
 $$;
 
-comment on function _create_series(metrics, text, smallint, timestamptz) is
-    'Creates a row of series without events, unless it exists. After one with a stripe above 0, _note_stripes() has to be called.';
+comment on function _create_series(text[], text[], smallint[], timestamptz[]) is
+    'Creates rows of series without events, unless they exist; returns their ids. After one with a stripe above 0, _note_stripes() has to be '
+    'called.';
 
 -- Makes the row of a series ready for an event: creates it, opens the fine bucket of the event if that has begun and the row is not there yet,
 -- and copies what recording has to know of the metric.
@@ -66,7 +74,10 @@ begin
     where s.metric = (_open_series.metric).key and s.subject = _open_series.subject and s.stripe = _open_series.stripe
     for update;
     if not found then
-        perform _create_series(_open_series.metric, _open_series.subject, _open_series.stripe, _open_series.at);
+        if _open_series.stripe > 0 then
+            perform _series_id(_open_series.metric, _open_series.subject, _open_series.at);
+        end if;
+        perform _create_series(array[(_open_series.metric).key], array[_open_series.subject], array[_open_series.stripe], array[_open_series.at]);
         if _open_series.stripe > 0 then
             perform _note_stripes(_series_id(_open_series.metric, _open_series.subject, _open_series.at));
         end if;
@@ -98,7 +109,7 @@ begin
         from series s
         where s.metric = (_series_id.metric).key and s.subject = _series_id.subject and s.stripe = 0;
         exit when found;
-        perform _create_series(_series_id.metric, _series_id.subject, 0::smallint, _series_id.at);
+        perform _create_series(array[(_series_id.metric).key], array[_series_id.subject], '{0}', array[_series_id.at]);
     end loop;
     return v_id;
 end

@@ -4,6 +4,7 @@ language plpgsql
 volatile
 security definer
 set search_path from current
+set enable_seqscan to off
 as $$
 #variable_conflict use_column
 declare
@@ -14,7 +15,11 @@ begin
     if _is_open('record_batch') then perform _check_caller('record_batch'); end if;
     perform _check_events(record_batch.events), _check_word('on_invalid', record_batch.on_invalid, '{raise,skip}');
 
-    if current_setting('transaction_isolation') = 'read committed' then
+    -- Nearly all batches are all ordinary or not at all, which the first event tells.
+    if current_setting('transaction_isolation') = 'read committed' and exists (
+        select from series s
+        where s.metric = events -> 0 ->> 'metric' and s.subject = events -> 0 ->> 'subject' and s.stripe = 0 and s.is_ordinary
+    ) then
         return query select * from _record_ordinary_batch(record_batch.events);
         if found then
             return;
