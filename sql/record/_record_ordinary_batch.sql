@@ -104,7 +104,7 @@ begin
                -- Subject, metric and key are texts, and there is no other field.
                jsonb_typeof(o.e -> 'subject') = 'string' and jsonb_typeof(o.e -> 'metric') = 'string'
                and coalesce(jsonb_typeof(o.e -> 'idempotency_key'), 'string') = 'string'
-               and coalesce(jsonb_typeof(o.e -> 'metadata'), 'object') = 'object' and coalesce(pg_column_size(o.e -> 'metadata'), 0) <= 10000
+               and coalesce(jsonb_typeof(o.e -> 'metadata'), 'object') = 'object' and coalesce(octet_length(o.e ->> 'metadata'), 0) <= 65536
                and o.e - '{subject,metric,quantity,idempotency_key,at,metadata}'::text[] = '{}' as is_simple
         from jsonb_array_elements(events) with ordinality as o (e, n)
         where jsonb_typeof(o.e) = 'object'
