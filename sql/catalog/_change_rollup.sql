@@ -30,7 +30,7 @@ declare
     m metrics := _reset_series.metric;
 begin
     update series s set
-        version = s.version + 1, newest_start = _bucket_start(m.fine_bucket, s.newest_start),
+        version = s.version + 1, newest_start = _bucket_start(m.fine_bucket, greatest(s.fine_last_at, s.ahead_at)),
         fine_start = n.fine_start, fine_end = _bucket_end(m.fine_bucket, n.fine_start),
         fine_count = 0, fine_last_at = n.fine_start, fine_total = n.total, fine_lowest = null, fine_highest = null, fine_latest = null,
         coarse_start = n.coarse_start, coarse_end = _bucket_end(m.coarse_bucket, n.coarse_start),
