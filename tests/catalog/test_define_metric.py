@@ -424,3 +424,16 @@ def test_a_subject_of_whom_all_is_ahead_of_the_clock_is_found_after_a_changed_ro
     assert ledger.usage("a", "m", **window).quantity == 1
     assert [row.subject for row in ledger.call("totals", metric="m", **window)] == ["a"]
     assert ledger.verify() == []
+
+
+def test_a_rollup_can_be_changed_while_a_bucket_is_open_and_in_rollups_as_well(ledger: Ledger) -> None:
+    """Such a drift is corrected by the rebuild that follows."""
+    ledger.define("m", "sum")
+    ledger.record("a", "m", 1)
+    ledger.execute(
+        "INSERT INTO meter.rollups (series_id, stripe, bucket, bucket_start, event_count, last_at, total)"
+        " SELECT series_id, stripe, bucket, bucket_start, event_count, last_at, total FROM meter.buckets"
+    )
+    ledger.define("m", "sum", rollup="day")
+    assert ledger.verify() == []
+    assert ledger.usage("a", "m").quantity == 1

@@ -36,9 +36,11 @@ CALLS = {
     "'subject', 'a', 'metric', 'tokens', 'quantity', 1, 'idempotency_key', 'k'), jsonb_build_object("
     "'subject', 'a', 'metric', 'tokens', 'quantity', 1, 'at', '2026-01-01T00:00:00Z')))",
     "a batch of all kinds": """record_batch('[
-        {"subject": "a", "metric": "users", "member": "x"}, {"subject": "a", "metric": "users", "member": "y"},
+        {"subject": "a", "metric": "users", "member": "x"},
+        {"subject": "a", "metric": "users", "member": "y"},
         {"subject": "a", "metric": "hot", "quantity": 2, "idempotency_key": "h"},
-        {"subject": "a", "metric": "seats", "quantity": 2}, {"subject": "b", "metric": "tokens", "quantity": 2}]')""",
+        {"subject": "a", "metric": "seats", "quantity": 2},
+        {"subject": "b", "metric": "tokens", "quantity": 2}]')""",
     "known_events": """known_events('[
         {"subject": "a", "metric": "tokens", "quantity": 1, "idempotency_key": "k"},
         {"subject": "a", "metric": "tokens", "quantity": 1, "at": "2026-01-01T00:00:00Z", "event_id": "5",
@@ -100,11 +102,14 @@ def _grow(ledger: Ledger) -> None:
     """Rows of others in every table, as many as make it large."""
     for statement in (
         """
-        INSERT INTO meter.series (fine_start, fine_end, coarse_start, coarse_end, newest_start, series_id, revision, stripe,
-            has_stripes, is_ordinary, is_count, metric, subject, unit, fine_last_at, coarse_last_at, fine_count, coarse_count,
-            fine_total, coarse_total)
-        SELECT t.hour, t.hour + interval '1 hour', t.month, t.month + interval '1 month', t.hour, 1000000 + i, 1, 0,
-            false, true, false, (ARRAY['tokens', 'seats', 'users'])[1 + i % 3], 's' || i, 'unit', t.hour, t.hour, 1, 1, 1, 1
+        INSERT INTO meter.series (metric, subject, stripe, series_id, revision, unit, newest_start,
+            fine_start, fine_end, fine_last_at, fine_count, fine_total,
+            coarse_start, coarse_end, coarse_last_at, coarse_count, coarse_total,
+            has_stripes, is_ordinary, is_count)
+        SELECT (ARRAY['tokens', 'seats', 'users'])[1 + i % 3], 's' || i, 0, 1000000 + i, 1, 'unit', t.hour,
+            t.hour, t.hour + interval '1 hour', t.hour, 1, 1,
+            t.month, t.month + interval '1 month', t.hour, 1, 1,
+            false, true, false
         FROM generate_series(1, {rows}) i
         CROSS JOIN LATERAL (SELECT date_trunc('hour', now()) - i * interval '1 hour') h (hour)
         CROSS JOIN LATERAL (SELECT h.hour, date_trunc('month', h.hour) AS month) t
@@ -113,12 +118,14 @@ def _grow(ledger: Ledger) -> None:
         "INSERT INTO meter.old_keys SELECT i, now(), gen_random_uuid(), 1 FROM generate_series(1, {rows}) i",
         """
         INSERT INTO meter.rollups (bucket_start, event_count, last_at, series_id, bucket, total)
-        SELECT date_trunc('hour', now()) - (1 + i % 700) * interval '1 hour', 1, now(), 1000000 + i / 700, 'hour', 1
+        SELECT date_trunc('hour', now()) - (1 + i % 700) * interval '1 hour', 1, now(), 1000000 + i / 700,
+            'hour', 1
         FROM generate_series(1, {rows}) i
         """,
         """
         INSERT INTO meter.events (event_id, at, recorded_at, series_id, quantity)
-        SELECT 1000000 + i, now() - i * interval '1 second', now(), 1000000 + i % 1000, 1 FROM generate_series(1, {rows}) i
+        SELECT 1000000 + i, now() - i * interval '1 second', now(), 1000000 + i % 1000, 1
+        FROM generate_series(1, {rows}) i
         """,
         """
         INSERT INTO meter.unique_members (bucket_start, series_id, member_digest, bucket, seen)

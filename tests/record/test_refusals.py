@@ -467,7 +467,7 @@ def test_p8_a_refused_event_waits_for_nobody(metrics: Ledger, new_ledger: Callab
 
 
 @pytest.mark.parametrize("how", ["record", "batch"])
-def test_p8_an_event_before_1970_is_refused_also_in_a_week_that_begins_before(
+def test_p8_an_event_before_1970_is_refused_in_a_week_that_begins_before_too(
     ledger: Ledger, how: str
 ) -> None:
     ledger.define("m", "sum", period="week", rollup="none")
