@@ -1,6 +1,7 @@
 -- A change of the rollup changes the kinds of buckets that the rows of series hold open. define_metric() blocks recording until its transaction
 -- ends. Before the change, all open buckets go to rollups; after it, the rows of series get buckets of the new kinds, without events. Then
--- rebuild() makes rollups what the new definition asks for, and opens the latest bucket of every series.
+-- rebuild() makes rollups what the new definition asks for, and opens the latest bucket of every series. What drifts, such as a bucket that is
+-- open and in rollups as well, it corrects on the way.
 create or replace function _close_series(metric text)
 returns void
 language plpgsql
@@ -12,7 +13,7 @@ declare
     v_series integer[] := array(select s.series_id from series s where s.metric = _close_series.metric and s.stripe = 0);
 begin
     perform _merge_stripes(v_series);
-    insert into rollups select * from _open_halves(v_series);
+    insert into rollups select * from _open_halves(v_series) on conflict do nothing;
 end
 $$;
 
@@ -30,7 +31,7 @@ declare
     m metrics := _reset_series.metric;
 begin
     update series s set
-        version = s.version + 1, newest_start = _bucket_start(m.fine_bucket, s.newest_start),
+        version = s.version + 1, newest_start = _bucket_start(m.fine_bucket, greatest(s.fine_last_at, s.ahead_at)),
         fine_start = n.fine_start, fine_end = _bucket_end(m.fine_bucket, n.fine_start),
         fine_count = 0, fine_last_at = n.fine_start, fine_total = n.total, fine_lowest = null, fine_highest = null, fine_latest = null,
         coarse_start = n.coarse_start, coarse_end = _bucket_end(m.coarse_bucket, n.coarse_start),

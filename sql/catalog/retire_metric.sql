@@ -23,5 +23,5 @@ $$;
 comment on function retire_metric(text) is
     'Retires a metric. Its history stays readable; recording to it raises UM002. Retiring it again changes nothing; define_metric() brings '
     'it back into use. Returns the metric. Raises 22004 for a null key, UM001 for an unknown metric, 55P03 if it waits longer than 5 '
-    'seconds for transactions that record. Example: BEGIN; SELECT key, retired_at IS NOT NULL AS retired FROM '
+    'seconds for REPEATABLE READ or SERIALIZABLE transactions that record. Example: BEGIN; SELECT key, retired_at IS NOT NULL AS retired FROM '
     'meter.retire_metric(''seats''); ROLLBACK;';

@@ -36,6 +36,7 @@ returns integer
 language plpgsql
 stable
 set search_path from current
+set enable_seqscan to off
 as $$
 #variable_conflict use_column
 begin
@@ -53,6 +54,7 @@ returns rollups[]
 language plpgsql
 stable
 set search_path from current
+set enable_seqscan to off
 as $$
 #variable_conflict use_column
 declare

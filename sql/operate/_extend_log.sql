@@ -78,8 +78,7 @@ begin
             execute format('insert into %I select * from unnest($1) where _bucket_start(''month'', at) = $2', _partition_name(v_month))
                 using v_late, v_month;
         end loop;
-        alter table events_next replica identity full;
-    insert into events_next select * from unnest(v_late) where _bucket_start('month', at) <> all (months);
+        insert into events_next select * from unnest(v_late) where _bucket_start('month', at) <> all (months);
         if v_held <> _count_copies(months) then
             raise exception using errcode = 'XX001', message = 'not every stray event was moved',
                 detail = format('%s of %s.', _count_copies(months), v_held), hint = 'Nothing was changed. Check for triggers on the events tables.';

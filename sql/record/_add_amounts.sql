@@ -1,11 +1,13 @@
--- Nearly all amounts of a batch are of open buckets. They are added in one statement; the rest is left to _add_to_buckets(). The caller has locked
--- the rows of series, which are found by index, whatever the statistics say.
+-- Nearly all amounts of a batch are of open buckets. They are added in one statement; the rest is left to _add_to_buckets(). The caller has
+-- locked the rows of series, which are found by index, whatever the statistics say: a bitmap scan needs a condition, whereas an index scan could read
+-- the whole of a table that was small when the plan was made.
 create or replace function _add_amounts(amounts rollups[])
 returns void
 language plpgsql
 volatile
 set search_path from current
 set enable_seqscan to off
+set enable_indexscan to off
 set enable_hashjoin to off
 set enable_mergejoin to off
 set jit to off
@@ -69,6 +71,7 @@ language plpgsql
 volatile
 set search_path from current
 set enable_seqscan to off
+set enable_indexscan to off
 set enable_hashjoin to off
 set enable_mergejoin to off
 set jit to off

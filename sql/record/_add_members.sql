@@ -96,7 +96,9 @@ begin
                _seen_unit(m.period, m.rollup) as unit
         from unnest(batch) e
         join metrics m on m.key = e.metric
-        join series s on s.metric = e.metric and s.subject = e.subject and s.stripe = 0
+        cross join lateral (
+            select s.series_id from series s where s.metric = e.metric and s.subject = e.subject and s.stripe = 0 offset 0
+        ) s
         cross join lateral (values (m.period), (nullif(m.rollup, 'none'))) as b (bucket)
         where e.member is not null and b.bucket is not null
     ), buckets as materialized (

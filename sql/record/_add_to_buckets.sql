@@ -1,12 +1,13 @@
 -- Adds many amounts at once, by the rules of _count_event(): each to an open bucket, in the row of its series, or to a rollup. The caller has
 -- locked the rows of series with _lock_rows(); rollups are written only under these locks. Rows are found by primary key, whatever the
--- statistics say: only nested loops are left, and no two large sets are joined.
+-- statistics say: only nested loops are left, no two large sets are joined, and a bitmap scan needs a condition.
 create or replace function _add_to_buckets(amounts rollups[])
 returns void
 language plpgsql
 volatile
 set search_path from current
 set enable_seqscan to off
+set enable_indexscan to off
 set enable_hashjoin to off
 set enable_mergejoin to off
 set jit to off
@@ -53,8 +54,10 @@ begin
         coarse_last_at = o.coarse_last_at, coarse_total = o.coarse_total, coarse_lowest = o.coarse_lowest,
         coarse_highest = o.coarse_highest, coarse_latest = o.coarse_latest,
         revision = m.revision, unit = m.unit, billers = m.billers, is_ordinary = _is_ordinary(m, s.stripe, s.has_stripes)
-    from opened o, metrics m
-    where s.series_id = o.series_id and s.stripe = o.stripe and m.key = s.metric;
+    from opened o
+    cross join lateral (select t.metric from series t where t.series_id = o.series_id and t.stripe = o.stripe offset 0) t
+    join metrics m on m.key = t.metric
+    where s.series_id = o.series_id and s.stripe = o.stripe;
 end
 $$;
 

@@ -104,7 +104,7 @@ begin
                -- Subject, metric and key are texts, and there is no other field.
                jsonb_typeof(o.e -> 'subject') = 'string' and jsonb_typeof(o.e -> 'metric') = 'string'
                and coalesce(jsonb_typeof(o.e -> 'idempotency_key'), 'string') = 'string'
-               and coalesce(jsonb_typeof(o.e -> 'metadata'), 'object') = 'object' and coalesce(pg_column_size(o.e -> 'metadata'), 0) <= 10000
+               and coalesce(jsonb_typeof(o.e -> 'metadata'), 'object') = 'object' and coalesce(octet_length(o.e ->> 'metadata'), 0) <= 65536
                and o.e - '{subject,metric,quantity,idempotency_key,at,metadata}'::text[] = '{}' as is_simple
         from jsonb_array_elements(events) with ordinality as o (e, n)
         where jsonb_typeof(o.e) = 'object'
@@ -126,16 +126,22 @@ as $$
 #variable_conflict use_column
 begin
     return query
-    select i.n, coalesce(i.event_id, k.event_id), case
+    select i.n, coalesce(i.event_id, k.event_id, (_find_key(i.digest)).event_id), case
             when i.event_id is not null then 'recorded'
             when k.quantity = i.quantity then 'duplicate'
             else 'conflict' end,
         null::text, null::text, null::text
     from unnest(event_ids, digests, quantities) with ordinality as i (event_id, digest, quantity, n)
-    left join lateral (select k.event_id, k.quantity from keys k where i.event_id is null and k.digest = i.digest offset 0) k on true
+    left join lateral (
+        select k.event_id, k.quantity from keys k where i.event_id is null and k.digest = i.digest
+        union all
+        select k.event_id, k.quantity from old_keys k where i.event_id is null and k.digest = i.digest
+        offset 0
+    ) k on true
     order by i.n;
 end
 $$;
 
 comment on function _ordinary_outcomes(bigint[], uuid[], numeric[]) is
-    'The outcomes of an ordinary batch: an event without an id repeats a key.';
+    'The outcomes of an ordinary batch: an event without an id repeats a key, which may have been moved to old_keys '
+    'meanwhile. Raises 40001 as _find_key() does.';

@@ -1,5 +1,6 @@
 -- Sessions that run at the same time have different numbers in pg_locks, and these are small, so up to 64 of them have a stripe each. Looking
--- it up costs more than recording, so the session keeps it in a setting; one that is set to something else costs waiting, no more.
+-- it up costs more than recording, so the session keeps it in a setting; one that is set to another stripe costs waiting, no more, and what is
+-- no stripe is not used.
 create or replace function _session_stripe()
 returns smallint
 language plpgsql
@@ -9,7 +10,7 @@ as $$
 declare
     v_kept text := current_setting('pymeter.stripe', true);
 begin
-    if v_kept <> '' then
+    if v_kept ~ '^[1-9][0-9]?$' then
         return v_kept;
     end if;
     select 1 + split_part(l.virtualtransaction, '/', 1)::integer % 64 into strict v_kept
@@ -20,7 +21,7 @@ begin
 end
 $$;
 
-comment on function _session_stripe() is 'The stripe to which this session writes: 1 to 64.';
+comment on function _session_stripe() is 'The stripe to which this session writes: 1 to 64, or what is set in pymeter.stripe, up to 99.';
 
 -- Row 0 tells whether there are others. Like every row of series it is locked in order, so this is not done where rows are created.
 create or replace function _note_stripes(series_id integer)

@@ -6,6 +6,7 @@ language plpgsql
 stable
 security definer
 set search_path from current
+set enable_seqscan to off
 as $$
 #variable_conflict use_column
 begin

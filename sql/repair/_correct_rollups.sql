@@ -1,6 +1,7 @@
 -- Corrects the series that nobody has changed since the drifts were read: a change raises the version of a row of the series. Their rows are
 -- locked until the transaction ends, so a later pass corrects the others. Stripes are merged first; then every correction is written to
--- rollups, and series whose open buckets differ, or are not the latest, get these anew, out of rollups.
+-- rollups, and series whose open buckets differ, or are not the latest, get these anew, out of rollups; so do those that do not know how far ahead
+-- of the clock their events are.
 -- missing: buckets that are not stored; a series that has not changed has no rollup of them. wrong: the others; without events where the log
 -- has none. held: the last series of the batch before, if it was corrected: it may go on in this batch, and its version is another one by now.
 create or replace function _correct_rollups(missing rollups[], wrong rollups[], series_ids integer[], versions bigint[], held integer)
@@ -52,8 +53,8 @@ begin
         join metrics m on m.key = s.metric
         where s.series_id = any (v_series) and s.stripe = 0 and exists (
             select from rollups r
-            where r.series_id = s.series_id and r.bucket = m.fine_bucket and r.bucket_start > s.fine_start and r.bucket_start <= now()
-              and r.stripe = 0));
+            where r.series_id = s.series_id and r.bucket = m.fine_bucket and r.bucket_start > s.fine_start and r.stripe = 0
+              and (r.bucket_start <= now() or r.bucket_start > s.ahead_at or s.ahead_at is null)));
     perform _reopen_buckets(v_reopen, v_all);
     update series s set version = s.version + 1 where s.series_id = any (v_series) and s.series_id <> all (v_reopen);
     if exists (select from metrics where billers is not null) then

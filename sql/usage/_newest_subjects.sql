@@ -71,6 +71,7 @@ returns timestamptz
 language plpgsql
 stable
 set search_path from current
+set enable_seqscan to off
 as $$
 #variable_conflict use_column
 begin

@@ -3,6 +3,7 @@ create or replace function _window_usage(
 language plpgsql
 stable
 set search_path from current
+set enable_seqscan to off
 as $$
 #variable_conflict use_column
 declare

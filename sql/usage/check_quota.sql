@@ -14,6 +14,7 @@ language plpgsql
 stable
 security definer
 set search_path from current
+set enable_seqscan to off  -- tables may be small when a plan is made, and large when it is used
 as $$
 #variable_conflict use_column
 declare

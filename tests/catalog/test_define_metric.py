@@ -413,3 +413,27 @@ def test_a_rollup_that_the_log_cannot_tell_any_more_is_not_asked_for(ledger: Led
     with refused("UM002", "rollup"):
         ledger.define("m", "sum", rollup="day")
     assert ledger.usage("a", "m", since=at("2024-01-15"), until=at("2024-01-16")).quantity == 5
+
+
+def test_a_subject_of_whom_all_is_ahead_of_the_clock_is_found_after_a_changed_rollup(ledger: Ledger) -> None:
+    ledger.define("m", "sum", rollup="day", max_future=timedelta(days=80))
+    noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=50)
+    ledger.record("a", "m", 1, at=noon + timedelta(hours=3))
+    ledger.define("m", "sum", rollup="hour")
+    window = {"since": noon, "until": noon + timedelta(hours=6)}
+    assert ledger.usage("a", "m", **window).quantity == 1
+    assert [row.subject for row in ledger.call("totals", metric="m", **window)] == ["a"]
+    assert ledger.verify() == []
+
+
+def test_a_rollup_can_be_changed_while_a_bucket_is_open_and_in_rollups_as_well(ledger: Ledger) -> None:
+    """Such a drift is corrected by the rebuild that follows."""
+    ledger.define("m", "sum")
+    ledger.record("a", "m", 1)
+    ledger.execute(
+        "INSERT INTO meter.rollups (series_id, stripe, bucket, bucket_start, event_count, last_at, total)"
+        " SELECT series_id, stripe, bucket, bucket_start, event_count, last_at, total FROM meter.buckets"
+    )
+    ledger.define("m", "sum", rollup="day")
+    assert ledger.verify() == []
+    assert ledger.usage("a", "m").quantity == 1

@@ -170,3 +170,20 @@ def test_many_keys_are_moved_in_several_calls(old: Ledger) -> None:
     ]
     assert old.maintain() == [("moved keys", "100002 keys")]
     assert old.record(**EVENT).outcome == "duplicate"
+
+
+def test_a_batch_whose_repeated_key_is_moved_while_it_records_is_told_duplicate(
+    old: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait
+) -> None:
+    """It has found the key where it was; the key is moved before the batch reads whose it is."""
+    blocker, writer = new_ledger("blocker", autocommit=False), new_ledger("writer")
+    blocker.execute("LOCK TABLE meter.rollups IN EXCLUSIVE MODE")
+    late = EVENT | {"at": at("2026-05-01"), "idempotency_key": "late"}
+    recording = Task(lambda: writer.batch([EVENT, EVENT | {"quantity": 6}, late]))
+    wait_until_blocked(old.connection, "writer")
+    assert dict(old.maintain()).keys() == {"moved keys"}
+    blocker.connection.rollback()
+    outcomes = [(row.outcome, row.event_id) for row in recording.result()]
+    assert outcomes[:2] == [("duplicate", 1), ("conflict", 1)]
+    assert outcomes[2][0] == "recorded"
+    assert old.verify() == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -464,3 +464,38 @@ def test_p8_a_refused_event_waits_for_nobody(metrics: Ledger, new_ledger: Callab
     writer.record(**GOOD)
     other.execute("SET lock_timeout = '1s'")
     assert Task(lambda: other.record(**(GOOD | {"quantity": -1}))).error().sqlstate == "22023"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("how", ["record", "batch"])
+def test_p8_an_event_before_1970_is_refused_in_a_week_that_begins_before_too(
+    ledger: Ledger, how: str
+) -> None:
+    ledger.define("m", "sum", period="week", rollup="none")
+    ledger.record("a", "m", 1, at=datetime(1970, 1, 2, tzinfo=UTC))
+    early = {"subject": "a", "metric": "m", "quantity": 1, "at": datetime(1969, 12, 30, tzinfo=UTC)}
+    with refused("22023", "at"):
+        ledger.batch([early]) if how == "batch" else ledger.record(**early)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    ["SELECT metadata FROM large", """SELECT '{"a": 1e100000}'::jsonb"""],
+    ids=["compressed", "a short number of many digits"],
+)
+@pytest.mark.parametrize("call", ["record", "record_batch"])
+def test_p8_metadata_is_too_large_by_its_text_also_for_the_second_event_of_a_series(
+    ledger: Ledger, call: str, metadata: str
+) -> None:
+    ledger.define("m", "sum")
+    ledger.record("a", "m", 1)
+    ledger.execute(
+        "CREATE TEMP TABLE large AS SELECT jsonb_build_object('a', repeat('x', 300000)) AS metadata"
+    )
+    calls = {
+        "record": "meter.record('a', 'm', 1, metadata => l.metadata)",
+        "record_batch": "meter.record_batch(jsonb_build_array(jsonb_build_object("
+        "'subject', 'a', 'metric', 'm', 'quantity', 1, 'metadata', l.metadata)))",
+    }
+    with refused("22023", "metadata"):
+        ledger.rows(f"SELECT r.* FROM ({metadata}) l (metadata), {calls[call]} r")
+    assert ledger.usage("a", "m").quantity == 1

@@ -148,3 +148,18 @@ def test_unmapped_usage_is_that_of_whole_buckets_not_of_their_stripes(
     ledger.rows("SELECT meter.report_metric('m', 'calls', %s)", [mode])
     (row,) = ledger.rows("SELECT quantity FROM meter.report_status() WHERE state = 'unmapped'")
     assert row.quantity == ledger.usage("a", "m", now=at("2026-06-20")).quantity
+
+
+@pytest.mark.parametrize("how", ["record", "batch"])
+@pytest.mark.parametrize("setting", ["-5", "0", "70000", "abc", "1e1", "٣"])
+def test_p1_a_session_that_sets_its_stripe_to_nonsense_loses_no_event(
+    ledger: Ledger, setting: str, how: str
+) -> None:
+    ledger.define("m", "sum", striped=True)
+    ledger.rows("SELECT set_config('pymeter.stripe', %s, false)", [setting])
+    event = {"subject": "a", "metric": "m", "quantity": 1}
+    for _ in range(2):
+        ledger.batch([event]) if how == "batch" else ledger.record(**event)
+    assert len(ledger.call("events", subject="a")) == 2
+    assert ledger.usage("a", "m").quantity == 2
+    assert ledger.verify() == []

@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -160,6 +160,23 @@ def test_p4_a_rebuild_of_what_does_not_drift_writes_nothing(ledger: Ledger) -> N
     before = ledger.rows(places)
     assert ledger.rebuild() == 0
     assert ledger.rows(places) == before
+
+
+def test_p4_a_rebuild_restores_what_is_ahead_of_the_clock_in_a_period_that_is_not_open(
+    ledger: Ledger,
+) -> None:
+    """As on a follower: it has the events, but not that the series has any that are ahead of the clock."""
+    ledger.define("m", "sum", max_future=timedelta(days=80))
+    ledger.record("a", "m", 1)
+    before = ledger.row("SELECT newest_start, ahead_at FROM meter.series")
+    ledger.record("a", "m", 1, at=datetime.now(UTC) + timedelta(days=50))
+    after = ledger.row("SELECT newest_start, ahead_at FROM meter.series")
+    ledger.execute("UPDATE meter.series SET newest_start = %s, ahead_at = %s", list(before))
+    ledger.execute("DELETE FROM meter.rollups")
+    assert ledger.rebuild() == 2
+    assert ledger.verify() == []
+    assert ledger.rebuild() == 0
+    assert ledger.row("SELECT newest_start, ahead_at FROM meter.series") == after
 
 
 def test_p4_every_period_and_rollup_is_rebuilt(ledger: Ledger) -> None:
