@@ -84,7 +84,10 @@ begin
             where t.stripe is not null
             group by e.metric, e.subject, t.stripe
         ) n
-        where not exists (select from series s where s.metric = n.metric and s.subject = n.subject and s.stripe = n.stripe)
+        left join lateral (
+            select s.series_id from series s where s.metric = n.metric and s.subject = n.subject and s.stripe = n.stripe offset 0
+        ) s on true
+        where s.series_id is null
         group by n.stripe
         order by n.stripe
     loop

@@ -35,10 +35,14 @@ begin
             select n.subject, n.stripe, o.series_id, m, _bucket_start(m.fine_bucket, n.at) as fine_start
             from unnest(metric_keys, subjects, stripes, at) n (metric, subject, stripe, at)
             join metrics m on m.key = n.metric
-            left join series o on n.stripe > 0 and o.metric = n.metric and o.subject = n.subject and o.stripe = 0
+            left join lateral (
+                select s.series_id from series s
+                where n.stripe > 0 and s.metric = n.metric and s.subject = n.subject and s.stripe = 0
+                offset 0
+            ) o on true
             order by m.key, n.subject, n.stripe
         ) n
-        -- OFFSET 0: a start is computed once, and not where it is mentioned.
+        -- OFFSET 0: a start is computed once, and not where it is mentioned; a series is looked up by primary key.
         cross join lateral (
             select case when n.fine_start <= now() then n.fine_start else _bucket_start((n.m).fine_bucket, '1970-01-01 00:00:00+00') end offset 0
         ) f (start)

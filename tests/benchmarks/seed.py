@@ -13,9 +13,9 @@ DAY = timedelta(days=1)
 # In the order of the index, so that millions of rows fit in minutes; each subject's events are spread evenly
 # over the window, with a jitter of its own that keeps their order.
 _SERIES = """
-SELECT count(meter._create_series(m, %(prefix)s || i, 0::smallint, %(since)s))
-FROM meter.metrics m CROSS JOIN generate_series(0, %(subjects)s - 1) AS i
-WHERE m.key = %(metric)s
+SELECT meter._create_series(array_agg(%(metric)s::text), array_agg(%(prefix)s::text || i), array_agg(0::smallint),
+                            array_agg(%(since)s::timestamptz))
+FROM generate_series(0, %(subjects)s - 1) AS i
 """
 _EVENTS = """
 INSERT INTO meter.events (event_id, at, recorded_at, series_id, quantity, member, idempotency_key, metadata)
