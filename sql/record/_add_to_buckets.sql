@@ -1,6 +1,6 @@
 -- Adds many amounts at once, by the rules of _count_event(): each to an open bucket, in the row of its series, or to a rollup. The caller has
 -- locked the rows of series with _lock_rows(); rollups are written only under these locks. Rows are found by primary key, whatever the
--- statistics say: only nested loops are left, and no two large sets are joined.
+-- statistics say: only nested loops are left, and no two large sets are joined. x = ANY (ARRAY[y]) is a look-up of x for each y, never of y for x.
 create or replace function _add_to_buckets(amounts rollups[])
 returns void
 language plpgsql
@@ -54,7 +54,7 @@ begin
         coarse_highest = o.coarse_highest, coarse_latest = o.coarse_latest,
         revision = m.revision, unit = m.unit, billers = m.billers, is_ordinary = _is_ordinary(m, s.stripe, s.has_stripes)
     from opened o, metrics m
-    where s.series_id = o.series_id and s.stripe = o.stripe and m.key = s.metric;
+    where s.series_id = any (array[o.series_id]) and s.stripe = o.stripe and m.key = any (array[s.metric]);
 end
 $$;
 
