@@ -10,6 +10,7 @@ language plpgsql
 volatile
 set search_path from current
 set enable_seqscan to off
+set enable_hashjoin to off
 set enable_mergejoin to off
 set plan_cache_mode to force_custom_plan
 set jit to off
@@ -37,24 +38,8 @@ begin
     delete from rollups r
     using unnest(wrong) c
     where c.series_id = any (v_series) and c.event_count = 0
-      and r.series_id = c.series_id and r.bucket = c.bucket and r.bucket_start = c.bucket_start and r.stripe = 0;
-    v_reopen := array(
-        select c.series_id
-        from unnest(v_all) c
-        where (c.series_id, c.bucket, c.bucket_start) in (
-            select s.series_id, o.bucket, o.bucket_start
-            from series s
-            join metrics m on m.key = s.metric
-            cross join lateral (values (m.fine_bucket, s.fine_start), (m.coarse_bucket, s.coarse_start)) o (bucket, bucket_start)
-            where s.series_id = any (v_series) and s.stripe = 0)
-        union
-        select s.series_id
-        from series s
-        join metrics m on m.key = s.metric
-        where s.series_id = any (v_series) and s.stripe = 0 and exists (
-            select from rollups r
-            where r.series_id = s.series_id and r.bucket = m.fine_bucket and r.bucket_start > s.fine_start and r.stripe = 0
-              and (r.bucket_start <= now() or r.bucket_start > s.ahead_at or s.ahead_at is null)));
+      and r.series_id = any (array[c.series_id]) and r.bucket = c.bucket and r.bucket_start = c.bucket_start and r.stripe = c.stripe;
+    v_reopen := _series_to_reopen(v_series, v_all);
     perform _reopen_buckets(v_reopen, v_all);
     update series s set version = s.version + 1 where s.series_id = any (v_series) and s.series_id <> all (v_reopen);
     if exists (select from metrics where billers is not null) then
@@ -70,3 +55,40 @@ $$;
 comment on function _correct_rollups(rollups[], rollups[], integer[], bigint[], integer) is
     'Makes the given buckets equal the log, except of series whose version is not the given one. Returns how many were corrected, and the last '
     'series if it was.';
+
+create or replace function _series_to_reopen(series_ids integer[], corrections rollups[])
+returns integer[]
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+set plan_cache_mode to force_custom_plan
+set jit to off
+as $$
+#variable_conflict use_column
+begin
+    -- IN beside OR compares by hashing.
+    return array(
+        with corrected as materialized (
+            select series_id, bucket, bucket_start from unnest(corrections)
+        )
+        select s.series_id
+        from unnest(series_ids) i (series_id)
+        cross join lateral (
+            select s.*, m.fine_bucket, m.coarse_bucket
+            from series s
+            join metrics m on m.key = s.metric
+            where s.series_id = i.series_id and s.stripe = 0
+            offset 0
+        ) s
+        where (s.series_id, s.fine_bucket, s.fine_start) in (select * from corrected)
+           or (s.series_id, s.coarse_bucket, s.coarse_start) in (select * from corrected)
+           or exists (
+              select from rollups r
+              where r.series_id = s.series_id and r.bucket = s.fine_bucket and r.bucket_start > s.fine_start and r.stripe = 0
+                and (r.bucket_start <= now() or r.bucket_start > s.ahead_at or s.ahead_at is null)));
+end
+$$;
+
+comment on function _series_to_reopen(integer[], rollups[]) is
+    'Those of the given series whose open buckets are among the corrections, or are not the latest ones that have begun.';

@@ -68,12 +68,13 @@ comment on function _rollup_drifts(integer[], boolean) is
     'The buckets of the given series (null: all) that differ from the log and the totals of dropped months, or are misplaced; with_members: '
     'also those whose members differ. version: the sum of the versions of the rows of the series.';
 
--- What recording would add to twice, or not at all. It looks at the rows of series by their primary keys.
+-- What recording would add to twice, or not at all. It looks up rollups for each row of series, by index whatever the statistics say.
 create or replace function _misplaced_buckets(scope integer[])
 returns table (series_id integer, bucket text, bucket_start timestamptz)
 language plpgsql
 stable
 set search_path from current
+set enable_seqscan to off
 set plan_cache_mode to force_custom_plan
 set jit to off
 as $$

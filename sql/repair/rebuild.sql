@@ -40,15 +40,13 @@ begin
                    array_agg(n.version order by n.number) filter (where n.is_first) as versions,
                    count(*) as found
             from (
-                select d.series_id, d.version, d.number, d.stored is null as is_missing,
-                       (d.number - 1) % 5000 = 0 or d.series_id <> lag(d.series_id) over (order by d.number) as is_first,
+                select d.series_id, d.version, row_number() over w as number, d.stored is null as is_missing,
+                       (row_number() over w - 1) % 5000 = 0 or d.series_id <> lag(d.series_id) over w as is_first,
                        case when d.recomputed is null
                            then (d.bucket_start, 0, d.bucket_start, d.series_id, 0, d.bucket, null, null, null, null)::rollups
                            else d.recomputed end as correction
-                from (
-                    select *, row_number() over (order by series_id, bucket, bucket_start) as number
-                    from _rollup_drifts(v_scope, with_members => false)
-                ) d
+                from _rollup_drifts(v_scope, with_members => false) d
+                window w as (order by d.series_id, d.bucket, d.bucket_start)
             ) n
             group by (n.number - 1) / 5000
             order by (n.number - 1) / 5000

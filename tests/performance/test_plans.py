@@ -308,13 +308,41 @@ def _updates(connection: psycopg.Connection[Any], table: str = "series") -> tupl
     return row[0], row[1]
 
 
+def _wrong(ledger: Ledger) -> None:
+    ledger.tamper("total = total + 1", "bucket = 'month'")
+
+
+def _twice(ledger: Ledger) -> None:
+    ledger.execute(
+        "INSERT INTO meter.rollups (series_id, stripe, bucket, bucket_start, event_count, last_at, total)"
+        " SELECT series_id, stripe, bucket, bucket_start, event_count, last_at, total FROM meter.buckets"
+        " ON CONFLICT DO NOTHING"
+    )
+
+
+DRIFTS: dict[str, Callable[[Ledger], object]] = {
+    "missing": lambda ledger: ledger.forget("metric = 'plain' AND bucket = 'hour'"),
+    "wrong": _wrong,
+    "open ones in rollups as well": _twice,
+}
+
+
+@pytest.mark.parametrize("statistics", ["none", "of one row"])
+@pytest.mark.parametrize("drift", DRIFTS)
 @pytest.mark.parametrize("call", ["SELECT count(*) FROM meter.verify()", "SELECT meter.rebuild()"])
-def test_verify_and_rebuild_look_at_each_row_a_few_times_beside_stripes_and_without_statistics(
-    connect: Callable[..., psycopg.Connection[Any]], call: str
+def test_verify_and_rebuild_look_at_each_row_a_few_times_beside_stripes_and_whatever_the_statistics_say(
+    connect: Callable[..., psycopg.Connection[Any]], call: str, drift: str, statistics: str
 ) -> None:
     connection = connect("stripes")
+    for table in ("series", "rollups"):
+        connection.execute(f"ALTER TABLE meter.{table} SET (autovacuum_enabled = off)")
     seed.define(connection, "plain")
     seed.define(connection, "striped", striped=True)  # a batch writes to the stripe of its session
+    if statistics == "of one row":
+        for age in ("2 hours", "1 hour"):  # the first one is closed by the second
+            connection.execute("SELECT meter.record('a1', 'plain', 1, at => now() - %s::interval)", [age])
+        connection.execute("ANALYZE meter.series")
+        connection.execute("ANALYZE meter.rollups")
     for metric in ("plain", "striped"):
         connection.execute(
             """
@@ -324,7 +352,7 @@ def test_verify_and_rebuild_look_at_each_row_a_few_times_beside_stripes_and_with
             """,
             [metric],
         )
-    Ledger(connection).forget("metric = 'plain' AND bucket = 'hour'")
+    DRIFTS[drift](Ledger(connection))
     plans = explainer(connection)(call, calls_before=0)
     looked_at = [
         (
