@@ -36,7 +36,8 @@ begin
         and (record.metadata is null or jsonb_typeof(record.metadata) = 'object' and octet_length(record.metadata::text) <= 65536)
         and (record.idempotency_key is null
              or record.idempotency_key >= '!' collate "C" and octet_length(record.idempotency_key) <= 512)
-        and record.at <= now() and record.at >= timestamptz '1970-01-01 00:00:00+00' and record.total and current_setting('transaction_isolation') = 'read committed' and not _is_open('record')
+        and record.at <= now() and record.at >= timestamptz '1970-01-01 00:00:00+00'
+        and record.total and current_setting('transaction_isolation') = 'read committed' and not _is_open('record')
     then
         -- KEY: the call that inserts it owns the event. Another session with the same key waits here until that transaction ends.
         if record.idempotency_key is null then

@@ -2,6 +2,7 @@
 -- locked until the transaction ends, so a later pass corrects the others. Stripes are merged first; then every correction is written to
 -- rollups, and series whose open buckets differ, or are not the latest, get these anew, out of rollups; so do those that do not know how far ahead
 -- of the clock their events are.
+-- OFFSET 0 keeps a look-up for each series from becoming a join of all of them.
 -- missing: buckets that are not stored; a series that has not changed has no rollup of them. wrong: the others; without events where the log
 -- has none. held: the last series of the batch before, if it was corrected: it may go on in this batch, and its version is another one by now.
 create or replace function _correct_rollups(missing rollups[], wrong rollups[], series_ids integer[], versions bigint[], held integer)
@@ -54,7 +55,8 @@ begin
         where s.series_id = any (v_series) and s.stripe = 0 and exists (
             select from rollups r
             where r.series_id = s.series_id and r.bucket = m.fine_bucket and r.bucket_start > s.fine_start and r.stripe = 0
-              and (r.bucket_start <= now() or r.bucket_start > s.ahead_at or s.ahead_at is null)));
+              and (r.bucket_start <= now() or r.bucket_start > s.ahead_at or s.ahead_at is null)
+            offset 0));
     perform _reopen_buckets(v_reopen, v_all);
     update series s set version = s.version + 1 where s.series_id = any (v_series) and s.series_id <> all (v_reopen);
     if exists (select from metrics where billers is not null) then
