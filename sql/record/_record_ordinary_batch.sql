@@ -40,11 +40,12 @@ begin
         returning event_id
     ), locked as materialized (
         select s.series_id
-        from series s
-        where s.series_id = any (array(select distinct series_id from parsed where (select is_open from gate))) and s.stripe = 0
-          and (select count(*) from owned_keys) >= 0
-        order by s.series_id
-        for update
+        from (
+            select distinct series_id from parsed where (select is_open from gate) and (select count(*) from owned_keys) >= 0 order by series_id
+        ) p
+        cross join lateral (
+            select s.series_id from series s where s.series_id = p.series_id and s.stripe = 0 offset 0 for update
+        ) s
     ), owned as materialized (
         select p.*
         from parsed p

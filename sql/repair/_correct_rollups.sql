@@ -56,6 +56,7 @@ comment on function _correct_rollups(rollups[], rollups[], integer[], bigint[], 
     'Makes the given buckets equal the log, except of series whose version is not the given one. Returns how many were corrected, and the last '
     'series if it was.';
 
+-- OFFSET 0 keeps a look-up for each series from becoming a join of all of them.
 create or replace function _series_to_reopen(series_ids integer[], corrections rollups[])
 returns integer[]
 language plpgsql
@@ -86,7 +87,8 @@ begin
            or exists (
               select from rollups r
               where r.series_id = s.series_id and r.bucket = s.fine_bucket and r.bucket_start > s.fine_start and r.stripe = 0
-                and (r.bucket_start <= now() or r.bucket_start > s.ahead_at or s.ahead_at is null)));
+                and (r.bucket_start <= now() or r.bucket_start > s.ahead_at or s.ahead_at is null)
+              offset 0));
 end
 $$;
 

@@ -101,7 +101,8 @@ def test_planning_costs_what_has_changed_and_not_what_exists(
     plans = explain("SELECT meter.plan_pushes(now => %s)", [clock])
     _assert_by_index(plans, *_HISTORY)
     assert {scan.index for scan in plans.scans("rollups")} == {"rollups_pkey"}
-    assert plans.rows("rollups") == 1  # The other hour is the open one.
+    # The other hour is the open one. Before PostgreSQL 18, a row in some of many loops is rounded to none.
+    assert plans.rows("rollups") <= 1
     assert plans.rows("series") <= 2 * 2  # Whose it is, and what is open.
     assert plans.rows("events") == 0
     assert plans.rows("reported") <= 2 * 3  # What is planned, what is added, and for the identifiers.
