@@ -1,10 +1,13 @@
 -- maintain() calls it before it locks the log, because it reads the whole partition. It names the partition, so that it locks no other table.
+-- No nested loops: no statistics tell how many totals there are, because they are written here.
 create or replace function _keep_totals(verdict month_verdict, kinds jsonb)
 returns void
 language plpgsql
 volatile
 set search_path from current
 set work_mem to '128MB'
+set enable_nestloop to off
+set jit to off
 as $$
 #variable_conflict use_column
 declare
