@@ -20,11 +20,9 @@ declare
 begin
     return query
         select t.subject, t.metric, t.bucket_start, v.event_id, t.mode, t.event_name,
-               _customer(s.customer, t.subject, (_unplanned_usage.biller).subject_is_customer), t.period, v.value, v.at
+               _customer((select s.customer from report_subjects s where s.subject = t.subject and s.biller = v_biller),
+                         t.subject, (_unplanned_usage.biller).subject_is_customer), t.period, v.value, v.at
         from _queued_usage(v_biller, queued, v_dropped) t
-        left join lateral (
-            select s.customer from report_subjects s where s.subject = t.subject and s.biller = v_biller offset 0
-        ) s on true
         left join lateral (
             select d.quantity, d.as_events from reported d
             where t.method <> 'event' and d.subject = t.subject and d.metric = t.metric and d.biller = v_biller and d.bucket_start = t.bucket_start
