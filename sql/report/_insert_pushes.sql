@@ -24,10 +24,11 @@ begin
            _insert_pushes.now, _insert_pushes.now, case when s.state = 'left' then _insert_pushes.now end
     from unnest(planned) with ordinality p
     cross join lateral (
-        select _initial_state(
+        select case when v_journal.doubtful_until is null then p.state else _initial_state(
             (p.subject, p.metric, p.customer, p.event_name, p.value, p.stamped_at, p.state, p.reason, p.bucket_start, p.event_id, p.mode,
              p.due_at)::planned_push,
-            v_journal.doubtful_until) as state
+            v_journal.doubtful_until) end as state
+        offset 0
     ) s
     cross join lateral (
         select r.pushes, r.quantity, r.as_events

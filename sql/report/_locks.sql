@@ -45,10 +45,11 @@ begin
     insert into report_lanes (biller, customer, event_name)
     select biller, customer, event_name from unnest(lanes) group by 1, 2, 3 order by 1, 2, 3
     on conflict (biller, customer, event_name) do nothing;
-    perform from report_lanes l
-    where (l.biller, l.customer, l.event_name) in (select u.biller, u.customer, u.event_name from unnest(lanes) u)
-    order by l.biller, l.customer, l.event_name
-    for update;
+    -- One by one in this order. A join might be planned from the lanes, and there may be many.
+    perform from (select distinct u.biller, u.customer, u.event_name from unnest(lanes) u order by 1, 2, 3) u
+    cross join lateral (
+        select from report_lanes l where l.biller = u.biller and l.customer = u.customer and l.event_name = u.event_name for update
+    ) l;
 end
 $$;
 

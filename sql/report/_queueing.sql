@@ -94,26 +94,33 @@ $$;
 comment on function _queue_events(report_metrics, text) is
     'Queues the unreported events of a metric that is reported event by event, of all subjects or one, and the buckets of dropped months.';
 
+-- The series of reported metrics are found first, each once: where nothing is reported, no series is looked up.
 create or replace function _queue_corrected(corrected rollups[])
 returns void
 language plpgsql
 volatile
 set search_path from current
+set enable_nestloop to off
+set enable_mergejoin to off
 as $$
 #variable_conflict use_column
 begin
+    if not exists (select from metrics where billers is not null) then
+        return;
+    end if;
     insert into unreported (at, series_id, biller)
-    select c.bucket_start, c.series_id, b.biller
+    select c.bucket_start, c.series_id, unnest(m.billers)
     from unnest(corrected) c
-    cross join lateral (
-        select m.period, m.fine_bucket, m.billers
-        from series s
+    join (
+        select s.series_id, m.period, m.fine_bucket, m.billers
+        from (select distinct series_id from unnest(corrected)) q
+        cross join lateral (
+            select s.series_id, s.metric from series s where s.series_id = q.series_id and s.stripe = 0 offset 0
+        ) s
         join metrics m on m.key = s.metric
-        where s.series_id = c.series_id and s.stripe = 0
+        where m.billers is not null
         offset 0
-    ) m
-    cross join unnest(m.billers) b (biller)
-    where c.bucket in (m.period, m.fine_bucket);
+    ) m on m.series_id = c.series_id and c.bucket in (m.period, m.fine_bucket);
 end
 $$;
 

@@ -20,11 +20,9 @@ declare
 begin
     return query
         select t.subject, t.metric, t.bucket_start, v.event_id, t.mode, t.event_name,
-               _customer(s.customer, t.subject, (_unplanned_usage.biller).subject_is_customer), t.period, v.value, v.at
+               _customer((select s.customer from report_subjects s where s.subject = t.subject and s.biller = v_biller),
+                         t.subject, (_unplanned_usage.biller).subject_is_customer), t.period, v.value, v.at
         from _queued_usage(v_biller, queued, v_dropped) t
-        left join lateral (
-            select s.customer from report_subjects s where s.subject = t.subject and s.biller = v_biller offset 0
-        ) s on true
         left join lateral (
             select d.quantity, d.as_events from reported d
             where t.method <> 'event' and d.subject = t.subject and d.metric = t.metric and d.biller = v_biller and d.bucket_start = t.bucket_start
@@ -34,50 +32,50 @@ begin
             -- Single events; all of one time are read at once, as the log has no index by event.
             select e.quantity as value, e.at, e.event_id
             from events e
-            where t.method = 'event'
-              and e.series_id = t.series_id and e.at = t.at
+            where t.method = 'event' and e.series_id = t.series_id and e.at = t.at
               and e.event_id between t.first_id and t.last_id and e.event_id = any (t.event_ids)
               and not exists (
                   select from pushes p
                   where p.subject = t.subject and p.metric = t.metric and p.biller = v_biller
                     and p.event_id = e.event_id and p.replaces is null offset 0)
             union all
-            -- What the hour has gained.
-            select coalesce(sum(b.total), 0) - coalesce(d.quantity + d.as_events, 0), least(max(b.last_at), now), null
+            -- What the hour has gained, or the period's value, which is not a sum of hours.
+            select case when t.mode = 'last' then nullif(q.quantity, d.quantity) else q.quantity - coalesce(d.quantity + d.as_events, 0) end,
+                   least(now, case t.method when 'delta' then b.last_at else t.bucket_end - interval '1 second' end), null
             from (
-                select r.total, r.last_at
-                from rollups r
-                where r.series_id = t.series_id and r.bucket = t.fine
-                  and r.bucket_start >= t.bucket_start and r.bucket_start < _bucket_end('hour', t.bucket_start)
-                union all
-                select s.fine_total, s.fine_last_at
-                from series s
-                where s.series_id = t.series_id and s.fine_count > 0
-                  and s.fine_start >= t.bucket_start and s.fine_start < _bucket_end('hour', t.bucket_start)
+                select coalesce(_quantity(t.aggregate, sum(k.event_count)::bigint, sum(k.total), min(k.lowest), max(k.highest),
+                                          (max(k.latest))[3]), 0) as quantity, max(k.last_at) as last_at
+                from (
+                    select r.event_count, r.last_at, r.total, r.lowest, r.highest, r.latest
+                    from rollups r
+                    where r.series_id = t.series_id and r.bucket = t.bucket and r.bucket_start >= t.bucket_start and r.bucket_start < t.bucket_end
+                    union all
+                    select s.coarse_count, s.coarse_last_at, s.coarse_total, s.coarse_lowest, s.coarse_highest, s.coarse_latest
+                    from series s
+                    where t.is_coarse and s.series_id = t.series_id and s.coarse_count > 0
+                      and s.coarse_start >= t.bucket_start and s.coarse_start < t.bucket_end
+                    union all
+                    select s.fine_count, s.fine_last_at, s.fine_total, s.fine_lowest, s.fine_highest, s.fine_latest
+                    from series s
+                    where not t.is_coarse and s.series_id = t.series_id and s.fine_count > 0
+                      and s.fine_start >= t.bucket_start and s.fine_start < t.bucket_end
+                ) k
+                where t.method in ('delta', 'value') having t.method in ('delta', 'value') offset 0
             ) b
-            where t.method = 'delta'
-            having t.method = 'delta'
+            cross join lateral (
+                select _reported_quantity(t.aggregate, t.mode, b.quantity, (_unplanned_usage.biller).max_digits) as quantity offset 0
+            ) q
             union all
             -- What the events from before mode event add up to in the hour, beyond what was reported of them.
             select coalesce(sum(e.quantity), 0) - coalesce(d.quantity, 0), least(max(e.at), now), null
             from events e
             where t.method = 'earlier events' and e.event_id <= t.event_after
-              and e.series_id = t.series_id and e.at >= t.bucket_start and e.at < _bucket_end('hour', t.bucket_start)
+              and e.series_id = t.series_id and e.at >= t.bucket_start and e.at < t.bucket_end
             having t.method = 'earlier events'
             union all
             select l.value, least(l.at, now), null
-            from _dropped_remainder(v_biller, t.series_id, t.subject, t.metric, t.fine, t.bucket_start, v_dropped) l
+            from _dropped_remainder(v_biller, t.series_id, t.subject, t.metric, t.bucket, t.bucket_start, v_dropped) l
             where t.method = 'dropped'
-            union all
-            -- The period's value, which is not a sum of hours.
-            select case when t.mode = 'last' then nullif(q.quantity, d.quantity) else q.quantity - coalesce(d.quantity, 0) end,
-                   least(now, _bucket_end(t.period, t.bucket_start) - interval '1 second'), null
-            from metrics m
-            cross join lateral _window_usage(m, t.subject, t.bucket_start, _bucket_end(t.period, t.bucket_start)) u
-            cross join lateral (
-                select _reported_quantity(t.aggregate, t.mode, u.quantity, (_unplanned_usage.biller).max_digits) as quantity
-            ) q
-            where m.key = t.metric and t.method = 'value'
         ) v
         where (t.mode = 'last' or v.value <> 0) and v.value is not null and coalesce(t.at, t.bucket_start) >= coalesce(t.since, '-infinity');
 end

@@ -1,7 +1,7 @@
 -- The DELETE removes only rows that were committed before it began. A later statement reads the buckets, so they hold all of that usage and
 -- perhaps more. The rows of the additional usage stay on the queue until the next call, so nothing that commits meanwhile is missed.
--- Only the queue is read from end to end, and a row's metric is looked up only where metrics have different cutoffs. OFFSET 0 makes a look-up
--- for each row the only plan, whatever the statistics say.
+-- Only the queue is read from end to end. A row's metric is looked up only if its time lies between the first and the last of the metrics'
+-- cutoffs. OFFSET 0 makes a look-up for each row the only plan, whatever the statistics say.
 create or replace function plan_pushes(
     biller text default 'stripe',
     open_hours boolean default true,
@@ -19,6 +19,8 @@ as $$
 #variable_conflict use_column
 declare
     v_biller    billers := case when not _is_open('plan_pushes') or _check_caller('plan_pushes') then _lock_planning(plan_pushes.biller) end;
+    v_metrics   text[];
+    v_cutoffs   timestamptz[];
     v_all_until timestamptz;
     v_any_until timestamptz;
     v_queued    unreported[];
@@ -27,16 +29,16 @@ declare
 begin
     perform _check_max_rows(plan_pushes.max_rows), _check_time('now', plan_pushes.now, required => true),
         _check_journal(plan_pushes.biller), _require_durable_commit();
-    select coalesce(min(until), 'infinity'), coalesce(max(until), 'infinity') into v_all_until, v_any_until
+    select array_agg(metric), array_agg(until), coalesce(min(until), 'infinity'), coalesce(max(until), 'infinity')
+    into v_metrics, v_cutoffs, v_all_until, v_any_until
     from _planning_cutoffs(v_biller, coalesce(plan_pushes.open_hours, true), plan_pushes.now);
     with taken as (
         delete from unreported where ctid = any (array(
             select u.ctid
             from unreported u
             where u.biller = plan_pushes.biller and (u.at < v_all_until or u.at < v_any_until and (
-                select r.until is null or u.at < r.until
+                select coalesce(u.at < v_cutoffs[array_position(v_metrics, s.metric)], true)
                 from series s
-                left join _planning_cutoffs(v_biller, coalesce(plan_pushes.open_hours, true), plan_pushes.now) r on r.metric = s.metric
                 where s.series_id = u.series_id and s.stripe = 0))
             limit plan_pushes.max_rows))
         returning unreported
