@@ -13,8 +13,8 @@ DAY = timedelta(days=1)
 # In the order of the index, so that millions of rows fit in minutes; each subject's events are spread evenly
 # over the window, with a jitter of its own that keeps their order.
 _SERIES = """
-SELECT meter._create_series(array_agg(%(metric)s::text), array_agg(%(prefix)s::text || i), array_agg(0::smallint),
-                            array_agg(%(since)s::timestamptz))
+SELECT meter._create_series(array_agg(%(metric)s::text), array_agg(%(prefix)s::text || i),
+                            array_agg(0::smallint), array_agg(%(since)s::timestamptz))
 FROM generate_series(0, %(subjects)s - 1) AS i
 """
 _EVENTS = """
