@@ -131,7 +131,8 @@ as $$
 #variable_conflict use_column
 begin
     return query
-    select a.fine_start, 0::bigint, a.fine_start, i.series_id, 0::smallint, a.fine_bucket, null::numeric, null::numeric, null::numeric, null::numeric[]
+    select a.fine_start, 0::bigint, a.fine_start, i.series_id, 0::smallint, a.fine_bucket,
+           null::numeric, null::numeric, null::numeric, null::numeric[]
     from unnest(series_ids) i (series_id)
     cross join lateral (
         select s.fine_start, m.fine_bucket
