@@ -59,6 +59,7 @@ returns bigint
 language plpgsql
 volatile
 set search_path from current
+set enable_nestloop to off
 as $$
 declare
     v_copies text;
@@ -73,7 +74,9 @@ begin
     if v_held <> _count_copies(months) then
         select string_agg(format('select event_id from %I', n.name), ' union all ') into v_copies
         from (select 'events_next' union all select _partition_name(m.month) from unnest(months) m (month)) n (name);
-        execute format('select array(select s from events_strays s where s.event_id not in (%s))', v_copies) into v_late;
+        -- Not NOT IN: a list that is larger than work_mem would be read once for each event.
+        execute format('select array(select s from events_strays s where not exists (select from (%s) c where c.event_id = s.event_id))', v_copies)
+            into v_late;
         foreach v_month in array months loop
             execute format('insert into %I select * from unnest($1) where _bucket_start(''month'', at) = $2', _partition_name(v_month))
                 using v_late, v_month;

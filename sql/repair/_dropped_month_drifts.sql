@@ -1,5 +1,5 @@
 -- A single hour of a dropped month can no longer be checked. But the sum of its hours must equal the total kept when the month was dropped,
--- plus the events that arrived later.
+-- plus the events that arrived later. Hash joins only, as in _rollup_drifts().
 create or replace function _dropped_month_drifts(scope integer[])
 returns table (series_id integer, bucket text, bucket_start timestamptz, stored rollups, recomputed rollups)
 language plpgsql
@@ -7,6 +7,8 @@ stable
 set search_path from current
 set plan_cache_mode to force_custom_plan
 set enable_mergejoin to off
+set enable_nestloop to off
+set jit to off
 as $$
 #variable_conflict use_column
 declare

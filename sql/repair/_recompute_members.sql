@@ -1,9 +1,12 @@
+-- Hash joins only, as in _rollup_drifts().
 create or replace function _recompute_members(scope integer[])
 returns setof unique_members
 language plpgsql
 stable
 set search_path from current
 set plan_cache_mode to force_custom_plan
+set enable_nestloop to off
+set jit to off
 as $$
 #variable_conflict use_column
 begin
@@ -33,6 +36,7 @@ language plpgsql
 stable
 set search_path from current
 set plan_cache_mode to force_custom_plan
+set enable_nestloop to off
 set jit to off
 as $$
 #variable_conflict use_column
@@ -50,7 +54,7 @@ begin
         from events e
         join series s on s.series_id = e.series_id and s.stripe = 0
         join metrics m on m.key = s.metric
-        where e.series_id = any (v_series)
+        where e.series_id = any (v_series) and s.series_id = any (v_series)
     ) l;
     perform _check_snapshot();
 end
