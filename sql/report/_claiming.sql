@@ -1,5 +1,6 @@
 -- Pushes of a worker whose lease has expired are sent again under the same identifier. Generic plans: every look-up uses an index, and
--- planning it each time would cost more than the look-up.
+-- planning it each time would cost more than the look-up. Without sorting, a lane's pushes can only be read from pushes_open, whatever the
+-- statistics say.
 create or replace function _claim_lanes(
     biller billers, lanes report_lanes[], worker text, max_pushes integer, per_lane integer, leased_until timestamptz, now timestamptz
 )
@@ -8,6 +9,8 @@ language plpgsql
 volatile
 set search_path from current
 set plan_cache_mode to 'force_generic_plan'
+set enable_seqscan to off
+set enable_sort to off
 as $$
 #variable_conflict use_column
 declare

@@ -38,6 +38,7 @@ language plpgsql
 volatile
 set search_path from current
 set plan_cache_mode to 'force_generic_plan'
+set enable_seqscan to off
 as $$
 #variable_conflict use_column
 begin

@@ -26,6 +26,7 @@ comment on function _planning_cutoffs(billers, boolean, timestamptz) is
 -- A delta has the time of the hour's latest usage, because a subscription may begin or end within the hour.
 -- In mode last the biller keeps one value for each customer and event name. A second subject or metric would overwrite the first, and an
 -- old period's value with the present time would overwrite the current one.
+-- OFFSET 0: each of these values is computed once, and the functions that take it are inlined.
 create or replace function _candidate_pushes(biller billers, queued unreported[], now timestamptz)
 returns setof planned_push
 language plpgsql
@@ -44,7 +45,7 @@ begin
                        when now > _shift(_bucket_end(u.period, _bucket_start(u.period, t.stamped_at)), (_candidate_pushes.biller).grace) then 'late'
                    end as reason
             from _unplanned_usage(_candidate_pushes.biller, queued, now) u
-            cross join lateral (select _whole_second(greatest(u.at, u.bucket_start)) as stamped_at) t
+            cross join lateral (select _whole_second(greatest(u.at, u.bucket_start)) as stamped_at offset 0) t
             where u.customer is not null
         ), compared as (
             select j.*, j.mode = 'last' and j.reason is distinct from 'too_many_digits' and (
@@ -61,9 +62,9 @@ begin
                u.bucket_start, u.event_id, u.mode,
                _shift(nullif(_bucket_end(u.period, _bucket_start(u.period, f.stamped_at)), 'infinity'), (_candidate_pushes.biller).grace)
         from compared u
-        cross join lateral (select case when u.ambiguous then 'ambiguous' else u.reason end as reason) r
-        cross join lateral (select _policy_action(_candidate_pushes.biller, u.mode, r.reason) as action) s
-        cross join lateral (select case s.action when 'restamp' then _whole_second(now) else u.stamped_at end as stamped_at) f
+        cross join lateral (select case when u.ambiguous then 'ambiguous' else u.reason end as reason offset 0) r
+        cross join lateral (select _policy_action(_candidate_pushes.biller, u.mode, r.reason) as action offset 0) s
+        cross join lateral (select case s.action when 'restamp' then _whole_second(now) else u.stamped_at end as stamped_at offset 0) f
         order by u.subject, u.metric, u.bucket_start, u.event_id;
 end
 $$;

@@ -1,4 +1,4 @@
--- Inlined: no SET, nothing outside pg_catalog.
+-- Inlined: no SET, no sub-select, nothing outside pg_catalog.
 create or replace function _policy_action(biller billers, mode text, reason text)
 returns text
 language sql
@@ -7,9 +7,9 @@ as $$
     select case
         when reason in ('too_many_digits', 'ambiguous') then 'hold'
         when reason = 'negative' then (biller).negative
-        when reason in ('too_old', 'late') then (
-            select case when mode = 'last' and s.setting = 'restamp' then 'hold' else s.setting end
-            from (select case reason when 'too_old' then (biller).too_old else (biller).late end as setting) s)
+        when mode = 'last' and case reason when 'too_old' then (biller).too_old when 'late' then (biller).late end = 'restamp' then 'hold'
+        when reason = 'too_old' then (biller).too_old
+        when reason = 'late' then (biller).late
     end
 $$;
 

@@ -71,16 +71,16 @@ comment on function _replace_push(pushes, text, text, timestamptz, timestamptz, 
 
 -- Equal parts give equal identifiers, so a journal that has lost its end plans the same push again under the same identifier. Everything
 -- that is sent is among the parts, so pushes that send something different have different identifiers.
+-- Inlined: no SET, nothing outside pg_catalog. Stable like convert_to(), or it would not be inlined.
 create or replace function _push_identifier(parts text[])
 returns text
 language sql
 stable parallel safe
-set search_path from current
 as $$
-    select 'pm_' || _digest(parts::text)
+    select 'pm_' || encode(substr(sha256(convert_to(parts::text, 'UTF8')), 1, 16), 'hex')::uuid
 $$;
 
-comment on function _push_identifier(text[]) is 'The identifier of a push: a digest of its parts.';
+comment on function _push_identifier(text[]) is 'The identifier of a push: the first 128 bits of a SHA-256 over its parts.';
 
 create or replace function _guard_push()
 returns trigger

@@ -69,6 +69,7 @@ comment on function _shared_customer(billers, text, text) is
     'subject, only that metric or that subject''s customer is searched.';
 
 -- A value does not count if its subject or metric is no longer mapped to this customer and event name.
+-- biller || '' keeps the index of all customers of the biller out: a subject's customer is found by the subject.
 create or replace function _has_competing_value(
     biller billers, subject text, metric text, customer text, event_name text, since timestamptz, until timestamptz
 )
@@ -82,13 +83,13 @@ begin
     return exists (
         select from pushes p
         join report_metrics r on r.biller = p.biller and r.metric = p.metric and r.event_name = p.event_name
-        left join report_subjects s on s.subject = p.subject and s.biller = p.biller
         where p.biller = (_has_competing_value.biller).biller and p.customer = _has_competing_value.customer
           and p.event_name = _has_competing_value.event_name
           and p.stamped_at >= _has_competing_value.since and p.stamped_at < _has_competing_value.until
           and p.mode = 'last' and p.state not in ('held', 'left', 'rejected', 'replaced')
           and (p.subject, p.metric) <> (_has_competing_value.subject, _has_competing_value.metric)
-          and _customer(s.customer, p.subject, (_has_competing_value.biller).subject_is_customer) = p.customer);
+          and _customer((select s.customer from report_subjects s where s.subject = p.subject and s.biller || '' = p.biller),
+                        p.subject, (_has_competing_value.biller).subject_is_customer) = p.customer);
 end
 $$;
 

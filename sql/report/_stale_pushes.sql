@@ -7,6 +7,7 @@ language plpgsql
 volatile
 set search_path from current
 set plan_cache_mode to 'force_generic_plan'
+set enable_seqscan to off
 as $$
 #variable_conflict use_column
 declare
@@ -53,6 +54,7 @@ language plpgsql
 volatile
 set search_path from current
 set plan_cache_mode to 'force_generic_plan'
+set enable_seqscan to off
 as $$
 #variable_conflict use_column
 begin

@@ -1,7 +1,9 @@
 -- One snapshot reads everything. It is younger than that of the statement that removed the rows from the queue, so the buckets may hold
 -- more than was queued, never less. The rows of that additional usage stay on the queue, and find nothing left to plan later.
 -- A dropped month has no events, so what its rollups hold beyond what was planned is reported.
--- Every table is read by key, once for each row: OFFSET 0 makes that the only plan, whatever the statistics say.
+-- Every table is read by key, once for each row: OFFSET 0 makes that the only plan, whatever the statistics say. A subject's customer is found
+-- by the subject: biller || '' keeps the index of all customers of the biller out. An event's push is found by the event: without sorting, only
+-- pushes_by_event has that order.
 create or replace function _unplanned_usage(biller billers, queued unreported[], now timestamptz)
 returns table (subject text, metric text, bucket_start timestamptz, event_id bigint, mode text, event_name text, customer text,
                period text, value numeric, at timestamptz)
@@ -9,6 +11,7 @@ language plpgsql
 stable
 set search_path from current
 set enable_seqscan to off
+set enable_sort to off
 set jit to off
 as $$
 #variable_conflict use_column
@@ -20,7 +23,7 @@ declare
 begin
     return query
         select t.subject, t.metric, t.bucket_start, v.event_id, t.mode, t.event_name,
-               _customer((select s.customer from report_subjects s where s.subject = t.subject and s.biller = v_biller),
+               _customer((select s.customer from report_subjects s where s.subject = t.subject and s.biller || '' = v_biller),
                          t.subject, (_unplanned_usage.biller).subject_is_customer), t.period, v.value, v.at
         from _queued_usage(v_biller, queued, v_dropped) t
         left join lateral (
@@ -37,7 +40,7 @@ begin
               and not exists (
                   select from pushes p
                   where p.subject = t.subject and p.metric = t.metric and p.biller = v_biller
-                    and p.event_id = e.event_id and p.replaces is null offset 0)
+                    and p.event_id between e.event_id and e.event_id and p.replaces is null order by p.event_id offset 0)
             union all
             -- What the hour has gained, or the period's value, which is not a sum of hours.
             select case when t.mode = 'last' then nullif(q.quantity, d.quantity) else q.quantity - coalesce(d.quantity + d.as_events, 0) end,

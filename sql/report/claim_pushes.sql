@@ -1,5 +1,6 @@
 -- Lanes are locked one by one, as a cursor fetches them, so concurrent callers get different lanes. Each call takes a bounded number of
--- pushes from a lane, so one customer with many pushes does not delay the others.
+-- pushes from a lane, so one customer with many pushes does not delay the others. Without sorting, lanes can only be read in the order of
+-- report_lanes_awake, and their pushes from pushes_open, whatever the statistics say.
 create or replace function claim_pushes(
     biller text,
     worker text,
@@ -12,6 +13,8 @@ language plpgsql
 volatile
 security definer
 set search_path from current
+set enable_seqscan to off
+set enable_sort to off
 as $$
 #variable_conflict use_column
 declare
@@ -22,12 +25,16 @@ declare
     v_found  bigint := 0;
     v_lanes  cursor for
         select l as lane, (
-            select count(*) from (
+            select least(count(*), c_per_lane) from ((
                 select from pushes p
-                where p.biller = l.biller and p.customer = l.customer and p.event_name = l.event_name
-                  and p.state in ('planned', 'sending') and (p.state = 'sending' or p.next_attempt_at <= claim_pushes.now)
-                limit c_per_lane
-            ) p) as ready
+                where p.biller = l.biller and p.customer = l.customer and p.event_name = l.event_name and p.state = 'sending'
+                order by p.due_at, p.push_id limit c_per_lane
+            ) union all (
+                select from pushes p
+                where p.biller = l.biller and p.customer = l.customer and p.event_name = l.event_name and p.state = 'planned'
+                  and p.next_attempt_at <= claim_pushes.now
+                order by p.due_at, p.push_id limit c_per_lane
+            )) p) as ready
         from report_lanes l
         where l.biller = claim_pushes.biller and l.wake_at <= claim_pushes.now
           and (l.leased_until is null or l.leased_until <= claim_pushes.now)

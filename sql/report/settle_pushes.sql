@@ -7,6 +7,8 @@ volatile
 security definer
 set search_path from current
 set plan_cache_mode to 'force_generic_plan'
+set enable_seqscan to off
+set enable_bitmapscan to off
 as $$
 #variable_conflict use_column
 declare
@@ -22,14 +24,16 @@ begin
     select * into v_biller from billers b where b.biller = settle_pushes.biller;
     v_window := v_biller.dedup_window - v_biller.dedup_margin;
     v_results := _parse_results(settle_pushes.results);
-    -- After a failover another push may have the same push_id.
+    -- After a failover another push may have the same push_id. OFFSET 0: a push is found by it and not by its biller, who has many.
     v_results := array(
         select r from unnest(v_results) r
-        where r.identifier is null or exists (select from pushes p where p.push_id = r.push_id and p.identifier = r.identifier));
+        where exists (
+            select from (select p.biller, p.identifier from pushes p where p.push_id = r.push_id offset 0) p
+            where p.biller = settle_pushes.biller and (r.identifier is null or r.identifier = p.identifier)));
     v_push_ids := array(select push_id from unnest(v_results));
     v_lanes := array(
         select distinct (p.biller, p.customer, p.event_name, null, null, null, null)::report_lanes
-        from pushes p where p.push_id = any (v_push_ids) and p.biller = settle_pushes.biller);
+        from pushes p where p.push_id = any (v_push_ids));
     perform _lock_lanes(v_lanes);
 
     update pushes p set
@@ -55,7 +59,7 @@ begin
             else 'planned'
         end as state
     ) o
-    where q.push_id = any (v_push_ids) and q.push_id = r.push_id and q.biller = settle_pushes.biller
+    where q.push_id = any (v_push_ids) and q.push_id = r.push_id
       and p.subject = q.subject and p.push_id = q.push_id
       and (q.state = 'sending' and q.attempts = r.attempt
            or r.outcome = 'delivered' and r.attempt between 1 and q.attempts
@@ -65,7 +69,7 @@ begin
     perform _refresh_lanes(v_lanes, settle_pushes.now);
     return query
         select p.push_id, p.state, p.reason, case when p.state = 'planned' then p.next_attempt_at end
-        from pushes p where p.push_id = any (v_push_ids) and p.biller = settle_pushes.biller
+        from pushes p where p.push_id = any (v_push_ids)
         order by p.push_id;
 end
 $$;
