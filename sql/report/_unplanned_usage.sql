@@ -66,15 +66,16 @@ begin
                 where t.method in ('delta', 'value') having t.method in ('delta', 'value') offset 0
             ) b
             cross join lateral (
-                select _reported_quantity(t.aggregate, t.mode, b.quantity, (_unplanned_usage.biller).max_digits) as quantity offset 0
+                select _reported_quantity(t.aggregate, t.mode, b.quantity, (_unplanned_usage.biller).max_digits) as quantity
             ) q
             union all
             -- What the events from before mode event add up to in the hour, beyond what was reported of them.
             select coalesce(sum(e.quantity), 0) - coalesce(d.quantity, 0), least(max(e.at), now), null
-            from events e
-            where t.method = 'earlier events' and e.event_id <= t.event_after
-              and e.series_id = t.series_id and e.at >= t.bucket_start and e.at < t.bucket_end
-            having t.method = 'earlier events'
+            from (
+                select e.quantity, e.at from events e
+                where e.event_id <= t.event_after and e.series_id = t.series_id and e.at >= t.bucket_start and e.at < t.bucket_end offset 0
+            ) e
+            where t.method = 'earlier events' having t.method = 'earlier events'
             union all
             select l.value, least(l.at, now), null
             from _dropped_remainder(v_biller, t.series_id, t.subject, t.metric, t.bucket, t.bucket_start, v_dropped) l

@@ -175,3 +175,48 @@ def test_recording_pays_for_the_queue_only_where_it_is_reported(
     told = explain("SELECT meter.record('acct_7', 'tokens', 1)", [])
     assert len(told.writes("unreported")) == 1
     assert told.rows("unreported", "report_metrics", "report_subjects", "billers", "pushes", "reported") == 0
+
+
+_LOOKUPS = {
+    ("pushes", "pushes_by_event"),
+    ("pushes", "pushes_by_id"),
+    ("pushes", "pushes_by_identifier"),
+    ("pushes", "pushes_open"),
+    ("report_lanes", "report_lanes_awake"),
+    ("report_lanes", "report_lanes_pkey"),
+    ("report_subjects", "report_subjects_pkey"),
+    ("reported", "reported_pkey"),
+    ("rollups", "rollups_pkey"),
+    ("series", "series_by_id"),
+}
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+def test_a_meter_that_was_empty_has_the_plans_of_a_large_one(
+    connect: Callable[..., psycopg.Connection[Any]], clock: datetime, analyzed: bool
+) -> None:
+    """A session keeps the plans that it made when everything was empty."""
+    connection = connect("plans")
+    connection.execute("SELECT meter.define_metric('tokens', 'sum', 'token')")
+    connection.execute("SELECT meter.define_metric('calls', 'count', 'call')")
+    connection.execute("SELECT meter.define_biller(subject_is_customer => true)")
+    connection.execute("SELECT meter.report_metric('tokens', 'tokens')")
+    connection.execute("SELECT meter.report_metric('calls', 'calls', 'event')")
+    if analyzed:
+        connection.execute("VACUUM ANALYZE")
+    connection.execute("SELECT meter.record('acct', 'tokens', 1, at => %s)", [clock])
+    connection.execute("SELECT meter.record('acct', 'calls', at => %s)", [clock])
+    explain = explainer(connection)
+    plans = explain("SELECT meter.plan_pushes(now => %s)", [clock], calls_before=0).plans
+    plans += explain(
+        "SELECT * FROM meter.claim_pushes('stripe', 'w', now => %s)", [clock], calls_before=0
+    ).plans
+    sending = "SELECT push_id, attempts, identifier FROM meter.pushes WHERE state = 'sending'"
+    sent = connection.execute(sending).fetchall()
+    plans += explain("SELECT meter.confirm_push('stripe', 'w', %s, 1)", [sent[0][2]], calls_before=0).plans
+    results = _results([row[:2] for row in sent])
+    plans += explain(
+        "SELECT * FROM meter.settle_pushes('stripe', 'w', %s, now => %s)", [results, clock], calls_before=0
+    ).plans
+    scans = {(scan.table, scan.index) for scan in Plans(plans).scans(*{table for table, _ in _LOOKUPS})}
+    assert scans - {("pushes", "pushes_pkey")} == _LOOKUPS  # By subject and push_id, as good as by push_id.
