@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.longrun.__main__ import as_markdown, main
-from tests.longrun.parts import Result
+from tests.longrun.__main__ import _command, _parse, as_markdown, main
+from tests.longrun.parts import PARTS, Result
 
 
 @pytest.mark.slow
@@ -26,3 +26,8 @@ def test_a_failure_is_not_hidden_in_the_table() -> None:
     run = {"started": "2026-06-18T00:00:00", "postgresql": "18", "command": "python -m tests.longrun"}
     table = as_markdown(run, [Result("fuzz", "P8", "how", failure="AssertionError: a | b\nc")])
     assert "**failed**: AssertionError: a \\| b c" in table
+
+
+def test_every_part_is_repeated_by_its_command() -> None:
+    for part in PARTS:
+        assert f"--only {part} --" in _command(part, _parse([]))
