@@ -79,7 +79,11 @@ class Result:
 
     def check(self) -> None:
         """Every unit once, in its hour; nothing sent in another form, nothing two at a time."""
-        assert self.sent == self.used
+        keys = self.sent.keys() | self.used.keys()
+        differing = {
+            k: (self.sent.get(k), self.used.get(k)) for k in keys if self.sent.get(k) != self.used.get(k)
+        }
+        assert not differing, f"sent and used differ: {differing}"
         assert self.counters["counted_twice"] == []
         assert self.counters["duplicates_that_differ"] == 0
         assert self.counters["conflicts"] == 0
