@@ -42,9 +42,7 @@ begin
     v_reopen := _series_to_reopen(v_series, v_all);
     perform _reopen_buckets(v_reopen, v_all);
     update series s set version = s.version + 1 where s.series_id = any (v_series) and s.series_id <> all (v_reopen);
-    if exists (select from metrics where billers is not null) then
-        perform _queue_corrected(array(select c from unnest(v_all) c where c.series_id = any (v_series)));
-    end if;
+    perform _queue_corrected(array(select c from unnest(v_all) c where c.series_id = any (v_series)));
     return query
         select count(*), case when series_ids[cardinality(series_ids)] = any (v_series) then series_ids[cardinality(series_ids)] end
         from unnest(v_all) c
