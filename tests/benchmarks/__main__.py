@@ -81,7 +81,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="at these sizes of the log (--full: 1, 10 and 50 million; a million take 0.5 GB of disk)",
     )
     parser.add_argument(
-        "--window", type=int, metavar="EVENTS", help="a subject of so many, too (--full: 10 million)"
+        "--window", type=int, metavar="EVENTS", help="of one subject: its window is measured, too"
     )
     parser.add_argument(
         "--dsn", help="another server, by a role that may create databases; default: a private one"

@@ -23,8 +23,10 @@ pytestmark = [
 ]
 
 CLIENTS = 16
-CALLS = 12  # psycopg prepares a statement at its sixth execution, unless it is told not to:
-NEVER = {"prepare_threshold": None}  # pgbouncer knows prepared statements since 1.21 only
+# psycopg would prepare a statement at its sixth execution.
+CALLS = 12
+# pgbouncer knows prepared statements since 1.21 only.
+NEVER = {"prepare_threshold": None}
 
 
 @pytest.fixture

@@ -248,7 +248,8 @@ def test_writers_run_while_stripes_come_and_go(ledger: Ledger, new_ledger: NewLe
     def repair() -> None:
         session = new_ledger("repair")
         while not stop.is_set():
-            with session.connection.transaction():  # as whoever writes: a series after its rows are locked
+            # Like every writer: the rows of the series are locked before it is changed.
+            with session.connection.transaction():
                 one = session.rows(
                     "SELECT series_id FROM meter.series WHERE stripe = 0 ORDER BY random() LIMIT 1 FOR UPDATE"
                 )

@@ -73,7 +73,7 @@ def define(ledger: Ledger) -> None:
 
 
 def run_orders(dsn: str, number: int, *, seed: int = 0) -> Iterator[State]:
-    """The state after each of so many orders of the same events; each has subjects of its own."""
+    """Record the same events in `number` random orders; yield the state after each, under the same names."""
     draw = random.Random(seed)
     events = _make_events(draw)
     with ExitStack() as stack:
