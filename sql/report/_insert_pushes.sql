@@ -24,10 +24,8 @@ begin
            _insert_pushes.now, _insert_pushes.now, case when s.state = 'left' then _insert_pushes.now end
     from unnest(planned) with ordinality p
     cross join lateral (
-        select case when v_journal.doubtful_until is null then p.state else _initial_state(
-            (p.subject, p.metric, p.customer, p.event_name, p.value, p.stamped_at, p.state, p.reason, p.bucket_start, p.event_id, p.mode,
-             p.due_at)::planned_push,
-            v_journal.doubtful_until) end as state
+        select case when v_journal.doubtful_until is null then p.state
+            else _initial_state(p.state, p.mode, p.bucket_start, p.stamped_at, v_journal.doubtful_until) end as state
         offset 0
     ) s
     cross join lateral (
@@ -43,21 +41,22 @@ $$;
 comment on function _insert_pushes(text, planned_push[], timestamptz) is
     'Inserts planned pushes into the journal, in order. The caller has already added their values to reported.';
 
-create or replace function _initial_state(push planned_push, doubtful_until timestamptz)
+create or replace function _initial_state(
+    planned text, mode text, bucket_start timestamptz, stamped_at timestamptz, doubtful_until timestamptz
+)
 returns text
 language sql
 immutable parallel safe
 set search_path from current
 as $$
     select case
-        when (push).state <> 'planned' or (push).mode = 'last' or doubtful_until is null or (push).bucket_start >= doubtful_until
-            then (push).state
+        when planned <> 'planned' or mode = 'last' or doubtful_until is null or bucket_start >= doubtful_until then planned
         -- The biller's total for the hour shows whether it was sent.
-        when _bucket_start('hour', (push).stamped_at) = _bucket_start('hour', (push).bucket_start) then 'uncertain'
+        when _bucket_start('hour', stamped_at) = _bucket_start('hour', bucket_start) then 'uncertain'
         else 'held'
     end
 $$;
 
-comment on function _initial_state(planned_push, timestamptz) is
+comment on function _initial_state(text, text, timestamptz, timestamptz, timestamptz) is
     'The state of a new push. It is the planned one, unless a lost part of the journal may have sent this usage already: then uncertain if '
     'it would be sent under the same hour, and held if under another. A value in mode last may be sent twice, and is not affected.';

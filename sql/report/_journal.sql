@@ -99,6 +99,18 @@ $$;
 comment on function _lock_journal(text) is
     'Locks a biller''s journal until the transaction ends and returns it. A new journal is assigned to this server.';
 
+create or replace function _doubtful_journal(biller text, at timestamptz)
+returns report_journals
+language sql
+stable
+set search_path from current
+as $$
+    select j from report_journals j where j.biller = _doubtful_journal.biller and _doubtful_journal.at < j.doubtful_until
+$$;
+
+comment on function _doubtful_journal(text, timestamptz) is
+    'A biller''s journal if a lost part of it may have sent usage of this time, otherwise null.';
+
 create or replace function _stopped_billers()
 returns setof text
 language sql

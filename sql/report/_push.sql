@@ -48,14 +48,23 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_new pushes;
+    v_journal report_journals := _doubtful_journal((push).biller, (push).bucket_start);
+    -- The lost end of the journal may have retried it already.
+    v_state   text := case
+        when _replace_push.reason = 'retried' and (push).planned_at < v_journal.adopted_at and (push).reason is distinct from 'restored'
+            then _initial_state('planned', (push).mode, (push).bucket_start, _replace_push.stamped_at, v_journal.doubtful_until)
+        else 'planned' end;
+    v_new     pushes;
 begin
     insert into pushes (subject, metric, biller, bucket_start, event_id, mode, identifier, customer, event_name, value, stamped_at,
-                        due_at, state, planned_at, next_attempt_at, replaces)
+                        due_at, state, reason, unsure_attempts, unsure_since, planned_at, next_attempt_at, replaces)
     values ((push).subject, (push).metric, (push).biller, (push).bucket_start, (push).event_id, (push).mode,
             _push_identifier(array[(push).identifier, _replace_push.customer, _replace_push.event_name,
-                                   extract(epoch from _replace_push.stamped_at)::text]),
-            _replace_push.customer, _replace_push.event_name, (push).value, _replace_push.stamped_at, _replace_push.due_at, 'planned',
+                                   extract(epoch from _replace_push.stamped_at)::text]
+                             || array_remove(array[extract(epoch from v_journal.adopted_at)::text], null)),
+            _replace_push.customer, _replace_push.event_name, (push).value, _replace_push.stamped_at, _replace_push.due_at, v_state,
+            case when v_state <> 'planned' then 'restored' end, case when v_state = 'uncertain' then 1 else 0 end,
+            case when v_state = 'uncertain' then least(_replace_push.now, v_journal.lost_since) end,
             _replace_push.now, _replace_push.now, (push).push_id)
     returning * into v_new;
     update pushes p
@@ -66,11 +75,13 @@ end
 $$;
 
 comment on function _replace_push(pushes, text, text, timestamptz, timestamptz, text, timestamptz) is
-    'Replaces a push that will not be sent by a new planned one, which has an identifier of its own, and returns the new one. The caller '
-    'has locked the lanes of both.';
+    'Replaces a push that will not be sent by a new one, which has an identifier of its own, and returns the new one. It is planned, but '
+    'a retry that a lost end of the journal may have sent already is uncertain, or held if it is sent under another hour. The caller has '
+    'locked the lanes of both.';
 
 -- Equal parts give equal identifiers, so a journal that has lost its end plans the same push again under the same identifier. Everything
--- that is sent is among the parts, so pushes that send something different have different identifiers.
+-- that is sent is among the parts, so pushes that send something different have different identifiers. Where totals have decided what was
+-- sent, a lost push may have been taken for another, so the adoption is one of the parts: what is missing must not look like a repeat.
 -- Inlined: no SET, nothing outside pg_catalog. Stable like convert_to(), or it would not be inlined.
 create or replace function _push_identifier(parts text[])
 returns text

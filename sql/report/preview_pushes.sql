@@ -24,7 +24,7 @@ begin
             join series s on s.series_id = u.series_id and s.stripe = 0
             join _planning_cutoffs(v_biller, coalesce(preview_pushes.open_hours, true), preview_pushes.now) r on r.metric = s.metric
             where u.biller = preview_pushes.biller and u.at < r.until), preview_pushes.now) p
-        cross join lateral (select _initial_state(p, v_doubtful_until) as state) s
+        cross join lateral (select _initial_state(p.state, p.mode, p.bucket_start, p.stamped_at, v_doubtful_until) as state) s
         order by p.subject, p.metric, p.bucket_start, p.event_id;
 end
 $$;

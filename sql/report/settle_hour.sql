@@ -52,7 +52,7 @@ begin
     v_unknown := coalesce(cardinality(v_present), 0) < cardinality(v_pushes) and exists (
         select from unnest(v_pushes) p where _shift(p.unsure_since, v_biller.max_ahead) < settle_hour.counting_since);
     if v_present is null and not v_unknown then
-        v_settled := _settle_restored(v_pushes, settle_hour.total - v_totals.delivered, settle_hour.now);
+        v_settled := _settle_doubtful(v_pushes, settle_hour.total - v_totals.delivered, settle_hour.now);
         if v_settled is not null then
             return v_settled;
         end if;

@@ -293,19 +293,27 @@ class Chaos:
                 self._jump(timedelta(hours=25))
 
     def _ask_a_person(self, meter: Meter) -> None:
-        """By what was sent, as a lost journal may have sent it under another identifier."""
-        there = Counter(
-            (event["customer"], event["event_name"], Decimal(event["value_text"]), event["timestamp"])
-            for event in self.double.events()
-        )
-        pushes = _all_pushes(meter)
-        there.subtract(_content(push) for push in pushes if push.state in ("delivered", "resolved"))
-        for push in pushes:
-            if push.state == "uncertain":
-                delivered = there[_content(push)] > 0
-                there[_content(push)] -= delivered
-                meter.resolve_push(push.identifier, delivered, now=self.clock())
-                self.result.by_person += 1
+        """Any pushes that add up to what the hour lacks will do; those that can be found come first."""
+        there = [event for event in self.double.events() if event["state"] == "counted"]
+        identifiers = {event["identifier"] for event in there}
+        contents = {(e["customer"], e["event_name"], Decimal(e["value_text"]), e["timestamp"]) for e in there}
+        totals = self.double.totals("live", by="sum")
+        hours: dict[Any, list[Push]] = {}
+        for push in _all_pushes(meter):
+            start = push.stamped_at.replace(minute=0, second=0, microsecond=0)
+            hours.setdefault((push.customer, push.event_name, start), []).append(push)
+        for key, pushes in hours.items():
+            known = sum(push.value for push in pushes if push.state in ("delivered", "resolved"))
+            missing = totals.get(key, Decimal()) - known
+            uncertain = [push for push in pushes if push.state == "uncertain"]
+            found = [push for push in uncertain if push.identifier in identifiers]
+            if sum(push.value for push in found) != missing:
+                found = [push for push in uncertain if _content(push) in contents]
+            if sum(push.value for push in found) != missing:
+                found = _adding_up_to(missing, uncertain)
+            for push in uncertain:
+                meter.resolve_push(push.identifier, push in found, now=self.clock())
+            self.result.by_person += len(uncertain)
 
     def _states(self, meter: Meter) -> dict[str, int]:
         counts = Counter[str]()
@@ -328,6 +336,16 @@ class Chaos:
 
 def _content(push: Push) -> tuple[str, str, Decimal, int]:
     return push.customer, push.event_name, push.value, int(push.stamped_at.timestamp())
+
+
+def _adding_up_to(total: Decimal, pushes: list[Push]) -> list[Push]:
+    sums: dict[Decimal, list[Push]] = {Decimal(): []}
+    for push in pushes:
+        more = {value + push.value: [*members, push] for value, members in sums.items()}
+        sums = {value: members for value, members in more.items() if value <= total} | sums
+        assert len(sums) < 10**6, "too many sums"
+    assert total in sums, f"no pushes add up to {total}: {[push.value for push in pushes]}"
+    return sums[total]
 
 
 def _all_pushes(meter: Meter) -> list[Push]:

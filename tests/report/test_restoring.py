@@ -9,7 +9,7 @@ import pytest
 
 from pymeter import Meter, errors
 from tests.helpers import refused
-from tests.report.conftest import HOUR, Journal, clock, journal, ledger, new_journal, new_ledger
+from tests.report.conftest import DAY, HOUR, Journal, clock, journal, ledger, new_journal, new_ledger
 from tests.report.double import Double, fixtures
 from tests.report.shop import hour
 from tests.report.site import METRIC, Site
@@ -198,6 +198,99 @@ def test_what_was_planned_and_sent_after_the_backup_is_recognised(meter_dsn: str
         site.report_for_days()
         site.assert_reported()
         assert site.states() == {"resolved": 1}
+
+
+def test_in_an_hour_before_an_adoption_the_total_alone_decides(journal: Journal) -> None:
+    """A lost push of 2 was taken for two of 1: no push of this hour can be found by its content any more."""
+    moment = journal.at(9)
+    journal.record(10, at=moment - HOUR)
+    journal.deliver()
+    _lose_the_server(journal)
+    journal.ledger.call("adopt_journal", now=journal.now)
+    for quantity in (1, 1, 2, 1, 1):
+        journal.record(quantity, at=moment)
+        journal.plan()
+    assert tuple(journal.settle_hour(2, moment)) == ("partly", 2, 0, 3)
+    journal.settle_hour(2, moment)
+    journal.now += DAY
+    assert tuple(journal.settle_hour(2, moment)) == ("absent", 0, 3, 0)
+    # Of the three that are sent now, the biller counts the push of 2 alone, and no call has an answer.
+    while claimed := journal.claim():
+        journal.settle(claimed, "unknown")
+    journal.now += DAY
+    assert journal.claim() == []
+    assert tuple(journal.settle_hour(4, moment)) == ("partly", 1, 0, 2)
+    journal.settle_hour(4, moment)
+    journal.now += DAY
+    assert tuple(journal.settle_hour(4, moment)) == ("absent", 0, 2, 0)
+    journal.deliver()
+    assert sum(p.value for p in journal.pushes() if p.state in ("resolved", "delivered")) == 16
+    journal.assert_balanced()
+
+
+def test_what_is_missing_after_an_adoption_is_never_taken_for_a_repeat(site: Site) -> None:
+    """The lost journal reissued the first push, and a person takes what was counted for the second one."""
+    site.double.fault("drop_before")
+    site.use(70, _at(site))
+    site.report()
+    site.pass_time(hours=25)
+    site.report()
+    (first,) = [push for push in site.pushes() if push.state == "uncertain"]
+    with site.copied() as copy:
+        with site.meter() as meter:
+            meter.resolve_push(first.identifier, delivered=False, now=site.now())
+        site.report()
+        site.dsn = copy
+        site.adopt()
+        site.use(70, first.bucket_start)
+        with site.meter() as meter:
+            meter.plan_pushes(now=site.now())
+            (second,) = [push for push in meter.pushes() if push.reason == "restored"]
+            meter.resolve_push(second.identifier, delivered=True, now=site.now())
+            meter.resolve_push(first.identifier, delivered=False, now=site.now())
+        site.report()
+        site.assert_reported()
+
+
+@pytest.mark.parametrize("retried_before", [True, False])
+def test_a_retry_that_the_lost_journal_may_have_sent_is_looked_up_first(
+    site: Site, retried_before: bool
+) -> None:
+    site.double.settings(unknown_customers=["cus_1"])
+    site.use(70, _at(site))
+    site.report()
+    assert site.states() == {"delivered": 1, "rejected": 1}
+    site.double.settings(unknown_customers=[])
+    with site.copied() as copy:
+        if retried_before:
+            with site.meter() as meter:
+                assert len(meter.retry_pushes(now=site.now())) == 1
+            site.report()
+        site.dsn = copy
+        site.pass_time(hours=30)
+        site.adopt()
+        with site.meter() as meter:
+            (retried,) = meter.retry_pushes(now=site.now())
+            assert (retried.state, retried.reason) == ("uncertain", "restored")
+        site.report_for_days()
+        site.assert_reported()
+
+
+def test_a_retry_of_what_was_refused_after_the_adoption_is_sent_at_once(
+    site: Site, restored: Callable[[], None]
+) -> None:
+    restored()
+    site.adopt()
+    site.pass_time(hours=4)
+    site.double.settings(unknown_customers=["cus_1"])
+    site.use(70, _at(site, 59))
+    site.report()
+    site.double.settings(unknown_customers=[])
+    with site.meter() as meter:
+        (retried,) = meter.retry_pushes(now=site.now())
+        assert retried.state == "planned"
+    site.report()
+    site.assert_reported()
 
 
 @pytest.mark.parametrize("used", [False, True])

@@ -1,6 +1,7 @@
 -- The lost part of the journal may have divided the same usage into different pushes. Only the total of a customer and hour counts, so it
--- is assigned to the earliest pushes that fit, and to a part of one more. The biller's total only grows, so this needs no waiting.
-create or replace function _settle_restored(uncertain pushes[], excess numeric, now timestamptz)
+-- is assigned to the earliest pushes that fit, and to a part of one more. The biller's total only grows, so this needs no waiting. From then
+-- on the total alone decides in this hour: what another push has been taken for cannot be found by its identifier or content any more.
+create or replace function _settle_doubtful(uncertain pushes[], excess numeric, now timestamptz)
 returns settled_hour
 language plpgsql
 volatile
@@ -13,7 +14,7 @@ declare
     v_push    pushes;
     v_split   pushes;
 begin
-    if excess <= 0 or not exists (select from unnest(uncertain) u where u.reason = 'restored')
+    if excess <= 0 or (_doubtful_journal(uncertain[1].biller, uncertain[1].stamped_at)).biller is null
         or exists (select from unnest(uncertain) u where u.value <= 0) then
         return null;
     end if;
@@ -21,7 +22,7 @@ begin
         if v_push.value <= v_rest then
             v_present := v_present || v_push.push_id;
             v_rest := v_rest - v_push.value;
-        elsif v_split.push_id is null and v_push.reason = 'restored' and v_push.event_id is null then
+        elsif v_split.push_id is null and v_push.event_id is null then
             v_split := v_push;
         end if;
     end loop;
@@ -29,16 +30,16 @@ begin
         if v_split.push_id is null then
             return null;
         end if;
-        perform _split_push(v_split, v_rest, _settle_restored.now);
-        return _resolve_found(uncertain, v_present, 1, _settle_restored.now);
+        perform _split_push(v_split, v_rest, _settle_doubtful.now);
+        return _resolve_found(uncertain, v_present, 1, _settle_doubtful.now);
     end if;
-    return _resolve_found(uncertain, v_present, 0, _settle_restored.now);
+    return _resolve_found(uncertain, v_present, 0, _settle_doubtful.now);
 end
 $$;
 
-comment on function _settle_restored(pushes[], numeric, timestamptz) is
-    'Resolves uncertain pushes of an hour after the journal lost its end, up to the amount that the biller''s total contains. Returns null '
-    'if nothing was decided. The caller has locked their lane.';
+comment on function _settle_doubtful(pushes[], numeric, timestamptz) is
+    'Resolves uncertain pushes of an hour from before an adoption of the journal, up to the amount that the biller''s total contains. '
+    'Returns null if nothing was decided. The caller has locked their lane.';
 
 create or replace function _resolve_found(uncertain pushes[], present bigint[], split integer, now timestamptz)
 returns settled_hour
