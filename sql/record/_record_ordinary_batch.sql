@@ -26,7 +26,7 @@ begin
         left join lateral (
             select s.series_id, m.fine_bucket, m.coarse_bucket, m.billers
             from series s
-            join metrics m on m.key = s.metric and m.revision = s.revision
+            join metrics m on m.key = s.metric and m.revision = s.revision and not m.limited
             where s.metric = g.metric and s.subject = g.subject and s.stripe = 0 and s.is_ordinary
             offset 0
         ) s on true

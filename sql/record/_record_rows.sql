@@ -1,5 +1,5 @@
 -- The same steps as record(), in the same lock order, each as one statement over the whole batch.
-create or replace function _record_rows(batch batch_event[])
+create or replace function _record_rows(batch batch_event[], overflow boolean)
 returns setof batch_outcome
 language plpgsql
 volatile
@@ -8,15 +8,52 @@ set enable_seqscan to off
 as $$
 #variable_conflict use_column
 declare
-    v_owned       bigint[];
-    v_outcomes    batch_outcome[];
-    v_any_problem boolean := exists (select from unnest(batch) where problem is not null);
+    v_owned   bigint[];
+    v_limited batch_event[] := array(
+        select e from unnest(batch) e join metrics m on m.key = e.metric where e.problem is null and m.limited order by e.ordinal);
+    v_decided batch_outcome[];
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         perform _pin_metrics(array(select distinct metric from unnest(batch) where problem is null));
     end if;
+    v_owned := _own_keys(batch);
+    if v_limited <> '{}' then
+        perform _lock_limited_rows(v_limited);
+        if not overflow then
+            v_decided := array(select o from _record_limited_rows(v_limited, v_owned) o);
+        end if;
+    end if;
+    perform _count_events(array(
+        select e from unnest(batch) e
+        where e.problem is null and (e.digest is null or e.event_id in (select unnest(v_owned)))
+          and (v_decided is null or e.ordinal not in (select d.ordinal from unnest(v_decided) d))));
+    if v_limited <> '{}' and overflow then
+        perform _note_limited_usage(v_limited);
+    end if;
+    return query
+        select * from unnest(v_decided)
+        union all
+        select * from _batch_outcomes(batch, v_owned) o where v_decided is null or o.ordinal not in (select d.ordinal from unnest(v_decided) d)
+        order by 1;
+end
+$$;
 
-    -- KEYS: of two events with the same key, the first in the batch owns it.
+comment on function _record_rows(batch_event[], boolean) is
+    'Records the events of a batch that break no rule, and returns the outcome of each, in order. overflow: as in record(). Raises 40001 as '
+    'record() does.';
+
+-- Of two events with the same key, the first in the batch owns it.
+create or replace function _own_keys(batch batch_event[])
+returns bigint[]
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+declare
+    v_owned bigint[];
+begin
     with added as (
         insert into keys (event_id, at, digest, quantity, member)
         select event_id, at, digest, quantity, member
@@ -40,11 +77,24 @@ begin
     if current_setting('transaction_isolation') <> 'read committed' then
         perform _check_keys();
     end if;
-    perform _count_events(array(
-        select e from unnest(batch) e
-        where e.problem is null and (e.digest is null or e.event_id in (select unnest(v_owned)))));
+    return v_owned;
+end
+$$;
 
-    -- OUTCOMES
+comment on function _own_keys(batch_event[]) is 'Inserts the keys of a batch, and returns the ids of the events that own theirs.';
+
+create or replace function _batch_outcomes(batch batch_event[], owned bigint[])
+returns setof batch_outcome
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+declare
+    v_any_problem boolean := exists (select from unnest(batch) where problem is not null);
+    v_outcomes    batch_outcome[];
+begin
     v_outcomes := array(
         select (e.ordinal, coalesce(k.event_id, e.event_id),
             case
@@ -56,7 +106,7 @@ begin
             end,
             p.sqlstate, p.message || coalesce(': ' || e.detail, ''), p.hint)::batch_outcome
         from unnest(batch) e
-        left join unnest(v_owned) o (event_id) on o.event_id = e.event_id
+        left join unnest(owned) o (event_id) on o.event_id = e.event_id
         left join lateral (
             -- OFFSET 0 keeps these subqueries, which are not executed for events that own their key.
             select * from keys k where e.problem is null and o.event_id is null and k.digest = e.digest
@@ -75,5 +125,5 @@ begin
 end
 $$;
 
-comment on function _record_rows(batch_event[]) is
-    'Records the events of a batch that break no rule, and returns the outcome of each. Raises 40001 as record() does.';
+comment on function _batch_outcomes(batch_event[], bigint[]) is
+    'The outcomes of a batch; owned: the ids of the events that own their key. Raises 40001 if a key was deleted meanwhile.';

@@ -1,0 +1,84 @@
+-- The usual limit is of the metric's own period, which the row of the series has open: then nothing is read. Recorders lock the row first and
+-- pass the clock's time, so that a version of a limit that has just been committed counts.
+create or replace function _limit_checks(metric metrics, series series, at timestamptz, now timestamptz)
+returns limit_check[]
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    m metrics := _limit_checks.metric;
+    s series := _limit_checks.series;
+begin
+    return array(
+        select (e.limit_id, e.name, e.period, e.action, e.quota, e.since, e.until, e.until is null and e.period <> 'never', case
+            when e.period = m.coarse_bucket and e.since = s.coarse_start and not s.has_stripes and s.coarse_count > 0
+                then _quantity(m.aggregate, s.coarse_count, s.coarse_total, s.coarse_lowest, s.coarse_highest, s.coarse_latest[3])
+            else (_window_usage(m, s.subject, e.since, e.until)).quantity end, e.marks, e.every)::limit_check
+        from _effective_limits(m, s.subject, _limit_checks.at, _limit_checks.now) e
+        where e.counts and e.quota is not null and _limit_checks.at >= e.since and _limit_checks.at < coalesce(e.until, 'infinity'));
+end
+$$;
+
+comment on function _limit_checks(metrics, series, timestamptz, timestamptz) is
+    'The limits with a quota that count for an event of a series at an instant, and what is used of each.';
+
+-- What a decision says: of the limits that block, the one that leaves least; without any, of the others.
+create or replace function _binding_limit(checks limit_check[])
+returns limit_check
+language sql
+stable
+set search_path from current
+as $$
+    select c
+    from unnest(checks) c
+    order by c.action <> 'block', c.quota - c.used, c.limit_id
+    limit 1
+$$;
+
+comment on function _binding_limit(limit_check[]) is 'The limit that binds; null without a limit.';
+
+-- Sum and count add, max and last compare, unique counts a new member. What adds nothing is never refused.
+create or replace function _refusing_limit(checks limit_check[], metric metrics, series_id integer, quantity numeric, member text)
+returns limit_check
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_aggregate text := (_refusing_limit.metric).aggregate;
+    v_refusing  limit_check;
+begin
+    select c.* into v_refusing
+    from unnest(checks) c
+    where c.action = 'block' and case
+        when v_aggregate in ('max', 'last') then _refusing_limit.quantity > c.quota
+        when v_aggregate = 'unique' then c.used + 1 > c.quota and not _has_member(series_id, _refusing_limit.member, c.since, c.until)
+        else _refusing_limit.quantity > 0 and c.used + _refusing_limit.quantity > c.quota end
+    order by c.quota - c.used, c.limit_id
+    limit 1;
+    return v_refusing;
+end
+$$;
+
+comment on function _refusing_limit(limit_check[], metrics, integer, numeric, text) is
+    'The limit that refuses an event: of several, the one that leaves least. Null if none does.';
+
+create or replace function _has_member(series_id integer, member text, since timestamptz, until timestamptz)
+returns boolean
+language sql
+stable
+set search_path from current
+set enable_seqscan to off
+set plan_cache_mode to force_custom_plan
+as $$
+    select exists (
+        select from events e
+        where e.series_id = _has_member.series_id and e.member = _has_member.member and e.at >= _has_member.since
+          and e.at < coalesce(_has_member.until, 'infinity'))
+$$;
+
+comment on function _has_member(integer, text, timestamptz, timestamptz) is
+    'Whether the log has an event of a series with that member in [since, until); a null until leaves that side open.';

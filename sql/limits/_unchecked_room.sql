@@ -1,0 +1,59 @@
+-- While the total of the open period is below unchecked_below, record() takes its short way. A limit of another period, or a trailing one, needs a
+-- look at every event.
+create or replace function _note_room(metric metrics, series series, checks limit_check[])
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    m         metrics := _note_room.metric;
+    s         series := _note_room.series;
+    v_binding limit_check := _binding_limit(checks);
+    v_below   numeric;
+begin
+    if exists (select from unnest(checks) c where c.period <> m.coarse_bucket or c.since <> s.coarse_start) then
+        v_below := '-infinity';
+    else
+        select trim_scale(min(b.below)) into v_below
+        from unnest(checks) c
+        cross join lateral (
+            select c.quota as below where c.action = 'block'
+            union all
+            select c.quota * k / 100
+            from unnest(c.marks) k
+            where c.action <> 'none' and not exists (
+                select from fired_marks f
+                where f.limit_id = c.limit_id and f.subject = s.subject and f.period_start = c.since and f.kind = 'mark' and f.mark = k)
+            union all
+            select c.quota + c.every * (greatest(floor((c.used - c.quota) / c.every), 0) + 1) where c.action <> 'none' and c.every is not null
+        ) b;
+    end if;
+    update series n set
+        unchecked_below = v_below, quota = v_binding.quota, limited_by = v_binding.name, unchecked_until = _limits_change_at(m.key, s.subject)
+    where n.series_id = s.series_id and n.stripe = 0
+      and (n.unchecked_below, n.quota, n.limited_by) is distinct from (v_below, v_binding.quota, v_binding.name);
+end
+$$;
+
+comment on function _note_room(metrics, series, limit_check[]) is
+    'Notes in the row of a series up to which total of its open period no event has to be checked. The caller has locked the row.';
+
+create or replace function _limits_change_at(metric text, subject text)
+returns timestamptz
+language sql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+    select least(
+        (select min(l.since) from limits l
+         where l.metric = _limits_change_at.metric and l.subject = _limits_change_at.subject and l.since > clock_timestamp()),
+        (select min(l.since) from limits l where l.metric = _limits_change_at.metric and l.subject is null and l.since > clock_timestamp()),
+        (select min(t.at) from subscriptions s, unnest(array[s.since, s.until]) t (at)
+         where s.subject = _limits_change_at.subject and t.at > clock_timestamp()))
+$$;
+
+comment on function _limits_change_at(text, text) is
+    'When limits change by themselves next, because a version or a subscription begins or ends; null: never.';

@@ -1,0 +1,103 @@
+-- The row of the series is locked before anything is decided, and all who record for it do the same: so an event is admitted only if it fits with
+-- all that is committed or in this transaction. The key has been inserted already: a refused event gives it back.
+create or replace function _record_limited_event(
+    definition metrics, subject text, event_id bigint, at timestamptz, quantity numeric, member text, idempotency_key text, metadata jsonb,
+    total boolean, overflow boolean, digest uuid
+)
+returns recorded
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_series   series := _lock_limited_series(definition, _record_limited_event.subject);
+    v_checks   limit_check[] := _limit_checks(definition, v_series, _record_limited_event.at, clock_timestamp());
+    v_refusing limit_check;
+    v_recorded recorded;
+begin
+    if not _record_limited_event.overflow then
+        v_refusing := _refusing_limit(v_checks, definition, v_series.series_id, _record_limited_event.quantity, _record_limited_event.member);
+        if v_refusing.limit_id is not null then
+            delete from keys k where k.digest = _record_limited_event.digest;
+            perform _fire_marks(definition, v_series, v_checks),
+                _note_refusal(definition, v_series, v_refusing, _record_limited_event.quantity);
+            return _refused_result(definition, v_series, _record_limited_event.at, v_refusing);
+        end if;
+    end if;
+    v_recorded := _count_event(definition, _record_limited_event.subject, _record_limited_event.event_id, _record_limited_event.at,
+        _record_limited_event.quantity, _record_limited_event.member, _record_limited_event.idempotency_key, _record_limited_event.metadata,
+        _record_limited_event.total);
+    select * into v_series from series s where s.metric = definition.key and s.subject = _record_limited_event.subject and s.stripe = 0;
+    v_checks := _limit_checks(definition, v_series, _record_limited_event.at, clock_timestamp());
+    perform _fire_marks(definition, v_series, v_checks);
+    if _record_limited_event.at >= v_series.coarse_start and _record_limited_event.at < v_series.coarse_end then
+        perform _note_room(definition, v_series, v_checks);
+    end if;
+    v_refusing := _binding_limit(v_checks);
+    v_recorded.remaining := greatest(trim_scale(v_refusing.quota - v_refusing.used), 0);
+    v_recorded.limited_by := v_refusing.name;
+    return v_recorded;
+end
+$$;
+
+comment on function _record_limited_event(metrics, text, bigint, timestamptz, numeric, text, text, jsonb, boolean, boolean, uuid) is
+    'Decides about a valid event of a limited metric, whose key, if it has one, is already inserted, and counts it unless a limit refuses it; '
+    'returns the result of record(). overflow: no limit refuses it.';
+
+create or replace function _lock_limited_series(metric metrics, subject text)
+returns series
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+declare
+    v_series series;
+begin
+    -- The second time round, with the lock on the subject: no other session creates the row meanwhile.
+    for v_round in 1 .. 2 loop
+        select * into v_series
+        from series s
+        where s.metric = (_lock_limited_series.metric).key and s.subject = _lock_limited_series.subject and s.stripe = 0
+        for update;
+        exit when found;
+        insert into limited_subjects (subject) values (_lock_limited_series.subject) on conflict do nothing;
+        perform from limited_subjects l where l.subject = _lock_limited_series.subject for no key update;
+    end loop;
+    v_series.metric := (_lock_limited_series.metric).key;
+    v_series.subject := _lock_limited_series.subject;
+    return v_series;
+end
+$$;
+
+comment on function _lock_limited_series(metrics, text) is
+    'The row of a series of a limited metric, locked until the transaction ends. If there is none, the subject is locked instead, and all other '
+    'fields are null.';
+
+create or replace function _refused_result(definition metrics, found series, at timestamptz, refusing limit_check)
+returns recorded
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_start    timestamptz := _bucket_start(definition.period, _refused_result.at);
+    v_end      timestamptz := _bucket_end(definition.period, v_start);
+    v_recorded recorded;
+begin
+    v_recorded.outcome := 'refused';
+    v_recorded.quantity := (_window_usage(definition, found.subject, v_start, v_end)).quantity;
+    v_recorded.unit := definition.unit;
+    v_recorded.period_start := v_start;
+    v_recorded.period_end := nullif(v_end, 'infinity');
+    v_recorded.remaining := greatest(trim_scale(refusing.quota - refusing.used), 0);
+    v_recorded.limited_by := refusing.name;
+    return v_recorded;
+end
+$$;
+
+comment on function _refused_result(metrics, series, timestamptz, limit_check) is
+    'The result of record() for an event that a limit has refused: nothing was counted, and there is no event id.';
