@@ -24,7 +24,7 @@ begin
     end if;
     if v_binding.limit_id is null then
         v_total := usage(_limit_status.subject, _limit_status.metric, now => v_at);
-        return (v_metric.key, true, v_total.quantity, null, null, v_metric.unit, v_total.since, v_total.until, 0, 0, null);
+        return (v_metric.key, true, v_total.quantity, null, null, v_metric.unit, v_total.since, v_total.until, 0::numeric, 0::numeric, null);
     end if;
     v_allowed := not exists (
         select from unnest(v_checks) c
@@ -33,7 +33,7 @@ begin
             when v_metric.aggregate in ('max', 'last') then _limit_status.requested > c.quota
             else c.used + _limit_status.requested > c.quota end);
     return (v_metric.key, v_allowed, trim_scale(v_binding.used), greatest(trim_scale(v_binding.quota - v_binding.used), 0), v_binding.quota,
-            v_metric.unit, v_binding.since, v_binding.until, 0, greatest(trim_scale(v_binding.used - v_binding.quota), 0), v_binding.name);
+            v_metric.unit, v_binding.since, v_binding.until, 0::numeric, greatest(trim_scale(v_binding.used - v_binding.quota), 0), v_binding.name);
 end
 $$;
 
