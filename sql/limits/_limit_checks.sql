@@ -82,3 +82,26 @@ $$;
 
 comment on function _has_member(integer, text, timestamptz, timestamptz) is
     'Whether the log has an event of a series with that member in [since, until); a null until leaves that side open.';
+
+create or replace function _find_series_row(metric metrics, subject text)
+returns series
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+declare
+    v_series series;
+begin
+    select * into v_series
+    from series s
+    where s.metric = (_find_series_row.metric).key and s.subject = _find_series_row.subject and s.stripe = 0;
+    v_series.metric := (_find_series_row.metric).key;
+    v_series.subject := _find_series_row.subject;
+    return v_series;
+end
+$$;
+
+comment on function _find_series_row(metrics, text) is
+    'The row of a series with stripe 0. If there is none, all fields but metric and subject are null.';

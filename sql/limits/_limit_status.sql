@@ -8,7 +8,6 @@ as $$
 #variable_conflict use_column
 declare
     v_metric  metrics := _get_metric(_limit_status.metric);
-    v_series  series;
     v_at      timestamptz := coalesce(_limit_status.now, now());
     v_checks  limit_check[];
     v_binding limit_check;
@@ -16,10 +15,9 @@ declare
     v_allowed boolean;
 begin
     perform _check_name('subject', _limit_status.subject), _check_time('now', v_at);
-    select * into v_series from series s where s.metric = v_metric.key and s.subject = _limit_status.subject and s.stripe = 0;
-    v_series.subject := _limit_status.subject;
     if v_metric.limited then
-        v_checks := _limit_checks(v_metric, v_series, v_at, case when v_at = now() then clock_timestamp() else v_at end);
+        v_checks := _limit_checks(v_metric, _find_series_row(v_metric, _limit_status.subject), v_at,
+                                   case when v_at = now() then clock_timestamp() else v_at end);
         v_binding := _binding_limit(v_checks);
     end if;
     if v_binding.limit_id is null then

@@ -48,6 +48,7 @@ declare
     v_first    keys := _find_key(_replay_result.digest);
     v_start    timestamptz := _bucket_start((_replay_result.metric).period, v_first.at);
     v_end      timestamptz := _bucket_end((_replay_result.metric).period, v_start);
+    v_binding  limit_check;
     v_recorded recorded;
 begin
     v_recorded.event_id := v_first.event_id;
@@ -57,6 +58,12 @@ begin
     v_recorded.unit := (_replay_result.metric).unit;
     v_recorded.period_start := v_start;
     v_recorded.period_end := nullif(v_end, 'infinity');
+    if (_replay_result.metric).limited then
+        v_binding := _binding_limit(_limit_checks(_replay_result.metric, _find_series_row(_replay_result.metric, _replay_result.subject), v_first.at,
+                                                  clock_timestamp()));
+        v_recorded.remaining := greatest(trim_scale(v_binding.quota - v_binding.used), 0);
+        v_recorded.limited_by := v_binding.name;
+    end if;
     return v_recorded;
 end
 $$;
