@@ -1,5 +1,5 @@
 -- While the total of the open period is below unchecked_below, record() takes its short way. A limit of another period, or a trailing one, needs a
--- look at every event.
+-- look at every event, and so does usage beyond a quota, whatever the limit's action.
 create or replace function _note_room(metric metrics, series series, checks limit_check[])
 returns void
 language plpgsql
@@ -19,15 +19,13 @@ begin
         select trim_scale(min(b.below)) into v_below
         from unnest(checks) c
         cross join lateral (
-            select c.quota as below where c.action = 'block'
+            select c.quota as below
             union all
             select c.quota * k / 100
             from unnest(c.marks) k
             where c.action <> 'none' and not exists (
                 select from fired_marks f
                 where f.limit_id = c.limit_id and f.subject = s.subject and f.period_start = c.since and f.kind = 'mark' and f.mark = k)
-            union all
-            select c.quota + c.every * (greatest(floor((c.used - c.quota) / c.every), 0) + 1) where c.action <> 'none' and c.every is not null
         ) b;
     end if;
     update series n set

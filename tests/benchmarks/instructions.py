@@ -35,7 +35,9 @@ SELECT meter.define_metric('tokens', 'sum', 'token'), meter.define_metric('peak'
 SELECT meter.define_metric('hot', 'sum', 'token', striped => true);
 SELECT meter.define_metric('billed', 'sum', 'token');
 SELECT meter.report_metric('billed', 'billed');
-SELECT meter.record('acct', m, 1) FROM unnest('{tokens,peak,hot,billed}'::text[]) m;
+SELECT meter.define_metric('limited', 'sum', 'token'), meter.define_metric('daily', 'sum', 'token');
+SELECT meter.set_limit('limited', 1e9), meter.set_limit('daily', 1e9), meter.set_limit('daily', 1e9, period => 'day');
+SELECT meter.record('acct', m, 1) FROM unnest('{tokens,peak,hot,billed,limited,daily}'::text[]) m;
 SELECT meter.record('acct_' || i, 'tokens', 1, at => date_trunc('hour', now()) - interval '90 minutes')
 FROM generate_series(0, 99) i;
 SELECT meter.record('late_' || i, 'tokens', 1) FROM generate_series(0, 99) i;
@@ -76,6 +78,8 @@ KINDS = {
     ),
     "metadata": _record("with metadata", more=""", metadata => '{"model": "large"}'"""),
     "reported": _record("of a reported metric", metric="billed"),
+    "limited": _record("of a limited metric", metric="limited"),
+    "two limits": _record("of a metric with a limit of the day, too", metric="daily"),
     "peak": _record("of a max", metric="peak"),
     "striped": _record("of a striped metric", metric="hot"),
     "striped without total": _record(
