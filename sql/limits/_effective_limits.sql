@@ -5,6 +5,7 @@ language plpgsql
 stable
 set search_path from current
 set enable_seqscan to off
+set plan_cache_mode to force_generic_plan
 as $$
 #variable_conflict use_column
 declare

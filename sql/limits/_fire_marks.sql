@@ -14,6 +14,7 @@ begin
         if v_check.is_trailing then
             perform _clear_marks(_fire_marks.metric, _fire_marks.series, v_check);
         end if;
+        continue when v_check.used < v_check.quota and not exists (select from _reached_marks(v_check));
         for v_fired in
             insert into fired_marks (limit_id, subject, period_start, kind, mark)
             select v_check.limit_id, (_fire_marks.series).subject, _marks_since(v_check), r.kind, r.mark

@@ -1,5 +1,4 @@
--- The usual limit is of the metric's own period, which the row of the series has open: then nothing is read. Recorders lock the row first and
--- pass the clock's time, so that a version of a limit that has just been committed counts.
+-- Recorders lock the row of the series first and pass the clock's time, so that a version of a limit that has just been committed counts.
 create or replace function _limit_checks(metric metrics, series series, at timestamptz, now timestamptz)
 returns limit_check[]
 language plpgsql
@@ -7,22 +6,33 @@ stable
 set search_path from current
 as $$
 #variable_conflict use_column
-declare
-    m metrics := _limit_checks.metric;
-    s series := _limit_checks.series;
 begin
     return array(
-        select (e.limit_id, e.name, e.period, e.action, e.quota, e.since, e.until, e.until is null and e.period <> 'never', case
-            when e.period = m.coarse_bucket and e.since = s.coarse_start and not s.has_stripes and s.coarse_count > 0
-                then _quantity(m.aggregate, s.coarse_count, s.coarse_total, s.coarse_lowest, s.coarse_highest, s.coarse_latest[3])
-            else (_window_usage(m, s.subject, e.since, e.until)).quantity end, e.marks, e.every)::limit_check
-        from _effective_limits(m, s.subject, _limit_checks.at, _limit_checks.now) e
+        select (e.limit_id, e.name, e.period, e.action, e.quota, e.since, e.until, e.until is null and e.period <> 'never',
+                _limit_used(_limit_checks.metric, _limit_checks.series, e.since, e.until), e.marks, e.every)::limit_check
+        from _effective_limits(_limit_checks.metric, (_limit_checks.series).subject, _limit_checks.at, _limit_checks.now) e
         where e.counts and e.quota is not null and _limit_checks.at >= e.since and _limit_checks.at < coalesce(e.until, 'infinity'));
 end
 $$;
 
 comment on function _limit_checks(metrics, series, timestamptz, timestamptz) is
     'The limits with a quota that count for an event of a series at an instant, and what is used of each.';
+
+create or replace function _used_more(checks limit_check[], quantity numeric)
+returns limit_check[]
+language plpgsql
+immutable
+set search_path from current
+as $$
+begin
+    for n in 1 .. coalesce(cardinality(checks), 0) loop
+        checks[n].used := checks[n].used + quantity;
+    end loop;
+    return checks;
+end
+$$;
+
+comment on function _used_more(limit_check[], numeric) is 'The limits of an event, with its quantity added to what is used of each.';
 
 -- What a decision says: of the limits that block, the one that leaves least; without any, of the others.
 create or replace function _binding_limit(checks limit_check[])
@@ -82,26 +92,3 @@ $$;
 
 comment on function _has_member(integer, text, timestamptz, timestamptz) is
     'Whether the log has an event of a series with that member in [since, until); a null until leaves that side open.';
-
-create or replace function _find_series_row(metric metrics, subject text)
-returns series
-language plpgsql
-stable
-set search_path from current
-set enable_seqscan to off
-as $$
-#variable_conflict use_column
-declare
-    v_series series;
-begin
-    select * into v_series
-    from series s
-    where s.metric = (_find_series_row.metric).key and s.subject = _find_series_row.subject and s.stripe = 0;
-    v_series.metric := (_find_series_row.metric).key;
-    v_series.subject := _find_series_row.subject;
-    return v_series;
-end
-$$;
-
-comment on function _find_series_row(metrics, text) is
-    'The row of a series with stripe 0. If there is none, all fields but metric and subject are null.';

@@ -1,42 +1,59 @@
--- While the total of the open period is below unchecked_below, record() takes its short way. A limit of another period, or a trailing one, needs a
--- look at every event, and so does usage beyond a quota, whatever the limit's action.
+-- Events of the open fine bucket, which lies in the periods of all limits, add as much to coarse_total as to what is used of each limit. So what every
+-- limit has left, and what is missing to the next mark, can be told by coarse_total alone, until the next fine bucket opens: a trailing window
+-- loses usage meanwhile, and never gains other. Usage beyond a quota is looked at each time, whatever the limit's action.
 create or replace function _note_room(metric metrics, series series, checks limit_check[])
 returns void
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode to force_generic_plan
 as $$
 #variable_conflict use_column
 declare
-    m         metrics := _note_room.metric;
     s         series := _note_room.series;
     v_binding limit_check := _binding_limit(checks);
     v_below   numeric;
 begin
-    if exists (select from unnest(checks) c where c.period <> m.coarse_bucket or c.since <> s.coarse_start) then
+    if not s.is_ordinary then
+        return;
+    elsif exists (select from unnest(checks) c where c.since > s.fine_start or c.until < s.fine_end) then
         v_below := '-infinity';
     else
-        select trim_scale(min(b.below)) into v_below
+        select s.coarse_total + min(b.at - c.used) into v_below
         from unnest(checks) c
         cross join lateral (
-            select c.quota as below
+            select c.quota as at
             union all
             select c.quota * k / 100
             from unnest(c.marks) k
             where c.action <> 'none' and not exists (
                 select from fired_marks f
-                where f.limit_id = c.limit_id and f.subject = s.subject and f.period_start = c.since and f.kind = 'mark' and f.mark = k)
+                where f.limit_id = c.limit_id and f.subject = s.subject and f.period_start = _marks_since(c) and f.kind = 'mark' and f.mark = k)
         ) b;
     end if;
     update series n set
-        unchecked_below = v_below, quota = v_binding.quota, limited_by = v_binding.name, unchecked_until = _limits_change_at(m.key, s.subject)
-    where n.series_id = s.series_id and n.stripe = 0
-      and (n.unchecked_below, n.quota, n.limited_by) is distinct from (v_below, v_binding.quota, v_binding.name);
+        unchecked_below = trim_scale(v_below), exhausted_at = trim_scale(s.coarse_total + v_binding.quota - v_binding.used),
+        limited_by = v_binding.name, unchecked_until = _limits_change_at(s.metric, s.subject)
+    where n.series_id = s.series_id and n.stripe = 0;
 end
 $$;
 
 comment on function _note_room(metrics, series, limit_check[]) is
-    'Notes in the row of a series up to which total of its open period no event has to be checked. The caller has locked the row.';
+    'Notes in the row of a series up to which total no event of the open fine bucket has to be checked. The caller has locked the row, and checks '
+    'are those of an event in that bucket.';
+
+create or replace function _forget_room(series series)
+returns void
+language sql
+volatile
+set search_path from current
+as $$
+    update series s set unchecked_below = '-infinity'
+    where s.series_id = (_forget_room.series).series_id and s.stripe = 0 and s.unchecked_below > '-infinity'
+$$;
+
+comment on function _forget_room(series) is
+    'Makes the next event of a series look at the limits, because usage of another time has changed what they have left.';
 
 create or replace function _limits_change_at(metric text, subject text)
 returns timestamptz

@@ -28,11 +28,15 @@ begin
     v_recorded := _count_event(definition, _record_limited_event.subject, _record_limited_event.event_id, _record_limited_event.at,
         _record_limited_event.quantity, _record_limited_event.member, _record_limited_event.idempotency_key, _record_limited_event.metadata,
         _record_limited_event.total);
-    select * into v_series from series s where s.metric = definition.key and s.subject = _record_limited_event.subject and s.stripe = 0;
-    v_checks := _limit_checks(definition, v_series, _record_limited_event.at, clock_timestamp());
+    v_series := _find_series_row(definition, _record_limited_event.subject);
+    v_checks := case
+        when definition.aggregate in ('sum', 'count') then _used_more(v_checks, _record_limited_event.quantity)
+        else _limit_checks(definition, v_series, _record_limited_event.at, clock_timestamp()) end;
     perform _fire_marks(definition, v_series, v_checks);
-    if _record_limited_event.at >= v_series.coarse_start and _record_limited_event.at < v_series.coarse_end then
+    if _record_limited_event.at >= v_series.fine_start and _record_limited_event.at < v_series.fine_end then
         perform _note_room(definition, v_series, v_checks);
+    else
+        perform _forget_room(v_series);
     end if;
     v_refusing := _binding_limit(v_checks);
     v_recorded.remaining := greatest(trim_scale(v_refusing.quota - v_refusing.used), 0);
@@ -66,8 +70,9 @@ begin
         insert into limited_subjects (subject) values (_lock_limited_series.subject) on conflict do nothing;
         perform from limited_subjects l where l.subject = _lock_limited_series.subject for no key update;
     end loop;
-    v_series.metric := (_lock_limited_series.metric).key;
-    v_series.subject := _lock_limited_series.subject;
+    if v_series.series_id is null then
+        v_series := _find_series_row(_lock_limited_series.metric, _lock_limited_series.subject);
+    end if;
     return v_series;
 end
 $$;

@@ -117,9 +117,7 @@ begin
     loop
         v_checks := _limit_checks(v_used.m, v_used.s, v_used.at, clock_timestamp());
         perform _fire_marks(v_used.m, v_used.s, v_checks);
-        if v_used.at >= (v_used.s).coarse_start and v_used.at < (v_used.s).coarse_end then
-            perform _note_room(v_used.m, v_used.s, v_checks);
-        end if;
+        perform _forget_room(v_used.s);
     end loop;
 end
 $$;

@@ -37,7 +37,8 @@ SELECT meter.define_metric('billed', 'sum', 'token');
 SELECT meter.report_metric('billed', 'billed');
 SELECT meter.define_metric('limited', 'sum', 'token'), meter.define_metric('daily', 'sum', 'token');
 SELECT meter.set_limit('limited', 1e9), meter.set_limit('daily', 1e9), meter.set_limit('daily', 1e9, period => 'day');
-SELECT meter.record('acct', m, 1) FROM unnest('{tokens,peak,hot,billed,limited,daily}'::text[]) m;
+SELECT meter.define_metric('full', 'sum', 'token'), meter.set_limit('full', 0);
+SELECT meter.record('acct', m, 1, overflow => true) FROM unnest('{tokens,peak,hot,billed,limited,daily,full}'::text[]) m;
 SELECT meter.record('acct_' || i, 'tokens', 1, at => date_trunc('hour', now()) - interval '90 minutes')
 FROM generate_series(0, 99) i;
 SELECT meter.record('late_' || i, 'tokens', 1) FROM generate_series(0, 99) i;
@@ -80,6 +81,8 @@ KINDS = {
     "reported": _record("of a reported metric", metric="billed"),
     "limited": _record("of a limited metric", metric="limited"),
     "two limits": _record("of a metric with a limit of the day, too", metric="daily"),
+    "refused": _record("of a metric whose quota is used up", metric="full"),
+    "over": _record("the same, counted in spite of it", metric="full", more=", overflow => true"),
     "peak": _record("of a max", metric="peak"),
     "striped": _record("of a striped metric", metric="hot"),
     "striped without total": _record(
