@@ -153,15 +153,16 @@ create table fired_marks (
     fired_at     timestamptz not null default now(),
 
     constraint fired_marks_pkey primary key (limit_id, subject, period_start, kind, mark),
-    constraint kind_is_known check (kind in ('mark', 'step', 'refused'))
+    constraint kind_is_known check (kind in ('mark', 'step', 'refused', 'overflow'))
 );
 
 comment on table fired_marks is 'Which marks of a limit have fired in a period, so that none fires twice.';
 comment on column fired_marks.limit_id is 'The version of the limit.';
 comment on column fired_marks.subject is 'Whose usage.';
 comment on column fired_marks.period_start is 'The start of the period; -infinity for a trailing window.';
-comment on column fired_marks.kind is 'mark: a percentage of the quota; step: a further step beyond it; refused: the first refusal.';
-comment on column fired_marks.mark is 'The percentage, or the number of the step; 0 for refused.';
+comment on column fired_marks.kind is 'mark: a percentage of the quota; step: a further step beyond it; refused: the first refusal; overflow: the first '
+    'event that was counted in spite of the limit.';
+comment on column fired_marks.mark is 'The percentage, or the number of the step; 0 for refused and overflow.';
 comment on column fired_marks.fired_at is 'When it fired.';
 
 create table notifications (
@@ -227,6 +228,13 @@ create type effective_limit as (
 comment on type effective_limit is
     'A limit as it holds for a subject at a time, in the period [since, until). source: subject, plan or everyone. counts: whether it is the one '
     'that counts of its name and period; reason: why, or what shadows it.';
+
+create type overrun as (
+    subject text, metric text, limited_by text, period text, since timestamptz, until timestamptz, used numeric, quota numeric, overrun numeric,
+    unit text, cause text);
+comment on type overrun is
+    'A limit that blocks, and of which more is used in [since, until) than its quota. cause: overflow (events were counted in spite of it) or '
+    'limit (it was set, lowered or replaced when more had been used).';
 
 -- Arrays of this type are passed between functions.
 

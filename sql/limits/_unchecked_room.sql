@@ -72,3 +72,26 @@ $$;
 
 comment on function _limits_change_at(text, text) is
     'When limits change by themselves next, because a version or a subscription begins or ends; null: never.';
+
+create or replace function _is_unchecked(fine rollups[])
+returns boolean
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+begin
+    return not exists (
+        select from unnest(fine) a
+        cross join lateral (
+            select s.fine_start, s.coarse_total, s.unchecked_below, s.unchecked_until
+            from series s where s.series_id = a.series_id and s.stripe = 0
+            offset 0
+        ) s
+        where (a.bucket_start = s.fine_start and s.coarse_total + a.total < s.unchecked_below and clock_timestamp() < s.unchecked_until) is false);
+end
+$$;
+
+comment on function _is_unchecked(rollups[]) is
+    'Whether amounts of fine buckets need no look at limits, as record() decides it for an event. The caller has locked the rows of series.';

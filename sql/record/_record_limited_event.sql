@@ -16,14 +16,12 @@ declare
     v_refusing limit_check;
     v_recorded recorded;
 begin
-    if not _record_limited_event.overflow then
-        v_refusing := _refusing_limit(v_checks, definition, v_series.series_id, _record_limited_event.quantity, _record_limited_event.member);
-        if v_refusing.limit_id is not null then
-            delete from keys k where k.digest = _record_limited_event.digest;
-            perform _fire_marks(definition, v_series, v_checks),
-                _note_refusal(definition, v_series, v_refusing, _record_limited_event.quantity);
-            return _refused_result(definition, v_series, _record_limited_event.at, v_refusing);
-        end if;
+    v_refusing := _refusing_limit(v_checks, definition, v_series.series_id, _record_limited_event.quantity, _record_limited_event.member);
+    if v_refusing.limit_id is not null and not _record_limited_event.overflow then
+        delete from keys k where k.digest = _record_limited_event.digest;
+        perform _fire_marks(definition, v_series, v_checks),
+            _note_refusal(definition, v_series, v_refusing, _record_limited_event.quantity);
+        return _refused_result(definition, v_series, _record_limited_event.at, v_refusing);
     end if;
     v_recorded := _count_event(definition, _record_limited_event.subject, _record_limited_event.event_id, _record_limited_event.at,
         _record_limited_event.quantity, _record_limited_event.member, _record_limited_event.idempotency_key, _record_limited_event.metadata,
@@ -32,7 +30,7 @@ begin
     v_checks := case
         when definition.aggregate in ('sum', 'count') then _used_more(v_checks, _record_limited_event.quantity)
         else _limit_checks(definition, v_series, _record_limited_event.at, clock_timestamp()) end;
-    perform _fire_marks(definition, v_series, v_checks);
+    perform _fire_marks(definition, v_series, v_checks), _note_overflow(v_series, v_checks);
     if _record_limited_event.at >= v_series.fine_start and _record_limited_event.at < v_series.fine_end then
         perform _note_room(definition, v_series, v_checks);
     else

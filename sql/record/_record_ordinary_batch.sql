@@ -17,16 +17,17 @@ declare
     v_quantities numeric[];
     v_fine       rollups[];
     v_written    boolean;
+    v_limited    boolean;
 begin
     with parsed as materialized (
         select g.*, s.series_id, nextval('event_ids') as event_id, _key_digest(g.metric, g.subject, g.idempotency_key) as digest,
-               _bucket_start(s.fine_bucket, g.at) as fine_start, s.fine_bucket, s.coarse_bucket, s.billers,
+               _bucket_start(s.fine_bucket, g.at) as fine_start, s.fine_bucket, s.coarse_bucket, s.billers, s.limited,
                (g.is_valid and s.series_id is not null) is true as is_ordinary
         from _read_ordinary(_record_ordinary_batch.events) g
         left join lateral (
-            select s.series_id, m.fine_bucket, m.coarse_bucket, m.billers
+            select s.series_id, m.fine_bucket, m.coarse_bucket, m.billers, m.limited
             from series s
-            join metrics m on m.key = s.metric and m.revision = s.revision and not m.limited
+            join metrics m on m.key = s.metric and m.revision = s.revision
             where s.metric = g.metric and s.subject = g.subject and s.stripe = 0 and s.is_ordinary
             offset 0
         ) s on true
@@ -63,15 +64,15 @@ begin
         from owned
         group by fine_start, series_id, fine_bucket
     )
-    select (select is_open from gate), (select array_agg(f::rollups) from fine f),
+    select (select is_open from gate), (select array_agg(f::rollups) from fine f), bool_or(p.limited),
            array_agg(o.event_id order by p.n), array_agg(p.digest order by p.n), array_agg(p.quantity order by p.n)
-    into v_written, v_fine, v_ids, v_digests, v_quantities
-    from parsed p
-    left join owned o on o.n = p.n;
+    into v_written, v_fine, v_limited, v_ids, v_digests, v_quantities
+    from parsed p left join owned o on o.n = p.n;
     if v_written is not true then
         return;
     end if;
-    if exists (select from unnest(v_digests) d (digest) cross join lateral (select from old_keys o where o.digest = d.digest offset 0) o) then
+    if exists (select from unnest(v_digests) d (digest) cross join lateral (select from old_keys o where o.digest = d.digest offset 0) o)
+        or v_limited and not _is_unchecked(v_fine) then
         raise savepoint_exception;
     end if;
     perform _add_fine_amounts(v_fine);
