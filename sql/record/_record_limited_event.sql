@@ -30,7 +30,10 @@ begin
     v_checks := case
         when definition.aggregate in ('sum', 'count') then _used_more(v_checks, _record_limited_event.quantity)
         else _limit_checks(definition, v_series, _record_limited_event.at, clock_timestamp()) end;
-    perform _fire_marks(definition, v_series, v_checks), _note_overflow(v_series, v_checks);
+    perform _fire_marks(definition, v_series, v_checks);
+    if v_refusing.limit_id is not null then
+        perform _note_overflow(v_series, v_checks);
+    end if;
     if _record_limited_event.at >= v_series.fine_start and _record_limited_event.at < v_series.fine_end then
         perform _note_room(definition, v_series, v_checks);
     else
