@@ -32,7 +32,8 @@ $$;
 
 comment on function usage(text, text, text, timestamptz, timestamptz, text, timestamptz) is
     'Returns how much a subject used of a metric in a window. Without a window: in the metric''s current period. resolve_window() '
-    'describes windows; period cycle is the subject''s billing cycle. Without events, quantity and event_count are 0 and has_data is false; a metric with carry then returns the '
+    'describes windows; period cycle is the subject''s billing cycle. Without events, quantity and event_count are 0 and '
+    'has_data is false; a metric with carry then returns the '
     'last value from before the window, with event_count 0 and has_data true. Raises UM001 for an unknown metric, 22004 or 22023 for '
     'an invalid argument, UM006 when the window begins or ends inside a bucket whose events retention has dropped, 40001 when '
     'maintain() has moved events to another partition since the snapshot was taken (retry the transaction). '
