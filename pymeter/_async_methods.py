@@ -42,6 +42,7 @@ from pymeter.models import (
     SettledPush,
     SubjectActivity,
     SubjectMapping,
+    SubjectPeriod,
     SubjectTotal,
     UncertainHour,
     UsageBucket,
@@ -784,7 +785,7 @@ class AsyncSubjectReads(_Group):
         self,
         metric: str,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -796,8 +797,9 @@ class AsyncSubjectReads(_Group):
             subject: Who consumes: an account, an organisation, an API key.
             metric: The metric's key.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -824,7 +826,7 @@ class AsyncSubjectReads(_Group):
     async def summary(
         self,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -835,8 +837,9 @@ class AsyncSubjectReads(_Group):
         Args:
             subject: Who consumes: an account, an organisation, an API key.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -880,8 +883,8 @@ class AsyncSubjectReads(_Group):
             metric: The metric's key.
             since: The first step's start.
             until: The end, not included.
-            step: A calendar word (``minute hour day week month year``) or a duration such as ``15m``,
-                counted from `since`.
+            step: A calendar word (``minute hour day week month year``); ``cycle``, the subject's billing
+                cycles; or a duration such as ``15m``, counted from `since`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
 
         Returns:
@@ -904,7 +907,7 @@ class AsyncSubjectReads(_Group):
         metric: str,
         dimension: str,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -917,8 +920,9 @@ class AsyncSubjectReads(_Group):
             metric: The metric's key.
             dimension: The field's name.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -1232,7 +1236,7 @@ class AsyncMethods:
         subject: str,
         metric: str,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1244,8 +1248,9 @@ class AsyncMethods:
             subject: Who consumes: an account, an organisation, an API key.
             metric: The metric's key.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -1270,7 +1275,7 @@ class AsyncMethods:
         self,
         subject: str,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1281,8 +1286,9 @@ class AsyncMethods:
         Args:
             subject: Who consumes: an account, an organisation, an API key.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -1324,8 +1330,8 @@ class AsyncMethods:
             metric: The metric's key.
             since: The first step's start.
             until: The end, not included.
-            step: A calendar word (``minute hour day week month year``) or a duration such as ``15m``,
-                counted from `since`.
+            step: A calendar word (``minute hour day week month year``); ``cycle``, the subject's billing
+                cycles; or a duration such as ``15m``, counted from `since`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
 
         Returns:
@@ -1346,7 +1352,7 @@ class AsyncMethods:
         metric: str,
         dimension: str,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1361,8 +1367,9 @@ class AsyncMethods:
             metric: The metric's key.
             dimension: The field's name.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -1400,7 +1407,7 @@ class AsyncMethods:
         quota: Quantity,
         requested: Quantity | None = None,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1417,8 +1424,9 @@ class AsyncMethods:
             quota: How much may be used in the window, in the metric's unit.
             requested: How much more is wanted.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -1607,7 +1615,7 @@ class AsyncMethods:
         subject: str,
         metric: str,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1619,8 +1627,9 @@ class AsyncMethods:
             subject: Who consumes: an account, an organisation, an API key.
             metric: The metric's key.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -1648,7 +1657,7 @@ class AsyncMethods:
         self,
         subject: str,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1659,8 +1668,9 @@ class AsyncMethods:
         Args:
             subject: Who consumes: an account, an organisation, an API key.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -1703,8 +1713,8 @@ class AsyncMethods:
             metric: The metric's key.
             since: The first step's start.
             until: The end, not included.
-            step: A calendar word (``minute hour day week month year``) or a duration such as ``15m``,
-                counted from `since`.
+            step: A calendar word (``minute hour day week month year``); ``cycle``, the subject's billing
+                cycles; or a duration such as ``15m``, counted from `since`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
 
         Returns:
@@ -1726,7 +1736,7 @@ class AsyncMethods:
         metric: str,
         dimension: str,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1739,8 +1749,9 @@ class AsyncMethods:
             metric: The metric's key.
             dimension: The field's name.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.

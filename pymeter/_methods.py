@@ -42,6 +42,7 @@ from pymeter.models import (
     SettledPush,
     SubjectActivity,
     SubjectMapping,
+    SubjectPeriod,
     SubjectTotal,
     UncertainHour,
     UsageBucket,
@@ -778,7 +779,7 @@ class SubjectReads(_Group):
         self,
         metric: str,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -790,8 +791,9 @@ class SubjectReads(_Group):
             subject: Who consumes: an account, an organisation, an API key.
             metric: The metric's key.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -818,7 +820,7 @@ class SubjectReads(_Group):
     def summary(
         self,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -829,8 +831,9 @@ class SubjectReads(_Group):
         Args:
             subject: Who consumes: an account, an organisation, an API key.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -874,8 +877,8 @@ class SubjectReads(_Group):
             metric: The metric's key.
             since: The first step's start.
             until: The end, not included.
-            step: A calendar word (``minute hour day week month year``) or a duration such as ``15m``,
-                counted from `since`.
+            step: A calendar word (``minute hour day week month year``); ``cycle``, the subject's billing
+                cycles; or a duration such as ``15m``, counted from `since`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
 
         Returns:
@@ -896,7 +899,7 @@ class SubjectReads(_Group):
         metric: str,
         dimension: str,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -909,8 +912,9 @@ class SubjectReads(_Group):
             metric: The metric's key.
             dimension: The field's name.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -1224,7 +1228,7 @@ class Methods:
         subject: str,
         metric: str,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1236,8 +1240,9 @@ class Methods:
             subject: Who consumes: an account, an organisation, an API key.
             metric: The metric's key.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -1262,7 +1267,7 @@ class Methods:
         self,
         subject: str,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1273,8 +1278,9 @@ class Methods:
         Args:
             subject: Who consumes: an account, an organisation, an API key.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -1316,8 +1322,8 @@ class Methods:
             metric: The metric's key.
             since: The first step's start.
             until: The end, not included.
-            step: A calendar word (``minute hour day week month year``) or a duration such as ``15m``,
-                counted from `since`.
+            step: A calendar word (``minute hour day week month year``); ``cycle``, the subject's billing
+                cycles; or a duration such as ``15m``, counted from `since`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
 
         Returns:
@@ -1338,7 +1344,7 @@ class Methods:
         metric: str,
         dimension: str,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1353,8 +1359,9 @@ class Methods:
             metric: The metric's key.
             dimension: The field's name.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -1392,7 +1399,7 @@ class Methods:
         quota: Quantity,
         requested: Quantity | None = None,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1409,8 +1416,9 @@ class Methods:
             quota: How much may be used in the window, in the metric's unit.
             requested: How much more is wanted.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -1597,7 +1605,7 @@ class Methods:
         subject: str,
         metric: str,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1609,8 +1617,9 @@ class Methods:
             subject: Who consumes: an account, an organisation, an API key.
             metric: The metric's key.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -1638,7 +1647,7 @@ class Methods:
         self,
         subject: str,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1649,8 +1658,9 @@ class Methods:
         Args:
             subject: Who consumes: an account, an organisation, an API key.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -1693,8 +1703,8 @@ class Methods:
             metric: The metric's key.
             since: The first step's start.
             until: The end, not included.
-            step: A calendar word (``minute hour day week month year``) or a duration such as ``15m``,
-                counted from `since`.
+            step: A calendar word (``minute hour day week month year``); ``cycle``, the subject's billing
+                cycles; or a duration such as ``15m``, counted from `since`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
 
         Returns:
@@ -1716,7 +1726,7 @@ class Methods:
         metric: str,
         dimension: str,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1729,8 +1739,9 @@ class Methods:
             metric: The metric's key.
             dimension: The field's name.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.

@@ -5,3 +5,5 @@ drop function if exists record(text, text, numeric, text, text, timestamptz, jso
 drop function if exists record_batch(jsonb, text);
 drop function if exists _record_event(text, text, numeric, text, text, timestamptz, jsonb, boolean, bigint, uuid);
 drop function if exists _record_rows(batch_event[]);
+drop function if exists _metric_window(text, text, timestamptz, timestamptz, text, timestamptz);
+drop function if exists _series_buckets(timestamptz, timestamptz, text, text);

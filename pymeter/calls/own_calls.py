@@ -6,14 +6,14 @@ from datetime import datetime
 
 from pymeter.calls.call import Call
 from pymeter.calls.usage_calls import events, series, summary, usage, usage_by
-from pymeter.models import CalendarStep, Event, Period, UsageBucket, UsageGroup, UsageTotal
+from pymeter.models import CalendarStep, Event, SubjectPeriod, UsageBucket, UsageGroup, UsageTotal
 
 
 def own_usage(
     subject: str,
     metric: str,
     *,
-    period: Period | str | None = None,
+    period: SubjectPeriod | str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     timezone: str = "UTC",
@@ -25,8 +25,9 @@ def own_usage(
         subject: Who consumes: an account, an organisation, an API key.
         metric: The metric's key.
         period: A calendar word (``minute hour day week month year never``), the bucket that
-            contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-            `now`. Without a window: the metric's current period.
+            contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+            time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+            Without a window: the metric's current period.
         since: The window's start, included. Instead of `period`.
         until: The window's end, not included. Instead of `period`.
         timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -51,7 +52,7 @@ def own_usage(
 def own_summary(
     subject: str,
     *,
-    period: Period | str | None = None,
+    period: SubjectPeriod | str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     timezone: str = "UTC",
@@ -62,8 +63,9 @@ def own_summary(
     Args:
         subject: Who consumes: an account, an organisation, an API key.
         period: A calendar word (``minute hour day week month year never``), the bucket that
-            contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-            `now`. Without a window: the metric's current period.
+            contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+            time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+            Without a window: the metric's current period.
         since: The window's start, included. Instead of `period`.
         until: The window's end, not included. Instead of `period`.
         timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -105,8 +107,8 @@ def own_series(
         metric: The metric's key.
         since: The first step's start.
         until: The end, not included.
-        step: A calendar word (``minute hour day week month year``) or a duration such as ``15m``,
-            counted from `since`.
+        step: A calendar word (``minute hour day week month year``); ``cycle``, the subject's billing
+            cycles; or a duration such as ``15m``, counted from `since`.
         timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
 
     Returns:
@@ -129,7 +131,7 @@ def own_usage_by(
     metric: str,
     dimension: str,
     *,
-    period: Period | str | None = None,
+    period: SubjectPeriod | str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     timezone: str = "UTC",
@@ -142,8 +144,9 @@ def own_usage_by(
         metric: The metric's key.
         dimension: The field's name.
         period: A calendar word (``minute hour day week month year never``), the bucket that
-            contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-            `now`. Without a window: the metric's current period.
+            contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+            time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+            Without a window: the metric's current period.
         since: The window's start, included. Instead of `period`.
         until: The window's end, not included. Instead of `period`.
         timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.

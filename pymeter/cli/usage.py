@@ -177,7 +177,7 @@ def series(
     until: Until = None,
     step: Annotated[
         str | None,
-        typer.Option(help="minute, hour, day, week, month, year; or a duration."),
+        typer.Option(help="minute, hour, day, week, month, year, cycle; or a duration."),
     ] = None,
     timezone: Zone = "UTC",
     as_json: AsJson = False,
@@ -194,6 +194,9 @@ def series(
             period = period or "month"
         elif start is not None and end is None and period is None:
             end = datetime.now(read_zone(timezone))
+        if (period or "").strip().lower() == "cycle":
+            cycle = meter.usage(subject, metric, period=period, since=start, until=end, timezone=timezone)
+            period, start, end = None, cycle.since, cycle.until
         around = meter.resolve_window(period, since=start, until=end, timezone=timezone)
         if around.since is None or around.until is None:
             raise typer.BadParameter("a series needs a window with two ends: give --period, or --since")

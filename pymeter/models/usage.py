@@ -8,7 +8,8 @@ from typing import Any, Literal
 from pymeter.models.catalog import Aggregate
 from pymeter.models.values import Model, Moment
 
-CalendarStep = Literal["minute", "hour", "day", "week", "month", "year"]
+CalendarStep = Literal["minute", "hour", "day", "week", "month", "year", "cycle"]
+SubjectPeriod = Literal["minute", "hour", "day", "week", "month", "year", "never", "cycle"]
 
 
 class UsageTotal(Model):

@@ -1,13 +1,14 @@
 -- By the clock of the time zone, so a cycle starts at the anchor's time of day also after clocks have changed. All starts are counted from the
--- anchor: a start on the 31st is the last day of a shorter month, and the 31st again after it. UTC is written as Etc/UTC, see _check_timezone().
+-- anchor: a start on the 31st is the last day of a shorter month, and the 31st again after it. The anchor's local time may occur twice, when clocks
+-- are set back, so the anchor itself is not converted. UTC is written as Etc/UTC, see _check_timezone().
 create or replace function _cycle_start(rule billing_cycles, number integer)
 returns timestamptz
 language sql
 stable
 set search_path from current
 as $$
-    select ((rule.anchor at time zone z.name) + number * case rule.every
-        when 'week' then interval '7 days' when 'month' then interval '1 month' else interval '1 year' end) at time zone z.name
+    select case when number = 0 then rule.anchor else ((rule.anchor at time zone z.name) + number * case rule.every
+        when 'week' then interval '7 days' when 'month' then interval '1 month' else interval '1 year' end) at time zone z.name end
     from (select case rule.timezone when 'UTC' then 'Etc/UTC' else rule.timezone end) z (name)
 $$;
 
