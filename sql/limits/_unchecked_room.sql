@@ -1,6 +1,7 @@
 -- While the total of the open period is below unchecked_below, record() takes its short way. A limit of another period, or a trailing one, needs a
--- look at every event.
-create or replace function _note_room(metric metrics, series series, checks limit_check[])
+-- look at every event. Trailing windows begin where a fine bucket does, so what counts for one event of the open fine bucket counts for all of
+-- it; an event of another one may be older than a window that the next event is in, and tells nothing.
+create or replace function _note_room(metric metrics, series series, checks limit_check[], at timestamptz, now timestamptz)
 returns void
 language plpgsql
 volatile
@@ -13,6 +14,9 @@ declare
     v_binding limit_check := _binding_limit(checks);
     v_below   numeric;
 begin
+    if _note_room.at < s.fine_start or _note_room.at >= s.fine_end then
+        return;
+    end if;
     if exists (select from unnest(checks) c where c.period <> m.coarse_bucket or c.since <> s.coarse_start) then
         v_below := '-infinity';
     else
@@ -31,16 +35,19 @@ begin
         ) b;
     end if;
     update series n set
-        unchecked_below = v_below, quota = v_binding.quota, limited_by = v_binding.name, unchecked_until = _limits_change_at(m.key, s.subject)
+        unchecked_below = v_below, quota = v_binding.quota, limited_by = v_binding.name,
+        unchecked_until = _limits_change_at(m.key, s.subject, _note_room.now)
     where n.series_id = s.series_id and n.stripe = 0
-      and (n.unchecked_below, n.quota, n.limited_by) is distinct from (v_below, v_binding.quota, v_binding.name);
+      and ((n.unchecked_below, n.quota, n.limited_by) is distinct from (v_below, v_binding.quota, v_binding.name)
+           or n.unchecked_until <= _note_room.now);
 end
 $$;
 
-comment on function _note_room(metrics, series, limit_check[]) is
-    'Notes in the row of a series up to which total of its open period no event has to be checked. The caller has locked the row.';
+comment on function _note_room(metrics, series, limit_check[], timestamptz, timestamptz) is
+    'Notes in the row of a series up to which total of its open period no event has to be checked. checks: of an event at that time, as they '
+    'are now. The caller has locked the row.';
 
-create or replace function _limits_change_at(metric text, subject text)
+create or replace function _limits_change_at(metric text, subject text, now timestamptz)
 returns timestamptz
 language sql
 stable
@@ -49,11 +56,11 @@ set enable_seqscan to off
 as $$
     select least(
         (select min(l.since) from limits l
-         where l.metric = _limits_change_at.metric and l.subject = _limits_change_at.subject and l.since > clock_timestamp()),
-        (select min(l.since) from limits l where l.metric = _limits_change_at.metric and l.subject is null and l.since > clock_timestamp()),
+         where l.metric = _limits_change_at.metric and l.subject = _limits_change_at.subject and l.since > _limits_change_at.now),
+        (select min(l.since) from limits l where l.metric = _limits_change_at.metric and l.subject is null and l.since > _limits_change_at.now),
         (select min(t.at) from subscriptions s, unnest(array[s.since, s.until]) t (at)
-         where s.subject = _limits_change_at.subject and t.at > clock_timestamp()))
+         where s.subject = _limits_change_at.subject and t.at > _limits_change_at.now))
 $$;
 
-comment on function _limits_change_at(text, text) is
-    'When limits change by themselves next, because a version or a subscription begins or ends; null: never.';
+comment on function _limits_change_at(text, text, timestamptz) is
+    'When limits change by themselves next after an instant, because a version or a subscription begins or ends; null: never.';

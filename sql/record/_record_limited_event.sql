@@ -15,6 +15,7 @@ declare
     v_checks   limit_check[] := _limit_checks(definition, v_series, _record_limited_event.at, clock_timestamp());
     v_refusing limit_check;
     v_recorded recorded;
+    v_now      timestamptz;
 begin
     if not _record_limited_event.overflow then
         v_refusing := _refusing_limit(v_checks, definition, v_series.series_id, _record_limited_event.quantity, _record_limited_event.member);
@@ -29,11 +30,9 @@ begin
         _record_limited_event.quantity, _record_limited_event.member, _record_limited_event.idempotency_key, _record_limited_event.metadata,
         _record_limited_event.total);
     select * into v_series from series s where s.metric = definition.key and s.subject = _record_limited_event.subject and s.stripe = 0;
-    v_checks := _limit_checks(definition, v_series, _record_limited_event.at, clock_timestamp());
-    perform _fire_marks(definition, v_series, v_checks);
-    if _record_limited_event.at >= v_series.coarse_start and _record_limited_event.at < v_series.coarse_end then
-        perform _note_room(definition, v_series, v_checks);
-    end if;
+    v_now := clock_timestamp();
+    v_checks := _limit_checks(definition, v_series, _record_limited_event.at, v_now);
+    perform _fire_marks(definition, v_series, v_checks), _note_room(definition, v_series, v_checks, _record_limited_event.at, v_now);
     v_refusing := _binding_limit(v_checks);
     v_recorded.remaining := greatest(trim_scale(v_refusing.quota - v_refusing.used), 0);
     v_recorded.limited_by := v_refusing.name;

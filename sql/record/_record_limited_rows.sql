@@ -106,6 +106,7 @@ as $$
 declare
     v_used   record;
     v_checks limit_check[];
+    v_now    timestamptz;
 begin
     for v_used in
         select m, s, max(e.at) as at
@@ -115,11 +116,9 @@ begin
         group by m, s, _bucket_start(m.fine_bucket, e.at)
         order by (s).series_id, 3
     loop
-        v_checks := _limit_checks(v_used.m, v_used.s, v_used.at, clock_timestamp());
-        perform _fire_marks(v_used.m, v_used.s, v_checks);
-        if v_used.at >= (v_used.s).coarse_start and v_used.at < (v_used.s).coarse_end then
-            perform _note_room(v_used.m, v_used.s, v_checks);
-        end if;
+        v_now := clock_timestamp();
+        v_checks := _limit_checks(v_used.m, v_used.s, v_used.at, v_now);
+        perform _fire_marks(v_used.m, v_used.s, v_checks), _note_room(v_used.m, v_used.s, v_checks, v_used.at, v_now);
     end loop;
 end
 $$;

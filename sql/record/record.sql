@@ -64,7 +64,8 @@ begin
               and s.revision = (select m.revision from metrics m where m.key = record.metric)
               and not exists (select from old_keys o where o.digest = v_digest)
             returning s.series_id, s.billers, v_event_id, 'recorded', trim_scale(s.coarse_total), s.unit, s.coarse_start,
-                nullif(s.coarse_end, 'infinity'), s.quota - s.coarse_total, s.limited_by
+                nullif(s.coarse_end, 'infinity'), case when s.quota is not null then greatest(trim_scale(s.quota - s.coarse_total), 0) end,
+                s.limited_by
             into v_series, v_billers, v_recorded.event_id, v_recorded.outcome, v_recorded.quantity, v_recorded.unit, v_recorded.period_start,
                 v_recorded.period_end, v_recorded.remaining, v_recorded.limited_by;
         end if;
