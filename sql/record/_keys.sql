@@ -48,6 +48,7 @@ declare
     v_first    keys := _find_key(_replay_result.digest);
     v_start    timestamptz := _bucket_start((_replay_result.metric).period, v_first.at);
     v_end      timestamptz := _bucket_end((_replay_result.metric).period, v_start);
+    v_series   series;
     v_recorded recorded;
 begin
     v_recorded.event_id := v_first.event_id;
@@ -57,12 +58,19 @@ begin
     v_recorded.unit := (_replay_result.metric).unit;
     v_recorded.period_start := v_start;
     v_recorded.period_end := nullif(v_end, 'infinity');
+    if (_replay_result.metric).limited then
+        select * into v_series
+        from series s
+        where s.metric = (_replay_result.metric).key and s.subject = _replay_result.subject and s.stripe = 0;
+        v_recorded := _with_remaining(v_recorded, _binding_limit(_limit_checks(_replay_result.metric, v_series, v_first.at, clock_timestamp())));
+    end if;
     return v_recorded;
 end
 $$;
 
 comment on function _replay_result(metrics, text, uuid, numeric, text) is
-    'The result of record() for a repeated key: the id of the first event, duplicate or conflict, and the quantity of its period.';
+    'The result of record() for a repeated key: the id of the first event, duplicate or conflict, and the quantity of its period; and what its '
+    'limits leave.';
 
 -- Inlined: no SET, nothing outside pg_catalog.
 create or replace function _is_same_payload(first_quantity numeric, first_member text, quantity numeric, member text)

@@ -33,10 +33,7 @@ begin
     v_now := clock_timestamp();
     v_checks := _limit_checks(definition, v_series, _record_limited_event.at, v_now);
     perform _fire_marks(definition, v_series, v_checks), _note_room(definition, v_series, v_checks, _record_limited_event.at, v_now);
-    v_refusing := _binding_limit(v_checks);
-    v_recorded.remaining := greatest(trim_scale(v_refusing.quota - v_refusing.used), 0);
-    v_recorded.limited_by := v_refusing.name;
-    return v_recorded;
+    return _with_remaining(v_recorded, _binding_limit(v_checks));
 end
 $$;
 
@@ -92,11 +89,26 @@ begin
     v_recorded.unit := definition.unit;
     v_recorded.period_start := v_start;
     v_recorded.period_end := nullif(v_end, 'infinity');
-    v_recorded.remaining := greatest(trim_scale(refusing.quota - refusing.used), 0);
-    v_recorded.limited_by := refusing.name;
-    return v_recorded;
+    return _with_remaining(v_recorded, refusing);
 end
 $$;
 
 comment on function _refused_result(metrics, series, timestamptz, limit_check) is
     'The result of record() for an event that a limit has refused: nothing was counted, and there is no event id.';
+
+create or replace function _with_remaining(result recorded, binding limit_check)
+returns recorded
+language plpgsql
+immutable
+set search_path from current
+as $$
+begin
+    if binding.limit_id is not null then
+        result.remaining := greatest(trim_scale(binding.quota - binding.used), 0);
+        result.limited_by := binding.name;
+    end if;
+    return result;
+end
+$$;
+
+comment on function _with_remaining(recorded, limit_check) is 'The result of record() with what a limit leaves, and its name; without a limit as it is.';
