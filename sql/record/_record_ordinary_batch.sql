@@ -1,6 +1,7 @@
 -- The short way for a batch of ordinary events. One statement reads, checks, and writes keys and events; it writes nothing unless the whole
 -- batch is ordinary. Rows pass from step to step inside it, in the lock order of the package: keys, then rows of series, and only then the clock
--- is read for recorded_at. What it says about keys that maintain() has moved is asked by a later statement: see _record_event().
+-- is read for recorded_at. What it says about keys that maintain() has moved is asked by a later statement, see
+-- _record_event(); and so is whether a metric got its first limit while keys and rows were waited for.
 create or replace function _record_ordinary_batch(events jsonb)
 returns setof batch_outcome
 language plpgsql
@@ -71,7 +72,15 @@ begin
     if v_written is not true then
         return;
     end if;
-    if exists (select from unnest(v_digests) d (digest) cross join lateral (select from old_keys o where o.digest = d.digest offset 0) o) then
+    if exists (select from unnest(v_digests) d (digest) cross join lateral (select from old_keys o where o.digest = d.digest offset 0) o)
+        or exists (select from metrics m where m.limited) and exists (
+            select from unnest(v_fine) f
+            cross join lateral (
+                select from series s join metrics m on m.key = s.metric
+                where s.series_id = f.series_id and s.stripe = 0 and m.limited
+                offset 0
+            ) s)
+    then
         raise savepoint_exception;
     end if;
     perform _add_fine_amounts(v_fine);
