@@ -1,7 +1,7 @@
 -- Events of the open fine bucket, which lies in the periods of all limits, add as much to coarse_total as to what is used of each limit. So what every
 -- limit has left, and what is missing to the next mark, can be told by coarse_total alone, until the next fine bucket opens: a trailing window
 -- loses usage meanwhile, and never gains other. Usage beyond a quota is looked at each time, whatever the limit's action.
-create or replace function _note_room(metric metrics, series series, checks limit_check[])
+create or replace function _note_room(series series, checks limit_check[], now timestamptz)
 returns void
 language plpgsql
 volatile
@@ -33,14 +33,14 @@ begin
     end if;
     update series n set
         unchecked_below = trim_scale(v_below), exhausted_at = trim_scale(s.coarse_total + v_binding.quota - v_binding.used),
-        limited_by = v_binding.name, unchecked_until = _limits_change_at(s.metric, s.subject)
+        limited_by = v_binding.name, unchecked_until = _limits_change_at(s.metric, s.subject, _note_room.now)
     where n.series_id = s.series_id and n.stripe = 0;
 end
 $$;
 
-comment on function _note_room(metrics, series, limit_check[]) is
+comment on function _note_room(series, limit_check[], timestamptz) is
     'Notes in the row of a series up to which total no event of the open fine bucket has to be checked. The caller has locked the row, and checks '
-    'are those of an event in that bucket.';
+    'are those of an event in that bucket, as they are now.';
 
 create or replace function _forget_room(series series)
 returns void
@@ -55,7 +55,7 @@ $$;
 comment on function _forget_room(series) is
     'Makes the next event of a series look at the limits, because usage of another time has changed what they have left.';
 
-create or replace function _limits_change_at(metric text, subject text)
+create or replace function _limits_change_at(metric text, subject text, now timestamptz)
 returns timestamptz
 language sql
 stable
@@ -64,14 +64,14 @@ set enable_seqscan to off
 as $$
     select least(
         (select min(l.since) from limits l
-         where l.metric = _limits_change_at.metric and l.subject = _limits_change_at.subject and l.since > clock_timestamp()),
-        (select min(l.since) from limits l where l.metric = _limits_change_at.metric and l.subject is null and l.since > clock_timestamp()),
+         where l.metric = _limits_change_at.metric and l.subject = _limits_change_at.subject and l.since > _limits_change_at.now),
+        (select min(l.since) from limits l where l.metric = _limits_change_at.metric and l.subject is null and l.since > _limits_change_at.now),
         (select min(t.at) from subscriptions s, unnest(array[s.since, s.until]) t (at)
-         where s.subject = _limits_change_at.subject and t.at > clock_timestamp()))
+         where s.subject = _limits_change_at.subject and t.at > _limits_change_at.now))
 $$;
 
-comment on function _limits_change_at(text, text) is
-    'When limits change by themselves next, because a version or a subscription begins or ends; null: never.';
+comment on function _limits_change_at(text, text, timestamptz) is
+    'When limits change by themselves next after an instant, because a version or a subscription begins or ends; null: never.';
 
 create or replace function _is_unchecked(fine rollups[])
 returns boolean
@@ -85,11 +85,13 @@ begin
     return not exists (
         select from unnest(fine) a
         cross join lateral (
-            select s.fine_start, s.coarse_total, s.unchecked_below, s.unchecked_until
-            from series s where s.series_id = a.series_id and s.stripe = 0
+            select s.fine_start, s.coarse_total, s.unchecked_below, s.unchecked_until, s.revision = m.revision as is_current
+            from series s
+            join metrics m on m.key = s.metric
+            where s.series_id = a.series_id and s.stripe = 0 and m.limited
             offset 0
         ) s
-        where (a.bucket_start = s.fine_start and s.coarse_total + a.total < s.unchecked_below and clock_timestamp() < s.unchecked_until) is false);
+        where not s.is_current or (a.bucket_start = s.fine_start and s.coarse_total + a.total < s.unchecked_below and clock_timestamp() < s.unchecked_until) is false);
 end
 $$;
 

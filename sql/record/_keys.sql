@@ -48,7 +48,6 @@ declare
     v_first    keys := _find_key(_replay_result.digest);
     v_start    timestamptz := _bucket_start((_replay_result.metric).period, v_first.at);
     v_end      timestamptz := _bucket_end((_replay_result.metric).period, v_start);
-    v_binding  limit_check;
     v_recorded recorded;
 begin
     v_recorded.event_id := v_first.event_id;
@@ -59,17 +58,16 @@ begin
     v_recorded.period_start := v_start;
     v_recorded.period_end := nullif(v_end, 'infinity');
     if (_replay_result.metric).limited then
-        v_binding := _binding_limit(_limit_checks(_replay_result.metric, _find_series_row(_replay_result.metric, _replay_result.subject), v_first.at,
-                                                  clock_timestamp()));
-        v_recorded.remaining := greatest(trim_scale(v_binding.quota - v_binding.used), 0);
-        v_recorded.limited_by := v_binding.name;
+        v_recorded := _with_remaining(v_recorded, _binding_limit(_limit_checks(
+            _replay_result.metric, _find_series_row(_replay_result.metric, _replay_result.subject), v_first.at, clock_timestamp())));
     end if;
     return v_recorded;
 end
 $$;
 
 comment on function _replay_result(metrics, text, uuid, numeric, text) is
-    'The result of record() for a repeated key: the id of the first event, duplicate or conflict, and the quantity of its period.';
+    'The result of record() for a repeated key: the id of the first event, duplicate or conflict, and the quantity of its period; and what its '
+    'limits leave.';
 
 -- Inlined: no SET, nothing outside pg_catalog.
 create or replace function _is_same_payload(first_quantity numeric, first_member text, quantity numeric, member text)

@@ -37,7 +37,9 @@ begin
         values (nextval('event_ids'), _record_event.at, v_digest, v_quantity, _record_event.member)
         on conflict (digest) do nothing
         returning event_id into v_event_id;
-        v_found.is_old_key := exists (select from old_keys where digest = v_digest);
+        -- Also the metric is read anew: it may have got its first limit while the key was waited for.
+        select m as metric, exists (select from old_keys where digest = v_digest) as is_old_key into v_found from metrics m where m.key = metric_key;
+        v_metric := v_found.metric;
     end if;
     if v_digest is null then
         v_event_id := coalesce(v_event_id, nextval('event_ids'));

@@ -12,7 +12,8 @@ as $$
 #variable_conflict use_column
 declare
     v_series   series := _lock_limited_series(definition, _record_limited_event.subject);
-    v_checks   limit_check[] := _limit_checks(definition, v_series, _record_limited_event.at, clock_timestamp());
+    v_now      timestamptz := clock_timestamp();  -- read after the lock
+    v_checks   limit_check[] := _limit_checks(definition, v_series, _record_limited_event.at, v_now);
     v_refusing limit_check;
     v_recorded recorded;
 begin
@@ -29,20 +30,17 @@ begin
     v_series := _find_series_row(definition, _record_limited_event.subject);
     v_checks := case
         when definition.aggregate in ('sum', 'count') then _used_more(v_checks, _record_limited_event.quantity)
-        else _limit_checks(definition, v_series, _record_limited_event.at, clock_timestamp()) end;
+        else _limit_checks(definition, v_series, _record_limited_event.at, v_now) end;
     perform _fire_marks(definition, v_series, v_checks);
     if v_refusing.limit_id is not null then
         perform _note_overflow(v_series, v_checks);
     end if;
     if _record_limited_event.at >= v_series.fine_start and _record_limited_event.at < v_series.fine_end then
-        perform _note_room(definition, v_series, v_checks);
+        perform _note_room(v_series, v_checks, v_now);
     else
         perform _forget_room(v_series);
     end if;
-    v_refusing := _binding_limit(v_checks);
-    v_recorded.remaining := greatest(trim_scale(v_refusing.quota - v_refusing.used), 0);
-    v_recorded.limited_by := v_refusing.name;
-    return v_recorded;
+    return _with_remaining(v_recorded, _binding_limit(v_checks));
 end
 $$;
 
@@ -99,11 +97,26 @@ begin
     v_recorded.unit := definition.unit;
     v_recorded.period_start := v_start;
     v_recorded.period_end := nullif(v_end, 'infinity');
-    v_recorded.remaining := greatest(trim_scale(refusing.quota - refusing.used), 0);
-    v_recorded.limited_by := refusing.name;
-    return v_recorded;
+    return _with_remaining(v_recorded, refusing);
 end
 $$;
 
 comment on function _refused_result(metrics, series, timestamptz, limit_check) is
     'The result of record() for an event that a limit has refused: nothing was counted, and there is no event id.';
+
+create or replace function _with_remaining(result recorded, binding limit_check)
+returns recorded
+language plpgsql
+immutable
+set search_path from current
+as $$
+begin
+    if binding.limit_id is not null then
+        result.remaining := greatest(trim_scale(binding.quota - binding.used), 0);
+        result.limited_by := binding.name;
+    end if;
+    return result;
+end
+$$;
+
+comment on function _with_remaining(recorded, limit_check) is 'The result of record() with what a limit leaves, and its name; without a limit as it is.';

@@ -1,6 +1,7 @@
 -- The short way for a batch of ordinary events. One statement reads, checks, and writes keys and events; it writes nothing unless the whole
 -- batch is ordinary. Rows pass from step to step inside it, in the lock order of the package: keys, then rows of series, and only then the clock
--- is read for recorded_at. What it says about keys that maintain() has moved is asked by a later statement: see _record_event().
+-- is read for recorded_at. What it says about keys that maintain() has moved is asked by a later statement, see
+-- _record_event(); and so is whether limits, which may have changed while keys and rows were waited for, leave room for all.
 create or replace function _record_ordinary_batch(events jsonb)
 returns setof batch_outcome
 language plpgsql
@@ -17,15 +18,14 @@ declare
     v_quantities numeric[];
     v_fine       rollups[];
     v_written    boolean;
-    v_limited    boolean;
 begin
     with parsed as materialized (
         select g.*, s.series_id, nextval('event_ids') as event_id, _key_digest(g.metric, g.subject, g.idempotency_key) as digest,
-               _bucket_start(s.fine_bucket, g.at) as fine_start, s.fine_bucket, s.coarse_bucket, s.billers, s.limited,
+               _bucket_start(s.fine_bucket, g.at) as fine_start, s.fine_bucket, s.coarse_bucket, s.billers,
                (g.is_valid and s.series_id is not null) is true as is_ordinary
         from _read_ordinary(_record_ordinary_batch.events) g
         left join lateral (
-            select s.series_id, m.fine_bucket, m.coarse_bucket, m.billers, m.limited
+            select s.series_id, m.fine_bucket, m.coarse_bucket, m.billers
             from series s
             join metrics m on m.key = s.metric and m.revision = s.revision
             where s.metric = g.metric and s.subject = g.subject and s.stripe = 0 and s.is_ordinary
@@ -64,15 +64,15 @@ begin
         from owned
         group by fine_start, series_id, fine_bucket
     )
-    select (select is_open from gate), (select array_agg(f::rollups) from fine f), bool_or(p.limited),
+    select (select is_open from gate), (select array_agg(f::rollups) from fine f),
            array_agg(o.event_id order by p.n), array_agg(p.digest order by p.n), array_agg(p.quantity order by p.n)
-    into v_written, v_fine, v_limited, v_ids, v_digests, v_quantities
+    into v_written, v_fine, v_ids, v_digests, v_quantities
     from parsed p left join owned o on o.n = p.n;
     if v_written is not true then
         return;
     end if;
     if exists (select from unnest(v_digests) d (digest) cross join lateral (select from old_keys o where o.digest = d.digest offset 0) o)
-        or v_limited and not _is_unchecked(v_fine) then
+        or exists (select from metrics m where m.limited) and not _is_unchecked(v_fine) then
         raise savepoint_exception;
     end if;
     perform _add_fine_amounts(v_fine);

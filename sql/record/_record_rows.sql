@@ -9,14 +9,16 @@ as $$
 #variable_conflict use_column
 declare
     v_owned   bigint[];
-    v_limited batch_event[] := array(
-        select e from unnest(batch) e join metrics m on m.key = e.metric where e.problem is null and m.limited order by e.ordinal);
+    v_limited batch_event[];
     v_decided batch_outcome[];
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         perform _pin_metrics(array(select distinct metric from unnest(batch) where problem is null));
     end if;
     v_owned := _own_keys(batch);
+    -- Asked after keys have been waited for: a metric may have got its first limit meanwhile.
+    v_limited := array(
+        select e from unnest(batch) e join metrics m on m.key = e.metric where e.problem is null and m.limited order by e.ordinal);
     if v_limited <> '{}' then
         perform _lock_limited_rows(v_limited);
         if not overflow then

@@ -81,6 +81,9 @@ begin
     if v_billers is not null then
         insert into unreported (at, event_id, series_id, biller) select record.at, v_event_id, v_series, unnest(v_billers);
     end if;
+    if v_recorded.remaining is not null then
+        v_recorded.remaining := trim_scale(v_recorded.remaining);
+    end if;
     return v_recorded;
 end
 $$;
