@@ -190,15 +190,15 @@ alter table metrics add column limited boolean not null default false;
 
 comment on column metrics.limited is 'Whether there has been a limit for the metric: recording then looks at limits.';
 
-alter table series add column unchecked_below numeric;
-alter table series add column unchecked_until timestamptz;
+alter table series add column unchecked_below numeric not null default 'infinity';
+alter table series add column unchecked_until timestamptz not null default 'infinity';
 alter table series add column exhausted_at numeric;
 alter table series add column limited_by text collate "C";
 
 comment on column series.unchecked_below is
-    'An event of the open fine bucket that leaves coarse_total below this needs no look at the limits: none refuses it, and no mark fires. Null: '
-    'there are no limits.';
-comment on column series.unchecked_until is 'When unchecked_below stops to hold, because another version of a limit begins; null: never.';
+    'An event of the open fine bucket that leaves coarse_total below this needs no look at the limits: none refuses it, and no mark fires. '
+    'infinity: there are no limits.';
+comment on column series.unchecked_until is 'When unchecked_below stops to hold, because another version of a limit begins.';
 comment on column series.exhausted_at is 'The coarse_total at which the limit that binds is used up; null: none binds.';
 comment on column series.limited_by is 'The name of that limit.';
 

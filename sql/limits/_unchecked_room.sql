@@ -10,9 +10,10 @@ set plan_cache_mode to force_generic_plan
 as $$
 #variable_conflict use_column
 declare
-    s         series := _note_room.series;
-    v_binding limit_check := _binding_limit(checks);
-    v_below   numeric;
+    s           series := _note_room.series;
+    v_binding   limit_check := _binding_limit(checks);
+    v_change_at timestamptz := _limits_change_at(s.metric, s.subject, _note_room.now);
+    v_below     numeric;
 begin
     if not s.is_ordinary then
         return;
@@ -32,8 +33,8 @@ begin
         ) b;
     end if;
     update series n set
-        unchecked_below = trim_scale(v_below), exhausted_at = trim_scale(s.coarse_total + v_binding.quota - v_binding.used),
-        limited_by = v_binding.name, unchecked_until = _limits_change_at(s.metric, s.subject, _note_room.now)
+        unchecked_below = coalesce(trim_scale(v_below), 'infinity'), unchecked_until = coalesce(v_change_at, 'infinity'),
+        exhausted_at = trim_scale(s.coarse_total + v_binding.quota - v_binding.used), limited_by = v_binding.name
     where n.series_id = s.series_id and n.stripe = 0;
 end
 $$;
@@ -91,7 +92,8 @@ begin
             where s.series_id = a.series_id and s.stripe = 0 and m.limited
             offset 0
         ) s
-        where not s.is_current or (a.bucket_start = s.fine_start and s.coarse_total + a.total < s.unchecked_below and clock_timestamp() < s.unchecked_until) is false);
+        where not (s.is_current and a.bucket_start = s.fine_start and s.coarse_total + a.total < s.unchecked_below
+                   and clock_timestamp() < s.unchecked_until));
 end
 $$;
 

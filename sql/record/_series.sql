@@ -31,7 +31,7 @@ begin
         select (n.m).key, n.subject, n.stripe, coalesce(n.series_id, nextval('series_ids')), (n.m).revision, n.stripe > 0,
                _is_ordinary(n.m, n.stripe, n.stripe > 0), (n.m).aggregate = 'count', (n.m).unit, (n.m).billers, f.start,
                f.start, _bucket_end((n.m).fine_bucket, f.start), f.start, c.start, _bucket_end((n.m).coarse_bucket, c.start), f.start,
-               t.total, t.total, case when (n.m).limited then '-infinity'::numeric end
+               t.total, t.total, case when (n.m).limited then '-infinity'::numeric else 'infinity' end
         from (
             select n.subject, n.stripe, o.series_id, m, _bucket_start(m.fine_bucket, n.at) as fine_start
             from unnest(metric_keys, subjects, stripes, at) n (metric, subject, stripe, at)

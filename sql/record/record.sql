@@ -31,7 +31,9 @@ declare
     v_event_id bigint;
     v_series   integer;
     v_billers  text[];
-    v_recorded recorded;
+    v_remaining  numeric;
+    v_limited_by text;
+    v_recorded   recorded;
 begin
     if record.member is null and record.subject is not null and record.metric is not null
         and (record.quantity is null or record.quantity >= 0 and record.quantity < 1e50 and scale(record.quantity) <= 50)
@@ -59,14 +61,14 @@ begin
                 fine_total = s.fine_total + coalesce(record.quantity, 1), coarse_total = s.coarse_total + coalesce(record.quantity, 1)
             where s.metric = record.metric and s.subject = record.subject and s.stripe = 0
               and s.is_ordinary and (s.is_count or record.quantity is not null)
-              and (s.coarse_total + coalesce(record.quantity, 1) < s.unchecked_below and clock_timestamp() < s.unchecked_until) is not false
+              and s.coarse_total + coalesce(record.quantity, 1) < s.unchecked_below and clock_timestamp() < s.unchecked_until
               and record.at >= s.fine_start and record.at < s.fine_end
               and s.revision = (select m.revision from metrics m where m.key = record.metric)
               and not exists (select from old_keys o where o.digest = v_digest)
             returning s.series_id, s.billers, v_event_id, 'recorded', trim_scale(s.coarse_total), s.unit, s.coarse_start,
                 nullif(s.coarse_end, 'infinity'), s.exhausted_at - s.coarse_total, s.limited_by
             into v_series, v_billers, v_recorded.event_id, v_recorded.outcome, v_recorded.quantity, v_recorded.unit, v_recorded.period_start,
-                v_recorded.period_end, v_recorded.remaining, v_recorded.limited_by;
+                v_recorded.period_end, v_remaining, v_limited_by;
         end if;
     end if;
     if v_series is null then
@@ -81,8 +83,9 @@ begin
     if v_billers is not null then
         insert into unreported (at, event_id, series_id, biller) select record.at, v_event_id, v_series, unnest(v_billers);
     end if;
-    if v_recorded.remaining is not null then
-        v_recorded.remaining := trim_scale(v_recorded.remaining);
+    if v_remaining is not null then
+        v_recorded.remaining := trim_scale(v_remaining);
+        v_recorded.limited_by := v_limited_by;
     end if;
     return v_recorded;
 end

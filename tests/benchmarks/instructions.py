@@ -64,7 +64,8 @@ def _record(
 ) -> Kind:
     return Kind(
         title,
-        "(text, numeric, text, timestamptz) AS SELECT * FROM meter.record("
+        "(text, numeric, text, timestamptz) AS SELECT event_id, outcome, quantity, unit, period_start, period_end"
+        " FROM meter.record("
         f"$1, '{metric}', $2, idempotency_key => $3, at => $4{more})",
         lambda i: f"('{subject.format(i)}', {i % 7 + 1}, 'key-{i:08}-0f0f-4f4f-8f8f-0123456789ab', {at})",
     )
