@@ -1,5 +1,6 @@
--- A recorder that finds no series of a limited metric locks the subject's row before it looks at limits; who changes what limits the subject
--- updates the row, and then marks all series of the subject. So either the change finds the series, or the recorder sees the change.
+-- A recorder that finds no series of a limited metric, or one that has not been recorded since limits of the metric changed, locks the subject's row
+-- before it looks at limits; who changes what limits the subject updates the row, and then marks the series of the subject. So either the change
+-- finds the series, or the recorder sees the change.
 create or replace function _lock_limited_subject(subject text)
 returns void
 language plpgsql
@@ -18,6 +19,23 @@ $$;
 
 comment on function _lock_limited_subject(text) is
     'Locks what limits a subject against other changes until the transaction ends. Raises 55P03 after 5 seconds.';
+
+-- The row changes, so that a change of limits in a transaction with an older snapshot, which would not see the new series, fails with 40001.
+create or replace function _enter_limited_subjects(subjects text[])
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    insert into limited_subjects as l (subject) select u from unnest(subjects) u order by 1
+    on conflict (subject) do update set version = l.version + 1;
+end
+$$;
+
+comment on function _enter_limited_subjects(text[]) is
+    'Locks what limits subjects, in their order, until the transaction ends, for a recorder that is to look at it.';
 
 create or replace function _limits_changed(subject text)
 returns void

@@ -11,14 +11,14 @@ begin
     delete from notifications n where n.notification_id in (
         select o.notification_id
         from notifications o
-        where o.created_at < _add_duration(now(), _parse_duration(_setting('notifications_keep')), -1, 'UTC')
+        where o.created_at < _add_duration(now(), _parse_duration(_setting_value('notifications_keep')), -1, 'UTC')
         order by o.notification_id
         limit 100000);
     get diagnostics v_count = row_count;
     if v_count > 0 then
         return next ('deleted notifications', v_count)::maintenance_action;
     end if;
-    delete from admin_log a where a.changed_at < _add_duration(now(), _parse_duration(_setting('admin_log_keep')), -1, 'UTC');
+    delete from admin_log a where a.changed_at < _add_duration(now(), _parse_duration(_setting_value('admin_log_keep')), -1, 'UTC');
     get diagnostics v_count = row_count;
     if v_count > 0 then
         return next ('deleted admin log', v_count)::maintenance_action;

@@ -38,7 +38,8 @@ begin
         on conflict (digest) do nothing
         returning event_id into v_event_id;
         -- Also the metric is read anew: it may have got its first limit while the key was waited for.
-        select m as metric, exists (select from old_keys where digest = v_digest) as is_old_key into v_found from metrics m where m.key = metric_key;
+        select m as metric, exists (select from old_keys where digest = v_digest) as is_old_key into v_found
+        from metrics m where m.key = metric_key;
         v_metric := v_found.metric;
     end if;
     if v_digest is null then
@@ -48,8 +49,8 @@ begin
         return _replay_result(v_metric, _record_event.subject, v_digest, v_quantity, _record_event.member);
     end if;
     if v_metric.limited then
-        return _record_limited_event(v_metric, _record_event.subject, v_event_id, _record_event.at, v_quantity, _record_event.member,
-            _record_event.idempotency_key, _record_event.metadata, _record_event.total, coalesce(_record_event.overflow, false), v_digest);
+        return _record_limited_event(v_metric, _lock_limited_series(v_metric, _record_event.subject), v_event_id, _record_event.at, v_quantity,
+            _record_event.member, _record_event.idempotency_key, _record_event.metadata, _record_event.total, coalesce(_record_event.overflow, false), v_digest);
     elsif v_metric.striped and v_metric.aggregate in ('sum', 'count') and v_metric.period = v_metric.coarse_bucket and v_metric.billers is null then
         return _count_striped_event(v_metric, _record_event.subject, v_event_id, _record_event.at, v_quantity, _record_event.idempotency_key,
                                     _record_event.metadata, _record_event.total);

@@ -1,7 +1,7 @@
 -- The row of the series is locked before anything is decided, and all who record for it do the same: so an event is admitted only if it fits with
 -- all that is committed or in this transaction. The key has been inserted already: a refused event gives it back.
 create or replace function _record_limited_event(
-    definition metrics, subject text, event_id bigint, at timestamptz, quantity numeric, member text, idempotency_key text, metadata jsonb,
+    definition metrics, locked series, event_id bigint, at timestamptz, quantity numeric, member text, idempotency_key text, metadata jsonb,
     total boolean, overflow boolean, digest uuid
 )
 returns recorded
@@ -11,8 +11,8 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_series   series := _lock_limited_series(definition, _record_limited_event.subject);
-    v_now      timestamptz := clock_timestamp();  -- read after the lock
+    v_series   series := _record_limited_event.locked;
+    v_now      timestamptz := clock_timestamp();  -- the row has been locked
     v_checks   limit_check[] := _limit_checks(definition, v_series, _record_limited_event.at, v_now);
     v_refusing limit_check;
     v_recorded recorded;
@@ -24,10 +24,10 @@ begin
             _note_refusal(definition, v_series, v_refusing, _record_limited_event.quantity);
         return _refused_result(definition, v_series, _record_limited_event.at, v_refusing);
     end if;
-    v_recorded := _count_event(definition, _record_limited_event.subject, _record_limited_event.event_id, _record_limited_event.at,
+    v_recorded := _count_event(definition, (_record_limited_event.locked).subject, _record_limited_event.event_id, _record_limited_event.at,
         _record_limited_event.quantity, _record_limited_event.member, _record_limited_event.idempotency_key, _record_limited_event.metadata,
         _record_limited_event.total);
-    v_series := _find_series_row(definition, _record_limited_event.subject);
+    v_series := _find_series_row(definition, v_series.subject);
     v_checks := case
         when definition.aggregate in ('sum', 'count') then _used_more(v_checks, _record_limited_event.quantity)
         else _limit_checks(definition, v_series, _record_limited_event.at, v_now) end;
@@ -44,41 +44,9 @@ begin
 end
 $$;
 
-comment on function _record_limited_event(metrics, text, bigint, timestamptz, numeric, text, text, jsonb, boolean, boolean, uuid) is
+comment on function _record_limited_event(metrics, series, bigint, timestamptz, numeric, text, text, jsonb, boolean, boolean, uuid) is
     'Decides about a valid event of a limited metric, whose key, if it has one, is already inserted, and counts it unless a limit refuses it; '
-    'returns the result of record(). overflow: no limit refuses it.';
-
-create or replace function _lock_limited_series(metric metrics, subject text)
-returns series
-language plpgsql
-volatile
-set search_path from current
-set enable_seqscan to off
-as $$
-#variable_conflict use_column
-declare
-    v_series series;
-begin
-    -- The second time round, with the lock on the subject: no other session creates the row meanwhile.
-    for v_round in 1 .. 2 loop
-        select * into v_series
-        from series s
-        where s.metric = (_lock_limited_series.metric).key and s.subject = _lock_limited_series.subject and s.stripe = 0
-        for update;
-        exit when found;
-        insert into limited_subjects (subject) values (_lock_limited_series.subject) on conflict do nothing;
-        perform from limited_subjects l where l.subject = _lock_limited_series.subject for no key update;
-    end loop;
-    if v_series.series_id is null then
-        v_series := _find_series_row(_lock_limited_series.metric, _lock_limited_series.subject);
-    end if;
-    return v_series;
-end
-$$;
-
-comment on function _lock_limited_series(metrics, text) is
-    'The row of a series of a limited metric, locked until the transaction ends. If there is none, the subject is locked instead, and all other '
-    'fields are null.';
+    'returns the result of record(). locked: the row of the series, from _lock_limited_row(). overflow: no limit refuses it.';
 
 create or replace function _refused_result(definition metrics, found series, at timestamptz, refusing limit_check)
 returns recorded

@@ -1,37 +1,3 @@
--- In the lock order of the package: subjects without a series first, then the rows of series.
-create or replace function _lock_limited_rows(batch batch_event[])
-returns void
-language plpgsql
-volatile
-set search_path from current
-set enable_seqscan to off
-as $$
-#variable_conflict use_column
-declare
-    v_missing text[] := array(
-        select distinct e.subject
-        from unnest(batch) e
-        where not exists (select from series s where s.metric = e.metric and s.subject = e.subject and s.stripe = 0)
-        order by 1);
-begin
-    insert into limited_subjects (subject) select unnest(v_missing) order by 1 on conflict do nothing;
-    perform from unnest(v_missing) m (subject)
-    cross join lateral (select from limited_subjects l where l.subject = m.subject offset 0 for no key update) l;
-    perform from (
-        select s.series_id
-        from (select distinct metric, subject from unnest(batch)) e
-        cross join lateral (
-            select s.series_id from series s where s.metric = e.metric and s.subject = e.subject and s.stripe = 0 offset 0
-        ) s
-        order by s.series_id
-    ) i
-    cross join lateral (select from series s where s.series_id = i.series_id and s.stripe = 0 offset 0 for update) s;
-end
-$$;
-
-comment on function _lock_limited_rows(batch_event[]) is
-    'Locks the series of these events, and the subjects of those that have none yet, until the transaction ends.';
-
 -- A key whose event was refused is free again: a later event of the batch may own it.
 create or replace function _record_limited_rows(batch batch_event[], owned bigint[])
 returns setof batch_outcome
@@ -45,6 +11,7 @@ declare
     e          batch_event;
     v_metric   metrics;
     v_owns     boolean;
+    v_series   series;
     v_recorded recorded;
 begin
     foreach e in array batch loop
@@ -52,13 +19,21 @@ begin
             select * into v_metric from metrics m where m.key = e.metric;
         end if;
         v_owns := e.digest is null or e.event_id = any (owned);
-        if not v_owns and not exists (select from old_keys o where o.digest = e.digest) then
+        if not v_owns then
             insert into keys (event_id, at, digest, quantity, member) values (e.event_id, e.at, e.digest, e.quantity, e.member)
             on conflict (digest) do nothing;
             v_owns := found;
+            -- Asked by a later statement, as in _record_event().
+            if v_owns and exists (select from old_keys o where o.digest = e.digest) then
+                delete from keys k where k.digest = e.digest;
+                v_owns := false;
+            end if;
+        end if;
+        if v_owns then
+            v_series := _lock_limited_row(v_metric, e.subject);
         end if;
         v_recorded := case
-            when v_owns then _record_limited_event(v_metric, e.subject, e.event_id, e.at, e.quantity, e.member, e.idempotency_key, e.metadata,
+            when v_owns then _record_limited_event(v_metric, v_series, e.event_id, e.at, e.quantity, e.member, e.idempotency_key, e.metadata,
                                                    false, false, e.digest)
             else _replay_result(v_metric, e.subject, e.digest, e.quantity, e.member) end;
         return next (e.ordinal, v_recorded.event_id, v_recorded.outcome,

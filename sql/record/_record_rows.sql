@@ -20,6 +20,9 @@ begin
     v_limited := array(
         select e from unnest(batch) e join metrics m on m.key = e.metric where e.problem is null and m.limited order by e.ordinal);
     if v_limited <> '{}' then
+        if exists (select from unnest(batch) where member is not null) then
+            lock table unique_members in row exclusive mode;  -- see _lock_limited_series()
+        end if;
         perform _lock_limited_rows(v_limited);
         if not overflow then
             v_decided := array(select o from _record_limited_rows(v_limited, v_owned) o);
