@@ -234,3 +234,8 @@ create type limit_check as (
     used numeric, marks numeric[], every numeric);
 comment on type limit_check is
     'A limit that counts for an event, and how much is used in its period [since, until). is_trailing: the period is a trailing window.';
+
+comment on sequence admin_log_entry_id_seq is 'Numbers the entries of admin_log. Gaps mean nothing.';
+comment on sequence subscriptions_subscription_id_seq is 'Numbers subscriptions. Gaps mean nothing.';
+comment on sequence limits_limit_id_seq is 'Numbers versions of limits in the order in which they were written. Gaps mean nothing.';
+comment on sequence notifications_notification_id_seq is 'Numbers notifications. Gaps mean nothing.';
