@@ -24,7 +24,8 @@ begin
     end if;
     if v_binding.limit_id is null then
         v_total := usage(_limit_status.subject, _limit_status.metric, now => v_at);
-        return (v_metric.key, true, v_total.quantity, null, null, v_metric.unit, v_total.since, v_total.until, 0::numeric, 0::numeric, null);
+        return (v_metric.key, true, v_total.quantity, null::numeric, null::numeric, v_metric.unit, v_total.since, v_total.until, 0::numeric,
+                0::numeric, null::text);
     end if;
     v_allowed := not exists (
         select from unnest(v_checks) c

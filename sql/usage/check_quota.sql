@@ -62,7 +62,7 @@ begin
         v_until := v_total.until;
     end if;
     return (check_quota.metric, case when requested is null then v_used < quota else v_used + requested <= quota end,
-            v_used, greatest(quota - v_used, 0), quota, v_unit, v_since, v_until, 0::numeric, greatest(v_used - quota, 0::numeric), null);
+            v_used, greatest(quota - v_used, 0), quota, v_unit, v_since, v_until, 0::numeric, greatest(v_used - quota, 0::numeric), null::text);
 end
 $$;
 
