@@ -121,8 +121,8 @@ def set_billing_cycle(
 ) -> Call[BillingCycle]:
     """Set the billing cycle of a subject.
 
-    The first rule holds from its anchor. A change holds from its first start of a cycle at or after now or
-    `since`; the cycle that runs then ends there.
+    The first rule holds from its anchor. A change holds from its first start of a cycle at or after
+    `since`, or now; the cycle that runs then ends there.
 
     Args:
         subject: Who consumes: an account, an organisation, an API key.
@@ -301,7 +301,7 @@ def set_limit(
         plan: The limit of every subject that has this plan.
         period: A calendar word (``minute hour day week month year never``, UTC); ``cycle``, the subject's
             billing cycle; or a duration (``30 days``) that ends now. The metric's own unless given.
-        action: Beyond the quota: ``block`` refuses events, ``alert`` only notifies, ``none`` does neither.
+        action: Beyond the quota: ``block`` refuses events, ``alert`` notifies, ``none`` does neither.
         marks: Percentages of the quota at which a notification is written; 80 and 100 unless given.
         name: Tells several limits of a metric apart.
         since: From when; now unless given.
