@@ -14,8 +14,12 @@ comment on column settings.name is 'The name, as settings() lists it.';
 comment on column settings.value is 'The value, as text.';
 comment on column settings.changed_at is 'When it was last set.';
 
+create sequence admin_log_ids as bigint;
+
+comment on sequence admin_log_ids is 'Numbers the entries of admin_log. Gaps mean nothing.';
+
 create table admin_log (
-    entry_id    bigint      generated always as identity,
+    entry_id    bigint      not null default nextval('admin_log_ids'),
     changed_at  timestamptz not null default clock_timestamp(),
     role        text        collate "C" not null,
     application text        collate "C" not null,
@@ -70,8 +74,12 @@ comment on column plans.plan is 'The key of the plan.';
 comment on column plans.name is 'A title for people; null when the key says enough.';
 comment on column plans.defined_at is 'When it was first defined.';
 
+create sequence subscription_ids as bigint;
+
+comment on sequence subscription_ids is 'Numbers subscriptions. Gaps mean nothing.';
+
 create table subscriptions (
-    subscription_id bigint      generated always as identity,
+    subscription_id bigint      not null default nextval('subscription_ids'),
     subject         text        collate "C" not null,
     plan            text        collate "C" not null,
     since           timestamptz not null,
@@ -91,8 +99,12 @@ comment on column subscriptions.plan is 'A key of plans.';
 comment on column subscriptions.since is 'From when.';
 comment on column subscriptions.until is 'Until when (exclusive); null: open.';
 
+create sequence limit_ids as bigint;
+
+comment on sequence limit_ids is 'Numbers versions of limits in the order in which they were written. Gaps mean nothing.';
+
 create table limits (
-    limit_id     bigint      generated always as identity,
+    limit_id     bigint      not null default nextval('limit_ids'),
     metric       text        collate "C" not null,
     name         text        collate "C" not null,
     period       text        collate "C" not null,
@@ -165,8 +177,12 @@ comment on column fired_marks.kind is 'mark: a percentage of the quota; step: a 
 comment on column fired_marks.mark is 'The percentage, or the number of the step; 0 for refused and overflow.';
 comment on column fired_marks.fired_at is 'When it fired.';
 
+create sequence notification_ids as bigint;
+
+comment on sequence notification_ids is 'Numbers notifications. Gaps mean nothing.';
+
 create table notifications (
-    notification_id bigint      generated always as identity,
+    notification_id bigint      not null default nextval('notification_ids'),
     type            text        collate "C" not null,
     subject         text        collate "C",
     metric          text        collate "C",

@@ -60,6 +60,14 @@ def quantity(name: LiteralString, value: Quantity | None, *, required: bool = Fa
     return Argument(name, "numeric", None if value is None else exact(name, value), required)
 
 
+def quantities(name: LiteralString, values: Sequence[Quantity] | None) -> Argument:
+    """A list of exact numbers."""
+    if values is not None and (isinstance(values, str) or not isinstance(values, Sequence)):
+        raise refuse(name, "the value is not a list", f"Give a list of numbers: {name}=[...].")
+    exactly = None if values is None else [exact(name, value) for value in values]
+    return Argument(name, "numeric[]", exactly)
+
+
 def exact(name: str, value: object) -> Decimal:
     """The exact value of a quantity; InvalidInput for a float and for what is no number."""
     try:

@@ -214,7 +214,7 @@ def usage_by(
 def check_quota(
     subject: str,
     metric: str,
-    quota: Quantity,
+    quota: Quantity | None = None,
     requested: Quantity | None = None,
     *,
     period: SubjectPeriod | str | None = None,
@@ -223,15 +223,17 @@ def check_quota(
     timezone: str = "UTC",
     now: datetime | None = None,
 ) -> Call[QuotaStatus]:
-    """Check whether a quota has room, now or for `requested` more.
+    """Check whether a quota, or the subject's limits, have room, now or for `requested` more.
 
-    Allowed means used < quota, or used + requested <= quota. It reserves nothing: two callers may
+    Allowed means used < quota, or used + requested <= quota. Without a quota all limits that block have
+    to allow it, and the one that binds is returned, with its period. It reserves nothing: two callers may
     both be told yes.
 
     Args:
         subject: Who consumes: an account, an organisation, an API key.
         metric: The metric's key.
-        quota: How much may be used in the window, in the metric's unit.
+        quota: How much may be used in the window, in the metric's unit. Without it, the limits decide,
+            and no window is given.
         requested: How much more is wanted.
         period: A calendar word (``minute hour day week month year never``), the bucket that
             contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
@@ -258,7 +260,7 @@ def check_quota(
         (
             argument.text("subject", subject, required=True),
             argument.text("metric", metric, required=True),
-            argument.quantity("quota", quota, required=True),
+            argument.quantity("quota", quota),
             argument.quantity("requested", requested),
             *argument.window(period, since, until, timezone, now),
         ),

@@ -240,7 +240,11 @@ def _quotas(console: Console, meter: Meter, sample: Sample, subject: str) -> Non
 
 def _limit(console: Console, meter: Meter, database: Target, schema: str) -> None:
     """More callers at once than the quota has room for: each on a connection of its own."""
-    _title(console, "A limit that holds", f"{_CALLERS} callers at once, for a subject with a quota of 1,000 tokens")
+    _title(
+        console,
+        "A limit that holds",
+        f"{_CALLERS} callers at once, for a subject with a quota of 1,000 tokens",
+    )
     meter.set_limit("tokens", 1000, subject="racer")
 
     def call(_: int) -> list[str]:

@@ -10,6 +10,19 @@ from __future__ import annotations
 
 from pymeter.models.access import AccessRight, Level
 from pymeter.models.catalog import Aggregate, Metric, Period, Rollup
+from pymeter.models.limits import (
+    AdminEntry,
+    BillingCycle,
+    CycleLength,
+    EffectiveLimit,
+    Limit,
+    LimitAction,
+    LimitSource,
+    Notification,
+    Plan,
+    Setting,
+    Subscription,
+)
 from pymeter.models.operate import Health, MaintenanceAction
 from pymeter.models.record import BatchOutcome, BatchResult, NewEvent, Outcome, Recorded, RecordedWithoutTotal
 from pymeter.models.repair import Drift
@@ -47,23 +60,32 @@ from pymeter.models.values import Moment, Quantity, is_number, to_decimal, trim
 
 __all__ = [
     "AccessRight",
+    "AdminEntry",
     "Aggregate",
     "BatchOutcome",
     "BatchResult",
     "Biller",
+    "BillingCycle",
     "CalendarStep",
     "ClaimedPush",
+    "CycleLength",
     "Drift",
+    "EffectiveLimit",
     "Event",
     "Health",
     "Level",
+    "Limit",
+    "LimitAction",
+    "LimitSource",
     "MaintenanceAction",
     "Metric",
     "MetricMapping",
     "Moment",
     "NewEvent",
+    "Notification",
     "Outcome",
     "Period",
+    "Plan",
     "PlannedPush",
     "Push",
     "PushState",
@@ -78,12 +100,14 @@ __all__ = [
     "ReportMode",
     "ReportStep",
     "Rollup",
+    "Setting",
     "SettledHour",
     "SettledPush",
     "SubjectActivity",
     "SubjectMapping",
     "SubjectPeriod",
     "SubjectTotal",
+    "Subscription",
     "UncertainHour",
     "UsageBucket",
     "UsageGroup",

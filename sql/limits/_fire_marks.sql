@@ -24,7 +24,8 @@ begin
             returning kind, mark
         loop
             perform _notify(case when v_fired.kind = 'mark' and v_fired.mark < 100 then 'threshold.approaching' else 'threshold.exceeded' end,
-                            (_fire_marks.series).subject, (_fire_marks.metric).key, _mark_data(_fire_marks.metric, v_check, v_fired.kind, v_fired.mark));
+                            (_fire_marks.series).subject, (_fire_marks.metric).key,
+                            _mark_data(_fire_marks.metric, v_check, v_fired.kind, v_fired.mark));
         end loop;
     end loop;
 end

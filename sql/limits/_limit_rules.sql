@@ -1,4 +1,6 @@
-create or replace function _check_limit(metric metrics, quota numeric, subject text, plan text, action text, marks numeric[], name text, every numeric)
+create or replace function _check_limit(
+    metric metrics, quota numeric, subject text, plan text, action text, marks numeric[], name text, every numeric
+)
 returns void
 language plpgsql
 stable
@@ -59,7 +61,8 @@ as $$
     limit 1
 $$;
 
-comment on function _limit_version(text, text, text, text, text, timestamptz) is 'The version of a limit that holds at an instant; null if there is none.';
+comment on function _limit_version(text, text, text, text, text, timestamptz) is
+    'The version of a limit that holds at an instant; null if there is none.';
 
 create or replace function _add_limit_version(version limits)
 returns limits

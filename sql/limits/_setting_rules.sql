@@ -31,13 +31,13 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_kind text := (select r.kind from _setting_rules() r where r.name = _check_setting_value.name);
+    v_kind text := (select r.kind from _setting_rules() r where r.name = _check_setting.name);
 begin
-    perform _check_word('name', _check_setting_value.name, (select array_agg(r.name order by r.name) from _setting_rules() r));
+    perform _check_word('name', _check_setting.name, (select array_agg(r.name order by r.name) from _setting_rules() r));
     if _check_setting.value is not null and v_kind = 'duration' and _parse_duration(_check_setting.value) is null then
         raise exception using
             errcode = '22023', message = 'the value is not a duration', column = 'value',
-            detail = format('setting %s, value %s.', _check_setting_value.name, quote_literal(left(_check_setting.value, 80))),
+            detail = format('setting %s, value %s.', _check_setting.name, quote_literal(left(_check_setting.value, 80))),
             hint = 'Use a duration such as 90 days, 12 hours or 1 year.';
     end if;
 end

@@ -74,7 +74,8 @@ begin
     if strict and (result).outcome = 'refused' then
         raise exception using
             errcode = 'UM003', message = 'the event would go beyond a limit', column = 'quantity',
-            detail = format('metric %s, limit %s: %s remaining.', quote_literal(left(metric, 80)), quote_literal((result).limited_by), (result).remaining),
+            detail = format('metric %s, limit %s: %s remaining.', quote_literal(left(metric, 80)), quote_literal((result).limited_by),
+                (result).remaining),
             hint = 'Nothing was recorded. Raise the limit with set_limit(), or pass overflow => true for usage that has happened.';
     elsif strict and (result).outcome in ('duplicate', 'conflict') then
         raise exception using

@@ -4,8 +4,8 @@
 -- the key, if that has been inserted already.
 --
 -- Lock order for the whole package: keys, limited_subjects, rows of series of limited metrics, new rows of series, unique members, the other
--- rows of series, rollups; within each table by primary key, rows of series by series_id and stripe. Events are only inserted, and wait for no lock. A statement that writes several rows of a table sorts
--- them first, so two calls cannot deadlock.
+-- rows of series, rollups; within each table by primary key, rows of series by series_id and stripe. Events are only inserted, and wait for no
+-- lock. A statement that writes several rows of a table sorts them first, so two calls cannot deadlock.
 create or replace function record(
     subject text,
     metric text,
@@ -96,12 +96,12 @@ comment on function record(text, text, numeric, text, text, timestamptz, jsonb, 
     'counts. Returns the event''s id, the outcome, and the new quantity of the period that the event counts in. outcome: recorded, or '
     'duplicate for a repeated key, or conflict if the repeated key came with another quantity or member, or refused if the event would go '
     'beyond a limit that blocks (set_limit()); all but recorded change nothing, and a refused event leaves no key: it may be tried again. '
-    'remaining and limited_by: what the limit that binds leaves, and its name. Call it in FROM: SELECT * FROM record(...). PostgreSQL runs SELECT (record(...)).* once for every column, and an event '
-    'without a key then counts six times. quantity: in the metric''s unit; a count metric counts 1 without one. member: what a unique '
-    'metric counts, instead of a quantity. at: when the usage happened; null means now(). metadata: a JSON object, for usage_by(). total '
-    'false: the result has no quantity, which saves a striped metric a look at all of its stripes. '
-    'overflow true: the usage has happened, so no limit refuses it. strict true: refused raises UM003, duplicate and conflict UM005. Raises 22004 or 22023 for a bad value, '
-    'UM001 for an unknown metric, UM002 if the metric''s definition forbids the event, 40001 if a REPEATABLE READ or SERIALIZABLE '
-    'transaction must be retried. '
+    'remaining and limited_by: what the limit that binds leaves, and its name. Call it in FROM: SELECT * FROM record(...). PostgreSQL '
+    'runs SELECT (record(...)).* once for every column, and an event without a key then counts eight times. quantity: in the metric''s unit; a count '
+    'metric counts 1 without one. member: what a unique metric counts, instead of a quantity. at: when the usage happened; null means now(). '
+    'metadata: a JSON object, for usage_by(). total false: the result has no quantity, which saves a striped metric a look at all of its stripes. '
+    'overflow true: the usage has happened, so no limit refuses it. strict true: refused raises UM003, duplicate and conflict UM005. '
+    'Raises 22004 or 22023 for a bad value, UM001 for an unknown metric, UM002 if the metric''s definition forbids the event, 40001 '
+    'if a REPEATABLE READ or SERIALIZABLE transaction must be retried. '
     'Example: BEGIN; SELECT outcome, quantity, unit, period_start, period_end FROM meter.record(''acct_1'', ''tokens'', 50, '
     'idempotency_key => ''req_1'', at => ''2026-06-18T14:30:00Z''); ROLLBACK;';

@@ -56,7 +56,8 @@ comment on function record_batch(jsonb, text, boolean, text) is
     'called for each event in order. Returns one row for each event, in input order. on_invalid raise: an invalid event refuses the whole '
     'batch, and DETAIL names its ordinal. on_invalid skip: invalid events are returned as rejected, with SQLSTATE, message and hint, and '
     'the others are recorded. Limits decide about the events in order: a refused one takes nothing, and the next is decided anew. overflow true: '
-    'none is refused. on_refused raise: a refused event refuses the whole batch (UM003). Raises as record() does; 22004 or 22023 if events is not a JSON array. '
+    'none is refused. on_refused raise: a refused event refuses the whole batch (UM003). Raises as record() does; '
+    '22004 or 22023 if events is not a JSON array. '
     'Example: BEGIN; SELECT ordinal, outcome, sqlstate, message FROM meter.record_batch(''[{"subject": "acct_1", "metric": "tokens", '
     '"quantity": 50, "at": "2026-06-18T14:30:00Z"}, {"subject": "acct_1", "metric": "tokens", "quantity": -1}]'', on_invalid => ''skip''); '
     'ROLLBACK;';

@@ -469,7 +469,9 @@ def mixed(ledger: Ledger) -> list[dict[str, Any]]:
     for subject in ("a", "b", "c", "d"):
         for metric in ("free", "m", "users", "seats", "hot"):
             value: dict[str, Any] = {"member": "u"} if metric in ("users", "seats") else {"quantity": 1}
-            events.append({"subject": subject, "metric": metric, "idempotency_key": f"{subject}{metric}", **value})
+            events.append(
+                {"subject": subject, "metric": metric, "idempotency_key": f"{subject}{metric}", **value}
+            )
     for given in events[:10]:
         ledger.record(**(given | {"idempotency_key": None}))
     return events
@@ -481,7 +483,9 @@ def test_batches_in_opposite_orders_over_limited_and_other_metrics_do_not_deadlo
 ) -> None:
     events = mixed(ledger)
     blocker = new_ledger("blocker", autocommit=False)
-    blocker.record(**(events[held] | {"idempotency_key": None} | ({"member": "new"} if "member" in events[held] else {})))
+    blocker.record(
+        **(events[held] | {"idempotency_key": None} | ({"member": "new"} if "member" in events[held] else {}))
+    )
     sessions = [new_ledger(f"batch {i}") for i in range(3)]
     unkeyed = [given | {"idempotency_key": None} for given in events]
     tasks = [
@@ -590,7 +594,9 @@ def test_maintain_rebuild_and_changes_of_limits_run_while_others_record(
             if number < len(changes):
                 changes[number](sessions[number])
             else:
-                sessions[number].batch([e | {"idempotency_key": f"{turn}"} for e in events[:: 1 if turn % 2 else -1]])
+                sessions[number].batch(
+                    [e | {"idempotency_key": f"{turn}"} for e in events[:: 1 if turn % 2 else -1]]
+                )
 
     for task in [Task(lambda n=n: work(n)) for n in range(6)]:  # type: ignore[misc]
         task.result()
