@@ -30,6 +30,7 @@ from pymeter.models import (
     MetricMapping,
     NewEvent,
     Notification,
+    Overrun,
     Period,
     Plan,
     PlannedPush,
@@ -2064,6 +2065,35 @@ class AsyncMethods:
         return await self._run(
             calls.notifications(type, subject=subject, after_id=after_id, max_rows=max_rows)
         )
+
+    async def overruns(
+        self,
+        metric: str | None = None,
+        *,
+        subject: str | None = None,
+        now: datetime | None = None,
+        max_rows: int = 1000,
+    ) -> list[Overrun]:
+        """Return the limits that block and of which more is used than their quota, with the cause.
+
+        Looks at every series of the limited metrics, or of one metric or subject.
+
+        Args:
+            metric: One metric's; of all limited metrics unless given.
+            subject: One subject's.
+            now: A moment of the period to look at; the present unless given.
+            max_rows: How many at most, 10,000 at most.
+
+        Returns:
+            What is beyond a quota, by metric and subject.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
+            meter.overruns("tokens")
+        """
+        return await self._run(calls.overruns(metric, subject=subject, now=now, max_rows=max_rows))
 
     async def own_usage(
         self,

@@ -7,7 +7,7 @@ from typing import Final
 _CALLS: Final = {
     "read": """
         catalog usage totals summary series usage_by check_quota subjects events resolve_window health
-        settings billing_cycle plans subscriptions limits effective_limits notifications
+        settings billing_cycle plans subscriptions limits effective_limits overruns notifications
     """,
     "write": "record record_batch known_events",
     "report": """

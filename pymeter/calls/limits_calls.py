@@ -15,6 +15,7 @@ from pymeter.models import (
     Limit,
     LimitAction,
     Notification,
+    Overrun,
     Plan,
     Quantity,
     Setting,
@@ -481,4 +482,42 @@ def notifications(
             argument.integer("max_rows", "integer", max_rows),
         ),
         result.every(Notification),
+    )
+
+
+def overruns(
+    metric: str | None = None,
+    *,
+    subject: str | None = None,
+    now: datetime | None = None,
+    max_rows: int = 1000,
+) -> Call[list[Overrun]]:
+    """Return the limits that block and of which more is used than their quota, with the cause.
+
+    Looks at every series of the limited metrics, or of one metric or subject.
+
+    Args:
+        metric: One metric's; of all limited metrics unless given.
+        subject: One subject's.
+        now: A moment of the period to look at; the present unless given.
+        max_rows: How many at most, 10,000 at most.
+
+    Returns:
+        What is beyond a quota, by metric and subject.
+
+    Raises:
+        InvalidInput: a value is not allowed.
+
+    Example:
+        meter.overruns("tokens")
+    """
+    return Call(
+        "overruns",
+        (
+            argument.text("metric", metric),
+            argument.text("subject", subject),
+            argument.time("now", now),
+            argument.integer("max_rows", "integer", max_rows),
+        ),
+        result.every(Overrun),
     )

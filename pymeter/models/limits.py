@@ -131,3 +131,20 @@ class Notification(Model):
     data: dict[str, Any]
     """The facts. Numbers in it that are not whole are ``Decimal``."""
     created_at: Moment
+
+
+class Overrun(Model):
+    """A limit that blocks, and of which more is used in [since, until) than its quota."""
+
+    subject: str
+    metric: str
+    limited_by: str
+    period: str
+    since: Moment
+    until: Moment | None = None
+    used: Decimal
+    quota: Decimal
+    overrun: Decimal
+    unit: str
+    cause: str
+    """``overflow``: events were counted in spite of the limit. ``limit``: it was set or lowered too late."""

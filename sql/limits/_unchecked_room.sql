@@ -1,5 +1,5 @@
--- Events of the open fine bucket, which lies in the periods of all limits, add as much to coarse_total as to what is used of each limit. So what every
--- limit has left, and what is missing to the next mark, can be told by coarse_total alone, until the next fine bucket opens: a trailing window
+-- Events of the open fine bucket, which lies in the periods of all limits, add as much to coarse_total as to what is used of each limit. So what
+-- every limit has left, and what is missing to the next mark, can be told by coarse_total alone, until the next fine bucket opens: a trailing window
 -- loses usage meanwhile, and never gains other. Usage beyond a quota is looked at each time, whatever the limit's action.
 create or replace function _note_room(series series, checks limit_check[], now timestamptz)
 returns void

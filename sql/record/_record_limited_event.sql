@@ -87,4 +87,5 @@ begin
 end
 $$;
 
-comment on function _with_remaining(recorded, limit_check) is 'The result of record() with what a limit leaves, and its name; without a limit as it is.';
+comment on function _with_remaining(recorded, limit_check) is
+    'The result of record() with what a limit leaves, and its name; without a limit as it is.';

@@ -42,7 +42,8 @@ begin
     v_reopen := _series_to_reopen(v_series, v_all);
     perform _reopen_buckets(v_reopen, v_all);
     -- What limits had left was read from buckets that may have changed.
-    update series s set version = s.version + 1, unchecked_below = case when s.unchecked_below = 'infinity' then 'infinity' else '-infinity'::numeric end
+    update series s set version = s.version + 1,
+        unchecked_below = case when s.unchecked_below = 'infinity' then 'infinity' else '-infinity'::numeric end
     where s.series_id = any (v_series) and s.series_id <> all (v_reopen);
     perform _queue_corrected(array(select c from unnest(v_all) c where c.series_id = any (v_series)));
     return query

@@ -135,6 +135,7 @@ READING: dict[str, dict[str, Any]] = {
     "limits": {"metric": "tokens"},
     "effective_limits": {"subject": "a", "metric": "tokens"},
     "notifications": {},
+    "overruns": {},
     "admin_log": {},
     "verify": {},
     "health": {},

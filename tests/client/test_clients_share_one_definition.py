@@ -167,6 +167,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "own_limits": models.EffectiveLimit,
     "own_check_quota": models.QuotaStatus,
     "notifications": models.Notification,
+    "overruns": models.Overrun,
     "define_biller": models.Biller,
     "report_metric": models.MetricMapping,
     "report_subject": models.SubjectMapping,

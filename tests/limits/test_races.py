@@ -477,7 +477,7 @@ def mixed(ledger: Ledger) -> list[dict[str, Any]]:
     return events
 
 
-@pytest.mark.parametrize("held", range(0, 10))
+@pytest.mark.parametrize("held", range(10))
 def test_batches_in_opposite_orders_over_limited_and_other_metrics_do_not_deadlock(
     ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, held: int
 ) -> None:

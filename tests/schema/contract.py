@@ -70,6 +70,8 @@ limits:
   limits(metric text = null, subject text = null, plan text = null, at timestamptz = null,
     max_rows integer = 1000, after_id bigint = null) -> setof limits
   effective_limits(subject text, metric text, at timestamptz = now()) -> setof effective_limit
+  overruns(metric text = null, subject text = null, now timestamptz = now(),
+    max_rows integer = 1000) -> setof overrun
   notifications(type text = null, subject text = null, after_id bigint = null,
     max_rows integer = 100) -> setof notifications
 repair:
@@ -171,6 +173,8 @@ limits(limit_id bigint, metric text, name text, period text, subject text, plan 
 effective_limit(limit_id bigint, metric text, name text, period text, source text, plan text,
   quota numeric, action text, since timestamptz, until timestamptz, counts boolean, reason text,
   marks numeric[], every numeric)
+overrun(subject text, metric text, limited_by text, period text, since timestamptz, until timestamptz,
+  used numeric, quota numeric, overrun numeric, unit text, cause text)
 notifications(notification_id bigint, type text, subject text, metric text, data jsonb,
   created_at timestamptz)
 subject_total(subject text, quantity numeric, event_count bigint)
