@@ -35,7 +35,8 @@ SELECT meter.define_metric('tokens', 'sum', 'token'), meter.define_metric('peak'
 SELECT meter.define_metric('hot', 'sum', 'token', striped => true);
 SELECT meter.define_metric('billed', 'sum', 'token');
 SELECT meter.report_metric('billed', 'billed');
-SELECT meter.define_metric(m, 'sum', 'token'), meter.set_limit(m, 1e9) FROM unnest('{limited,daily}'::text[]) m;
+SELECT meter.define_metric(m, 'sum', 'token'), meter.set_limit(m, 1e9)
+FROM unnest('{limited,daily}'::text[]) m;
 SELECT meter.define_metric('full', 'sum', 'token'), meter.set_limit('full', 0);
 SELECT meter.set_limit('daily', 1e9, period => 'day');
 SELECT meter.record('acct', m, 1, overflow => true)
