@@ -1,6 +1,5 @@
 -- While the total of the open period is below unchecked_below, record() takes its short way. A limit of another period, or a trailing one, needs a
--- look at every event. Trailing windows begin where a fine bucket does, so what counts for one event of the open fine bucket counts for all of
--- it; an event of another one may be older than a window that the next event is in, and tells nothing.
+-- look at every event. Whether there is one is not asked of the event that was just counted: a late one is in other windows than the next.
 create or replace function _note_room(metric metrics, series series, checks limit_check[], at timestamptz, now timestamptz)
 returns void
 language plpgsql
@@ -14,10 +13,10 @@ declare
     v_binding limit_check := _binding_limit(checks);
     v_below   numeric;
 begin
-    if _note_room.at < s.fine_start or _note_room.at >= s.fine_end then
+    if _note_room.at < s.coarse_start or _note_room.at >= s.coarse_end then
         return;
     end if;
-    if exists (select from unnest(checks) c where c.period <> m.coarse_bucket or c.since <> s.coarse_start) then
+    if _has_limits_of_other_periods(m, s.subject) then
         v_below := '-infinity';
     else
         select trim_scale(min(b.below)) into v_below
@@ -46,6 +45,25 @@ $$;
 comment on function _note_room(metrics, series, limit_check[], timestamptz, timestamptz) is
     'Notes in the row of a series up to which total of its open period no event has to be checked. checks: of an event at that time, as they '
     'are now. The caller has locked the row.';
+
+create or replace function _has_limits_of_other_periods(metric metrics, subject text)
+returns boolean
+language sql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+    select exists (
+        select from limits l
+        where l.metric = (_has_limits_of_other_periods.metric).key and l.period <> (_has_limits_of_other_periods.metric).coarse_bucket
+          and l.quota is not null and not l.removed
+          and (l.subject = _has_limits_of_other_periods.subject
+               or l.subject is null and (l.plan is null or exists (
+                   select from subscriptions s where s.subject = _has_limits_of_other_periods.subject and s.plan = l.plan))))
+$$;
+
+comment on function _has_limits_of_other_periods(metrics, text) is
+    'Whether a subject has or had a limit of another period than the coarse bucket''s; a past one still holds for late events of its time.';
 
 create or replace function _limits_change_at(metric text, subject text, now timestamptz)
 returns timestamptz
