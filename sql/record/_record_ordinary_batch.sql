@@ -72,15 +72,7 @@ begin
     if v_written is not true then
         return;
     end if;
-    if exists (select from unnest(v_digests) d (digest) cross join lateral (select from old_keys o where o.digest = d.digest offset 0) o)
-        or exists (select from metrics m where m.limited) and exists (
-            select from unnest(v_fine) f
-            cross join lateral (
-                select from series s join metrics m on m.key = s.metric
-                where s.series_id = f.series_id and s.stripe = 0 and m.limited
-                offset 0
-            ) s)
-    then
+    if _has_moved_keys(v_digests) or _has_limits(v_fine) then
         raise savepoint_exception;
     end if;
     perform _add_fine_amounts(v_fine);
@@ -92,6 +84,39 @@ $$;
 
 comment on function _record_ordinary_batch(jsonb) is
     'Records a batch of ordinary events and returns their outcomes; records nothing, and returns no row, if one of them is not ordinary.';
+
+create or replace function _has_moved_keys(digests uuid[])
+returns boolean
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+as $$
+begin
+    return exists (
+        select from unnest(digests) d (digest) cross join lateral (select from old_keys o where o.digest = d.digest offset 0) o);
+end
+$$;
+
+comment on function _has_moved_keys(uuid[]) is 'Whether one of these keys is in old_keys.';
+
+create or replace function _has_limits(amounts rollups[])
+returns boolean
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+as $$
+begin
+    return exists (select from metrics m where m.limited) and exists (
+        select from unnest(amounts) a
+        cross join lateral (
+            select from series s join metrics m on m.key = s.metric where s.series_id = a.series_id and s.stripe = 0 and m.limited offset 0
+        ) s);
+end
+$$;
+
+comment on function _has_limits(rollups[]) is 'Whether one of the metrics that amounts are of is limited.';
 
 -- OFFSET 0: the fields are extracted once.
 create or replace function _read_ordinary(events jsonb)

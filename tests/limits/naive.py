@@ -1,4 +1,4 @@
-"""What limits have to answer, by the textbook: lists of versions, subscriptions and events, searched whole."""
+"""What limits have to answer, by the textbook: lists of versions, plans and events, searched whole."""
 
 from __future__ import annotations
 
@@ -80,7 +80,9 @@ class Naive:
             return max(enumerate(found), key=lambda n: (n[1]["at"], n[0]))[1]["quantity"]
         return sum(quantities, Decimal(0))
 
-    def effective(self, subject: str, metric: str, at: datetime, now: datetime) -> list[tuple[Any, bool, Window]]:
+    def effective(
+        self, subject: str, metric: str, at: datetime, now: datetime
+    ) -> list[tuple[Any, bool, Window]]:
         slots: dict[tuple[str, str], dict[Any, Any]] = {}
         for version in self.versions:
             if version.metric != metric or version.subject not in (None, subject):
@@ -132,7 +134,13 @@ class Naive:
         return self._answer("recorded", subject, metric, at, now)
 
     def _answer(
-        self, outcome: str, subject: str, metric: str, at: datetime, now: datetime, of: list[Check] | None = None
+        self,
+        outcome: str,
+        subject: str,
+        metric: str,
+        at: datetime,
+        now: datetime,
+        of: list[Check] | None = None,
     ) -> Answer:
         since, until = self.window(self.metrics[metric][1], subject, metric, at, now)
         checks = of or self.checks(subject, metric, at, now)
@@ -140,7 +148,9 @@ class Naive:
         if not checks:
             return Answer(outcome, quantity, None, None)
         binds = self.binding(checks)
-        return Answer(outcome, quantity, max(binds.version.quota - binds.used, Decimal(0)), binds.version.name)
+        return Answer(
+            outcome, quantity, max(binds.version.quota - binds.used, Decimal(0)), binds.version.name
+        )
 
     @staticmethod
     def binding(checks: list[Check]) -> Check:
@@ -156,7 +166,8 @@ class Naive:
             return bool(event["quantity"] > check.version.quota)
         if aggregate == "unique":
             known = any(
-                (e["subject"], e["metric"], e.get("member")) == (event["subject"], event["metric"], event["member"])
+                (e["subject"], e["metric"], e.get("member"))
+                == (event["subject"], event["metric"], event["member"])
                 and e["at"] >= check.since
                 and (check.until is None or e["at"] < check.until)
                 for e in self.events
@@ -179,4 +190,10 @@ class Naive:
         unlimited = version.quota is None
         source = 0 if version.subject is not None else 1 if version.plan is not None else 2
         # Among plans the strictest: one that blocks before one that only alerts.
-        return source, unlimited, version.action != "block", Decimal(0) if unlimited else version.quota, version.limit_id
+        return (
+            source,
+            unlimited,
+            version.action != "block",
+            Decimal(0) if unlimited else version.quota,
+            version.limit_id,
+        )

@@ -51,7 +51,9 @@ def test_50_a_day_inside_300_a_month_refuses_the_51st_and_names_the_daily_limit(
     assert ledger.record("a", "m", at=today(days=-1)).outcome == "recorded"
 
 
-def test_an_own_entry_shadows_also_when_it_is_unlimited_and_counts_again_when_it_is_removed(ledger: Ledger) -> None:
+def test_an_own_entry_shadows_also_when_it_is_unlimited_and_counts_again_when_it_is_removed(
+    ledger: Ledger,
+) -> None:
     ledger.define("m", "sum")
     limit(ledger, 10)
     limit(ledger, None, subject="a")
@@ -143,7 +145,9 @@ def test_what_begins_later_binds_when_its_time_comes(ledger: Ledger, what: str) 
 # --------------------------------------------------------------------------------------------- enforcing
 
 
-def test_a_retry_of_an_admitted_event_is_a_duplicate_and_of_a_refused_one_is_decided_anew(ledger: Ledger) -> None:
+def test_a_retry_of_an_admitted_event_is_a_duplicate_and_of_a_refused_one_is_decided_anew(
+    ledger: Ledger,
+) -> None:
     ledger.define("m", "sum")
     limit(ledger, 100)
     assert ledger.record("a", "m", 100, idempotency_key="k").outcome == "recorded"
@@ -215,7 +219,14 @@ def test_batches_are_decided_in_order_and_on_refused_raise_refuses_the_whole(led
         ledger.call("record_batch", events=Jsonb(batch), on_refused="raise")
     assert ledger.usage("a", "free").event_count == 0
     answers = ledger.call("record_batch", events=Jsonb(batch))
-    assert [a.outcome for a in answers] == ["recorded", "refused", "recorded", "recorded", "refused", "recorded"]
+    assert [a.outcome for a in answers] == [
+        "recorded",
+        "refused",
+        "recorded",
+        "recorded",
+        "refused",
+        "recorded",
+    ]
     assert [a.ordinal for a in answers] == [1, 2, 3, 4, 5, 6]
     assert {a.sqlstate for a in answers if a.outcome == "refused"} == {"UM003"}
     assert ledger.usage("a", "m").quantity == 10
@@ -239,7 +250,10 @@ def test_a_refused_first_event_leaves_no_trace_but_the_notification(ledger: Ledg
     limit(ledger, 0, "seats")
     assert ledger.record("ghost", "m", 1, idempotency_key="k").outcome == "refused"
     assert ledger.record("ghost", "seats", member="u", idempotency_key="k").outcome == "refused"
-    assert ledger.batch([{"subject": "ghost", "metric": "m", "quantity": 1, "idempotency_key": "k"}])[0].event_id is None
+    assert (
+        ledger.batch([{"subject": "ghost", "metric": "m", "quantity": 1, "idempotency_key": "k"}])[0].event_id
+        is None
+    )
     assert all(rows == [] for rows in ledger.state().values())
     assert ledger.call("subjects") == []
     assert {row.event_count for row in ledger.call("summary", subject="ghost")} == {0}
@@ -320,11 +334,19 @@ def test_a_mark_that_is_rolled_back_has_not_fired(ledger: Ledger, new_ledger: Ne
 @pytest.mark.parametrize("period", ["minute", "hour", "day", "week", "month", "year", "never"])
 @pytest.mark.parametrize("rollup", ["minute", "hour", "day", "none"])
 @pytest.mark.parametrize("of", [None, "day", "cycle", "90 minutes", "3 days"])
-def test_limits_hold_whatever_the_period_and_rollup(ledger: Ledger, period: str, rollup: str, of: str | None) -> None:
+def test_limits_hold_whatever_the_period_and_rollup(
+    ledger: Ledger, period: str, rollup: str, of: str | None
+) -> None:
     ledger.define("m", "sum", period=period, rollup=rollup)
     limit(ledger, 10, period=of)
     moment = ledger.value("SELECT clock_timestamp()")
-    for quantity, outcome in ((4, "recorded"), (4, "recorded"), (3, "refused"), (2, "recorded"), (1, "refused")):
+    for quantity, outcome in (
+        (4, "recorded"),
+        (4, "recorded"),
+        (3, "refused"),
+        (2, "recorded"),
+        (1, "refused"),
+    ):
         assert ledger.record("a", "m", quantity, at=moment).outcome == outcome
     ledger.record("a", "m", 1, at=today(days=-70))
     assert ledger.record("a", "m", 1, at=moment).outcome == "refused"
@@ -407,23 +429,41 @@ def test_cycles_of_an_anchor_on_the_31st_are_the_last_day_of_a_short_month(ledge
     anchor = datetime(2026, 1, 31, 10, tzinfo=UTC)
     ledger.call("set_billing_cycle", subject="a", anchor=anchor)
     starts = [
-        ledger.value("SELECT lower(meter.billing_cycle('a', %s))", [datetime(2026, month, 28, 12, tzinfo=UTC) + timedelta(days=4)])
+        ledger.value(
+            "SELECT lower(meter.billing_cycle('a', %s))",
+            [datetime(2026, month, 28, 12, tzinfo=UTC) + timedelta(days=4)],
+        )
         for month in (1, 2, 3, 4)
     ]
-    assert [s.astimezone(UTC).strftime("%m-%d %H") for s in starts] == ["01-31 10", "02-28 10", "03-31 10", "04-30 10"]
+    assert [s.astimezone(UTC).strftime("%m-%d %H") for s in starts] == [
+        "01-31 10",
+        "02-28 10",
+        "03-31 10",
+        "04-30 10",
+    ]
 
 
 def test_cycles_tile_also_where_the_rule_changes_and_a_limit_of_a_cycle_follows(ledger: Ledger) -> None:
     ledger.define("m", "sum")
     limit(ledger, 10, period="cycle", since=datetime(2020, 1, 1, tzinfo=UTC))
-    ledger.call("set_billing_cycle", subject="a", anchor=datetime(2025, 1, 31, tzinfo=UTC), timezone="Europe/Berlin")
     ledger.call(
-        "set_billing_cycle", subject="a", anchor=datetime(2025, 5, 13, tzinfo=UTC), every="week", since=datetime(2025, 5, 10, tzinfo=UTC)
+        "set_billing_cycle", subject="a", anchor=datetime(2025, 1, 31, tzinfo=UTC), timezone="Europe/Berlin"
+    )
+    ledger.call(
+        "set_billing_cycle",
+        subject="a",
+        anchor=datetime(2025, 5, 13, tzinfo=UTC),
+        every="week",
+        since=datetime(2025, 5, 10, tzinfo=UTC),
     )
     at = datetime(2024, 11, 5, tzinfo=UTC)
     for _ in range(20):
-        cycle = ledger.row("SELECT lower(c) AS since, upper(c) AS until FROM meter.billing_cycle('a', %s) c", [at])
-        before = ledger.value("SELECT upper(meter.billing_cycle('a', %s))", [cycle.since - timedelta(microseconds=1)])
+        cycle = ledger.row(
+            "SELECT lower(c) AS since, upper(c) AS until FROM meter.billing_cycle('a', %s) c", [at]
+        )
+        before = ledger.value(
+            "SELECT upper(meter.billing_cycle('a', %s))", [cycle.since - timedelta(microseconds=1)]
+        )
         assert before == cycle.since <= at < cycle.until
         ledger.record("a", "m", 10, at=cycle.since)
         assert ledger.record("a", "m", 1, at=cycle.until - timedelta(microseconds=1)).outcome == "refused"

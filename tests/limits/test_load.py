@@ -54,11 +54,9 @@ def test_p11_exactly_what_fits_is_admitted_however_many_call(
     with ThreadPoolExecutor(CALLERS) as pool:
         for answers in pool.map(call, range(CALLERS)):
             told += answers
-    assert set(outcome for _, outcome in told) == {"recorded", "refused"}
+    assert {outcome for _, outcome in told} == {"recorded", "refused"}
     fits = QUOTA // size
-    logged = dict(
-        ledger.rows("SELECT subject, count(*)::integer FROM meter.logged_events GROUP BY subject")
-    )
+    logged = dict(ledger.rows("SELECT subject, count(*)::integer FROM meter.logged_events GROUP BY subject"))
     for subject in {subject for subject, _ in told}:
         asked = told[subject, "recorded"] + told[subject, "refused"]
         assert told[subject, "recorded"] == logged[subject] == min(asked, fits), subject

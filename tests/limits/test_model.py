@@ -14,13 +14,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
-from tests.helpers import Ledger, Task, as_jsonb, examples
+from tests.helpers import Ledger, Task, as_jsonb, committed_or, examples
 from tests.limits.naive import WEEKS_FROM, Naive
 
 HISTORIES = int(os.environ.get("PYMETER_LIMIT_HISTORIES", "40"))
@@ -61,7 +60,9 @@ limits = st.fixed_dictionaries(
 operations = st.one_of(
     st.tuples(st.just("record"), events, st.sampled_from([False] * 5 + [True])),
     st.tuples(st.just("record"), events, st.just(False)),
-    st.tuples(st.just("batch"), st.lists(events, min_size=1, max_size=8), st.sampled_from([False, False, True])),
+    st.tuples(
+        st.just("batch"), st.lists(events, min_size=1, max_size=8), st.sampled_from([False, False, True])
+    ),
     st.tuples(st.just("limit"), limits),
     st.tuples(st.just("remove"), st.integers(0, 20)),
     st.tuples(st.just("subscribe"), subjects, st.sampled_from(PLANS), st.sampled_from([0, 1, 60 * 24 * 40])),
@@ -151,25 +152,27 @@ class History:
     def remove(self, number: int) -> None:
         if self.model.versions:
             v = self.model.versions[number % len(self.model.versions)]
-            named = {"metric": v.metric, "subject": v.subject, "plan": v.plan, "period": v.period, "name": v.name}
-            try:
+            named = {
+                "metric": v.metric,
+                "subject": v.subject,
+                "plan": v.plan,
+                "period": v.period,
+                "name": v.name,
+            }
+            with committed_or(self.ledger.connection, "UM007"):
                 self.model.versions.append(self.ledger.call("remove_limit", **named)[0])
-            except psycopg.Error as error:
-                assert error.sqlstate == "UM007"
 
     def subscribe(self, subject: str, plan: str, minutes: int) -> None:
         since = self.now() - timedelta(minutes=minutes)
-        try:
-            s = self.ledger.call("subscribe", subject=subject + self.tag, plan=plan + self.tag, since=since)[0]
+        with committed_or(self.ledger.connection, "22023"):
+            s = self.ledger.call("subscribe", subject=subject + self.tag, plan=plan + self.tag, since=since)[
+                0
+            ]
             self.model.subscriptions.append((s.subject, s.plan, s.since, s.until))
-        except psycopg.Error as error:
-            assert error.sqlstate == "22023"
 
     def unsubscribe(self, subject: str, plan: str) -> None:
-        try:
+        with committed_or(self.ledger.connection, "UM007"):
             self.ledger.call("unsubscribe", subject=subject + self.tag, plan=plan + self.tag)
-        except psycopg.Error as error:
-            assert error.sqlstate == "UM007"
         rows = self.ledger.rows("SELECT subject, plan, since, until FROM meter.subscriptions")
         self.model.subscriptions = [tuple(row) for row in rows]
 
@@ -186,7 +189,9 @@ class History:
             names = subject + self.tag, metric + self.tag
             told = self.ledger.call("effective_limits", subject=names[0], metric=names[1], at=now)
             effective = self.model.effective(*names, now, now)
-            assert sorted((e.limit_id, e.counts) for e in told) == sorted((v.limit_id, c) for v, c, _ in effective)
+            assert sorted((e.limit_id, e.counts) for e in told) == sorted(
+                (v.limit_id, c) for v, c, _ in effective
+            )
             quota = self.ledger.row("SELECT * FROM meter.check_quota(%s, %s)", names)
             checks = self.model.checks(*names, now, now)
             if not checks:
@@ -195,7 +200,14 @@ class History:
             binds = self.model.binding(checks)
             allowed = all(c.version.action != "block" or c.used < c.version.quota for c in checks)
             left = binds.version.quota - binds.used
-            assert (quota.allowed, quota.used, quota.remaining, quota.quota, quota.overrun, quota.limited_by) == (
+            assert (
+                quota.allowed,
+                quota.used,
+                quota.remaining,
+                quota.quota,
+                quota.overrun,
+                quota.limited_by,
+            ) == (
                 allowed,
                 binds.used,
                 max(left, 0),
@@ -206,7 +218,9 @@ class History:
 
 
 @pytest.mark.parametrize("seed", [0])
-def test_p11_a_history_of_limits_and_events_is_answered_as_by_a_naive_model(ledger: Ledger, seed: int) -> None:
+def test_p11_a_history_of_limits_and_events_is_answered_as_by_a_naive_model(
+    ledger: Ledger, seed: int
+) -> None:
     @examples(HISTORIES)
     @given(st.lists(limits, min_size=1, max_size=5), st.lists(operations, min_size=5, max_size=30))
     def check(first: list[dict[str, Any]], then: list[tuple[Any, ...]]) -> None:
@@ -237,12 +251,18 @@ def test_p11_eight_sessions_at_once_admit_no_more_than_fits(
         for turn in range(60):
             picked = [
                 {"subject": draw.choice("abc"), "metric": metric}
-                | ({"member": f"u{draw.randrange(99)}"} if metric == "seats" else {"quantity": draw.randint(0, 9)})
+                | (
+                    {"member": f"u{draw.randrange(99)}"}
+                    if metric == "seats"
+                    else {"quantity": draw.randint(0, 9)}
+                )
                 for metric in draw.choices(sorted(KINDS), k=draw.choice([1, 1, 6]))
             ]
             if turn % 20 == 10 and number < 2:
                 session.call("set_limit", metric=draw.choice(sorted(KINDS)), quota=55 + number, plan="small")
-                session.call("set_limit", metric=draw.choice(sorted(KINDS)), quota=58, subject=draw.choice("abc"))
+                session.call(
+                    "set_limit", metric=draw.choice(sorted(KINDS)), quota=58, subject=draw.choice("abc")
+                )
             elif len(picked) == 1:
                 session.record(**picked[0])
             else:

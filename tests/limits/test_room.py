@@ -19,7 +19,9 @@ def limit(ledger: Ledger, quota: Any, metric: str = "m", **named: Any) -> Any:
 
 def overflow(ledger: Ledger, *events: dict[str, Any]) -> None:
     given = [{"subject": "a", "metric": "m", **event} for event in events]
-    assert {o.outcome for o in ledger.call("record_batch", events=Jsonb(given), overflow=True)} == {"recorded"}
+    assert {o.outcome for o in ledger.call("record_batch", events=Jsonb(given), overflow=True)} == {
+        "recorded"
+    }
 
 
 def month() -> datetime:
