@@ -50,7 +50,8 @@ begin
     end if;
     if v_metric.limited then
         return _record_limited_event(v_metric, _lock_limited_series(v_metric, _record_event.subject), v_event_id, _record_event.at, v_quantity,
-            _record_event.member, _record_event.idempotency_key, _record_event.metadata, _record_event.total, coalesce(_record_event.overflow, false), v_digest);
+            _record_event.member, _record_event.idempotency_key, _record_event.metadata, _record_event.total,
+            coalesce(_record_event.overflow, false), v_digest);
     elsif v_metric.striped and v_metric.aggregate in ('sum', 'count') and v_metric.period = v_metric.coarse_bucket and v_metric.billers is null then
         return _count_striped_event(v_metric, _record_event.subject, v_event_id, _record_event.at, v_quantity, _record_event.idempotency_key,
                                     _record_event.metadata, _record_event.total);

@@ -407,7 +407,6 @@ def test_p11_a_record_that_waited_for_its_series_meets_the_limit_that_was_set_me
     assert used(ledger) == 100
 
 
-@pytest.mark.xfail(strict=True, reason="a batch that is not all ordinary asks for limits before its series")
 def test_p11_a_mixed_batch_that_waited_for_its_series_meets_the_limit_that_was_set_meanwhile(
     ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait
 ) -> None:
