@@ -33,7 +33,7 @@ begin
                 where s.subject = _effective_limits.subject and s.plan = h.plan
                   and s.since <= h.decided_at and coalesce(s.until, 'infinity') > h.decided_at))
             window slot as (partition by h.name, h.period
-                            order by h.subject is null, h.plan is null, h.quota nulls last, h.limit_id)
+                            order by h.subject is null, h.plan is null, h.quota is null, h.action <> 'block', h.quota, h.limit_id)
         )
         select r.limit_id, r.metric, r.name, r.period,
                case when r.subject is not null then 'subject' when r.plan is not null then 'plan' else 'everyone' end, r.plan, r.quota, r.action,

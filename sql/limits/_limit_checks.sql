@@ -65,7 +65,8 @@ begin
     from unnest(checks) c
     where c.action = 'block' and case
         when v_aggregate in ('max', 'last') then _refusing_limit.quantity > c.quota
-        when v_aggregate = 'unique' then c.used + 1 > c.quota and not _has_member(series_id, _refusing_limit.member, c.since, c.until)
+        when v_aggregate = 'unique' then c.used + 1 > c.quota
+            and not _has_member(_refusing_limit.metric, series_id, _refusing_limit.member, c.since, c.until)
         else _refusing_limit.quantity > 0 and c.used + _refusing_limit.quantity > c.quota end
     order by c.quota - c.used, c.limit_id
     limit 1;
@@ -76,7 +77,8 @@ $$;
 comment on function _refusing_limit(limit_check[], metrics, integer, numeric, text) is
     'The limit that refuses an event: of several, the one that leaves least. Null if none does.';
 
-create or replace function _has_member(series_id integer, member text, since timestamptz, until timestamptz)
+-- The log may have lost its oldest months; that a member was seen in a period of the metric is kept.
+create or replace function _has_member(metric metrics, series_id integer, member text, since timestamptz, until timestamptz)
 returns boolean
 language sql
 stable
@@ -87,8 +89,13 @@ as $$
     select exists (
         select from events e
         where e.series_id = _has_member.series_id and e.member = _has_member.member and e.at >= _has_member.since
-          and e.at < coalesce(_has_member.until, 'infinity'))
+          and e.at < coalesce(_has_member.until, 'infinity')
+    ) or exists (
+        select from unique_members u
+        where u.series_id = _has_member.series_id and u.bucket = (_has_member.metric).period and u.bucket_start = _has_member.since
+          and u.member_digest = _digest(_has_member.member) and _member_bucket(u.bucket) = u.bucket
+          and _bucket_end(u.bucket, u.bucket_start) = coalesce(_has_member.until, 'infinity'))
 $$;
 
-comment on function _has_member(integer, text, timestamptz, timestamptz) is
-    'Whether the log has an event of a series with that member in [since, until); a null until leaves that side open.';
+comment on function _has_member(metrics, integer, text, timestamptz, timestamptz) is
+    'Whether a series has had an event with that member in [since, until); a null until leaves that side open.';

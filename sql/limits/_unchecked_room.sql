@@ -17,7 +17,7 @@ declare
 begin
     if not s.is_ordinary then
         return;
-    elsif exists (select from unnest(checks) c where c.since > s.fine_start or c.until < s.fine_end) then
+    elsif exists (select from unnest(checks) c where c.since > s.fine_start) or _has_shorter_limits(s) then
         v_below := '-infinity';
     else
         select s.coarse_total + min(b.at - c.used) into v_below
@@ -55,6 +55,25 @@ $$;
 
 comment on function _forget_room(series) is
     'Makes the next event of a series look at the limits, because usage of another time has changed what they have left.';
+
+-- In a shorter period a version may still hold that the next period no longer has.
+create or replace function _has_shorter_limits(series series)
+returns boolean
+language sql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+    select exists (
+        select from limits l
+        where l.metric = series.metric and (l.subject = series.subject or l.subject is null) and l.quota is not null and not l.removed
+          and case when l.period = 'cycle' then upper(_cycle_at(series.subject, series.fine_start))
+                   when l.period in ('minute', 'hour', 'day', 'week', 'month', 'year')
+                       then _bucket_end(l.period, _bucket_start(l.period, series.fine_start)) end < series.fine_end)
+$$;
+
+comment on function _has_shorter_limits(series) is
+    'Whether a series has or had a limit whose period ends within its open fine bucket.';
 
 create or replace function _limits_change_at(metric text, subject text, now timestamptz)
 returns timestamptz

@@ -1,5 +1,52 @@
--- The same steps as record(), in the same lock order, each as one statement over the whole batch.
+-- A metric may get its first limit while rows of series are waited for, and their holder may have been held to it. Then the block gives up what it
+-- has done, and the batch is decided anew.
 create or replace function _record_rows(batch batch_event[], overflow boolean)
+returns setof batch_outcome
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+as $$
+declare
+    v_limited  text[];
+    v_outcomes batch_outcome[];
+begin
+    loop
+        v_limited := _limited_metrics(batch);
+        begin
+            v_outcomes := array(select o from _decide_rows(batch, overflow) o);
+            if v_limited = _limited_metrics(batch) then
+                return query select * from unnest(v_outcomes);
+                return;
+            end if;
+            raise savepoint_exception;
+        exception when savepoint_exception then
+            null;
+        end;
+    end loop;
+end
+$$;
+
+comment on function _record_rows(batch_event[], boolean) is
+    'Records the events of a batch that break no rule, and returns the outcome of each, in order. overflow: as in record(). Raises 40001 as '
+    'record() does.';
+
+create or replace function _limited_metrics(batch batch_event[])
+returns text[]
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    return array(select m.key from metrics m where m.limited and m.key in (select e.metric from unnest(batch) e) order by 1);
+end
+$$;
+
+comment on function _limited_metrics(batch_event[]) is 'Which metrics of a batch are limited, as it is committed now.';
+
+-- The same steps as record(), in the same lock order, each as one statement over the whole batch.
+create or replace function _decide_rows(batch batch_event[], overflow boolean)
 returns setof batch_outcome
 language plpgsql
 volatile
@@ -43,50 +90,8 @@ begin
 end
 $$;
 
-comment on function _record_rows(batch_event[], boolean) is
-    'Records the events of a batch that break no rule, and returns the outcome of each, in order. overflow: as in record(). Raises 40001 as '
-    'record() does.';
-
--- Of two events with the same key, the first in the batch owns it.
-create or replace function _own_keys(batch batch_event[])
-returns bigint[]
-language plpgsql
-volatile
-set search_path from current
-set enable_seqscan to off
-as $$
-#variable_conflict use_column
-declare
-    v_owned bigint[];
-begin
-    with added as (
-        insert into keys (event_id, at, digest, quantity, member)
-        select event_id, at, digest, quantity, member
-        from unnest(batch) e
-        where problem is null and digest is not null
-        order by digest, ordinal
-        on conflict (digest) do nothing
-        returning event_id
-    )
-    select coalesce(array_agg(event_id), '{}') into v_owned from added;
-    -- Asked by a later statement, as in _record_event(): these are repeats of keys that maintain() has moved.
-    with moved as (
-        select e.event_id, e.digest
-        from unnest(batch) e
-        cross join lateral (select from old_keys o where o.digest = e.digest offset 0) o
-        where e.problem is null
-    ), removed as (
-        delete from keys k using moved m where k.digest = m.digest
-    )
-    select coalesce(array_agg(o.id), '{}') into v_owned from unnest(v_owned) o (id) where o.id not in (select event_id from moved);
-    if current_setting('transaction_isolation') <> 'read committed' then
-        perform _check_keys();
-    end if;
-    return v_owned;
-end
-$$;
-
-comment on function _own_keys(batch_event[]) is 'Inserts the keys of a batch, and returns the ids of the events that own theirs.';
+comment on function _decide_rows(batch_event[], boolean) is
+    'What _record_rows() does, by the limits that there were before the rows of series were waited for.';
 
 create or replace function _batch_outcomes(batch batch_event[], owned bigint[])
 returns setof batch_outcome

@@ -408,6 +408,23 @@ def test_p11_a_record_that_waited_for_its_series_meets_the_limit_that_was_set_me
     assert used(ledger) == 100
 
 
+def test_p11_a_mixed_batch_that_waited_for_its_series_meets_the_limit_that_was_set_meanwhile(
+    ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait
+) -> None:
+    """Only if the transaction that it waits for has itself been held to the limit."""
+    ledger.define("m", "sum")
+    ledger.define("peak", "max")
+    ledger.record(**event(quantity=50))
+    first, second = new_ledger("first", autocommit=False), new_ledger("second")
+    first.record(**event(quantity=10))
+    recording = Task(lambda: second.batch([event(metric="peak"), event(quantity=60)]))
+    wait_until_blocked(ledger.connection, "second")
+    limit(ledger, 100)
+    assert first.record(**event(quantity=40)).outcome == "recorded"
+    first.connection.commit()
+    assert [o.outcome for o in recording.result()] == ["recorded", "refused"]
+
+
 @pytest.mark.parametrize("stripe", ["new", "there"])
 @pytest.mark.parametrize("how", ["record", "batch"])
 def test_p11_what_is_in_flight_in_a_stripe_is_waited_for_when_the_first_limit_is_met(
