@@ -81,7 +81,7 @@ def exact(name: str, value: object) -> Decimal:
             "Write it like 120 or 0.5."
             if isinstance(value, str)
             else "Give an int, a Decimal or a numeric string.",
-            f"{name}: {value!r:.80}",
+            f"{name}: {_shown(value)}",
         ) from exc
     exponent = number.as_tuple().exponent
     if isinstance(exponent, int) and (
@@ -89,6 +89,13 @@ def exact(name: str, value: object) -> Decimal:
     ):
         raise _too_large(name)
     return number
+
+
+def _shown(value: object) -> str:
+    try:
+        return f"{value!r:.80}"
+    except RecursionError:  # it is nested too deep
+        return type(value).__name__
 
 
 def _too_large(name: str) -> InvalidInput:

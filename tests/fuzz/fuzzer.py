@@ -299,7 +299,10 @@ def _limit(connection: psycopg.Connection[Any]) -> None:
             )
     connection.execute("SELECT meter.set_limit('by sum', 1000, plan => 'pro')")
     connection.execute("SELECT meter.set_limit('by sum', 1000000, period => '30 days', action => 'alert')")
-    connection.execute("SELECT meter.set_limit('by max', 1000)")
+    connection.execute(
+        "SELECT meter.set_limit(key, 1000000) FROM meter.catalog()"
+        " WHERE aggregate NOT IN ('min', 'avg') AND retired_at IS NULL"
+    )
 
 
 def _report(connection: psycopg.Connection[Any]) -> None:
