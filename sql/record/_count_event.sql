@@ -111,7 +111,7 @@ begin
             else
                 _quantity(definition.aggregate, found.fine_count, found.fine_total, found.fine_lowest, found.fine_highest,
                           found.fine_latest[3])
-        end, definition.unit, v_start, nullif(_bucket_end(definition.period, v_start), 'infinity'));
+        end, definition.unit, v_start, nullif(_bucket_end(definition.period, v_start), 'infinity'), null, null);
     return v_recorded;
 end
 $$;

@@ -151,7 +151,7 @@ READING: dict[str, dict[str, Any]] = {
     "confirm_push": {"biller": "stripe", "worker": "w", "identifier": "pm_1", "attempt": 1},
 }
 MAY_BE_EMPTY = {
-    *("verify", "preview_pushes", "uncertain_hours", "reconcilable_ranges"),
+    *("verify", "overruns", "preview_pushes", "uncertain_hours", "reconcilable_ranges"),
     *("reconciliation", "report_mappings", "pushes", "plans", "subscriptions", "limits", "effective_limits"),
 }
 WRITING: dict[str, dict[str, Any]] = {
