@@ -10,20 +10,29 @@ from pymeter import calls
 from pymeter.calls import Call
 from pymeter.models import (
     AccessRight,
+    AdminEntry,
     Aggregate,
     BatchOutcome,
     Biller,
+    BillingCycle,
     CalendarStep,
     ClaimedPush,
+    CycleLength,
     Drift,
+    EffectiveLimit,
     Event,
     Health,
     Level,
+    Limit,
+    LimitAction,
     MaintenanceAction,
     Metric,
     MetricMapping,
     NewEvent,
+    Notification,
+    Overrun,
     Period,
+    Plan,
     PlannedPush,
     Push,
     PushState,
@@ -38,11 +47,14 @@ from pymeter.models import (
     ReportMode,
     ReportStep,
     Rollup,
+    Setting,
     SettledHour,
     SettledPush,
     SubjectActivity,
     SubjectMapping,
+    SubjectPeriod,
     SubjectTotal,
+    Subscription,
     UncertainHour,
     UsageBucket,
     UsageGroup,
@@ -784,7 +796,7 @@ class AsyncSubjectReads(_Group):
         self,
         metric: str,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -796,8 +808,9 @@ class AsyncSubjectReads(_Group):
             subject: Who consumes: an account, an organisation, an API key.
             metric: The metric's key.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -824,7 +837,7 @@ class AsyncSubjectReads(_Group):
     async def summary(
         self,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -835,8 +848,9 @@ class AsyncSubjectReads(_Group):
         Args:
             subject: Who consumes: an account, an organisation, an API key.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -880,8 +894,8 @@ class AsyncSubjectReads(_Group):
             metric: The metric's key.
             since: The first step's start.
             until: The end, not included.
-            step: A calendar word (``minute hour day week month year``) or a duration such as ``15m``,
-                counted from `since`.
+            step: A calendar word (``minute hour day week month year``); ``cycle``, the subject's billing
+                cycles; or a duration such as ``15m``, counted from `since`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
 
         Returns:
@@ -904,7 +918,7 @@ class AsyncSubjectReads(_Group):
         metric: str,
         dimension: str,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -917,8 +931,9 @@ class AsyncSubjectReads(_Group):
             metric: The metric's key.
             dimension: The field's name.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -993,6 +1008,51 @@ class AsyncSubjectReads(_Group):
                 after_at=after_at,
             )
         )
+
+    async def limits(self, metric: str, *, at: datetime | None = None) -> list[EffectiveLimit]:
+        """Return the limits that count, for a role that was granted read on this subject alone.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: The metric's key.
+            at: When; now unless given.
+
+        Returns:
+            A row for each limit, without those that are shadowed.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: a value is not allowed.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            meter.own_limits("acct_1", "tokens")
+        """
+        return await self._run(calls.own_limits(self.subject, metric, at=at))
+
+    async def check_quota(
+        self, metric: str, requested: Quantity | None = None, *, now: datetime | None = None
+    ) -> QuotaStatus:
+        """Check whether the limits have room, for a role that was granted read on this subject alone.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: The metric's key.
+            requested: How much more is wanted.
+            now: The moment to ask about; the database's clock unless given.
+
+        Returns:
+            Whether it is allowed, and the limit that binds.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: a value is not allowed.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            meter.own_check_quota("acct_1", "tokens", 5_000).allowed
+        """
+        return await self._run(calls.own_check_quota(self.subject, metric, requested, now=now))
 
 
 class AsyncMethods:
@@ -1110,6 +1170,8 @@ class AsyncMethods:
         at: datetime | None = None,
         metadata: Mapping[str, Any] | None = None,
         total: Literal[True] = True,
+        overflow: bool = False,
+        strict: bool = False,
     ) -> Recorded: ...
     @overload
     async def record(
@@ -1123,6 +1185,8 @@ class AsyncMethods:
         at: datetime | None = None,
         metadata: Mapping[str, Any] | None = None,
         total: bool,
+        overflow: bool = False,
+        strict: bool = False,
     ) -> Recorded | RecordedWithoutTotal: ...
     async def record(
         self,
@@ -1135,6 +1199,8 @@ class AsyncMethods:
         at: datetime | None = None,
         metadata: Mapping[str, Any] | None = None,
         total: bool = True,
+        overflow: bool = False,
+        strict: bool = False,
     ) -> Recorded | RecordedWithoutTotal:
         """Record one event, exactly once per (subject, metric, idempotency_key).
 
@@ -1151,10 +1217,13 @@ class AsyncMethods:
             metadata: Any JSON object; `usage_by` groups by its fields.
             total: False: the result is a RecordedWithoutTotal, which saves a striped metric a look at all of
                 its stripes.
+            overflow: True: the usage has happened, so no limit refuses it.
+            strict: True: what is not recorded raises, instead of an outcome.
 
         Returns:
             The outcome (``recorded``; ``duplicate``: same key, same payload; ``conflict``: same key,
-            another payload, nothing changed), the event's id, and the period's new aggregate.
+            another payload; ``refused``: beyond a limit; nothing changed, but by ``recorded``), the event's
+            id, the period's new aggregate, and what the limit that binds leaves.
 
         Raises:
             UnknownMetric: the catalog has no such metric.
@@ -1162,6 +1231,8 @@ class AsyncMethods:
             InvalidInput: a value is not allowed; its `parameter` says which.
             NullInput: a value is missing.
             SerializationFailure: run the whole transaction again.
+            QuotaExceeded: it is refused, and `strict`.
+            DuplicateEvent: the key was used before, and `strict`.
 
         Example:
             meter.record("acct_1", "tokens", 120, idempotency_key="req_1").quantity  # Decimal('120')
@@ -1176,11 +1247,18 @@ class AsyncMethods:
                 at=at,
                 metadata=metadata,
                 total=total,
+                overflow=overflow,
+                strict=strict,
             )
         )
 
     async def record_batch(
-        self, events: Iterable[NewEvent | Mapping[str, Any]], on_invalid: Literal["raise", "skip"] = "raise"
+        self,
+        events: Iterable[NewEvent | Mapping[str, Any]],
+        on_invalid: Literal["raise", "skip"] = "raise",
+        *,
+        overflow: bool = False,
+        on_refused: Literal["skip", "raise"] = "skip",
     ) -> list[BatchOutcome]:
         """Record many events in one call.
 
@@ -1191,6 +1269,9 @@ class AsyncMethods:
             on_invalid: ``raise``: one bad event refuses the whole batch, and the error's detail names
                 its ordinal. ``skip``: it comes back as ``rejected`` with its sqlstate, and the others
                 count.
+            overflow: True: the usage has happened, so no limit refuses an event.
+            on_refused: ``skip``: an event beyond a limit comes back as ``refused``, and the next is decided
+                anew. ``raise``: it refuses the whole batch.
 
         Returns:
             The outcomes in input order, counted from 1.
@@ -1198,12 +1279,15 @@ class AsyncMethods:
         Raises:
             InvalidInput: an event is not allowed; see `on_invalid`. A float as a quantity and a
                 datetime without a zone are faults of the program: they are refused in both modes.
+            QuotaExceeded: an event is beyond a limit, and `on_refused` is ``raise``.
             MeterError: what else `record` raises.
 
         Example:
             meter.record_batch([{"subject": "acct_1", "metric": "tokens", "quantity": 120}])
         """
-        return await self._run(calls.record_batch(events, on_invalid))
+        return await self._run(
+            calls.record_batch(events, on_invalid, overflow=overflow, on_refused=on_refused)
+        )
 
     async def known_events(self, events: Iterable[NewEvent | Mapping[str, Any]]) -> list[BatchOutcome]:
         """Return which of these events were recorded before; for importers. Nothing is recorded.
@@ -1232,7 +1316,7 @@ class AsyncMethods:
         subject: str,
         metric: str,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1244,8 +1328,9 @@ class AsyncMethods:
             subject: Who consumes: an account, an organisation, an API key.
             metric: The metric's key.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -1270,7 +1355,7 @@ class AsyncMethods:
         self,
         subject: str,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1281,8 +1366,9 @@ class AsyncMethods:
         Args:
             subject: Who consumes: an account, an organisation, an API key.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -1324,8 +1410,8 @@ class AsyncMethods:
             metric: The metric's key.
             since: The first step's start.
             until: The end, not included.
-            step: A calendar word (``minute hour day week month year``) or a duration such as ``15m``,
-                counted from `since`.
+            step: A calendar word (``minute hour day week month year``); ``cycle``, the subject's billing
+                cycles; or a duration such as ``15m``, counted from `since`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
 
         Returns:
@@ -1346,7 +1432,7 @@ class AsyncMethods:
         metric: str,
         dimension: str,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1361,8 +1447,9 @@ class AsyncMethods:
             metric: The metric's key.
             dimension: The field's name.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -1397,28 +1484,31 @@ class AsyncMethods:
         self,
         subject: str,
         metric: str,
-        quota: Quantity,
+        quota: Quantity | None = None,
         requested: Quantity | None = None,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
         now: datetime | None = None,
     ) -> QuotaStatus:
-        """Check whether a quota has room, now or for `requested` more.
+        """Check whether a quota, or the subject's limits, have room, now or for `requested` more.
 
-        Allowed means used < quota, or used + requested <= quota. It reserves nothing: two callers may
+        Allowed means used < quota, or used + requested <= quota. Without a quota all limits that block have
+        to allow it, and the one that binds is returned, with its period. It reserves nothing: two callers may
         both be told yes.
 
         Args:
             subject: Who consumes: an account, an organisation, an API key.
             metric: The metric's key.
-            quota: How much may be used in the window, in the metric's unit.
+            quota: How much may be used in the window, in the metric's unit. Without it, the limits decide,
+                and no window is given.
             requested: How much more is wanted.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -1602,12 +1692,415 @@ class AsyncMethods:
             calls.resolve_window(period, since=since, until=until, timezone=timezone, now=now)
         )
 
+    async def settings(self) -> list[Setting]:
+        """Return the settings of the meter.
+
+        Returns:
+            The settings, by name, with their defaults and what they do.
+
+        Example:
+            {setting.name: setting.value for setting in meter.settings()}
+        """
+        return await self._run(calls.settings())
+
+    async def set_setting(self, name: str, value: str | None) -> Setting:
+        """Change a setting of the meter.
+
+        Args:
+            name: A name that `settings` lists.
+            value: The new value; None restores the default.
+
+        Returns:
+            The setting as it is now.
+
+        Raises:
+            InvalidInput: the name is unknown, or the setting cannot have that value.
+
+        Example:
+            meter.set_setting("notifications_keep", "30 days")
+        """
+        return await self._run(calls.set_setting(name, value))
+
+    async def admin_log(
+        self, object: str | None = None, *, max_rows: int = 100, before_id: int | None = None
+    ) -> list[AdminEntry]:
+        """Return what administrators have changed, the newest change first.
+
+        Args:
+            object: One metric's, setting's, subject's, plan's or role's changes; all unless given.
+            max_rows: The length of a page, at most 10,000.
+            before_id: The last row's ``entry_id``, for the next page.
+
+        Returns:
+            A page of changes: who, when, with which function, before and after.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
+            meter.admin_log("tokens")
+        """
+        return await self._run(calls.admin_log(object, max_rows=max_rows, before_id=before_id))
+
+    async def billing_cycle(self, subject: str, *, at: datetime | None = None) -> Window:
+        """Return the billing cycle of a subject that contains a moment.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            at: The moment; now unless given.
+
+        Returns:
+            The cycle's start and end. A subject without a cycle of its own has the calendar month, UTC.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
+            meter.billing_cycle("acct_1").until
+        """
+        return await self._run(calls.billing_cycle(subject, at=at))
+
+    async def set_billing_cycle(
+        self,
+        subject: str,
+        anchor: datetime,
+        *,
+        timezone: str = "UTC",
+        every: CycleLength = "month",
+        since: datetime | None = None,
+    ) -> BillingCycle:
+        """Set the billing cycle of a subject.
+
+        The first rule holds from its anchor. A change holds from its first start of a cycle at or after
+        `since`, or now; the cycle that runs then ends there.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            anchor: A start of a cycle. On the 29th to 31st it means the last day of a shorter month.
+            timezone: The name of the zone in which cycles start at the anchor's time of day.
+            every: ``week``, ``month`` or ``year``.
+            since: From when; a time in the past changes past cycles.
+
+        Returns:
+            The rule, with the moment from which it holds.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            LockUnavailable: transactions that record for the subject stay open.
+
+        Example:
+            meter.set_billing_cycle("acct_1", datetime(2026, 1, 31, tzinfo=timezone.utc))
+        """
+        return await self._run(
+            calls.set_billing_cycle(subject, anchor, timezone=timezone, every=every, since=since)
+        )
+
+    async def define_plan(self, plan: str, name: str | None = None) -> Plan:
+        """Define a plan that subjects can subscribe to, or change its name.
+
+        Args:
+            plan: The plan's key.
+            name: A title for people; None keeps what is stored, an empty one removes it.
+
+        Returns:
+            The plan as it is now.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
+            meter.define_plan("pro", "Pro")
+        """
+        return await self._run(calls.define_plan(plan, name))
+
+    async def plans(self) -> list[Plan]:
+        """Return every plan.
+
+        Returns:
+            The plans, by key.
+
+        Example:
+            [plan.plan for plan in meter.plans()]
+        """
+        return await self._run(calls.plans())
+
+    async def subscribe(
+        self, subject: str, plan: str, *, since: datetime | None = None, until: datetime | None = None
+    ) -> Subscription:
+        """Subscribe a subject to a plan, whose limits then hold for it.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            plan: The plan's key.
+            since: From when; now unless given.
+            until: Until when, not included; open unless given.
+
+        Returns:
+            The subscription. The same call again changes nothing, if it gives `since`.
+
+        Raises:
+            NotFound: there is no such plan.
+            InvalidInput: a value is not allowed, or the subject has the plan already in a part of that time.
+            LockUnavailable: transactions that record for the subject stay open.
+
+        Example:
+            meter.subscribe("acct_1", "pro")
+        """
+        return await self._run(calls.subscribe(subject, plan, since=since, until=until))
+
+    async def unsubscribe(self, subject: str, plan: str, *, at: datetime | None = None) -> Subscription:
+        """End a subject's subscription to a plan.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            plan: The plan's key.
+            at: When; now unless given. A subscription that would begin later is removed.
+
+        Returns:
+            The subscription, with its end.
+
+        Raises:
+            NotFound: there is no such plan, or no such subscription.
+            InvalidInput: a value is not allowed.
+            LockUnavailable: transactions that record for the subject stay open.
+
+        Example:
+            meter.unsubscribe("acct_1", "pro")
+        """
+        return await self._run(calls.unsubscribe(subject, plan, at=at))
+
+    async def subscriptions(self, subject: str, *, at: datetime | None = None) -> list[Subscription]:
+        """Return the subscriptions of a subject, the earliest first.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            at: Those at this moment; all unless given.
+
+        Returns:
+            A row for each subscription.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
+            [subscription.plan for subscription in meter.subscriptions("acct_1")]
+        """
+        return await self._run(calls.subscriptions(subject, at=at))
+
+    async def set_limit(
+        self,
+        metric: str,
+        quota: Quantity | None,
+        *,
+        subject: str | None = None,
+        plan: str | None = None,
+        period: str | None = None,
+        action: LimitAction = "block",
+        marks: Sequence[Quantity] | None = None,
+        name: str = "default",
+        since: datetime | None = None,
+        every: Quantity | None = None,
+    ) -> Limit:
+        """Limit how much of a metric may be used in a period: by a subject, with a plan, or by everyone.
+
+        Of one name and period, a subject's own limit counts before those of its plans, of which the strictest
+        counts, and these before everyone's. Limits of other names or periods hold beside it.
+
+        Args:
+            metric: The metric's key.
+            quota: How much, in the metric's unit; None: unlimited.
+            subject: Whose limit. Without subject and plan: everyone's.
+            plan: The limit of every subject that has this plan.
+            period: A calendar word (``minute hour day week month year never``, UTC); ``cycle``, the subject's
+                billing cycle; or a duration (``30 days``) that ends now. The metric's own unless given.
+            action: Beyond the quota: ``block`` refuses events, ``alert`` notifies, ``none`` does neither.
+            marks: Percentages of the quota at which a notification is written; 80 and 100 unless given.
+            name: Tells several limits of a metric apart.
+            since: From when; now unless given.
+            every: Beyond the quota, one more notification at each further step of this size.
+
+        Returns:
+            The version of the limit. The same call again changes nothing.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            MetricForbids: the aggregate is ``min`` or ``avg``.
+            NotFound: there is no such plan.
+            InvalidInput: a value is not allowed.
+            LockUnavailable: transactions that record for the subject stay open.
+
+        Example:
+            meter.set_limit("tokens", 1_000_000, subject="acct_1")
+        """
+        return await self._run(
+            calls.set_limit(
+                metric,
+                quota,
+                subject=subject,
+                plan=plan,
+                period=period,
+                action=action,
+                marks=marks,
+                name=name,
+                since=since,
+                every=every,
+            )
+        )
+
+    async def remove_limit(
+        self,
+        metric: str,
+        *,
+        subject: str | None = None,
+        plan: str | None = None,
+        period: str | None = None,
+        name: str = "default",
+    ) -> Limit:
+        """End a limit now. What it shadowed counts again.
+
+        Args:
+            metric: The metric's key.
+            subject: Whose limit it is.
+            plan: Whose limit it is.
+            period: The limit's period; the metric's own unless given.
+            name: The limit's name.
+
+        Returns:
+            The version that ends the limit.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            NotFound: there is no such limit.
+            InvalidInput: a value is not allowed.
+            LockUnavailable: transactions that record for the subject stay open.
+
+        Example:
+            meter.remove_limit("tokens", subject="acct_1")
+        """
+        return await self._run(
+            calls.remove_limit(metric, subject=subject, plan=plan, period=period, name=name)
+        )
+
+    async def limits(
+        self,
+        metric: str | None = None,
+        *,
+        subject: str | None = None,
+        plan: str | None = None,
+        at: datetime | None = None,
+        max_rows: int = 1000,
+        after_id: int | None = None,
+    ) -> list[Limit]:
+        """Return the limits that hold, in the order in which they were set.
+
+        Args:
+            metric: One metric's limits; all unless given.
+            subject: The limits of this subject itself; `effective_limits` has those that it gets otherwise.
+            plan: The limits of this plan.
+            at: When; now unless given.
+            max_rows: The length of a page, at most 10,000.
+            after_id: The last row's ``limit_id``, for the next page.
+
+        Returns:
+            A page of limits.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
+            [limit.quota for limit in meter.limits("tokens")]
+        """
+        return await self._run(
+            calls.limits(metric, subject=subject, plan=plan, at=at, max_rows=max_rows, after_id=after_id)
+        )
+
+    async def effective_limits(
+        self, subject: str, metric: str, *, at: datetime | None = None
+    ) -> list[EffectiveLimit]:
+        """Return the limits of a subject and metric: those that count, and those that are shadowed.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: The metric's key.
+            at: When the usage happens; now unless given.
+
+        Returns:
+            A row for each limit, with its period and the reason.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: a value is not allowed.
+
+        Example:
+            [limit.quota for limit in meter.effective_limits("acct_1", "tokens") if limit.counts]
+        """
+        return await self._run(calls.effective_limits(subject, metric, at=at))
+
+    async def notifications(
+        self,
+        type: str | None = None,
+        *,
+        subject: str | None = None,
+        after_id: int | None = None,
+        max_rows: int = 100,
+    ) -> list[Notification]:
+        """Return the notifications, the oldest first: marks that were reached, refusals, changes.
+
+        Args:
+            type: One type's, such as ``threshold.exceeded``; all unless given.
+            subject: One subject's.
+            after_id: The last row's ``notification_id``, for the next page. A transaction that commits later
+                may still write a smaller one.
+            max_rows: The length of a page, at most 10,000.
+
+        Returns:
+            A page of notifications.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
+            meter.notifications("limit.refused")
+        """
+        return await self._run(
+            calls.notifications(type, subject=subject, after_id=after_id, max_rows=max_rows)
+        )
+
+    async def overruns(
+        self,
+        metric: str | None = None,
+        *,
+        subject: str | None = None,
+        now: datetime | None = None,
+        max_rows: int = 1000,
+    ) -> list[Overrun]:
+        """Return the limits that block and of which more is used than their quota, with the cause.
+
+        Looks at every series of the limited metrics, or of one metric or subject.
+
+        Args:
+            metric: One metric's; of all limited metrics unless given.
+            subject: One subject's.
+            now: A moment of the period to look at; the present unless given.
+            max_rows: How many at most, 10,000 at most.
+
+        Returns:
+            What is beyond a quota, by metric and subject.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
+            meter.overruns("tokens")
+        """
+        return await self._run(calls.overruns(metric, subject=subject, now=now, max_rows=max_rows))
+
     async def own_usage(
         self,
         subject: str,
         metric: str,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1619,8 +2112,9 @@ class AsyncMethods:
             subject: Who consumes: an account, an organisation, an API key.
             metric: The metric's key.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -1648,7 +2142,7 @@ class AsyncMethods:
         self,
         subject: str,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1659,8 +2153,9 @@ class AsyncMethods:
         Args:
             subject: Who consumes: an account, an organisation, an API key.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -1703,8 +2198,8 @@ class AsyncMethods:
             metric: The metric's key.
             since: The first step's start.
             until: The end, not included.
-            step: A calendar word (``minute hour day week month year``) or a duration such as ``15m``,
-                counted from `since`.
+            step: A calendar word (``minute hour day week month year``); ``cycle``, the subject's billing
+                cycles; or a duration such as ``15m``, counted from `since`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
 
         Returns:
@@ -1726,7 +2221,7 @@ class AsyncMethods:
         metric: str,
         dimension: str,
         *,
-        period: Period | str | None = None,
+        period: SubjectPeriod | str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         timezone: str = "UTC",
@@ -1739,8 +2234,9 @@ class AsyncMethods:
             metric: The metric's key.
             dimension: The field's name.
             period: A calendar word (``minute hour day week month year never``), the bucket that
-                contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-                `now`. Without a window: the metric's current period.
+                contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+                time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+                Without a window: the metric's current period.
             since: The window's start, included. Instead of `period`.
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -1816,6 +2312,53 @@ class AsyncMethods:
                 after_at=after_at,
             )
         )
+
+    async def own_limits(
+        self, subject: str, metric: str, *, at: datetime | None = None
+    ) -> list[EffectiveLimit]:
+        """Return the limits that count, for a role that was granted read on this subject alone.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: The metric's key.
+            at: When; now unless given.
+
+        Returns:
+            A row for each limit, without those that are shadowed.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: a value is not allowed.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            meter.own_limits("acct_1", "tokens")
+        """
+        return await self._run(calls.own_limits(subject, metric, at=at))
+
+    async def own_check_quota(
+        self, subject: str, metric: str, requested: Quantity | None = None, *, now: datetime | None = None
+    ) -> QuotaStatus:
+        """Check whether the limits have room, for a role that was granted read on this subject alone.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: The metric's key.
+            requested: How much more is wanted.
+            now: The moment to ask about; the database's clock unless given.
+
+        Returns:
+            Whether it is allowed, and the limit that binds.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: a value is not allowed.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            meter.own_check_quota("acct_1", "tokens", 5_000).allowed
+        """
+        return await self._run(calls.own_check_quota(subject, metric, requested, now=now))
 
     async def rebuild(self, subject: str | None = None, metric: str | None = None) -> int:
         """Recompute rollups from the log, while others record.

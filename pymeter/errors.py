@@ -66,7 +66,7 @@ class MetricForbids(MeterError):
 
 
 class QuotaExceeded(MeterError):
-    """The event would exceed a quota; nothing was recorded (UM003)."""
+    """The event would go beyond a limit, and the call was strict; nothing was recorded (UM003)."""
 
     default_sqlstate = "UM003"
 
@@ -87,6 +87,12 @@ class EventsDropped(MeterError):
     """The window needs events that retention has dropped; the hint names windows that do not (UM006)."""
 
     default_sqlstate = "UM006"
+
+
+class NotFound(MeterError):
+    """There is no such plan, limit or subscription; the detail says which (UM007)."""
+
+    default_sqlstate = "UM007"
 
 
 class InvalidInput(MeterError, ValueError):
@@ -132,6 +138,7 @@ BY_SQLSTATE: dict[str, type[MeterError]] = {
     "UM004": PeriodSealed,
     "UM005": DuplicateEvent,
     "UM006": EventsDropped,
+    "UM007": NotFound,
     "22004": NullInput,
     "22023": InvalidInput,  # invalid_parameter_value: what pymeter's own functions raise
     "22003": InvalidInput,  # numeric_value_out_of_range

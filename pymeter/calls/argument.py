@@ -60,6 +60,14 @@ def quantity(name: LiteralString, value: Quantity | None, *, required: bool = Fa
     return Argument(name, "numeric", None if value is None else exact(name, value), required)
 
 
+def quantities(name: LiteralString, values: Sequence[Quantity] | None) -> Argument:
+    """A list of exact numbers."""
+    if values is not None and (isinstance(values, str) or not isinstance(values, Sequence)):
+        raise refuse(name, "the value is not a list", f"Give a list of numbers: {name}=[...].")
+    exactly = None if values is None else [exact(name, value) for value in values]
+    return Argument(name, "numeric[]", exactly)
+
+
 def exact(name: str, value: object) -> Decimal:
     """The exact value of a quantity; InvalidInput for a float and for what is no number."""
     try:
@@ -73,7 +81,7 @@ def exact(name: str, value: object) -> Decimal:
             "Write it like 120 or 0.5."
             if isinstance(value, str)
             else "Give an int, a Decimal or a numeric string.",
-            f"{name}: {value!r:.80}",
+            f"{name}: {_shown(value)}",
         ) from exc
     exponent = number.as_tuple().exponent
     if isinstance(exponent, int) and (
@@ -81,6 +89,13 @@ def exact(name: str, value: object) -> Decimal:
     ):
         raise _too_large(name)
     return number
+
+
+def _shown(value: object) -> str:
+    try:
+        return f"{value!r:.80}"
+    except RecursionError:  # it is nested too deep
+        return type(value).__name__
 
 
 def _too_large(name: str) -> InvalidInput:

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from pymeter.calls import argument, result
 from pymeter.calls.call import Call
+from pymeter.calls.limits_calls import effective_limits
 from pymeter.calls.usage_calls import events, series, summary, usage, usage_by
-from pymeter.models import CalendarStep, Event, Period, UsageBucket, UsageGroup, UsageTotal
+from pymeter.models import (
+    CalendarStep,
+    EffectiveLimit,
+    Event,
+    Quantity,
+    QuotaStatus,
+    SubjectPeriod,
+    UsageBucket,
+    UsageGroup,
+    UsageTotal,
+)
 
 
 def own_usage(
     subject: str,
     metric: str,
     *,
-    period: Period | str | None = None,
+    period: SubjectPeriod | str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     timezone: str = "UTC",
@@ -25,8 +37,9 @@ def own_usage(
         subject: Who consumes: an account, an organisation, an API key.
         metric: The metric's key.
         period: A calendar word (``minute hour day week month year never``), the bucket that
-            contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-            `now`. Without a window: the metric's current period.
+            contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+            time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+            Without a window: the metric's current period.
         since: The window's start, included. Instead of `period`.
         until: The window's end, not included. Instead of `period`.
         timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -51,7 +64,7 @@ def own_usage(
 def own_summary(
     subject: str,
     *,
-    period: Period | str | None = None,
+    period: SubjectPeriod | str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     timezone: str = "UTC",
@@ -62,8 +75,9 @@ def own_summary(
     Args:
         subject: Who consumes: an account, an organisation, an API key.
         period: A calendar word (``minute hour day week month year never``), the bucket that
-            contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-            `now`. Without a window: the metric's current period.
+            contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+            time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+            Without a window: the metric's current period.
         since: The window's start, included. Instead of `period`.
         until: The window's end, not included. Instead of `period`.
         timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -105,8 +119,8 @@ def own_series(
         metric: The metric's key.
         since: The first step's start.
         until: The end, not included.
-        step: A calendar word (``minute hour day week month year``) or a duration such as ``15m``,
-            counted from `since`.
+        step: A calendar word (``minute hour day week month year``); ``cycle``, the subject's billing
+            cycles; or a duration such as ``15m``, counted from `since`.
         timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
 
     Returns:
@@ -129,7 +143,7 @@ def own_usage_by(
     metric: str,
     dimension: str,
     *,
-    period: Period | str | None = None,
+    period: SubjectPeriod | str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     timezone: str = "UTC",
@@ -142,8 +156,9 @@ def own_usage_by(
         metric: The metric's key.
         dimension: The field's name.
         period: A calendar word (``minute hour day week month year never``), the bucket that
-            contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-            `now`. Without a window: the metric's current period.
+            contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+            time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+            Without a window: the metric's current period.
         since: The window's start, included. Instead of `period`.
         until: The window's end, not included. Instead of `period`.
         timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -204,3 +219,57 @@ def own_events(
         subject, metric, since=since, until=until, after_id=after_id, max_rows=max_rows, after_at=after_at
     )
     return Call("own_events", call.arguments, call.result)
+
+
+def own_limits(subject: str, metric: str, *, at: datetime | None = None) -> Call[list[EffectiveLimit]]:
+    """Return the limits that count, for a role that was granted read on this subject alone.
+
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        metric: The metric's key.
+        at: When; now unless given.
+
+    Returns:
+        A row for each limit, without those that are shadowed.
+
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+        InvalidInput: a value is not allowed.
+        psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+    Example:
+        meter.own_limits("acct_1", "tokens")
+    """
+    call = effective_limits(subject, metric, at=at)
+    return Call("own_limits", call.arguments, call.result)
+
+
+def own_check_quota(
+    subject: str, metric: str, requested: Quantity | None = None, *, now: datetime | None = None
+) -> Call[QuotaStatus]:
+    """Check whether the limits have room, for a role that was granted read on this subject alone.
+
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        metric: The metric's key.
+        requested: How much more is wanted.
+        now: The moment to ask about; the database's clock unless given.
+
+    Returns:
+        Whether it is allowed, and the limit that binds.
+
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+        InvalidInput: a value is not allowed.
+        psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+    Example:
+        meter.own_check_quota("acct_1", "tokens", 5_000).allowed
+    """
+    arguments = (
+        argument.text("subject", subject, required=True),
+        argument.text("metric", metric, required=True),
+        argument.quantity("requested", requested),
+        argument.time("now", now),
+    )
+    return Call("own_check_quota", arguments, result.one(QuotaStatus))

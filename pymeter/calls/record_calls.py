@@ -26,6 +26,8 @@ def record(
     at: datetime | None = None,
     metadata: Mapping[str, Any] | None = None,
     total: bool = True,
+    overflow: bool = False,
+    strict: bool = False,
 ) -> Call[Recorded | RecordedWithoutTotal]:
     """Record one event, exactly once per (subject, metric, idempotency_key).
 
@@ -42,10 +44,13 @@ def record(
         metadata: Any JSON object; `usage_by` groups by its fields.
         total: False: the result is a RecordedWithoutTotal, which saves a striped metric a look at all of
             its stripes.
+        overflow: True: the usage has happened, so no limit refuses it.
+        strict: True: what is not recorded raises, instead of an outcome.
 
     Returns:
         The outcome (``recorded``; ``duplicate``: same key, same payload; ``conflict``: same key,
-        another payload, nothing changed), the event's id, and the period's new aggregate.
+        another payload; ``refused``: beyond a limit; nothing changed, but by ``recorded``), the event's
+        id, the period's new aggregate, and what the limit that binds leaves.
 
     Raises:
         UnknownMetric: the catalog has no such metric.
@@ -53,6 +58,8 @@ def record(
         InvalidInput: a value is not allowed; its `parameter` says which.
         NullInput: a value is missing.
         SerializationFailure: run the whole transaction again.
+        QuotaExceeded: it is refused, and `strict`.
+        DuplicateEvent: the key was used before, and `strict`.
 
     Example:
         meter.record("acct_1", "tokens", 120, idempotency_key="req_1").quantity  # Decimal('120')
@@ -65,6 +72,8 @@ def record(
         argument.text("idempotency_key", idempotency_key),
         argument.time("at", at),
         argument.json("metadata", metadata),
+        *_unless(False, argument.boolean("overflow", overflow, required=True)),
+        *_unless(False, argument.boolean("strict", strict, required=True)),
     )
     if total is True:
         return Call("record", arguments, result.one(Recorded))
@@ -73,7 +82,11 @@ def record(
 
 
 def record_batch(
-    events: Iterable[NewEvent | Mapping[str, Any]], on_invalid: Literal["raise", "skip"] = "raise"
+    events: Iterable[NewEvent | Mapping[str, Any]],
+    on_invalid: Literal["raise", "skip"] = "raise",
+    *,
+    overflow: bool = False,
+    on_refused: Literal["skip", "raise"] = "skip",
 ) -> Call[list[BatchOutcome]]:
     """Record many events in one call.
 
@@ -84,6 +97,9 @@ def record_batch(
         on_invalid: ``raise``: one bad event refuses the whole batch, and the error's detail names
             its ordinal. ``skip``: it comes back as ``rejected`` with its sqlstate, and the others
             count.
+        overflow: True: the usage has happened, so no limit refuses an event.
+        on_refused: ``skip``: an event beyond a limit comes back as ``refused``, and the next is decided
+            anew. ``raise``: it refuses the whole batch.
 
     Returns:
         The outcomes in input order, counted from 1.
@@ -91,6 +107,7 @@ def record_batch(
     Raises:
         InvalidInput: an event is not allowed; see `on_invalid`. A float as a quantity and a
             datetime without a zone are faults of the program: they are refused in both modes.
+        QuotaExceeded: an event is beyond a limit, and `on_refused` is ``raise``.
         MeterError: what else `record` raises.
 
     Example:
@@ -103,6 +120,8 @@ def record_batch(
         (
             argument.Argument("events", "jsonb", argument.document(text), required=True),
             argument.text("on_invalid", on_invalid, required=True),
+            *_unless(False, argument.boolean("overflow", overflow, required=True)),
+            *_unless("skip", argument.text("on_refused", on_refused, required=True)),
         ),
         partial(_with_refused, refused) if refused else _outcomes,
     )
@@ -130,6 +149,11 @@ def known_events(events: Iterable[NewEvent | Mapping[str, Any]]) -> Call[list[Ba
     """
     rows = [_event_row(ordinal, event) for ordinal, event in enumerate(events, start=1)]
     return Call("known_events", (argument.json("events", rows, required=True),), _outcomes)
+
+
+def _unless(default: object, given: argument.Argument) -> tuple[argument.Argument, ...]:
+    """The argument, unless it has SQL's own default: a call in its usual form stays as short as it was."""
+    return () if given.value == default else (given,)
 
 
 _outcomes = result.every(BatchOutcome)

@@ -13,6 +13,7 @@ from pymeter.models import (
     Quantity,
     QuotaStatus,
     SubjectActivity,
+    SubjectPeriod,
     SubjectTotal,
     UsageBucket,
     UsageGroup,
@@ -25,7 +26,7 @@ def usage(
     subject: str,
     metric: str,
     *,
-    period: Period | str | None = None,
+    period: SubjectPeriod | str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     timezone: str = "UTC",
@@ -37,8 +38,9 @@ def usage(
         subject: Who consumes: an account, an organisation, an API key.
         metric: The metric's key.
         period: A calendar word (``minute hour day week month year never``), the bucket that
-            contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-            `now`. Without a window: the metric's current period.
+            contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+            time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+            Without a window: the metric's current period.
         since: The window's start, included. Instead of `period`.
         until: The window's end, not included. Instead of `period`.
         timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -69,7 +71,7 @@ def usage(
 def summary(
     subject: str,
     *,
-    period: Period | str | None = None,
+    period: SubjectPeriod | str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     timezone: str = "UTC",
@@ -80,8 +82,9 @@ def summary(
     Args:
         subject: Who consumes: an account, an organisation, an API key.
         period: A calendar word (``minute hour day week month year never``), the bucket that
-            contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-            `now`. Without a window: the metric's current period.
+            contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+            time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+            Without a window: the metric's current period.
         since: The window's start, included. Instead of `period`.
         until: The window's end, not included. Instead of `period`.
         timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -128,8 +131,8 @@ def series(
         metric: The metric's key.
         since: The first step's start.
         until: The end, not included.
-        step: A calendar word (``minute hour day week month year``) or a duration such as ``15m``,
-            counted from `since`.
+        step: A calendar word (``minute hour day week month year``); ``cycle``, the subject's billing
+            cycles; or a duration such as ``15m``, counted from `since`.
         timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
 
     Returns:
@@ -161,7 +164,7 @@ def usage_by(
     metric: str,
     dimension: str,
     *,
-    period: Period | str | None = None,
+    period: SubjectPeriod | str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     timezone: str = "UTC",
@@ -176,8 +179,9 @@ def usage_by(
         metric: The metric's key.
         dimension: The field's name.
         period: A calendar word (``minute hour day week month year never``), the bucket that
-            contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-            `now`. Without a window: the metric's current period.
+            contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+            time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+            Without a window: the metric's current period.
         since: The window's start, included. Instead of `period`.
         until: The window's end, not included. Instead of `period`.
         timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -210,28 +214,31 @@ def usage_by(
 def check_quota(
     subject: str,
     metric: str,
-    quota: Quantity,
+    quota: Quantity | None = None,
     requested: Quantity | None = None,
     *,
-    period: Period | str | None = None,
+    period: SubjectPeriod | str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     timezone: str = "UTC",
     now: datetime | None = None,
 ) -> Call[QuotaStatus]:
-    """Check whether a quota has room, now or for `requested` more.
+    """Check whether a quota, or the subject's limits, have room, now or for `requested` more.
 
-    Allowed means used < quota, or used + requested <= quota. It reserves nothing: two callers may
+    Allowed means used < quota, or used + requested <= quota. Without a quota all limits that block have
+    to allow it, and the one that binds is returned, with its period. It reserves nothing: two callers may
     both be told yes.
 
     Args:
         subject: Who consumes: an account, an organisation, an API key.
         metric: The metric's key.
-        quota: How much may be used in the window, in the metric's unit.
+        quota: How much may be used in the window, in the metric's unit. Without it, the limits decide,
+            and no window is given.
         requested: How much more is wanted.
         period: A calendar word (``minute hour day week month year never``), the bucket that
-            contains `now`; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with
-            `now`. Without a window: the metric's current period.
+            contains `now`; ``cycle``, the subject's billing cycle that contains `now`, in its own
+            time zone; or a duration (``30 days``, ``90 minutes``, ``1 month``) that ends with `now`.
+            Without a window: the metric's current period.
         since: The window's start, included. Instead of `period`.
         until: The window's end, not included. Instead of `period`.
         timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
@@ -253,7 +260,7 @@ def check_quota(
         (
             argument.text("subject", subject, required=True),
             argument.text("metric", metric, required=True),
-            argument.quantity("quota", quota, required=True),
+            argument.quantity("quota", quota),
             argument.quantity("requested", requested),
             *argument.window(period, since, until, timezone, now),
         ),

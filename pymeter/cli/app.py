@@ -7,7 +7,19 @@ from typing import Annotated, Any
 import typer
 
 from pymeter import __version__
-from pymeter.cli import access, catalog, events, importing, record, reporting, server, upkeep, usage
+from pymeter.cli import (
+    access,
+    catalog,
+    events,
+    importing,
+    limits,
+    record,
+    reporting,
+    server,
+    settings,
+    upkeep,
+    usage,
+)
 from pymeter.cli.demo import demo
 from pymeter.cli.errors import INTERRUPTED, fail, show_error
 from pymeter.cli.help import add_command
@@ -90,7 +102,7 @@ def options(
     schema: Annotated[str, typer.Option(help="The schema that holds the meter.")] = DEFAULT_SCHEMA,
     embedded: Annotated[
         bool,
-        typer.Option("--embedded", help="Use the private PostgreSQL; start it if needed."),
+        typer.Option("--embedded", help="Use the private PostgreSQL; start it."),
     ] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
@@ -107,6 +119,7 @@ def options(
 _START = "Start here"
 _RECORD = "Define and record"
 _ASK = "Ask"
+_LIMIT = "Limit"
 _REPORT = "Report"
 _KEEP = "Install and keep"
 
@@ -126,6 +139,13 @@ add_command(app, usage.check, _ASK, context_settings={"ignore_unknown_options": 
 add_command(app, usage.subjects, _ASK)
 add_command(app, events.events, _ASK)
 add_command(app, events.export, _ASK)
+app.add_typer(limits.limit, name="limit", rich_help_panel=_LIMIT)
+app.add_typer(limits.plan, name="plan", rich_help_panel=_LIMIT)
+add_command(app, limits.subscribe, _LIMIT)
+add_command(app, limits.unsubscribe, _LIMIT)
+add_command(app, limits.subscriptions, _LIMIT)
+app.add_typer(limits.cycle, name="cycle", rich_help_panel=_LIMIT)
+add_command(app, limits.notifications, _LIMIT)
 app.add_typer(reporting.app, name="report", rich_help_panel=_REPORT)
 add_command(app, upkeep.verify, _KEEP)
 add_command(app, upkeep.rebuild, _KEEP)
@@ -134,6 +154,8 @@ add_command(app, upkeep.sql, _KEEP)
 add_command(app, access.grant, _KEEP)
 add_command(app, access.revoke, _KEEP)
 add_command(app, access.access, _KEEP)
+app.add_typer(settings.settings, name="settings", rich_help_panel=_KEEP)
+add_command(app, settings.log, _KEEP)
 app.add_typer(server.app, name="server", rich_help_panel=_KEEP)
 add_command(
     app,

@@ -97,7 +97,7 @@ def _defined(metric: Metric) -> Text:
 
 
 def retire(ctx: Context, key: MetricKey, as_json: AsJson = False) -> None:
-    """Retire a metric: its history stays readable, recording is refused."""
+    """Retire a metric: its history stays, recording is refused."""
     with ctx.obj.meter() as meter:
         metric = meter.retire_metric(key)
     show(metric, Metric, _retired, form(as_json))

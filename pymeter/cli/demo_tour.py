@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -33,6 +34,7 @@ from pymeter.secrets import without_password
 _MARK = "The playground of pymeter demo: every run drops this schema and makes it again."
 _BATCH = 1000
 _BUSIEST = 3
+_CALLERS = 32
 _LOCK_SECONDS_MAX = 10
 
 
@@ -46,6 +48,7 @@ def run(console: Console, database: Target, schema: str, seed: int) -> None:
         _ingest(console, meter, sample)
         busiest = _invoices(console, meter, sample)
         _quotas(console, meter, sample, busiest)
+        _limit(console, meter, database, schema)
         _chart(console, meter, sample, busiest)
         _explain(console, meter, sample, busiest)
         _verify(console, meter)
@@ -233,6 +236,27 @@ def _quotas(console: Console, meter: Meter, sample: Sample, subject: str) -> Non
         what = "within the quota" if requested is None else f"{number(requested)} more"
         line = f"{what}: {room(status)}"
         _show(console, good(f"allowed  {line}") if status.allowed else bad(f"refused  {line}"))
+
+
+def _limit(console: Console, meter: Meter, database: Target, schema: str) -> None:
+    """More callers at once than the quota has room for: each on a connection of its own."""
+    _title(
+        console,
+        "A limit that holds",
+        f"{_CALLERS} callers at once, for a subject with a quota of 1,000 tokens",
+    )
+    meter.set_limit("tokens", 1000, subject="racer")
+
+    def call(_: int) -> list[str]:
+        with database.connect() as connection:
+            racing = Meter(ProgramPool(connection, mode="READ WRITE"), schema=schema)
+            return [racing.record("racer", "tokens", 50).outcome for _ in range(2)]
+
+    with ThreadPoolExecutor(_CALLERS) as callers:
+        outcomes = Counter(outcome for one in callers.map(call, range(_CALLERS)) for outcome in one)
+    status = meter.check_quota("racer", "tokens")
+    line = f"{outcomes['recorded']} calls of 50 admitted, {outcomes['refused']} refused: {room(status)}"
+    _show(console, good(line) if status.used == status.quota else bad(line))
 
 
 def _chart(console: Console, meter: Meter, sample: Sample, subject: str) -> None:

@@ -63,7 +63,7 @@ def events(
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """Show the newest events of a subject: what a total consists of."""
+    """Show a subject's newest events: what a total consists of."""
     wanted = form(as_json, as_csv)
     start, end = read_window(since, until, timezone)
     read_zone(timezone)

@@ -19,7 +19,7 @@ PeriodOption = Annotated[
     typer.Option(
         "--period",
         "-p",
-        help="hour, day, week, month or year; or the last '30 days', 15m.",
+        help="hour, day, week, month, year; the subject's cycle; or the last '30 days', 15m.",
     ),
 ]
 Since = Annotated[str | None, typer.Option(help="Start, inclusive: 2026-11-01 or 2026-11-01T09:00.")]

@@ -200,12 +200,15 @@ def note(text: str) -> Text:
 # --- for programs -------------------------------------------------------------------------------------------
 
 
+_OWN_JSON = frozenset({"metadata", "data", "before", "after"})
+
+
 def plain(value: Any) -> Any:
     """A model or value for JSON: quantities as strings, since most JSON readers would round a number."""
     if isinstance(value, BaseModel):
-        # Metadata is the caller's own JSON: it goes out as it came in.
+        # What is JSON already goes out as it came in.
         fields = {name: getattr(value, name) for name in type(value).model_fields}
-        return {name: item if name == "metadata" else plain(item) for name, item in fields.items()}
+        return {name: item if name in _OWN_JSON else plain(item) for name, item in fields.items()}
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, datetime):

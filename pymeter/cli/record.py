@@ -41,6 +41,8 @@ def record(
     ] = None,
     at: Annotated[str | None, typer.Option(help="When it happened; default: now.")] = None,
     metadata: Annotated[str | None, typer.Option(help="A JSON object.")] = None,
+    overflow: Annotated[bool, typer.Option("--overflow", help="Count it beyond a limit, too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="A key that was used is an error, too.")] = False,
     timezone: Zone = "UTC",
     as_json: AsJson = False,
 ) -> None:
@@ -48,7 +50,7 @@ def record(
 
         pymeter record acct_1 tokens 120 --key req_77
 
-    Exit status 1: it is refused, or its key was used for another quantity or member.
+    Exit status 1: a limit refuses it, or its key was used for another quantity or member.
     """
     happened = read_moment(at, timezone, "--at")
     more = read_json_object(metadata, "--metadata")
@@ -61,16 +63,25 @@ def record(
             idempotency_key=idempotency_key,
             at=happened,
             metadata=more,
+            overflow=overflow,
+            strict=strict,
         )
     show(result, Recorded, partial(_recorded, subject, metric), form(as_json))
-    if result.outcome == "conflict":
+    if result.outcome in ("conflict", "refused"):
         raise typer.Exit(SAYS_NO)
 
 
 def _recorded(subject: str, metric: str, result: Recorded) -> RenderableType:
     when = window(result.period_start, result.period_end)
     now = f"{metric} of {subject} is now {number(result.quantity)} {result.unit}"
-    line = f"{result.outcome}: event {result.event_id}; {now} in {when}"
+    if result.outcome == "refused":
+        left = f"{number(result.remaining)} {result.unit} left of the limit {result.limited_by}"
+        return Group(
+            bad(f"refused: {left}; {now} in {when}"),
+            note("  nothing was counted; usage that has happened is recorded with --overflow"),
+        )
+    left = "" if result.remaining is None else f", {number(result.remaining)} left ({result.limited_by})"
+    line = f"{result.outcome}: event {result.event_id}; {now} in {when}{left}"
     if result.outcome != "conflict":
         return good(line)
     return Group(

@@ -95,7 +95,7 @@ def summary(
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """Show the usage of every metric by a subject: an invoice's lines.
+    """Show all usage of a subject: an invoice's lines.
 
     The default window is each metric's current period.
     """
@@ -177,7 +177,7 @@ def series(
     until: Until = None,
     step: Annotated[
         str | None,
-        typer.Option(help="minute, hour, day, week, month, year; or a duration."),
+        typer.Option(help="minute, hour, day, week, month, year, cycle; or a duration."),
     ] = None,
     timezone: Zone = "UTC",
     as_json: AsJson = False,
@@ -194,6 +194,9 @@ def series(
             period = period or "month"
         elif start is not None and end is None and period is None:
             end = datetime.now(read_zone(timezone))
+        if (period or "").strip().lower() == "cycle":
+            cycle = meter.usage(subject, metric, period=period, since=start, until=end, timezone=timezone)
+            period, start, end = None, cycle.since, cycle.until
         around = meter.resolve_window(period, since=start, until=end, timezone=timezone)
         if around.since is None or around.until is None:
             raise typer.BadParameter("a series needs a window with two ends: give --period, or --since")
@@ -216,23 +219,40 @@ def check(
     ctx: Context,
     subject: Subject,
     metric: MetricKey,
-    quota: Annotated[str, typer.Argument(help="The most that may be used.")],
+    quota: Annotated[
+        str | None, typer.Argument(help="The most that may be used. Default: the limits decide.")
+    ] = None,
     requested: Annotated[str | None, typer.Argument(help="Check for this much more.")] = None,
+    more: Annotated[
+        str | None, typer.Option("--requested", "-r", help="The same, where no quota is given.")
+    ] = None,
     period: PeriodOption = None,
     since: Since = None,
     until: Until = None,
     timezone: Zone = "UTC",
     as_json: AsJson = False,
 ) -> None:
-    """Check whether a quota has room.
+    """Check whether a quota, or the limits, have room.
+
+        pymeter check acct_1 tokens --requested 500
+        pymeter check acct_1 tokens 1000000 500 --period month
 
     Exit status 0: it has room; 1: it has none; 2: the check could not run.
     """
+    if requested is not None and more is not None:
+        raise typer.BadParameter("REQUESTED and --requested are the same: give one of them")
     start, end = read_window(since, until, timezone)
     try:
         with ctx.obj.meter() as meter:
             status = meter.check_quota(
-                subject, metric, quota, requested, period=period, since=start, until=end, timezone=timezone
+                subject,
+                metric,
+                quota,
+                requested if more is None else more,
+                period=period,
+                since=start,
+                until=end,
+                timezone=timezone,
             )
     except MeterError as error:
         fail(error, COULD_NOT_RUN)  # a script would take 1 for: over quota
@@ -247,8 +267,12 @@ def _verdict(status: QuotaStatus) -> Text:
 
 def room(status: QuotaStatus) -> str:
     """What a quota leaves, as a sentence."""
+    if status.quota is None:
+        return f"{number(status.used)} {status.unit} used, no limit"
     used, quota, left = number(status.used), number(status.quota), number(status.remaining)
-    return f"{used} of {quota} {status.unit} used, {left} left"
+    over = f", {number(status.overrun)} too much" if status.overrun and status.limited_by else ""
+    limit = f" (limit {status.limited_by})" if status.limited_by else ""
+    return f"{used} of {quota} {status.unit} used, {left} left{over}{limit}"
 
 
 def subjects(

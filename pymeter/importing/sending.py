@@ -162,7 +162,8 @@ class Ledger:
 
 
 def _record(events: Sequence[dict[str, Any]], meter: Meter) -> list[BatchOutcome | None]:
-    return [*meter.record_batch(events, on_invalid="skip")]
+    # What a file tells of has happened: no limit refuses it.
+    return [*meter.record_batch(events, on_invalid="skip", overflow=True)]
 
 
 def _could_count(event: dict[str, Any], outcome: BatchOutcome) -> bool:

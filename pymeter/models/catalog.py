@@ -39,3 +39,5 @@ class Metric(Model):
     """The shorter one of period and rollup; the period if the rollup is ``none``."""
     coarse_bucket: Period
     """The longer one of period and rollup; the same as fine_bucket if there is only one kind."""
+    limited: bool = False
+    """Whether it has had a limit: recording then looks at limits."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from pymeter.models.values import GivenQuantity, GivenTime, Model, Moment
 
-Outcome = Literal["recorded", "duplicate", "conflict"]
-BatchResult = Literal["recorded", "duplicate", "conflict", "rejected"]
+Outcome = Literal["recorded", "duplicate", "conflict", "refused"]
+BatchResult = Literal["recorded", "duplicate", "conflict", "refused", "rejected"]
 
 
 class NewEvent(BaseModel):
@@ -32,9 +32,10 @@ class NewEvent(BaseModel):
 
 
 class Recorded(Model):
-    """The outcome of one event. A duplicate or conflict has the first event's id; nothing changed."""
+    """The outcome of one event. Unless it was recorded, nothing changed."""
 
-    event_id: int
+    event_id: int | None = None
+    """For a duplicate or conflict the first event's; None for a refused event."""
     outcome: Outcome
     quantity: Decimal
     """The period's aggregate, this event included, in ``unit``."""
@@ -42,17 +43,24 @@ class Recorded(Model):
     period_start: Moment | None = None
     period_end: Moment | None = None
     """Exclusive. None for a metric whose period is ``never``."""
+    remaining: Decimal | None = None
+    """What is left of the limit that binds; None without a limit."""
+    limited_by: str | None = None
+    """The name of that limit."""
 
 
 class RecordedWithoutTotal(Model):
     """The outcome of one event that was recorded with total=False: as Recorded."""
 
-    event_id: int
+    event_id: int | None = None
     outcome: Outcome
-    quantity: None = None
+    quantity: Annotated[None, BeforeValidator(lambda _: None)] = None
+    """None, also where SQL answers with one: for an event that was not recorded."""
     unit: str
     period_start: Moment | None = None
     period_end: Moment | None = None
+    remaining: Decimal | None = None
+    limited_by: str | None = None
 
 
 class BatchOutcome(Model):
@@ -62,6 +70,6 @@ class BatchOutcome(Model):
     event_id: int | None = None
     outcome: BatchResult
     sqlstate: str | None = None
-    """Why it was rejected; the code is the contract, the message is for people."""
+    """Why it was rejected or refused; the code is the contract, the message is for people."""
     message: str | None = None
     hint: str | None = None

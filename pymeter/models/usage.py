@@ -8,7 +8,8 @@ from typing import Any, Literal
 from pymeter.models.catalog import Aggregate
 from pymeter.models.values import Model, Moment
 
-CalendarStep = Literal["minute", "hour", "day", "week", "month", "year"]
+CalendarStep = Literal["minute", "hour", "day", "week", "month", "year", "cycle"]
+SubjectPeriod = Literal["minute", "hour", "day", "week", "month", "year", "never", "cycle"]
 
 
 class UsageTotal(Model):
@@ -48,18 +49,25 @@ class UsageGroup(Model):
 
 
 class QuotaStatus(Model):
-    """Whether a quota leaves room. ``remaining`` is never negative."""
+    """Whether a quota, or the limits, leave room. ``remaining`` is never negative."""
 
     metric: str
     allowed: bool
     used: Decimal
-    remaining: Decimal
-    quota: Decimal
+    remaining: Decimal | None
+    """None, as ``quota``, where no limit holds."""
+    quota: Decimal | None
     unit: str
     since: Moment | None = None
     """The start of the window that was checked; None when the window has no beginning."""
     until: Moment | None = None
     """Its end, exclusive; None when the window has no end."""
+    held: Decimal | None = None
+    """What reservations hold."""
+    overrun: Decimal | None = None
+    """What was used beyond the quota."""
+    limited_by: str | None = None
+    """The name of the limit that binds; None for a quota that was passed."""
 
 
 class SubjectTotal(Model):

@@ -49,6 +49,10 @@ begin
     insert into access_grants (role, role_name, cluster, level, subject)
     values (v_role, grant_access.role, _cluster(), grant_access.level, grant_access.subject)
     on conflict (cluster, role, level, subject) do nothing;
+    if found then
+        perform _log_change('grant_access', grant_access.role, null,
+                            jsonb_build_object('level', grant_access.level, 'subject', grant_access.subject));
+    end if;
 end
 $$;
 

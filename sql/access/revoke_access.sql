@@ -10,7 +10,11 @@ declare
     v_role      regrole := case when not _is_open('revoke_access') or _check_caller('revoke_access') then _access_role(revoke_access.role) end;
     v_signature text;
 begin
-    perform _remap_grants();
+    perform _remap_grants(), _log_change('revoke_access', revoke_access.role, (
+        select jsonb_agg(jsonb_build_object('level', g.level, 'subject', g.subject) order by g.level, g.subject)
+        from access_grants g
+        where g.role = v_role and (revoke_access.level is null or g.level = revoke_access.level)
+          and (revoke_access.subject is null or g.subject = revoke_access.subject)), null);
     if revoke_access.level is null and revoke_access.subject is null then
         for v_signature in select format('%s %s', o.kind, o.signature) from _meter_objects() o loop
             execute format('revoke all on %s from %s cascade', v_signature, v_role);

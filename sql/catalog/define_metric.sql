@@ -37,6 +37,8 @@ begin
     on conflict (key) do nothing
     returning * into v_metric;
     if v_metric.key is not null then
+        perform _log_change('define_metric', v_metric.key, null, to_jsonb(v_metric)),
+            _notify('metric.defined', null, v_metric.key, to_jsonb(v_metric));
         return v_metric;
     end if;
 
@@ -64,7 +66,7 @@ begin
         perform _reset_series(v_metric);
         perform rebuild(metric => v_metric.key);
     end if;
-    perform _check_reported_definition(v_metric);
+    perform _check_reported_definition(v_metric), _log_change('define_metric', v_metric.key, to_jsonb(v_old), to_jsonb(v_metric));
     return v_metric;
 end
 $$;

@@ -16,6 +16,8 @@ begin
     end if;
     perform _lock_metric(retire_metric.key);
     update metrics m set retired_at = now(), revision = m.revision + 1 where m.key = retire_metric.key and m.retired_at is null;
+    perform _log_change('retire_metric', v_metric.key, to_jsonb(v_metric), to_jsonb(_get_metric(retire_metric.key))),
+        _notify('metric.retired', null, v_metric.key, to_jsonb(_get_metric(retire_metric.key)));
     return _get_metric(retire_metric.key);
 end
 $$;

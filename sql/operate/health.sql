@@ -43,6 +43,7 @@ begin
         case when v_old and v_full then 'events of distant months stay in the default partition: check their times' end,
         case when v_health.silent <> '{}' then format('silent (subject and metric): %s', cardinality(v_health.silent)) end,
         case when v_health.bloated <> '{}' then format('bloated tables: %s', cardinality(v_health.bloated)) end,
+        (select format('limits have refused usage of %s subjects within a day', n) from _recent_refusals(v_now) n where n > 0),
         (select 'no reporter has run yet for ' || string_agg(b.biller, ', ' order by b.biller)
          from billers b
          where b.first_claimed_at is null and not _is_rehearsal(b.biller)
@@ -61,6 +62,7 @@ comment on function health(timestamptz) is
     'because the journal was restored, copied or failed over; everybody may call functions (after a restore without privileges); '
     'other roles may create objects in the schema. Notices: subjects that were recorded on each of seven days and then not for 24 '
     'hours (the first 100, found by a search that is bounded); bloated tables, by the server''s statistics; billers with mapped '
-    'metrics whose reporter has never run; roles that lack rights they were granted. now: the time to evaluate at. Raises 22023 for a '
+    'metrics whose reporter has never run; how many subjects limits have refused usage of within a day (of the last 5,000 notifications); '
+    'roles that lack rights they were granted. now: the time to evaluate at. Raises 22023 for a '
     'now that is infinite or outside of the years 1 to 9999. '
     'Example: SELECT missing_partitions, stray_events FROM meter.health();';

@@ -53,7 +53,9 @@ begin
         coarse_start = o.coarse_start, coarse_end = _bucket_end(o.coarse_bucket, o.coarse_start), coarse_count = o.coarse_count,
         coarse_last_at = o.coarse_last_at, coarse_total = o.coarse_total, coarse_lowest = o.coarse_lowest,
         coarse_highest = o.coarse_highest, coarse_latest = o.coarse_latest,
-        revision = m.revision, unit = m.unit, billers = m.billers, is_ordinary = _is_ordinary(m, s.stripe, s.has_stripes)
+        revision = m.revision, unit = m.unit, billers = m.billers, is_ordinary = _is_ordinary(m, s.stripe, s.has_stripes),
+        unchecked_below = case when m.limited then '-infinity'::numeric else 'infinity' end, unchecked_until = 'infinity',
+        exhausted_at = null, limited_by = null
     from opened o
     cross join lateral (select t.metric from series t where t.series_id = o.series_id and t.stripe = o.stripe offset 0) t
     join metrics m on m.key = t.metric

@@ -12,13 +12,13 @@ begin
     return query
     with fine as (
         select _bucket_start(m.fine_bucket, e.at) as fine_start, count(*) as event_count, max(e.at) as last_at, e.metric, e.subject,
-               case when m.striped then _batch_amounts.stripe else 0 end as stripe, m.fine_bucket,
+               case when m.striped and not m.limited then _batch_amounts.stripe else 0 end as stripe, m.fine_bucket,
                case when m.aggregate in ('sum', 'count', 'avg') then sum(e.quantity) when m.aggregate = 'unique' then 0 end as total,
                case m.aggregate when 'min' then min(e.quantity) end as lowest, case m.aggregate when 'max' then max(e.quantity) end as highest,
                case m.aggregate when 'last' then max(_latest(e.at, e.event_id, e.quantity)) end as latest
         from unnest(batch) e
         join metrics m on m.key = e.metric
-        group by _bucket_start(m.fine_bucket, e.at), e.metric, e.subject, m.striped, m.fine_bucket, m.aggregate
+        group by _bucket_start(m.fine_bucket, e.at), e.metric, e.subject, m.striped, m.limited, m.fine_bucket, m.aggregate
     ), amounts as (
         select a.*
         from _with_coarse_amounts(array(

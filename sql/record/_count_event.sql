@@ -15,7 +15,7 @@ declare
     v_fine       timestamptz := _bucket_start(definition.fine_bucket, _count_event.at);
     v_coarse     timestamptz := _bucket_start(definition.coarse_bucket, _count_event.at);
     v_is_ahead   boolean := v_fine > now();
-    v_stripe     smallint := case when definition.striped then _session_stripe() else 0 end;
+    v_stripe     smallint := case when definition.striped and not definition.limited then _session_stripe() else 0 end;
     -- What the event adds. Null, which changes nothing, where the aggregate does not need it.
     v_in_fine    numeric;
     v_in_coarse  numeric;
@@ -111,7 +111,7 @@ begin
             else
                 _quantity(definition.aggregate, found.fine_count, found.fine_total, found.fine_lowest, found.fine_highest,
                           found.fine_latest[3])
-        end, definition.unit, v_start, nullif(_bucket_end(definition.period, v_start), 'infinity'));
+        end, definition.unit, v_start, nullif(_bucket_end(definition.period, v_start), 'infinity'), null, null);
     return v_recorded;
 end
 $$;

@@ -15,7 +15,7 @@ declare
 begin
     if batch = '{}' then
         return;
-    elsif exists (select from unnest(batch) e join metrics m on m.key = e.metric where m.striped) then
+    elsif exists (select from unnest(batch) e join metrics m on m.key = e.metric where m.striped and not m.limited) then
         v_stripe := _session_stripe();
     end if;
     if v_stripe = 0 then
@@ -80,7 +80,7 @@ begin
             select e.metric, e.subject, t.stripe::smallint, max(e.at) as at
             from unnest(batch) e
             join metrics m on m.key = e.metric
-            cross join lateral (values (0), (nullif(case when m.striped then _lock_batch.stripe end, 0))) t (stripe)
+            cross join lateral (values (0), (nullif(case when m.striped and not m.limited then _lock_batch.stripe end, 0))) t (stripe)
             where t.stripe is not null
             group by e.metric, e.subject, t.stripe
         ) n

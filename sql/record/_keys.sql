@@ -57,12 +57,17 @@ begin
     v_recorded.unit := (_replay_result.metric).unit;
     v_recorded.period_start := v_start;
     v_recorded.period_end := nullif(v_end, 'infinity');
+    if (_replay_result.metric).limited then
+        v_recorded := _with_remaining(v_recorded, _binding_limit(_limit_checks(
+            _replay_result.metric, _find_series_row(_replay_result.metric, _replay_result.subject), v_first.at, clock_timestamp())));
+    end if;
     return v_recorded;
 end
 $$;
 
 comment on function _replay_result(metrics, text, uuid, numeric, text) is
-    'The result of record() for a repeated key: the id of the first event, duplicate or conflict, and the quantity of its period.';
+    'The result of record() for a repeated key: the id of the first event, duplicate or conflict, and the quantity of its period; and what its '
+    'limits leave.';
 
 -- Inlined: no SET, nothing outside pg_catalog.
 create or replace function _is_same_payload(first_quantity numeric, first_member text, quantity numeric, member text)

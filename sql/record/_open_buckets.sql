@@ -77,7 +77,9 @@ begin
         fine_highest = n.fine_highest, fine_latest = n.fine_latest,
         coarse_last_at = n.coarse_last_at, coarse_count = n.coarse_count, coarse_total = n.coarse_total, coarse_lowest = n.coarse_lowest,
         coarse_highest = n.coarse_highest, coarse_latest = n.coarse_latest,
-        revision = m.revision, unit = m.unit, billers = m.billers, is_ordinary = _is_ordinary(m, s.stripe, s.has_stripes)
+        revision = m.revision, unit = m.unit, billers = m.billers, is_ordinary = _is_ordinary(m, s.stripe, s.has_stripes),
+        unchecked_below = case when m.limited then '-infinity'::numeric else 'infinity' end, unchecked_until = 'infinity',
+        exhausted_at = null, limited_by = null
     where s.series_id = n.series_id and s.stripe = n.stripe;
 end
 $$;

@@ -1,6 +1,7 @@
 -- The short way for a batch of ordinary events. One statement reads, checks, and writes keys and events; it writes nothing unless the whole
 -- batch is ordinary. Rows pass from step to step inside it, in the lock order of the package: keys, then rows of series, and only then the clock
--- is read for recorded_at. What it says about keys that maintain() has moved is asked by a later statement: see _record_event().
+-- is read for recorded_at. What it says about keys that maintain() has moved is asked by a later statement, see
+-- _record_event(); and so is whether limits, which may have changed while keys and rows were waited for, leave room for all.
 create or replace function _record_ordinary_batch(events jsonb)
 returns setof batch_outcome
 language plpgsql
@@ -66,12 +67,12 @@ begin
     select (select is_open from gate), (select array_agg(f::rollups) from fine f),
            array_agg(o.event_id order by p.n), array_agg(p.digest order by p.n), array_agg(p.quantity order by p.n)
     into v_written, v_fine, v_ids, v_digests, v_quantities
-    from parsed p
-    left join owned o on o.n = p.n;
+    from parsed p left join owned o on o.n = p.n;
     if v_written is not true then
         return;
     end if;
-    if exists (select from unnest(v_digests) d (digest) cross join lateral (select from old_keys o where o.digest = d.digest offset 0) o) then
+    if exists (select from unnest(v_digests) d (digest) cross join lateral (select from old_keys o where o.digest = d.digest offset 0) o)
+        or exists (select from metrics m where m.limited) and not _is_unchecked(v_fine) then
         raise savepoint_exception;
     end if;
     perform _add_fine_amounts(v_fine);

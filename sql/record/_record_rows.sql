@@ -1,5 +1,52 @@
+-- A metric may get its first limit while rows of series are waited for, and their holder may have been held to it. Then the block gives up what it
+-- has done, and the batch is decided anew.
+create or replace function _record_rows(batch batch_event[], overflow boolean)
+returns setof batch_outcome
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+as $$
+declare
+    v_limited  text[];
+    v_outcomes batch_outcome[];
+begin
+    loop
+        v_limited := _limited_metrics(batch);
+        begin
+            v_outcomes := array(select o from _decide_rows(batch, overflow) o);
+            if v_limited = _limited_metrics(batch) then
+                return query select * from unnest(v_outcomes);
+                return;
+            end if;
+            raise savepoint_exception;
+        exception when savepoint_exception then
+            null;
+        end;
+    end loop;
+end
+$$;
+
+comment on function _record_rows(batch_event[], boolean) is
+    'Records the events of a batch that break no rule, and returns the outcome of each, in order. overflow: as in record(). Raises 40001 as '
+    'record() does.';
+
+create or replace function _limited_metrics(batch batch_event[])
+returns text[]
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    return array(select m.key from metrics m where m.limited and m.key in (select e.metric from unnest(batch) e) order by 1);
+end
+$$;
+
+comment on function _limited_metrics(batch_event[]) is 'Which metrics of a batch are limited, as it is committed now.';
+
 -- The same steps as record(), in the same lock order, each as one statement over the whole batch.
-create or replace function _record_rows(batch batch_event[])
+create or replace function _decide_rows(batch batch_event[], overflow boolean)
 returns setof batch_outcome
 language plpgsql
 volatile
@@ -8,43 +55,56 @@ set enable_seqscan to off
 as $$
 #variable_conflict use_column
 declare
-    v_owned       bigint[];
-    v_outcomes    batch_outcome[];
-    v_any_problem boolean := exists (select from unnest(batch) where problem is not null);
+    v_owned   bigint[];
+    v_limited batch_event[];
+    v_decided batch_outcome[];
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         perform _pin_metrics(array(select distinct metric from unnest(batch) where problem is null));
     end if;
-
-    -- KEYS: of two events with the same key, the first in the batch owns it.
-    with added as (
-        insert into keys (event_id, at, digest, quantity, member)
-        select event_id, at, digest, quantity, member
-        from unnest(batch) e
-        where problem is null and digest is not null
-        order by digest, ordinal
-        on conflict (digest) do nothing
-        returning event_id
-    )
-    select coalesce(array_agg(event_id), '{}') into v_owned from added;
-    -- Asked by a later statement, as in _record_event(): these are repeats of keys that maintain() has moved.
-    with moved as (
-        select e.event_id, e.digest
-        from unnest(batch) e
-        cross join lateral (select from old_keys o where o.digest = e.digest offset 0) o
-        where e.problem is null
-    ), removed as (
-        delete from keys k using moved m where k.digest = m.digest
-    )
-    select coalesce(array_agg(o.id), '{}') into v_owned from unnest(v_owned) o (id) where o.id not in (select event_id from moved);
-    if current_setting('transaction_isolation') <> 'read committed' then
-        perform _check_keys();
+    v_owned := _own_keys(batch);
+    -- Asked after keys have been waited for: a metric may have got its first limit meanwhile.
+    v_limited := array(
+        select e from unnest(batch) e join metrics m on m.key = e.metric where e.problem is null and m.limited order by e.ordinal);
+    if v_limited <> '{}' then
+        if exists (select from unnest(batch) where member is not null) then
+            lock table unique_members in row exclusive mode;  -- see _lock_limited_series()
+        end if;
+        perform _lock_limited_rows(v_limited);
+        if not overflow then
+            v_decided := array(select o from _record_limited_rows(v_limited, v_owned) o);
+        end if;
     end if;
     perform _count_events(array(
         select e from unnest(batch) e
-        where e.problem is null and (e.digest is null or e.event_id in (select unnest(v_owned)))));
+        where e.problem is null and (e.digest is null or e.event_id in (select unnest(v_owned)))
+          and (v_decided is null or e.ordinal not in (select d.ordinal from unnest(v_decided) d))));
+    if v_limited <> '{}' and overflow then
+        perform _note_limited_usage(v_limited);
+    end if;
+    return query
+        select * from unnest(v_decided)
+        union all
+        select * from _batch_outcomes(batch, v_owned) o where v_decided is null or o.ordinal not in (select d.ordinal from unnest(v_decided) d)
+        order by 1;
+end
+$$;
 
-    -- OUTCOMES
+comment on function _decide_rows(batch_event[], boolean) is
+    'What _record_rows() does, by the limits that there were before the rows of series were waited for.';
+
+create or replace function _batch_outcomes(batch batch_event[], owned bigint[])
+returns setof batch_outcome
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+declare
+    v_any_problem boolean := exists (select from unnest(batch) where problem is not null);
+    v_outcomes    batch_outcome[];
+begin
     v_outcomes := array(
         select (e.ordinal, coalesce(k.event_id, e.event_id),
             case
@@ -56,7 +116,7 @@ begin
             end,
             p.sqlstate, p.message || coalesce(': ' || e.detail, ''), p.hint)::batch_outcome
         from unnest(batch) e
-        left join unnest(v_owned) o (event_id) on o.event_id = e.event_id
+        left join unnest(owned) o (event_id) on o.event_id = e.event_id
         left join lateral (
             -- OFFSET 0 keeps these subqueries, which are not executed for events that own their key.
             select * from keys k where e.problem is null and o.event_id is null and k.digest = e.digest
@@ -75,5 +135,5 @@ begin
 end
 $$;
 
-comment on function _record_rows(batch_event[]) is
-    'Records the events of a batch that break no rule, and returns the outcome of each. Raises 40001 as record() does.';
+comment on function _batch_outcomes(batch_event[], bigint[]) is
+    'The outcomes of a batch; owned: the ids of the events that own their key. Raises 40001 if a key was deleted meanwhile.';

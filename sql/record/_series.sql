@@ -26,11 +26,12 @@ declare
 begin
     with created as (
         insert into series (metric, subject, stripe, series_id, revision, has_stripes, is_ordinary, is_count, unit, billers, newest_start,
-                            fine_start, fine_end, fine_last_at, coarse_start, coarse_end, coarse_last_at, fine_total, coarse_total)
+                            fine_start, fine_end, fine_last_at, coarse_start, coarse_end, coarse_last_at, fine_total, coarse_total,
+                            unchecked_below)
         select (n.m).key, n.subject, n.stripe, coalesce(n.series_id, nextval('series_ids')), (n.m).revision, n.stripe > 0,
                _is_ordinary(n.m, n.stripe, n.stripe > 0), (n.m).aggregate = 'count', (n.m).unit, (n.m).billers, f.start,
                f.start, _bucket_end((n.m).fine_bucket, f.start), f.start, c.start, _bucket_end((n.m).coarse_bucket, c.start), f.start,
-               t.total, t.total
+               t.total, t.total, case when (n.m).limited then '-infinity'::numeric else 'infinity' end
         from (
             select n.subject, n.stripe, o.series_id, m, _bucket_start(m.fine_bucket, n.at) as fine_start
             from unnest(metric_keys, subjects, stripes, at) n (metric, subject, stripe, at)

@@ -3,9 +3,9 @@
 -- metric, and its open buckets only for valid times, so nothing is looked up before. What is not ordinary is recorded by _record_event(): with
 -- the key, if that has been inserted already.
 --
--- Lock order for the whole package: keys, new rows of series, unique members, rows of series, rollups; within each table by primary key, rows
--- of series by series_id and stripe. Events are only inserted, and wait for no lock. A statement that writes several rows of a table sorts
--- them first, so two calls cannot deadlock.
+-- Lock order for the whole package: keys, limited_subjects, rows of series of limited metrics, new rows of series, unique members, the other
+-- rows of series, rollups; within each table by primary key, rows of series by series_id and stripe. Events are only inserted, and wait for no
+-- lock. A statement that writes several rows of a table sorts them first, so two calls cannot deadlock.
 create or replace function record(
     subject text,
     metric text,
@@ -14,7 +14,9 @@ create or replace function record(
     idempotency_key text default null,
     at timestamptz default now(),
     metadata jsonb default null,
-    total boolean default true
+    total boolean default true,
+    overflow boolean default false,
+    strict boolean default false
 )
 returns recorded
 language plpgsql
@@ -29,7 +31,9 @@ declare
     v_event_id bigint;
     v_series   integer;
     v_billers  text[];
-    v_recorded recorded;
+    v_remaining  numeric;
+    v_limited_by text;
+    v_recorded   recorded;
 begin
     if record.member is null and record.subject is not null and record.metric is not null
         and (record.quantity is null or record.quantity >= 0 and record.quantity < 1e50 and scale(record.quantity) <= 50)
@@ -57,18 +61,20 @@ begin
                 fine_total = s.fine_total + coalesce(record.quantity, 1), coarse_total = s.coarse_total + coalesce(record.quantity, 1)
             where s.metric = record.metric and s.subject = record.subject and s.stripe = 0
               and s.is_ordinary and (s.is_count or record.quantity is not null)
+              and s.coarse_total + coalesce(record.quantity, 1) < s.unchecked_below and clock_timestamp() < s.unchecked_until
               and record.at >= s.fine_start and record.at < s.fine_end
               and s.revision = (select m.revision from metrics m where m.key = record.metric)
               and not exists (select from old_keys o where o.digest = v_digest)
             returning s.series_id, s.billers, v_event_id, 'recorded', trim_scale(s.coarse_total), s.unit, s.coarse_start,
-                nullif(s.coarse_end, 'infinity')
+                nullif(s.coarse_end, 'infinity'), s.exhausted_at - s.coarse_total, s.limited_by
             into v_series, v_billers, v_recorded.event_id, v_recorded.outcome, v_recorded.quantity, v_recorded.unit, v_recorded.period_start,
-                v_recorded.period_end;
+                v_recorded.period_end, v_remaining, v_limited_by;
         end if;
     end if;
     if v_series is null then
-        return _record_event(record.subject, record.metric, record.quantity, record.member, record.idempotency_key, record.at, record.metadata,
-                             record.total, v_event_id, v_digest);
+        return _strict_result(record.strict, record.metric, _record_event(
+            record.subject, record.metric, record.quantity, record.member, record.idempotency_key, record.at, record.metadata, record.total,
+            record.overflow, v_event_id, v_digest));
     end if;
 
     -- EVENT
@@ -77,19 +83,25 @@ begin
     if v_billers is not null then
         insert into unreported (at, event_id, series_id, biller) select record.at, v_event_id, v_series, unnest(v_billers);
     end if;
+    if v_remaining is not null then
+        v_recorded.remaining := trim_scale(v_remaining);
+        v_recorded.limited_by := v_limited_by;
+    end if;
     return v_recorded;
 end
 $$;
 
-comment on function record(text, text, numeric, text, text, timestamptz, jsonb, boolean) is
+comment on function record(text, text, numeric, text, text, timestamptz, jsonb, boolean, boolean, boolean) is
     'Records one event in the caller''s transaction. An event counts once per (subject, metric, idempotency_key); without a key every call '
     'counts. Returns the event''s id, the outcome, and the new quantity of the period that the event counts in. outcome: recorded, or '
-    'duplicate for a repeated key, or conflict if the repeated key came with another quantity or member; duplicate and conflict change '
-    'nothing. Call it in FROM: SELECT * FROM record(...). PostgreSQL runs SELECT (record(...)).* once for every column, and an event '
-    'without a key then counts six times. quantity: in the metric''s unit; a count metric counts 1 without one. member: what a unique '
-    'metric counts, instead of a quantity. at: when the usage happened; null means now(). metadata: a JSON object, for usage_by(). total '
-    'false: the result has no quantity, which saves a striped metric a look at all of its stripes. Raises 22004 or 22023 for a bad value, '
-    'UM001 for an unknown metric, UM002 if the metric''s definition forbids the event, 40001 if a REPEATABLE READ or SERIALIZABLE '
-    'transaction must be retried. '
+    'duplicate for a repeated key, or conflict if the repeated key came with another quantity or member, or refused if the event would go '
+    'beyond a limit that blocks (set_limit()); all but recorded change nothing, and a refused event leaves no key: it may be tried again. '
+    'remaining and limited_by: what the limit that binds leaves, and its name. Call it in FROM: SELECT * FROM record(...). PostgreSQL '
+    'runs SELECT (record(...)).* once for every column, and an event without a key then counts eight times. quantity: in the metric''s unit; a count '
+    'metric counts 1 without one. member: what a unique metric counts, instead of a quantity. at: when the usage happened; null means now(). '
+    'metadata: a JSON object, for usage_by(). total false: the result has no quantity, which saves a striped metric a look at all of its stripes. '
+    'overflow true: the usage has happened, so no limit refuses it. strict true: refused raises UM003, duplicate and conflict UM005. '
+    'Raises 22004 or 22023 for a bad value, UM001 for an unknown metric, UM002 if the metric''s definition forbids the event, 40001 '
+    'if a REPEATABLE READ or SERIALIZABLE transaction must be retried. '
     'Example: BEGIN; SELECT outcome, quantity, unit, period_start, period_end FROM meter.record(''acct_1'', ''tokens'', 50, '
     'idempotency_key => ''req_1'', at => ''2026-06-18T14:30:00Z''); ROLLBACK;';

@@ -1,6 +1,7 @@
 -- Adds what is missing while others record: setting a bit twice is harmless. A member or bit without an event (unfounded) can only come
 -- from tampering. A concurrent record() may have read it and taken its member for counted, so the table is locked, which waits for all
 -- recorders of members, before it is deleted. Unfounded ones sort first, so that the table is locked before any row.
+-- Recorders of limited metrics lock the table before rows of series, and members after these: while members are corrected, they wait for the table.
 -- The loop reads from a cursor over a sorted result, which PostgreSQL keeps on disk if it is large.
 create or replace function _correct_members(scope integer[])
 returns void
@@ -13,6 +14,7 @@ declare
     v_drift  member_drift;
     v_batch  member_drift[];
     v_locked boolean := false;
+    v_locks  boolean := exists (select from metrics where limited);
     v_again  boolean;
 begin
     loop
@@ -22,7 +24,7 @@ begin
             select * from _member_drifts(_correct_members.scope)
             order by unfounded desc, series_id, bucket, bucket_start, member_digest
         loop
-            if v_drift.unfounded and not v_locked then
+            if (v_drift.unfounded or v_locks) and not v_locked then
                 v_again := true;
                 exit;
             end if;

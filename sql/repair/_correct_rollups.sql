@@ -41,7 +41,10 @@ begin
       and r.series_id = any (array[c.series_id]) and r.bucket = c.bucket and r.bucket_start = c.bucket_start and r.stripe = c.stripe;
     v_reopen := _series_to_reopen(v_series, v_all);
     perform _reopen_buckets(v_reopen, v_all);
-    update series s set version = s.version + 1 where s.series_id = any (v_series) and s.series_id <> all (v_reopen);
+    -- What limits had left was read from buckets that may have changed.
+    update series s set version = s.version + 1,
+        unchecked_below = case when s.unchecked_below = 'infinity' then 'infinity' else '-infinity'::numeric end
+    where s.series_id = any (v_series) and s.series_id <> all (v_reopen);
     perform _queue_corrected(array(select c from unnest(v_all) c where c.series_id = any (v_series)));
     return query
         select count(*), case when series_ids[cardinality(series_ids)] = any (v_series) then series_ids[cardinality(series_ids)] end

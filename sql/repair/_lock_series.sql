@@ -17,7 +17,12 @@ begin
         select from series s join metrics m on m.key = s.metric
         where s.series_id = any (series_ids) and s.stripe = 0 and (s.has_stripes or m.striped)
     ) then
-        return array(select s from series s where s.series_id = any (series_ids) order by s.series_id, s.stripe for update);
+        return array(
+            select l.s
+            from unnest(series_ids) i (series_id)
+            cross join lateral (
+                select s from series s where s.series_id = i.series_id order by s.stripe offset 0 for update
+            ) l);
     end if;
     foreach v_id in array series_ids loop
         perform from series s where s.series_id = v_id and s.stripe = 0 for update;
@@ -28,4 +33,4 @@ end
 $$;
 
 comment on function _lock_series(integer[]) is
-    'Locks all rows of series, whose ids are in ascending order, until the transaction ends, and returns them.';
+    'Locks all rows of series in the given order, which is that of the package, until the transaction ends, and returns them.';

@@ -57,7 +57,11 @@ begin
         return v_window;
     end if;
     v_duration := _parse_duration(v_period);
-    if v_duration is not null then
+    if v_period = 'cycle' then
+        raise exception using
+            errcode = '22023', message = 'cycle is a period of a subject', column = 'period', detail = 'There is no subject here.',
+            hint = 'Pass since and until: billing_cycle(subject) returns those of the subject''s billing cycle.';
+    elsif v_duration is not null then
         -- One microsecond after now, so that the window includes now.
         v_window := tstzrange(_add_duration(v_now, v_duration, -1, resolve_window.timezone), v_now + interval '1 microsecond');
     else
@@ -75,7 +79,9 @@ comment on function resolve_window(text, timestamptz, timestamptz, text, timesta
     'Returns the half-open window [since, until) that the arguments describe; every function with a window uses it. period is a '
     'calendar unit (minute, hour, day, week, month, year), which means the bucket that contains now, in the time zone, with weeks '
     'that start on Monday; or a duration such as 15m, 30 days, 2 months or 1h 30m, which ends with now and includes it, with months '
-    'and years by the calendar and days of 24 hours; or never, which means all time. Without a period, since and until are the '
+    'and years by the calendar and days of 24 hours; or never, which means all time. Functions that take a subject have one '
+    'more word, cycle: the subject''s billing cycle that contains now, '
+    'see billing_cycle(), whatever the time zone; here it is refused. Without a period, since and until are the '
     'window; one of them may be null, which leaves that side open. Raises 22004 for a null timezone, 22023 for any other invalid '
     'argument. '
     'Example: SELECT lower(w) AS since, upper(w) AS until FROM meter.resolve_window(''month'', now => ''2026-06-18T14:30:00Z'') AS w;';

@@ -28,7 +28,7 @@ begin
     perform resolve_window(since => series.since, until => series.until, timezone => series.timezone);
     select array_agg(b.bucket_start), array_agg(b.bucket_end), array_agg(c)
     into v_starts, v_ends, v_cuts
-    from _series_buckets(series.since, series.until, series.step, series.timezone) b
+    from _series_buckets(series.since, series.until, series.step, series.timezone, series.subject) b
     cross join lateral _cut_window(v_metric, b.bucket_start, b.bucket_end) c;
     v_carried := _carried_value(v_metric, _find_series(v_metric.key, series.subject), series.since);
     return query
@@ -57,8 +57,9 @@ $$;
 
 comment on function series(text, text, timestamptz, timestamptz, text, text) is
     'Returns the usage in each bucket of the window [since, until), in the order of time. The buckets tile the window. step is a '
-    'calendar unit (minute, hour, day, week, month, year) in the time zone, or a duration such as 15m, counted from since. The first '
-    'and the last bucket are cut to the window. A bucket without events has quantity 0 for sum, count and unique, the value before it '
+    'calendar unit (minute, hour, day, week, month, year) in the time zone, or cycle, the subject''s billing cycles (set_billing_cycle()), '
+    'or a duration such as 15m, counted from since. The first and the last bucket are cut to the window. A bucket without '
+    'events has quantity 0 for sum, count and unique, the value before it '
     'for a metric with carry, and null for other metrics. Raises 22004 or 22023 for an invalid argument or for more than 100,000 '
     'buckets, and otherwise as usage() does. '
     'Example: SELECT bucket_start::date AS day, quantity, event_count '

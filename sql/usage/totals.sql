@@ -26,7 +26,7 @@ declare
     v_next   record;
 begin
     perform _check_max_rows(totals.max_rows);
-    v_window := _metric_window(v_metric.period, totals.period, totals.since, totals.until, totals.timezone, totals.now);
+    v_window := _metric_window(null, v_metric.period, totals.period, totals.since, totals.until, totals.timezone, totals.now);
     v_cut := _cut_window(v_metric, lower(v_window), upper(v_window));
     loop
         v_found := 0;
@@ -51,7 +51,8 @@ end
 $$;
 
 comment on function totals(text, text, timestamptz, timestamptz, text, timestamptz, integer, text) is
-    'The usage of one metric in a window (as for usage()) by every subject that has any: usage() of all customers in one statement. '
+    'The usage of one metric in a window (as for usage(), but for the word cycle) by every subject that has any: usage() of '
+    'all customers in one statement. '
     'Ordered by subject (bytewise, collation C), at most max_rows (1 to 10,000); the next page: subject of the last row as after_subject, '
     'with the same window (fix now where a period is relative). Of a metric that carries its last value over, subjects that had '
     'no event in the window have that value, with event_count 0. Raises UM001 for an unknown metric, 22004 or 22023 for a bad value, UM006 when '

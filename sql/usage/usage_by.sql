@@ -29,7 +29,8 @@ begin
         raise exception using errcode = '22004', message = 'dimension is null', column = 'dimension',
             hint = 'Pass the name of a key of the events'' metadata.';
     end if;
-    v_window := _metric_window(v_metric.period, usage_by.period, usage_by.since, usage_by.until, usage_by.timezone, usage_by.now);
+    v_window := _metric_window(
+        usage_by.subject, v_metric.period, usage_by.period, usage_by.since, usage_by.until, usage_by.timezone, usage_by.now);
     v_since := coalesce(lower(v_window), '-infinity');
     v_until := coalesce(upper(v_window), 'infinity');
     v_series := _find_series(v_metric.key, usage_by.subject);

@@ -17,7 +17,11 @@ OWN: dict[str, dict[str, Any]] = {
     "own_series": {"metric": "tokens", **WINDOW},
     "own_usage_by": {"metric": "tokens", "dimension": "model"},
     "own_events": {},
+    "own_limits": {"metric": "tokens"},
+    "own_check_quota": {"metric": "tokens", "requested": 100},
 }
+# Where the name is another one.
+OF = {"own_limits": "effective_limits"}
 
 
 def plain(rows: list[Any]) -> list[Any]:
@@ -35,9 +39,11 @@ def test_it_answers_like_the_function_of_that_name_and_refuses_other_subjects(
 ) -> None:
     portal = roles.as_(subjects=("acct_1", "acct_3"))
     arguments = OWN[function]
+    metered.call("set_limit", metric="tokens", quota=50)
     for subject in ("acct_1", "acct_3"):
         answer = plain(portal.call(function, subject=subject, **arguments))
-        assert answer == plain(metered.call(function.removeprefix("own_"), subject=subject, **arguments))
+        question = OF.get(function, function.removeprefix("own_"))
+        assert answer == plain(metered.call(question, subject=subject, **arguments))
     for subject in ("acct_2", "ACCT_1", "acct_1 ", "acct_%", "nobody"):
         with refused("42501", "subject"):
             portal.call(function, subject=subject, **arguments)
@@ -74,6 +80,24 @@ def test_every_parameter_is_passed_on(metered: Ledger, roles: Roles) -> None:
         expected = plain(metered.call(function, subject="acct_1", **arguments))
         assert expected
         assert plain(portal.call(f"own_{function}", subject="acct_1", **arguments)) == expected
+
+
+def test_of_limits_it_sees_those_that_count(metered: Ledger, roles: Roles) -> None:
+    """Not what others have, nor which plan shadows what."""
+    portal = roles.as_(subjects=("acct_1",))
+    metered.call("set_limit", metric="tokens", quota=50)
+    metered.call("set_limit", metric="tokens", quota=60, subject="acct_1", since="2026-01-01Z")
+    metered.call("set_limit", metric="tokens", quota=70, subject="acct_2")
+    seen = portal.call("own_limits", subject="acct_1", metric="tokens")
+    assert [(row.source, row.quota) for row in seen] == [("subject", 60)]
+    (then,) = portal.call("own_limits", subject="acct_1", metric="tokens", at="2026-06-18 12:00Z")
+    assert (
+        then.since == portal.call("own_usage", subject="acct_1", metric="tokens", now="2026-06-18Z")[0].since
+    )
+    given = {"metric": "tokens", "requested": 61, "now": midnight(0)}
+    status = portal.call("own_check_quota", subject="acct_1", **given)
+    assert status == metered.call("check_quota", subject="acct_1", **given)
+    assert not status[0].allowed
 
 
 def test_it_may_not_call_what_knows_of_every_subject(metered: Ledger, roles: Roles) -> None:

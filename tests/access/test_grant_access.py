@@ -271,3 +271,15 @@ def test_hand_made_grants_survive_an_upgrade(
     before = ledger.call("access")
     install(load_sources(), meter_dsn, "meter")
     assert ledger.call("access") == before != []
+
+
+def test_what_was_granted_and_revoked_is_in_the_admin_log(ledger: Ledger, roles: Roles) -> None:
+    role = roles.new("read", "read", "write")
+    ledger.call("revoke_access", role=role, level="write")
+    ledger.call("revoke_access", role=role, level="write")  # nothing is left to revoke
+    entries = [(e.action, e.before, e.after) for e in ledger.call("admin_log", object=role)]
+    assert entries == [
+        ("revoke_access", [{"level": "write", "subject": None}], None),
+        ("grant_access", None, {"level": "write", "subject": None}),
+        ("grant_access", None, {"level": "read", "subject": None}),
+    ]

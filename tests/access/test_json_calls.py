@@ -128,6 +128,15 @@ READING: dict[str, dict[str, Any]] = {
     "subjects": {"max_rows": 5},
     "events": {"subject": "a"},
     "resolve_window": {"period": "month", "timezone": "Asia/Kathmandu"},
+    "settings": {},
+    "billing_cycle": {"subject": "a", "at": "2026-06-18T00:00:00Z"},
+    "plans": {},
+    "subscriptions": {"subject": "a"},
+    "limits": {"metric": "tokens"},
+    "effective_limits": {"subject": "a", "metric": "tokens"},
+    "notifications": {},
+    "overruns": {},
+    "admin_log": {},
     "verify": {},
     "health": {},
     "access": {},
@@ -142,8 +151,8 @@ READING: dict[str, dict[str, Any]] = {
     "confirm_push": {"biller": "stripe", "worker": "w", "identifier": "pm_1", "attempt": 1},
 }
 MAY_BE_EMPTY = {
-    *("verify", "preview_pushes", "uncertain_hours", "reconcilable_ranges"),
-    *("reconciliation", "report_mappings", "pushes"),
+    *("verify", "overruns", "preview_pushes", "uncertain_hours", "reconcilable_ranges"),
+    *("reconciliation", "report_mappings", "pushes", "plans", "subscriptions", "limits", "effective_limits"),
 }
 WRITING: dict[str, dict[str, Any]] = {
     "define_metric": {"key": "seats", "aggregate": "last", "unit": "seat", "max_future": "2 days"},
@@ -152,6 +161,10 @@ WRITING: dict[str, dict[str, Any]] = {
     "record_batch": {"events": []},
     "rebuild": {},
     "maintain": {},
+    "set_setting": {"name": "notifications_keep", "value": "30 days"},
+    "set_billing_cycle": {"subject": "a", "anchor": "2026-01-31T00:00:00Z"},
+    "define_plan": {"plan": "pro"},
+    "set_limit": {"metric": "tokens", "quota": 1000.5, "marks": [50, 99.5]},
     "define_biller": {"grace": "2 hours"},
     "report_metric": {"metric": "tokens", "event_name": "api_tokens"},
     "report_subject": {"subject": "a", "customer": "cus_1"},
@@ -192,6 +205,8 @@ def test_every_function_that_can_be_granted_is_called_below(ledger: Ledger) -> N
     assert installed <= {
         *(*READING, *WRITING),
         "resolve_push",  # which needs a push that is uncertain
+        # Which need a plan or a limit: test_a_plan_and_its_limits_begin_and_end.
+        *("subscribe", "unsubscribe", "remove_limit"),
         "known_events",  # whose array is no parameter of a GET; it has tests of its own
     }
 
@@ -210,7 +225,7 @@ def test_functions_that_read_answer_in_a_read_only_transaction(
         list(arguments.values()),
     )
     answer = rest.post(function, arguments)
-    if function in ("resolve_window", "confirm_push"):
+    if function in ("resolve_window", "billing_cycle", "confirm_push"):
         assert answer == expected[0][function]
     else:
         found = answer if isinstance(answer, list) else [answer]
@@ -225,6 +240,22 @@ def test_functions_that_write_answer_too(rest: Rest, ledger: Ledger, function: s
     assert answer is not None
 
 
+def test_a_plan_and_its_limits_begin_and_end(rest: Rest) -> None:
+    rest.post("define_plan", {"plan": "pro"})
+    limit = rest.post("set_limit", {"metric": "tokens", "quota": 10, "plan": "pro"})
+    assert (limit["marks"], limit["quota"]) == ([80, 100], 10)
+    assert rest.post("subscribe", {"subject": "a", "plan": "pro"})["until"] is None
+    event = {"subject": "a", "metric": "tokens", "quantity": 11}
+    assert rest.post("record", event)["outcome"] == "refused"
+    assert not rest.post("check_quota", {"subject": "a", "metric": "tokens", "requested": 11})["allowed"]
+    with pytest.raises(psycopg.Error) as caught:
+        rest.post("record", {**event, "strict": True})
+    assert caught.value.sqlstate == "UM003"
+    assert rest.post("remove_limit", {"metric": "tokens", "plan": "pro"})["removed"]
+    assert rest.post("unsubscribe", {"subject": "a", "plan": "pro"})["until"] is not None
+    assert rest.post("record", event)["outcome"] == "recorded"
+
+
 @pytest.mark.parametrize(
     ("function", "body", "sqlstate"),
     [
@@ -232,6 +263,8 @@ def test_functions_that_write_answer_too(rest: Rest, ledger: Ledger, function: s
         ("record", '{"subject": "a", "metric": "tokens", "quantity": -1}', "22023"),
         ("record", '{"subject": null, "metric": "tokens", "quantity": 1}', "22004"),
         ("record", '{"subject": "a", "metric": "tokens", "quantity": "x"}', "22P02"),
+        ("remove_limit", '{"metric": "tokens"}', "UM007"),
+        ("own_check_quota", '{"subject": "a", "metric": "tokens"}', "42501"),
         ("own_usage", '{"subject": "a", "metric": "tokens"}', "42501"),
         ("grant_access", '{"role": "x", "level": "read"}', "42501"),
     ],

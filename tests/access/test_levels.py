@@ -157,10 +157,15 @@ def test_a_level_does_what_it_is_for(metered: Ledger, roles: Roles) -> None:
         row.outcome for row in writer.batch([{"subject": "acct_1", "metric": "tokens", "quantity": 1}])
     ] == ["recorded"]
     assert reader.usage("acct_1", "tokens").quantity == 7
+    assert reader.call("check_quota", subject="acct_1", metric="tokens")[0].allowed
     assert [row.metric for row in reader.call("summary", subject="acct_1")] == ["tokens"]
     assert len(reader.call("events", subject="acct_1")) == 3
     assert reader.call("health")[0].healthy
     assert admin.define("seats", "last").key == "seats"
+    assert admin.call("set_limit", metric="tokens", quota=7, marks=[])[0].quota == 7
+    assert writer.record("acct_1", "tokens", 1).outcome == "refused"
+    assert [row.type for row in reader.call("notifications", subject="acct_1")] == ["limit.refused"]
+    assert admin.call("admin_log", object="tokens", max_rows=1)[0].action == "set_limit"
     assert admin.verify() == []
     assert admin.rebuild() == 0
     assert admin.maintain() == []

@@ -198,7 +198,7 @@ def test_casts_and_domains_run_as_the_caller_before_the_call(metered: Ledger, ho
         "SELECT meter.grant_access(current_user::text, 'admin')",
         "SELECT meter.revoke_access('x')",
         "SELECT meter._apply_access()",
-        "SELECT meter._record_rows(ARRAY[]::meter.batch_event[])",
+        "SELECT meter._record_rows(ARRAY[]::meter.batch_event[], false)",
         "DO $$ BEGIN PERFORM * FROM meter.rollups; END $$",
         "SELECT * FROM meter.series",
         "SELECT * FROM meter.buckets",

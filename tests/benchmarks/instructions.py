@@ -35,7 +35,12 @@ SELECT meter.define_metric('tokens', 'sum', 'token'), meter.define_metric('peak'
 SELECT meter.define_metric('hot', 'sum', 'token', striped => true);
 SELECT meter.define_metric('billed', 'sum', 'token');
 SELECT meter.report_metric('billed', 'billed');
-SELECT meter.record('acct', m, 1) FROM unnest('{tokens,peak,hot,billed}'::text[]) m;
+SELECT meter.define_metric(m, 'sum', 'token'), meter.set_limit(m, 1e9)
+FROM unnest('{limited,daily}'::text[]) m;
+SELECT meter.define_metric('full', 'sum', 'token'), meter.set_limit('full', 0);
+SELECT meter.set_limit('daily', 1e9, period => 'day');
+SELECT meter.record('acct', m, 1, overflow => true)
+FROM unnest('{tokens,peak,hot,billed,limited,daily,full}'::text[]) m;
 SELECT meter.record('acct_' || i, 'tokens', 1, at => date_trunc('hour', now()) - interval '90 minutes')
 FROM generate_series(0, 99) i;
 SELECT meter.record('late_' || i, 'tokens', 1) FROM generate_series(0, 99) i;
@@ -61,7 +66,8 @@ def _record(
 ) -> Kind:
     return Kind(
         title,
-        "(text, numeric, text, timestamptz) AS SELECT * FROM meter.record("
+        "(text, numeric, text, timestamptz) AS"
+        " SELECT event_id, outcome, quantity, unit, period_start, period_end FROM meter.record("
         f"$1, '{metric}', $2, idempotency_key => $3, at => $4{more})",
         lambda i: f"('{subject.format(i)}', {i % 7 + 1}, 'key-{i:08}-0f0f-4f4f-8f8f-0123456789ab', {at})",
     )
@@ -76,6 +82,10 @@ KINDS = {
     ),
     "metadata": _record("with metadata", more=""", metadata => '{"model": "large"}'"""),
     "reported": _record("of a reported metric", metric="billed"),
+    "limited": _record("of a limited metric", metric="limited"),
+    "two limits": _record("of a metric with a limit of the day, too", metric="daily"),
+    "refused": _record("of a metric whose quota is used up", metric="full"),
+    "over": _record("the same, counted in spite of it", metric="full", more=", overflow => true"),
     "peak": _record("of a max", metric="peak"),
     "striped": _record("of a striped metric", metric="hot"),
     "striped without total": _record(

@@ -24,7 +24,8 @@ PACKAGE = Path(pymeter.__file__).resolve().parent
 COMMAND = "python -m tests.client.generate"
 
 MODULES = (
-    *("catalog_calls", "record_calls", "usage_calls", "own_calls", "repair_calls", "operate_calls"),
+    *("catalog_calls", "record_calls", "usage_calls", "limits_calls", "own_calls", "repair_calls"),
+    "operate_calls",
     "access_calls",
     *(
         f"report_calls.{part}"

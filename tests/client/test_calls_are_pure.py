@@ -43,6 +43,29 @@ def test_an_optional_argument_left_at_none_is_not_sent() -> None:
     assert text(calls.rebuild()) == 'SELECT * FROM "meter".rebuild()'
 
 
+def test_what_is_said_of_a_whole_call_is_sent_only_if_it_is_unusual() -> None:
+    assert calls.record("acct_1", "tokens", overflow=False, strict=False).params.keys() == {
+        "subject",
+        "metric",
+    }
+    call = calls.record("acct_1", "tokens", overflow=True, strict=True, total=False)
+    assert "overflow => %(overflow)s::boolean, strict => %(strict)s::boolean" in text(call)
+    assert calls.record_batch([]).params.keys() == {"events", "on_invalid"}
+    batch = calls.record_batch([], overflow=True, on_refused="raise")
+    assert (batch.params["overflow"], batch.params["on_refused"]) == (True, "raise")
+    with pytest.raises(InvalidInput):
+        calls.record("acct_1", "tokens", overflow=1)  # type: ignore[arg-type]
+
+
+def test_marks_are_exact_numbers_in_a_list() -> None:
+    assert calls.set_limit("tokens", 1, marks=[80, "99.5"]).params["marks"] == [80, Decimal("99.5")]
+    assert "marks" not in calls.set_limit("tokens", None).params
+    for wrong in ("80", 80, [0.5], [None], {80}):
+        with pytest.raises(InvalidInput) as caught:
+            calls.set_limit("tokens", 1, marks=wrong)  # type: ignore[arg-type]
+        assert caught.value.parameter == "marks"
+
+
 def test_a_missing_required_argument_is_sent_so_that_sql_refuses_it() -> None:
     assert calls.record(None, "tokens").params["subject"] is None  # type: ignore[arg-type]
 

@@ -151,6 +151,23 @@ MODELS: dict[str, type[BaseModel]] = {
     "maintain": models.MaintenanceAction,
     "health": models.Health,
     "access": models.AccessRight,
+    "settings": models.Setting,
+    "set_setting": models.Setting,
+    "admin_log": models.AdminEntry,
+    "set_billing_cycle": models.BillingCycle,
+    "define_plan": models.Plan,
+    "plans": models.Plan,
+    "subscribe": models.Subscription,
+    "unsubscribe": models.Subscription,
+    "subscriptions": models.Subscription,
+    "set_limit": models.Limit,
+    "remove_limit": models.Limit,
+    "limits": models.Limit,
+    "effective_limits": models.EffectiveLimit,
+    "own_limits": models.EffectiveLimit,
+    "own_check_quota": models.QuotaStatus,
+    "notifications": models.Notification,
+    "overruns": models.Overrun,
     "define_biller": models.Biller,
     "report_metric": models.MetricMapping,
     "report_subject": models.SubjectMapping,
@@ -185,8 +202,9 @@ def test_fields_are_the_columns_of_the_result(db: psycopg.Connection[Any], name:
 
 
 def test_new_event_has_the_parameters_of_record() -> None:
-    """But for how much of the result is wanted: record_batch() has no totals."""
-    assert [*models.NewEvent.model_fields, "total"] == list(inspect.signature(calls.record).parameters)
+    """But for what is said of a whole call: how much of the result is wanted, and what is not recorded."""
+    of_call = ["total", "overflow", "strict"]
+    assert [*models.NewEvent.model_fields, *of_call] == list(inspect.signature(calls.record).parameters)
 
 
 @pytest.mark.parametrize("model", [*dict.fromkeys(MODELS.values()), models.NewEvent, models.Window])

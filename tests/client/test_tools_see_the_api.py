@@ -26,6 +26,11 @@ def sync(meter: Meter) -> None:
     assert_type(meter.usage("acct_1", "tokens", period="month"), models.UsageTotal)
     assert_type(meter.usage("acct_1", "tokens", period="30 days").quantity, Decimal)
     assert_type(meter.check_quota("acct_1", "tokens", 1000).until, datetime | None)
+    assert_type(meter.check_quota("acct_1", "tokens").quota, Decimal | None)
+    assert_type(meter.record("acct_1", "tokens", 1, overflow=True, strict=True), models.Recorded)
+    assert_type(meter.set_limit("tokens", None, marks=[50, "99.5"]), models.Limit)
+    assert_type(meter.billing_cycle("acct_1"), models.Window)
+    assert_type(meter.for_subject("acct_1").limits("tokens"), list[models.EffectiveLimit])
     assert_type(meter.for_subject("acct_1").summary(), list[models.UsageTotal])
     assert_type(meter.reporting.pushes(), list[models.Push])
     for quantity in (3, "0.5", Decimal(1), None):
@@ -52,7 +57,8 @@ def wrong(meter: Meter) -> None:
 _PARAMETERS = (
     "subject: str, metric: str, quantity: Decimal | int | str | None = None, *, member: str | None = None, "
     "idempotency_key: str | None = None, at: datetime | None = None, "
-    "metadata: Mapping[str, Any] | None = None, total: Literal[True] = True"
+    "metadata: Mapping[str, Any] | None = None, total: Literal[True] = True, "
+    "overflow: bool = False, strict: bool = False"
 )
 
 
@@ -146,6 +152,8 @@ def test_jedi_completes_the_methods_and_shows_the_signature_of_record(client: st
         "at",
         "metadata",
         "total",
+        "overflow",
+        "strict",
     ]
     assert "Record one event, exactly once" in signature.docstring()
 

@@ -38,14 +38,19 @@ CODES = (
         " another; another aggregate or period for a metric that has events.",
         "No: the definition decides.",
     ),
-    Code("UM003", "The event would exceed a quota. Reserved: nothing raises it yet.", "When there is room."),
+    Code(
+        "UM003",
+        "An event would go beyond a limit, and the caller asked to be refused: `strict`, or `on_refused`.",
+        "When there is room; or with `overflow`.",
+    ),
     Code("UM004", "The period is sealed. Reserved: nothing raises it yet.", "No."),
-    Code("UM005", "A duplicate or a conflict, where the caller asked to be refused. Reserved.", "No."),
+    Code("UM005", "A duplicate or a conflict, and the caller asked to be refused: `strict`.", "No."),
     Code(
         "UM006",
         "The window needs events that retention has dropped.",
         "No: ask for whole buckets, as the HINT says, or for a later window.",
     ),
+    Code("UM007", "No such plan, limit or subscription; DETAIL says which.", "After it is defined."),
     Code(
         "25001",
         "`maintain()`, or a `define_metric()` that changes an aggregate, period or rollup, outside of"

@@ -31,6 +31,7 @@ _FOLDERS = {
     "catalog": "what is metered",
     "record": "recording usage",
     "usage": "asking about it",
+    "limits": "who may use how much",
     "repair": "proving and repairing the rollups",
     "report": "telling a biller such as Stripe, each unit once",
     "own": "the same, for a role that is bound to subjects",

@@ -43,7 +43,8 @@ GROUP BY m.aggregate
 def recorded(connection: psycopg.Connection[Any], values: Values, rows: Rows) -> None:
     """What was sent is what is in the log, to the last character."""
     (row,) = rows
-    assert row["outcome"] in ("recorded", "duplicate", "conflict")
+    assert row["outcome"] in ("recorded", "duplicate", "conflict", "refused")
+    assert (row["outcome"] == "refused") == (row["event_id"] is None)
     if row["outcome"] == "recorded":
         given = dict.fromkeys(("member", "idempotency_key", "metadata", "quantity", "at")) | dict(values)
         found = connection.execute(_SAME, {**given, "event_id": row["event_id"]}).fetchone()
@@ -59,9 +60,11 @@ def batch_recorded(connection: psycopg.Connection[Any], values: Values, rows: Ro
     found = connection.execute("SELECT count(*) FROM meter.events WHERE event_id = ANY(%s)", [ids]).fetchone()
     assert found == (len(ids),)
     for row in rows:
-        assert (row["outcome"] == "rejected") == (row["sqlstate"] is not None) == (row["event_id"] is None), (
-            row
-        )
+        assert (
+            (row["outcome"] in ("rejected", "refused"))
+            == (row["sqlstate"] is not None)
+            == (row["event_id"] is None)
+        ), row
 
 
 def used(connection: psycopg.Connection[Any], values: Values, rows: Rows) -> None:
@@ -90,9 +93,20 @@ def tiles(_: psycopg.Connection[Any], values: Values, rows: Rows) -> None:
 
 def within_quota(_: psycopg.Connection[Any], values: Values, rows: Rows) -> None:
     (row,) = rows
+    if row["quota"] is None:
+        assert (row["allowed"], row["remaining"], row["limited_by"]) == (True, None, None), row
+        return
     assert row["remaining"] >= 0
+    if values.get("quota") is not None:
+        assert row["limited_by"] is None
     if values.get("requested") is None:
         assert row["allowed"] == (row["used"] < row["quota"]), row
+
+
+def is_a_cycle(_: psycopg.Connection[Any], values: Values, rows: Rows) -> None:
+    (row,) = rows
+    cycle = row["billing_cycle"]
+    assert cycle.lower < cycle.upper, cycle
 
 
 CHECKS: Mapping[str, Check] = {
@@ -102,4 +116,6 @@ CHECKS: Mapping[str, Check] = {
     "summary": used,
     "series": tiles,
     "check_quota": within_quota,
+    "own_check_quota": within_quota,
+    "billing_cycle": is_a_cycle,
 }

@@ -220,6 +220,7 @@ class Fuzzer:
         with psycopg.connect(dsn, autocommit=True) as connection:
             live(Ledger(connection))
             _bind(connection)
+            _limit(connection)
             _report(connection)
             self.functions = {f.name: f for f in read_functions(connection)}
 
@@ -282,6 +283,26 @@ class Fuzzer:
         worst = rf"^\[\d+ fuzzer {database}\] (?:FATAL|PANIC): .*|^.*terminated by signal.*"
         worse = re.findall(worst, log, flags=re.MULTILINE)
         assert worse == [], worse
+
+
+def _limit(connection: psycopg.Connection[Any]) -> None:
+    """Some subjects and metrics have limits, one way or the other; some of these are reached."""
+    connection.execute("SELECT meter.define_plan(plan) FROM unnest('{pro,free}'::text[]) plan")
+    for n, subject in enumerate(SUBJECTS):
+        connection.execute("SELECT meter.subscribe(%s, 'pro', since => '2024-01-01Z')", [subject])
+        if n % 2:
+            connection.execute("SELECT meter.set_billing_cycle(%s, '2024-01-31 09:00Z')", [subject])
+            connection.execute(
+                "SELECT meter.set_limit(key, 10, subject => %s, period => 'cycle')"
+                " FROM meter.catalog() WHERE aggregate IN ('count', 'unique') AND retired_at IS NULL",
+                [subject],
+            )
+    connection.execute("SELECT meter.set_limit('by sum', 1000, plan => 'pro')")
+    connection.execute("SELECT meter.set_limit('by sum', 1000000, period => '30 days', action => 'alert')")
+    connection.execute(
+        "SELECT meter.set_limit(key, 1000000) FROM meter.catalog()"
+        " WHERE aggregate NOT IN ('min', 'avg') AND retired_at IS NULL"
+    )
 
 
 def _report(connection: psycopg.Connection[Any]) -> None:

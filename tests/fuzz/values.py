@@ -357,6 +357,15 @@ _SENSIBLE: dict[str, st.SearchStrategy[str]] = {
     "timezone": st.sampled_from(ZONES),
     "dimension": st.sampled_from(("model", "n")),
     "on_invalid": st.sampled_from(("raise", "skip")),
+    "on_refused": st.sampled_from(("raise", "skip")),
+    "plan": st.sampled_from(("pro", "free")),
+    "action": st.sampled_from(("block", "alert", "none")),
+    "marks": st.sampled_from(("{80,100}", "{}", "{0.5,50}")),
+    "every": st.sampled_from(("week", "month", "year")),
+    "name": st.sampled_from(("default", "A title", "notifications_keep", "admin_log_keep")),
+    "value": st.sampled_from(("30 days", "1 year")),
+    "object": st.sampled_from((*METRICS, *SUBJECTS, "pro")),
+    "anchor": _between(400, 36),
     "member": st.sampled_from(("ana", "ben")),
     "role": st.sampled_from((FREE, FREE, BOUND)),
     "worker": st.just("worker"),
@@ -402,7 +411,7 @@ def hurting(type_name: str) -> tuple[Value, ...]:
 
 def sensible(name: str, type_name: str) -> st.SearchStrategy[str]:
     """Values that a parameter of this name and type may be given by somebody who knows it."""
-    if name in _SENSIBLE and type_name in ("text", "jsonb", "timestamp with time zone"):
+    if name in _SENSIBLE and type_name in ("text", "jsonb", "timestamp with time zone", "numeric[]"):
         return _SENSIBLE[name]
     return _SENSIBLE_BY_TYPE.get(type_name, st.sampled_from(_BY_TYPE.get(type_name, ARRAYS + TEXTS[:4])))
 

@@ -78,6 +78,7 @@ def _command(part: str, options: argparse.Namespace) -> str:
         "crashes": f" --rounds {options.rounds}",
         "disks": f" --rounds {options.rounds}",
         "storms": f" --minutes {options.minutes:g}",
+        "limits": f" --rounds {options.rounds}",
         "orders": f" --rounds {options.rounds}",
         "fuzz": f" --inputs {options.inputs}",
         "reports": f" --rounds {options.rounds}",

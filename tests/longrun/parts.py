@@ -18,6 +18,7 @@ from tests.faults.servers import Server, new_database, new_server
 from tests.faults.storms import Storm, assert_calm, run_storm
 from tests.fuzz.fuzzer import Tally, new_fuzzer
 from tests.helpers import Ledger
+from tests.limits.load import Race, check_race, run_race
 from tests.properties.orders import define as define_for_orders
 from tests.properties.orders import run_orders
 from tests.report.chaos import Chaos
@@ -64,6 +65,8 @@ _EXPLORED = 500
 _REPORTERS = 8
 _EVENTS_A_ROUND = 1_500
 _ORDERS_A_ROUND = 25
+_LIMITED_CALLS_A_ROUND = 5_000
+_ISOLATIONS = ("read committed", "repeatable read", "serializable")
 
 
 def crashes(sizes: Sizes, result: Result, say: Say) -> None:
@@ -124,6 +127,24 @@ def storms(sizes: Sizes, result: Result, say: Say) -> None:
         f"{number} storms of 24 sessions; {total.events:,} events sent {total.sent:,} times,"
         f" {total.tries_again:,} times tried again (40001), {total.timeouts:,} statements canceled;"
         f" {total.lost} lost, {total.double} double, {total.drifts} drifts, {total.deadlocks} deadlocks"
+    )
+
+
+def limits(sizes: Sizes, result: Result, say: Say) -> None:
+    calls = max(6_400, sizes.rounds * _LIMITED_CALLS_A_ROUND)
+    with _server(sizes) as server:
+        for isolation in _ISOLATIONS:
+            race = Race(calls=calls, subjects=200, callers=64, quota=1000, isolation=isolation)
+            with new_database(server.dsn) as dsn:
+                migrate(dsn)
+                told = run_race(dsn, race)
+                with connect(dsn, "longrun") as connection:
+                    admitted = check_race(Ledger(connection), race, told)
+            say(f"{isolation}: {calls:,} calls, {admitted:,} admitted")
+            result.details[isolation] = {"calls": calls, "admitted": admitted}
+    result.figures = (
+        f"{calls:,} calls at each of {len(_ISOLATIONS)} isolation levels, {admitted:,} admitted each time:"
+        " exactly what fits; 0 overruns, 0 drifts"
     )
 
 
@@ -215,6 +236,12 @@ PARTS: dict[str, tuple[str, str, Callable[[Sizes, Result, Say], None]]] = {
         "24 sessions send the same events at every isolation level, in random order and batches, beside"
         " maintain(), rebuild(), verify() and define_metric()",
         storms,
+    ),
+    "limits": (
+        "P11 no overshoot",
+        "64 callers record for 200 subjects with a quota of 1,000 each, half as much again as fits, at every"
+        " isolation level; what was admitted, totals, keys and log compared",
+        limits,
     ),
     "orders": (
         "P3 order-free",

@@ -44,6 +44,13 @@ OTHERS = {
     "reconcile_range": "SELECT meter.reconcile_range('stripe', 'cus_1', 'calls', '2026-06-01Z', 'day', 0)",
     "leave_pushes": "SELECT meter.leave_pushes(reason => 'too_old')",
     "adopt_journal": "SELECT meter.adopt_journal(force => true)",
+    "set_setting": "SELECT meter.set_setting('notifications_keep', '30 days')",
+    "define_plan": "SELECT meter.define_plan('pro')",
+    "set_billing_cycle": "SELECT meter.set_billing_cycle('s0', '2026-01-31Z')",
+    "subscribe": "SELECT meter.subscribe('s0', 'pro', since => '2026-01-31Z')",
+    "unsubscribe": "SELECT meter.unsubscribe('s0', 'pro')",
+    "set_limit": "SELECT meter.set_limit('m', 1000000, subject => 's0')",
+    "remove_limit": "SELECT meter.remove_limit('m', subject => 's0')",
     "grant_access": "SELECT meter.grant_access('pymeter_reader', 'read')",
     "revoke_access": "SELECT meter.revoke_access('pymeter_reader', 'read')",
 }

@@ -41,9 +41,9 @@ def test_p2_the_repeat_is_told_the_unchanged_total_of_the_first_period(ledger: L
     first = ledger.record("a", "m", 5, at=at("2026-06-18"), idempotency_key="k")
     ledger.record("a", "m", 7, at=at("2026-06-18"))
     repeat = ledger.record("a", "m", 5, at=at("2026-07-20"), idempotency_key="k")
-    assert repeat == (first.event_id, "duplicate", 12, "token", at("2026-06-18"), at("2026-06-19"))
+    assert repeat[:6] == (first.event_id, "duplicate", 12, "token", at("2026-06-18"), at("2026-06-19"))
     conflict = ledger.record("a", "m", 6, at=at("2026-07-20"), idempotency_key="k")
-    assert conflict == (first.event_id, "conflict", 12, "token", at("2026-06-18"), at("2026-06-19"))
+    assert conflict[:6] == (first.event_id, "conflict", 12, "token", at("2026-06-18"), at("2026-06-19"))
 
 
 @pytest.mark.parametrize(

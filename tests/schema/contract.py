@@ -23,8 +23,9 @@ catalog:
 record:
   record(subject text, metric text, quantity numeric = null, member text = null,
     idempotency_key text = null, at timestamptz = now(), metadata jsonb = null,
-    total boolean = true) -> recorded
-  record_batch(events jsonb, on_invalid text = 'raise') -> setof batch_outcome
+    total boolean = true, overflow boolean = false, strict boolean = false) -> recorded
+  record_batch(events jsonb, on_invalid text = 'raise', overflow boolean = false,
+    on_refused text = 'skip') -> setof batch_outcome
   known_events(events jsonb) -> setof batch_outcome
 usage:
   usage(subject text, metric text, period text = null, since timestamptz = null,
@@ -35,8 +36,8 @@ usage:
     timezone text = 'UTC') -> setof usage_bucket
   usage_by(subject text, metric text, dimension text, period text = null, since timestamptz = null,
     until timestamptz = null, timezone text = 'UTC', now timestamptz = now()) -> setof usage_group
-  check_quota(subject text, metric text, quota numeric, requested numeric = null, period text = null,
-    since timestamptz = null, until timestamptz = null, timezone text = 'UTC',
+  check_quota(subject text, metric text, quota numeric = null, requested numeric = null,
+    period text = null, since timestamptz = null, until timestamptz = null, timezone text = 'UTC',
     now timestamptz = now()) -> quota_status
   totals(metric text, period text = null, since timestamptz = null, until timestamptz = null,
     timezone text = 'UTC', now timestamptz = now(), max_rows integer = 1000,
@@ -48,6 +49,31 @@ usage:
     after_at timestamptz = null) -> setof logged_events
   resolve_window(period text = null, since timestamptz = null, until timestamptz = null,
     timezone text = 'UTC', now timestamptz = now()) -> tstzrange
+limits:
+  settings() -> setof setting
+  set_setting(name text, value text) -> setting
+  admin_log(object text = null, max_rows integer = 100, before_id bigint = null) -> setof admin_log
+  billing_cycle(subject text, at timestamptz = now()) -> tstzrange
+  set_billing_cycle(subject text, anchor timestamptz, timezone text = 'UTC', every text = 'month',
+    since timestamptz = null) -> billing_cycles
+  define_plan(plan text, name text = null) -> plans
+  plans() -> setof plans
+  subscribe(subject text, plan text, since timestamptz = now(),
+    until timestamptz = null) -> subscriptions
+  unsubscribe(subject text, plan text, at timestamptz = now()) -> subscriptions
+  subscriptions(subject text, at timestamptz = null) -> setof subscriptions
+  set_limit(metric text, quota numeric, subject text = null, plan text = null, period text = null,
+    action text = 'block', marks numeric[] = '{80,100}', name text = 'default',
+    since timestamptz = null, every numeric = null) -> limits
+  remove_limit(metric text, subject text = null, plan text = null, period text = null,
+    name text = 'default') -> limits
+  limits(metric text = null, subject text = null, plan text = null, at timestamptz = null,
+    max_rows integer = 1000, after_id bigint = null) -> setof limits
+  effective_limits(subject text, metric text, at timestamptz = now()) -> setof effective_limit
+  overruns(metric text = null, subject text = null, now timestamptz = now(),
+    max_rows integer = 1000) -> setof overrun
+  notifications(type text = null, subject text = null, after_id bigint = null,
+    max_rows integer = 100) -> setof notifications
 repair:
   verify(subject text = null, metric text = null) -> setof drift
   rebuild(subject text = null, metric text = null) -> bigint
@@ -63,6 +89,9 @@ own:
   own_events(subject text, metric text = null, since timestamptz = null, until timestamptz = null,
     after_id bigint = null, max_rows integer = 100,
     after_at timestamptz = null) -> setof logged_events
+  own_limits(subject text, metric text, at timestamptz = now()) -> setof effective_limit
+  own_check_quota(subject text, metric text, requested numeric = null,
+    now timestamptz = now()) -> quota_status
 access:
   grant_access(role text, level text, subject text = null) -> void
   revoke_access(role text, level text = null, subject text = null) -> void
@@ -120,9 +149,10 @@ operate:
 RESULTS = """
 metrics(key text, aggregate text, unit text, name text, description text, period text, rollup text,
   striped boolean, max_future interval, defined_at timestamptz, retired_at timestamptz,
-  billers text[], carry boolean, revision integer, fine_bucket text, coarse_bucket text)
+  billers text[], carry boolean, revision integer, fine_bucket text, coarse_bucket text,
+  limited boolean)
 recorded(event_id bigint, outcome text, quantity numeric, unit text, period_start timestamptz,
-  period_end timestamptz)
+  period_end timestamptz, remaining numeric, limited_by text)
 batch_outcome(ordinal bigint, event_id bigint, outcome text, sqlstate text, message text, hint text)
 usage_total(metric text, quantity numeric, unit text, aggregate text, event_count bigint,
   since timestamptz, until timestamptz, has_data boolean)
@@ -130,7 +160,23 @@ usage_bucket(bucket_start timestamptz, bucket_end timestamptz, quantity numeric,
   has_data boolean)
 usage_group(value text, quantity numeric, event_count bigint)
 quota_status(metric text, allowed boolean, used numeric, remaining numeric, quota numeric, unit text,
-  since timestamptz, until timestamptz)
+  since timestamptz, until timestamptz, held numeric, overrun numeric, limited_by text)
+setting(name text, value text, default_value text, description text)
+admin_log(entry_id bigint, changed_at timestamptz, role text, application text, action text,
+  object text, before jsonb, after jsonb)
+billing_cycles(subject text, since timestamptz, anchor timestamptz, timezone text, every text)
+plans(plan text, name text, defined_at timestamptz)
+subscriptions(subscription_id bigint, subject text, plan text, since timestamptz, until timestamptz)
+limits(limit_id bigint, metric text, name text, period text, subject text, plan text,
+  since timestamptz, quota numeric, action text, marks numeric[], every numeric, removed boolean,
+  created_at timestamptz)
+effective_limit(limit_id bigint, metric text, name text, period text, source text, plan text,
+  quota numeric, action text, since timestamptz, until timestamptz, counts boolean, reason text,
+  marks numeric[], every numeric)
+overrun(subject text, metric text, limited_by text, period text, since timestamptz, until timestamptz,
+  used numeric, quota numeric, overrun numeric, unit text, cause text)
+notifications(notification_id bigint, type text, subject text, metric text, data jsonb,
+  created_at timestamptz)
 subject_total(subject text, quantity numeric, event_count bigint)
 subject_activity(subject text, last_activity_at timestamptz)
 logged_events(event_id bigint, at timestamptz, recorded_at timestamptz, subject text, metric text,
@@ -272,5 +318,5 @@ def short_type(name: str, schema: str = "meter") -> str:
 def _short_default(default: str | None) -> str | None:
     if default is None:
         return None
-    without_cast = re.sub(r"::[a-z ]+$", "", default)
+    without_cast = re.sub(r"::[a-z ]+(\[\])?$", "", default)
     return "null" if without_cast == "NULL" else without_cast

@@ -127,6 +127,8 @@ def test_reading_functions_say_that_they_only_read(db: Connection) -> None:
         *("define_biller", "report_metric", "report_subject", "plan_pushes", "claim_pushes", "settle_pushes"),
         *("release_pushes", "settle_hour", "resolve_push", "retry_pushes", "leave_pushes", "fail_pushes"),
         *("reconcile_range", "adopt_journal", "grant_access", "revoke_access"),
+        *("set_setting", "set_billing_cycle", "define_plan", "subscribe", "unsubscribe"),
+        *("set_limit", "remove_limit"),
     }
     volatile = {
         name

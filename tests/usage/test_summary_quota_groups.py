@@ -116,7 +116,7 @@ def test_a_quota_is_about_the_window(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("given", "sqlstate"),
     [
-        ({"quota": None}, "22004"),
+        ({"quota": None, "period": "day"}, "22023"),
         ({"quota": -1}, "22023"),
         ({"quota": "NaN"}, "22023"),
         ({"quota": "Infinity"}, "22023"),

@@ -54,17 +54,19 @@ SET LOCAL statement_timeout = 0;
 def keep_writers_out() -> str:
     """Wait for running calls to end, and block new ones until the migrations are committed.
 
-    Every call reads the catalog first, so one lock on it is enough. Without it, migrations would lock tables
-    one by one, in another order than writers, and could deadlock with them.
+    Every call that writes to the log starts with one of three tables: its key, its series, or the catalog. So
+    locks on these are enough. Without them, migrations would lock tables one by one, in another order than
+    writers, and could deadlock with them.
 
-    A waiting request for this lock blocks all later calls. So it is retried for up to 30 seconds, each time
-    for a quarter of a second at most. Once it is held, migrations wait for 2 seconds at most.
+    A waiting request for these locks blocks later calls, and may wait for one that waits for it. So all are
+    given up after a moment, a quarter of a second at most, and tried again for up to 30 seconds. Once they
+    are held, migrations wait for 2 seconds at most.
     """
     return do(
         """
 DECLARE
     v_give_up timestamptz := clock_timestamp() + interval '30 seconds';
-    v_millis  int := 50;
+    v_millis  int := 10;
 BEGIN
     IF NOT EXISTS (
         SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -75,9 +77,9 @@ BEGIN
     LOOP
         PERFORM set_config('lock_timeout', v_millis || 'ms', true);
         BEGIN
-            LOCK TABLE metrics IN ACCESS EXCLUSIVE MODE;
+            LOCK TABLE keys, series, metrics IN ACCESS EXCLUSIVE MODE;
             EXIT;
-        EXCEPTION WHEN lock_not_available THEN
+        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
             IF clock_timestamp() > v_give_up THEN
                 RAISE EXCEPTION USING errcode = '55P03', message = 'other transactions use the meter',
                     hint = 'Nothing was changed. End the transactions that are open for long '

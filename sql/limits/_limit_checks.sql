@@ -1,0 +1,101 @@
+-- Recorders lock the row of the series first and pass the clock's time, so that a version of a limit that has just been committed counts.
+create or replace function _limit_checks(metric metrics, series series, at timestamptz, now timestamptz)
+returns limit_check[]
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    return array(
+        select (e.limit_id, e.name, e.period, e.action, e.quota, e.since, e.until, e.until is null and e.period <> 'never',
+                _limit_used(_limit_checks.metric, _limit_checks.series, e.since, e.until), e.marks, e.every)::limit_check
+        from _effective_limits(_limit_checks.metric, (_limit_checks.series).subject, _limit_checks.at, _limit_checks.now) e
+        where e.counts and e.quota is not null and _limit_checks.at >= e.since and _limit_checks.at < coalesce(e.until, 'infinity'));
+end
+$$;
+
+comment on function _limit_checks(metrics, series, timestamptz, timestamptz) is
+    'The limits with a quota that count for an event of a series at an instant, and what is used of each.';
+
+create or replace function _used_more(checks limit_check[], quantity numeric)
+returns limit_check[]
+language plpgsql
+immutable
+set search_path from current
+as $$
+begin
+    for n in 1 .. coalesce(cardinality(checks), 0) loop
+        checks[n].used := checks[n].used + quantity;
+    end loop;
+    return checks;
+end
+$$;
+
+comment on function _used_more(limit_check[], numeric) is 'The limits of an event, with its quantity added to what is used of each.';
+
+-- What a decision says: of the limits that block, the one that leaves least; without any, of the others.
+create or replace function _binding_limit(checks limit_check[])
+returns limit_check
+language sql
+stable
+set search_path from current
+as $$
+    select c
+    from unnest(checks) c
+    order by c.action <> 'block', c.quota - c.used, c.limit_id
+    limit 1
+$$;
+
+comment on function _binding_limit(limit_check[]) is 'The limit that binds; null without a limit.';
+
+-- Sum and count add, max and last compare, unique counts a new member. What adds nothing is never refused.
+create or replace function _refusing_limit(checks limit_check[], metric metrics, series_id integer, quantity numeric, member text)
+returns limit_check
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_aggregate text := (_refusing_limit.metric).aggregate;
+    v_refusing  limit_check;
+begin
+    select c.* into v_refusing
+    from unnest(checks) c
+    where c.action = 'block' and case
+        when v_aggregate in ('max', 'last') then _refusing_limit.quantity > c.quota
+        when v_aggregate = 'unique' then c.used + 1 > c.quota
+            and not _has_member(_refusing_limit.metric, series_id, _refusing_limit.member, c.since, c.until)
+        else _refusing_limit.quantity > 0 and c.used + _refusing_limit.quantity > c.quota end
+    order by c.quota - c.used, c.limit_id
+    limit 1;
+    return v_refusing;
+end
+$$;
+
+comment on function _refusing_limit(limit_check[], metrics, integer, numeric, text) is
+    'The limit that refuses an event: of several, the one that leaves least. Null if none does.';
+
+-- The log may have lost its oldest months; that a member was seen in a period of the metric is kept.
+create or replace function _has_member(metric metrics, series_id integer, member text, since timestamptz, until timestamptz)
+returns boolean
+language sql
+stable
+set search_path from current
+set enable_seqscan to off
+set plan_cache_mode to force_custom_plan
+as $$
+    select exists (
+        select from events e
+        where e.series_id = _has_member.series_id and e.member = _has_member.member and e.at >= _has_member.since
+          and e.at < coalesce(_has_member.until, 'infinity')
+    ) or exists (
+        select from unique_members u
+        where u.series_id = _has_member.series_id and u.bucket = (_has_member.metric).period and u.bucket_start = _has_member.since
+          and u.member_digest = _digest(_has_member.member) and _member_bucket(u.bucket) = u.bucket
+          and _bucket_end(u.bucket, u.bucket_start) = coalesce(_has_member.until, 'infinity'))
+$$;
+
+comment on function _has_member(metrics, integer, text, timestamptz, timestamptz) is
+    'Whether a series has had an event with that member in [since, until); a null until leaves that side open.';

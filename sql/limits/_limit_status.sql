@@ -1,0 +1,40 @@
+create or replace function _limit_status(subject text, metric text, requested numeric, now timestamptz)
+returns quota_status
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+declare
+    v_metric  metrics := _get_metric(_limit_status.metric);
+    v_at      timestamptz := coalesce(_limit_status.now, now());
+    v_checks  limit_check[];
+    v_binding limit_check;
+    v_total   usage_total;
+    v_allowed boolean;
+begin
+    perform _check_name('subject', _limit_status.subject), _check_time('now', v_at);
+    if v_metric.limited then
+        v_checks := _limit_checks(v_metric, _find_series_row(v_metric, _limit_status.subject), v_at,
+                                   case when v_at = now() then clock_timestamp() else v_at end);
+        v_binding := _binding_limit(v_checks);
+    end if;
+    if v_binding.limit_id is null then
+        v_total := usage(_limit_status.subject, _limit_status.metric, now => v_at);
+        return (v_metric.key, true, v_total.quantity, null::numeric, null::numeric, v_metric.unit, v_total.since, v_total.until, 0::numeric,
+                0::numeric, null::text);
+    end if;
+    v_allowed := not exists (
+        select from unnest(v_checks) c
+        where c.action = 'block' and case
+            when _limit_status.requested is null then c.used >= c.quota
+            when v_metric.aggregate in ('max', 'last') then _limit_status.requested > c.quota
+            else c.used + _limit_status.requested > c.quota end);
+    return (v_metric.key, v_allowed, trim_scale(v_binding.used), greatest(trim_scale(v_binding.quota - v_binding.used), 0), v_binding.quota,
+            v_metric.unit, v_binding.since, v_binding.until, 0::numeric, greatest(trim_scale(v_binding.used - v_binding.quota), 0), v_binding.name);
+end
+$$;
+
+comment on function _limit_status(text, text, numeric, timestamptz) is
+    'What check_quota() answers without a quota: the limit that binds, and whether all limits that block leave room. Raises as usage() does.';

@@ -1,0 +1,82 @@
+-- A recorder that finds no series of a limited metric, or one that has not been recorded since limits of the metric changed, locks the subject's row
+-- before it looks at limits; who changes what limits the subject updates the row, and then marks the series of the subject. So either the change
+-- finds the series, or the recorder sees the change.
+create or replace function _lock_limited_subject(subject text)
+returns void
+language plpgsql
+volatile
+set search_path from current
+set lock_timeout to '5s'
+as $$
+#variable_conflict use_column
+begin
+    insert into limited_subjects as l (subject, version) values (_lock_limited_subject.subject, 1)
+    on conflict (subject) do update set version = l.version + 1;
+exception when lock_not_available then
+    perform _raise_busy(format('subject %s', quote_literal(left(_lock_limited_subject.subject, 80))));
+end
+$$;
+
+comment on function _lock_limited_subject(text) is
+    'Locks what limits a subject against other changes until the transaction ends. Raises 55P03 after 5 seconds.';
+
+-- The row changes, so that a change of limits in a transaction with an older snapshot, which would not see the new series, fails with 40001.
+create or replace function _enter_limited_subjects(subjects text[])
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    insert into limited_subjects as l (subject) select u from unnest(subjects) u order by 1
+    on conflict (subject) do update set version = l.version + 1;
+end
+$$;
+
+comment on function _enter_limited_subjects(text[]) is
+    'Locks what limits subjects, in their order, until the transaction ends, for a recorder that is to look at it.';
+
+create or replace function _limits_changed(subject text)
+returns void
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+set lock_timeout to '5s'
+as $$
+#variable_conflict use_column
+declare
+    v_ids integer[] := array(
+        select s.series_id
+        from metrics m
+        cross join lateral (
+            select s.series_id from series s where s.metric = m.key and s.subject = _limits_changed.subject and s.stripe = 0 offset 0
+        ) s
+        where m.limited);
+begin
+    perform from series s where s.series_id = any (v_ids) and s.stripe = 0 order by s.series_id for no key update;
+    update series s set revision = 0 where s.series_id = any (v_ids) and s.stripe = 0;
+exception when lock_not_available then
+    perform _raise_busy(format('subject %s', quote_literal(left(_limits_changed.subject, 80))));
+end
+$$;
+
+comment on function _limits_changed(text) is
+    'Makes recording look anew at the limits of a subject. Raises 55P03 if its series are locked for 5 seconds.';
+
+create or replace function _metric_limits_changed(metric text)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    perform _lock_metric(_metric_limits_changed.metric);
+    update metrics m set limited = true, revision = m.revision + 1 where m.key = _metric_limits_changed.metric;
+end
+$$;
+
+comment on function _metric_limits_changed(text) is
+    'Makes recording look anew at the limits of a metric, of every subject. Raises 55P03 as _lock_metric() does.';

@@ -1,0 +1,46 @@
+create or replace function _setting_rules()
+returns table (name text, default_value text, kind text, description text)
+language sql
+immutable parallel safe
+set search_path from current
+as $$
+    values
+        ('admin_log_keep', '10 years', 'duration', 'How long maintain() keeps the entries of admin_log().'),
+        ('notifications_keep', '90 days', 'duration', 'How long maintain() keeps notifications.')
+$$;
+
+comment on function _setting_rules() is 'Every setting: its name, its default, the kind of its values, and what it does.';
+
+create or replace function _setting_value(name text)
+returns text
+language sql
+stable
+set search_path from current
+as $$
+    select coalesce((select s.value from settings s where s.name = _setting_value.name),
+                    (select r.default_value from _setting_rules() r where r.name = _setting_value.name))
+$$;
+
+comment on function _setting_value(text) is 'The value of a setting, or its default.';
+
+create or replace function _check_setting(name text, value text)
+returns void
+language plpgsql
+immutable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_kind text := (select r.kind from _setting_rules() r where r.name = _check_setting.name);
+begin
+    perform _check_word('name', _check_setting.name, (select array_agg(r.name order by r.name) from _setting_rules() r));
+    if _check_setting.value is not null and v_kind = 'duration' and _parse_duration(_check_setting.value) is null then
+        raise exception using
+            errcode = '22023', message = 'the value is not a duration', column = 'value',
+            detail = format('setting %s, value %s.', _check_setting.name, quote_literal(left(_check_setting.value, 80))),
+            hint = 'Use a duration such as 90 days, 12 hours or 1 year.';
+    end if;
+end
+$$;
+
+comment on function _check_setting(text, text) is 'Raises 22004 or 22023 for an unknown setting, or a value that it cannot have.';

@@ -1,0 +1,120 @@
+-- Events of the open fine bucket, which lies in the periods of all limits, add as much to coarse_total as to what is used of each limit. So what
+-- every limit has left, and what is missing to the next mark, can be told by coarse_total alone, until the next fine bucket opens: a trailing window
+-- loses usage meanwhile, and never gains other. Usage beyond a quota is looked at each time, whatever the limit's action.
+create or replace function _note_room(series series, checks limit_check[], now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path from current
+set plan_cache_mode to force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+    s           series := _note_room.series;
+    v_binding   limit_check := _binding_limit(checks);
+    v_change_at timestamptz := _limits_change_at(s.metric, s.subject, _note_room.now);
+    v_below     numeric;
+begin
+    if not s.is_ordinary then
+        return;
+    elsif exists (select from unnest(checks) c where c.since > s.fine_start) or _has_shorter_limits(s) then
+        v_below := '-infinity';
+    else
+        select s.coarse_total + min(b.at - c.used) into v_below
+        from unnest(checks) c
+        cross join lateral (
+            select c.quota as at
+            union all
+            select c.quota * k / 100
+            from unnest(c.marks) k
+            where c.action <> 'none' and not exists (
+                select from fired_marks f
+                where f.limit_id = c.limit_id and f.subject = s.subject and f.period_start = _marks_since(c) and f.kind = 'mark' and f.mark = k)
+        ) b;
+    end if;
+    update series n set
+        unchecked_below = coalesce(trim_scale(v_below), 'infinity'), unchecked_until = coalesce(v_change_at, 'infinity'),
+        exhausted_at = trim_scale(s.coarse_total + v_binding.quota - v_binding.used), limited_by = v_binding.name
+    where n.series_id = s.series_id and n.stripe = 0;
+end
+$$;
+
+comment on function _note_room(series, limit_check[], timestamptz) is
+    'Notes in the row of a series up to which total no event of the open fine bucket has to be checked. The caller has locked the row, and checks '
+    'are those of an event in that bucket, as they are now.';
+
+create or replace function _forget_room(series series)
+returns void
+language sql
+volatile
+set search_path from current
+as $$
+    update series s set unchecked_below = '-infinity'
+    where s.series_id = (_forget_room.series).series_id and s.stripe = 0 and s.unchecked_below > '-infinity'
+$$;
+
+comment on function _forget_room(series) is
+    'Makes the next event of a series look at the limits, because usage of another time has changed what they have left.';
+
+-- In a shorter period a version may still hold that the next period no longer has.
+create or replace function _has_shorter_limits(series series)
+returns boolean
+language sql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+    select exists (
+        select from limits l
+        where l.metric = series.metric and (l.subject = series.subject or l.subject is null) and l.quota is not null and not l.removed
+          and case when l.period = 'cycle' then upper(_cycle_at(series.subject, series.fine_start))
+                   when l.period in ('minute', 'hour', 'day', 'week', 'month', 'year')
+                       then _bucket_end(l.period, _bucket_start(l.period, series.fine_start)) end < series.fine_end)
+$$;
+
+comment on function _has_shorter_limits(series) is
+    'Whether a series has or had a limit whose period ends within its open fine bucket.';
+
+create or replace function _limits_change_at(metric text, subject text, now timestamptz)
+returns timestamptz
+language sql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+    select least(
+        (select min(l.since) from limits l
+         where l.metric = _limits_change_at.metric and l.subject = _limits_change_at.subject and l.since > _limits_change_at.now),
+        (select min(l.since) from limits l where l.metric = _limits_change_at.metric and l.subject is null and l.since > _limits_change_at.now),
+        (select min(t.at) from subscriptions s, unnest(array[s.since, s.until]) t (at)
+         where s.subject = _limits_change_at.subject and t.at > _limits_change_at.now))
+$$;
+
+comment on function _limits_change_at(text, text, timestamptz) is
+    'When limits change by themselves next after an instant, because a version or a subscription begins or ends; null: never.';
+
+create or replace function _is_unchecked(fine rollups[])
+returns boolean
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+begin
+    return not exists (
+        select from unnest(fine) a
+        cross join lateral (
+            select s.fine_start, s.coarse_total, s.unchecked_below, s.unchecked_until, s.revision = m.revision as is_current
+            from series s
+            join metrics m on m.key = s.metric
+            where s.series_id = a.series_id and s.stripe = 0 and m.limited
+            offset 0
+        ) s
+        where not (s.is_current and a.bucket_start = s.fine_start and s.coarse_total + a.total < s.unchecked_below
+                   and clock_timestamp() < s.unchecked_until));
+end
+$$;
+
+comment on function _is_unchecked(rollups[]) is
+    'Whether amounts of fine buckets need no look at limits, as record() decides it for an event. The caller has locked the rows of series.';

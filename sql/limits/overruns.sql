@@ -1,0 +1,35 @@
+create or replace function overruns(
+    metric text default null, subject text default null, now timestamptz default now(), max_rows integer default 1000
+)
+returns setof overrun
+language plpgsql
+stable
+security definer
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    if _is_open('overruns') then perform _check_caller('overruns'); end if;
+    perform _check_max_rows(overruns.max_rows), _check_time('now', overruns.now, required => true);
+    return query
+        select s.subject, s.metric, c.name, c.period, c.since, c.until, trim_scale(c.used), c.quota, trim_scale(c.used - c.quota), m.unit,
+               case when exists (
+                   select from fired_marks f
+                   where f.limit_id = c.limit_id and f.subject = s.subject and f.period_start = _marks_since(c) and f.kind = 'overflow')
+                   then 'overflow' else 'limit' end
+        from metrics m
+        join series s on s.metric = m.key and s.stripe = 0
+        cross join lateral unnest(_limit_checks(m, s, overruns.now, clock_timestamp())) c
+        where m.limited and (overruns.metric is null or m.key = overruns.metric) and (overruns.subject is null or s.subject = overruns.subject)
+          and c.action = 'block' and c.used > c.quota
+        order by s.metric, s.subject, c.name, c.period
+        limit overruns.max_rows;
+end
+$$;
+
+comment on function overruns(text, text, timestamptz, integer) is
+    'Returns the limits that block and of which more is used than their quota, in the period that contains now: everything there is beyond a quota, '
+    'with its cause. cause overflow: events were counted in spite of the limit; limit: it was set, lowered or replaced when more had been '
+    'used. Looks at every series of the limited metrics, or of one metric or subject. Raises 22004 or 22023 for a bad value. Example: BEGIN; '
+    'SELECT quota FROM meter.set_limit(''tokens'', 10); SELECT outcome FROM meter.record(''acct_9'', ''tokens'', 15, overflow => true); SELECT '
+    'subject, used, quota, overrun, cause FROM meter.overruns(subject => ''acct_9''); ROLLBACK;';

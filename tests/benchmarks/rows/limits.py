@@ -1,0 +1,76 @@
+"""What limits cost: events of a limited metric against those of the same metric without a limit.
+
+By pgbench with one client, each call for one subject whose hour is open; far below the quota, and at it.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+
+import psycopg
+
+from tests.benchmarks.bench import Bench, connected
+from tests.benchmarks.harness import Row, Sample, Side, Target
+from tests.benchmarks.pgbench import pgbench
+
+_SCRIPT = """
+\\set k random(1, 1000000000000000000)
+SELECT * FROM meter.record('acct', '{metric}', 3, idempotency_key => 'req_' || :k{more});
+"""
+_METRICS = {
+    "plain": [],
+    "own": [None],
+    "two": [None, "day"],
+    "three": [None, "day", "hour"],
+    "trailing": ["30 days"],
+    "cycle": ["cycle"],
+}
+_ROWS = (
+    ("one limit on the metric's own period", "own", "plain", 1.25),
+    ("two limits", "two", "own", 1.25),
+    ("three limits", "three", "two", 1.25),
+    ("a trailing limit of 30 days", "trailing", "plain", 3.0),
+    ("a limit on the billing cycle", "cycle", "plain", 3.0),
+)
+
+
+def rows(bench: Bench) -> Iterator[Row]:
+    with bench.database() as dsn:
+        with connected(dsn) as connection:
+            _define(connection)
+
+        def side(metric: str, more: str = "") -> Side:
+            def run() -> Sample:
+                script = _SCRIPT.format(metric=metric, more=more)
+                latencies = pgbench(dsn, script, clients=1, calls=bench.scale.first_calls).latencies
+                return Sample(statistics.median(latencies) * 1000, latencies)
+
+            return Side(metric, run)
+
+        for name, ours, baseline, most in _ROWS:
+            yield Row(
+                name=f"record, {name}",
+                unit="ms",
+                ours=side(ours),
+                baseline=side(baseline),
+                target=Target("<=", most),
+                note="One subject, one client, far from the quota.",
+            )
+        for name, more in (("refused", ""), ("beyond the quota, with overflow", ", overflow => true")):
+            yield Row(
+                name=f"record, {name}",
+                unit="ms",
+                ours=side("full", more),
+                baseline=side("plain"),
+                note="For information. The quota is used up.",
+            )
+
+
+def _define(connection: psycopg.Connection[object]) -> None:
+    for metric, periods in (_METRICS | {"full": []}).items():
+        connection.execute("SELECT meter.define_metric(%s, 'sum', 'token')", [metric])
+        for period in periods:
+            connection.execute("SELECT meter.set_limit(%s, 1e12, period => %s)", [metric, period])
+        connection.execute("SELECT meter.record('acct', %s, 1)", [metric])
+    connection.execute("SELECT meter.set_limit('full', 1)")

@@ -1,0 +1,470 @@
+"""What the page says of limits, sentence by sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from psycopg.types.json import Jsonb
+
+from tests.helpers import Ledger, refused
+
+NewLedger = Callable[..., Ledger]
+
+
+def limit(ledger: Ledger, quota: Any, metric: str = "m", **named: Any) -> Any:
+    return ledger.call("set_limit", metric=metric, quota=quota, **named)[0]
+
+
+def today(hours: int = 0, days: int = 0) -> datetime:
+    start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return start + timedelta(days=days, hours=hours)
+
+
+def told(ledger: Ledger, kind: str | None = None) -> list[tuple[str, Any]]:
+    rows = ledger.call("notifications", **({"type": kind} if kind else {}))
+    return [(n.type, n.data.get("mark", n.data.get("step"))) for n in rows if n.type != "metric.defined"]
+
+
+def status(ledger: Ledger, subject: str = "a", metric: str = "m", **named: Any) -> Any:
+    return ledger.call("check_quota", subject=subject, metric=metric, **named)[0]
+
+
+# ------------------------------------------------------------------------------------- which limit counts
+
+
+def test_50_a_day_inside_300_a_month_refuses_the_51st_and_names_the_daily_limit(ledger: Ledger) -> None:
+    ledger.define("m", "count")
+    limit(ledger, 300, name="monthly")
+    limit(ledger, 50, period="day", name="daily")
+    for number in range(50):
+        answer = ledger.record("a", "m")
+        assert (answer.outcome, answer.remaining, answer.limited_by) == ("recorded", 49 - number, "daily")
+    answer = ledger.record("a", "m")
+    assert (answer.outcome, answer.event_id, answer.quantity) == ("refused", None, 50)
+    assert (answer.remaining, answer.limited_by) == (0, "daily")
+    answer = status(ledger)
+    assert (answer.allowed, answer.quota, answer.limited_by) == (False, 50, "daily")
+    assert ledger.record("a", "m", at=today(days=-1)).outcome == "recorded"
+
+
+def test_an_own_entry_shadows_also_when_it_is_unlimited_and_counts_again_when_it_is_removed(
+    ledger: Ledger,
+) -> None:
+    ledger.define("m", "sum")
+    limit(ledger, 10)
+    limit(ledger, None, subject="a")
+    assert ledger.record("a", "m", 100).outcome == "recorded"
+    assert ledger.record("b", "m", 100).outcome == "refused"
+    rows = ledger.call("effective_limits", subject="a", metric="m")
+    assert [(r.source, r.quota, r.counts) for r in rows] == [("subject", None, True), ("everyone", 10, False)]
+    assert "shadowed" in rows[1].reason
+    ledger.call("remove_limit", metric="m", subject="a")
+    assert ledger.record("a", "m", 1).outcome == "refused"
+    assert status(ledger).overrun == 90
+
+
+def test_of_several_plans_the_strictest_counts_and_it_before_everyones(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    limit(ledger, 5)
+    for plan, quota in (("large", 100), ("small", 20), ("open", None)):
+        ledger.call("define_plan", plan=plan)
+        limit(ledger, quota, plan=plan)
+    ledger.call("subscribe", subject="a", plan="open")
+    assert ledger.record("a", "m", 50, at=today(days=-40), overflow=True).outcome == "recorded"
+    ledger.call("subscribe", subject="a", plan="large")
+    ledger.call("subscribe", subject="a", plan="small")
+    assert ledger.record("a", "m", 21).outcome == "refused"
+    assert ledger.record("a", "m", 20).outcome == "recorded"
+    ledger.call("unsubscribe", subject="a", plan="small")
+    assert ledger.record("a", "m", 80).outcome == "recorded"
+    assert ledger.record("a", "m", 1).outcome == "refused"
+    assert ledger.record("b", "m", 6).outcome == "refused"
+
+
+def test_a_plan_that_only_alerts_is_not_stricter_than_one_that_blocks(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    for plan, quota, action in (("watched", 10, "alert"), ("small", 20, "block")):
+        ledger.call("define_plan", plan=plan)
+        limit(ledger, quota, plan=plan, action=action)
+        ledger.call("subscribe", subject="a", plan=plan)
+    assert ledger.record("a", "m", 21).outcome == "refused"
+
+
+def test_editing_never_resets_usage_and_the_past_is_not_rewritten(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    limit(ledger, 100, since=today(days=-100))
+    ledger.record("a", "m", 80)
+    limit(ledger, 90)
+    assert ledger.record("a", "m", 11).outcome == "refused"
+    assert ledger.record("a", "m", 10).remaining == 0
+    limit(ledger, 50)
+    assert (status(ledger).used, status(ledger).overrun) == (90, 40)
+    limit(ledger, 95)
+    assert ledger.record("a", "m", 5).outcome == "recorded"
+    past = ledger.call("effective_limits", subject="a", metric="m", at=today(days=-40))
+    assert [r.quota for r in past] == [100]
+
+
+def test_a_backdated_event_meets_the_quota_of_its_own_period(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    then = today(days=-40)
+    limit(ledger, 10, since=today(days=-100))
+    limit(ledger, 1000)
+    assert ledger.record("a", "m", 500).outcome == "recorded"
+    assert ledger.record("a", "m", 11, at=then).outcome == "refused"
+    late = ledger.record("a", "m", 10, at=then)
+    assert (late.outcome, late.remaining) == ("recorded", 0)
+    assert ledger.record("a", "m", 500).remaining == 0
+
+
+@pytest.mark.parametrize("what", ["version", "subscription", "end of a subscription"])
+def test_what_begins_later_binds_when_its_time_comes(ledger: Ledger, what: str) -> None:
+    ledger.define("m", "sum")
+    ledger.call("define_plan", plan="small")
+    limit(ledger, 10, plan="small")
+    limit(ledger, 1000)
+    begins = ledger.value("SELECT clock_timestamp() + interval '1.2 seconds'")
+    if what == "version":
+        limit(ledger, 10, since=begins)
+    elif what == "subscription":
+        ledger.call("subscribe", subject="a", plan="small", since=begins)
+    else:
+        ledger.call("subscribe", subject="a", plan="small", until=begins)
+    first = ledger.record("a", "m", 5)
+    assert (first.outcome, first.remaining) == ("recorded", 5 if what.startswith("end") else 995)
+    assert ledger.record("a", "m", 1).outcome == "recorded"
+    ledger.execute("SELECT pg_sleep_until(%s)", [begins])
+    later = ledger.record("a", "m", 5)
+    assert later.outcome == ("recorded" if what.startswith("end") else "refused")
+
+
+# --------------------------------------------------------------------------------------------- enforcing
+
+
+def test_a_retry_of_an_admitted_event_is_a_duplicate_and_of_a_refused_one_is_decided_anew(
+    ledger: Ledger,
+) -> None:
+    ledger.define("m", "sum")
+    limit(ledger, 100)
+    assert ledger.record("a", "m", 100, idempotency_key="k").outcome == "recorded"
+    assert ledger.record("a", "m", 100, idempotency_key="k").outcome == "duplicate"
+    assert ledger.record("a", "m", 99, idempotency_key="k").outcome == "conflict"
+    assert ledger.record("a", "m", 1, idempotency_key="l").outcome == "refused"
+    assert ledger.record("a", "m", 1, idempotency_key="l").outcome == "refused"
+    limit(ledger, 101)
+    assert ledger.record("a", "m", 1, idempotency_key="l").outcome == "recorded"
+
+
+@pytest.mark.parametrize("aggregate", ["max", "last"])
+def test_max_and_last_compare(ledger: Ledger, aggregate: str) -> None:
+    ledger.define("m", aggregate)
+    limit(ledger, 10)
+    for quantity, outcome in ((10, "recorded"), (11, "refused"), (-3, "recorded"), (10, "recorded")):
+        assert ledger.record("a", "m", quantity).outcome == outcome
+    assert ledger.usage("a", "m").quantity == 10
+
+
+@pytest.mark.parametrize("period", ["month", "day", "hour", "never", "cycle", "5 hours"])
+def test_unique_counts_a_new_member_only(ledger: Ledger, period: str) -> None:
+    ledger.define("m", "unique")
+    limit(ledger, 2, period=period)
+    for member, outcome in (("u", "recorded"), ("v", "recorded"), ("w", "refused"), ("u", "recorded")):
+        assert ledger.record("a", "m", member=member).outcome == outcome
+    assert status(ledger).allowed is False
+
+
+@pytest.mark.parametrize("aggregate", ["min", "avg"])
+def test_min_and_avg_cannot_be_limited(ledger: Ledger, aggregate: str) -> None:
+    ledger.define("m", aggregate)
+    with refused("UM002", "metric"):
+        limit(ledger, 10)
+
+
+def test_overflow_counts_what_has_happened_and_strict_raises(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    limit(ledger, 10)
+    assert ledger.record("a", "m", 10, idempotency_key="k", strict=True).outcome == "recorded"
+    with refused("UM003"):
+        ledger.record("a", "m", 1, strict=True)
+    for quantity in (10, 11):
+        with refused("UM005"):
+            ledger.record("a", "m", quantity, idempotency_key="k", strict=True)
+    over = ledger.record("a", "m", 5, overflow=True)
+    assert (over.outcome, over.quantity, over.remaining) == ("recorded", 15, 0)
+    assert status(ledger).overrun == 5
+
+
+def test_a_refusal_leaves_the_callers_transaction_alive(ledger: Ledger, new_ledger: NewLedger) -> None:
+    ledger.define("m", "sum")
+    limit(ledger, 10)
+    caller = new_ledger("caller", autocommit=False)
+    caller.record("a", "m", 9)
+    assert caller.record("a", "m", 2).outcome == "refused"
+    assert caller.record("a", "m", 1).outcome == "recorded"
+    caller.connection.commit()
+    assert ledger.usage("a", "m").quantity == 10
+
+
+def test_batches_are_decided_in_order_and_on_refused_raise_refuses_the_whole(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    ledger.define("free", "sum")
+    limit(ledger, 10)
+    batch = [{"subject": "a", "metric": "m", "quantity": q} for q in (6, 5, 4, 1, 0)]
+    batch.insert(2, {"subject": "a", "metric": "free", "quantity": 99})
+    with refused("UM003"):
+        ledger.call("record_batch", events=Jsonb(batch), on_refused="raise")
+    assert ledger.usage("a", "free").event_count == 0
+    answers = ledger.call("record_batch", events=Jsonb(batch))
+    assert [a.outcome for a in answers] == [
+        "recorded",
+        "refused",
+        "recorded",
+        "recorded",
+        "refused",
+        "recorded",
+    ]
+    assert [a.ordinal for a in answers] == [1, 2, 3, 4, 5, 6]
+    assert {a.sqlstate for a in answers if a.outcome == "refused"} == {"UM003"}
+    assert ledger.usage("a", "m").quantity == 10
+    assert ledger.verify() == []
+
+
+def test_a_key_of_a_refused_event_may_be_owned_by_a_later_one_of_the_batch(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    limit(ledger, 10)
+    batch = [{"subject": "a", "metric": "m", "quantity": q, "idempotency_key": "k"} for q in (11, 7, 7, 8)]
+    outcomes = [o.outcome for o in ledger.batch(batch)]
+    assert outcomes == ["refused", "recorded", "duplicate", "conflict"]
+    assert ledger.value("SELECT count(*) FROM meter.keys") == 1
+    assert ledger.verify() == []
+
+
+def test_a_refused_first_event_leaves_no_trace_but_the_notification(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    ledger.define("seats", "unique")
+    limit(ledger, 0)
+    limit(ledger, 0, "seats")
+    assert ledger.record("ghost", "m", 1, idempotency_key="k").outcome == "refused"
+    assert ledger.record("ghost", "seats", member="u", idempotency_key="k").outcome == "refused"
+    assert (
+        ledger.batch([{"subject": "ghost", "metric": "m", "quantity": 1, "idempotency_key": "k"}])[0].event_id
+        is None
+    )
+    assert all(rows == [] for rows in ledger.state().values())
+    assert ledger.call("subjects") == []
+    assert {row.event_count for row in ledger.call("summary", subject="ghost")} == {0}
+    assert ledger.call("events", subject="ghost") == []
+    assert ledger.verify() == []
+    assert {n.subject for n in ledger.call("notifications", type="limit.refused")} == {"ghost"}
+
+
+# ------------------------------------------------------------------------------------------------- marks
+
+
+@pytest.mark.parametrize("how", ["record", "batch", "overflow"])
+def test_marks_fire_once_at_the_first_decision_at_or_beyond_them(ledger: Ledger, how: str) -> None:
+    ledger.define("m", "sum")
+    limit(ledger, 1000)
+
+    def use(quantity: int, subject: str) -> None:
+        if how == "record":
+            ledger.record(subject, "m", quantity)
+        else:
+            events = Jsonb([{"subject": subject, "metric": "m", "quantity": quantity}])
+            ledger.call("record_batch", events=events, overflow=how == "overflow")
+
+    use(799, "a")
+    assert told(ledger) == []
+    use(1, "a")
+    assert told(ledger) == [("threshold.approaching", 80)]
+    use(50, "a")
+    use(149, "a")
+    assert told(ledger) == [("threshold.approaching", 80)]
+    use(1, "a")
+    assert told(ledger) == [("threshold.approaching", 80), ("threshold.exceeded", 100)]
+    use(700, "b")
+    use(300, "b")
+    assert told(ledger)[2:] == [("threshold.approaching", 80), ("threshold.exceeded", 100)]
+    data = ledger.call("notifications", type="threshold.exceeded", subject="b")[0].data
+    assert (data["numerator"], data["denominator"], data["unit"]) == (1000, 1000, "unit")
+
+
+def test_limit_refused_is_written_once_a_period(ledger: Ledger) -> None:
+    ledger.define("m", "sum", period="day")
+    limit(ledger, 10, marks=[], since=today(days=-9))
+    for moment in (today(), today(), today(days=-1), today(days=-1)):
+        assert ledger.record("a", "m", 11, at=moment).outcome == "refused"
+    assert told(ledger) == [("limit.refused", None)] * 2
+
+
+def test_alert_refuses_nothing_and_fires_at_each_further_step_and_none_does_neither(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    limit(ledger, 100, action="alert", marks=[100], every=50)
+    ledger.define("n", "sum")
+    limit(ledger, 100, "n", action="none", every=10)
+    for _ in range(5):
+        assert ledger.record("a", "m", 60).outcome == "recorded"
+        assert ledger.record("a", "n", 60).outcome == "recorded"
+    assert told(ledger) == [
+        ("threshold.exceeded", 100),  # 120
+        ("threshold.exceeded", 1),  # 180
+        ("threshold.exceeded", 2),  # 240
+        ("threshold.exceeded", 4),  # 300
+    ]
+
+
+def test_a_mark_that_is_rolled_back_has_not_fired(ledger: Ledger, new_ledger: NewLedger) -> None:
+    ledger.define("m", "sum")
+    limit(ledger, 100)
+    caller = new_ledger("caller", autocommit=False)
+    caller.record("a", "m", 90)
+    caller.connection.rollback()
+    assert told(ledger) == []
+    ledger.record("a", "m", 90)
+    assert told(ledger) == [("threshold.approaching", 80)]
+
+
+# --------------------------------------------------------------------------------- all kinds of metrics
+
+
+@pytest.mark.parametrize("period", ["minute", "hour", "day", "week", "month", "year", "never"])
+@pytest.mark.parametrize("rollup", ["minute", "hour", "day", "none"])
+@pytest.mark.parametrize("of", [None, "day", "cycle", "90 minutes", "3 days"])
+def test_limits_hold_whatever_the_period_and_rollup(
+    ledger: Ledger, period: str, rollup: str, of: str | None
+) -> None:
+    ledger.define("m", "sum", period=period, rollup=rollup)
+    limit(ledger, 10, period=of)
+    moment = ledger.value("SELECT clock_timestamp()")
+    for quantity, outcome in (
+        (4, "recorded"),
+        (4, "recorded"),
+        (3, "refused"),
+        (2, "recorded"),
+        (1, "refused"),
+    ):
+        assert ledger.record("a", "m", quantity, at=moment).outcome == outcome
+    ledger.record("a", "m", 1, at=today(days=-70))
+    assert ledger.record("a", "m", 1, at=moment).outcome == "refused"
+    assert ledger.verify() == []
+
+
+@pytest.mark.parametrize("aggregate", ["sum", "unique", "max"])
+def test_striped_metrics_are_limited_too(ledger: Ledger, new_ledger: NewLedger, aggregate: str) -> None:
+    ledger.define("m", aggregate, striped=True)
+    sessions = [new_ledger(f"session {n}") for n in range(3)]
+    values = [{"member": f"u{n}"} if aggregate == "unique" else {"quantity": 1} for n in range(6)]
+    for n in range(3):
+        sessions[n].record("a", "m", **values[n])
+    limit(ledger, 4 if aggregate != "max" else 1)
+    outcomes = [sessions[n % 3].record("a", "m", **values[n]).outcome for n in range(3, 6)]
+    assert outcomes == (["recorded", "refused", "refused"] if aggregate != "max" else ["recorded"] * 3)
+    ledger.upkeep()
+    assert ledger.verify() == []
+
+
+def test_reported_metrics_are_limited_and_queue_what_is_admitted(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    ledger.execute("UPDATE meter.metrics SET billers = '{x}', revision = revision + 1")
+    limit(ledger, 10)
+    for quantity in (6, 6, 4):
+        ledger.record("a", "m", quantity)
+    queued = ledger.value("SELECT array_agg(event_id ORDER BY event_id) FROM meter.unreported")
+    assert queued == ledger.value("SELECT array_agg(event_id ORDER BY event_id) FROM meter.events")
+    assert len(queued) == 2
+
+
+@pytest.mark.parametrize("rollup", ["minute", "day", "none"])
+def test_rebuild_and_a_change_of_the_rollup_keep_limits_right(ledger: Ledger, rollup: str) -> None:
+    ledger.define("m", "sum")
+    limit(ledger, 10)
+    limit(ledger, 9, period="4 hours", name="trailing")
+    ledger.record("a", "m", 5)
+    ledger.define("m", "sum", rollup=rollup)
+    assert ledger.record("a", "m", 5).outcome == "refused"
+    ledger.tamper("total = 1")
+    ledger.rebuild()
+    assert ledger.record("a", "m", 5).outcome == "refused"
+    assert ledger.record("a", "m", 4).remaining == 0
+    assert ledger.verify() == []
+
+
+def test_decimals_are_exact(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    limit(ledger, Decimal("0.3"))
+    for outcome in ("recorded", "recorded", "recorded", "refused"):
+        assert ledger.record("a", "m", Decimal("0.1")).outcome == outcome
+
+
+def test_events_ahead_of_the_clock_meet_the_limit_of_their_period(ledger: Ledger) -> None:
+    ledger.define("m", "sum", period="day")
+    limit(ledger, 10)
+    ahead = datetime.now(UTC) + timedelta(hours=23)
+    assert ledger.record("a", "m", 6, at=ahead).outcome == "recorded"
+    assert ledger.record("a", "m", 6, at=ahead).outcome == "refused"
+    assert ledger.record("a", "m", 4, at=ahead).outcome == "recorded"
+    assert ledger.verify() == []
+
+
+def test_a_known_member_is_admitted_although_its_month_was_dropped(ledger: Ledger) -> None:
+    """Seats for ever: what adds nothing is never refused."""
+    ledger.define("m", "unique", period="never")
+    ledger.record("a", "m", member="u", at=today(days=-400))
+    ledger.upkeep()
+    limit(ledger, 1)
+    ledger.upkeep(keep="100 days")
+    assert ledger.value("SELECT count(*) FROM meter.events") == 0
+    assert ledger.record("a", "m", member="u").outcome == "recorded"
+    assert ledger.record("a", "m", member="v").outcome == "refused"
+
+
+# ------------------------------------------------------------------------------------------------ cycles
+
+
+def test_cycles_of_an_anchor_on_the_31st_are_the_last_day_of_a_short_month(ledger: Ledger) -> None:
+    anchor = datetime(2026, 1, 31, 10, tzinfo=UTC)
+    ledger.call("set_billing_cycle", subject="a", anchor=anchor)
+    starts = [
+        ledger.value(
+            "SELECT lower(meter.billing_cycle('a', %s))",
+            [datetime(2026, month, 28, 12, tzinfo=UTC) + timedelta(days=4)],
+        )
+        for month in (1, 2, 3, 4)
+    ]
+    assert [s.astimezone(UTC).strftime("%m-%d %H") for s in starts] == [
+        "01-31 10",
+        "02-28 10",
+        "03-31 10",
+        "04-30 10",
+    ]
+
+
+def test_cycles_tile_also_where_the_rule_changes_and_a_limit_of_a_cycle_follows(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    limit(ledger, 10, period="cycle", since=datetime(2020, 1, 1, tzinfo=UTC))
+    ledger.call(
+        "set_billing_cycle", subject="a", anchor=datetime(2025, 1, 31, tzinfo=UTC), timezone="Europe/Berlin"
+    )
+    ledger.call(
+        "set_billing_cycle",
+        subject="a",
+        anchor=datetime(2025, 5, 13, tzinfo=UTC),
+        every="week",
+        since=datetime(2025, 5, 10, tzinfo=UTC),
+    )
+    at = datetime(2024, 11, 5, tzinfo=UTC)
+    for _ in range(20):
+        cycle = ledger.row(
+            "SELECT lower(c) AS since, upper(c) AS until FROM meter.billing_cycle('a', %s) c", [at]
+        )
+        before = ledger.value(
+            "SELECT upper(meter.billing_cycle('a', %s))", [cycle.since - timedelta(microseconds=1)]
+        )
+        assert before == cycle.since <= at < cycle.until
+        ledger.record("a", "m", 10, at=cycle.since)
+        assert ledger.record("a", "m", 1, at=cycle.until - timedelta(microseconds=1)).outcome == "refused"
+        at = cycle.until

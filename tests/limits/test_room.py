@@ -1,0 +1,94 @@
+"""What recording notes of the limits in the row of a series never lets an event pass that a limit refuses."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from psycopg.types.json import Jsonb
+
+from tests.helpers import Ledger
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def limit(ledger: Ledger, quota: Any, metric: str = "m", **named: Any) -> Any:
+    return ledger.call("set_limit", metric=metric, quota=quota, **named)[0]
+
+
+def overflow(ledger: Ledger, *events: dict[str, Any]) -> None:
+    given = [{"subject": "a", "metric": "m", **event} for event in events]
+    assert {o.outcome for o in ledger.call("record_batch", events=Jsonb(given), overflow=True)} == {
+        "recorded"
+    }
+
+
+def month() -> datetime:
+    return datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+@pytest.mark.parametrize("whose", ["everyone", "subject"])
+@pytest.mark.parametrize("how", ["late batch", "rebuild"])
+def test_p11_what_opens_a_series_without_a_decision_does_not_take_it_for_checked(
+    ledger: Ledger, whose: str, how: str
+) -> None:
+    """Between set_limit() and the next decision comes a batch that overflows, or rebuild()."""
+    ledger.define("m", "sum")
+    limit(ledger, None)
+    ledger.record("a", "m", 10)
+    limit(ledger, 100, **({"subject": "a"} if whose == "subject" else {}))
+    if how == "rebuild":
+        ledger.tamper("total = total + 1")
+        assert ledger.rebuild() > 0
+    else:
+        overflow(ledger, {"quantity": 1, "at": LONG_AGO.isoformat()})
+    assert ledger.record("a", "m", 100).outcome == "refused"
+    assert ledger.record("a", "m", 90).outcome == "recorded"
+
+
+@pytest.mark.parametrize("how", ["record", "overflow", "batch", "overflowing batch"])
+def test_p11_a_late_event_does_not_hide_a_trailing_limit(ledger: Ledger, how: str) -> None:
+    """The late event is older than the window that ends now, but of the period that is open."""
+    ledger.define("m", "sum", period="never", rollup="hour")
+    limit(ledger, 100, period="2 hours")
+    ledger.record("a", "m", 60)
+    late = datetime.now(UTC) - timedelta(hours=12)
+    if how == "record":
+        ledger.record("a", "m", 500, at=late)
+    elif how == "overflow":
+        ledger.record("a", "m", 500, at=late, overflow=True)
+    elif how == "batch":
+        ledger.batch([{"subject": "a", "metric": "m", "quantity": 500, "at": late}])
+    else:
+        overflow(ledger, {"quantity": 500, "at": late.isoformat()})
+    assert ledger.record("a", "m", 60).outcome == "refused"
+    assert ledger.record("a", "m", 40).outcome == "recorded"
+
+
+def test_remaining_is_null_without_a_limit_and_never_negative(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    limit(ledger, 100, subject="b", action="alert", marks=[])
+    for turn in range(3):
+        answer = ledger.record("a", "m", 60)
+        assert (answer.remaining, answer.limited_by) == (None, None), turn
+    for left in (40, 0, 0, 0):
+        answer = ledger.record("b", "m", 60)
+        assert (answer.remaining, answer.limited_by) == (left, "default")
+
+
+def test_remaining_has_no_trailing_zeros_on_either_way(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    limit(ledger, 100, marks=[])
+    for quantity in ("0.50", "0.50"):
+        assert "." not in str(ledger.record("a", "m", quantity).remaining) or quantity == "0.50"
+    assert str(ledger.record("a", "m", "1.00").remaining) == "98"
+
+
+@pytest.mark.parametrize("how", ["duplicate", "conflict"])
+def test_a_repeat_tells_what_the_limit_leaves(ledger: Ledger, how: str) -> None:
+    ledger.define("m", "sum")
+    limit(ledger, 100)
+    ledger.record("a", "m", 60, idempotency_key="k")
+    repeat = ledger.record("a", "m", 60 if how == "duplicate" else 61, idempotency_key="k")
+    assert (repeat.outcome, repeat.quantity, repeat.remaining, repeat.limited_by) == (how, 60, 40, "default")
