@@ -99,7 +99,7 @@ def options(
             help="Default: PYMETER_DSN, else DATABASE_URL.",
         ),
     ] = None,
-    schema: Annotated[str, typer.Option(help="The schema that holds the meter.")] = DEFAULT_SCHEMA,
+    schema: Annotated[str, typer.Option(help="The meter's schema.")] = DEFAULT_SCHEMA,
     embedded: Annotated[
         bool,
         typer.Option("--embedded", help="Use the private PostgreSQL; start it."),
