@@ -108,7 +108,7 @@ def test_a_trailing_limit_tells_of_its_refusals_once_in_its_window(ledger: Ledge
 
 
 def test_a_trailing_mark_fires_again_after_its_usage_has_left_the_window(ledger: Ledger) -> None:
-    """The window moves by whole hours, so the test moves the mark instead: it fired for usage that is gone."""
+    """The window moves by whole hours, so the test moves the mark: it fired for usage that is gone."""
     ledger.define("m", "sum")
     limit(ledger, 100, subject="a", period="5 hours", marks=[80])
     ledger.record("a", "m", 10)
