@@ -11,14 +11,15 @@ declare
 begin
     foreach v_check in array checks loop
         continue when v_check.action = 'none';
-        if v_check.is_trailing then
-            perform _clear_marks(_fire_marks.metric, _fire_marks.series, v_check);
-        end if;
         continue when v_check.used < v_check.quota and not exists (select from _reached_marks(v_check));
         for v_fired in
             insert into fired_marks (limit_id, subject, period_start, kind, mark)
             select v_check.limit_id, (_fire_marks.series).subject, _marks_since(v_check), r.kind, r.mark
             from _reached_marks(v_check) r
+            where r.kind <> 'step' or not exists (
+                select from fired_marks f
+                where f.limit_id = v_check.limit_id and f.subject = (_fire_marks.series).subject and f.period_start = _marks_since(v_check)
+                  and f.kind = 'step' and f.mark > r.mark)
             order by r.mark, r.kind
             on conflict do nothing
             returning kind, mark
@@ -76,7 +77,8 @@ $$;
 comment on function _mark_data(metrics, limit_check, text, numeric) is
     'The facts of a notification about a limit: numerator is what is used, denominator the quota.';
 
-create or replace function _clear_marks(metric metrics, series series, checked limit_check)
+-- Before an event is counted: usage that has left a trailing window since may be followed by a rise over the same mark.
+create or replace function _clear_marks(metric metrics, series series, checks limit_check[])
 returns void
 language plpgsql
 volatile
@@ -84,25 +86,31 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
+    checked   limit_check;
     v_cleared record;
 begin
-    for v_cleared in
-        delete from fired_marks f
-        where f.limit_id = checked.limit_id and f.subject = (_clear_marks.series).subject and f.period_start = _marks_since(checked)
-          and checked.used < case f.kind when 'mark' then checked.quota * f.mark / 100 when 'step' then checked.quota + checked.every * f.mark
-                                         else checked.quota end
-        returning f.kind, f.mark
-    loop
-        if v_cleared.kind = 'mark' then
-            perform _notify('threshold.cleared', (_clear_marks.series).subject, (_clear_marks.metric).key,
-                            _mark_data(_clear_marks.metric, checked, v_cleared.kind, v_cleared.mark));
-        end if;
+    foreach checked in array checks loop
+        continue when not checked.is_trailing;
+        for v_cleared in
+            delete from fired_marks f
+            where f.limit_id = checked.limit_id and f.subject = (_clear_marks.series).subject and f.period_start = _marks_since(checked)
+              and case f.kind when 'mark' then checked.used < checked.quota * f.mark / 100
+                              when 'step' then checked.used < checked.quota + checked.every * f.mark
+                              else f.fired_at < checked.since end
+            returning f.kind, f.mark
+        loop
+            if v_cleared.kind = 'mark' then
+                perform _notify('threshold.cleared', (_clear_marks.series).subject, (_clear_marks.metric).key,
+                                _mark_data(_clear_marks.metric, checked, v_cleared.kind, v_cleared.mark));
+            end if;
+        end loop;
     end loop;
 end
 $$;
 
-comment on function _clear_marks(metrics, series, limit_check) is
-    'Arms the marks of a limit again that usage has fallen below, and writes a notification for each percentage.';
+comment on function _clear_marks(metrics, series, limit_check[]) is
+    'Arms the marks of trailing limits again that usage has fallen below, and writes a notification for each percentage; and refusals that are older '
+    'than the window.';
 
 create or replace function _note_refusal(metric metrics, series series, checked limit_check, quantity numeric)
 returns void

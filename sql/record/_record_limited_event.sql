@@ -17,6 +17,7 @@ declare
     v_refusing limit_check;
     v_recorded recorded;
 begin
+    perform _clear_marks(definition, v_series, v_checks);
     v_refusing := _refusing_limit(v_checks, definition, v_series.series_id, _record_limited_event.quantity, _record_limited_event.member);
     if v_refusing.limit_id is not null and not _record_limited_event.overflow then
         delete from keys k where k.digest = _record_limited_event.digest;

@@ -80,7 +80,7 @@ begin
         where e.problem is null and (e.digest is null or e.event_id in (select unnest(v_owned)))
           and (v_decided is null or e.ordinal not in (select d.ordinal from unnest(v_decided) d))));
     if v_limited <> '{}' and overflow then
-        perform _note_limited_usage(v_limited);
+        perform _note_limited_usage(array(select e from unnest(v_limited) e where e.digest is null or e.event_id = any (v_owned)));
     end if;
     return query
         select * from unnest(v_decided)

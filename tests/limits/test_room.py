@@ -92,3 +92,51 @@ def test_a_repeat_tells_what_the_limit_leaves(ledger: Ledger, how: str) -> None:
     ledger.record("a", "m", 60, idempotency_key="k")
     repeat = ledger.record("a", "m", 60 if how == "duplicate" else 61, idempotency_key="k")
     assert (repeat.outcome, repeat.quantity, repeat.remaining, repeat.limited_by) == (how, 60, 40, "default")
+
+
+def told(ledger: Ledger) -> list[str]:
+    return [row.type for row in ledger.call("notifications", subject="a")]
+
+
+def test_a_trailing_limit_tells_of_its_refusals_once_in_its_window(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    limit(ledger, 100, subject="a", period="5 hours", marks=[])
+    ledger.record("a", "m", 95)
+    for _ in range(3):
+        assert ledger.record("a", "m", 10).outcome == "refused"
+    assert told(ledger) == ["limit.refused"]
+
+
+def test_a_trailing_mark_fires_again_after_its_usage_has_left_the_window(ledger: Ledger) -> None:
+    """The window moves by whole hours, so the test moves the mark: it fired for usage that is gone."""
+    ledger.define("m", "sum")
+    limit(ledger, 100, subject="a", period="5 hours", marks=[80])
+    ledger.record("a", "m", 10)
+    ledger.execute(
+        "INSERT INTO meter.fired_marks (limit_id, subject, period_start, kind, mark)"
+        " SELECT limit_id, subject, '-infinity', 'mark', 80 FROM meter.limits"
+    )
+    ledger.record("a", "m", 85)
+    assert told(ledger) == ["threshold.cleared", "threshold.approaching"]
+
+
+def test_steps_never_fire_on_the_way_down(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    limit(ledger, 100, subject="a", action="alert", marks=[], every=10)
+    ledger.record("a", "m", 135)
+    ledger.execute("UPDATE meter.fired_marks SET mark = 5")
+    ledger.record("a", "m", 1)
+    assert told(ledger) == ["threshold.exceeded"]
+    ledger.record("a", "m", 30)
+    assert told(ledger) == 2 * ["threshold.exceeded"]
+
+
+def test_a_repeat_in_a_batch_that_overflows_is_not_the_cause_of_an_overrun(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    ledger.record("a", "m", 50, idempotency_key="k")
+    limit(ledger, 10)
+    event = {"subject": "a", "metric": "m", "quantity": 50, "idempotency_key": "k"}
+    assert [o.outcome for o in ledger.call("record_batch", events=Jsonb([event]), overflow=True)] == [
+        "duplicate"
+    ]
+    assert [row.cause for row in ledger.call("overruns")] == ["limit"]
