@@ -58,9 +58,10 @@ def keep_writers_out() -> str:
     locks on these are enough. Without them, migrations would lock tables one by one, in another order than
     writers, and could deadlock with them.
 
-    A waiting request for these locks blocks later calls, and may wait for one that waits for it. So all are
-    given up after a moment, a quarter of a second at most, and tried again for up to 30 seconds. Once they
-    are held, migrations wait for 2 seconds at most.
+    A waiting request for a lock blocks later calls, so it is given up after a quarter of a second at most.
+    And nothing is waited for while a lock is held, or a call could wait for this one in turn. So all are
+    given up if they are not free, and tried again for up to 30 seconds. Once they are held, migrations wait
+    for 2 seconds at most.
     """
     return do(
         """
@@ -77,7 +78,9 @@ BEGIN
     LOOP
         PERFORM set_config('lock_timeout', v_millis || 'ms', true);
         BEGIN
-            LOCK TABLE keys, series, metrics IN ACCESS EXCLUSIVE MODE;
+            LOCK TABLE keys IN ACCESS EXCLUSIVE MODE;
+            PERFORM pg_sleep(0.01);  -- for calls without a key to end
+            LOCK TABLE series, metrics IN ACCESS EXCLUSIVE MODE NOWAIT;
             EXIT;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
             IF clock_timestamp() > v_give_up THEN
