@@ -151,8 +151,8 @@ create table limited_subjects (
 );
 
 comment on table limited_subjects is
-    'A row for each subject with a series of a limited metric, or with limits, a plan or a cycle of its own. It is locked by whoever creates such a '
-    'series, and by whoever changes what limits the subject: so no new series misses the change.';
+    'One row for each subject that has a series of a limited metric, or limits, a plan or a cycle of its own. Creating such a series locks the '
+    'row, and so does a change of the subject''s limits, so that no new series misses the change.';
 comment on column limited_subjects.subject is 'The subject.';
 comment on column limited_subjects.version is 'How often its limits, plans and cycles have changed.';
 

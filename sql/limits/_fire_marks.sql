@@ -10,8 +10,7 @@ declare
     v_fired record;
 begin
     foreach v_check in array checks loop
-        continue when v_check.action = 'none';
-        continue when v_check.used < v_check.quota and not exists (select from _reached_marks(v_check));
+        continue when v_check.action = 'none' or not exists (select from _reached_marks(v_check));
         for v_fired in
             insert into fired_marks (limit_id, subject, period_start, kind, mark)
             select v_check.limit_id, (_fire_marks.series).subject, _marks_since(v_check), r.kind, r.mark

@@ -1,5 +1,5 @@
 -- A recorder that finds no series of a limited metric, or one that has not been recorded since limits of the metric changed, locks the subject's row
--- before it looks at limits; who changes what limits the subject updates the row, and then marks the series of the subject. So either the change
+-- before it looks at limits. A change of the subject's limits locks the row too, and then marks the series of the subject. So either the change
 -- finds the series, or the recorder sees the change.
 create or replace function _lock_limited_subject(subject text)
 returns void
@@ -10,8 +10,7 @@ set lock_timeout to '5s'
 as $$
 #variable_conflict use_column
 begin
-    insert into limited_subjects as l (subject, version) values (_lock_limited_subject.subject, 1)
-    on conflict (subject) do update set version = l.version + 1;
+    perform _enter_limited_subjects(array[_lock_limited_subject.subject]);
 exception when lock_not_available then
     perform _raise_busy(format('subject %s', quote_literal(left(_lock_limited_subject.subject, 80))));
 end
@@ -35,7 +34,7 @@ end
 $$;
 
 comment on function _enter_limited_subjects(text[]) is
-    'Locks what limits subjects, in their order, until the transaction ends, for a recorder that is to look at it.';
+    'Locks what limits subjects, in their order, until the transaction ends.';
 
 create or replace function _limits_changed(subject text)
 returns void

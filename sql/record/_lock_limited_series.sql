@@ -1,6 +1,6 @@
 -- A series that does not exist, or of which the limits have not been looked at since a limit of the metric changed, is looked at with the lock on
--- its subject: whoever changes what limits the subject at the same time finds no such series to mark. The table of members is locked before, because
--- rebuild() locks it before rows of series.
+-- its subject, because a change of the subject's limits at the same time finds no such series to mark. The table of members is locked before that,
+-- because rebuild() locks it before rows of series.
 create or replace function _lock_limited_series(metric metrics, subject text)
 returns series
 language plpgsql

@@ -25,7 +25,7 @@ begin
             _note_refusal(definition, v_series, v_refusing, _record_limited_event.quantity);
         return _refused_result(definition, v_series, _record_limited_event.at, v_refusing);
     end if;
-    v_recorded := _count_event(definition, (_record_limited_event.locked).subject, _record_limited_event.event_id, _record_limited_event.at,
+    v_recorded := _count_event(definition, v_series.subject, _record_limited_event.event_id, _record_limited_event.at,
         _record_limited_event.quantity, _record_limited_event.member, _record_limited_event.idempotency_key, _record_limited_event.metadata,
         _record_limited_event.total);
     v_series := _find_series_row(definition, v_series.subject);

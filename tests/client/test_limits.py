@@ -1,4 +1,4 @@
-"""Limits from Python: what is refused, what is left, what is told, and who changed what."""
+"""Limits from Python: refusals, what remains, notifications, and the log of changes."""
 
 from __future__ import annotations
 
