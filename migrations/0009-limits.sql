@@ -256,6 +256,7 @@ comment on type overrun is
 
 create type limit_check as (
     limit_id bigint, name text, period text, action text, quota numeric, since timestamptz, until timestamptz, is_trailing boolean,
-    used numeric, marks numeric[], every numeric);
+    used numeric, held numeric, remaining numeric, overrun numeric, marks numeric[], every numeric);
 comment on type limit_check is
-    'A limit that counts for an event, and how much is used in its period [since, until). is_trailing: the period is a trailing window.';
+    'A limit that counts for an event, and how much is used in its period [since, until). is_trailing: the period is a trailing window. held: what '
+    'reservations hold; remaining: what may still be used; overrun: what was used or held beyond what may be.';

@@ -9,8 +9,9 @@ as $$
 begin
     return array(
         select (e.limit_id, e.name, e.period, e.action, e.quota, e.since, e.until, e.until is null and e.period <> 'never',
-                _limit_used(_limit_checks.metric, _limit_checks.series, e.since, e.until), e.marks, e.every)::limit_check
+                u.used, 0, greatest(e.quota - u.used, 0), greatest(u.used - e.quota, 0), e.marks, e.every)::limit_check
         from _effective_limits(_limit_checks.metric, (_limit_checks.series).subject, _limit_checks.at, _limit_checks.now) e
+        cross join lateral (select _limit_used(_limit_checks.metric, _limit_checks.series, e.since, e.until) as used offset 0) u
         where e.counts and e.quota is not null and _limit_checks.at >= e.since and _limit_checks.at < coalesce(e.until, 'infinity'));
 end
 $$;
@@ -27,6 +28,8 @@ as $$
 begin
     for n in 1 .. coalesce(cardinality(checks), 0) loop
         checks[n].used := checks[n].used + quantity;
+        checks[n].overrun := checks[n].overrun + greatest(quantity - checks[n].remaining, 0);
+        checks[n].remaining := greatest(checks[n].remaining - quantity, 0);
     end loop;
     return checks;
 end
@@ -43,7 +46,7 @@ set search_path from current
 as $$
     select c
     from unnest(checks) c
-    order by c.action <> 'block', c.quota - c.used, c.limit_id
+    order by c.action <> 'block', c.remaining - c.overrun, c.limit_id
     limit 1
 $$;
 
@@ -65,10 +68,10 @@ begin
     from unnest(checks) c
     where c.action = 'block' and case
         when v_aggregate in ('max', 'last') then _refusing_limit.quantity > c.quota
-        when v_aggregate = 'unique' then c.used + 1 > c.quota
+        when v_aggregate = 'unique' then c.remaining < 1
             and not _has_member(_refusing_limit.metric, series_id, _refusing_limit.member, c.since, c.until)
-        else _refusing_limit.quantity > 0 and c.used + _refusing_limit.quantity > c.quota end
-    order by c.quota - c.used, c.limit_id
+        else _refusing_limit.quantity > 0 and _refusing_limit.quantity > c.remaining end
+    order by c.remaining - c.overrun, c.limit_id
     limit 1;
     return v_refusing;
 end

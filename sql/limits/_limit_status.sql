@@ -28,11 +28,11 @@ begin
     v_allowed := not exists (
         select from unnest(v_checks) c
         where c.action = 'block' and case
-            when _limit_status.requested is null then c.used >= c.quota
+            when _limit_status.requested is null then c.remaining <= 0
             when v_metric.aggregate in ('max', 'last') then _limit_status.requested > c.quota
-            else c.used + _limit_status.requested > c.quota end);
-    return (v_metric.key, v_allowed, trim_scale(v_binding.used), greatest(trim_scale(v_binding.quota - v_binding.used), 0), v_binding.quota,
-            v_metric.unit, v_binding.since, v_binding.until, 0::numeric, greatest(trim_scale(v_binding.used - v_binding.quota), 0), v_binding.name);
+            else _limit_status.requested > c.remaining - c.overrun end);
+    return (v_metric.key, v_allowed, trim_scale(v_binding.used), trim_scale(v_binding.remaining), v_binding.quota, v_metric.unit, v_binding.since,
+            v_binding.until, trim_scale(v_binding.held), trim_scale(v_binding.overrun), v_binding.name);
 end
 $$;
 

@@ -1,6 +1,7 @@
 -- A recorder that finds no series of a limited metric, or one that has not been recorded since limits of the metric changed, locks the subject's row
 -- before it looks at limits. A change of the subject's limits locks the row too, and then marks the series of the subject. So either the change
--- finds the series, or the recorder sees the change.
+-- finds the series, or the recorder sees the change. A recorder that already holds the row of the series cannot wait for the subject, because the
+-- change may wait for that row: if the subject is locked, it decides, and leaves the series marked for the next one to look at.
 create or replace function _lock_limited_subject(subject text)
 returns void
 language plpgsql
@@ -35,6 +36,24 @@ $$;
 
 comment on function _enter_limited_subjects(text[]) is
     'Locks what limits subjects, in their order, until the transaction ends.';
+
+create or replace function _try_limited_subject(subject text)
+returns boolean
+language plpgsql
+volatile
+set search_path from current
+set lock_timeout to '1ms'
+as $$
+begin
+    perform _enter_limited_subjects(array[_try_limited_subject.subject]);
+    return true;
+exception when lock_not_available then
+    return false;
+end
+$$;
+
+comment on function _try_limited_subject(text) is
+    'Locks what limits a subject until the transaction ends, unless another transaction has; returns whether it did.';
 
 create or replace function _limits_changed(subject text)
 returns void

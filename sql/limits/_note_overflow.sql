@@ -7,11 +7,11 @@ set search_path from current
 as $$
 #variable_conflict use_column
 begin
-    if exists (select from unnest(checks) c where c.action = 'block' and c.used > c.quota) then
+    if exists (select from unnest(checks) c where c.action = 'block' and c.overrun > 0) then
         insert into fired_marks (limit_id, subject, period_start, kind, mark)
         select c.limit_id, (_note_overflow.series).subject, _marks_since(c), 'overflow', 0
         from unnest(checks) c
-        where c.action = 'block' and c.used > c.quota
+        where c.action = 'block' and c.overrun > 0
         on conflict do nothing;
     end if;
 end

@@ -20,12 +20,12 @@ begin
     elsif exists (select from unnest(checks) c where c.since > s.fine_start) or _has_shorter_limits(s) then
         v_below := '-infinity';
     else
-        select s.coarse_total + min(b.at - c.used) into v_below
+        select s.coarse_total + min(b.missing) into v_below
         from unnest(checks) c
         cross join lateral (
-            select c.quota as at
+            select c.remaining - c.overrun as missing
             union all
-            select c.quota * k / 100
+            select c.quota * k / 100 - c.used
             from unnest(c.marks) k
             where c.action <> 'none' and not exists (
                 select from fired_marks f
@@ -34,7 +34,7 @@ begin
     end if;
     update series n set
         unchecked_below = coalesce(trim_scale(v_below), 'infinity'), unchecked_until = coalesce(v_change_at, 'infinity'),
-        exhausted_at = trim_scale(s.coarse_total + v_binding.quota - v_binding.used), limited_by = v_binding.name
+        exhausted_at = trim_scale(s.coarse_total + v_binding.remaining), limited_by = v_binding.name
     where n.series_id = s.series_id and n.stripe = 0;
 end
 $$;

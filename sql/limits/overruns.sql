@@ -12,7 +12,7 @@ begin
     if _is_open('overruns') then perform _check_caller('overruns'); end if;
     perform _check_max_rows(overruns.max_rows), _check_time('now', overruns.now, required => true);
     return query
-        select s.subject, s.metric, c.name, c.period, c.since, c.until, trim_scale(c.used), c.quota, trim_scale(c.used - c.quota), m.unit,
+        select s.subject, s.metric, c.name, c.period, c.since, c.until, trim_scale(c.used), c.quota, trim_scale(c.overrun), m.unit,
                case when exists (
                    select from fired_marks f
                    where f.limit_id = c.limit_id and f.subject = s.subject and f.period_start = _marks_since(c) and f.kind = 'overflow')
@@ -21,7 +21,7 @@ begin
         join series s on s.metric = m.key and s.stripe = 0
         cross join lateral unnest(_limit_checks(m, s, overruns.now, clock_timestamp())) c
         where m.limited and (overruns.metric is null or m.key = overruns.metric) and (overruns.subject is null or s.subject = overruns.subject)
-          and c.action = 'block' and c.used > c.quota
+          and c.action = 'block' and c.overrun > 0
         order by s.metric, s.subject, c.name, c.period
         limit overruns.max_rows;
 end

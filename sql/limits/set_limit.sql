@@ -35,6 +35,9 @@ begin
     v_version.every := trim_scale(set_limit.every);
     v_version.removed := false;
     if set_limit.subject is not null then
+        if not v_metric.limited then
+            perform _lock_metric(v_metric.key);  -- recorders with one snapshot lock it before the subject
+        end if;
         perform _lock_limited_subject(set_limit.subject);
     else
         perform _lock('catalog');

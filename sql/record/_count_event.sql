@@ -55,6 +55,12 @@ begin
           and (v_fine = s.fine_start or v_fine < s.fine_start and s.coarse_count > 0 or v_is_ahead)
         returning * into v_series;
         exit when v_series.series_id is not null;
+        if not definition.limited and (select m.limited from metrics m where m.key = definition.key) then
+            if definition.aggregate = 'unique' then  -- the member has been added
+                raise exception using errcode = '40001', message = 'the metric has got its first limit meanwhile', hint = 'Retry the transaction.';
+            end if;
+            return null;
+        end if;
         perform _open_series(definition, _count_event.subject, v_stripe, _count_event.at);
     end loop;
     if v_is_ahead and v_fine <> v_series.fine_start then
@@ -83,7 +89,8 @@ end
 $$;
 
 comment on function _count_event(metrics, text, bigint, timestamptz, numeric, text, text, jsonb, boolean) is
-    'Counts one new, valid event whose key, if it has one, is already inserted; returns the result of record().';
+    'Counts one new, valid event whose key, if it has one, is already inserted; returns the result of record(). Null if the metric has got its '
+    'first limit meanwhile, and the series has been recorded by it: nothing was counted. Raises 40001 instead for a unique metric.';
 
 -- closed: the rollup of the period, as far as it is in this stripe; null if the period is open.
 create or replace function _period_result(

@@ -18,7 +18,7 @@ begin
         fine_last_at = greatest(s.fine_last_at, _count_striped_event.at), coarse_last_at = greatest(s.coarse_last_at, _count_striped_event.at),
         version = s.version + 1, fine_count = s.fine_count + 1, coarse_count = s.coarse_count + 1,
         fine_total = s.fine_total + _count_striped_event.quantity, coarse_total = s.coarse_total + _count_striped_event.quantity
-    where s.metric = v_metric.key and s.subject = _count_striped_event.subject and s.stripe = v_stripe
+    where s.metric = v_metric.key and s.subject = _count_striped_event.subject and s.stripe = v_stripe and s.revision = v_metric.revision
       and _count_striped_event.at >= s.fine_start and _count_striped_event.at < s.fine_end
     returning s.series_id, s.coarse_start, nullif(s.coarse_end, 'infinity')
     into v_series, v_recorded.period_start, v_recorded.period_end;

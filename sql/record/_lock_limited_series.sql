@@ -1,6 +1,6 @@
--- A series that does not exist, or of which the limits have not been looked at since a limit of the metric changed, is looked at with the lock on
--- its subject, because a change of the subject's limits at the same time finds no such series to mark. The table of members is locked before that,
--- because rebuild() locks it before rows of series.
+-- Who creates a series locks its subject before, see _limited_subjects.sql. So does a transaction with one snapshot, which then fails if the
+-- limits have changed since. All others may hold the row of the series already, and do not wait for the subject. The table of members is locked
+-- before both, because rebuild() locks it before rows of series.
 create or replace function _lock_limited_series(metric metrics, subject text)
 returns series
 language plpgsql
@@ -16,7 +16,7 @@ begin
     if not exists (
         select from series s
         where s.metric = (_lock_limited_series.metric).key and s.subject = _lock_limited_series.subject and s.stripe = 0
-          and s.revision = (_lock_limited_series.metric).revision
+          and (s.revision = (_lock_limited_series.metric).revision or current_setting('transaction_isolation') = 'read committed')
     ) then
         perform _enter_limited_subjects(array[_lock_limited_series.subject]);
     end if;
@@ -46,6 +46,7 @@ begin
     for update;
     if v_series.has_stripes and v_series.revision <> (_lock_limited_row.metric).revision then
         perform from series s where s.series_id = v_series.series_id and s.stripe > 0 order by s.stripe for update;
+        update series s set revision = (_lock_limited_row.metric).revision where s.series_id = v_series.series_id and s.stripe > 0;
     end if;
     v_series.metric := (_lock_limited_row.metric).key;
     v_series.subject := _lock_limited_row.subject;

@@ -17,6 +17,7 @@ declare
     v_event_id bigint := _record_event.event_id;
     v_found    record;
     v_metric   metrics;
+    v_recorded recorded;
 begin
     at := coalesce(_record_event.at, now());
     select m as metric, exists (select from old_keys where digest = v_digest) as is_old_key into v_found from metrics m where m.key = metric_key;
@@ -48,16 +49,24 @@ begin
         delete from keys where v_found.is_old_key and digest = v_digest;
         return _replay_result(v_metric, _record_event.subject, v_digest, v_quantity, _record_event.member);
     end if;
+    if not v_metric.limited then
+        v_recorded := case
+            when v_metric.striped and v_metric.aggregate in ('sum', 'count') and v_metric.period = v_metric.coarse_bucket
+                and v_metric.billers is null
+            then _count_striped_event(v_metric, _record_event.subject, v_event_id, _record_event.at, v_quantity,
+                                      _record_event.idempotency_key, _record_event.metadata, _record_event.total)
+            else _count_event(v_metric, _record_event.subject, v_event_id, _record_event.at, v_quantity, _record_event.member,
+                              _record_event.idempotency_key, _record_event.metadata, _record_event.total) end;
+        if v_recorded.outcome is null then
+            select * into v_metric from metrics m where m.key = metric_key;
+        end if;
+    end if;
     if v_metric.limited then
-        return _record_limited_event(v_metric, _lock_limited_series(v_metric, _record_event.subject), v_event_id, _record_event.at, v_quantity,
+        v_recorded := _record_limited_event(v_metric, _lock_limited_series(v_metric, _record_event.subject), v_event_id, _record_event.at, v_quantity,
             _record_event.member, _record_event.idempotency_key, _record_event.metadata, _record_event.total,
             coalesce(_record_event.overflow, false), v_digest);
-    elsif v_metric.striped and v_metric.aggregate in ('sum', 'count') and v_metric.period = v_metric.coarse_bucket and v_metric.billers is null then
-        return _count_striped_event(v_metric, _record_event.subject, v_event_id, _record_event.at, v_quantity, _record_event.idempotency_key,
-                                    _record_event.metadata, _record_event.total);
     end if;
-    return _count_event(v_metric, _record_event.subject, v_event_id, _record_event.at, v_quantity,
-                        _record_event.member, _record_event.idempotency_key, _record_event.metadata, _record_event.total);
+    return v_recorded;
 end
 $$;
 

@@ -12,6 +12,8 @@ as $$
 #variable_conflict use_column
 declare
     v_series   series := _record_limited_event.locked;
+    -- Whether no change of the subject's limits is under way that has not found the row.
+    v_is_sure  boolean := (locked.revision = definition.revision) is true or _try_limited_subject(locked.subject);
     v_now      timestamptz := clock_timestamp();  -- the row has been locked
     v_checks   limit_check[] := _limit_checks(definition, v_series, _record_limited_event.at, v_now);
     v_refusing limit_check;
@@ -36,7 +38,9 @@ begin
     if v_refusing.limit_id is not null then
         perform _note_overflow(v_series, v_checks);
     end if;
-    if _record_limited_event.at >= v_series.fine_start and _record_limited_event.at < v_series.fine_end then
+    if not v_is_sure then
+        update series s set revision = 0 where s.series_id = v_series.series_id and s.stripe = 0;
+    elsif _record_limited_event.at >= v_series.fine_start and _record_limited_event.at < v_series.fine_end then
         perform _note_room(v_series, v_checks, v_now);
     else
         perform _forget_room(v_series);
@@ -81,7 +85,7 @@ set search_path from current
 as $$
 begin
     if binding.limit_id is not null then
-        result.remaining := greatest(trim_scale(binding.quota - binding.used), 0);
+        result.remaining := trim_scale(binding.remaining);
         result.limited_by := binding.name;
     end if;
     return result;

@@ -280,7 +280,10 @@ def test_a_limit_binds_at_the_first_call_after_its_commit_in_every_session(
 def test_p11_a_change_of_the_subject_before_the_first_limit_of_the_metric_is_not_missed(
     ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, known: bool, first: str
 ) -> None:
-    """While the subject subscribes, the plan gets its first limit of the metric, and the subject records."""
+    """While the subject subscribes, the plan gets its first limit of the metric, and the subject records.
+
+    Of a series that is there, the first limit has made nobody wait: its recorder leaves the next one to look.
+    """
     ledger.define("m", "sum")
     ledger.call("define_plan", plan="small")
     if known:
@@ -293,11 +296,86 @@ def test_p11_a_change_of_the_subject_before_the_first_limit_of_the_metric_is_not
         CHANGES["cycle"](admin)
         limit(ledger, 100, period="cycle")
     recording = Task(lambda: writer.record(**event(quantity=80)))
-    wait_until_blocked(ledger.connection, "writer")
+    if not known:
+        wait_until_blocked(ledger.connection, "writer")
+    if known:
+        assert recording.result().outcome == "recorded"
     admin.connection.commit()
     assert recording.result().outcome == "recorded"
     assert ledger.record(**event(quantity=40)).outcome == "refused"
     assert used(ledger) == 80
+
+
+@pytest.mark.parametrize("other", ["change", "everyone"])
+def test_a_call_that_finds_its_series_marked_does_not_wait_for_its_subject(
+    ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, other: str
+) -> None:
+    """It holds the row already, for which the next change of the subject waits, and would deadlock with it."""
+    ledger.define("m", "sum")
+    limit(ledger, 1000)
+    ledger.record(**event(quantity=1))
+    ledger.record(**event(quantity=1))
+    admin, writer, second = new_ledger("admin", autocommit=False), new_ledger("writer"), new_ledger("second")
+    limit(admin, 500, subject="a")
+    recording = Task(lambda: writer.record(**event(quantity=1)))
+    wait_until_blocked(ledger.connection, "writer")
+    if other == "everyone":
+        limit(ledger, 900)
+    changing = Task(
+        lambda: (
+            second.call("set_billing_cycle", subject="a", anchor=BEGIN)
+            if other == "change"
+            else second.record(**event(quantity=1))
+        )
+    )
+    wait_until_blocked(ledger.connection, "second")
+    admin.connection.commit()
+    assert recording.result().outcome == "recorded"
+    assert changing.error() is None
+    assert ledger.record(**event(quantity=498)).outcome == "refused"
+    assert ledger.verify() == []
+
+
+IN_FLIGHT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "late": ({"aggregate": "sum"}, {"quantity": 10, "at": datetime.now(UTC) - timedelta(hours=3)}),
+    "ordinary": ({"aggregate": "sum"}, {"quantity": 10}),
+    "striped": ({"aggregate": "sum", "striped": True}, {"quantity": 10}),
+    "max": ({"aggregate": "max"}, {"quantity": 500}),
+    "unique": ({"aggregate": "unique"}, {"member": "z"}),
+}
+
+
+@pytest.mark.parametrize("kind", list(IN_FLIGHT))
+def test_p11_a_call_that_waited_while_others_met_the_first_limit_of_the_metric_is_decided_anew(
+    ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, kind: str
+) -> None:
+    defined, given = IN_FLIGHT[kind]
+
+    def recorded(session: Ledger, value: int) -> str:
+        value_of = {"member": str(value)} if kind == "unique" else {"quantity": value}
+        outcome = session.record("a", "m", **value_of).outcome
+        assert isinstance(outcome, str)
+        return outcome
+
+    ledger.define("m", **defined)
+    assert recorded(ledger, 1) == "recorded"
+    holder, writer = new_ledger("holder", autocommit=False), new_ledger("writer")
+    for session in (holder, writer):
+        session.execute("SET pymeter.stripe = 1")
+    holder.connection.commit()
+    assert recorded(holder, 2) == "recorded"
+    waiting = Task(lambda: writer.record("a", "m", **given))
+    wait_until_blocked(ledger.connection, "writer")
+    limit(ledger, {"unique": 3, "max": 100}.get(kind, 10), period="never")
+    assert recorded(holder, 7) == "recorded"
+    holder.connection.commit()
+    error = waiting.error()
+    if kind == "unique":
+        assert error is not None and error.sqlstate == "40001"
+    else:
+        assert waiting.result().outcome == "refused"
+    assert ledger.rows("SELECT * FROM meter.overruns()") == []
+    assert ledger.verify() == []
 
 
 @pytest.mark.parametrize("change", ["subject", "plan"])
