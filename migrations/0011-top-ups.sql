@@ -1,0 +1,56 @@
+-- depends: 0010-reservations
+-- Top-ups: units bought or given beyond the quota, which do not reset with the period.
+
+create sequence top_up_ids as bigint;
+
+comment on sequence top_up_ids is 'Numbers top-ups. Gaps mean nothing.';
+
+create table top_ups (
+    top_up_id       bigint      not null default nextval('top_up_ids'),
+    metric          text        collate "C" not null,
+    subject         text        collate "C" not null,
+    idempotency_key text        collate "C" not null,
+    quantity        numeric     not null,
+    priority        integer     not null,
+    since           timestamptz not null,
+    expires_at      timestamptz,
+    source          text        collate "C" not null,
+    reason          text        collate "C",
+    created_at      timestamptz not null default now(),
+    voided_at       timestamptz,
+    void_reason     text        collate "C",
+
+    constraint top_ups_pkey primary key (top_up_id),
+    constraint top_ups_by_key unique (subject, metric, idempotency_key),
+    constraint quantity_is_positive check (quantity > 0),
+    constraint since_is_before_expires_at check (since < expires_at),
+    constraint source_is_known check (source in ('paid', 'promotional'))
+);
+
+comment on table top_ups is 'Units of a metric that a subject may use beyond its quota, in [since, expires_at).';
+comment on column top_ups.top_up_id is 'Identifies the top-up.';
+comment on column top_ups.metric is 'Of what: a key of metrics.';
+comment on column top_ups.subject is 'Whose.';
+comment on column top_ups.idempotency_key is 'Makes a repeated top_up() the same top-up.';
+comment on column top_ups.quantity is 'How much, in the metric''s unit.';
+comment on column top_ups.priority is 'Lower ones are used first.';
+comment on column top_ups.since is 'From when usage may take from it.';
+comment on column top_ups.expires_at is 'Until when (exclusive); null: for ever.';
+comment on column top_ups.source is 'paid or promotional; of equal priority and expiry, promotional ones are used first.';
+comment on column top_ups.reason is 'Why it was given, for people.';
+comment on column top_ups.created_at is 'When it was written.';
+comment on column top_ups.voided_at is 'When it was taken back: it then counts as if it had never been; null: it has not.';
+comment on column top_ups.void_reason is 'Why it was taken back.';
+
+alter table limits add column rollover_min numeric;
+alter table limits add column rollover_max numeric;
+
+comment on column limits.rollover_min is 'How much goes over to the next period at least, whatever is left; null: nothing.';
+comment on column limits.rollover_max is 'How much of what is left of the quota goes over to the next period at most; both null: nothing does.';
+
+create type balance as (
+    quota numeric, used numeric, held numeric, overrun numeric, top_ups numeric, top_ups_left numeric, remaining numeric, limited_by text,
+    since timestamptz, until timestamptz);
+comment on type balance is
+    'What a subject has of a metric at a moment: the quota of the period [since, until), what is used and held of it, overrun: what neither quota nor '
+    'top-ups cover; top_ups: the top-ups active at the moment, top_ups_left: what is left of them; remaining: all that may still be used.';
