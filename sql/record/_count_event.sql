@@ -16,8 +16,7 @@ declare
     v_coarse     timestamptz := _bucket_start(definition.coarse_bucket, _count_event.at);
     v_is_ahead   boolean := v_fine > now();
     v_stripe     smallint := case when definition.striped and not definition.limited then _session_stripe() else 0 end;
-    -- What the event adds. Null, which changes nothing, where the aggregate does not need it.
-    v_in_fine    numeric;
+    v_in_fine    numeric;  -- this and the next: what the event adds; null, which changes nothing, where the aggregate does not need it
     v_in_coarse  numeric;
     v_lowest     numeric;
     v_highest    numeric;
@@ -55,12 +54,7 @@ begin
           and (v_fine = s.fine_start or v_fine < s.fine_start and s.coarse_count > 0 or v_is_ahead)
         returning * into v_series;
         exit when v_series.series_id is not null;
-        if not definition.limited and (select m.limited from metrics m where m.key = definition.key) then
-            if definition.aggregate = 'unique' then  -- the member has been added
-                raise exception using errcode = '40001', message = 'the metric has got its first limit meanwhile', hint = 'Retry the transaction.';
-            end if;
-            return null;
-        end if;
+        if _has_first_limit(definition) then return null; end if;
         perform _open_series(definition, _count_event.subject, v_stripe, _count_event.at);
     end loop;
     if v_is_ahead and v_fine <> v_series.fine_start then
@@ -91,6 +85,27 @@ $$;
 comment on function _count_event(metrics, text, bigint, timestamptz, numeric, text, text, jsonb, boolean) is
     'Counts one new, valid event whose key, if it has one, is already inserted; returns the result of record(). Null if the metric has got its '
     'first limit meanwhile, and the series has been recorded by it: nothing was counted. Raises 40001 instead for a unique metric.';
+
+-- The series has been recorded by another version of the metric. If that has limits, the event has to be decided by them; but the member of a unique
+-- metric has been added already.
+create or replace function _has_first_limit(definition metrics)
+returns boolean
+language plpgsql
+volatile
+set search_path from current
+as $$
+begin
+    if definition.limited or not (select m.limited from metrics m where m.key = definition.key) then
+        return false;
+    elsif definition.aggregate = 'unique' then
+        raise exception using errcode = '40001', message = 'the metric has got its first limit meanwhile', hint = 'Retry the transaction.';
+    end if;
+    return true;
+end
+$$;
+
+comment on function _has_first_limit(metrics) is
+    'Whether a metric is limited by now, and was not when its definition was read. Raises 40001 then for a unique metric.';
 
 -- closed: the rollup of the period, as far as it is in this stripe; null if the period is open.
 create or replace function _period_result(

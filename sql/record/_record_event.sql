@@ -36,8 +36,7 @@ begin
     if v_event_id is null and v_digest is not null then
         insert into keys (event_id, at, digest, quantity, member)
         values (nextval('event_ids'), _record_event.at, v_digest, v_quantity, _record_event.member)
-        on conflict (digest) do nothing
-        returning event_id into v_event_id;
+        on conflict (digest) do nothing returning event_id into v_event_id;
         -- Also the metric is read anew: it may have got its first limit while the key was waited for.
         select m as metric, exists (select from old_keys where digest = v_digest) as is_old_key into v_found
         from metrics m where m.key = metric_key;
@@ -51,8 +50,7 @@ begin
     end if;
     if not v_metric.limited then
         v_recorded := case
-            when v_metric.striped and v_metric.aggregate in ('sum', 'count') and v_metric.period = v_metric.coarse_bucket
-                and v_metric.billers is null
+            when v_metric.striped and v_metric.aggregate in ('sum', 'count') and v_metric.period = v_metric.coarse_bucket and v_metric.billers is null
             then _count_striped_event(v_metric, _record_event.subject, v_event_id, _record_event.at, v_quantity,
                                       _record_event.idempotency_key, _record_event.metadata, _record_event.total)
             else _count_event(v_metric, _record_event.subject, v_event_id, _record_event.at, v_quantity, _record_event.member,

@@ -310,7 +310,7 @@ def test_p11_a_change_of_the_subject_before_the_first_limit_of_the_metric_is_not
 def test_a_call_that_finds_its_series_marked_does_not_wait_for_its_subject(
     ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, other: str
 ) -> None:
-    """It holds the row already, for which the next change of the subject waits, and would deadlock with it."""
+    """It holds the row, for which the next change of the subject waits: it would deadlock."""
     ledger.define("m", "sum")
     limit(ledger, 1000)
     ledger.record(**event(quantity=1))
@@ -371,7 +371,8 @@ def test_p11_a_call_that_waited_while_others_met_the_first_limit_of_the_metric_i
     holder.connection.commit()
     error = waiting.error()
     if kind == "unique":
-        assert error is not None and error.sqlstate == "40001"
+        assert error is not None
+        assert error.sqlstate == "40001"
     else:
         assert waiting.result().outcome == "refused"
     assert ledger.rows("SELECT * FROM meter.overruns()") == []

@@ -182,7 +182,7 @@ def test_a_call_has_its_lock_although_eight_record_all_the_time(
 def test_an_upgrade_that_waits_for_an_open_transaction_stops_nobody(
     busy: Ledger, new_ledger: NewLedger, key: str | None
 ) -> None:
-    """Without a key, the open transaction holds only the series, for which the upgrade does not wait in a lock."""
+    """Without a key it holds only the series, for which the upgrade does not wait in a lock."""
     idle = idle_transaction(new_ledger)
     idle.record("z", "m", 1, idempotency_key=key)
     installer = new_ledger("installer", autocommit=False)
