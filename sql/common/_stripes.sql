@@ -1,7 +1,7 @@
 -- Rows are found by index, whatever the statistics say: only nested loops are left, x = ANY (ARRAY[y]) is a look-up of x for each y and never of
 -- y for x, and no condition of the row that is looked up is a constant, which would be a look-up by itself.
 -- Only stripes that the caller has locked are merged: one that appears meanwhile keeps what it has. With forget, for which row 0 is locked FOR
--- UPDATE, they are deleted if the metric is no longer striped: a recorder that waits for one finds none, and creates it again or continues with
+-- UPDATE, they are deleted if the metric is recorded in them no longer: a recorder that waits for one finds none, and creates it again or continues with
 -- row 0. Otherwise they stay, without events, for the recorders that come back to them.
 create or replace function _merge_stripes(series_ids integer[], stripes series[] default null, forget boolean default false)
 returns bigint
@@ -79,7 +79,7 @@ begin
         delete from series s
         using unnest(stripes) l
         where s.series_id = any (array[l.series_id]) and s.stripe = l.stripe
-          and not exists (select from metrics m where m.key = s.metric and m.striped)
+          and not exists (select from metrics m where m.key = s.metric and m.striped and not m.limited)
         returning s.series_id, s.version
     )
     update series s set
@@ -90,7 +90,7 @@ begin
 end
 $$;
 
-comment on function _forget_stripes(series[]) is 'Deletes stripes that have been merged, of metrics that are no longer striped.';
+comment on function _forget_stripes(series[]) is 'Deletes stripes that have been merged, of metrics that are no longer striped, or are limited.';
 
 create or replace function _open_halves(series_ids integer[])
 returns setof rollups

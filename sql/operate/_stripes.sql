@@ -72,7 +72,7 @@ begin
         from series s
         join metrics m on m.key = s.metric
         where s.stripe > 0
-          and (not m.striped or s.fine_end <= now() and s.coarse_count > 0
+          and (not m.striped or m.limited or s.fine_end <= now() and s.coarse_count > 0
                or exists (select from rollups r where r.series_id = s.series_id and r.stripe > 0))
         order by s.series_id
         limit max_series);
@@ -83,4 +83,4 @@ end
 $$;
 
 comment on function _series_to_merge(integer) is
-    'The series with stripes that are no longer in use, of metrics that are no longer striped, or with closed buckets.';
+    'The series with stripes that are no longer in use, of metrics that are no longer striped or are limited, or with closed buckets.';

@@ -5,7 +5,7 @@ returns boolean
 language sql
 immutable parallel safe
 as $$
-    select metric.aggregate in ('sum', 'count') and metric.period = metric.coarse_bucket and not metric.striped
+    select metric.aggregate in ('sum', 'count') and metric.period = metric.coarse_bucket and (not metric.striped or metric.limited)
         and stripe = 0 and not has_stripes
 $$;
 

@@ -668,6 +668,60 @@ def test_rebuild_of_members_and_a_recorder_of_a_limited_unique_metric_do_not_dea
     assert used(ledger, "a", "seats") == 2
 
 
+def with_idle_stripe(ledger: Ledger, new_ledger: NewLedger, change: str) -> None:
+    """A limited series with 60 in a stripe, which maintain() merges."""
+    ledger.define("m", "sum", striped=True, period="never", rollup="hour")
+    writer = new_ledger("striped writer")
+    writer.execute("SET pymeter.stripe = 1")
+    for session in (writer, writer):
+        session.record(**event(quantity=30, at=datetime.now(UTC) - timedelta(hours=2)))
+    limit(ledger, 1000)
+    ledger.call("define_plan", plan="small")
+    limit(ledger, 100, plan="small")
+    if change == "cycle":
+        limit(ledger, 100, period="cycle", name="cycle")
+        ledger.call("set_billing_cycle", subject="a", anchor=BEGIN, every="week")
+
+
+@pytest.mark.parametrize("change", ["subject", "plan", "cycle"])
+def test_a_change_waits_for_maintain_that_merges_stripes_and_then_binds(
+    ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, change: str
+) -> None:
+    with_idle_stripe(ledger, new_ledger, change)
+    blocker = new_ledger("blocker", autocommit=False)
+    blocker.execute("SELECT FROM meter.series WHERE stripe = 1 FOR UPDATE")
+    operator, admin, writer = new_ledger("operator"), new_ledger("admin"), new_ledger("writer")
+    merging = Task(operator.maintain)
+    wait_until_blocked(ledger.connection, "operator")
+    changing = Task(lambda: CHANGES[change](admin))
+    wait_until_blocked(ledger.connection, "admin")
+    recording = Task(lambda: writer.record(**event(quantity=41)))
+    wait_until_blocked(ledger.connection, "writer")
+    blocker.connection.rollback()
+    assert "merged stripes" in dict(merging.result())
+    changing.result()
+    assert recording.result().outcome in ("recorded", "refused")  # before the change, or after it
+    assert ledger.record(**event(quantity=41)).outcome == "refused"
+    assert ledger.value("SELECT count(*) FROM meter.series") == 1
+    assert ledger.verify() == []
+
+
+@pytest.mark.parametrize("change", ["subject", "plan", "cycle"])
+def test_maintain_leaves_the_stripes_of_a_subject_whose_limits_are_being_changed(
+    ledger: Ledger, new_ledger: NewLedger, change: str
+) -> None:
+    with_idle_stripe(ledger, new_ledger, change)
+    admin = new_ledger("admin", autocommit=False)
+    CHANGES[change](admin)
+    assert "postponed stripes" in dict(ledger.maintain())
+    admin.connection.commit()
+    assert ledger.record(**event(quantity=41)).outcome == "refused"
+    assert "merged stripes" in dict(ledger.maintain())
+    assert ledger.record(**event(quantity=41)).outcome == "refused"
+    assert ledger.record(**event(quantity=40)).outcome == "recorded"
+    assert ledger.verify() == []
+
+
 def test_maintain_rebuild_and_changes_of_limits_run_while_others_record(
     ledger: Ledger, new_ledger: NewLedger
 ) -> None:
