@@ -53,7 +53,9 @@ begin
         coarse_start = o.coarse_start, coarse_end = _bucket_end(o.coarse_bucket, o.coarse_start), coarse_count = o.coarse_count,
         coarse_last_at = o.coarse_last_at, coarse_total = o.coarse_total, coarse_lowest = o.coarse_lowest,
         coarse_highest = o.coarse_highest, coarse_latest = o.coarse_latest,
-        revision = m.revision, unit = m.unit, billers = m.billers, is_ordinary = _is_ordinary(m, s.stripe, s.has_stripes),
+        -- Who writes buckets has not looked at limits: a row stays marked for that, see _limited_subjects.sql.
+        revision = case when m.limited and s.stripe = 0 then s.revision else m.revision end,
+        unit = m.unit, billers = m.billers, is_ordinary = _is_ordinary(m, s.stripe, s.has_stripes),
         unchecked_below = case when m.limited then '-infinity'::numeric else 'infinity' end, unchecked_until = 'infinity',
         exhausted_at = null, limited_by = null
     from opened o

@@ -13,6 +13,7 @@ comment on function _is_ordinary(metrics, smallint, boolean) is 'The value of se
 
 -- A new row has no events yet. Its open buckets are those of `at`; of an event ahead of the clock's bucket, the earliest there can be: which
 -- buckets are open later does not depend on when the row was made. Of a series, row 0 has to be there before others.
+-- A row of a limited metric is marked: its limits have to be looked at, see _limited_subjects.sql.
 create or replace function _create_series(metric_keys text[], subjects text[], stripes smallint[], at timestamptz[])
 returns integer[]
 language plpgsql
@@ -28,7 +29,8 @@ begin
         insert into series (metric, subject, stripe, series_id, revision, has_stripes, is_ordinary, is_count, unit, billers, newest_start,
                             fine_start, fine_end, fine_last_at, coarse_start, coarse_end, coarse_last_at, fine_total, coarse_total,
                             unchecked_below)
-        select (n.m).key, n.subject, n.stripe, coalesce(n.series_id, nextval('series_ids')), (n.m).revision, n.stripe > 0,
+        select (n.m).key, n.subject, n.stripe, coalesce(n.series_id, nextval('series_ids')),
+               case when (n.m).limited then 0 else (n.m).revision end, n.stripe > 0,
                _is_ordinary(n.m, n.stripe, n.stripe > 0), (n.m).aggregate = 'count', (n.m).unit, (n.m).billers, f.start,
                f.start, _bucket_end((n.m).fine_bucket, f.start), f.start, c.start, _bucket_end((n.m).coarse_bucket, c.start), f.start,
                t.total, t.total, case when (n.m).limited then '-infinity'::numeric else 'infinity' end

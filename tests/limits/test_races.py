@@ -379,6 +379,27 @@ def test_p11_a_call_that_waited_while_others_met_the_first_limit_of_the_metric_i
     assert ledger.verify() == []
 
 
+@pytest.mark.parametrize("between", ["rebuild", "nothing"])
+def test_p11_a_change_that_has_not_found_a_series_is_not_missed_whoever_writes_the_row_first(
+    ledger: Ledger, new_ledger: NewLedger, between: str
+) -> None:
+    """The series was created while the metric had no limit, and committed while its subject's limits change."""
+    ledger.define("m", "sum")
+    creator, admin = new_ledger("creator", autocommit=False), new_ledger("admin", autocommit=False)
+    creator.record(**event(quantity=50))
+    limit(ledger, None)
+    limit(admin, 100, subject="a")
+    creator.connection.commit()
+    if between == "rebuild":
+        ledger.tamper("total = 7")
+        ledger.rebuild()
+    assert ledger.record(**event(quantity=1)).outcome == "recorded"
+    admin.connection.commit()
+    assert ledger.record(**event(quantity=50)).outcome == "refused"
+    assert ledger.record(**event(quantity=49)).outcome == "recorded"
+    assert ledger.verify() == []
+
+
 @pytest.mark.parametrize("change", ["subject", "plan"])
 @pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
 def test_p11_a_change_with_an_old_snapshot_does_not_miss_a_series_that_is_younger(
