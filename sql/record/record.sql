@@ -31,9 +31,8 @@ declare
     v_event_id bigint;
     v_series   integer;
     v_billers  text[];
-    v_remaining  numeric;
-    v_limited_by text;
-    v_recorded   recorded;
+    v_quantity numeric := coalesce(record.quantity, 1);
+    v_recorded recorded;
 begin
     if record.member is null and record.subject is not null and record.metric is not null
         and (record.quantity is null or record.quantity >= 0 and record.quantity < 1e50 and scale(record.quantity) <= 50)
@@ -49,7 +48,7 @@ begin
         else
             v_digest := _key_digest(record.metric, record.subject, record.idempotency_key);
             insert into keys (event_id, at, digest, quantity)
-            values (nextval('event_ids'), record.at, v_digest, coalesce(record.quantity, 1))
+            values (nextval('event_ids'), record.at, v_digest, v_quantity)
             on conflict (digest) do nothing
             returning event_id into v_event_id;
         end if;
@@ -58,17 +57,17 @@ begin
             update series s set
                 fine_last_at = greatest(s.fine_last_at, record.at), coarse_last_at = greatest(s.coarse_last_at, record.at),
                 version = s.version + 1, fine_count = s.fine_count + 1, coarse_count = s.coarse_count + 1,
-                fine_total = s.fine_total + coalesce(record.quantity, 1), coarse_total = s.coarse_total + coalesce(record.quantity, 1)
+                fine_total = s.fine_total + v_quantity, coarse_total = s.coarse_total + v_quantity
             where s.metric = record.metric and s.subject = record.subject and s.stripe = 0
               and s.is_ordinary and (s.is_count or record.quantity is not null)
-              and s.coarse_total + coalesce(record.quantity, 1) < s.unchecked_below and clock_timestamp() < s.unchecked_until
+              and s.coarse_total + v_quantity < s.unchecked_below and clock_timestamp() < s.unchecked_until
               and record.at >= s.fine_start and record.at < s.fine_end
               and s.revision = (select m.revision from metrics m where m.key = record.metric)
               and not exists (select from old_keys o where o.digest = v_digest)
-            returning s.series_id, s.billers, v_event_id, 'recorded', trim_scale(s.coarse_total), s.unit, s.coarse_start,
-                nullif(s.coarse_end, 'infinity'), s.exhausted_at - s.coarse_total, s.limited_by
-            into v_series, v_billers, v_recorded.event_id, v_recorded.outcome, v_recorded.quantity, v_recorded.unit, v_recorded.period_start,
-                v_recorded.period_end, v_remaining, v_limited_by;
+            returning s.series_id, s.billers, trim_scale(s.coarse_total), s.unit, s.coarse_start, nullif(s.coarse_end, 'infinity'),
+                trim_scale(s.exhausted_at - s.coarse_total), s.limited_by
+            into v_series, v_billers, v_recorded.quantity, v_recorded.unit, v_recorded.period_start, v_recorded.period_end,
+                v_recorded.remaining, v_recorded.limited_by;
         end if;
     end if;
     if v_series is null then
@@ -79,14 +78,12 @@ begin
 
     -- EVENT
     insert into events (event_id, at, recorded_at, series_id, quantity, idempotency_key, metadata)
-    values (v_event_id, record.at, clock_timestamp(), v_series, coalesce(record.quantity, 1), record.idempotency_key, record.metadata);
+    values (v_event_id, record.at, clock_timestamp(), v_series, v_quantity, record.idempotency_key, record.metadata);
     if v_billers is not null then
         insert into unreported (at, event_id, series_id, biller) select record.at, v_event_id, v_series, unnest(v_billers);
     end if;
-    if v_remaining is not null then
-        v_recorded.remaining := trim_scale(v_remaining);
-        v_recorded.limited_by := v_limited_by;
-    end if;
+    v_recorded.event_id := v_event_id;
+    v_recorded.outcome := 'recorded';
     return v_recorded;
 end
 $$;

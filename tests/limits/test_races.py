@@ -383,7 +383,7 @@ def test_p11_a_call_that_waited_while_others_met_the_first_limit_of_the_metric_i
 def test_p11_a_change_that_has_not_found_a_series_is_not_missed_whoever_writes_the_row_first(
     ledger: Ledger, new_ledger: NewLedger, between: str
 ) -> None:
-    """The series was created while the metric had no limit, and committed while its subject's limits change."""
+    """The series is created while the metric has no limit, and committed while its subject's change."""
     ledger.define("m", "sum")
     creator, admin = new_ledger("creator", autocommit=False), new_ledger("admin", autocommit=False)
     creator.record(**event(quantity=50))
