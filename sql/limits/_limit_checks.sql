@@ -79,26 +79,3 @@ $$;
 
 comment on function _refusing_limit(limit_check[], metrics, integer, numeric, text) is
     'The limit that refuses an event: of several, the one that leaves least. Null if none does.';
-
--- The log may have lost its oldest months; that a member was seen in a period of the metric is kept.
-create or replace function _has_member(metric metrics, series_id integer, member text, since timestamptz, until timestamptz)
-returns boolean
-language sql
-stable
-set search_path from current
-set enable_seqscan to off
-set plan_cache_mode to force_custom_plan
-as $$
-    select exists (
-        select from events e
-        where e.series_id = _has_member.series_id and e.member = _has_member.member and e.at >= _has_member.since
-          and e.at < coalesce(_has_member.until, 'infinity')
-    ) or exists (
-        select from unique_members u
-        where u.series_id = _has_member.series_id and u.bucket = (_has_member.metric).period and u.bucket_start = _has_member.since
-          and u.member_digest = _digest(_has_member.member) and _member_bucket(u.bucket) = u.bucket
-          and _bucket_end(u.bucket, u.bucket_start) = coalesce(_has_member.until, 'infinity'))
-$$;
-
-comment on function _has_member(metrics, integer, text, timestamptz, timestamptz) is
-    'Whether a series has had an event with that member in [since, until); a null until leaves that side open.';

@@ -422,6 +422,35 @@ def test_a_known_member_is_admitted_although_its_month_was_dropped(ledger: Ledge
     assert ledger.record("a", "m", member="v").outcome == "refused"
 
 
+@pytest.mark.parametrize("of", ["never", "400 days", "year", "cycle"])
+@pytest.mark.parametrize(
+    "kind", ["month hour", "month none", "week day", "day minute", "minute none", "year hour"]
+)
+def test_a_member_of_a_dropped_month_is_known_in_limits_of_other_periods(
+    ledger: Ledger, of: str, kind: str
+) -> None:
+    """The month is dropped, the window is a piece of rollups: of the year, or of a cycle that is a year."""
+    period, rollup = kind.split()
+    ledger.define("m", "unique", period=period, rollup=rollup)
+    then = today(days=-130)
+    inside = then + timedelta(hours=10)
+    ledger.call("set_billing_cycle", subject="a", anchor=then - timedelta(days=60), every="year")
+    ledger.record("a", "m", member="u", at=inside)
+    ledger.record("a", "m", member="old", at=then - timedelta(days=800))
+    ledger.upkeep()
+    limit(ledger, 2 if of == "never" else 1, period=of, since=then - timedelta(days=900))
+    ledger.upkeep(keep="100 days")
+    assert ledger.value("SELECT count(*) FROM meter.events") == 0
+    now = ledger.value("SELECT clock_timestamp()")
+    if of == "year" and inside.year != now.year:
+        now = inside.replace(month=12, day=31)
+    assert ledger.record("a", "m", member="u", at=now).outcome == "recorded"
+    assert ledger.record("a", "m", member="v", at=now).outcome == "refused"
+    assert ledger.record("a", "m", member="old", at=now).outcome == (
+        "recorded" if of == "never" else "refused"
+    )
+
+
 # ------------------------------------------------------------------------------------------------ cycles
 
 
