@@ -17,7 +17,7 @@ declare
 begin
     if not s.is_ordinary then
         return;
-    elsif exists (select from unnest(checks) c where c.since > s.fine_start) or _has_shorter_limits(s) then
+    elsif exists (select from unnest(checks) c where c.since > s.fine_start) or _has_shorter_limits(s.metric, s.subject, s.fine_start, s.fine_end) then
         v_below := '-infinity';
     else
         select s.coarse_total + min(b.missing) into v_below
@@ -57,7 +57,7 @@ comment on function _forget_room(series) is
     'Makes the next event of a series look at the limits, because usage of another time has changed what they have left.';
 
 -- In a shorter period a version may still hold that the next period no longer has.
-create or replace function _has_shorter_limits(series series)
+create or replace function _has_shorter_limits(metric text, subject text, since timestamptz, until timestamptz)
 returns boolean
 language sql
 stable
@@ -66,14 +66,15 @@ set enable_seqscan to off
 as $$
     select exists (
         select from limits l
-        where l.metric = series.metric and (l.subject = series.subject or l.subject is null) and l.quota is not null and not l.removed
-          and case when l.period = 'cycle' then upper(_cycle_at(series.subject, series.fine_start))
+        where l.metric = _has_shorter_limits.metric and (l.subject = _has_shorter_limits.subject or l.subject is null)
+          and l.quota is not null and not l.removed
+          and case when l.period = 'cycle' then upper(_cycle_at(_has_shorter_limits.subject, _has_shorter_limits.since))
                    when l.period in ('minute', 'hour', 'day', 'week', 'month', 'year')
-                       then _bucket_end(l.period, _bucket_start(l.period, series.fine_start)) end < series.fine_end)
+                       then _bucket_end(l.period, _bucket_start(l.period, _has_shorter_limits.since)) end < _has_shorter_limits.until)
 $$;
 
-comment on function _has_shorter_limits(series) is
-    'Whether a series has or had a limit whose period ends within its open fine bucket.';
+comment on function _has_shorter_limits(text, text, timestamptz, timestamptz) is
+    'Whether a metric and subject have or had a limit whose period ends within a fine bucket [since, until).';
 
 create or replace function _limits_change_at(metric text, subject text, now timestamptz)
 returns timestamptz
