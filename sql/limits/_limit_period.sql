@@ -42,8 +42,7 @@ begin
     else
         is_trailing := true;
         since := _bucket_start(
-            case when metric.fine_bucket = 'minute' then 'hour' else metric.fine_bucket end,
-            _add_duration(_limit_window.now, _parse_duration(period), -1, 'UTC'));
+            _oldest_bucket(metric.fine_bucket), _add_duration(_limit_window.now, _parse_duration(period), -1, 'UTC'));
     end if;
 end
 $$;
@@ -51,3 +50,14 @@ $$;
 comment on function _limit_window(metrics, text, text, timestamptz, timestamptz) is
     'The period of a limit that contains an instant, as [since, until); until is null for never and for a trailing window, which is the one '
     'that ends now.';
+
+-- Inlined: no SET, nothing outside pg_catalog.
+create or replace function _oldest_bucket(fine_bucket text)
+returns text
+language sql
+immutable parallel safe
+as $$
+    select case fine_bucket when 'minute' then 'hour' else fine_bucket end
+$$;
+
+comment on function _oldest_bucket(text) is 'The kind of bucket that counts whole where a trailing window begins, from a metric''s fine bucket.';

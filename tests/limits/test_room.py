@@ -177,3 +177,20 @@ def test_a_batch_that_overflows_clears_trailing_marks_before_it_counts(ledger: L
     )
     overflow(ledger, {"quantity": 85})
     assert told(ledger) == ["threshold.cleared", "threshold.approaching"]
+
+
+@pytest.mark.parametrize("rollup", ["minute", "hour"])
+def test_usage_that_leaves_a_trailing_window_is_noticed_within_the_hour(ledger: Ledger, rollup: str) -> None:
+    """The length of the window is chosen so that an hour leaves it in two seconds."""
+    ledger.define("m", "sum", period="never", rollup=rollup)
+    ledger.execute(
+        "SELECT pg_sleep(CASE WHEN extract(epoch FROM clock_timestamp())::int % 3600 > 3590 THEN 11 ELSE 0 END)"
+    )
+    now = ledger.value("SELECT clock_timestamp()")
+    leaves = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
+    length = int((now - leaves).total_seconds()) + 2
+    limit(ledger, 100, period=f"{length} seconds", marks=[])
+    ledger.record("a", "m", 60, at=leaves - timedelta(minutes=30))
+    assert [ledger.record("a", "m", 1).remaining for _ in range(3)] == [39, 38, 37]
+    ledger.execute("SELECT pg_sleep_until(%s)", [leaves + timedelta(seconds=length)])
+    assert [ledger.record("a", "m", 1).remaining for _ in range(2)] == [96, 95]
