@@ -1,5 +1,6 @@
 -- Recorders lock the row of the series first and pass the clock's time, so that a version of a limit that has just been committed counts.
-create or replace function _limit_checks(metric metrics, series series, at timestamptz, now timestamptz)
+-- Trailing windows begin before now. They are open, because recording counts what is ahead of the clock too, unless a question about the past ends them.
+create or replace function _limit_checks(metric metrics, series series, at timestamptz, now timestamptz, trailing_until timestamptz default null)
 returns limit_check[]
 language plpgsql
 stable
@@ -8,16 +9,21 @@ as $$
 #variable_conflict use_column
 begin
     return array(
-        select (e.limit_id, e.name, e.period, e.action, e.quota, e.since, e.until, e.until is null and e.period <> 'never',
+        select (e.limit_id, e.name, e.period, e.action, e.quota, e.since, w.until, w.is_trailing,
                 u.used, 0, greatest(e.quota - u.used, 0), greatest(u.used - e.quota, 0), e.marks, e.every)::limit_check
         from _effective_limits(_limit_checks.metric, (_limit_checks.series).subject, _limit_checks.at, _limit_checks.now) e
-        cross join lateral (select _limit_used(_limit_checks.metric, _limit_checks.series, e.since, e.until) as used offset 0) u
+        cross join lateral (
+            select w.is_trailing, case when w.is_trailing then _limit_checks.trailing_until else e.until end as until
+            from (select e.until is null and e.period <> 'never' as is_trailing) w
+        ) w
+        cross join lateral (select _limit_used(_limit_checks.metric, _limit_checks.series, e.since, w.until) as used offset 0) u
         where e.counts and e.quota is not null and _limit_checks.at >= e.since and _limit_checks.at < coalesce(e.until, 'infinity'));
 end
 $$;
 
-comment on function _limit_checks(metrics, series, timestamptz, timestamptz) is
-    'The limits with a quota that count for an event of a series at an instant, and what is used of each.';
+comment on function _limit_checks(metrics, series, timestamptz, timestamptz, timestamptz) is
+    'The limits with a quota that count for an event of a series at an instant, and what is used of each. trailing_until: where trailing windows end; '
+    'null: they are open. Raises UM006 as usage() does.';
 
 create or replace function _used_more(checks limit_check[], quantity numeric)
 returns limit_check[]

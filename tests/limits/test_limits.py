@@ -451,6 +451,37 @@ def test_a_member_of_a_dropped_month_is_known_in_limits_of_other_periods(
     )
 
 
+@pytest.mark.parametrize("aggregate", ["sum", "unique", "last"])
+@pytest.mark.parametrize("rollup", ["minute", "hour", "day", "none"])
+def test_a_question_about_the_past_does_not_count_what_came_after_in_a_trailing_window(
+    ledger: Ledger, rollup: str, aggregate: str
+) -> None:
+    ledger.define("m", aggregate, rollup=rollup)
+    limit(ledger, 1, period="40 days", since=today(days=-100))
+    now = ledger.value("SELECT clock_timestamp()")
+    for hours in (3, 1):
+        values = {"member": f"u{hours}"} if aggregate == "unique" else {"quantity": hours}
+        ledger.record("a", "m", at=now - timedelta(hours=hours), overflow=True, **values)
+    expected = {
+        "sum": {0: 4, 0.5: 4, 2: 3, 5: 0},
+        "unique": {0: 2, 0.5: 2, 2: 1, 5: 0},
+        "last": {0: 1, 0.5: 1, 2: 3, 5: 0},
+    }
+    for hours, used in expected[aggregate].items():
+        then = now - timedelta(hours=hours)
+        answer = status(ledger, now=then)
+        assert (answer.used, answer.overrun, answer.until) == (used, max(used - 1, 0), then)
+        beyond = ledger.call("overruns", now=then)
+        assert [(o.used, o.until, o.cause) for o in beyond] == (
+            [(used, then, "overflow")] if used > 1 else []
+        )
+    assert status(ledger).until is None
+    values = {"member": "ahead"} if aggregate == "unique" else {"quantity": 3}
+    ledger.record("a", "m", at=now + timedelta(hours=2), overflow=True, **values)
+    assert status(ledger).used == {"sum": 7, "unique": 3, "last": 3}[aggregate]
+    assert [o.until for o in ledger.call("overruns")] == [None]
+
+
 # ------------------------------------------------------------------------------------------------ cycles
 
 
