@@ -1,5 +1,5 @@
 -- Recorders lock the row of the series first and pass the clock's time, so that a version of a limit that has just been committed counts.
--- Trailing windows begin before now. They are open, because recording counts what is ahead of the clock too, unless a question about the past ends them.
+-- Trailing windows are open, because recording counts what is ahead of the clock too; a question about the past ends them.
 create or replace function _limit_checks(metric metrics, series series, at timestamptz, now timestamptz, trailing_until timestamptz default null)
 returns limit_check[]
 language plpgsql
@@ -22,8 +22,8 @@ end
 $$;
 
 comment on function _limit_checks(metrics, series, timestamptz, timestamptz, timestamptz) is
-    'The limits with a quota that count for an event of a series at an instant, and what is used of each. trailing_until: where trailing windows end; '
-    'null: they are open. Raises UM006 as usage() does.';
+    'The limits with a quota that count for an event of a series at an instant, and what is used of each. trailing_until: where trailing windows '
+    'end; null: they are open. Raises UM006 as usage() does.';
 
 create or replace function _used_more(checks limit_check[], quantity numeric)
 returns limit_check[]

@@ -17,7 +17,8 @@ declare
 begin
     if not s.is_ordinary then
         return;
-    elsif exists (select from unnest(checks) c where c.since > s.fine_start) or _has_shorter_limits(s.metric, s.subject, s.fine_start, s.fine_end) then
+    elsif exists (select from unnest(checks) c where c.since > s.fine_start)
+        or _has_shorter_limits(s.metric, s.subject, s.fine_start, s.fine_end) then
         v_below := '-infinity';
     else
         select s.coarse_total + min(b.missing) into v_below

@@ -121,6 +121,39 @@ def test_a_backdated_event_meets_the_quota_of_its_own_period(ledger: Ledger) -> 
     assert ledger.record("a", "m", 500).remaining == 0
 
 
+@pytest.mark.parametrize("whose", ["everyone", "subject", "plan"])
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_removed_limit_does_not_come_back_with_a_scheduled_version(
+    ledger: Ledger, whose: str, holds: bool
+) -> None:
+    ledger.define("m", "sum")
+    ledger.call("define_plan", plan="p")
+    ledger.call("subscribe", subject="a", plan="p")
+    of = {} if whose == "everyone" else {whose: "a" if whose == "subject" else "p"}
+    if holds:
+        limit(ledger, 10, **of)
+    begins = ledger.value("SELECT clock_timestamp() + interval '1.2 seconds'")
+    later = ledger.value("SELECT clock_timestamp() + interval '2 days'")
+    limit(ledger, 7, since=begins, **of)
+    limit(ledger, 5, since=begins, **of)
+    limit(ledger, 3, since=later, **of)
+    ended = ledger.call("remove_limit", metric="m", **of)[0]
+    assert (ended.removed, ended.quota) == (True, 10 if holds else 5)
+    assert ended.since < begins if holds else ended.since == begins
+    with refused("UM007", "metric"):
+        ledger.call("remove_limit", metric="m", **of)
+    assert ledger.record("a", "m", 50).outcome == "recorded"
+    for moment in (None, begins, later + timedelta(days=1)):
+        assert ledger.call("limits", metric="m", at=moment) == []
+    ledger.execute("SELECT pg_sleep_until(%s)", [begins])
+    assert ledger.record("a", "m", 50).remaining is None
+    assert ledger.call("effective_limits", subject="a", metric="m") == []
+    removals = ledger.value("SELECT count(*) FROM meter.admin_log WHERE action = 'remove_limit'")
+    assert removals == (3 if holds else 2)
+    limit(ledger, 200, since=later, **of)
+    assert [v.quota for v in ledger.call("limits", metric="m", at=later)] == [200]
+
+
 @pytest.mark.parametrize("what", ["version", "subscription", "end of a subscription"])
 def test_what_begins_later_binds_when_its_time_comes(ledger: Ledger, what: str) -> None:
     ledger.define("m", "sum")
