@@ -43,7 +43,7 @@ $$;
 
 comment on function _used_more(limit_check[], numeric) is 'The limits of an event, with its quantity added to what is used of each.';
 
--- What a decision says: of the limits that block, the one that leaves least; without any, of the others.
+-- What a decision says: of the limits that block, the one that leaves least; without any, of those that alert; then of the others.
 create or replace function _binding_limit(checks limit_check[])
 returns limit_check
 language sql
@@ -52,7 +52,7 @@ set search_path from current
 as $$
     select c
     from unnest(checks) c
-    order by c.action <> 'block', c.remaining - c.overrun, c.limit_id
+    order by _action_rank(c.action), c.remaining - c.overrun, c.limit_id
     limit 1
 $$;
 

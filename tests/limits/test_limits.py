@@ -94,6 +94,34 @@ def test_a_plan_that_only_alerts_is_not_stricter_than_one_that_blocks(ledger: Le
     assert ledger.record("a", "m", 21).outcome == "refused"
 
 
+def test_a_plan_whose_limit_does_nothing_is_not_stricter_than_one_that_alerts(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    for plan, quota, action in (("silent", 10, "none"), ("watched", 20, "alert")):
+        ledger.call("define_plan", plan=plan)
+        limit(ledger, quota, plan=plan, action=action)
+        ledger.call("subscribe", subject="a", plan=plan)
+    ledger.record("a", "m", 20)
+    assert [row for row in told(ledger) if row[0].startswith("threshold")] == [
+        ("threshold.approaching", 80),
+        ("threshold.exceeded", 100),
+    ]
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_of_limits_beside_each_other_one_that_blocks_binds_before_one_that_alerts_before_the_others(
+    ledger: Ledger, first: int
+) -> None:
+    """The later ones leave less."""
+    ledger.define("m", "sum")
+    actions = ["block", "alert", "none"][first:]
+    for number, action in enumerate(reversed(actions)):
+        limit(ledger, 100 + number, name=action, action=action)
+    for number in range(3):
+        answer = ledger.record("a", "m", 1)
+        assert (answer.remaining, answer.limited_by) == (98 + len(actions) - number, actions[0])
+    assert status(ledger).limited_by == actions[0]
+
+
 def test_editing_never_resets_usage_and_the_past_is_not_rewritten(ledger: Ledger) -> None:
     ledger.define("m", "sum")
     limit(ledger, 100, since=today(days=-100))
