@@ -59,7 +59,9 @@ $$;
 comment on function _binding_limit(limit_check[]) is 'The limit that binds; null without a limit.';
 
 -- Sum and count add, max and last compare, unique counts a new member. What adds nothing is never refused.
-create or replace function _refusing_limit(checks limit_check[], metric metrics, series_id integer, quantity numeric, member text)
+create or replace function _refusing_limit(
+    checks limit_check[], metric metrics, series_id integer, quantity numeric, member text, at timestamptz, event_id bigint
+)
 returns limit_check
 language plpgsql
 stable
@@ -73,7 +75,9 @@ begin
     select c.* into v_refusing
     from unnest(checks) c
     where c.action = 'block' and case
-        when v_aggregate in ('max', 'last') then _refusing_limit.quantity > c.quota
+        when v_aggregate = 'max' then _refusing_limit.quantity > greatest(c.quota, c.used)
+        when v_aggregate = 'last' then _refusing_limit.quantity > c.quota
+            and not _has_later_event(_refusing_limit.metric, series_id, _refusing_limit.at, _refusing_limit.event_id, c.until)
         when v_aggregate = 'unique' then c.remaining < 1
             and not _has_member(_refusing_limit.metric, series_id, _refusing_limit.member, c.since, c.until)
         else _refusing_limit.quantity > 0 and _refusing_limit.quantity > c.remaining end
@@ -83,5 +87,5 @@ begin
 end
 $$;
 
-comment on function _refusing_limit(limit_check[], metrics, integer, numeric, text) is
+comment on function _refusing_limit(limit_check[], metrics, integer, numeric, text, timestamptz, bigint) is
     'The limit that refuses an event: of several, the one that leaves least. Null if none does.';

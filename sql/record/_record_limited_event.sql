@@ -20,7 +20,8 @@ declare
     v_recorded recorded;
 begin
     perform _clear_marks(definition, v_series, v_checks);
-    v_refusing := _refusing_limit(v_checks, definition, v_series.series_id, _record_limited_event.quantity, _record_limited_event.member);
+    v_refusing := _refusing_limit(v_checks, definition, v_series.series_id, _record_limited_event.quantity, _record_limited_event.member,
+                                  _record_limited_event.at, _record_limited_event.event_id);
     if v_refusing.limit_id is not null and not _record_limited_event.overflow then
         delete from keys k where k.digest = _record_limited_event.digest;
         perform _fire_marks(definition, v_series, v_checks),

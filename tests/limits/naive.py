@@ -168,8 +168,16 @@ class Naive:
         if check.version.action != "block":
             return False
         aggregate = self.metrics[event["metric"]][0]
-        if aggregate in ("max", "last"):
-            return bool(event["quantity"] > check.version.quota)
+        if aggregate == "max":
+            return bool(event["quantity"] > max(check.version.quota, check.used))
+        if aggregate == "last":
+            hidden = any(
+                (e["subject"], e["metric"]) == (event["subject"], event["metric"])
+                and e["at"] > event["at"]
+                and (check.until is None or e["at"] < check.until)
+                for e in self.events
+            )
+            return bool(event["quantity"] > check.version.quota) and not hidden
         if aggregate == "unique":
             known = any(
                 (e["subject"], e["metric"], e.get("member"))

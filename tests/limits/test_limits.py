@@ -229,6 +229,44 @@ def test_max_and_last_compare(ledger: Ledger, aggregate: str) -> None:
     assert ledger.usage("a", "m").quantity == 10
 
 
+def test_max_is_not_refused_below_what_is_used_already(ledger: Ledger) -> None:
+    ledger.define("m", "max")
+    limit(ledger, 10)
+    ledger.record("a", "m", 20, overflow=True)
+    for quantity, outcome in ((21, "refused"), (20, "recorded"), (11, "recorded")):
+        assert status(ledger, requested=quantity).allowed == (outcome == "recorded")
+        assert ledger.record("a", "m", quantity).outcome == outcome
+        events = [{"subject": "a", "metric": "m", "quantity": quantity}]
+        assert ledger.batch(events)[0].outcome == outcome
+
+
+@pytest.mark.parametrize("kind", ["month hour", "never none", "year day", "minute none", "day hour"])
+@pytest.mark.parametrize("of", ["year", "cycle"])
+def test_last_is_not_refused_if_a_later_event_of_the_period_counts(
+    ledger: Ledger, kind: str, of: str
+) -> None:
+    """The cycle ends within an hour, and a later event of the next cycle, in that hour, does not matter."""
+    period, rollup = kind.split()
+    ledger.define("m", "last", period=period, rollup=rollup)
+    ends = today(days=-400).replace(month=1, day=1) + timedelta(minutes=0 if of == "year" else 30)
+    ledger.call("set_billing_cycle", subject="a", anchor=ends, every="year")
+    limit(ledger, 10, period=of, since=today(days=-3000))
+    before, after = ends - timedelta(minutes=10), ends + timedelta(minutes=10)
+    ledger.record("a", "m", 1, at=after)
+    assert ledger.record("a", "m", 11, at=before).outcome == "refused"
+    ledger.record("a", "m", 1, at=before)
+    assert ledger.record("a", "m", 11, at=before).outcome == "refused"
+    older = before - timedelta(microseconds=1)
+    assert ledger.record("a", "m", 11, at=older).outcome == "recorded"
+    if of == "cycle" or period == "never":
+        return  # their ends are read from the log
+    ledger.upkeep()
+    ledger.upkeep(keep="100 days")
+    assert ledger.value("SELECT count(*) FROM meter.events WHERE at <= %s", [before]) == 0
+    assert ledger.record("a", "m", 11, at=older - timedelta(hours=1)).outcome == "recorded"
+    assert ledger.record("a", "m", 11, at=before + timedelta(minutes=5)).outcome == "refused"
+
+
 @pytest.mark.parametrize("period", ["month", "day", "hour", "never", "cycle", "5 hours"])
 def test_unique_counts_a_new_member_only(ledger: Ledger, period: str) -> None:
     ledger.define("m", "unique")
