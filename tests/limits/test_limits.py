@@ -203,6 +203,43 @@ def test_what_begins_later_binds_when_its_time_comes(ledger: Ledger, what: str) 
     assert later.outcome == ("recorded" if what.startswith("end") else "refused")
 
 
+@pytest.mark.parametrize(
+    ("spellings", "stored"),
+    [
+        (("30 days", "30 day", "30d", " 720  Hours "), "30 days"),
+        (("24 hours", "24 hour", "1 day", "1440 minutes"), "24 hours"),
+        (("2 weeks", "14 days", "1w 7d"), "14 days"),
+        (("1 month", "1 mon", "1mo"), "1 month"),
+        (("1 year", "12 months"), "1 year"),
+        (("1h 30m", "90 minutes", "5400 s"), "90 minutes"),
+        (("1 month 1 day", "1 month 24 hours"), "1 month 24 hours"),
+        (("90061 seconds", "1 day 1 hour 1 minute 1 second"), "90061 seconds"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_durations_of_the_same_length_are_one_period(
+    ledger: Ledger, spellings: tuple[str, ...], stored: str
+) -> None:
+    ledger.define("m", "sum")
+    for number, spelling in enumerate((*spellings, stored), start=5):
+        assert limit(ledger, number, period=spelling).period == stored
+    assert [(e.period, e.quota) for e in ledger.call("effective_limits", subject="a", metric="m")] == [
+        (stored, number)
+    ]
+    for spelling in spellings:
+        ledger.call("remove_limit", metric="m", period=spelling)
+        assert ledger.call("limits") == []
+        limit(ledger, 1, period=stored)
+
+
+def test_a_month_is_not_30_days_and_a_calendar_unit_is_no_duration(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    periods = ["30 days", "1 month", "month", "day", "24 hours", "1 year", "365 days"]
+    for period in periods:
+        assert limit(ledger, 10, period=period).period == period
+    assert len(ledger.call("limits")) == len(periods)
+
+
 # --------------------------------------------------------------------------------------------- enforcing
 
 
