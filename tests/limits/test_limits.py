@@ -334,6 +334,24 @@ def test_overflow_counts_what_has_happened_and_strict_raises(ledger: Ledger) -> 
     assert status(ledger).overrun == 5
 
 
+@pytest.mark.parametrize("striped", [True, False])
+@pytest.mark.parametrize("limited", [True, False])
+def test_without_total_no_outcome_has_a_quantity(ledger: Ledger, striped: bool, limited: bool) -> None:
+    ledger.define("m", "sum", striped=striped)
+    if limited:
+        limit(ledger, 10)
+    answers = [
+        ledger.record("a", "m", quantity, idempotency_key=key, total=False)
+        for quantity, key in ((10, "k"), (10, "k"), (9, "k"), (1, "l"))
+    ]
+    outcomes = ["recorded", "duplicate", "conflict", "refused" if limited else "recorded"]
+    assert [a.outcome for a in answers] == outcomes
+    assert {a.quantity for a in answers} == {None}
+    assert {a.period_start for a in answers} == {today().replace(day=1)}
+    assert {a.remaining for a in answers} == {0 if limited else None}
+    assert ledger.record("a", "m", 10, idempotency_key="k", total=None).quantity == (10 if limited else 11)
+
+
 def test_a_refusal_leaves_the_callers_transaction_alive(ledger: Ledger, new_ledger: NewLedger) -> None:
     ledger.define("m", "sum")
     limit(ledger, 10)
