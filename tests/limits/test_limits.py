@@ -482,6 +482,27 @@ def test_a_mark_that_is_rolled_back_has_not_fired(ledger: Ledger, new_ledger: Ne
     assert told(ledger) == [("threshold.approaching", 80)]
 
 
+def test_marks_fire_again_for_a_cycle_that_is_moved_and_not_for_one_that_begins_when_it_did(
+    ledger: Ledger,
+) -> None:
+    """A cycle that begins at another time is another period, with its own usage."""
+    ledger.define("m", "sum")
+    limit(ledger, 100, period="cycle", marks=[80], since=today(days=-100))
+    start = today(days=-12)
+    ledger.call("set_billing_cycle", subject="a", anchor=start, since=start)
+    ledger.record("a", "m", 85, at=today(days=-2))
+    assert told(ledger) == [("threshold.approaching", 80)]
+    ledger.call("set_billing_cycle", subject="a", anchor=start, every="year", since=start)
+    ledger.record("a", "m", 1)
+    assert told(ledger) == [("threshold.approaching", 80)]
+    for days, fires in ((-6, True), (-1, False)):
+        moved = today(days=days)
+        ledger.call("set_billing_cycle", subject="a", anchor=moved, since=moved)
+        before = len(told(ledger))
+        ledger.record("a", "m", 1)
+        assert len(told(ledger)) - before == fires
+
+
 # --------------------------------------------------------------------------------- all kinds of metrics
 
 
