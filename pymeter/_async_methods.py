@@ -2089,7 +2089,6 @@ class AsyncMethods:
 
         Raises:
             InvalidInput: a value is not allowed.
-            EventsDropped: a trailing window needs events that retention has dropped.
 
         Example:
             meter.overruns("tokens")

@@ -2073,7 +2073,6 @@ class Methods:
 
         Raises:
             InvalidInput: a value is not allowed.
-            EventsDropped: a trailing window needs events that retention has dropped.
 
         Example:
             meter.overruns("tokens")

@@ -507,7 +507,6 @@ def overruns(
 
     Raises:
         InvalidInput: a value is not allowed.
-        EventsDropped: a trailing window needs events that retention has dropped.
 
     Example:
         meter.overruns("tokens")

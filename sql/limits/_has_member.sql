@@ -14,7 +14,7 @@ declare
     v_digest uuid := _digest(_has_member.member);
     v_unit   text := _seen_unit(m.period, m.rollup);
     v_middle text := case when v_unit is null then m.coarse_bucket else 'month' end;
-    v_cut    window_cut := _cut_window(m, _has_member.since, _has_member.until);
+    v_cut    window_cut := (select _cut_window(m, k.since, k.until) from _kept_window(m, _has_member.since, _has_member.until) k);
     -- [v_since, v_until) is the middle.
     v_since  timestamptz := case v_unit when m.fine_bucket then v_cut.fine_since else v_cut.coarse_since end;
     v_until  timestamptz := case v_unit when m.fine_bucket then v_cut.fine_until else v_cut.coarse_until end;

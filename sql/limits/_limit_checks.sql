@@ -23,7 +23,7 @@ $$;
 
 comment on function _limit_checks(metrics, series, timestamptz, timestamptz, timestamptz) is
     'The limits with a quota that count for an event of a series at an instant, and what is used of each. trailing_until: where trailing windows '
-    'end; null: they are open. Raises UM006 as usage() does.';
+    'end; null: they are open.';
 
 create or replace function _used_more(checks limit_check[], quantity numeric)
 returns limit_check[]

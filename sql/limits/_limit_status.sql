@@ -64,5 +64,4 @@ end
 $$;
 
 comment on function _period_checks(metrics, series, timestamptz) is
-    'The limits with a quota of the periods that contain an instant, which ends the windows of trailing limits if it has passed. Raises UM006 as '
-    'usage() does.';
+    'The limits with a quota of the periods that contain an instant, which ends the windows of trailing limits if it has passed.';

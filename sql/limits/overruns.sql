@@ -31,6 +31,6 @@ comment on function overruns(text, text, timestamptz, integer) is
     'Returns the limits that block and of which more is used than their quota, in the period that contains now: everything there is beyond a '
     'quota, with its cause. The window of a trailing limit ends now. cause overflow: events were counted in spite of the limit; limit: it was set, '
     'lowered or replaced when more had been used. Looks at every series of the limited metrics, or of one metric or subject. Raises 22004 or 22023 '
-    'for a bad value, UM006 as usage() does. Example: BEGIN; SELECT quota FROM meter.set_limit(''tokens'', 10); SELECT outcome FROM '
+    'for a bad value. Example: BEGIN; SELECT quota FROM meter.set_limit(''tokens'', 10); SELECT outcome FROM '
     'meter.record(''acct_9'', ''tokens'', 15, overflow => true); SELECT subject, used, quota, overrun, cause FROM meter.overruns(subject => '
     '''acct_9''); ROLLBACK;';

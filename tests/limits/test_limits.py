@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.helpers import Ledger, refused
+from tests.helpers import Ledger, as_jsonb, refused
 
 NewLedger = Callable[..., Ledger]
 
@@ -655,6 +655,40 @@ def test_a_question_about_the_past_does_not_count_what_came_after_in_a_trailing_
     ledger.record("a", "m", at=now + timedelta(hours=2), overflow=True, **values)
     assert status(ledger).used == {"sum": 7, "unique": 3, "last": 3}[aggregate]
     assert [o.until for o in ledger.call("overruns")] == [None]
+
+
+@pytest.mark.parametrize("kind", ["month hour", "month day", "day none", "never none", "week none"])
+def test_a_cycle_that_began_within_an_hour_of_a_dropped_month_counts_that_hour_whole(
+    ledger: Ledger, kind: str
+) -> None:
+    """Or the bucket of the rollup, if it is longer."""
+    period, rollup = kind.split()
+    ledger.define("m", "sum", period=period, rollup=rollup)
+    ledger.define("seats", "unique", period=period, rollup=rollup)
+    hour = today(days=-130, hours=5)
+    ledger.call("set_billing_cycle", subject="a", anchor=hour + timedelta(minutes=30), every="year")
+    for minute in (10, 50):
+        ledger.record("a", "m", 10, at=hour + timedelta(minutes=minute))
+        ledger.record("a", "seats", member=f"u{minute}", at=hour + timedelta(minutes=minute))
+    for metric, quota in (("m", 30), ("seats", 2)):
+        limit(ledger, quota, metric, period="cycle", since=today(days=-900))
+        assert status(ledger, metric=metric).used == quota / (3 if metric == "m" else 2)
+    ledger.upkeep()
+    ledger.upkeep(keep="100 days")
+    assert ledger.value("SELECT count(*) FROM meter.events") == 0
+    for metric, used in (("m", 20), ("seats", 2)):
+        assert (status(ledger, metric=metric).used, status(ledger, metric=metric).overrun) == (used, 0)
+    assert ledger.record("a", "m", 11).outcome == "refused"
+    assert ledger.record("a", "m", 10).outcome == "recorded"
+    if kind == "month hour":
+        for member, outcome in (("u50", "recorded"), ("u10", "recorded"), ("new", "refused")):
+            assert ledger.record("a", "seats", member=member).outcome == outcome
+    late = hour + timedelta(days=2)
+    event = {"subject": "a", "metric": "m", "quantity": 1, "at": late}
+    assert ledger.batch([event])[0].outcome == "refused"
+    over = ledger.call("record_batch", events=as_jsonb([event]), overflow=True)
+    assert [o.outcome for o in over] == ["recorded"]
+    assert [(o.used, o.overrun) for o in ledger.call("overruns")] == [(31, 1)]
 
 
 # ------------------------------------------------------------------------------------------------ cycles
