@@ -214,7 +214,7 @@ alter table series add column limited_by text collate "C";
 comment on column series.unchecked_below is
     'An event of the open fine bucket that leaves coarse_total below this needs no look at the limits: none refuses it, and no mark fires. '
     'infinity: there are no limits.';
-comment on column series.unchecked_until is 'When unchecked_below stops to hold, because another version of a limit begins.';
+comment on column series.unchecked_until is 'When unchecked_below stops to hold, because another version of a limit begins or a trailing window moves.';
 comment on column series.exhausted_at is 'The coarse_total at which the limit that binds is used up; null: none binds.';
 comment on column series.limited_by is 'The name of that limit.';
 

@@ -1956,7 +1956,7 @@ class AsyncMethods:
         period: str | None = None,
         name: str = "default",
     ) -> Limit:
-        """End a limit now. What it shadowed counts again.
+        """End a limit now, and its versions that were to begin later. What it shadowed counts again.
 
         Args:
             metric: The metric's key.
@@ -1966,7 +1966,7 @@ class AsyncMethods:
             name: The limit's name.
 
         Returns:
-            The version that ends the limit.
+            The version that ends the limit; if it has not begun, at its first since.
 
         Raises:
             UnknownMetric: the catalog has no such metric.
@@ -2081,7 +2081,7 @@ class AsyncMethods:
         Args:
             metric: One metric's; of all limited metrics unless given.
             subject: One subject's.
-            now: A moment of the period to look at; the present unless given.
+            now: A moment of the period to look at, and the end of trailing windows; the present unless given.
             max_rows: How many at most, 10,000 at most.
 
         Returns:

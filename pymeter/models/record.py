@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from pymeter.models.values import GivenQuantity, GivenTime, Model, Moment
 
@@ -54,8 +54,7 @@ class RecordedWithoutTotal(Model):
 
     event_id: int | None = None
     outcome: Outcome
-    quantity: Annotated[None, BeforeValidator(lambda _: None)] = None
-    """None, also where SQL answers with one: for an event that was not recorded."""
+    quantity: None = None
     unit: str
     period_start: Moment | None = None
     period_end: Moment | None = None

@@ -33,7 +33,7 @@ begin
                 where s.subject = _effective_limits.subject and s.plan = h.plan
                   and s.since <= h.decided_at and coalesce(s.until, 'infinity') > h.decided_at))
             window slot as (partition by h.name, h.period
-                            order by h.subject is null, h.plan is null, h.quota is null, h.action <> 'block', h.quota, h.limit_id)
+                            order by h.subject is null, h.plan is null, h.quota is null, _action_rank(h.action), h.quota, h.limit_id)
         )
         select r.limit_id, r.metric, r.name, r.period,
                case when r.subject is not null then 'subject' when r.plan is not null then 'plan' else 'everyone' end, r.plan, r.quota, r.action,
@@ -51,3 +51,14 @@ $$;
 
 comment on function _effective_limits(metrics, text, timestamptz, timestamptz) is
     'The limits that may count for usage of a subject at an instant, as they hold now, and which of each name and period does.';
+
+-- Inlined: no SET, nothing outside pg_catalog.
+create or replace function _action_rank(action text)
+returns integer
+language sql
+immutable parallel safe
+as $$
+    select array_position(array['block', 'alert', 'none'], action)
+$$;
+
+comment on function _action_rank(text) is 'The order of the actions of limits, the strictest first.';

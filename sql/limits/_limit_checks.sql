@@ -1,5 +1,6 @@
 -- Recorders lock the row of the series first and pass the clock's time, so that a version of a limit that has just been committed counts.
-create or replace function _limit_checks(metric metrics, series series, at timestamptz, now timestamptz)
+-- Trailing windows are open, because recording counts what is ahead of the clock too; a question about the past ends them.
+create or replace function _limit_checks(metric metrics, series series, at timestamptz, now timestamptz, trailing_until timestamptz default null)
 returns limit_check[]
 language plpgsql
 stable
@@ -8,16 +9,21 @@ as $$
 #variable_conflict use_column
 begin
     return array(
-        select (e.limit_id, e.name, e.period, e.action, e.quota, e.since, e.until, e.until is null and e.period <> 'never',
+        select (e.limit_id, e.name, e.period, e.action, e.quota, e.since, w.until, w.is_trailing,
                 u.used, 0, greatest(e.quota - u.used, 0), greatest(u.used - e.quota, 0), e.marks, e.every)::limit_check
         from _effective_limits(_limit_checks.metric, (_limit_checks.series).subject, _limit_checks.at, _limit_checks.now) e
-        cross join lateral (select _limit_used(_limit_checks.metric, _limit_checks.series, e.since, e.until) as used offset 0) u
+        cross join lateral (
+            select w.is_trailing, case when w.is_trailing then _limit_checks.trailing_until else e.until end as until
+            from (select e.until is null and e.period <> 'never' as is_trailing) w
+        ) w
+        cross join lateral (select _limit_used(_limit_checks.metric, _limit_checks.series, e.since, w.until) as used offset 0) u
         where e.counts and e.quota is not null and _limit_checks.at >= e.since and _limit_checks.at < coalesce(e.until, 'infinity'));
 end
 $$;
 
-comment on function _limit_checks(metrics, series, timestamptz, timestamptz) is
-    'The limits with a quota that count for an event of a series at an instant, and what is used of each.';
+comment on function _limit_checks(metrics, series, timestamptz, timestamptz, timestamptz) is
+    'The limits with a quota that count for an event of a series at an instant, and what is used of each. trailing_until: where trailing windows '
+    'end; null: they are open.';
 
 create or replace function _used_more(checks limit_check[], quantity numeric)
 returns limit_check[]
@@ -37,7 +43,7 @@ $$;
 
 comment on function _used_more(limit_check[], numeric) is 'The limits of an event, with its quantity added to what is used of each.';
 
--- What a decision says: of the limits that block, the one that leaves least; without any, of the others.
+-- What a decision says: of the limits that block, the one that leaves least; without any, of those that alert; then of the others.
 create or replace function _binding_limit(checks limit_check[])
 returns limit_check
 language sql
@@ -46,14 +52,16 @@ set search_path from current
 as $$
     select c
     from unnest(checks) c
-    order by c.action <> 'block', c.remaining - c.overrun, c.limit_id
+    order by _action_rank(c.action), c.remaining - c.overrun, c.limit_id
     limit 1
 $$;
 
 comment on function _binding_limit(limit_check[]) is 'The limit that binds; null without a limit.';
 
 -- Sum and count add, max and last compare, unique counts a new member. What adds nothing is never refused.
-create or replace function _refusing_limit(checks limit_check[], metric metrics, series_id integer, quantity numeric, member text)
+create or replace function _refusing_limit(
+    checks limit_check[], metric metrics, series_id integer, quantity numeric, member text, at timestamptz, event_id bigint
+)
 returns limit_check
 language plpgsql
 stable
@@ -67,7 +75,9 @@ begin
     select c.* into v_refusing
     from unnest(checks) c
     where c.action = 'block' and case
-        when v_aggregate in ('max', 'last') then _refusing_limit.quantity > c.quota
+        when v_aggregate = 'max' then _refusing_limit.quantity > greatest(c.quota, c.used)
+        when v_aggregate = 'last' then _refusing_limit.quantity > c.quota
+            and not _has_later_event(_refusing_limit.metric, series_id, _refusing_limit.at, _refusing_limit.event_id, c.until)
         when v_aggregate = 'unique' then c.remaining < 1
             and not _has_member(_refusing_limit.metric, series_id, _refusing_limit.member, c.since, c.until)
         else _refusing_limit.quantity > 0 and _refusing_limit.quantity > c.remaining end
@@ -77,28 +87,5 @@ begin
 end
 $$;
 
-comment on function _refusing_limit(limit_check[], metrics, integer, numeric, text) is
+comment on function _refusing_limit(limit_check[], metrics, integer, numeric, text, timestamptz, bigint) is
     'The limit that refuses an event: of several, the one that leaves least. Null if none does.';
-
--- The log may have lost its oldest months; that a member was seen in a period of the metric is kept.
-create or replace function _has_member(metric metrics, series_id integer, member text, since timestamptz, until timestamptz)
-returns boolean
-language sql
-stable
-set search_path from current
-set enable_seqscan to off
-set plan_cache_mode to force_custom_plan
-as $$
-    select exists (
-        select from events e
-        where e.series_id = _has_member.series_id and e.member = _has_member.member and e.at >= _has_member.since
-          and e.at < coalesce(_has_member.until, 'infinity')
-    ) or exists (
-        select from unique_members u
-        where u.series_id = _has_member.series_id and u.bucket = (_has_member.metric).period and u.bucket_start = _has_member.since
-          and u.member_digest = _digest(_has_member.member) and _member_bucket(u.bucket) = u.bucket
-          and _bucket_end(u.bucket, u.bucket_start) = coalesce(_has_member.until, 'infinity'))
-$$;
-
-comment on function _has_member(metrics, integer, text, timestamptz, timestamptz) is
-    'Whether a series has had an event with that member in [since, until); a null until leaves that side open.';

@@ -64,6 +64,28 @@ $$;
 comment on function _limit_version(text, text, text, text, text, timestamptz) is
     'The version of a limit that holds at an instant; null if there is none.';
 
+create or replace function _scheduled_versions(metric text, name text, period text, subject text, plan text, after timestamptz)
+returns setof limits
+language sql
+stable
+set search_path from current
+as $$
+    select v.*
+    from (
+        select distinct on (l.since) l.*
+        from limits l
+        where l.metric = _scheduled_versions.metric and l.name = _scheduled_versions.name and l.period = _scheduled_versions.period
+          and l.subject is not distinct from _scheduled_versions.subject and l.plan is not distinct from _scheduled_versions.plan
+          and l.since > _scheduled_versions.after
+        order by l.since, l.limit_id desc
+    ) v
+    where not v.removed
+    order by v.since
+$$;
+
+comment on function _scheduled_versions(text, text, text, text, text, timestamptz) is
+    'The versions of a limit that begin after an instant, in this order, without those that end it.';
+
 create or replace function _add_limit_version(version limits)
 returns limits
 language plpgsql

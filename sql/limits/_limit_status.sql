@@ -17,7 +17,7 @@ begin
     perform _check_name('subject', _limit_status.subject), _check_time('now', v_at);
     if v_metric.limited then
         v_checks := _limit_checks(v_metric, _find_series_row(v_metric, _limit_status.subject), v_at,
-                                   case when v_at = now() then clock_timestamp() else v_at end);
+                                  case when v_at = now() then clock_timestamp() else v_at end, case when v_at < now() then v_at end);
         v_binding := _binding_limit(v_checks);
     end if;
     if v_binding.limit_id is null then
@@ -29,7 +29,8 @@ begin
         select from unnest(v_checks) c
         where c.action = 'block' and case
             when _limit_status.requested is null then c.remaining <= 0
-            when v_metric.aggregate in ('max', 'last') then _limit_status.requested > c.quota
+            when v_metric.aggregate = 'max' then _limit_status.requested > greatest(c.quota, c.used)
+            when v_metric.aggregate = 'last' then _limit_status.requested > c.quota
             else _limit_status.requested > c.remaining - c.overrun end);
     return (v_metric.key, v_allowed, trim_scale(v_binding.used), trim_scale(v_binding.remaining), v_binding.quota, v_metric.unit, v_binding.since,
             v_binding.until, trim_scale(v_binding.held), trim_scale(v_binding.overrun), v_binding.name);
@@ -38,3 +39,29 @@ $$;
 
 comment on function _limit_status(text, text, numeric, timestamptz) is
     'What check_quota() answers without a quota: the limit that binds, and whether all limits that block leave room. Raises as usage() does.';
+
+-- A period has one quota, so the clock decides about its version. A trailing window is another one at every instant.
+create or replace function _period_checks(metric metrics, series series, at timestamptz)
+returns limit_check[]
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_checks limit_check[] := _limit_checks(_period_checks.metric, _period_checks.series, _period_checks.at, clock_timestamp());
+begin
+    if _period_checks.at >= now() then
+        return v_checks;
+    end if;
+    return array(
+        select c from unnest(v_checks) c where not c.is_trailing
+        union all
+        select c
+        from unnest(_limit_checks(_period_checks.metric, _period_checks.series, _period_checks.at, _period_checks.at, _period_checks.at)) c
+        where c.is_trailing);
+end
+$$;
+
+comment on function _period_checks(metrics, series, timestamptz) is
+    'The limits with a quota of the periods that contain an instant, which ends the windows of trailing limits if it has passed.';

@@ -22,7 +22,9 @@ begin
         or _bucket_start(m.fine_bucket, since) <> since or _bucket_start(m.fine_bucket, until) <> until
         or coalesce(until, now()) - since > (
             case m.fine_bucket when 'minute' then interval '1 day' when 'hour' then interval '32 days' else interval '800 days' end) then
-        return (_window_usage(m, s.subject, since, until)).quantity;
+        select (_window_usage(m, s.subject, k.since, k.until)).quantity into v_used
+        from _kept_window(m, _limit_used.since, _limit_used.until) k;
+        return v_used;
     end if;
     select coalesce(_quantity(m.aggregate, sum(p.event_count)::bigint, sum(p.total), min(p.lowest), max(p.highest), (max(p.latest))[3]), 0)
     into v_used
@@ -41,6 +43,38 @@ $$;
 
 comment on function _limit_used(metrics, series, timestamptz, timestamptz) is
     'What is used of a limit in its period [since, until), given the row of the series; a null until leaves that side open.';
+
+-- A call that records must not fail because retention has dropped what its limits need: then they count more, as in the oldest bucket of a trailing
+-- window, and P11 holds.
+create or replace function _kept_window(metric metrics, inout since timestamptz, inout until timestamptz)
+language plpgsql
+stable
+set search_path from current
+as $$
+declare
+    v_fine text := metric.fine_bucket;
+    v_cut  window_cut := _cut_window(metric, since, until);
+    v_head boolean := false;
+    v_tail boolean := false;
+begin
+    if v_cut.since < v_cut.fine_since or v_cut.fine_until < v_cut.until then
+        select coalesce(bool_or(m.month < v_cut.fine_since and _bucket_end('month', m.month) > v_cut.since), false),
+               coalesce(bool_or(m.month < v_cut.until and _bucket_end('month', m.month) > v_cut.fine_until), false)
+        into v_head, v_tail
+        from _dropped_months() m (month);
+    end if;
+    if v_head and v_cut.since < v_cut.fine_since then
+        since := _bucket_start(v_fine, since);
+        v_tail := v_tail or v_cut.fine_since = v_cut.until;  -- within one bucket
+    end if;
+    if v_tail then
+        until := nullif(_next_bucket_start(v_fine, until), 'infinity');
+    end if;
+end
+$$;
+
+comment on function _kept_window(metrics, timestamptz, timestamptz) is
+    'The window [since, until) with whole fine buckets at those ends whose events retention has dropped; a null until leaves that side open.';
 
 create or replace function _find_series_row(metric metrics, subject text)
 returns series

@@ -1,6 +1,6 @@
 -- Events of the open fine bucket, which lies in the periods of all limits, add as much to coarse_total as to what is used of each limit. So what
--- every limit has left, and what is missing to the next mark, can be told by coarse_total alone, until the next fine bucket opens: a trailing window
--- loses usage meanwhile, and never gains other. Usage beyond a quota is looked at each time, whatever the limit's action.
+-- every limit has left, and what is missing to the next mark, can be told by coarse_total alone, until the next fine bucket opens or a trailing
+-- window moves. Usage beyond a quota is looked at each time, whatever the limit's action.
 create or replace function _note_room(series series, checks limit_check[], now timestamptz)
 returns void
 language plpgsql
@@ -12,12 +12,13 @@ as $$
 declare
     s           series := _note_room.series;
     v_binding   limit_check := _binding_limit(checks);
-    v_change_at timestamptz := _limits_change_at(s.metric, s.subject, _note_room.now);
+    v_change_at timestamptz := least(_limits_change_at(s.metric, s.subject, _note_room.now), _window_moves_at(s.metric, checks, _note_room.now));
     v_below     numeric;
 begin
     if not s.is_ordinary then
         return;
-    elsif exists (select from unnest(checks) c where c.since > s.fine_start) or _has_shorter_limits(s) then
+    elsif exists (select from unnest(checks) c where c.since > s.fine_start)
+        or _has_shorter_limits(s.metric, s.subject, s.fine_start, s.fine_end) then
         v_below := '-infinity';
     else
         select s.coarse_total + min(b.missing) into v_below
@@ -43,6 +44,32 @@ comment on function _note_room(series, limit_check[], timestamptz) is
     'Notes in the row of a series up to which total no event of the open fine bucket has to be checked. The caller has locked the row, and checks '
     'are those of an event in that bucket, as they are now.';
 
+-- Within a day (UTC), a window keeps its length, also if that is given in months.
+create or replace function _window_moves_at(metric text, checks limit_check[], now timestamptz)
+returns timestamptz
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    n      timestamptz := _window_moves_at.now;
+    v_fine text;
+begin
+    if not exists (select from unnest(checks) c where c.is_trailing) then
+        return null;
+    end if;
+    v_fine := (select m.fine_bucket from metrics m where m.key = _window_moves_at.metric);
+    return least(_bucket_end('day', _bucket_start('day', n)), (
+        select min(_shift(n, _bucket_end(_oldest_bucket(v_fine), c.since) - _add_duration(n, _parse_duration(c.period), -1, 'UTC')))
+        from unnest(checks) c
+        where c.is_trailing and v_fine <> 'never'));
+end
+$$;
+
+comment on function _window_moves_at(text, limit_check[], timestamptz) is
+    'The latest instant until which the trailing windows among these limits keep their starts; null without one.';
+
 create or replace function _forget_room(series series)
 returns void
 language sql
@@ -57,7 +84,7 @@ comment on function _forget_room(series) is
     'Makes the next event of a series look at the limits, because usage of another time has changed what they have left.';
 
 -- In a shorter period a version may still hold that the next period no longer has.
-create or replace function _has_shorter_limits(series series)
+create or replace function _has_shorter_limits(metric text, subject text, since timestamptz, until timestamptz)
 returns boolean
 language sql
 stable
@@ -66,14 +93,15 @@ set enable_seqscan to off
 as $$
     select exists (
         select from limits l
-        where l.metric = series.metric and (l.subject = series.subject or l.subject is null) and l.quota is not null and not l.removed
-          and case when l.period = 'cycle' then upper(_cycle_at(series.subject, series.fine_start))
+        where l.metric = _has_shorter_limits.metric and (l.subject = _has_shorter_limits.subject or l.subject is null)
+          and l.quota is not null and not l.removed
+          and case when l.period = 'cycle' then upper(_cycle_at(_has_shorter_limits.subject, _has_shorter_limits.since))
                    when l.period in ('minute', 'hour', 'day', 'week', 'month', 'year')
-                       then _bucket_end(l.period, _bucket_start(l.period, series.fine_start)) end < series.fine_end)
+                       then _bucket_end(l.period, _bucket_start(l.period, _has_shorter_limits.since)) end < _has_shorter_limits.until)
 $$;
 
-comment on function _has_shorter_limits(series) is
-    'Whether a series has or had a limit whose period ends within its open fine bucket.';
+comment on function _has_shorter_limits(text, text, timestamptz, timestamptz) is
+    'Whether a metric and subject have or had a limit whose period ends within a fine bucket [since, until).';
 
 create or replace function _limits_change_at(metric text, subject text, now timestamptz)
 returns timestamptz

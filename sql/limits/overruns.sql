@@ -19,7 +19,7 @@ begin
                    then 'overflow' else 'limit' end
         from metrics m
         join series s on s.metric = m.key and s.stripe = 0
-        cross join lateral unnest(_limit_checks(m, s, overruns.now, clock_timestamp())) c
+        cross join lateral unnest(_period_checks(m, s, overruns.now)) c
         where m.limited and (overruns.metric is null or m.key = overruns.metric) and (overruns.subject is null or s.subject = overruns.subject)
           and c.action = 'block' and c.overrun > 0
         order by s.metric, s.subject, c.name, c.period
@@ -28,8 +28,9 @@ end
 $$;
 
 comment on function overruns(text, text, timestamptz, integer) is
-    'Returns the limits that block and of which more is used than their quota, in the period that contains now: everything there is beyond a quota, '
-    'with its cause. cause overflow: events were counted in spite of the limit; limit: it was set, lowered or replaced when more had been '
-    'used. Looks at every series of the limited metrics, or of one metric or subject. Raises 22004 or 22023 for a bad value. Example: BEGIN; '
-    'SELECT quota FROM meter.set_limit(''tokens'', 10); SELECT outcome FROM meter.record(''acct_9'', ''tokens'', 15, overflow => true); SELECT '
-    'subject, used, quota, overrun, cause FROM meter.overruns(subject => ''acct_9''); ROLLBACK;';
+    'Returns the limits that block and of which more is used than their quota, in the period that contains now: everything there is beyond a '
+    'quota, with its cause. The window of a trailing limit ends now. cause overflow: events were counted in spite of the limit; limit: it was set, '
+    'lowered or replaced when more had been used. Looks at every series of the limited metrics, or of one metric or subject. Raises 22004 or 22023 '
+    'for a bad value. Example: BEGIN; SELECT quota FROM meter.set_limit(''tokens'', 10); SELECT outcome FROM '
+    'meter.record(''acct_9'', ''tokens'', 15, overflow => true); SELECT subject, used, quota, overrun, cause FROM meter.overruns(subject => '
+    '''acct_9''); ROLLBACK;';

@@ -52,7 +52,7 @@ $$;
 comment on function set_billing_cycle(text, timestamptz, text, text, timestamptz) is
     'Sets the billing cycle of a subject and returns the rule: cycles of a week, month or year that start at the anchor''s time of day in the time '
     'zone. An anchor on the 29th to 31st means the last day of a shorter month. The first rule holds from the anchor, a change from its first '
-    'start of a cycle at or after now or since; the cycle that runs then ends there. since in the past changes past cycles. Rules that begin after '
-    'now or since are replaced. The subject''s recording waits until the transaction ends. Raises 22004 or 22023 for a bad value, 55P03 if '
-    'transactions that record for the subject stay open for 5 seconds. Example: BEGIN; SELECT since, every FROM '
-    'meter.set_billing_cycle(''acct_1'', ''2026-01-31''); ROLLBACK;';
+    'start of a cycle at or after now or since; the cycle that runs then ends there. since in the past changes past cycles; one that then begins '
+    'at another time is another period, for which marks fire anew. Rules that begin after now or since are replaced. The subject''s recording '
+    'waits until the transaction ends. Raises 22004 or 22023 for a bad value, 55P03 if transactions that record for the subject stay open for 5 '
+    'seconds. Example: BEGIN; SELECT since, every FROM meter.set_billing_cycle(''acct_1'', ''2026-01-31''); ROLLBACK;';

@@ -23,12 +23,10 @@ begin
         where event_count > 0 and not (is_fine or is_coarse)
         order by series_id, bucket, bucket_start, stripe
         on conflict (series_id, bucket, bucket_start, stripe) do update set
-            event_count = r.event_count + excluded.event_count,
-            last_at = greatest(r.last_at, excluded.last_at),
+            event_count = r.event_count + excluded.event_count, last_at = greatest(r.last_at, excluded.last_at),
             total = r.total + excluded.total,
             lowest = least(r.lowest, excluded.lowest),
-            highest = greatest(r.highest, excluded.highest),
-            latest = greatest(r.latest, excluded.latest)
+            highest = greatest(r.highest, excluded.highest), latest = greatest(r.latest, excluded.latest)
     ), opened as materialized (
         select series_id, stripe, max(bucket_start) as newest_start,
                max(last_at) filter (where bucket_start > now() and not (is_fine or is_coarse)) as last_ahead,
@@ -54,8 +52,8 @@ begin
         coarse_last_at = o.coarse_last_at, coarse_total = o.coarse_total, coarse_lowest = o.coarse_lowest,
         coarse_highest = o.coarse_highest, coarse_latest = o.coarse_latest,
         -- Who writes buckets has not looked at limits: a row stays marked for that, see _limited_subjects.sql.
-        revision = case when m.limited and s.stripe = 0 then s.revision else m.revision end,
-        unit = m.unit, billers = m.billers, is_ordinary = _is_ordinary(m, s.stripe, s.has_stripes),
+        revision = case when m.limited and s.stripe = 0 then s.revision else m.revision end, unit = m.unit, billers = m.billers,
+        is_ordinary = _is_ordinary(m, s.stripe, s.has_stripes),
         unchecked_below = case when m.limited then '-infinity'::numeric else 'infinity' end, unchecked_until = 'infinity',
         exhausted_at = null, limited_by = null
     from opened o

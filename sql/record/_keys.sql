@@ -37,7 +37,7 @@ $$;
 
 comment on function _find_key(uuid) is 'The key of that digest, recent or old. Raises 40001 if there is none (any more).';
 
-create or replace function _replay_result(metric metrics, subject text, digest uuid, quantity numeric, member text)
+create or replace function _replay_result(metric metrics, subject text, digest uuid, quantity numeric, member text, total boolean)
 returns recorded
 language plpgsql
 volatile
@@ -53,7 +53,9 @@ begin
     v_recorded.event_id := v_first.event_id;
     v_recorded.outcome := case when _is_same_payload(v_first.quantity, v_first.member, _replay_result.quantity, _replay_result.member)
                                then 'duplicate' else 'conflict' end;
-    v_recorded.quantity := (_window_usage(_replay_result.metric, _replay_result.subject, v_start, v_end)).quantity;
+    if _replay_result.total is not false then
+        v_recorded.quantity := (_window_usage(_replay_result.metric, _replay_result.subject, v_start, v_end)).quantity;
+    end if;
     v_recorded.unit := (_replay_result.metric).unit;
     v_recorded.period_start := v_start;
     v_recorded.period_end := nullif(v_end, 'infinity');
@@ -65,9 +67,9 @@ begin
 end
 $$;
 
-comment on function _replay_result(metrics, text, uuid, numeric, text) is
-    'The result of record() for a repeated key: the id of the first event, duplicate or conflict, and the quantity of its period; and what its '
-    'limits leave.';
+comment on function _replay_result(metrics, text, uuid, numeric, text, boolean) is
+    'The result of record() for a repeated key: the id of the first event, duplicate or conflict, and the quantity of its period, unless '
+    'total is false; and what its limits leave.';
 
 -- Inlined: no SET, nothing outside pg_catalog.
 create or replace function _is_same_payload(first_quantity numeric, first_member text, quantity numeric, member text)

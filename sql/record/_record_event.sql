@@ -46,7 +46,8 @@ begin
         v_event_id := coalesce(v_event_id, nextval('event_ids'));
     elsif v_found.is_old_key or v_event_id is null then
         delete from keys where v_found.is_old_key and digest = v_digest;
-        return _replay_result(v_metric, _record_event.subject, v_digest, v_quantity, _record_event.member);
+        return _replay_result(v_metric, _record_event.subject, v_digest, v_quantity, _record_event.member,
+                              _record_event.total);
     end if;
     if not v_metric.limited then
         v_recorded := case

@@ -20,12 +20,13 @@ declare
     v_recorded recorded;
 begin
     perform _clear_marks(definition, v_series, v_checks);
-    v_refusing := _refusing_limit(v_checks, definition, v_series.series_id, _record_limited_event.quantity, _record_limited_event.member);
+    v_refusing := _refusing_limit(v_checks, definition, v_series.series_id, _record_limited_event.quantity, _record_limited_event.member,
+                                  _record_limited_event.at, _record_limited_event.event_id);
     if v_refusing.limit_id is not null and not _record_limited_event.overflow then
         delete from keys k where k.digest = _record_limited_event.digest;
         perform _fire_marks(definition, v_series, v_checks),
             _note_refusal(definition, v_series, v_refusing, _record_limited_event.quantity);
-        return _refused_result(definition, v_series, _record_limited_event.at, v_refusing);
+        return _refused_result(definition, v_series, _record_limited_event.at, v_refusing, _record_limited_event.total);
     end if;
     v_recorded := _count_event(definition, v_series.subject, _record_limited_event.event_id, _record_limited_event.at,
         _record_limited_event.quantity, _record_limited_event.member, _record_limited_event.idempotency_key, _record_limited_event.metadata,
@@ -53,7 +54,7 @@ comment on function _record_limited_event(metrics, series, bigint, timestamptz, 
     'Decides about a valid event of a limited metric, whose key, if it has one, is already inserted, and counts it unless a limit refuses it; '
     'returns the result of record(). locked: the row of the series, from _lock_limited_row(). overflow: no limit refuses it.';
 
-create or replace function _refused_result(definition metrics, found series, at timestamptz, refusing limit_check)
+create or replace function _refused_result(definition metrics, found series, at timestamptz, refusing limit_check, total boolean)
 returns recorded
 language plpgsql
 stable
@@ -66,7 +67,9 @@ declare
     v_recorded recorded;
 begin
     v_recorded.outcome := 'refused';
-    v_recorded.quantity := (_window_usage(definition, found.subject, v_start, v_end)).quantity;
+    if _refused_result.total is not false then
+        v_recorded.quantity := (_window_usage(definition, found.subject, v_start, v_end)).quantity;
+    end if;
     v_recorded.unit := definition.unit;
     v_recorded.period_start := v_start;
     v_recorded.period_end := nullif(v_end, 'infinity');
@@ -74,8 +77,9 @@ begin
 end
 $$;
 
-comment on function _refused_result(metrics, series, timestamptz, limit_check) is
-    'The result of record() for an event that a limit has refused: nothing was counted, and there is no event id.';
+comment on function _refused_result(metrics, series, timestamptz, limit_check, boolean) is
+    'The result of record() for an event that a limit has refused: nothing was counted, and there is no event id; '
+    'with total false no quantity either.';
 
 create or replace function _with_remaining(result recorded, binding limit_check)
 returns recorded

@@ -35,7 +35,7 @@ begin
         v_recorded := case
             when v_owns then _record_limited_event(v_metric, v_series, e.event_id, e.at, e.quantity, e.member, e.idempotency_key, e.metadata,
                                                    false, false, e.digest)
-            else _replay_result(v_metric, e.subject, e.digest, e.quantity, e.member) end;
+            else _replay_result(v_metric, e.subject, e.digest, e.quantity, e.member, false) end;
         return next (e.ordinal, v_recorded.event_id, v_recorded.outcome,
             case when v_recorded.outcome = 'refused' then 'UM003' end,
             case when v_recorded.outcome = 'refused' then format('the event would go beyond the limit %s', v_recorded.limited_by) end,
@@ -69,32 +69,3 @@ end
 $$;
 
 comment on function _raise_refused(batch_outcome[]) is 'Raises UM003 for the first event of a batch that was refused, if there is one.';
-
-create or replace function _note_limited_usage(batch batch_event[])
-returns void
-language plpgsql
-volatile
-set search_path from current
-set enable_seqscan to off
-as $$
-#variable_conflict use_column
-declare
-    v_used   record;
-    v_checks limit_check[];
-begin
-    for v_used in
-        select m, s, max(e.at) as at
-        from unnest(batch) e
-        join metrics m on m.key = e.metric
-        cross join lateral (select s from series s where s.metric = e.metric and s.subject = e.subject and s.stripe = 0 offset 0) s
-        group by m, s, _bucket_start(m.fine_bucket, e.at)
-        order by (s).series_id, 3
-    loop
-        v_checks := _limit_checks(v_used.m, v_used.s, v_used.at, clock_timestamp());
-        perform _fire_marks(v_used.m, v_used.s, v_checks), _note_overflow(v_used.s, v_checks), _forget_room(v_used.s);
-    end loop;
-end
-$$;
-
-comment on function _note_limited_usage(batch_event[]) is
-    'Fires the marks of limits that the counted events of a batch have reached. The caller has locked their series.';

@@ -71,7 +71,10 @@ begin
             lock table unique_members in row exclusive mode;  -- see _lock_limited_series()
         end if;
         perform _lock_limited_rows(v_limited);
-        if not overflow then
+        if overflow then
+            v_limited := array(select e from unnest(v_limited) e where e.digest is null or e.event_id = any (v_owned));
+            perform _clear_batch_marks(v_limited);
+        else
             v_decided := array(select o from _record_limited_rows(v_limited, v_owned) o);
         end if;
     end if;
@@ -80,7 +83,7 @@ begin
         where e.problem is null and (e.digest is null or e.event_id in (select unnest(v_owned)))
           and (v_decided is null or e.ordinal not in (select d.ordinal from unnest(v_decided) d))));
     if v_limited <> '{}' and overflow then
-        perform _note_limited_usage(array(select e from unnest(v_limited) e where e.digest is null or e.event_id = any (v_owned)));
+        perform _note_limited_usage(v_limited);
     end if;
     return query
         select * from unnest(v_decided)

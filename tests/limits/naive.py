@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+ACTIONS = ("block", "alert", "none")
 WEEKS_FROM = datetime(2020, 1, 1, 9, 30, tzinfo=UTC)
 Window = tuple[datetime, datetime | None]
 
@@ -155,15 +156,28 @@ class Naive:
     @staticmethod
     def binding(checks: list[Check]) -> Check:
         return min(
-            checks, key=lambda c: (c.version.action != "block", c.version.quota - c.used, c.version.limit_id)
+            checks,
+            key=lambda c: (
+                ACTIONS.index(c.version.action),
+                c.version.quota - c.used,
+                c.version.limit_id,
+            ),
         )
 
     def _refuses(self, check: Check, event: dict[str, Any]) -> bool:
         if check.version.action != "block":
             return False
         aggregate = self.metrics[event["metric"]][0]
-        if aggregate in ("max", "last"):
-            return bool(event["quantity"] > check.version.quota)
+        if aggregate == "max":
+            return bool(event["quantity"] > max(check.version.quota, check.used))
+        if aggregate == "last":
+            hidden = any(
+                (e["subject"], e["metric"]) == (event["subject"], event["metric"])
+                and e["at"] > event["at"]
+                and (check.until is None or e["at"] < check.until)
+                for e in self.events
+            )
+            return bool(event["quantity"] > check.version.quota) and not hidden
         if aggregate == "unique":
             known = any(
                 (e["subject"], e["metric"], e.get("member"))
@@ -189,11 +203,11 @@ class Naive:
     def _rank(version: Any) -> Any:
         unlimited = version.quota is None
         source = 0 if version.subject is not None else 1 if version.plan is not None else 2
-        # Among plans the strictest: one that blocks before one that only alerts.
+        # Among plans the strictest: one that blocks before one that alerts, and that before the others.
         return (
             source,
             unlimited,
-            version.action != "block",
+            ACTIONS.index(version.action),
             Decimal(0) if unlimited else version.quota,
             version.limit_id,
         )

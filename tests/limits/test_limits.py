@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.helpers import Ledger, refused
+from tests.helpers import Ledger, as_jsonb, refused
 
 NewLedger = Callable[..., Ledger]
 
@@ -94,6 +94,34 @@ def test_a_plan_that_only_alerts_is_not_stricter_than_one_that_blocks(ledger: Le
     assert ledger.record("a", "m", 21).outcome == "refused"
 
 
+def test_a_plan_whose_limit_does_nothing_is_not_stricter_than_one_that_alerts(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    for plan, quota, action in (("silent", 10, "none"), ("watched", 20, "alert")):
+        ledger.call("define_plan", plan=plan)
+        limit(ledger, quota, plan=plan, action=action)
+        ledger.call("subscribe", subject="a", plan=plan)
+    ledger.record("a", "m", 20)
+    assert [row for row in told(ledger) if row[0].startswith("threshold")] == [
+        ("threshold.approaching", 80),
+        ("threshold.exceeded", 100),
+    ]
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_of_limits_beside_each_other_one_that_blocks_binds_before_one_that_alerts_before_the_others(
+    ledger: Ledger, first: int
+) -> None:
+    """The later ones leave less."""
+    ledger.define("m", "sum")
+    actions = ["block", "alert", "none"][first:]
+    for number, action in enumerate(reversed(actions)):
+        limit(ledger, 100 + number, name=action, action=action)
+    for number in range(3):
+        answer = ledger.record("a", "m", 1)
+        assert (answer.remaining, answer.limited_by) == (98 + len(actions) - number, actions[0])
+    assert status(ledger).limited_by == actions[0]
+
+
 def test_editing_never_resets_usage_and_the_past_is_not_rewritten(ledger: Ledger) -> None:
     ledger.define("m", "sum")
     limit(ledger, 100, since=today(days=-100))
@@ -121,6 +149,39 @@ def test_a_backdated_event_meets_the_quota_of_its_own_period(ledger: Ledger) -> 
     assert ledger.record("a", "m", 500).remaining == 0
 
 
+@pytest.mark.parametrize("whose", ["everyone", "subject", "plan"])
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_removed_limit_does_not_come_back_with_a_scheduled_version(
+    ledger: Ledger, whose: str, holds: bool
+) -> None:
+    ledger.define("m", "sum")
+    ledger.call("define_plan", plan="p")
+    ledger.call("subscribe", subject="a", plan="p")
+    of = {} if whose == "everyone" else {whose: "a" if whose == "subject" else "p"}
+    if holds:
+        limit(ledger, 10, **of)
+    begins = ledger.value("SELECT clock_timestamp() + interval '1.2 seconds'")
+    later = ledger.value("SELECT clock_timestamp() + interval '2 days'")
+    limit(ledger, 7, since=begins, **of)
+    limit(ledger, 5, since=begins, **of)
+    limit(ledger, 3, since=later, **of)
+    ended = ledger.call("remove_limit", metric="m", **of)[0]
+    assert (ended.removed, ended.quota) == (True, 10 if holds else 5)
+    assert ended.since < begins if holds else ended.since == begins
+    with refused("UM007", "metric"):
+        ledger.call("remove_limit", metric="m", **of)
+    assert ledger.record("a", "m", 50).outcome == "recorded"
+    for moment in (None, begins, later + timedelta(days=1)):
+        assert ledger.call("limits", metric="m", at=moment) == []
+    ledger.execute("SELECT pg_sleep_until(%s)", [begins])
+    assert ledger.record("a", "m", 50).remaining is None
+    assert ledger.call("effective_limits", subject="a", metric="m") == []
+    removals = ledger.value("SELECT count(*) FROM meter.admin_log WHERE action = 'remove_limit'")
+    assert removals == (3 if holds else 2)
+    limit(ledger, 200, since=later, **of)
+    assert [v.quota for v in ledger.call("limits", metric="m", at=later)] == [200]
+
+
 @pytest.mark.parametrize("what", ["version", "subscription", "end of a subscription"])
 def test_what_begins_later_binds_when_its_time_comes(ledger: Ledger, what: str) -> None:
     ledger.define("m", "sum")
@@ -140,6 +201,43 @@ def test_what_begins_later_binds_when_its_time_comes(ledger: Ledger, what: str) 
     ledger.execute("SELECT pg_sleep_until(%s)", [begins])
     later = ledger.record("a", "m", 5)
     assert later.outcome == ("recorded" if what.startswith("end") else "refused")
+
+
+@pytest.mark.parametrize(
+    ("spellings", "stored"),
+    [
+        (("30 days", "30 day", "30d", " 720  Hours "), "30 days"),
+        (("24 hours", "24 hour", "1 day", "1440 minutes"), "24 hours"),
+        (("2 weeks", "14 days", "1w 7d"), "14 days"),
+        (("1 month", "1 mon", "1mo"), "1 month"),
+        (("1 year", "12 months"), "1 year"),
+        (("1h 30m", "90 minutes", "5400 s"), "90 minutes"),
+        (("1 month 1 day", "1 month 24 hours"), "1 month 24 hours"),
+        (("90061 seconds", "1 day 1 hour 1 minute 1 second"), "90061 seconds"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_durations_of_the_same_length_are_one_period(
+    ledger: Ledger, spellings: tuple[str, ...], stored: str
+) -> None:
+    ledger.define("m", "sum")
+    for number, spelling in enumerate((*spellings, stored), start=5):
+        assert limit(ledger, number, period=spelling).period == stored
+    assert [(e.period, e.quota) for e in ledger.call("effective_limits", subject="a", metric="m")] == [
+        (stored, number)
+    ]
+    for spelling in spellings:
+        ledger.call("remove_limit", metric="m", period=spelling)
+        assert ledger.call("limits") == []
+        limit(ledger, 1, period=stored)
+
+
+def test_a_month_is_not_30_days_and_a_calendar_unit_is_no_duration(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    periods = ["30 days", "1 month", "month", "day", "24 hours", "1 year", "365 days"]
+    for period in periods:
+        assert limit(ledger, 10, period=period).period == period
+    assert len(ledger.call("limits")) == len(periods)
 
 
 # --------------------------------------------------------------------------------------------- enforcing
@@ -166,6 +264,44 @@ def test_max_and_last_compare(ledger: Ledger, aggregate: str) -> None:
     for quantity, outcome in ((10, "recorded"), (11, "refused"), (-3, "recorded"), (10, "recorded")):
         assert ledger.record("a", "m", quantity).outcome == outcome
     assert ledger.usage("a", "m").quantity == 10
+
+
+def test_max_is_not_refused_below_what_is_used_already(ledger: Ledger) -> None:
+    ledger.define("m", "max")
+    limit(ledger, 10)
+    ledger.record("a", "m", 20, overflow=True)
+    for quantity, outcome in ((21, "refused"), (20, "recorded"), (11, "recorded")):
+        assert status(ledger, requested=quantity).allowed == (outcome == "recorded")
+        assert ledger.record("a", "m", quantity).outcome == outcome
+        events = [{"subject": "a", "metric": "m", "quantity": quantity}]
+        assert ledger.batch(events)[0].outcome == outcome
+
+
+@pytest.mark.parametrize("kind", ["month hour", "never none", "year day", "minute none", "day hour"])
+@pytest.mark.parametrize("of", ["year", "cycle"])
+def test_last_is_not_refused_if_a_later_event_of_the_period_counts(
+    ledger: Ledger, kind: str, of: str
+) -> None:
+    """The cycle ends within an hour, and a later event of the next cycle, in that hour, does not matter."""
+    period, rollup = kind.split()
+    ledger.define("m", "last", period=period, rollup=rollup)
+    ends = today(days=-400).replace(month=1, day=1) + timedelta(minutes=0 if of == "year" else 30)
+    ledger.call("set_billing_cycle", subject="a", anchor=ends, every="year")
+    limit(ledger, 10, period=of, since=today(days=-3000))
+    before, after = ends - timedelta(minutes=10), ends + timedelta(minutes=10)
+    ledger.record("a", "m", 1, at=after)
+    assert ledger.record("a", "m", 11, at=before).outcome == "refused"
+    ledger.record("a", "m", 1, at=before)
+    assert ledger.record("a", "m", 11, at=before).outcome == "refused"
+    older = before - timedelta(microseconds=1)
+    assert ledger.record("a", "m", 11, at=older).outcome == "recorded"
+    if of == "cycle" or period == "never":
+        return  # their ends are read from the log
+    ledger.upkeep()
+    ledger.upkeep(keep="100 days")
+    assert ledger.value("SELECT count(*) FROM meter.events WHERE at <= %s", [before]) == 0
+    assert ledger.record("a", "m", 11, at=older - timedelta(hours=1)).outcome == "recorded"
+    assert ledger.record("a", "m", 11, at=before + timedelta(minutes=5)).outcome == "refused"
 
 
 @pytest.mark.parametrize("period", ["month", "day", "hour", "never", "cycle", "5 hours"])
@@ -196,6 +332,24 @@ def test_overflow_counts_what_has_happened_and_strict_raises(ledger: Ledger) -> 
     over = ledger.record("a", "m", 5, overflow=True)
     assert (over.outcome, over.quantity, over.remaining) == ("recorded", 15, 0)
     assert status(ledger).overrun == 5
+
+
+@pytest.mark.parametrize("striped", [True, False])
+@pytest.mark.parametrize("limited", [True, False])
+def test_without_total_no_outcome_has_a_quantity(ledger: Ledger, striped: bool, limited: bool) -> None:
+    ledger.define("m", "sum", striped=striped)
+    if limited:
+        limit(ledger, 10)
+    answers = [
+        ledger.record("a", "m", quantity, idempotency_key=key, total=False)
+        for quantity, key in ((10, "k"), (10, "k"), (9, "k"), (1, "l"))
+    ]
+    outcomes = ["recorded", "duplicate", "conflict", "refused" if limited else "recorded"]
+    assert [a.outcome for a in answers] == outcomes
+    assert {a.quantity for a in answers} == {None}
+    assert {a.period_start for a in answers} == {today().replace(day=1)}
+    assert {a.remaining for a in answers} == {0 if limited else None}
+    assert ledger.record("a", "m", 10, idempotency_key="k", total=None).quantity == (10 if limited else 11)
 
 
 def test_a_refusal_leaves_the_callers_transaction_alive(ledger: Ledger, new_ledger: NewLedger) -> None:
@@ -328,6 +482,27 @@ def test_a_mark_that_is_rolled_back_has_not_fired(ledger: Ledger, new_ledger: Ne
     assert told(ledger) == [("threshold.approaching", 80)]
 
 
+def test_marks_fire_again_for_a_cycle_that_is_moved_and_not_for_one_that_begins_when_it_did(
+    ledger: Ledger,
+) -> None:
+    """A cycle that begins at another time is another period, with its own usage."""
+    ledger.define("m", "sum")
+    limit(ledger, 100, period="cycle", marks=[80], since=today(days=-100))
+    start = today(days=-12)
+    ledger.call("set_billing_cycle", subject="a", anchor=start, since=start)
+    ledger.record("a", "m", 85, at=today(days=-2))
+    assert told(ledger) == [("threshold.approaching", 80)]
+    ledger.call("set_billing_cycle", subject="a", anchor=start, every="year", since=start)
+    ledger.record("a", "m", 1)
+    assert told(ledger) == [("threshold.approaching", 80)]
+    for days, fires in ((-6, True), (-1, False)):
+        moved = today(days=days)
+        ledger.call("set_billing_cycle", subject="a", anchor=moved, since=moved)
+        before = len(told(ledger))
+        ledger.record("a", "m", 1)
+        assert len(told(ledger)) - before == fires
+
+
 # --------------------------------------------------------------------------------- all kinds of metrics
 
 
@@ -420,6 +595,100 @@ def test_a_known_member_is_admitted_although_its_month_was_dropped(ledger: Ledge
     assert ledger.value("SELECT count(*) FROM meter.events") == 0
     assert ledger.record("a", "m", member="u").outcome == "recorded"
     assert ledger.record("a", "m", member="v").outcome == "refused"
+
+
+@pytest.mark.parametrize("of", ["never", "400 days", "year", "cycle"])
+@pytest.mark.parametrize(
+    "kind", ["month hour", "month none", "week day", "day minute", "minute none", "year hour"]
+)
+def test_a_member_of_a_dropped_month_is_known_in_limits_of_other_periods(
+    ledger: Ledger, of: str, kind: str
+) -> None:
+    """The month is dropped, the window is a piece of rollups: of the year, or of a cycle that is a year."""
+    period, rollup = kind.split()
+    ledger.define("m", "unique", period=period, rollup=rollup)
+    then = today(days=-130)
+    inside = then + timedelta(hours=10)
+    ledger.call("set_billing_cycle", subject="a", anchor=then - timedelta(days=60), every="year")
+    ledger.record("a", "m", member="u", at=inside)
+    ledger.record("a", "m", member="old", at=then - timedelta(days=800))
+    ledger.upkeep()
+    limit(ledger, 2 if of == "never" else 1, period=of, since=then - timedelta(days=900))
+    ledger.upkeep(keep="100 days")
+    assert ledger.value("SELECT count(*) FROM meter.events") == 0
+    now = ledger.value("SELECT clock_timestamp()")
+    if of == "year" and inside.year != now.year:
+        now = inside.replace(month=12, day=31)
+    assert ledger.record("a", "m", member="u", at=now).outcome == "recorded"
+    assert ledger.record("a", "m", member="v", at=now).outcome == "refused"
+    assert ledger.record("a", "m", member="old", at=now).outcome == (
+        "recorded" if of == "never" else "refused"
+    )
+
+
+@pytest.mark.parametrize("aggregate", ["sum", "unique", "last"])
+@pytest.mark.parametrize("rollup", ["minute", "hour", "day", "none"])
+def test_a_question_about_the_past_does_not_count_what_came_after_in_a_trailing_window(
+    ledger: Ledger, rollup: str, aggregate: str
+) -> None:
+    ledger.define("m", aggregate, rollup=rollup)
+    limit(ledger, 1, period="40 days", since=today(days=-100))
+    now = ledger.value("SELECT clock_timestamp()")
+    for hours in (3, 1):
+        values = {"member": f"u{hours}"} if aggregate == "unique" else {"quantity": hours}
+        ledger.record("a", "m", at=now - timedelta(hours=hours), overflow=True, **values)
+    expected = {
+        "sum": {0: 4, 0.5: 4, 2: 3, 5: 0},
+        "unique": {0: 2, 0.5: 2, 2: 1, 5: 0},
+        "last": {0: 1, 0.5: 1, 2: 3, 5: 0},
+    }
+    for hours, used in expected[aggregate].items():
+        then = now - timedelta(hours=hours)
+        answer = status(ledger, now=then)
+        assert (answer.used, answer.overrun, answer.until) == (used, max(used - 1, 0), then)
+        beyond = ledger.call("overruns", now=then)
+        assert [(o.used, o.until, o.cause) for o in beyond] == (
+            [(used, then, "overflow")] if used > 1 else []
+        )
+    assert status(ledger).until is None
+    values = {"member": "ahead"} if aggregate == "unique" else {"quantity": 3}
+    ledger.record("a", "m", at=now + timedelta(hours=2), overflow=True, **values)
+    assert status(ledger).used == {"sum": 7, "unique": 3, "last": 3}[aggregate]
+    assert [o.until for o in ledger.call("overruns")] == [None]
+
+
+@pytest.mark.parametrize("kind", ["month hour", "month day", "day none", "never none", "week none"])
+def test_a_cycle_that_began_within_an_hour_of_a_dropped_month_counts_that_hour_whole(
+    ledger: Ledger, kind: str
+) -> None:
+    """Or the bucket of the rollup, if it is longer."""
+    period, rollup = kind.split()
+    ledger.define("m", "sum", period=period, rollup=rollup)
+    ledger.define("seats", "unique", period=period, rollup=rollup)
+    hour = today(days=-130, hours=5)
+    ledger.call("set_billing_cycle", subject="a", anchor=hour + timedelta(minutes=30), every="year")
+    for minute in (10, 50):
+        ledger.record("a", "m", 10, at=hour + timedelta(minutes=minute))
+        ledger.record("a", "seats", member=f"u{minute}", at=hour + timedelta(minutes=minute))
+    for metric, quota in (("m", 30), ("seats", 2)):
+        limit(ledger, quota, metric, period="cycle", since=today(days=-900))
+        assert status(ledger, metric=metric).used == quota / (3 if metric == "m" else 2)
+    ledger.upkeep()
+    ledger.upkeep(keep="100 days")
+    assert ledger.value("SELECT count(*) FROM meter.events") == 0
+    for metric, used in (("m", 20), ("seats", 2)):
+        assert (status(ledger, metric=metric).used, status(ledger, metric=metric).overrun) == (used, 0)
+    assert ledger.record("a", "m", 11).outcome == "refused"
+    assert ledger.record("a", "m", 10).outcome == "recorded"
+    if kind == "month hour":
+        for member, outcome in (("u50", "recorded"), ("u10", "recorded"), ("new", "refused")):
+            assert ledger.record("a", "seats", member=member).outcome == outcome
+    late = hour + timedelta(days=2)
+    event = {"subject": "a", "metric": "m", "quantity": 1, "at": late}
+    assert ledger.batch([event])[0].outcome == "refused"
+    over = ledger.call("record_batch", events=as_jsonb([event]), overflow=True)
+    assert [o.outcome for o in over] == ["recorded"]
+    assert [(o.used, o.overrun) for o in ledger.call("overruns")] == [(31, 1)]
 
 
 # ------------------------------------------------------------------------------------------------ cycles

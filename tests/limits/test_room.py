@@ -140,3 +140,55 @@ def test_a_repeat_in_a_batch_that_overflows_is_not_the_cause_of_an_overrun(ledge
         "duplicate"
     ]
     assert [row.cause for row in ledger.call("overruns")] == ["limit"]
+
+
+def events_of(ledger: Ledger, quantities: list[int], moments: list[datetime]) -> None:
+    overflow(
+        ledger,
+        *({"quantity": q, "at": moment.isoformat()} for q, moment in zip(quantities, moments, strict=True)),
+    )
+
+
+@pytest.mark.parametrize("period", ["minute", "cycle"])
+@pytest.mark.parametrize("ago", [2, 30, 24 * 70], ids="{} hours".format)
+def test_a_batch_that_overflows_fires_the_marks_of_every_period_within_an_hour(
+    ledger: Ledger, period: str, ago: int
+) -> None:
+    """The period that is beyond its quota is not the last of the hour; a cycle is cut within a minute."""
+    ledger.define("m", "sum")
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=ago)
+    cut = hour + timedelta(minutes=10, seconds=20)
+    limit(ledger, 10, period=period, marks=[100], since=LONG_AGO)
+    ledger.call("set_billing_cycle", subject="a", anchor=cut)
+    early = cut - timedelta(seconds=1 if period == "cycle" else 120)
+    events_of(ledger, [12, 3, 4], [early, cut, cut + timedelta(seconds=1)])
+    assert told(ledger) == ["threshold.exceeded"]
+    assert [row.cause for row in ledger.call("overruns", now=early)] == ["overflow"]
+
+
+def test_a_batch_that_overflows_clears_trailing_marks_before_it_counts(ledger: Ledger) -> None:
+    """The window moves by whole hours, so the test moves the mark: it fired for usage that is gone."""
+    ledger.define("m", "sum")
+    limit(ledger, 100, subject="a", period="5 hours", marks=[80])
+    ledger.record("a", "m", 10)
+    ledger.execute(
+        "INSERT INTO meter.fired_marks (limit_id, subject, period_start, kind, mark)"
+        " SELECT limit_id, subject, '-infinity', 'mark', 80 FROM meter.limits"
+    )
+    overflow(ledger, {"quantity": 85})
+    assert told(ledger) == ["threshold.cleared", "threshold.approaching"]
+
+
+@pytest.mark.parametrize("rollup", ["minute", "hour"])
+def test_usage_that_leaves_a_trailing_window_is_noticed_within_the_hour(ledger: Ledger, rollup: str) -> None:
+    """The length of the window is chosen so that an hour leaves it in two seconds."""
+    ledger.define("m", "sum", period="never", rollup=rollup)
+    ledger.execute("SELECT pg_sleep(11) WHERE extract(epoch FROM clock_timestamp())::integer % 3600 > 3585")
+    now = ledger.value("SELECT clock_timestamp()")
+    leaves = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
+    length = int((now - leaves).total_seconds()) + 2
+    limit(ledger, 100, period=f"{length} seconds", marks=[])
+    ledger.record("a", "m", 60, at=leaves - timedelta(minutes=30))
+    assert [ledger.record("a", "m", 1).remaining for _ in range(3)] == [39, 38, 37]
+    ledger.execute("SELECT pg_sleep_until(%s)", [leaves + timedelta(seconds=length)])
+    assert [ledger.record("a", "m", 1).remaining for _ in range(2)] == [96, 95]
