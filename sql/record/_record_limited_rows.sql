@@ -34,7 +34,7 @@ begin
         end if;
         v_recorded := case
             when v_owns then _record_limited_event(v_metric, v_series, e.event_id, e.at, e.quantity, e.member, e.idempotency_key, e.metadata,
-                                                   false, false, e.digest)
+                                                   false, null, e.digest)
             else _replay_result(v_metric, e.subject, e.digest, e.quantity, e.member) end;
         return next (e.ordinal, v_recorded.event_id, v_recorded.outcome,
             case when v_recorded.outcome = 'refused' then 'UM003' end,
@@ -91,7 +91,7 @@ begin
         order by (s).series_id, 3
     loop
         v_checks := _limit_checks(v_used.m, v_used.s, v_used.at, clock_timestamp());
-        perform _fire_marks(v_used.m, v_used.s, v_checks), _note_overflow(v_used.s, v_checks), _forget_room(v_used.s);
+        perform _fire_marks(v_used.m, v_used.s, v_checks), _note_overflow(v_used.s, v_checks, 'overflow'), _forget_room(v_used.s);
     end loop;
 end
 $$;
