@@ -44,6 +44,8 @@ begin
         case when v_health.silent <> '{}' then format('silent (subject and metric): %s', cardinality(v_health.silent)) end,
         case when v_health.bloated <> '{}' then format('bloated tables: %s', cardinality(v_health.bloated)) end,
         (select format('limits have refused usage of %s subjects within a day', n) from _recent_refusals(v_now) n where n > 0),
+        (select format('reservations that expired within a day and were not settled: %s', n) from _unsettled_reservations(v_now) n where n > 0),
+        (select format('reservations held for longer than reservation_ttl_max: %s', n) from _long_reservations(v_now) n where n > 0),
         (select 'no reporter has run yet for ' || string_agg(b.biller, ', ' order by b.biller)
          from billers b
          where b.first_claimed_at is null and not _is_rehearsal(b.biller)
