@@ -165,7 +165,7 @@ create table fired_marks (
     fired_at     timestamptz not null default now(),
 
     constraint fired_marks_pkey primary key (limit_id, subject, period_start, kind, mark),
-    constraint kind_is_known check (kind in ('mark', 'step', 'refused', 'overflow'))
+    constraint kind_is_known check (kind in ('mark', 'step', 'refused', 'overflow', 'settle'))
 );
 
 comment on table fired_marks is 'Which marks of a limit have fired in a period, so that none fires twice.';
@@ -173,8 +173,8 @@ comment on column fired_marks.limit_id is 'The version of the limit.';
 comment on column fired_marks.subject is 'Whose usage.';
 comment on column fired_marks.period_start is 'The start of the period; -infinity for a trailing window.';
 comment on column fired_marks.kind is 'mark: a percentage of the quota; step: a further step beyond it; refused: the first refusal; overflow: the first '
-    'event that was counted in spite of the limit.';
-comment on column fired_marks.mark is 'The percentage, or the number of the step; 0 for refused and overflow.';
+    'event that was counted in spite of the limit; settle: the first settlement of more than was held that did not fit.';
+comment on column fired_marks.mark is 'The percentage, or the number of the step; 0 for the others.';
 comment on column fired_marks.fired_at is 'When it fired.';
 
 create sequence notification_ids as bigint;
@@ -214,7 +214,8 @@ alter table series add column limited_by text collate "C";
 comment on column series.unchecked_below is
     'An event of the open fine bucket that leaves coarse_total below this needs no look at the limits: none refuses it, and no mark fires. '
     'infinity: there are no limits.';
-comment on column series.unchecked_until is 'When unchecked_below stops to hold, because another version of a limit begins or a trailing window moves.';
+comment on column series.unchecked_until is
+    'When unchecked_below stops to hold, because another version of a limit begins, a reservation expires or a trailing window moves.';
 comment on column series.exhausted_at is 'The coarse_total at which the limit that binds is used up; null: none binds.';
 comment on column series.limited_by is 'The name of that limit.';
 
@@ -249,8 +250,8 @@ create type overrun as (
     subject text, metric text, limited_by text, period text, since timestamptz, until timestamptz, used numeric, quota numeric, overrun numeric,
     unit text, cause text);
 comment on type overrun is
-    'A limit that blocks, and of which more is used in [since, until) than its quota. cause: overflow (events were counted in spite of it) or '
-    'limit (it was set, lowered or replaced when more had been used).';
+    'A limit that blocks, and of which more is used in [since, until) than its quota. cause: overflow (events were counted in spite of it), '
+    'settle (more was settled than a reservation held) or limit (it was set, lowered or replaced when more had been used or was held).';
 
 -- Arrays of this type are passed between functions.
 

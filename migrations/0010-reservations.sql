@@ -14,6 +14,7 @@ create table reservations (
     state            text        collate "C" not null default 'held',
     settled_quantity numeric,
     settled_at       timestamptz,
+    settled_for      timestamptz,
     is_late          boolean     not null default false,
     metadata         jsonb,
 
@@ -22,8 +23,8 @@ create table reservations (
 );
 
 create index reservations_held on reservations (metric, subject, expires_at) where state = 'held';
-create index reservations_expiring on reservations (expires_at) where state = 'held';
-create index reservations_by_subject on reservations (subject, metric, reservation_id);
+create index reservations_ending on reservations (state, expires_at) where state in ('held', 'expired');
+create index reservations_by_subject on reservations (subject, reservation_id);
 
 comment on table reservations is
     'What reserve() has kept free, and what became of it. A reservation holds until it is settled or released, or expires_at has come.';
@@ -39,19 +40,40 @@ comment on column reservations.expires_at is 'From when on it no longer holds an
 comment on column reservations.state is 'held, settled, released or expired; one that is held expires by expires_at, whether or not this says so yet.';
 comment on column reservations.settled_quantity is 'What was used; null until it is settled.';
 comment on column reservations.settled_at is 'When it was settled, released or seen to have expired; null while it holds.';
+comment on column reservations.settled_for is 'The time of the event that was recorded; null until it is settled.';
 comment on column reservations.is_late is 'Whether it was settled after it had been released or had expired.';
 comment on column reservations.metadata is 'What the caller gave with it, for the event.';
+
+-- What reserve() answers without a look at the limits.
+
+alter table series add column limit_quota numeric;
+alter table series add column limit_used numeric;
+alter table series add column limit_held numeric;
+
+comment on column series.limit_quota is 'The quota of the limit that binds, when the limits were looked at last.';
+comment on column series.limit_used is 'What is used of it, less coarse_total.';
+comment on column series.limit_held is 'What reservations hold of it.';
 
 create type reserved as (
     reservation_id bigint, outcome text, held numeric, used numeric, held_total numeric, remaining numeric, quota numeric, limited_by text,
     expires_at timestamptz);
 comment on type reserved is
-    'What became of a request to hold. outcome: held, duplicate (the same request under the same key: the same reservation), conflict (the key was '
-    'used otherwise), refused; or, of a reservation, settled, released, expired. held: what it holds; used and held_total: of the limit that '
-    'binds; remaining: what the limit leaves; quota and limited_by: the limit; null without one.';
+    'The state of a reservation after a call. outcome of reserve(): held, duplicate (the same request under the same key: the same reservation), '
+    'conflict (the key was used for another request or event), refused; of the other functions: held, settled, released or expired. held: what '
+    'it holds now. used, held_total, remaining, quota and limited_by: of the limit that binds; null without a limit.';
 
 create type reserved_batch as (
     ordinal bigint, reservation_id bigint, outcome text, held numeric, used numeric, held_total numeric, remaining numeric, quota numeric,
     limited_by text, expires_at timestamptz);
 comment on type reserved_batch is
-    'What became of one request of reserve_batch(), by its position from 1; see the type reserved. outcome skipped: another was refused.';
+    'The outcome of one request of reserve_batch(), by its position from 1; see the type reserved. outcome skipped: another request was refused or '
+    'had a conflict, so that nothing was held.';
+
+-- Passed between functions.
+
+create type hold_request as (
+    ordinal bigint, subject text, metric text, quantity numeric, idempotency_key text, minimum numeric, ttl interval, metadata jsonb,
+    reservation_id bigint, digest uuid);
+comment on type hold_request is
+    'A checked request of reserve(), with the id of its reservation and the digest of its key; ordinal: its position in reserve_batch(), null '
+    'otherwise.';

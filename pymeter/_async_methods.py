@@ -46,6 +46,10 @@ from pymeter.models import (
     ReportJournal,
     ReportMode,
     ReportStep,
+    Reservation,
+    ReservationState,
+    Reserved,
+    ReservedInBatch,
     Rollup,
     Setting,
     SettledHour,
@@ -2094,6 +2098,181 @@ class AsyncMethods:
             meter.overruns("tokens")
         """
         return await self._run(calls.overruns(metric, subject=subject, now=now, max_rows=max_rows))
+
+    async def reserve(
+        self,
+        subject: str,
+        metric: str,
+        quantity: Quantity,
+        *,
+        idempotency_key: str | None = None,
+        minimum: Quantity | None = None,
+        ttl: str | timedelta | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Reserved:
+        """Keep a quantity free for usage whose size is known afterwards.
+
+        It counts like usage against the limits, until it is settled, released, or expires.
+        The `reserved` context manager of a meter settles or releases it.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: The metric's key; its aggregate is ``sum`` or ``count``.
+            quantity: How much, in the metric's unit.
+            idempotency_key: The caller's name for the event, the same on every retry.
+            minimum: If not all is left, hold what is left, but at least this.
+            ttl: How long it holds; the setting ``reservation_ttl`` (10 minutes) unless given.
+            metadata: Any JSON object, for the event.
+
+        Returns:
+            The outcome (``held``; ``duplicate``: same key, same request: the same reservation; ``conflict``:
+            the key is another request's or an event's; ``refused``), the reservation's id, what it holds, and
+            what the limit that binds leaves.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            MetricForbids: the metric is retired, or has another aggregate.
+            InvalidInput: a value is not allowed.
+            SerializationFailure: run the whole transaction again.
+
+        Example:
+            meter.reserve("acct_1", "tokens", 4000).outcome
+        """
+        return await self._run(
+            calls.reserve(
+                subject,
+                metric,
+                quantity,
+                idempotency_key=idempotency_key,
+                minimum=minimum,
+                ttl=ttl,
+                metadata=metadata,
+            )
+        )
+
+    async def reserve_batch(self, requests: Iterable[Mapping[str, Any]]) -> list[ReservedInBatch]:
+        """Reserve several quantities, of any subjects and metrics: all of them or none.
+
+        Args:
+            requests: Mappings with the names of `reserve`'s parameters.
+
+        Returns:
+            The outcomes in input order. If one is ``refused`` or a ``conflict``, nothing is held, and the
+            others are ``skipped``; those that an earlier call has reserved are ``duplicate``, and stay.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            MetricForbids: a metric is retired, or has another aggregate than ``sum`` and ``count``.
+            InvalidInput: a request is not allowed; the detail names its position.
+            SerializationFailure: run the whole transaction again.
+
+        Example:
+            meter.reserve_batch([{"subject": "acct_1", "metric": "tokens", "quantity": 4000}])
+        """
+        return await self._run(calls.reserve_batch(requests))
+
+    async def settle(
+        self,
+        reservation_id: int,
+        quantity: Quantity,
+        *,
+        at: datetime | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Recorded:
+        """End a reservation, and record what was used.
+
+        It counts once, as it is, also if it is more than was held, or if the reservation was released or has
+        expired.
+
+        Args:
+            reservation_id: What `reserve` returned.
+            quantity: What was used, in the metric's unit.
+            at: When it happened; when it was reserved unless given.
+            metadata: Any JSON object; merged over that of the reservation.
+
+        Returns:
+            What `record` returns: ``recorded``; ``duplicate``: settled with this quantity before;
+            ``conflict``: with another one.
+
+        Raises:
+            NotFound: there is no such reservation.
+            InvalidInput: a value is not allowed.
+            SerializationFailure: run the whole transaction again.
+
+        Example:
+            meter.settle(meter.reserve("acct_1", "tokens", 4000).reservation_id, 3120).quantity
+        """
+        return await self._run(calls.settle(reservation_id, quantity, at=at, metadata=metadata))
+
+    async def release(self, reservation_id: int) -> Reserved:
+        """End a reservation whose usage does not happen.
+
+        Args:
+            reservation_id: What `reserve` returned.
+
+        Returns:
+            The reservation: ``released``; or ``settled`` or ``expired`` if that came first.
+
+        Raises:
+            NotFound: there is no such reservation.
+            SerializationFailure: run the whole transaction again.
+
+        Example:
+            meter.release(meter.reserve("acct_1", "tokens", 4000).reservation_id).outcome
+        """
+        return await self._run(calls.release(reservation_id))
+
+    async def extend(self, reservation_id: int, ttl: str | timedelta | None = None) -> Reserved:
+        """Let a reservation hold for `ttl` from now on: the heartbeat of a stream.
+
+        Args:
+            reservation_id: What `reserve` returned.
+            ttl: How long; the setting ``reservation_ttl`` (10 minutes) unless given.
+
+        Returns:
+            The reservation: ``held``; or ``settled``, ``released`` or ``expired``, and nothing changed.
+
+        Raises:
+            NotFound: there is no such reservation.
+            InvalidInput: the ttl is not allowed.
+            SerializationFailure: run the whole transaction again.
+
+        Example:
+            meter.extend(meter.reserve("acct_1", "tokens", 4000).reservation_id, "5 minutes").expires_at
+        """
+        return await self._run(calls.extend(reservation_id, ttl))
+
+    async def reservations(
+        self,
+        subject: str | None = None,
+        *,
+        metric: str | None = None,
+        state: ReservationState | None = None,
+        max_rows: int = 100,
+        before_id: int | None = None,
+    ) -> list[Reservation]:
+        """Return reservations, the newest first.
+
+        Args:
+            subject: One subject's; all unless given.
+            metric: One metric's.
+            state: ``held``, ``settled``, ``released`` or ``expired``.
+            max_rows: The length of a page, at most 10,000.
+            before_id: The last row's ``reservation_id``, for the next page.
+
+        Returns:
+            A page of reservations.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: a value is not allowed.
+
+        Example:
+            [reservation.held for reservation in meter.reservations("acct_1", state="held")]
+        """
+        return await self._run(
+            calls.reservations(subject, metric=metric, state=state, max_rows=max_rows, before_id=before_id)
+        )
 
     async def own_usage(
         self,

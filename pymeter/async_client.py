@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 import psycopg
@@ -14,7 +14,8 @@ from pymeter._binding import AsyncExactCursor
 from pymeter._source import check_lent, check_source
 from pymeter.calls import Call
 from pymeter.errors import meter_errors
-from pymeter.models import Event, SubjectActivity, SubjectTotal
+from pymeter.models import Event, Quantity, SubjectActivity, SubjectTotal
+from pymeter.reserved import AsyncReservedUsage, in_async_block
 from pymeter.tracing import call_span
 
 T = TypeVar("T")
@@ -72,6 +73,42 @@ class AsyncMeter(AsyncMethods):
         cursor = AsyncExactCursor(connection)
         await cursor.execute(call.statement(self.schema), params, prepare=self.prepare, binary=True)
         return call.result(await cursor.fetchall())
+
+    @asynccontextmanager
+    async def reserved(
+        self,
+        subject: str,
+        metric: str,
+        quantity: Quantity,
+        *,
+        idempotency_key: str | None = None,
+        minimum: Quantity | None = None,
+        ttl: str | timedelta | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> AsyncIterator[AsyncReservedUsage]:
+        """Reserve for a block, as `reserve` does with the same arguments.
+
+        Settle inside of it. Leaving it without a settlement releases the reservation, an exception too.
+
+            async with meter.reserved("acct_1", "tokens", 4000) as held:
+                await held.settle(call_the_model(max_tokens=4000).usage.total_tokens)
+
+        Raises:
+            QuotaExceeded: it is refused.
+            DuplicateEvent: the key was used for another request or an event.
+            MeterError: what else `reserve` raises.
+        """
+        reservation = await self.reserve(
+            subject,
+            metric,
+            quantity,
+            idempotency_key=idempotency_key,
+            minimum=minimum,
+            ttl=ttl,
+            metadata=metadata,
+        )
+        async with in_async_block(self, reservation) as held:
+            yield held
 
     async def iter_subjects(self, *, page_size: int = 1000) -> AsyncIterator[SubjectActivity]:
         """Yield all subjects, most recently active first, one page of `subjects` at a time.

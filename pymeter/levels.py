@@ -8,8 +8,9 @@ _CALLS: Final = {
     "read": """
         catalog usage totals summary series usage_by check_quota subjects events resolve_window health
         settings billing_cycle plans subscriptions limits effective_limits overruns notifications
+        reservations
     """,
-    "write": "record record_batch known_events",
+    "write": "record record_batch known_events reserve reserve_batch settle release extend",
     "report": """
         plan_pushes preview_pushes claim_pushes confirm_push settle_pushes release_pushes uncertain_hours
         settle_hour fail_pushes reconcilable_ranges reconcile_range reconciliation report_status

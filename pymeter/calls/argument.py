@@ -130,11 +130,13 @@ def boolean(name: LiteralString, value: bool | None, *, required: bool = False) 
     return Argument(name, "boolean", value, required)
 
 
-def integer(name: LiteralString, type: LiteralString, value: int | None) -> Argument:
+def integer(
+    name: LiteralString, type: LiteralString, value: int | None, *, required: bool = False
+) -> Argument:
     """A whole number, of the SQL type `type`."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
         raise refuse(name, "the value is not an int", "Give an int.")
-    return Argument(name, type, value)
+    return Argument(name, type, value, required)
 
 
 def interval(name: LiteralString, value: str | timedelta | None) -> Argument:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
 from pymeter.calls import argument, result
 from pymeter.calls.call import Call
+from pymeter.errors import InvalidInput
 from pymeter.models import (
     AdminEntry,
     BillingCycle,
@@ -18,6 +20,11 @@ from pymeter.models import (
     Overrun,
     Plan,
     Quantity,
+    Recorded,
+    Reservation,
+    ReservationState,
+    Reserved,
+    ReservedInBatch,
     Setting,
     Subscription,
     Window,
@@ -520,4 +527,231 @@ def overruns(
             argument.integer("max_rows", "integer", max_rows),
         ),
         result.every(Overrun),
+    )
+
+
+def reserve(
+    subject: str,
+    metric: str,
+    quantity: Quantity,
+    *,
+    idempotency_key: str | None = None,
+    minimum: Quantity | None = None,
+    ttl: str | timedelta | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Call[Reserved]:
+    """Keep a quantity free for usage whose size is known afterwards.
+
+    It counts like usage against the limits, until it is settled, released, or expires.
+    The `reserved` context manager of a meter settles or releases it.
+
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        metric: The metric's key; its aggregate is ``sum`` or ``count``.
+        quantity: How much, in the metric's unit.
+        idempotency_key: The caller's name for the event, the same on every retry.
+        minimum: If not all is left, hold what is left, but at least this.
+        ttl: How long it holds; the setting ``reservation_ttl`` (10 minutes) unless given.
+        metadata: Any JSON object, for the event.
+
+    Returns:
+        The outcome (``held``; ``duplicate``: same key, same request: the same reservation; ``conflict``:
+        the key is another request's or an event's; ``refused``), the reservation's id, what it holds, and
+        what the limit that binds leaves.
+
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+        MetricForbids: the metric is retired, or has another aggregate.
+        InvalidInput: a value is not allowed.
+        SerializationFailure: run the whole transaction again.
+
+    Example:
+        meter.reserve("acct_1", "tokens", 4000).outcome
+    """
+    return Call(
+        "reserve",
+        (
+            argument.text("subject", subject, required=True),
+            argument.text("metric", metric, required=True),
+            argument.quantity("quantity", quantity, required=True),
+            argument.text("idempotency_key", idempotency_key),
+            argument.quantity("minimum", minimum),
+            argument.interval("ttl", ttl),
+            argument.json("metadata", metadata),
+        ),
+        result.one(Reserved),
+    )
+
+
+def reserve_batch(requests: Iterable[Mapping[str, Any]]) -> Call[list[ReservedInBatch]]:
+    """Reserve several quantities, of any subjects and metrics: all of them or none.
+
+    Args:
+        requests: Mappings with the names of `reserve`'s parameters.
+
+    Returns:
+        The outcomes in input order. If one is ``refused`` or a ``conflict``, nothing is held, and the
+        others are ``skipped``; those that an earlier call has reserved are ``duplicate``, and stay.
+
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+        MetricForbids: a metric is retired, or has another aggregate than ``sum`` and ``count``.
+        InvalidInput: a request is not allowed; the detail names its position.
+        SerializationFailure: run the whole transaction again.
+
+    Example:
+        meter.reserve_batch([{"subject": "acct_1", "metric": "tokens", "quantity": 4000}])
+    """
+    rows = [_hold_row(ordinal, request) for ordinal, request in enumerate(requests, start=1)]
+    return Call(
+        "reserve_batch", (argument.json("requests", rows, required=True),), result.every(ReservedInBatch)
+    )
+
+
+def _hold_row(ordinal: int, request: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(request, Mapping):
+        raise argument.refuse("requests", "a request is not a mapping", "Give dicts.", f"request {ordinal}")
+    row = dict(request)
+    try:
+        for name in ("quantity", "minimum"):
+            if row.get(name) is not None:
+                row[name] = format(argument.exact(name, row[name]), "f")
+        if isinstance(row.get("ttl"), timedelta):
+            row["ttl"] = f"{round(row['ttl'].total_seconds())} seconds"
+    except InvalidInput as exc:
+        exc.detail = f"request {ordinal}: {exc.detail}"
+        raise
+    return row
+
+
+def settle(
+    reservation_id: int,
+    quantity: Quantity,
+    *,
+    at: datetime | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Call[Recorded]:
+    """End a reservation, and record what was used.
+
+    It counts once, as it is, also if it is more than was held, or if the reservation was released or has
+    expired.
+
+    Args:
+        reservation_id: What `reserve` returned.
+        quantity: What was used, in the metric's unit.
+        at: When it happened; when it was reserved unless given.
+        metadata: Any JSON object; merged over that of the reservation.
+
+    Returns:
+        What `record` returns: ``recorded``; ``duplicate``: settled with this quantity before;
+        ``conflict``: with another one.
+
+    Raises:
+        NotFound: there is no such reservation.
+        InvalidInput: a value is not allowed.
+        SerializationFailure: run the whole transaction again.
+
+    Example:
+        meter.settle(meter.reserve("acct_1", "tokens", 4000).reservation_id, 3120).quantity
+    """
+    return Call(
+        "settle",
+        (
+            argument.integer("reservation_id", "bigint", reservation_id, required=True),
+            argument.quantity("quantity", quantity, required=True),
+            argument.time("at", at),
+            argument.json("metadata", metadata),
+        ),
+        result.one(Recorded),
+    )
+
+
+def release(reservation_id: int) -> Call[Reserved]:
+    """End a reservation whose usage does not happen.
+
+    Args:
+        reservation_id: What `reserve` returned.
+
+    Returns:
+        The reservation: ``released``; or ``settled`` or ``expired`` if that came first.
+
+    Raises:
+        NotFound: there is no such reservation.
+        SerializationFailure: run the whole transaction again.
+
+    Example:
+        meter.release(meter.reserve("acct_1", "tokens", 4000).reservation_id).outcome
+    """
+    return Call(
+        "release",
+        (argument.integer("reservation_id", "bigint", reservation_id, required=True),),
+        result.one(Reserved),
+    )
+
+
+def extend(reservation_id: int, ttl: str | timedelta | None = None) -> Call[Reserved]:
+    """Let a reservation hold for `ttl` from now on: the heartbeat of a stream.
+
+    Args:
+        reservation_id: What `reserve` returned.
+        ttl: How long; the setting ``reservation_ttl`` (10 minutes) unless given.
+
+    Returns:
+        The reservation: ``held``; or ``settled``, ``released`` or ``expired``, and nothing changed.
+
+    Raises:
+        NotFound: there is no such reservation.
+        InvalidInput: the ttl is not allowed.
+        SerializationFailure: run the whole transaction again.
+
+    Example:
+        meter.extend(meter.reserve("acct_1", "tokens", 4000).reservation_id, "5 minutes").expires_at
+    """
+    return Call(
+        "extend",
+        (
+            argument.integer("reservation_id", "bigint", reservation_id, required=True),
+            argument.interval("ttl", ttl),
+        ),
+        result.one(Reserved),
+    )
+
+
+def reservations(
+    subject: str | None = None,
+    *,
+    metric: str | None = None,
+    state: ReservationState | None = None,
+    max_rows: int = 100,
+    before_id: int | None = None,
+) -> Call[list[Reservation]]:
+    """Return reservations, the newest first.
+
+    Args:
+        subject: One subject's; all unless given.
+        metric: One metric's.
+        state: ``held``, ``settled``, ``released`` or ``expired``.
+        max_rows: The length of a page, at most 10,000.
+        before_id: The last row's ``reservation_id``, for the next page.
+
+    Returns:
+        A page of reservations.
+
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+        InvalidInput: a value is not allowed.
+
+    Example:
+        [reservation.held for reservation in meter.reservations("acct_1", state="held")]
+    """
+    return Call(
+        "reservations",
+        (
+            argument.text("subject", subject),
+            argument.text("metric", metric),
+            argument.text("state", state),
+            argument.integer("max_rows", "integer", max_rows),
+            argument.integer("before_id", "bigint", before_id),
+        ),
+        result.every(Reservation),
     )

@@ -15,6 +15,7 @@ from pymeter.cli import (
     limits,
     record,
     reporting,
+    reserve,
     server,
     settings,
     upkeep,
@@ -146,6 +147,10 @@ add_command(app, limits.unsubscribe, _LIMIT)
 add_command(app, limits.subscriptions, _LIMIT)
 app.add_typer(limits.cycle, name="cycle", rich_help_panel=_LIMIT)
 add_command(app, limits.notifications, _LIMIT)
+add_command(app, reserve.reserve, _LIMIT, context_settings={"ignore_unknown_options": True})
+add_command(app, reserve.settle, _LIMIT, context_settings={"ignore_unknown_options": True})
+add_command(app, reserve.release, _LIMIT)
+add_command(app, reserve.reservations, _LIMIT)
 app.add_typer(reporting.app, name="report", rich_help_panel=_REPORT)
 add_command(app, upkeep.verify, _KEEP)
 add_command(app, upkeep.rebuild, _KEEP)

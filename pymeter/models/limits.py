@@ -10,6 +10,10 @@ from pymeter.models.values import Model, Moment
 LimitAction = Literal["block", "alert", "none"]
 LimitSource = Literal["subject", "plan", "everyone"]
 CycleLength = Literal["week", "month", "year"]
+ReserveOutcome = Literal[
+    "held", "duplicate", "conflict", "refused", "settled", "released", "expired", "skipped"
+]
+ReservationState = Literal["held", "settled", "released", "expired"]
 
 
 class Setting(Model):
@@ -148,3 +152,60 @@ class Overrun(Model):
     unit: str
     cause: str
     """``overflow``: events were counted in spite of the limit. ``limit``: it was set or lowered too late."""
+
+
+class Reserved(Model):
+    """The state of a reservation after a call, and of the limit that binds."""
+
+    reservation_id: int | None = None
+    """None if it was refused, or if the key of a conflict is an event's."""
+    outcome: ReserveOutcome
+    """``held``, ``duplicate``, ``conflict`` or ``refused``; of one that has ended: how."""
+    held: Decimal
+    """What the reservation holds now."""
+    used: Decimal | None = None
+    """What is used of the limit; this and what follows is None without a limit."""
+    held_total: Decimal | None = None
+    """What all reservations hold of it."""
+    remaining: Decimal | None = None
+    quota: Decimal | None = None
+    limited_by: str | None = None
+    """The name of the limit."""
+    expires_at: Moment | None = None
+
+
+class ReservedInBatch(Reserved):
+    """The outcome of the ``ordinal``-th request of a batch, counted from 1.
+
+    ``skipped``: another one was refused, so nothing was held.
+    """
+
+    ordinal: int
+
+
+class Reservation(Model):
+    """What was reserved, and how it ended."""
+
+    reservation_id: int
+    """Also the id of the event that settles it."""
+    metric: str
+    subject: str
+    idempotency_key: str | None = None
+    quantity: Decimal
+    """How much was asked for, in the metric's unit."""
+    minimum: Decimal | None = None
+    held: Decimal
+    """How much it holds, or held."""
+    at: Moment
+    """When it was reserved."""
+    expires_at: Moment
+    state: ReservationState
+    settled_quantity: Decimal | None = None
+    """What was used; None until it is settled."""
+    settled_at: Moment | None = None
+    """When it was settled or released, or found to have expired."""
+    settled_for: Moment | None = None
+    """The time of the event that settles it."""
+    is_late: bool
+    """Whether it was settled after it had been released or had expired."""
+    metadata: dict[str, Any] | None = None

@@ -10,8 +10,8 @@ as $$
         ('read', array['catalog', 'usage', 'summary', 'series', 'usage_by', 'check_quota', 'totals', 'subjects', 'events',
                        'resolve_window', 'health']),
         ('read', array['settings', 'billing_cycle', 'plans', 'subscriptions', 'limits', 'effective_limits', 'overruns',
-                       'notifications']),
-        ('write', array['record', 'record_batch', 'known_events']),
+                       'notifications', 'reservations']),
+        ('write', array['record', 'record_batch', 'known_events', 'reserve', 'reserve_batch', 'settle', 'release', 'extend']),
         -- The functions that a reporter calls in its loop. Mappings and manual decisions need the level admin.
         ('report', array['plan_pushes', 'preview_pushes', 'claim_pushes', 'confirm_push', 'settle_pushes', 'release_pushes', 'uncertain_hours',
                          'settle_hour', 'fail_pushes', 'reconcilable_ranges', 'reconcile_range', 'reconciliation', 'report_status',

@@ -5,25 +5,34 @@ returns limit_check[]
 language plpgsql
 stable
 set search_path from current
+set enable_seqscan to off
 as $$
 #variable_conflict use_column
 begin
     return array(
-        select (e.limit_id, e.name, e.period, e.action, e.quota, e.since, w.until, w.is_trailing,
-                u.used, 0, greatest(e.quota - u.used, 0), greatest(u.used - e.quota, 0), e.marks, e.every)::limit_check
+        with holds as materialized (
+            select r.at, r.held
+            from reservations r
+            where r.metric = (_limit_checks.metric).key and r.subject = (_limit_checks.series).subject and r.state = 'held'
+              and r.expires_at > _limit_checks.now
+        )
+        select (e.limit_id, e.name, e.period, e.action, e.quota, e.since, w.until, w.is_trailing, u.used, h.held,
+                greatest(e.quota - u.used - h.held, 0), greatest(u.used + h.held - e.quota, 0), e.marks, e.every)::limit_check
         from _effective_limits(_limit_checks.metric, (_limit_checks.series).subject, _limit_checks.at, _limit_checks.now) e
         cross join lateral (
             select w.is_trailing, case when w.is_trailing then _limit_checks.trailing_until else e.until end as until
             from (select e.until is null and e.period <> 'never' as is_trailing) w
         ) w
         cross join lateral (select _limit_used(_limit_checks.metric, _limit_checks.series, e.since, w.until) as used offset 0) u
+        cross join lateral (
+            select coalesce(sum(r.held), 0) as held from holds r where r.at >= e.since and r.at < coalesce(w.until, 'infinity')) h
         where e.counts and e.quota is not null and _limit_checks.at >= e.since and _limit_checks.at < coalesce(e.until, 'infinity'));
 end
 $$;
 
 comment on function _limit_checks(metrics, series, timestamptz, timestamptz, timestamptz) is
-    'The limits with a quota that count for an event of a series at an instant, and what is used of each. trailing_until: where trailing windows '
-    'end; null: they are open.';
+    'The limits with a quota that count for an event of a series at an instant, and what is used and held of each. A reservation holds of the '
+    'period in which it was made. trailing_until: where trailing windows end; null: they are open.';
 
 create or replace function _used_more(checks limit_check[], quantity numeric)
 returns limit_check[]
@@ -42,6 +51,24 @@ end
 $$;
 
 comment on function _used_more(limit_check[], numeric) is 'The limits of an event, with its quantity added to what is used of each.';
+
+create or replace function _held_more(checks limit_check[], quantity numeric)
+returns limit_check[]
+language plpgsql
+immutable
+set search_path from current
+as $$
+begin
+    for n in 1 .. coalesce(cardinality(checks), 0) loop
+        checks[n].held := checks[n].held + quantity;
+        checks[n].remaining := greatest(checks[n].remaining - quantity, 0);
+    end loop;
+    return checks;
+end
+$$;
+
+comment on function _held_more(limit_check[], numeric) is
+    'The limits of a reservation, with its quantity added to what is held of each. Only what a limit does not block may not fit.';
 
 -- What a decision says: of the limits that block, the one that leaves least; without any, of those that alert; then of the others.
 create or replace function _binding_limit(checks limit_check[])

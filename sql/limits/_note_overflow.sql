@@ -1,5 +1,5 @@
 -- Only called after a decision, so what is beyond the quota then was counted in spite of it, unless it was before the version of the limit.
-create or replace function _note_overflow(series series, checks limit_check[])
+create or replace function _note_overflow(series series, checks limit_check[], kind text)
 returns void
 language plpgsql
 volatile
@@ -9,7 +9,7 @@ as $$
 begin
     if exists (select from unnest(checks) c where c.action = 'block' and c.overrun > 0) then
         insert into fired_marks (limit_id, subject, period_start, kind, mark)
-        select c.limit_id, (_note_overflow.series).subject, _marks_since(c), 'overflow', 0
+        select c.limit_id, (_note_overflow.series).subject, _marks_since(c), _note_overflow.kind, 0
         from unnest(checks) c
         where c.action = 'block' and c.overrun > 0
         on conflict do nothing;
@@ -17,5 +17,6 @@ begin
 end
 $$;
 
-comment on function _note_overflow(series, limit_check[]) is
-    'Notes that an event was counted in spite of a limit that blocks, for overruns(). checks: with the event in what is used.';
+comment on function _note_overflow(series, limit_check[], text) is
+    'Notes for overruns() that an event was counted in spite of a limit that blocks. checks: with the event in what is used; kind: overflow, or '
+    'settle for a settlement of more than was held.';

@@ -6,7 +6,9 @@ set search_path from current
 as $$
     values
         ('admin_log_keep', '10 years', 'duration', 'How long maintain() keeps the entries of admin_log().'),
-        ('notifications_keep', '90 days', 'duration', 'How long maintain() keeps notifications.')
+        ('notifications_keep', '90 days', 'duration', 'How long maintain() keeps notifications.'),
+        ('reservation_ttl', '10 minutes', 'duration', 'How long a reservation holds if reserve() or extend() is given no ttl.'),
+        ('reservation_ttl_max', '1 day', 'duration', 'The longest ttl that reserve() and extend() accept.')
 $$;
 
 comment on function _setting_rules() is 'Every setting: its name, its default, the kind of its values, and what it does.';

@@ -1,11 +1,13 @@
 -- Events of the open fine bucket, which lies in the periods of all limits, add as much to coarse_total as to what is used of each limit. So what
 -- every limit has left, and what is missing to the next mark, can be told by coarse_total alone, until the next fine bucket opens or a trailing
--- window moves. Usage beyond a quota is looked at each time, whatever the limit's action.
+-- window moves. Usage beyond a quota is looked at each time, whatever the limit's action. A reservation that
+-- expires leaves more room, so the limits are looked at again then.
 create or replace function _note_room(series series, checks limit_check[], now timestamptz)
 returns void
 language plpgsql
 volatile
 set search_path from current
+set enable_seqscan to off
 set plan_cache_mode to force_generic_plan
 as $$
 #variable_conflict use_column
@@ -17,8 +19,13 @@ declare
 begin
     if not s.is_ordinary then
         return;
-    elsif exists (select from unnest(checks) c where c.since > s.fine_start)
-        or _has_shorter_limits(s.metric, s.subject, s.fine_start, s.fine_end) then
+    end if;
+    if exists (select from unnest(checks) c where c.held > 0) then
+        v_change_at := least(v_change_at, (
+            select min(r.expires_at) from reservations r
+            where r.metric = s.metric and r.subject = s.subject and r.state = 'held' and r.expires_at > _note_room.now));
+    end if;
+    if exists (select from unnest(checks) c where c.since > s.fine_start) or _has_shorter_limits(s.metric, s.subject, s.fine_start, s.fine_end) then
         v_below := '-infinity';
     else
         select s.coarse_total + min(b.missing) into v_below
@@ -35,7 +42,8 @@ begin
     end if;
     update series n set
         unchecked_below = coalesce(trim_scale(v_below), 'infinity'), unchecked_until = coalesce(v_change_at, 'infinity'),
-        exhausted_at = trim_scale(s.coarse_total + v_binding.remaining), limited_by = v_binding.name
+        exhausted_at = trim_scale(s.coarse_total + v_binding.remaining), limited_by = v_binding.name, limit_quota = v_binding.quota,
+        limit_used = trim_scale(v_binding.used - s.coarse_total), limit_held = trim_scale(v_binding.held)
     where n.series_id = s.series_id and n.stripe = 0;
 end
 $$;

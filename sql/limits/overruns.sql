@@ -13,13 +13,21 @@ begin
     perform _check_max_rows(overruns.max_rows), _check_time('now', overruns.now, required => true);
     return query
         select s.subject, s.metric, c.name, c.period, c.since, c.until, trim_scale(c.used), c.quota, trim_scale(c.overrun), m.unit,
-               case when exists (
-                   select from fired_marks f
-                   where f.limit_id = c.limit_id and f.subject = s.subject and f.period_start = _marks_since(c) and f.kind = 'overflow')
-                   then 'overflow' else 'limit' end
+               coalesce((
+                   select min(f.kind)
+                   from fired_marks f
+                   where f.limit_id = c.limit_id and f.subject = s.subject and f.period_start = _marks_since(c)
+                     and f.kind in ('overflow', 'settle')), 'limit')
         from metrics m
-        join series s on s.metric = m.key and s.stripe = 0
-        cross join lateral unnest(_period_checks(m, s, overruns.now)) c
+        cross join lateral (
+            select s as row, s.metric, s.subject from series s where s.metric = m.key and s.stripe = 0
+            union all
+            -- Reserved, but never recorded.
+            select _find_series_row(m, r.subject), m.key, r.subject
+            from (select distinct r.subject from reservations r where r.metric = m.key and r.state = 'held') r
+            where not exists (select from series s where s.metric = m.key and s.subject = r.subject and s.stripe = 0)
+        ) s
+        cross join lateral unnest(_period_checks(m, s.row, overruns.now)) c
         where m.limited and (overruns.metric is null or m.key = overruns.metric) and (overruns.subject is null or s.subject = overruns.subject)
           and c.action = 'block' and c.overrun > 0
         order by s.metric, s.subject, c.name, c.period
@@ -28,9 +36,10 @@ end
 $$;
 
 comment on function overruns(text, text, timestamptz, integer) is
-    'Returns the limits that block and of which more is used than their quota, in the period that contains now: everything there is beyond a '
-    'quota, with its cause. The window of a trailing limit ends now. cause overflow: events were counted in spite of the limit; limit: it was set, '
-    'lowered or replaced when more had been used. Looks at every series of the limited metrics, or of one metric or subject. Raises 22004 or 22023 '
-    'for a bad value. Example: BEGIN; SELECT quota FROM meter.set_limit(''tokens'', 10); SELECT outcome FROM '
+    'Returns the limits that block and of which more is used and held than their quota, in the period that contains now: everything there is '
+    'beyond a quota, with its cause. The window of a trailing limit ends now. cause overflow: events were counted in spite of the limit; settle: '
+    'more was settled than a reservation held; limit: it was set, lowered or replaced when more had been used or was held. Looks at every series of '
+    'the limited metrics, or of one metric or subject. Raises 22004 or 22023 for a bad value. Example: BEGIN; SELECT quota FROM '
+    'meter.set_limit(''tokens'', 10); SELECT outcome FROM '
     'meter.record(''acct_9'', ''tokens'', 15, overflow => true); SELECT subject, used, quota, overrun, cause FROM meter.overruns(subject => '
     '''acct_9''); ROLLBACK;';

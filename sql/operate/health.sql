@@ -44,6 +44,8 @@ begin
         case when v_health.silent <> '{}' then format('silent (subject and metric): %s', cardinality(v_health.silent)) end,
         case when v_health.bloated <> '{}' then format('bloated tables: %s', cardinality(v_health.bloated)) end,
         (select format('limits have refused usage of %s subjects within a day', n) from _recent_refusals(v_now) n where n > 0),
+        (select format('reservations that expired within a day and were not settled: %s', n) from _unsettled_reservations(v_now) n where n > 0),
+        (select format('reservations held for longer than reservation_ttl_max: %s', n) from _long_reservations(v_now) n where n > 0),
         (select 'no reporter has run yet for ' || string_agg(b.biller, ', ' order by b.biller)
          from billers b
          where b.first_claimed_at is null and not _is_rehearsal(b.biller)
@@ -55,14 +57,13 @@ end
 $$;
 
 comment on function health(timestamptz) is
-    'Returns the state of the meter in one row, for a monitor to poll every minute. healthy is true if there are no problems. '
-    'Problems: maintain() has not run for two days; the log has no partition for the coming week; events have been in the default '
-    'partition for two days (only a notice once the log has 64 partitions, because maintain() then leaves some there); usage has not '
-    'been reported for a day to a biller whose reporter has run before and whose name does not end in _shadow; reporting is stopped '
-    'because the journal was restored, copied or failed over; everybody may call functions (after a restore without privileges); '
-    'other roles may create objects in the schema. Notices: subjects that were recorded on each of seven days and then not for 24 '
-    'hours (the first 100, found by a search that is bounded); bloated tables, by the server''s statistics; billers with mapped '
-    'metrics whose reporter has never run; how many subjects limits have refused usage of within a day (of the last 5,000 notifications); '
-    'roles that lack rights they were granted. now: the time to evaluate at. Raises 22023 for a '
-    'now that is infinite or outside of the years 1 to 9999. '
-    'Example: SELECT missing_partitions, stray_events FROM meter.health();';
+    'Returns the state of the meter in one row, for a monitor to poll every minute. healthy is true if there are no problems. Problems: maintain() '
+    'has not run for two days; the log has no partition for the coming week; events have been in the default partition for two days (only a notice '
+    'once the log has 64 partitions, because maintain() then leaves some there); usage has not been reported for a day to a biller whose reporter '
+    'has run before and whose name does not end in _shadow; reporting is stopped because the journal was restored, copied or failed over; '
+    'everybody may call functions (after a restore without privileges); other roles may create objects in the schema. Notices: subjects that were '
+    'recorded on each of seven days and then not for 24 hours (the first 100, found by a search that is bounded); bloated tables, by the server''s '
+    'statistics; billers with mapped metrics whose reporter has never run; how many subjects limits have refused usage of within a day (of the '
+    'last 5,000 notifications); how many reservations have expired within a day without being settled, or have been extended for longer than '
+    'reservation_ttl_max; roles that lack rights they were granted. now: the time to evaluate at. Raises 22023 for a now that is infinite or '
+    'outside of the years 1 to 9999. Example: SELECT missing_partitions, stray_events FROM meter.health();';

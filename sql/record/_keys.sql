@@ -43,33 +43,48 @@ language plpgsql
 volatile
 set search_path from current
 as $$
-#variable_conflict use_column
-declare
-    v_first    keys := _find_key(_replay_result.digest);
-    v_start    timestamptz := _bucket_start((_replay_result.metric).period, v_first.at);
-    v_end      timestamptz := _bucket_end((_replay_result.metric).period, v_start);
-    v_recorded recorded;
 begin
-    v_recorded.event_id := v_first.event_id;
-    v_recorded.outcome := case when _is_same_payload(v_first.quantity, v_first.member, _replay_result.quantity, _replay_result.member)
-                               then 'duplicate' else 'conflict' end;
-    if _replay_result.total is not false then
-        v_recorded.quantity := (_window_usage(_replay_result.metric, _replay_result.subject, v_start, v_end)).quantity;
-    end if;
-    v_recorded.unit := (_replay_result.metric).unit;
-    v_recorded.period_start := v_start;
-    v_recorded.period_end := nullif(v_end, 'infinity');
-    if (_replay_result.metric).limited then
-        v_recorded := _with_remaining(v_recorded, _binding_limit(_limit_checks(
-            _replay_result.metric, _find_series_row(_replay_result.metric, _replay_result.subject), v_first.at, clock_timestamp())));
-    end if;
-    return v_recorded;
+    return _repeated_result(_replay_result.metric, _replay_result.subject, _find_key(_replay_result.digest), _replay_result.quantity,
+                            _replay_result.member, _replay_result.total);
 end
 $$;
 
 comment on function _replay_result(metrics, text, uuid, numeric, text, boolean) is
     'The result of record() for a repeated key: the id of the first event, duplicate or conflict, and the quantity of its period, unless '
     'total is false; and what its limits leave.';
+
+create or replace function _repeated_result(metric metrics, subject text, first keys, quantity numeric, member text, total boolean)
+returns recorded
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_first    keys := _repeated_result.first;
+    v_start    timestamptz := _bucket_start((_repeated_result.metric).period, v_first.at);
+    v_end      timestamptz := _bucket_end((_repeated_result.metric).period, v_start);
+    v_recorded recorded;
+begin
+    v_recorded.event_id := v_first.event_id;
+    v_recorded.outcome := case when _is_same_payload(v_first.quantity, v_first.member, _repeated_result.quantity, _repeated_result.member)
+                               then 'duplicate' else 'conflict' end;
+    if _repeated_result.total is not false then
+        v_recorded.quantity := (_window_usage(_repeated_result.metric, _repeated_result.subject, v_start, v_end)).quantity;
+    end if;
+    v_recorded.unit := (_repeated_result.metric).unit;
+    v_recorded.period_start := v_start;
+    v_recorded.period_end := nullif(v_end, 'infinity');
+    if (_repeated_result.metric).limited then
+        v_recorded := _with_remaining(v_recorded, _binding_limit(_limit_checks(
+            _repeated_result.metric, _find_series_row(_repeated_result.metric, _repeated_result.subject), v_first.at, clock_timestamp())));
+    end if;
+    return v_recorded;
+end
+$$;
+
+comment on function _repeated_result(metrics, text, keys, numeric, text, boolean) is
+    'The result of record() for a repeat of an event; first: its id, time, quantity and member.';
 
 -- Inlined: no SET, nothing outside pg_catalog.
 create or replace function _is_same_payload(first_quantity numeric, first_member text, quantity numeric, member text)

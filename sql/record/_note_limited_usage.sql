@@ -31,7 +31,7 @@ begin
         order by (b.s).series_id, 3
     loop
         v_checks := _limit_checks(v_used.m, v_used.s, v_used.at, clock_timestamp());
-        perform _fire_marks(v_used.m, v_used.s, v_checks), _note_overflow(v_used.s, v_checks), _forget_room(v_used.s);
+        perform _fire_marks(v_used.m, v_used.s, v_checks), _note_overflow(v_used.s, v_checks, 'overflow'), _forget_room(v_used.s);
     end loop;
 end
 $$;

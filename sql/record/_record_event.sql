@@ -63,7 +63,7 @@ begin
     if v_metric.limited then
         v_recorded := _record_limited_event(v_metric, _lock_limited_series(v_metric, _record_event.subject), v_event_id, _record_event.at, v_quantity,
             _record_event.member, _record_event.idempotency_key, _record_event.metadata, _record_event.total,
-            coalesce(_record_event.overflow, false), v_digest);
+            case when _record_event.overflow then 'overflow' end, v_digest);
     end if;
     return v_recorded;
 end

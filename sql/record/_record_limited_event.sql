@@ -2,7 +2,7 @@
 -- all that is committed or in this transaction. The key has been inserted already: a refused event gives it back.
 create or replace function _record_limited_event(
     definition metrics, locked series, event_id bigint, at timestamptz, quantity numeric, member text, idempotency_key text, metadata jsonb,
-    total boolean, overflow boolean, digest uuid
+    total boolean, beyond text, digest uuid
 )
 returns recorded
 language plpgsql
@@ -22,7 +22,7 @@ begin
     perform _clear_marks(definition, v_series, v_checks);
     v_refusing := _refusing_limit(v_checks, definition, v_series.series_id, _record_limited_event.quantity, _record_limited_event.member,
                                   _record_limited_event.at, _record_limited_event.event_id);
-    if v_refusing.limit_id is not null and not _record_limited_event.overflow then
+    if v_refusing.limit_id is not null and beyond is null then
         delete from keys k where k.digest = _record_limited_event.digest;
         perform _fire_marks(definition, v_series, v_checks),
             _note_refusal(definition, v_series, v_refusing, _record_limited_event.quantity);
@@ -36,8 +36,8 @@ begin
         when definition.aggregate in ('sum', 'count') then _used_more(v_checks, _record_limited_event.quantity)
         else _limit_checks(definition, v_series, _record_limited_event.at, v_now) end;
     perform _fire_marks(definition, v_series, v_checks);
-    if v_refusing.limit_id is not null then
-        perform _note_overflow(v_series, v_checks);
+    if v_refusing.limit_id is not null and beyond <> 'held' then
+        perform _note_overflow(v_series, v_checks, beyond);
     end if;
     if not v_is_sure then
         update series s set revision = 0 where s.series_id = v_series.series_id and s.stripe = 0;
@@ -50,9 +50,10 @@ begin
 end
 $$;
 
-comment on function _record_limited_event(metrics, series, bigint, timestamptz, numeric, text, text, jsonb, boolean, boolean, uuid) is
+comment on function _record_limited_event(metrics, series, bigint, timestamptz, numeric, text, text, jsonb, boolean, text, uuid) is
     'Decides about a valid event of a limited metric, whose key, if it has one, is already inserted, and counts it unless a limit refuses it; '
-    'returns the result of record(). locked: the row of the series, from _lock_limited_row(). overflow: no limit refuses it.';
+    'returns the result of record(). locked: the row of the series, from _lock_limited_row(). beyond: null: an '
+    'event that does not fit is refused; otherwise it is counted, and overflow or settle is noted as the cause; held: nothing is noted.';
 
 create or replace function _refused_result(definition metrics, found series, at timestamptz, refusing limit_check, total boolean)
 returns recorded

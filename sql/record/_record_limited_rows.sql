@@ -34,7 +34,7 @@ begin
         end if;
         v_recorded := case
             when v_owns then _record_limited_event(v_metric, v_series, e.event_id, e.at, e.quantity, e.member, e.idempotency_key, e.metadata,
-                                                   false, false, e.digest)
+                                                   false, null, e.digest)
             else _replay_result(v_metric, e.subject, e.digest, e.quantity, e.member, false) end;
         return next (e.ordinal, v_recorded.event_id, v_recorded.outcome,
             case when v_recorded.outcome = 'refused' then 'UM003' end,

@@ -88,7 +88,9 @@ begin
     return query
         select * from unnest(v_decided)
         union all
-        select * from _batch_outcomes(batch, v_owned) o where v_decided is null or o.ordinal not in (select d.ordinal from unnest(v_decided) d)
+        -- Of the others only: the key of a refused event is gone.
+        select * from _batch_outcomes(array(
+            select e from unnest(batch) e where v_decided is null or e.ordinal not in (select d.ordinal from unnest(v_decided) d)), v_owned)
         order by 1;
 end
 $$;

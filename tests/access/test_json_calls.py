@@ -136,6 +136,7 @@ READING: dict[str, dict[str, Any]] = {
     "effective_limits": {"subject": "a", "metric": "tokens"},
     "notifications": {},
     "overruns": {},
+    "reservations": {},
     "admin_log": {},
     "verify": {},
     "health": {},
@@ -153,12 +154,15 @@ READING: dict[str, dict[str, Any]] = {
 MAY_BE_EMPTY = {
     *("verify", "overruns", "preview_pushes", "uncertain_hours", "reconcilable_ranges"),
     *("reconciliation", "report_mappings", "pushes", "plans", "subscriptions", "limits", "effective_limits"),
+    "reservations",
 }
 WRITING: dict[str, dict[str, Any]] = {
     "define_metric": {"key": "seats", "aggregate": "last", "unit": "seat", "max_future": "2 days"},
     "retire_metric": {"key": "tokens"},
     "record": {"subject": "a", "metric": "tokens", "quantity": 1},
     "record_batch": {"events": []},
+    "reserve": {"subject": "a", "metric": "tokens", "quantity": 1, "ttl": "00:05:00"},
+    "reserve_batch": {"requests": []},
     "rebuild": {},
     "maintain": {},
     "set_setting": {"name": "notifications_keep", "value": "30 days"},
@@ -207,6 +211,7 @@ def test_every_function_that_can_be_granted_is_called_below(ledger: Ledger) -> N
         "resolve_push",  # which needs a push that is uncertain
         # Which need a plan or a limit: test_a_plan_and_its_limits_begin_and_end.
         *("subscribe", "unsubscribe", "remove_limit"),
+        *("settle", "release", "extend"),  # which need a reservation: test_a_reservation_is_settled.
         "known_events",  # whose array is no parameter of a GET; it has tests of its own
     }
 
@@ -238,6 +243,14 @@ def test_functions_that_write_answer_too(rest: Rest, ledger: Ledger, function: s
     assert not ledger.row(SIGNATURE, [function]).reads
     answer = rest.post(function, WRITING[function])
     assert answer is not None
+
+
+def test_a_reservation_is_settled(rest: Rest) -> None:
+    held = rest.post("reserve", {"subject": "a", "metric": "tokens", "quantity": 5})
+    given = {"reservation_id": held["reservation_id"]}
+    assert rest.post("extend", given | {"ttl": "5 minutes"})["outcome"] == "held"
+    assert rest.post("settle", given | {"quantity": 3})["outcome"] == "recorded"
+    assert rest.post("release", given)["outcome"] == "settled"
 
 
 def test_a_plan_and_its_limits_begin_and_end(rest: Rest) -> None:

@@ -24,6 +24,7 @@ METHODS = sorted(name for name, call in vars(calls).items() if inspect.isfunctio
 # `access` is a group of calls, which can be called itself.
 FLAT = [name for name in METHODS if name != "access"]
 ITERATORS = ["iter_events", "iter_subjects", "iter_totals"]
+BLOCKS = {"reserved"}
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_every_public_sql_function_is_a_method_and_nothing_else_is() -> None:
     assert set(calls.__all__) == {*METHODS, "Call"}
     for kind in (Meter, AsyncMeter):
         found = {name for name in dir(kind) if not name.startswith("_")}
-        assert found == {*METHODS, *ITERATORS, "reporting", "for_subject"}
+        assert found == {*METHODS, *ITERATORS, *BLOCKS, "reporting", "for_subject"}
 
 
 @pytest.mark.parametrize("name", [*FLAT, "__init__", *ITERATORS])
@@ -168,6 +169,12 @@ MODELS: dict[str, type[BaseModel]] = {
     "own_check_quota": models.QuotaStatus,
     "notifications": models.Notification,
     "overruns": models.Overrun,
+    "reserve": models.Reserved,
+    "reserve_batch": models.ReservedInBatch,
+    "settle": models.Recorded,
+    "release": models.Reserved,
+    "extend": models.Reserved,
+    "reservations": models.Reservation,
     "define_biller": models.Biller,
     "report_metric": models.MetricMapping,
     "report_subject": models.SubjectMapping,

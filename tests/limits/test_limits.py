@@ -737,3 +737,11 @@ def test_cycles_tile_also_where_the_rule_changes_and_a_limit_of_a_cycle_follows(
         ledger.record("a", "m", 10, at=cycle.since)
         assert ledger.record("a", "m", 1, at=cycle.until - timedelta(microseconds=1)).outcome == "refused"
         at = cycle.until
+
+
+def test_a_key_twice_in_a_batch_is_refused_twice_if_neither_fits(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    limit(ledger, 0)
+    event = {"subject": "a", "metric": "m", "quantity": 1, "idempotency_key": "k"}
+    assert [o.outcome for o in ledger.batch([event, event])] == ["refused", "refused"]
+    assert ledger.value("SELECT count(*) FROM meter.keys") == 0

@@ -51,6 +51,11 @@ OTHERS = {
     "unsubscribe": "SELECT meter.unsubscribe('s0', 'pro')",
     "set_limit": "SELECT meter.set_limit('m', 1000000, subject => 's0')",
     "remove_limit": "SELECT meter.remove_limit('m', subject => 's0')",
+    "reserve": "SELECT meter.reserve('s0', 'm', 1)",
+    "reserve_batch": 'SELECT meter.reserve_batch(\'[{"subject": "s0", "metric": "m", "quantity": 1}]\')',
+    "settle": "SELECT meter.settle((SELECT max(reservation_id) FROM meter.reservations), 1)",
+    "release": "SELECT meter.release((SELECT max(reservation_id) FROM meter.reservations))",
+    "extend": "SELECT meter.extend((SELECT max(reservation_id) FROM meter.reservations))",
     "grant_access": "SELECT meter.grant_access('pymeter_reader', 'read')",
     "revoke_access": "SELECT meter.revoke_access('pymeter_reader', 'read')",
 }

@@ -74,6 +74,15 @@ limits:
     max_rows integer = 1000) -> setof overrun
   notifications(type text = null, subject text = null, after_id bigint = null,
     max_rows integer = 100) -> setof notifications
+  reserve(subject text, metric text, quantity numeric, idempotency_key text = null,
+    minimum numeric = null, ttl interval = null, metadata jsonb = null) -> reserved
+  reserve_batch(requests jsonb) -> setof reserved_batch
+  settle(reservation_id bigint, quantity numeric, at timestamptz = null,
+    metadata jsonb = null) -> recorded
+  release(reservation_id bigint) -> reserved
+  extend(reservation_id bigint, ttl interval = null) -> reserved
+  reservations(subject text = null, metric text = null, state text = null, max_rows integer = 100,
+    before_id bigint = null) -> setof reservations
 repair:
   verify(subject text = null, metric text = null) -> setof drift
   rebuild(subject text = null, metric text = null) -> bigint
@@ -177,6 +186,14 @@ overrun(subject text, metric text, limited_by text, period text, since timestamp
   used numeric, quota numeric, overrun numeric, unit text, cause text)
 notifications(notification_id bigint, type text, subject text, metric text, data jsonb,
   created_at timestamptz)
+reserved(reservation_id bigint, outcome text, held numeric, used numeric, held_total numeric,
+  remaining numeric, quota numeric, limited_by text, expires_at timestamptz)
+reserved_batch(ordinal bigint, reservation_id bigint, outcome text, held numeric, used numeric,
+  held_total numeric, remaining numeric, quota numeric, limited_by text, expires_at timestamptz)
+reservations(reservation_id bigint, metric text, subject text, idempotency_key text, quantity numeric,
+  minimum numeric, held numeric, at timestamptz, expires_at timestamptz, state text,
+  settled_quantity numeric, settled_at timestamptz, settled_for timestamptz, is_late boolean,
+  metadata jsonb)
 subject_total(subject text, quantity numeric, event_count bigint)
 subject_activity(subject text, last_activity_at timestamptz)
 logged_events(event_id bigint, at timestamptz, recorded_at timestamptz, subject text, metric text,

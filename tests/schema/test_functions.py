@@ -129,6 +129,7 @@ def test_reading_functions_say_that_they_only_read(db: Connection) -> None:
         *("reconcile_range", "adopt_journal", "grant_access", "revoke_access"),
         *("set_setting", "set_billing_cycle", "define_plan", "subscribe", "unsubscribe"),
         *("set_limit", "remove_limit"),
+        *("reserve", "reserve_batch", "settle", "release", "extend"),
     }
     volatile = {
         name

@@ -1,0 +1,66 @@
+create or replace function _settle_checked(hold reservations, quantity numeric, at timestamptz, metadata jsonb)
+returns recorded
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+declare
+    v_locked   record;
+    v_now      timestamptz;
+    v_is_late  boolean;
+begin
+    perform _check_settlement(hold, _settle_checked.quantity, _settle_checked.at, _settle_checked.metadata);
+    select * into v_locked from _lock_holds((hold).metric, (hold).subject);
+    if (hold).state = 'settled' then
+        return _repeated_result(v_locked.definition, (hold).subject,
+            ((hold).reservation_id, (hold).settled_for, null, (hold).settled_quantity, null)::keys, _settle_checked.quantity, null, true);
+    end if;
+    v_now := clock_timestamp();
+    v_is_late := not _is_holding(hold, v_now);
+    update reservations r set
+        state = 'settled', settled_quantity = _settle_checked.quantity, settled_at = v_now, settled_for = _settle_checked.at, is_late = v_is_late
+    where r.reservation_id = (hold).reservation_id;
+    if (v_locked.definition).limited then
+        return _record_limited_event(
+            v_locked.definition, v_locked.locked, (hold).reservation_id, _settle_checked.at, _settle_checked.quantity, null, (hold).idempotency_key,
+            _settle_checked.metadata, true, case when v_is_late or _settle_checked.quantity > (hold).held then 'settle' else 'held' end, null);
+    end if;
+    -- The metric is locked, and cannot get its first limit meanwhile.
+    return _count_event(v_locked.definition, (hold).subject, (hold).reservation_id, _settle_checked.at, _settle_checked.quantity, null,
+                        (hold).idempotency_key, _settle_checked.metadata, true);
+end
+$$;
+
+comment on function _settle_checked(reservations, numeric, timestamptz, jsonb) is
+    'What settle() does with a locked reservation if its short way does not. Raises as settle() does.';
+
+-- A metric that was retired meanwhile takes the event all the same.
+create or replace function _check_settlement(hold reservations, quantity numeric, at timestamptz, metadata jsonb)
+returns void
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+declare
+    v_metric metrics;
+begin
+    if _check_settlement.quantity is null then
+        raise exception using errcode = '22004', message = 'quantity is null', column = 'quantity',
+            detail = format('reservation_id %s.', (hold).reservation_id), hint = 'Pass what was used; 0 if nothing was.';
+    end if;
+    select * into v_metric from metrics m where m.key = (hold).metric;
+    if _is_plain_event(v_metric.aggregate, null, (hold).subject, (hold).metric, _check_settlement.quantity, null, (hold).idempotency_key,
+                       _check_settlement.at, _check_settlement.metadata) is not true then
+        v_metric.retired_at := null;
+        perform _check_event(v_metric, (hold).metric, (hold).subject, _check_settlement.quantity, null, (hold).idempotency_key,
+                             _check_settlement.at, _check_settlement.metadata);
+    end if;
+end
+$$;
+
+comment on function _check_settlement(reservations, numeric, timestamptz, jsonb) is
+    'Raises 22004 or 22023 for a value that no event of the reservation''s metric can have.';
