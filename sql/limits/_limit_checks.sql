@@ -9,13 +9,10 @@ as $$
 #variable_conflict use_column
 begin
     return array(
-        select (e.limit_id, e.name, e.period, e.action, e.quota, e.since, w.until, w.is_trailing,
+        select (e.limit_id, e.name, e.period, e.action, e.quota, e.since, w.until, e.until is null and e.period <> 'never',
                 u.used, 0, greatest(e.quota - u.used, 0), greatest(u.used - e.quota, 0), e.marks, e.every)::limit_check
         from _effective_limits(_limit_checks.metric, (_limit_checks.series).subject, _limit_checks.at, _limit_checks.now) e
-        cross join lateral (
-            select w.is_trailing, case when w.is_trailing then _limit_checks.trailing_until else e.until end as until
-            from (select e.until is null and e.period <> 'never' as is_trailing) w
-        ) w
+        cross join lateral (select coalesce(e.until, case when e.period <> 'never' then _limit_checks.trailing_until end) as until) w
         cross join lateral (select _limit_used(_limit_checks.metric, _limit_checks.series, e.since, w.until) as used offset 0) u
         where e.counts and e.quota is not null and _limit_checks.at >= e.since and _limit_checks.at < coalesce(e.until, 'infinity'));
 end
