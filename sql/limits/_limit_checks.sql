@@ -16,13 +16,11 @@ begin
             where r.metric = (_limit_checks.metric).key and r.subject = (_limit_checks.series).subject and r.state = 'held'
               and r.expires_at > _limit_checks.now
         )
-        select (e.limit_id, e.name, e.period, e.action, e.quota, e.since, w.until, w.is_trailing, u.used, h.held,
+        select (e.limit_id, e.name, e.period, e.action, e.quota, e.since, w.until, e.until is null and e.period <> 'never',
+                u.used, h.held,
                 greatest(e.quota - u.used - h.held, 0), greatest(u.used + h.held - e.quota, 0), e.marks, e.every)::limit_check
         from _effective_limits(_limit_checks.metric, (_limit_checks.series).subject, _limit_checks.at, _limit_checks.now) e
-        cross join lateral (
-            select w.is_trailing, case when w.is_trailing then _limit_checks.trailing_until else e.until end as until
-            from (select e.until is null and e.period <> 'never' as is_trailing) w
-        ) w
+        cross join lateral (select coalesce(e.until, case when e.period <> 'never' then _limit_checks.trailing_until end) as until) w
         cross join lateral (select _limit_used(_limit_checks.metric, _limit_checks.series, e.since, w.until) as used offset 0) u
         cross join lateral (
             select coalesce(sum(r.held), 0) as held from holds r where r.at >= e.since and r.at < coalesce(w.until, 'infinity')) h

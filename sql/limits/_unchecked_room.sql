@@ -58,20 +58,22 @@ returns timestamptz
 language plpgsql
 stable
 set search_path from current
+set enable_seqscan to off
 as $$
 #variable_conflict use_column
 declare
-    n      timestamptz := _window_moves_at.now;
-    v_fine text;
+    c          limit_check;
+    v_oldest   text;
+    v_moves_at timestamptz;
 begin
-    if not exists (select from unnest(checks) c where c.is_trailing) then
-        return null;
-    end if;
-    v_fine := (select m.fine_bucket from metrics m where m.key = _window_moves_at.metric);
-    return least(_bucket_end('day', _bucket_start('day', n)), (
-        select min(_shift(n, _bucket_end(_oldest_bucket(v_fine), c.since) - _add_duration(n, _parse_duration(c.period), -1, 'UTC')))
-        from unnest(checks) c
-        where c.is_trailing and v_fine <> 'never'));
+    foreach c in array checks loop
+        if c.is_trailing then
+            v_oldest := coalesce(v_oldest, (select _oldest_bucket(m.fine_bucket) from metrics m where m.key = _window_moves_at.metric));
+            v_moves_at := least(v_moves_at, _bucket_end('day', _bucket_start('day', now)), case when v_oldest <> 'never' then
+                _shift(now, _bucket_end(v_oldest, c.since) - _add_duration(now, _parse_duration(c.period), -1, 'UTC')) end);
+        end if;
+    end loop;
+    return v_moves_at;
 end
 $$;
 
