@@ -7,17 +7,31 @@ set search_path from current
 as $$
 #variable_conflict use_column
 begin
-    return array(
+    return _raise_limits(_limit_checks.metric, _limit_checks.series, array(
         select (e.limit_id, e.name, e.period, e.action, e.quota, e.since, e.until, e.until is null and e.period <> 'never',
                 u.used, 0, greatest(e.quota - u.used, 0), greatest(u.used - e.quota, 0), e.marks, e.every)::limit_check
         from _effective_limits(_limit_checks.metric, (_limit_checks.series).subject, _limit_checks.at, _limit_checks.now) e
         cross join lateral (select _limit_used(_limit_checks.metric, _limit_checks.series, e.since, e.until) as used offset 0) u
-        where e.counts and e.quota is not null and _limit_checks.at >= e.since and _limit_checks.at < coalesce(e.until, 'infinity'));
+        where e.counts and e.quota is not null and _limit_checks.at >= e.since and _limit_checks.at < coalesce(e.until, 'infinity')),
+        _limit_checks.at, _limit_checks.now);
 end
 $$;
 
 comment on function _limit_checks(metrics, series, timestamptz, timestamptz) is
-    'The limits with a quota that count for an event of a series at an instant, and what is used of each.';
+    'The limits with a quota that count for an event of a series at an instant, and what is used of each. What top-ups cover is no overrun, and '
+    'they add to what remains.';
+
+-- Of a limit that top-ups raise, earlier usage may be beyond what they covered then, and something may remain all the same.
+-- Inlined: no SET, nothing outside pg_catalog.
+create or replace function _room(remaining numeric, overrun numeric)
+returns numeric
+language sql
+immutable
+as $$
+    select case when remaining > 0 then remaining else -overrun end
+$$;
+
+comment on function _room(numeric, numeric) is 'What remains of a limit; if nothing does, what was used beyond it, as a negative number.';
 
 create or replace function _used_more(checks limit_check[], quantity numeric)
 returns limit_check[]
@@ -46,7 +60,7 @@ set search_path from current
 as $$
     select c
     from unnest(checks) c
-    order by c.action <> 'block', c.remaining - c.overrun, c.limit_id
+    order by c.action <> 'block', _room(c.remaining, c.overrun), c.limit_id
     limit 1
 $$;
 
@@ -71,7 +85,7 @@ begin
         when v_aggregate = 'unique' then c.remaining < 1
             and not _has_member(_refusing_limit.metric, series_id, _refusing_limit.member, c.since, c.until)
         else _refusing_limit.quantity > 0 and _refusing_limit.quantity > c.remaining end
-    order by c.remaining - c.overrun, c.limit_id
+    order by _room(c.remaining, c.overrun), c.limit_id
     limit 1;
     return v_refusing;
 end
