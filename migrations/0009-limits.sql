@@ -249,8 +249,8 @@ create type overrun as (
     subject text, metric text, limited_by text, period text, since timestamptz, until timestamptz, used numeric, quota numeric, overrun numeric,
     unit text, cause text);
 comment on type overrun is
-    'A limit that blocks, and of which more is used in [since, until) than its quota. cause: overflow (events were counted in spite of it) or '
-    'limit (it was set, lowered or replaced when more had been used).';
+    'A limit that blocks, and of which more is used in [since, until) than its quota and top-ups. cause: overflow (events were counted in spite of '
+    'it), limit (it was set, lowered or replaced when more had been used) or top_up (a top-up that covered some of it was voided).';
 
 -- Arrays of this type are passed between functions.
 

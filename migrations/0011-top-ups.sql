@@ -29,7 +29,7 @@ create table top_ups (
     constraint source_is_known check (source in ('paid', 'promotional'))
 );
 
-create index top_ups_to_notify on top_ups (metric, subject) where voided_at is null and (depleted_at is null or expired_at is null);
+create index top_ups_to_notify on top_ups (metric, subject) where voided_at is null and expired_at is null;
 
 comment on table top_ups is 'Units of a metric that a subject may use beyond its quota, in [since, expires_at).';
 comment on column top_ups.top_up_id is 'Identifies the top-up.';

@@ -58,6 +58,7 @@ begin
     else
         return query select * from _move_keys(v_old_keys);
         return query select * from _merge_idle_stripes(v_stripes);
+        return query select * from _notify_top_ups();
         return query select * from _delete_expired();
     end if;
     if v_again is not null then
@@ -70,7 +71,8 @@ $$;
 comment on function maintain(interval, boolean) is
     'Maintains the log; run it daily. It creates the partitions of this month and the next three, moves events from the default '
     'partition to partitions of their months, moves idempotency keys that are older than two days to old_keys if there are many, and '
-    'merges the rows of striped metrics whose open bucket is over, and deletes notifications and entries of admin_log that are older than '
+    'merges the rows of striped metrics whose open bucket is over, writes the notifications of top-ups that are used up or '
+    'have expired, and deletes notifications and entries of admin_log that are older than '
     'settings() says. Months are calendar months in UTC. With keep, it also drops the '
     'partitions of all months that ended before now() - keep; with detach, it makes them tables of their own instead, to be dumped '
     'and dropped. A month is kept, and a row says why, if its rollups or members differ from the log, or if its events are queued to '
