@@ -48,14 +48,6 @@ comment on column top_ups.void_reason is 'Why it was taken back.';
 comment on column top_ups.depleted_at is 'When maintain() wrote the notification that it is used up; null: it has not.';
 comment on column top_ups.expired_at is 'When maintain() wrote the notification that it has expired; null: it has not.';
 
-alter table limits add column rollover_min numeric;
-alter table limits add column rollover_max numeric;
-
-comment on column limits.rollover_min is 'How much goes over to the next period at least, whatever is left; null: nothing.';
-comment on column limits.rollover_max is 'How much of what is left of the quota goes over to the next period at most; both null: nothing does.';
-
-create index limits_with_rollover on limits (metric, subject) where rollover_min is not null or rollover_max is not null;
-
 create type balance as (
     quota numeric, used numeric, held numeric, overrun numeric, top_ups numeric, top_ups_left numeric, remaining numeric, limited_by text,
     since timestamptz, until timestamptz);

@@ -17,6 +17,7 @@ from pymeter.cli import (
     reporting,
     server,
     settings,
+    top_ups,
     upkeep,
     usage,
 )
@@ -145,6 +146,8 @@ add_command(app, limits.subscribe, _LIMIT)
 add_command(app, limits.unsubscribe, _LIMIT)
 add_command(app, limits.subscriptions, _LIMIT)
 app.add_typer(limits.cycle, name="cycle", rich_help_panel=_LIMIT)
+app.add_typer(top_ups.top_up, name="top-up", rich_help_panel=_LIMIT)
+add_command(app, top_ups.balance, _LIMIT)
 add_command(app, limits.notifications, _LIMIT)
 app.add_typer(reporting.app, name="report", rich_help_panel=_REPORT)
 add_command(app, upkeep.verify, _KEEP)

@@ -113,7 +113,8 @@ end
 $$;
 
 comment on function _with_rollover(metrics, text, text, top_up_segment, timestamptz, numeric) is
-    'A period, with what goes over to it from the period before, which is over and has been limited from its beginning. used: what is used of that period '
+    'A period, with what goes over to it from the period before, which is over and has been limited from its beginning. used: what is used of that '
+    'period '
     'if before is its start; otherwise nothing is.';
 
 create or replace function _least_quota(metric text, subject text, period text)

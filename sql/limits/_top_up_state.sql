@@ -48,7 +48,8 @@ end
 $$;
 
 comment on function _top_up_state(metrics, text, timestamptz, timestamptz) is
-    'The balance of a subject at an instant, from the usage up to it, with the limits, top-ups and reservations of now. Raises 40001 as usage() does.';
+    'The balance of a subject at an instant, from the usage up to it, with the limits, top-ups and reservations of now. Raises 40001 as usage() '
+    'does.';
 
 create or replace function _raised_limit(metric metrics, subject text, at timestamptz, now timestamptz)
 returns effective_limit

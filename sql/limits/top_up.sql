@@ -55,11 +55,13 @@ end
 $$;
 
 comment on function top_up(text, text, numeric, text, integer, timestamptz, timestamptz, text, text) is
-    'Gives a subject units of a metric beyond its quota: usage in [since, expires_at) may take them, once the quota of its period is used up; what is '
+    'Gives a subject units of a metric beyond its quota: usage in [since, expires_at) may take them, once the quota of its period is used up; what '
+    'is '
     'left stays when a period ends. It raises the limit named default (see sql/limits/README.md); other limits hold beside it. quantity: in the '
     'metric''s unit. idempotency_key: a repetition with the same key is the same top-up and changes nothing. Of several, the lower priority is used '
     'first, then the one that expires earlier, promotional before paid, the earlier since. since null: the start of the limit''s running '
-    'period. expires_at null: never. source: paid or promotional. Returns the top-up. The subject''s recording waits until the transaction ends. Raises '
+    'period. expires_at null: never. source: paid or promotional. Returns the top-up. The subject''s recording waits until the transaction ends. '
+    'Raises '
     'UM001 for an unknown metric, UM002 for one that is no sum or count, UM005 if the key was used for another top-up, 22004 or 22023 for a bad '
     'value, 55P03 as set_limit() does. Example: BEGIN; SELECT quantity, priority, source FROM meter.top_up(''acct_1'', ''tokens'', 200, '
     '''invoice_17''); ROLLBACK;';

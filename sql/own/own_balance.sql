@@ -12,6 +12,7 @@ end
 $$;
 
 comment on function own_balance(text, text, timestamptz) is
-    'What balance() returns, for a role that grant_access() has bound to the subject. Raises as balance() does; 42501 if the role is not bound to the '
+    'What balance() returns, for a role that grant_access() has bound to the subject. Raises as balance() does; 42501 if the role is not bound to '
+    'the '
     'subject. Example: BEGIN; SELECT quota FROM meter.set_limit(''tokens'', 1000); SET LOCAL ROLE portal; SELECT quota, remaining, top_ups FROM '
     'meter.own_balance(''acct_1'', ''tokens''); ROLLBACK;';

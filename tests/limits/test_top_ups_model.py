@@ -79,6 +79,10 @@ class History:
             limits.weekly.add(self.subject)
         self.model = TopUpModel(limits, self.subject, self.metric, self.period)
         self.moments: list[datetime] = []
+        # Long over. With it, decisions always look at top-ups.
+        then = datetime(2021, 1, 1, tzinfo=UTC)
+        named = {"since": then, "expires_at": then + timedelta(days=1), "idempotency_key": "over"}
+        ledger.call("top_up", subject=self.subject, metric=self.metric, quantity=1, **named)
 
     def now(self) -> datetime:
         """Windows must not change between the question and the answer."""
@@ -118,9 +122,7 @@ class History:
             assert answer.remaining == self.model.room(at, now)
         self.moments += [at, at - timedelta(microseconds=1), at + timedelta(minutes=1)]
 
-    def top_up(
-        self, quantity: int, priority: int, ago: int | None, lasts: int | None, source: str
-    ) -> None:
+    def top_up(self, quantity: int, priority: int, ago: int | None, lasts: int | None, source: str) -> None:
         now = self.now()
         since = None if ago is None else now - timedelta(minutes=ago)
         named: dict[str, Any] = {"quantity": quantity, "priority": priority, "source": source, "since": since}

@@ -1,4 +1,4 @@
-"""What top-ups have to cover, by the textbook: every event in the order of time takes what it needs, one after the other."""
+"""What top-ups have to cover, by the textbook: one event after the other takes what it needs."""
 
 from __future__ import annotations
 
@@ -87,7 +87,9 @@ class TopUpModel:
             if start not in spent.rollover:
                 came = self.came_over(start, now, totals)
                 spent.rollover[start] = [came, came]
-            beyond = max(before + quantity - version.quota, Decimal(0)) - max(before - version.quota, Decimal(0))
+            beyond = max(before + quantity - version.quota, Decimal(0)) - max(
+                before - version.quota, Decimal(0)
+            )
             taken = min(beyond, spent.rollover[start][1])
             spent.rollover[start][1] -= taken
             beyond -= taken
@@ -107,6 +109,8 @@ class TopUpModel:
 
     def came_over(self, start: datetime, now: datetime, totals: dict[datetime, Decimal]) -> Decimal:
         """Events come in order, so the total of the period before is complete."""
+        if self.period == "never":
+            return Decimal(0)
         last = start - INSTANT
         version = self.version(last, now)
         if start > now or version is None or (version.rollover_min, version.rollover_max) == (None, None):

@@ -51,6 +51,8 @@ OTHERS = {
     "unsubscribe": "SELECT meter.unsubscribe('s0', 'pro')",
     "set_limit": "SELECT meter.set_limit('m', 1000000, subject => 's0')",
     "remove_limit": "SELECT meter.remove_limit('m', subject => 's0')",
+    "top_up": "SELECT meter.top_up('s0', 'm', 200, 'invoice_17')",
+    "void_top_up": "SELECT meter.void_top_up(max(top_up_id), 'refunded') FROM meter.top_ups",
     "grant_access": "SELECT meter.grant_access('pymeter_reader', 'read')",
     "revoke_access": "SELECT meter.revoke_access('pymeter_reader', 'read')",
 }
