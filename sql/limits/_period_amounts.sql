@@ -20,7 +20,7 @@ begin
         from _period_usage(m, s, _period_amounts.period, _period_amounts.since, case
             when v_ends then _period_amounts.asked_since
             when _period_amounts.is_balance then coalesce(_period_amounts.asked_until, 'infinity')
-            when _period_amounts.period in (m.coarse_bucket, m.fine_bucket) then 'infinity'
+            when _period_bucket(m, _period_amounts.period) is not null then 'infinity'
             else greatest(_period_amounts.at, _period_amounts.now, (
                 select max(a.ahead_at) from series a where a.series_id = s.series_id)) + interval '1 microsecond' end) u;
     return query

@@ -1,4 +1,4 @@
--- What is used in each period of the limit. Where periods are buckets of rollups, those without usage are left out.
+-- What is used in each period of the limit. Where periods are made of buckets of rollups, those without usage are left out.
 create or replace function _period_usage(metric metrics, series series, period text, since timestamptz, until timestamptz)
 returns table (period_since timestamptz, period_until timestamptz, used numeric)
 language plpgsql
@@ -9,34 +9,38 @@ set plan_cache_mode to force_generic_plan
 as $$
 #variable_conflict use_column
 declare
-    m       metrics := _period_usage.metric;
-    v_id    integer := (_period_usage.series).series_id;
-    v_at    timestamptz := _period_usage.since;
-    v_tiles tstzrange[] := '{}';
-    v_tile  record;
+    m        metrics := _period_usage.metric;
+    v_id     integer := (_period_usage.series).series_id;
+    v_bucket text := _period_bucket(m, _period_usage.period);
+    v_at     timestamptz := _period_usage.since;
+    v_tiles  tstzrange[] := '{}';
+    v_tile   record;
 begin
     if v_id is null then
         return;
-    elsif _period_usage.period in (m.coarse_bucket, m.fine_bucket) then
+    elsif v_bucket is not null then
         return query
-            select b.bucket_start, nullif(_bucket_end(_period_usage.period, b.bucket_start), 'infinity'), sum(b.total)
+            select p.start, nullif(_bucket_end(_period_usage.period, p.start), 'infinity'), p.used
             from (
-                select r.bucket_start, r.total
-                from rollups r
-                where r.series_id = v_id and r.bucket = _period_usage.period and r.bucket_start >= _period_usage.since
-                  and r.bucket_start < _period_usage.until
-                union all
-                select s.coarse_start, s.coarse_total
-                from series s
-                where s.series_id = v_id and s.coarse_count > 0 and _period_usage.period = m.coarse_bucket
-                  and s.coarse_start >= _period_usage.since and s.coarse_start < _period_usage.until
-                union all
-                select s.fine_start, s.fine_total
-                from series s
-                where s.series_id = v_id and s.fine_count > 0 and _period_usage.period <> m.coarse_bucket
-                  and s.fine_start >= _period_usage.since and s.fine_start < _period_usage.until
-            ) b
-            group by b.bucket_start;
+                select _bucket_start(_period_usage.period, b.bucket_start) as start, sum(b.total) as used
+                from (
+                    select r.bucket_start, r.total
+                    from rollups r
+                    where r.series_id = v_id and r.bucket = v_bucket and r.bucket_start >= _period_usage.since
+                      and r.bucket_start < _period_usage.until
+                    union all
+                    select s.coarse_start, s.coarse_total
+                    from series s
+                    where s.series_id = v_id and s.coarse_count > 0 and v_bucket = m.coarse_bucket
+                      and s.coarse_start >= _period_usage.since and s.coarse_start < _period_usage.until
+                    union all
+                    select s.fine_start, s.fine_total
+                    from series s
+                    where s.series_id = v_id and s.fine_count > 0 and v_bucket <> m.coarse_bucket
+                      and s.fine_start >= _period_usage.since and s.fine_start < _period_usage.until
+                ) b
+                group by 1
+            ) p;
         return;
     end if;
     while v_at < _period_usage.until loop
@@ -52,7 +56,26 @@ $$;
 
 comment on function _period_usage(metrics, series, text, timestamptz, timestamptz) is
     'What a series has used in each period of a limit that starts in [since, until); since is the start of a period. until may be infinity only if '
-    'the period is a bucket of rollups. The periods are not in order.';
+    '_period_bucket() finds a bucket. The periods are not in order.';
+
+create or replace function _period_bucket(metric metrics, period text)
+returns text
+language sql
+immutable
+set search_path from current
+as $$
+    select b.bucket
+    from unnest(array[metric.coarse_bucket, metric.fine_bucket]) with ordinality b (bucket, n)
+    where b.bucket = period or period = 'never'
+       or b.bucket <> 'week' and array_position(array['minute', 'hour', 'day', 'month', 'year'], b.bucket)
+                               < array_position(array['minute', 'hour', 'day', 'month', 'year'], period)
+       or b.bucket in ('minute', 'hour', 'day') and period = 'week'
+    order by b.n
+    limit 1
+$$;
+
+comment on function _period_bucket(metrics, text) is
+    'The longest bucket of a metric''s rollups of which the periods of a limit are made; null if they begin within buckets.';
 
 -- Where the events of a bucket were dropped, it cannot be cut: all of it counts after an instant inside of it.
 create or replace function _quantities(metric metrics, subject text, windows tstzrange[])
