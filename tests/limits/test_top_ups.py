@@ -463,6 +463,7 @@ def test_maintain_notifies_once_of_each_that_is_used_up_or_has_expired(metered: 
     # A subject of its own: what expired was used up before.
     top_up(metered, 5, "late", subject="b", since=month(2), expires_at=month(1))
     metered.record("b", "m", 5, at=month(2, days=1))
+    metered.upkeep()  # which creates the partition of that month, and no more
     metered.upkeep()
     assert told(metered)[3:] == [("top_up.depleted", "late"), ("top_up.expired", "late")]
 
