@@ -115,6 +115,8 @@ create table limits (
     action       text        collate "C" not null,
     marks        numeric[]   not null,
     every        numeric,
+    rollover_min numeric,
+    rollover_max numeric,
     removed      boolean     not null default false,
     created_at   timestamptz not null default now(),
 
@@ -124,6 +126,7 @@ create table limits (
     constraint quota_is_not_negative check (quota >= 0)
 );
 
+create index limits_with_rollover on limits (metric, subject) where rollover_min is not null or rollover_max is not null;
 create index limits_by_metric on limits (metric, subject, plan, name, period, since);
 
 comment on table limits is
@@ -140,6 +143,9 @@ comment on column limits.quota is 'How much may be used in a period, in the metr
 comment on column limits.action is 'What happens beyond the quota: block refuses events, alert only notifies, none does neither.';
 comment on column limits.marks is 'Percentages of the quota at which a notification is written.';
 comment on column limits.every is 'Beyond the quota, a notification is written at each further step of this size; null: no steps.';
+comment on column limits.rollover_min is 'How much goes over to the next period at least, whatever is left; null: nothing.';
+comment on column limits.rollover_max is
+    'How much of what is left of the quota goes over to the next period at most; both null: nothing does.';
 comment on column limits.removed is 'Whether this version ends the limit.';
 comment on column limits.created_at is 'When the version was written.';
 
@@ -250,8 +256,9 @@ create type overrun as (
     subject text, metric text, limited_by text, period text, since timestamptz, until timestamptz, used numeric, quota numeric, overrun numeric,
     unit text, cause text);
 comment on type overrun is
-    'A limit that blocks, and of which more is used in [since, until) than its quota. cause: overflow (events were counted in spite of it), '
-    'settle (more was settled than a reservation held) or limit (it was set, lowered or replaced when more had been used or was held).';
+    'A limit that blocks, and of which more is used and held in [since, until) than its quota and top-ups. cause: overflow (events were counted in '
+    'spite of it), settle (more was settled than a reservation held), top_up (a top-up that covered some of it was voided) or limit (it was set, '
+    'lowered or replaced when more had been used or was held).';
 
 -- Arrays of this type are passed between functions.
 

@@ -10,8 +10,10 @@ from pymeter import calls
 from pymeter.calls import Call
 from pymeter.models import (
     AccessRight,
+    ActiveTopUp,
     AdminEntry,
     Aggregate,
+    Balance,
     BatchOutcome,
     Biller,
     BillingCycle,
@@ -59,6 +61,8 @@ from pymeter.models import (
     SubjectPeriod,
     SubjectTotal,
     Subscription,
+    TopUp,
+    TopUpSource,
     UncertainHour,
     UsageBucket,
     UsageGroup,
@@ -1058,6 +1062,28 @@ class AsyncSubjectReads(_Group):
         """
         return await self._run(calls.own_check_quota(self.subject, metric, requested, now=now))
 
+    async def balance(self, metric: str, *, at: datetime | None = None) -> Balance:
+        """Return the balance of a subject, for a role that was granted read on this subject alone.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: The metric's key.
+            at: When; now unless given.
+
+        Returns:
+            What `balance` returns.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            MetricForbids: the metric is no ``sum`` or ``count``.
+            InvalidInput: a value is not allowed.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            meter.own_balance("acct_1", "tokens").remaining
+        """
+        return await self._run(calls.own_balance(self.subject, metric, at=at))
+
 
 class AsyncMethods:
     """A method for each public function of SQL."""
@@ -1903,6 +1929,8 @@ class AsyncMethods:
         marks: Sequence[Quantity] | None = None,
         name: str = "default",
         since: datetime | None = None,
+        rollover_min: Quantity | None = None,
+        rollover_max: Quantity | None = None,
         every: Quantity | None = None,
     ) -> Limit:
         """Limit how much of a metric may be used in a period: by a subject, with a plan, or by everyone.
@@ -1921,6 +1949,8 @@ class AsyncMethods:
             marks: Percentages of the quota at which a notification is written; 80 and 100 unless given.
             name: Tells several limits of a metric apart.
             since: From when; now unless given.
+            rollover_min: When a period ends, at least this much goes over to the next one.
+            rollover_max: At most this much of what is left goes over. Without both, nothing does.
             every: Beyond the quota, one more notification at each further step of this size.
 
         Returns:
@@ -1947,6 +1977,8 @@ class AsyncMethods:
                 marks=marks,
                 name=name,
                 since=since,
+                rollover_min=rollover_min,
+                rollover_max=rollover_max,
                 every=every,
             )
         )
@@ -2098,6 +2130,126 @@ class AsyncMethods:
             meter.overruns("tokens")
         """
         return await self._run(calls.overruns(metric, subject=subject, now=now, max_rows=max_rows))
+
+    async def top_up(
+        self,
+        subject: str,
+        metric: str,
+        quantity: Quantity,
+        idempotency_key: str,
+        *,
+        priority: int = 50,
+        since: datetime | None = None,
+        expires_at: datetime | None = None,
+        source: TopUpSource = "paid",
+        reason: str | None = None,
+    ) -> TopUp:
+        """Give a subject units of a metric beyond its quota. What is left stays when a period ends.
+
+        A period's usage takes the quota first, then the top-ups that are active when it happens: the lower
+        priority first, then the one that expires earlier, promotional before paid, the earlier `since`.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: The metric's key. It is a ``sum`` or ``count``.
+            quantity: How much, in the metric's unit.
+            idempotency_key: Makes a retry the same top-up.
+            priority: Lower ones are used first.
+            since: From when usage may take from it; the start of the running period unless given.
+            expires_at: Until when, not included; for ever unless given.
+            source: ``paid`` or ``promotional``.
+            reason: Why, for people.
+
+        Returns:
+            The top-up. The same call again changes nothing.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            MetricForbids: the metric is no ``sum`` or ``count``.
+            DuplicateEvent: the key was used for another top-up.
+            InvalidInput: a value is not allowed.
+            LockUnavailable: transactions that record for the subject stay open.
+
+        Example:
+            meter.top_up("acct_1", "tokens", 200, "invoice_17")
+        """
+        return await self._run(
+            calls.top_up(
+                subject,
+                metric,
+                quantity,
+                idempotency_key,
+                priority=priority,
+                since=since,
+                expires_at=expires_at,
+                source=source,
+                reason=reason,
+            )
+        )
+
+    async def void_top_up(self, top_up_id: int, reason: str) -> TopUp:
+        """Take a top-up back. It then counts as if it had never been, also for usage that took from it.
+
+        Args:
+            top_up_id: The top-up's id.
+            reason: Why, for people.
+
+        Returns:
+            The top-up. One that is void already is returned unchanged.
+
+        Raises:
+            NotFound: there is no such top-up.
+            InvalidInput: a value is not allowed.
+            LockUnavailable: transactions that record for the subject stay open.
+
+        Example:
+            meter.void_top_up(meter.top_up("acct_1", "tokens", 200, "invoice_17").top_up_id, "refunded")
+        """
+        return await self._run(calls.void_top_up(top_up_id, reason))
+
+    async def top_ups(self, subject: str, metric: str, *, at: datetime | None = None) -> list[ActiveTopUp]:
+        """Return the active top-ups of a subject, in the order in which they are used.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: The metric's key.
+            at: When; now unless given.
+
+        Returns:
+            A row for each, with what is used and left of it; first what the period before has left over.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            MetricForbids: the metric is no ``sum`` or ``count``.
+            InvalidInput: a value is not allowed.
+
+        Example:
+            [top_up.remaining for top_up in meter.top_ups("acct_1", "tokens")]
+        """
+        return await self._run(calls.top_ups(subject, metric, at=at))
+
+    async def balance(self, subject: str, metric: str, *, at: datetime | None = None) -> Balance:
+        """Return what a subject has of a metric: quota, usage, top-ups, and all that may still be used.
+
+        Usage up to and at the moment counts; limits, top-ups and reservations are those of now.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: The metric's key.
+            at: When; now unless given.
+
+        Returns:
+            The balance, of the limit that top-ups raise. Without one, quota and remaining are None.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            MetricForbids: the metric is no ``sum`` or ``count``.
+            InvalidInput: a value is not allowed.
+
+        Example:
+            meter.balance("acct_1", "tokens").remaining
+        """
+        return await self._run(calls.balance(subject, metric, at=at))
 
     async def reserve(
         self,
@@ -2538,6 +2690,28 @@ class AsyncMethods:
             meter.own_check_quota("acct_1", "tokens", 5_000).allowed
         """
         return await self._run(calls.own_check_quota(subject, metric, requested, now=now))
+
+    async def own_balance(self, subject: str, metric: str, *, at: datetime | None = None) -> Balance:
+        """Return the balance of a subject, for a role that was granted read on this subject alone.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: The metric's key.
+            at: When; now unless given.
+
+        Returns:
+            What `balance` returns.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            MetricForbids: the metric is no ``sum`` or ``count``.
+            InvalidInput: a value is not allowed.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            meter.own_balance("acct_1", "tokens").remaining
+        """
+        return await self._run(calls.own_balance(subject, metric, at=at))
 
     async def rebuild(self, subject: str | None = None, metric: str | None = None) -> int:
         """Recompute rollups from the log, while others record.

@@ -8,7 +8,7 @@ _CALLS: Final = {
     "read": """
         catalog usage totals summary series usage_by check_quota subjects events resolve_window health
         settings billing_cycle plans subscriptions limits effective_limits overruns notifications
-        reservations
+        reservations top_ups balance
     """,
     "write": "record record_batch known_events reserve reserve_batch settle release extend",
     "report": """
@@ -19,9 +19,10 @@ _CALLS: Final = {
     "admin": """
         define_metric retire_metric verify rebuild maintain access
         set_setting admin_log set_billing_cycle define_plan subscribe unsubscribe set_limit remove_limit
+        top_up void_top_up
         define_biller report_metric report_subject resolve_push retry_pushes leave_pushes adopt_journal
     """,
-    "own": "own_usage own_summary own_series own_usage_by own_events own_limits own_check_quota",
+    "own": "own_usage own_summary own_series own_usage_by own_events own_limits own_check_quota own_balance",
     "owner": "grant_access revoke_access",
 }
 LEVELS: Final = {call: level for level, calls in _CALLS.items() for call in calls.split()}

@@ -18,6 +18,7 @@ from pymeter.calls.call import Call
 from pymeter.calls.catalog_calls import catalog, define_metric, retire_metric
 from pymeter.calls.limits_calls import (
     admin_log,
+    balance,
     billing_cycle,
     define_plan,
     effective_limits,
@@ -38,10 +39,14 @@ from pymeter.calls.limits_calls import (
     settle,
     subscribe,
     subscriptions,
+    top_up,
+    top_ups,
     unsubscribe,
+    void_top_up,
 )
 from pymeter.calls.operate_calls import health, maintain
 from pymeter.calls.own_calls import (
+    own_balance,
     own_check_quota,
     own_events,
     own_limits,
@@ -94,6 +99,7 @@ __all__ = [
     "access",
     "admin_log",
     "adopt_journal",
+    "balance",
     "billing_cycle",
     "catalog",
     "check_quota",
@@ -114,6 +120,7 @@ __all__ = [
     "maintain",
     "notifications",
     "overruns",
+    "own_balance",
     "own_check_quota",
     "own_events",
     "own_limits",
@@ -159,10 +166,13 @@ __all__ = [
     "subscribe",
     "subscriptions",
     "summary",
+    "top_up",
+    "top_ups",
     "totals",
     "uncertain_hours",
     "unsubscribe",
     "usage",
     "usage_by",
     "verify",
+    "void_top_up",
 ]

@@ -10,7 +10,9 @@ from pymeter.calls import argument, result
 from pymeter.calls.call import Call
 from pymeter.errors import InvalidInput
 from pymeter.models import (
+    ActiveTopUp,
     AdminEntry,
+    Balance,
     BillingCycle,
     CycleLength,
     EffectiveLimit,
@@ -27,6 +29,8 @@ from pymeter.models import (
     ReservedInBatch,
     Setting,
     Subscription,
+    TopUp,
+    TopUpSource,
     Window,
 )
 
@@ -295,6 +299,8 @@ def set_limit(
     marks: Sequence[Quantity] | None = None,
     name: str = "default",
     since: datetime | None = None,
+    rollover_min: Quantity | None = None,
+    rollover_max: Quantity | None = None,
     every: Quantity | None = None,
 ) -> Call[Limit]:
     """Limit how much of a metric may be used in a period: by a subject, with a plan, or by everyone.
@@ -313,6 +319,8 @@ def set_limit(
         marks: Percentages of the quota at which a notification is written; 80 and 100 unless given.
         name: Tells several limits of a metric apart.
         since: From when; now unless given.
+        rollover_min: When a period ends, at least this much goes over to the next one.
+        rollover_max: At most this much of what is left goes over. Without both, nothing does.
         every: Beyond the quota, one more notification at each further step of this size.
 
     Returns:
@@ -340,6 +348,8 @@ def set_limit(
             argument.quantities("marks", marks),
             argument.text("name", name, required=True),
             argument.time("since", since),
+            argument.quantity("rollover_min", rollover_min),
+            argument.quantity("rollover_max", rollover_max),
             argument.quantity("every", every),
         ),
         result.one(Limit),
@@ -527,6 +537,151 @@ def overruns(
             argument.integer("max_rows", "integer", max_rows),
         ),
         result.every(Overrun),
+    )
+
+
+def top_up(
+    subject: str,
+    metric: str,
+    quantity: Quantity,
+    idempotency_key: str,
+    *,
+    priority: int = 50,
+    since: datetime | None = None,
+    expires_at: datetime | None = None,
+    source: TopUpSource = "paid",
+    reason: str | None = None,
+) -> Call[TopUp]:
+    """Give a subject units of a metric beyond its quota. What is left stays when a period ends.
+
+    A period's usage takes the quota first, then the top-ups that are active when it happens: the lower
+    priority first, then the one that expires earlier, promotional before paid, the earlier `since`.
+
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        metric: The metric's key. It is a ``sum`` or ``count``.
+        quantity: How much, in the metric's unit.
+        idempotency_key: Makes a retry the same top-up.
+        priority: Lower ones are used first.
+        since: From when usage may take from it; the start of the running period unless given.
+        expires_at: Until when, not included; for ever unless given.
+        source: ``paid`` or ``promotional``.
+        reason: Why, for people.
+
+    Returns:
+        The top-up. The same call again changes nothing.
+
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+        MetricForbids: the metric is no ``sum`` or ``count``.
+        DuplicateEvent: the key was used for another top-up.
+        InvalidInput: a value is not allowed.
+        LockUnavailable: transactions that record for the subject stay open.
+
+    Example:
+        meter.top_up("acct_1", "tokens", 200, "invoice_17")
+    """
+    return Call(
+        "top_up",
+        (
+            argument.text("subject", subject, required=True),
+            argument.text("metric", metric, required=True),
+            argument.quantity("quantity", quantity, required=True),
+            argument.text("idempotency_key", idempotency_key, required=True),
+            argument.integer("priority", "integer", priority),
+            argument.time("since", since),
+            argument.time("expires_at", expires_at),
+            argument.text("source", source, required=True),
+            argument.text("reason", reason),
+        ),
+        result.one(TopUp),
+    )
+
+
+def void_top_up(top_up_id: int, reason: str) -> Call[TopUp]:
+    """Take a top-up back. It then counts as if it had never been, also for usage that took from it.
+
+    Args:
+        top_up_id: The top-up's id.
+        reason: Why, for people.
+
+    Returns:
+        The top-up. One that is void already is returned unchanged.
+
+    Raises:
+        NotFound: there is no such top-up.
+        InvalidInput: a value is not allowed.
+        LockUnavailable: transactions that record for the subject stay open.
+
+    Example:
+        meter.void_top_up(meter.top_up("acct_1", "tokens", 200, "invoice_17").top_up_id, "refunded")
+    """
+    return Call(
+        "void_top_up",
+        (argument.integer("top_up_id", "bigint", top_up_id), argument.text("reason", reason, required=True)),
+        result.one(TopUp),
+    )
+
+
+def top_ups(subject: str, metric: str, *, at: datetime | None = None) -> Call[list[ActiveTopUp]]:
+    """Return the active top-ups of a subject, in the order in which they are used.
+
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        metric: The metric's key.
+        at: When; now unless given.
+
+    Returns:
+        A row for each, with what is used and left of it; first what the period before has left over.
+
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+        MetricForbids: the metric is no ``sum`` or ``count``.
+        InvalidInput: a value is not allowed.
+
+    Example:
+        [top_up.remaining for top_up in meter.top_ups("acct_1", "tokens")]
+    """
+    return Call(
+        "top_ups",
+        (
+            argument.text("subject", subject, required=True),
+            argument.text("metric", metric, required=True),
+            argument.time("at", at),
+        ),
+        result.every(ActiveTopUp),
+    )
+
+
+def balance(subject: str, metric: str, *, at: datetime | None = None) -> Call[Balance]:
+    """Return what a subject has of a metric: quota, usage, top-ups, and all that may still be used.
+
+    Usage up to and at the moment counts; limits, top-ups and reservations are those of now.
+
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        metric: The metric's key.
+        at: When; now unless given.
+
+    Returns:
+        The balance, of the limit that top-ups raise. Without one, quota and remaining are None.
+
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+        MetricForbids: the metric is no ``sum`` or ``count``.
+        InvalidInput: a value is not allowed.
+
+    Example:
+        meter.balance("acct_1", "tokens").remaining
+    """
+    return Call(
+        "balance",
+        (
+            argument.text("subject", subject, required=True),
+            argument.text("metric", metric, required=True),
+            argument.time("at", at),
+        ),
+        result.one(Balance),
     )
 
 

@@ -6,9 +6,10 @@ from datetime import datetime
 
 from pymeter.calls import argument, result
 from pymeter.calls.call import Call
-from pymeter.calls.limits_calls import effective_limits
+from pymeter.calls.limits_calls import balance, effective_limits
 from pymeter.calls.usage_calls import events, series, summary, usage, usage_by
 from pymeter.models import (
+    Balance,
     CalendarStep,
     EffectiveLimit,
     Event,
@@ -273,3 +274,27 @@ def own_check_quota(
         argument.time("now", now),
     )
     return Call("own_check_quota", arguments, result.one(QuotaStatus))
+
+
+def own_balance(subject: str, metric: str, *, at: datetime | None = None) -> Call[Balance]:
+    """Return the balance of a subject, for a role that was granted read on this subject alone.
+
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        metric: The metric's key.
+        at: When; now unless given.
+
+    Returns:
+        What `balance` returns.
+
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+        MetricForbids: the metric is no ``sum`` or ``count``.
+        InvalidInput: a value is not allowed.
+        psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+    Example:
+        meter.own_balance("acct_1", "tokens").remaining
+    """
+    call = balance(subject, metric, at=at)
+    return Call("own_balance", call.arguments, call.result)

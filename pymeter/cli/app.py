@@ -18,6 +18,7 @@ from pymeter.cli import (
     reserve,
     server,
     settings,
+    top_ups,
     upkeep,
     usage,
 )
@@ -146,6 +147,8 @@ add_command(app, limits.subscribe, _LIMIT)
 add_command(app, limits.unsubscribe, _LIMIT)
 add_command(app, limits.subscriptions, _LIMIT)
 app.add_typer(limits.cycle, name="cycle", rich_help_panel=_LIMIT)
+app.add_typer(top_ups.top_up, name="top-up", rich_help_panel=_LIMIT)
+add_command(app, top_ups.balance, _LIMIT)
 add_command(app, limits.notifications, _LIMIT)
 add_command(app, reserve.reserve, _LIMIT, context_settings={"ignore_unknown_options": True})
 add_command(app, reserve.settle, _LIMIT, context_settings={"ignore_unknown_options": True})

@@ -77,6 +77,10 @@ def set_(
         typer.Option("--mark", help="Notify at this percentage. Repeatable. Default: 80, 100."),
     ] = None,
     every: Annotated[str | None, typer.Option(help="Beyond it, notify at each such step.")] = None,
+    rollover_min: Annotated[str | None, typer.Option(help="At least so much goes over.")] = None,
+    rollover_max: Annotated[
+        str | None, typer.Option(help="At most so much of what is left goes over to the next period.")
+    ] = None,
     since: Annotated[str | None, typer.Option(help="From when; default: now.")] = None,
     name: LimitName = "default",
     timezone: Zone = "UTC",
@@ -101,6 +105,8 @@ def set_(
             marks=marks or None,
             name=name,
             since=begins,
+            rollover_min=rollover_min,
+            rollover_max=rollover_max,
             every=every,
         )
     show(found, Limit, _set, form(as_json))

@@ -11,7 +11,9 @@ from __future__ import annotations
 from pymeter.models.access import AccessRight, Level
 from pymeter.models.catalog import Aggregate, Metric, Period, Rollup
 from pymeter.models.limits import (
+    ActiveTopUp,
     AdminEntry,
+    Balance,
     BillingCycle,
     CycleLength,
     EffectiveLimit,
@@ -28,6 +30,8 @@ from pymeter.models.limits import (
     ReserveOutcome,
     Setting,
     Subscription,
+    TopUp,
+    TopUpSource,
 )
 from pymeter.models.operate import Health, MaintenanceAction
 from pymeter.models.record import BatchOutcome, BatchResult, NewEvent, Outcome, Recorded, RecordedWithoutTotal
@@ -66,8 +70,10 @@ from pymeter.models.values import Moment, Quantity, is_number, to_decimal, trim
 
 __all__ = [
     "AccessRight",
+    "ActiveTopUp",
     "AdminEntry",
     "Aggregate",
+    "Balance",
     "BatchOutcome",
     "BatchResult",
     "Biller",
@@ -120,6 +126,8 @@ __all__ = [
     "SubjectPeriod",
     "SubjectTotal",
     "Subscription",
+    "TopUp",
+    "TopUpSource",
     "UncertainHour",
     "UsageBucket",
     "UsageGroup",

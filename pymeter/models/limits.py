@@ -13,6 +13,7 @@ CycleLength = Literal["week", "month", "year"]
 ReserveOutcome = Literal[
     "held", "duplicate", "conflict", "refused", "settled", "released", "expired", "skipped"
 ]
+TopUpSource = Literal["paid", "promotional"]
 ReservationState = Literal["held", "settled", "released", "expired"]
 
 
@@ -100,6 +101,10 @@ class Limit(Model):
     removed: bool
     """Whether this version ends the limit."""
     created_at: Moment
+    rollover_min: Decimal | None = None
+    """How much goes over to the next period at least."""
+    rollover_max: Decimal | None = None
+    """How much of what is left goes over to the next period at most; both None: nothing does."""
 
 
 class EffectiveLimit(Model):
@@ -151,7 +156,72 @@ class Overrun(Model):
     overrun: Decimal
     unit: str
     cause: str
-    """``overflow``: events were counted in spite of the limit. ``limit``: it was set or lowered too late."""
+    """``overflow``: events were counted in spite of the limit. ``settle``: more was settled than held. ``limit``: it was
+    set or lowered too late. ``top_up``: a top-up that covered some of it was voided."""
+
+
+class TopUp(Model):
+    """Units of a metric that a subject may use beyond its quota, in [since, expires_at)."""
+
+    top_up_id: int
+    metric: str
+    subject: str
+    idempotency_key: str
+    quantity: Decimal
+    priority: int
+    """Lower ones are used first."""
+    since: Moment
+    expires_at: Moment | None = None
+    """None: never."""
+    source: TopUpSource
+    reason: str | None = None
+    created_at: Moment
+    voided_at: Moment | None = None
+    """When it was taken back. It then counts as if it had never been."""
+    void_reason: str | None = None
+    depleted_at: Moment | None = None
+    """When ``maintain`` wrote the notification that it is used up."""
+    expired_at: Moment | None = None
+    """When ``maintain`` wrote the notification that it has expired."""
+
+
+class ActiveTopUp(Model):
+    """A top-up at a moment, with what is used and left of it then."""
+
+    top_up_id: int | None = None
+    """None for what the period before has left over, which has no key, priority and creation either."""
+    metric: str
+    subject: str
+    idempotency_key: str | None = None
+    quantity: Decimal
+    used: Decimal
+    remaining: Decimal
+    priority: int | None = None
+    since: Moment
+    expires_at: Moment | None = None
+    source: Literal["paid", "promotional", "rollover"]
+    reason: str | None = None
+    created_at: Moment | None = None
+
+
+class Balance(Model):
+    """What a subject has of a metric at a moment, in the period [since, until)."""
+
+    quota: Decimal | None = None
+    """Of the limit named ``default``; None: unlimited."""
+    used: Decimal
+    held: Decimal
+    """What reservations hold."""
+    overrun: Decimal
+    """What neither quota nor top-ups cover."""
+    top_ups: Decimal
+    """The top-ups active at the moment, and what came over from the period before."""
+    top_ups_left: Decimal
+    remaining: Decimal | None = None
+    """All that may still be used, top-ups included; None: unlimited."""
+    limited_by: str | None = None
+    since: Moment
+    until: Moment | None = None
 
 
 class Reserved(Model):

@@ -9,7 +9,7 @@ set enable_seqscan to off
 as $$
 #variable_conflict use_column
 begin
-    return array(
+    return _raise_limits(_limit_checks.metric, _limit_checks.series, array(
         with holds as materialized (
             select r.at, r.held
             from reservations r
@@ -24,13 +24,27 @@ begin
         cross join lateral (select _limit_used(_limit_checks.metric, _limit_checks.series, e.since, w.until) as used offset 0) u
         cross join lateral (
             select coalesce(sum(r.held), 0) as held from holds r where r.at >= e.since and r.at < coalesce(w.until, 'infinity')) h
-        where e.counts and e.quota is not null and _limit_checks.at >= e.since and _limit_checks.at < coalesce(e.until, 'infinity'));
+        where e.counts and e.quota is not null and _limit_checks.at >= e.since and _limit_checks.at < coalesce(e.until, 'infinity')),
+        _limit_checks.at, _limit_checks.now);
 end
 $$;
 
 comment on function _limit_checks(metrics, series, timestamptz, timestamptz, timestamptz) is
     'The limits with a quota that count for an event of a series at an instant, and what is used and held of each. A reservation holds of the '
-    'period in which it was made. trailing_until: where trailing windows end; null: they are open.';
+    'period in which it was made. What top-ups cover is no overrun, and they add to what remains. trailing_until: where trailing windows end; null: '
+    'they are open.';
+
+-- Of a limit that top-ups raise, earlier usage may be beyond what they covered then, and something may remain all the same.
+-- Inlined: no SET, nothing outside pg_catalog.
+create or replace function _room(remaining numeric, overrun numeric)
+returns numeric
+language sql
+immutable
+as $$
+    select case when remaining > 0 then remaining else -overrun end
+$$;
+
+comment on function _room(numeric, numeric) is 'What remains of a limit; if nothing does, what was used beyond it, as a negative number.';
 
 create or replace function _used_more(checks limit_check[], quantity numeric)
 returns limit_check[]
@@ -77,7 +91,7 @@ set search_path from current
 as $$
     select c
     from unnest(checks) c
-    order by _action_rank(c.action), c.remaining - c.overrun, c.limit_id
+    order by _action_rank(c.action), _room(c.remaining, c.overrun), c.limit_id
     limit 1
 $$;
 
@@ -106,7 +120,7 @@ begin
         when v_aggregate = 'unique' then c.remaining < 1
             and not _has_member(_refusing_limit.metric, series_id, _refusing_limit.member, c.since, c.until)
         else _refusing_limit.quantity > 0 and _refusing_limit.quantity > c.remaining end
-    order by c.remaining - c.overrun, c.limit_id
+    order by _room(c.remaining, c.overrun), c.limit_id
     limit 1;
     return v_refusing;
 end

@@ -31,7 +31,7 @@ begin
             when _limit_status.requested is null then c.remaining <= 0
             when v_metric.aggregate = 'max' then _limit_status.requested > greatest(c.quota, c.used)
             when v_metric.aggregate = 'last' then _limit_status.requested > c.quota
-            else _limit_status.requested > c.remaining - c.overrun end);
+            else _limit_status.requested > _room(c.remaining, c.overrun) end);
     return (v_metric.key, v_allowed, trim_scale(v_binding.used), trim_scale(v_binding.remaining), v_binding.quota, v_metric.unit, v_binding.since,
             v_binding.until, trim_scale(v_binding.held), trim_scale(v_binding.overrun), v_binding.name);
 end

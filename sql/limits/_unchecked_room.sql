@@ -25,13 +25,16 @@ begin
             select min(r.expires_at) from reservations r
             where r.metric = s.metric and r.subject = s.subject and r.state = 'held' and r.expires_at > _note_room.now));
     end if;
-    if exists (select from unnest(checks) c where c.since > s.fine_start) or _has_shorter_limits(s.metric, s.subject, s.fine_start, s.fine_end) then
+    if exists (select from unnest(checks) c where c.since > s.fine_start) or _has_top_up_bounds(s)
+        or _has_shorter_limits(s.metric, s.subject, s.fine_start, s.fine_end) then
         v_below := '-infinity';
     else
         select s.coarse_total + min(b.missing) into v_below
         from unnest(checks) c
         cross join lateral (
-            select c.remaining - c.overrun as missing
+            select _room(c.remaining, c.overrun) as missing
+            union all
+            select c.quota + c.every * (greatest(floor((c.used - c.quota) / c.every), 0) + 1) - c.used
             union all
             select c.quota * k / 100 - c.used
             from unnest(c.marks) k
@@ -92,6 +95,21 @@ $$;
 
 comment on function _forget_room(series) is
     'Makes the next event of a series look at the limits, because usage of another time has changed what they have left.';
+
+create or replace function _has_top_up_bounds(series series)
+returns boolean
+language sql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+    select exists (
+        select from top_ups t
+        where t.metric = series.metric and t.subject = series.subject and t.voided_at is null
+          and (t.since > series.fine_start and t.since < series.fine_end or t.expires_at > series.fine_start and t.expires_at < series.fine_end))
+$$;
+
+comment on function _has_top_up_bounds(series) is 'Whether a top-up begins or expires within the open fine bucket of a series.';
 
 -- In a shorter period a version may still hold that the next period no longer has.
 create or replace function _has_shorter_limits(metric text, subject text, since timestamptz, until timestamptz)

@@ -13,11 +13,11 @@ begin
     perform _check_max_rows(overruns.max_rows), _check_time('now', overruns.now, required => true);
     return query
         select s.subject, s.metric, c.name, c.period, c.since, c.until, trim_scale(c.used), c.quota, trim_scale(c.overrun), m.unit,
-               coalesce((
+               case when _was_covered(m, s.row, k.checks, c.limit_id, overruns.now) then 'top_up' else coalesce((
                    select min(f.kind)
                    from fired_marks f
                    where f.limit_id = c.limit_id and f.subject = s.subject and f.period_start = _marks_since(c)
-                     and f.kind in ('overflow', 'settle')), 'limit')
+                     and f.kind in ('overflow', 'settle')), 'limit') end
         from metrics m
         cross join lateral (
             select s as row, s.metric, s.subject from series s where s.metric = m.key and s.stripe = 0
@@ -27,7 +27,8 @@ begin
             from (select distinct r.subject from reservations r where r.metric = m.key and r.state = 'held') r
             where not exists (select from series s where s.metric = m.key and s.subject = r.subject and s.stripe = 0)
         ) s
-        cross join lateral unnest(_period_checks(m, s.row, overruns.now)) c
+        cross join lateral (select _period_checks(m, s.row, overruns.now) as checks offset 0) k
+        cross join lateral unnest(k.checks) c
         where m.limited and (overruns.metric is null or m.key = overruns.metric) and (overruns.subject is null or s.subject = overruns.subject)
           and c.action = 'block' and c.overrun > 0
         order by s.metric, s.subject, c.name, c.period
@@ -36,10 +37,9 @@ end
 $$;
 
 comment on function overruns(text, text, timestamptz, integer) is
-    'Returns the limits that block and of which more is used and held than their quota, in the period that contains now: everything there is '
-    'beyond a quota, with its cause. The window of a trailing limit ends now. cause overflow: events were counted in spite of the limit; settle: '
-    'more was settled than a reservation held; limit: it was set, lowered or replaced when more had been used or was held. Looks at every series of '
-    'the limited metrics, or of one metric or subject. Raises 22004 or 22023 for a bad value. Example: BEGIN; SELECT quota FROM '
-    'meter.set_limit(''tokens'', 10); SELECT outcome FROM '
-    'meter.record(''acct_9'', ''tokens'', 15, overflow => true); SELECT subject, used, quota, overrun, cause FROM meter.overruns(subject => '
-    '''acct_9''); ROLLBACK;';
+    'Returns the limits that block and of which more is used and held than their quota and top-ups, in the period that contains now: everything '
+    'there is beyond a quota, with its cause. The window of a trailing limit ends now. cause overflow: events were counted in spite of the limit; '
+    'settle: more was settled than a reservation held; top_up: a top-up that covered some of it was voided; limit: it was set, lowered or replaced '
+    'when more had been used or was held. Looks at every series of the limited metrics, or of one metric or subject. Raises 22004 or 22023 for a '
+    'bad value. Example: BEGIN; SELECT quota FROM meter.set_limit(''tokens'', 10); SELECT outcome FROM meter.record(''acct_9'', ''tokens'', 15, '
+    'overflow => true); SELECT subject, used, quota, overrun, cause FROM meter.overruns(subject => ''acct_9''); ROLLBACK;';

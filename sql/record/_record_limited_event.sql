@@ -33,7 +33,7 @@ begin
         _record_limited_event.total);
     v_series := _find_series_row(definition, v_series.subject);
     v_checks := case
-        when definition.aggregate in ('sum', 'count') then _used_more(v_checks, _record_limited_event.quantity)
+        when definition.aggregate in ('sum', 'count') and v_refusing.limit_id is null then _used_more(v_checks, _record_limited_event.quantity)
         else _limit_checks(definition, v_series, _record_limited_event.at, v_now) end;
     perform _fire_marks(definition, v_series, v_checks);
     if v_refusing.limit_id is not null and beyond <> 'held' then

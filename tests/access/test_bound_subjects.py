@@ -19,6 +19,7 @@ OWN: dict[str, dict[str, Any]] = {
     "own_events": {},
     "own_limits": {"metric": "tokens"},
     "own_check_quota": {"metric": "tokens", "requested": 100},
+    "own_balance": {"metric": "tokens"},
 }
 # Where the name is another one.
 OF = {"own_limits": "effective_limits"}

@@ -134,6 +134,8 @@ READING: dict[str, dict[str, Any]] = {
     "subscriptions": {"subject": "a"},
     "limits": {"metric": "tokens"},
     "effective_limits": {"subject": "a", "metric": "tokens"},
+    "top_ups": {"subject": "a", "metric": "tokens"},
+    "balance": {"subject": "a", "metric": "tokens"},
     "notifications": {},
     "overruns": {},
     "reservations": {},
@@ -155,6 +157,7 @@ MAY_BE_EMPTY = {
     *("verify", "overruns", "preview_pushes", "uncertain_hours", "reconcilable_ranges"),
     *("reconciliation", "report_mappings", "pushes", "plans", "subscriptions", "limits", "effective_limits"),
     "reservations",
+    "top_ups",
 }
 WRITING: dict[str, dict[str, Any]] = {
     "define_metric": {"key": "seats", "aggregate": "last", "unit": "seat", "max_future": "2 days"},
@@ -169,6 +172,7 @@ WRITING: dict[str, dict[str, Any]] = {
     "set_billing_cycle": {"subject": "a", "anchor": "2026-01-31T00:00:00Z"},
     "define_plan": {"plan": "pro"},
     "set_limit": {"metric": "tokens", "quota": 1000.5, "marks": [50, 99.5]},
+    "top_up": {"subject": "a", "metric": "tokens", "quantity": 200, "idempotency_key": "invoice_17"},
     "define_biller": {"grace": "2 hours"},
     "report_metric": {"metric": "tokens", "event_name": "api_tokens"},
     "report_subject": {"subject": "a", "customer": "cus_1"},
@@ -209,8 +213,8 @@ def test_every_function_that_can_be_granted_is_called_below(ledger: Ledger) -> N
     assert installed <= {
         *(*READING, *WRITING),
         "resolve_push",  # which needs a push that is uncertain
-        # Which need a plan or a limit: test_a_plan_and_its_limits_begin_and_end.
-        *("subscribe", "unsubscribe", "remove_limit"),
+        # Which need a plan, a limit or a top-up: test_a_plan_and_its_limits_begin_and_end.
+        *("subscribe", "unsubscribe", "remove_limit", "void_top_up"),
         *("settle", "release", "extend"),  # which need a reservation: test_a_reservation_is_settled.
         "known_events",  # whose array is no parameter of a GET; it has tests of its own
     }
@@ -264,6 +268,11 @@ def test_a_plan_and_its_limits_begin_and_end(rest: Rest) -> None:
     with pytest.raises(psycopg.Error) as caught:
         rest.post("record", {**event, "strict": True})
     assert caught.value.sqlstate == "UM003"
+    given = {"subject": "a", "metric": "tokens", "quantity": 1, "idempotency_key": "k"}
+    top_up = rest.post("top_up", given)
+    assert rest.post("balance", {"subject": "a", "metric": "tokens"})["remaining"] == 11
+    void = rest.post("void_top_up", {"top_up_id": top_up["top_up_id"], "reason": "refunded"})
+    assert void["voided_at"] is not None
     assert rest.post("remove_limit", {"metric": "tokens", "plan": "pro"})["removed"]
     assert rest.post("unsubscribe", {"subject": "a", "plan": "pro"})["until"] is not None
     assert rest.post("record", event)["outcome"] == "recorded"

@@ -56,6 +56,8 @@ OTHERS = {
     "settle": "SELECT meter.settle((SELECT max(reservation_id) FROM meter.reservations), 1)",
     "release": "SELECT meter.release((SELECT max(reservation_id) FROM meter.reservations))",
     "extend": "SELECT meter.extend((SELECT max(reservation_id) FROM meter.reservations))",
+    "top_up": "SELECT meter.top_up('s0', 'm', 200, 'invoice_17')",
+    "void_top_up": "SELECT meter.void_top_up(max(top_up_id), 'refunded') FROM meter.top_ups",
     "grant_access": "SELECT meter.grant_access('pymeter_reader', 'read')",
     "revoke_access": "SELECT meter.revoke_access('pymeter_reader', 'read')",
 }

@@ -64,7 +64,8 @@ limits:
   subscriptions(subject text, at timestamptz = null) -> setof subscriptions
   set_limit(metric text, quota numeric, subject text = null, plan text = null, period text = null,
     action text = 'block', marks numeric[] = '{80,100}', name text = 'default',
-    since timestamptz = null, every numeric = null) -> limits
+    since timestamptz = null, rollover_min numeric = null, rollover_max numeric = null,
+    every numeric = null) -> limits
   remove_limit(metric text, subject text = null, plan text = null, period text = null,
     name text = 'default') -> limits
   limits(metric text = null, subject text = null, plan text = null, at timestamptz = null,
@@ -72,6 +73,12 @@ limits:
   effective_limits(subject text, metric text, at timestamptz = now()) -> setof effective_limit
   overruns(metric text = null, subject text = null, now timestamptz = now(),
     max_rows integer = 1000) -> setof overrun
+  top_up(subject text, metric text, quantity numeric, idempotency_key text, priority integer = 50,
+    since timestamptz = null, expires_at timestamptz = null, source text = 'paid',
+    reason text = null) -> top_ups
+  void_top_up(top_up_id bigint, reason text) -> top_ups
+  top_ups(subject text, metric text, at timestamptz = now()) -> setof active_top_up
+  balance(subject text, metric text, at timestamptz = now()) -> balance
   notifications(type text = null, subject text = null, after_id bigint = null,
     max_rows integer = 100) -> setof notifications
   reserve(subject text, metric text, quantity numeric, idempotency_key text = null,
@@ -101,6 +108,7 @@ own:
   own_limits(subject text, metric text, at timestamptz = now()) -> setof effective_limit
   own_check_quota(subject text, metric text, requested numeric = null,
     now timestamptz = now()) -> quota_status
+  own_balance(subject text, metric text, at timestamptz = now()) -> balance
 access:
   grant_access(role text, level text, subject text = null) -> void
   revoke_access(role text, level text = null, subject text = null) -> void
@@ -177,13 +185,22 @@ billing_cycles(subject text, since timestamptz, anchor timestamptz, timezone tex
 plans(plan text, name text, defined_at timestamptz)
 subscriptions(subscription_id bigint, subject text, plan text, since timestamptz, until timestamptz)
 limits(limit_id bigint, metric text, name text, period text, subject text, plan text,
-  since timestamptz, quota numeric, action text, marks numeric[], every numeric, removed boolean,
-  created_at timestamptz)
+  since timestamptz, quota numeric, action text, marks numeric[], every numeric, rollover_min numeric,
+  rollover_max numeric, removed boolean, created_at timestamptz)
 effective_limit(limit_id bigint, metric text, name text, period text, source text, plan text,
   quota numeric, action text, since timestamptz, until timestamptz, counts boolean, reason text,
   marks numeric[], every numeric)
 overrun(subject text, metric text, limited_by text, period text, since timestamptz, until timestamptz,
   used numeric, quota numeric, overrun numeric, unit text, cause text)
+top_ups(top_up_id bigint, metric text, subject text, idempotency_key text, quantity numeric,
+  priority integer, since timestamptz, expires_at timestamptz, source text, reason text,
+  created_at timestamptz, voided_at timestamptz, void_reason text, depleted_at timestamptz,
+  expired_at timestamptz)
+active_top_up(top_up_id bigint, metric text, subject text, idempotency_key text, quantity numeric,
+  used numeric, remaining numeric, priority integer, since timestamptz, expires_at timestamptz,
+  source text, reason text, created_at timestamptz)
+balance(quota numeric, used numeric, held numeric, overrun numeric, top_ups numeric,
+  top_ups_left numeric, remaining numeric, limited_by text, since timestamptz, until timestamptz)
 notifications(notification_id bigint, type text, subject text, metric text, data jsonb,
   created_at timestamptz)
 reserved(reservation_id bigint, outcome text, held numeric, used numeric, held_total numeric,

@@ -128,7 +128,7 @@ def test_reading_functions_say_that_they_only_read(db: Connection) -> None:
         *("release_pushes", "settle_hour", "resolve_push", "retry_pushes", "leave_pushes", "fail_pushes"),
         *("reconcile_range", "adopt_journal", "grant_access", "revoke_access"),
         *("set_setting", "set_billing_cycle", "define_plan", "subscribe", "unsubscribe"),
-        *("set_limit", "remove_limit"),
+        *("set_limit", "remove_limit", "top_up", "void_top_up"),
         *("reserve", "reserve_batch", "settle", "release", "extend"),
     }
     volatile = {

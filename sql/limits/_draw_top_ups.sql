@@ -1,0 +1,78 @@
+-- Usage takes the quota first. What is beyond takes what has come over from the period before, then top-ups that are active in its segment. So this
+-- depends on nothing but limits, top-ups and usage, in whatever order they came.
+create or replace function _draw_top_ups(
+    segments top_up_segment[], top_ups top_ups[], period_since timestamptz, extra numeric, extra_at timestamptz
+)
+returns top_up_draw
+language plpgsql
+immutable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    s          top_up_segment;
+    v_draw     top_up_draw;
+    v_left     numeric[] := array(select t.quantity from unnest(_draw_top_ups.top_ups) with ordinality t order by t.ordinality);
+    v_since    timestamptz[] := array(select t.since from unnest(_draw_top_ups.top_ups) with ordinality t order by t.ordinality);
+    v_expires  timestamptz[] := array(
+        select coalesce(t.expires_at, 'infinity') from unnest(_draw_top_ups.top_ups) with ordinality t order by t.ordinality);
+    v_period   timestamptz;
+    v_total    numeric;
+    v_rollover numeric;
+    v_used     numeric;
+    v_beyond   numeric;
+    v_taken    numeric;
+begin
+    v_draw := (null, 0::numeric, 0::numeric, 0::numeric, 0::numeric)::top_up_draw;
+    foreach s in array segments loop
+        if v_period is distinct from s.period_since then
+            v_period := s.period_since;
+            v_total := 0;
+            v_rollover := _rolled_over(s, case when _draw_top_ups.extra_at >= s.rollover_since and _draw_top_ups.extra_at < v_period
+                                               then extra else 0 end);
+            if v_period = _draw_top_ups.period_since then
+                v_draw.rollover := v_rollover;
+            end if;
+        end if;
+        v_used := s.used + case when _draw_top_ups.extra_at >= s.since and _draw_top_ups.extra_at < coalesce(s.until, 'infinity')
+                                then extra else 0 end;
+        v_beyond := greatest(v_total + v_used - s.quota, 0) - greatest(v_total - s.quota, 0);
+        v_total := v_total + v_used;
+        v_taken := least(v_beyond, v_rollover);
+        v_rollover := v_rollover - v_taken;
+        v_beyond := v_beyond - v_taken;
+        for n in 1 .. case when v_beyond > 0 then cardinality(v_left) else 0 end loop
+            if v_left[n] > 0 and v_since[n] <= s.since and v_expires[n] > s.since then
+                v_taken := least(v_beyond, v_left[n]);
+                v_left[n] := v_left[n] - v_taken;
+                v_beyond := v_beyond - v_taken;
+                exit when v_beyond = 0;
+            end if;
+        end loop;
+        v_draw.uncovered := v_draw.uncovered + v_beyond;
+        if v_period = _draw_top_ups.period_since then
+            v_draw.overrun := v_draw.overrun + v_beyond;
+            v_draw.rollover_left := v_rollover;
+        end if;
+    end loop;
+    v_draw.top_ups_left := v_left;
+    return v_draw;
+end
+$$;
+
+comment on function _draw_top_ups(top_up_segment[], top_ups[], timestamptz, numeric, timestamptz) is
+    'What usage in these segments takes from these top-ups, which are given in the order in which they are used, and what nothing covers; of the '
+    'period that starts at period_since, too. extra: how much more would be used at extra_at.';
+
+create or replace function _rolled_over(segment top_up_segment, extra numeric)
+returns numeric
+language sql
+immutable
+set search_path from current
+as $$
+    select case when segment.rollover_left is null then 0
+                else least(segment.rollover_max, greatest(segment.rollover_min, segment.rollover_left - extra, 0)) end
+$$;
+
+comment on function _rolled_over(top_up_segment, numeric) is
+    'What goes over to the period of a segment, if so much more were used in the period before.';

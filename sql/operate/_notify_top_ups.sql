@@ -1,0 +1,75 @@
+-- A top-up that is locked is being voided, or is left to the next call. What is left of one that has expired is what was left at its end.
+create or replace function _notify_top_ups()
+returns setof maintenance_action
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+declare
+    v_now   timestamptz := clock_timestamp();
+    v_asked record;
+    v_state top_up_state;
+    v_count bigint := 0;
+begin
+    for v_asked in
+        select m, t.subject, least(v_now, t.expires_at - interval '1 microsecond') as at
+        from top_ups t
+        join metrics m on m.key = t.metric
+        where t.voided_at is null and t.expired_at is null and (t.depleted_at is null or t.expires_at <= v_now) and t.since <= v_now
+        group by m.key, t.subject, 3
+        order by m.key, t.subject, 3
+    loop
+        v_state := _top_up_state(v_asked.m, v_asked.subject, v_asked.at, v_now);
+        for n in 1 .. cardinality(v_state.top_ups) loop
+            if _is_active(v_state.top_ups[n], v_asked.at) then
+                v_count := v_count + _notify_top_up(v_asked.m, v_state.top_ups[n], (v_state.draw).top_ups_left[n], v_now);
+            end if;
+        end loop;
+    end loop;
+    if v_count > 0 then
+        return next ('notified of top-ups', v_count)::maintenance_action;
+    end if;
+end
+$$;
+
+comment on function _notify_top_ups() is
+    'Writes a notification for each top-up that is used up, and for each that has expired, once.';
+
+create or replace function _notify_top_up(metric metrics, top_up top_ups, remaining numeric, now timestamptz)
+returns integer
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+declare
+    v_data  jsonb := jsonb_strip_nulls(jsonb_build_object(
+        'top_up_id', top_up.top_up_id, 'idempotency_key', top_up.idempotency_key, 'quantity', top_up.quantity,
+        'remaining', trim_scale(_notify_top_up.remaining), 'unit', metric.unit, 'source', top_up.source, 'since', top_up.since,
+        'expires_at', top_up.expires_at));
+    v_type  text;
+    v_count integer := 0;
+begin
+    foreach v_type in array '{depleted,expired}'::text[] loop
+        if v_type = 'depleted' and top_up.depleted_at is null and _notify_top_up.remaining = 0
+            or v_type = 'expired' and top_up.expires_at <= _notify_top_up.now
+        then
+            update top_ups t set depleted_at = case v_type when 'depleted' then _notify_top_up.now else t.depleted_at end,
+                                 expired_at = case v_type when 'expired' then _notify_top_up.now else t.expired_at end
+            where t.top_up_id = (select o.top_up_id from top_ups o where o.top_up_id = top_up.top_up_id and o.voided_at is null
+                                 for no key update skip locked);
+            if found then
+                perform _notify('top_up.' || v_type, top_up.subject, (_notify_top_up.metric).key, v_data);
+                v_count := v_count + 1;
+            end if;
+        end if;
+    end loop;
+    return v_count;
+end
+$$;
+
+comment on function _notify_top_up(metrics, top_ups, numeric, timestamptz) is
+    'Writes the notifications of a top-up that have become due, and returns how many. remaining: what is left of it.';
