@@ -156,8 +156,8 @@ class Overrun(Model):
     overrun: Decimal
     unit: str
     cause: str
-    """``overflow``: events were counted in spite of the limit. ``settle``: more was settled than held. ``limit``: it was
-    set or lowered too late. ``top_up``: a top-up that covered some of it was voided."""
+    """``overflow``: events were counted in spite of the limit. ``settle``: more was settled than held.
+    ``limit``: it was set or lowered too late. ``top_up``: a top-up that covered some of it was voided."""
 
 
 class TopUp(Model):
