@@ -53,9 +53,9 @@ OTHERS = {
     "remove_limit": "SELECT meter.remove_limit('m', subject => 's0')",
     "reserve": "SELECT meter.reserve('s0', 'm', 1)",
     "reserve_batch": 'SELECT meter.reserve_batch(\'[{"subject": "s0", "metric": "m", "quantity": 1}]\')',
-    "settle": "SELECT meter.settle((SELECT max(reservation_id) FROM meter.reservations), 1)",
-    "release": "SELECT meter.release((SELECT max(reservation_id) FROM meter.reservations))",
-    "extend": "SELECT meter.extend((SELECT max(reservation_id) FROM meter.reservations))",
+    "settle": "SELECT meter.settle((SELECT reservation_id FROM meter.reserve('s0', 'm', 1)), 1)",
+    "release": "SELECT meter.release((SELECT reservation_id FROM meter.reserve('s0', 'm', 1)))",
+    "extend": "SELECT meter.extend((SELECT reservation_id FROM meter.reserve('s0', 'm', 1)))",
     "grant_access": "SELECT meter.grant_access('pymeter_reader', 'read')",
     "revoke_access": "SELECT meter.revoke_access('pymeter_reader', 'read')",
 }
