@@ -66,7 +66,7 @@ class MetricForbids(MeterError):
 
 
 class QuotaExceeded(MeterError):
-    """The event would go beyond a limit, and the call was strict; nothing was recorded (UM003)."""
+    """An event or a reservation would go beyond a limit, and the call was strict; nothing changed (UM003)."""
 
     default_sqlstate = "UM003"
 
@@ -90,7 +90,7 @@ class EventsDropped(MeterError):
 
 
 class NotFound(MeterError):
-    """There is no such plan, limit, subscription or top-up; the detail says which (UM007)."""
+    """There is no such plan, limit, subscription, top-up or reservation; the detail says which (UM007)."""
 
     default_sqlstate = "UM007"
 

@@ -50,7 +50,11 @@ CODES = (
         "The window needs events that retention has dropped.",
         "No: ask for whole buckets, as the HINT says, or for a later window.",
     ),
-    Code("UM007", "No such plan, limit or subscription; DETAIL says which.", "After it is defined."),
+    Code(
+        "UM007",
+        "No such plan, limit, subscription or reservation; DETAIL says which.",
+        "After it is defined.",
+    ),
     Code(
         "25001",
         "`maintain()`, or a `define_metric()` that changes an aggregate, period or rollup, outside of"

@@ -100,10 +100,12 @@ pushes from the queue. `maintain()` moves the event to the partition of its mont
 One rule for the whole package, so that single calls and batches never deadlock with each other:
 
 1. idempotency keys
-2. new rows of `series`
-3. unique members
-4. rows of `series`, by `series_id` and `stripe`
-5. rollups
+2. reservations
+3. subjects of limited metrics, then their rows of `series`
+4. new rows of `series`
+5. unique members
+6. other rows of `series`, by `series_id` and `stripe`
+7. rollups
 
 Within each table, rows are locked in the order of the primary key. Rollups are written only by a session
 that has locked the row of their series and stripe. Events are only inserted and wait for no lock.

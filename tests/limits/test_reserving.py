@@ -358,6 +358,23 @@ def test_what_is_settled_after_release_or_expiry_is_recorded_and_marked_late(
     assert ledger.verify() == []
 
 
+@pytest.mark.parametrize("how", ["released", "expired"])
+def test_a_late_settlement_is_late_far_from_the_quota_too(ledger: Ledger, how: str) -> None:
+    """There no other call would look at the limits."""
+    limit(ledger, 10_000)
+    ledger.record("a", "m", 1)
+    held, other = reserve(ledger, 60), reserve(ledger, 5)
+    if how == "released":
+        release(ledger, held)
+    else:
+        expire(ledger, held)
+    assert ledger.record("a", "m", 1).remaining == 9_993
+    assert settle(ledger, held, 60).remaining == 9_933
+    assert kept(ledger, held).is_late
+    assert settle(ledger, other, 5).remaining == 9_933
+    assert not kept(ledger, other).is_late
+
+
 def test_a_settlement_fires_marks(ledger: Ledger) -> None:
     held = reserve(ledger, 90)
     assert ledger.call("notifications", type="threshold.approaching") == []
@@ -476,6 +493,39 @@ def test_expiry_needs_no_call_that_notices_it(ledger: Ledger) -> None:
     ledger.execute("SELECT pg_sleep(0.35)")
     assert ledger.record("a", "m", 1).remaining == 97
     assert ledger.record("a", "m", 90).outcome == "recorded"
+
+
+def test_expiry_shows_in_what_remains_far_from_the_quota_too(ledger: Ledger) -> None:
+    limit(ledger, 10_000)
+    ledger.record("a", "m", 1)
+    reserve(ledger, 90, ttl="300 milliseconds")
+    assert ledger.record("a", "m", 1).remaining == 9_908
+    ledger.execute("SELECT pg_sleep(0.35)")
+    assert ledger.record("a", "m", 1).remaining == 9_997
+
+
+def test_a_hold_of_another_hour_gives_nothing_back_to_the_limit_of_this_one(ledger: Ledger) -> None:
+    limit(ledger, 90, period="hour", name="hourly")
+    ledger.record("a", "m", 0)
+    held = reserve(ledger, 60)
+    ledger.execute("UPDATE meter.reservations SET at = at - interval '1 hour'")
+    ledger.execute("UPDATE meter.series SET unchecked_below = '-infinity'")
+    assert ledger.record("a", "m", 1).remaining in (89, 39)  # hourly, or the month, unless it has just begun
+    now = ledger.value("SELECT now()")
+    assert settle(ledger, held, 10, at=now).remaining == 79
+    assert ledger.record("a", "m", 1).remaining == 78
+
+
+def test_a_settlement_does_not_hide_a_mark(ledger: Ledger) -> None:
+    """What it gives back to the limit is no room up to the mark."""
+    limit(ledger, 1000)
+    ledger.record("a", "m", 0)
+    held = reserve(ledger, 300)
+    ledger.execute("UPDATE meter.series SET unchecked_until = '-infinity'")
+    ledger.record("a", "m", 0)  # looks at the limits while it holds
+    settle(ledger, held, 10)
+    assert ledger.record("a", "m", 850).remaining == 140
+    assert [n.data["mark"] for n in ledger.call("notifications", type="threshold.approaching")] == [80]
 
 
 def test_extend_is_a_heartbeat(ledger: Ledger) -> None:

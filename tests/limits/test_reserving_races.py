@@ -159,14 +159,18 @@ def test_p11_every_pair_ends_as_if_one_had_come_after_the_other(
 
 
 @pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
-@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("known", ["new", "known", "known, and no plain sum"])
 @pytest.mark.parametrize("second", ["reserve", "record", "record_batch", "reserve_batch"])
 @pytest.mark.parametrize("first", ["reserve", "reserve_batch", "record", "extend", "release", "settle"])
 def test_p11_a_transaction_with_an_older_snapshot_does_not_decide_by_it(
-    ledger: Ledger, new_ledger: NewLedger, isolation: str, known: bool, first: str, second: str
+    ledger: Ledger, new_ledger: NewLedger, isolation: str, known: str, first: str, second: str
 ) -> None:
-    define(ledger)
-    if known:
+    if known == "known, and no plain sum":
+        ledger.define("m", "sum", period="hour", rollup="day")
+        ledger.call("set_limit", metric="m", quota=QUOTA)
+    else:
+        define(ledger)
+    if known != "new":
         ledger.record("a", "m", 0)
     held = reserve(ledger, "a", 60)
     old = new_ledger("old", autocommit=False)
@@ -306,6 +310,54 @@ def test_p11_the_first_reservation_of_a_subject_and_its_first_event_wait_for_eac
     wait_until_blocked(ledger.connection, "two")
     one.connection.commit()
     assert task.result().outcome == "refused"
+
+
+@pytest.mark.parametrize("how", ["reserve", "record", "record_batch", "reserve_batch", "maintain"])
+@pytest.mark.parametrize("limited", [True, False], ids=["limited", "limited meanwhile"])
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("first", ["extend", "settle"])
+def test_p11_a_hold_that_is_being_extended_or_settled_when_it_expires_is_not_given_away(
+    ledger: Ledger,
+    new_ledger: NewLedger,
+    wait_until_blocked: Wait,
+    how: str,
+    limited: bool,
+    known: bool,
+    first: str,
+) -> None:
+    """What is committed says that it has expired: whoever decides has to wait for what is under way."""
+    if limited:
+        define(ledger)
+    else:
+        ledger.define("m", "sum")
+    if known:
+        ledger.record("a", "m", 0)
+    held = reserve(ledger, "a", 60, ttl="300 milliseconds")
+    one, two = new_ledger("one", autocommit=False), new_ledger("two")
+    more = {"quantity": 60} if first == "settle" else {}
+    answer = one.call(first, reservation_id=held.reservation_id, **more)[0]
+    assert answer.outcome == ("recorded" if first == "settle" else "held")
+    ledger.execute("SELECT pg_sleep(0.35)")
+    if how == "maintain":
+        assert ledger.maintain() is not None
+        one.connection.commit()
+        assert ledger.call("notifications", type="reservation.expired") == []
+        assert sum(beyond(ledger, "a")) == 60
+        return
+
+    def decide() -> Any:
+        if not limited:
+            two.call("set_limit", metric="m", quota=QUOTA)
+        if how.endswith("batch"):
+            named = {"events" if how == "record_batch" else "requests": Jsonb([request("a", 41)])}
+            return two.call(how, **named)[0]
+        return two.record("a", "m", 41) if how == "record" else reserve(two, "a", 41)
+
+    deciding = Task(decide)
+    wait_until_blocked(ledger.connection, "two")
+    one.connection.commit()
+    assert deciding.result().outcome == "refused"
+    assert sum(beyond(ledger, "a")) == 60
 
 
 def test_maintain_neither_waits_for_a_settlement_nor_is_waited_for_long(

@@ -88,7 +88,12 @@ class Plans:
         for scan in self.scans(*tables):
             assert "Seq" not in scan.node, f"{scan.table} is read from end to end"
             assert scan.index, scan
-            names = {"series": ("subject", "series_id"), "keys": ("digest",), "old_keys": ("digest",)}
+            names = {
+                "series": ("subject", "series_id"),
+                "keys": ("digest",),
+                "old_keys": ("digest",),
+                "reservations": ("subject", "reservation_id", "state"),
+            }
             assert any(name in scan.condition for name in names.get(scan.table, ("series_id",))), (
                 f"{scan.table} is not looked up by its series: {scan.condition}"
             )

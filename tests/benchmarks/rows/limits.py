@@ -18,6 +18,12 @@ _SCRIPT = """
 \\set k random(1, 1000000000000000000)
 SELECT * FROM meter.record('acct', '{metric}', 3, idempotency_key => 'req_' || :k{more});
 """
+_RESERVED = """
+\\set k random(1, 1000000000000000000)
+SELECT reservation_id AS held
+FROM meter.reserve('acct', '{metric}', 10, idempotency_key => 'held_' || :k) \\gset
+SELECT * FROM meter.settle(:held, 7);
+"""
 _METRICS = {
     "plain": [],
     "own": [None],
@@ -40,9 +46,9 @@ def rows(bench: Bench) -> Iterator[Row]:
         with connected(dsn) as connection:
             _define(connection)
 
-        def side(metric: str, more: str = "") -> Side:
+        def side(metric: str, more: str = "", script_of: str = _SCRIPT) -> Side:
             def run() -> Sample:
-                script = _SCRIPT.format(metric=metric, more=more)
+                script = script_of.format(metric=metric, more=more)
                 latencies = pgbench(dsn, script, clients=1, calls=bench.scale.first_calls).latencies
                 return Sample(statistics.median(latencies) * 1000, latencies)
 
@@ -56,6 +62,15 @@ def rows(bench: Bench) -> Iterator[Row]:
                 baseline=side(baseline),
                 target=Target("<=", most),
                 note="One subject, one client, far from the quota.",
+            )
+        for metric in ("own", "plain"):
+            yield Row(
+                name=f"reserve and settle, {'one limit' if metric == 'own' else 'without a limit'}",
+                unit="ms",
+                ours=side(metric, script_of=_RESERVED),
+                baseline=side(metric),
+                target=Target("<=", 2.5),
+                note="Two calls, against one record() of the same metric.",
             )
         for name, more in (("refused", ""), ("beyond the quota, with overflow", ", overflow => true")):
             yield Row(
