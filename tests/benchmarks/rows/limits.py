@@ -97,8 +97,8 @@ def _define(connection: psycopg.Connection[object]) -> None:
     connection.execute("SELECT meter.define_metric('topped', 'sum', 'token')")
     connection.execute("SELECT meter.set_limit('topped', 100, since => '2020-01-01', marks => '{}')")
     connection.execute(
-        "SELECT meter.top_up('acct', 'topped', 100, 'k' || n, since => first + n * interval '11 days 3 hours',"
-        " expires_at => CASE WHEN n % 2 = 0 THEN first + interval '13 months' END)"
+        "SELECT meter.top_up('acct', 'topped', 100, 'k' || n, since => first + n * interval '11 days 3 hours'"
+        ", expires_at => CASE WHEN n % 2 = 0 THEN first + interval '13 months' END)"
         " FROM generate_series(0, 19) n, (SELECT date_trunc('month', now()) - interval '12 months') f (first)"
     )
     connection.execute(
