@@ -65,11 +65,11 @@ comment on type active_top_up is
 -- Arrays of these types are passed between functions.
 
 create type top_up_segment as (
-    since timestamptz, until timestamptz, period_since timestamptz, quota numeric, used numeric, rollover_since timestamptz,
-    rollover_left numeric, rollover_min numeric, rollover_max numeric);
+    since timestamptz, until timestamptz, period text, period_since timestamptz, quota numeric, used numeric, takes boolean,
+    rollover_since timestamptz, rollover_left numeric, rollover_min numeric, rollover_max numeric);
 comment on type top_up_segment is
-    'A part [since, until) of a limit''s period, in which the same top-ups are active. period_since: the start of the period; quota: the period''s; '
-    'used: what is used and held in the part. rollover_since: the start of the period before, if something of its quota goes over to this one; '
+    'A part [since, until) of a limit''s period, in which the same top-ups are active. period: the limit''s; period_since: the start of that '
+    'period; quota: its quota; used: what is used and held in the part; takes: whether usage may take from top-ups in it. rollover_since: the start of the period before, if something of its quota goes over to this one; '
     'rollover_left: what is left of that quota, negative if more was used; rollover_min and rollover_max: the bounds of what goes over.';
 
 create type top_up_draw as (top_ups_left numeric[], rollover numeric, rollover_left numeric, uncovered numeric, overrun numeric);

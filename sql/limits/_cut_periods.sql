@@ -1,5 +1,7 @@
 -- What is used in the last part of a period is what the others leave of its total: usually it is the running one, and would need the log.
-create or replace function _cut_periods(metric metrics, series series, periods top_up_segment[], top_ups top_ups[], now timestamptz)
+create or replace function _cut_periods(
+    metric metrics, series series, periods top_up_segment[], top_ups top_ups[], taken tstzmultirange, now timestamptz
+)
 returns top_up_segment[]
 language plpgsql
 stable
@@ -14,14 +16,18 @@ declare
     v_total    numeric;
 begin
     v_segments := array(
-        select (b.bound, coalesce(lead(b.bound) over parts, p.until), p.period_since, p.quota, p.used, p.rollover_since, p.rollover_left,
-                p.rollover_min, p.rollover_max)::top_up_segment
+        select (b.bound, coalesce(lead(b.bound) over parts, p.until), p.period, p.period_since, p.quota, p.used, not taken @> b.bound,
+                p.rollover_since, p.rollover_left, p.rollover_min, p.rollover_max)::top_up_segment
         from unnest(_cut_periods.periods) p
         cross join lateral (
             select p.since as bound
             union
             select b.bound
             from unnest(_cut_periods.top_ups) t, unnest(array[t.since, t.expires_at]) b (bound)
+            where b.bound > p.since and b.bound < coalesce(p.until, 'infinity')
+            union
+            select b.bound
+            from unnest(taken) t, unnest(array[lower(t), upper(t)]) b (bound)
             where b.bound > p.since and b.bound < coalesce(p.until, 'infinity')
         ) b
         window parts as (partition by p.since order by b.bound)
@@ -52,5 +58,6 @@ begin
 end
 $$;
 
-comment on function _cut_periods(metrics, series, top_up_segment[], top_ups[], timestamptz) is
-    'Cuts periods where a top-up begins or expires, with what is used and held in each part.';
+comment on function _cut_periods(metrics, series, top_up_segment[], top_ups[], tstzmultirange, timestamptz) is
+    'Cuts periods of one limit where a top-up begins or expires, with what is used and held in each part. taken: when top-ups raise another limit '
+    'instead.';

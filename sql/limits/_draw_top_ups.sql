@@ -1,7 +1,7 @@
 -- Usage takes the quota first. What is beyond takes what has come over from the period before, then top-ups that are active in its segment. So this
 -- depends on nothing but limits, top-ups and usage, in whatever order they came.
 create or replace function _draw_top_ups(
-    segments top_up_segment[], top_ups top_ups[], period_since timestamptz, extra numeric, extra_at timestamptz
+    segments top_up_segment[], top_ups top_ups[], period text, period_since timestamptz, extra numeric, extra_at timestamptz
 )
 returns top_up_draw
 language plpgsql
@@ -16,30 +16,36 @@ declare
     v_since    timestamptz[] := array(select t.since from unnest(_draw_top_ups.top_ups) with ordinality t order by t.ordinality);
     v_expires  timestamptz[] := array(
         select coalesce(t.expires_at, 'infinity') from unnest(_draw_top_ups.top_ups) with ordinality t order by t.ordinality);
-    v_period   timestamptz;
-    v_total    numeric;
-    v_rollover numeric;
+    -- Of each limit: the period that has begun, what is used of it, and what is left of what came over.
+    v_limits   text[] := '{}';
+    v_periods  timestamptz[] := '{}';
+    v_totals   numeric[] := '{}';
+    v_rollover numeric[] := '{}';
+    i          integer;
     v_used     numeric;
     v_beyond   numeric;
     v_taken    numeric;
 begin
     v_draw := (null, 0::numeric, 0::numeric, 0::numeric, 0::numeric)::top_up_draw;
     foreach s in array segments loop
-        if v_period is distinct from s.period_since then
-            v_period := s.period_since;
-            v_total := 0;
-            v_rollover := _rolled_over(s, case when _draw_top_ups.extra_at >= s.rollover_since and _draw_top_ups.extra_at < v_period
-                                               then extra else 0 end);
-            if v_period = _draw_top_ups.period_since then
-                v_draw.rollover := v_rollover;
-            end if;
+        i := coalesce(array_position(v_limits, s.period), cardinality(v_limits) + 1);
+        v_limits[i] := s.period;
+        if v_periods[i] is distinct from s.period_since then
+            v_periods[i] := s.period_since;
+            v_totals[i] := 0;
+            v_rollover[i] := _rolled_over(s, case when _draw_top_ups.extra_at >= s.rollover_since and _draw_top_ups.extra_at < s.period_since
+                                                  then extra else 0 end);
         end if;
         v_used := s.used + case when _draw_top_ups.extra_at >= s.since and _draw_top_ups.extra_at < coalesce(s.until, 'infinity')
                                 then extra else 0 end;
-        v_beyond := greatest(v_total + v_used - s.quota, 0) - greatest(v_total - s.quota, 0);
-        v_total := v_total + v_used;
-        v_taken := least(v_beyond, v_rollover);
-        v_rollover := v_rollover - v_taken;
+        v_beyond := greatest(v_totals[i] + v_used - s.quota, 0) - greatest(v_totals[i] - s.quota, 0);
+        v_totals[i] := v_totals[i] + v_used;
+        continue when not s.takes;
+        if (s.period, s.period_since) = (_draw_top_ups.period, _draw_top_ups.period_since) and v_draw.rollover = 0 then
+            v_draw.rollover := v_rollover[i];
+        end if;
+        v_taken := least(v_beyond, v_rollover[i]);
+        v_rollover[i] := v_rollover[i] - v_taken;
         v_beyond := v_beyond - v_taken;
         for n in 1 .. case when v_beyond > 0 then cardinality(v_left) else 0 end loop
             if v_left[n] > 0 and v_since[n] <= s.since and v_expires[n] > s.since then
@@ -50,9 +56,9 @@ begin
             end if;
         end loop;
         v_draw.uncovered := v_draw.uncovered + v_beyond;
-        if v_period = _draw_top_ups.period_since then
+        if (s.period, s.period_since) = (_draw_top_ups.period, _draw_top_ups.period_since) then
             v_draw.overrun := v_draw.overrun + v_beyond;
-            v_draw.rollover_left := v_rollover;
+            v_draw.rollover_left := v_rollover[i];
         end if;
     end loop;
     v_draw.top_ups_left := v_left;
@@ -60,7 +66,7 @@ begin
 end
 $$;
 
-comment on function _draw_top_ups(top_up_segment[], top_ups[], timestamptz, numeric, timestamptz) is
+comment on function _draw_top_ups(top_up_segment[], top_ups[], text, timestamptz, numeric, timestamptz) is
     'What usage in these segments takes from these top-ups, which are given in the order in which they are used, and what nothing covers; of the '
     'period that starts at period_since, too. extra: how much more would be used at extra_at.';
 

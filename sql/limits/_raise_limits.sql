@@ -1,7 +1,8 @@
 -- One unit more takes one unit of what is left, or is covered by nothing, or displaces later usage, for which the same holds. So what nothing covers
--- rises by no more than the unit, and going back by its rise never goes back too far.
+-- rises by no more than the unit, and going back by its rise never goes back too far. (Except while one limit takes over from another of another
+-- period, and the unit counts in the periods of both: then it may go back a little too far.)
 create or replace function _room_with_top_ups(
-    segments top_up_segment[], top_ups top_ups[], period_since timestamptz, at timestamptz, out remaining numeric, out overrun numeric
+    segments top_up_segment[], top_ups top_ups[], period text, period_since timestamptz, at timestamptz, out remaining numeric, out overrun numeric
 )
 language plpgsql
 immutable
@@ -9,7 +10,8 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_draw  top_up_draw := _draw_top_ups(segments, _room_with_top_ups.top_ups, _room_with_top_ups.period_since, 0, _room_with_top_ups.at);
+    v_draw  top_up_draw := _draw_top_ups(segments, _room_with_top_ups.top_ups, _room_with_top_ups.period, _room_with_top_ups.period_since, 0,
+                                         _room_with_top_ups.at);
     v_rises numeric;
 begin
     overrun := v_draw.overrun;
@@ -19,17 +21,17 @@ begin
         where coalesce((_room_with_top_ups.top_ups[n]).expires_at, 'infinity') > _room_with_top_ups.at), 0) + (
         select greatest(max(s.quota) - sum(s.used), 0)
         from unnest(segments) s
-        where s.period_since = _room_with_top_ups.period_since);
+        where s.period = _room_with_top_ups.period and s.period_since = _room_with_top_ups.period_since);
     while remaining > 0 loop
-        v_rises := (_draw_top_ups(segments, _room_with_top_ups.top_ups, _room_with_top_ups.period_since, remaining,
-                                  _room_with_top_ups.at)).uncovered - v_draw.uncovered;
+        v_rises := (_draw_top_ups(segments, _room_with_top_ups.top_ups, _room_with_top_ups.period, _room_with_top_ups.period_since,
+                                  remaining, _room_with_top_ups.at)).uncovered - v_draw.uncovered;
         exit when v_rises = 0;
-        remaining := remaining - v_rises;
+        remaining := greatest(remaining - v_rises, 0);
     end loop;
 end
 $$;
 
-comment on function _room_with_top_ups(top_up_segment[], top_ups[], timestamptz, timestamptz) is
+comment on function _room_with_top_ups(top_up_segment[], top_ups[], text, timestamptz, timestamptz) is
     'remaining: the most that can be used more at an instant, in the period that starts at period_since, without raising what nothing covers; '
     'overrun: what nothing covers in that period.';
 
@@ -75,9 +77,8 @@ begin
     end if;
     v_top_ups := _usable_top_ups(m.key, s.subject, with_voided);
     v_room := _room_with_top_ups(
-        _cut_periods(m, s, _raised_periods(m, s, checks[n].period, v_top_ups, _raise_limits.at, _raise_limits.now, false), v_top_ups,
-                     _raise_limits.now),
-        v_top_ups, checks[n].since, _raise_limits.at);
+        _top_up_segments(m, s, checks[n].since, v_top_ups, _raise_limits.at, _raise_limits.now, false),
+        v_top_ups, checks[n].period, checks[n].since, _raise_limits.at);
     checks[n].remaining := v_room.remaining;
     checks[n].overrun := v_room.overrun;
     return checks;

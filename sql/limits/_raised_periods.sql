@@ -1,6 +1,96 @@
--- What is used in each period of the limit. Where periods are made of buckets of rollups, those without usage are left out.
-create or replace function _period_usage(metric metrics, series series, period text, since timestamptz, until timestamptz)
-returns table (period_since timestamptz, period_until timestamptz, used numeric)
+create or replace function _raised_periods(
+    metric metrics, series series, period text, first timestamptz, at timestamptz, now timestamptz, is_balance boolean
+)
+returns top_up_segment[]
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+declare
+    m          metrics := _raised_periods.metric;
+    v_subject  text := (_raised_periods.series).subject;
+    v_asked    record := _limit_window(m, _raised_periods.period, v_subject, _raised_periods.at, _raised_periods.now);
+    v_first    timestamptz;
+    v_from     timestamptz;
+    v_found    record;
+    v_least    numeric := _least_quota(m.key, v_subject, _raised_periods.period);
+    v_before   timestamptz;
+    v_used     numeric;
+    v_version  limits;
+    v_segment  top_up_segment;
+    v_segments top_up_segment[] := '{}';
+begin
+    select w.since into v_first
+    from _limit_window(m, _raised_periods.period, v_subject, _raised_periods.first, _raised_periods.now) w;
+    -- One period more, for what goes over from it.
+    select w.since into v_from
+    from _limit_window(m, _raised_periods.period, v_subject, v_first - interval '1 microsecond', _raised_periods.now) w;
+    for v_found in
+        select u.period_since as since, u.period_until as until, sum(u.used) as used
+        from _period_amounts(m, _raised_periods.series, _raised_periods.period, v_from, v_asked.since, v_asked.until, _raised_periods.at,
+                             _raised_periods.now, _raised_periods.is_balance) u
+        group by 1, 2
+        order by 1
+    loop
+        if v_found.since >= v_first and (v_found.used > v_least or v_found.since = v_asked.since) then
+            v_version := _raised_version(m.key, v_subject, _raised_periods.period,
+                                         least(_raised_periods.now, v_found.until - interval '1 microsecond'));
+            if v_version.quota < v_found.used or v_found.since = v_asked.since and v_version.quota is not null then
+                v_segment := (v_found.since, case when _raised_periods.is_balance and v_found.since = v_asked.since
+                                                  then _raised_periods.at + interval '1 microsecond' else v_found.until end,
+                              _raised_periods.period, v_found.since, v_version.quota, v_found.used, true, null, null, null, null)::top_up_segment;
+                if v_found.since <= _raised_periods.now and _raised_periods.period <> 'never' then
+                    v_segment := _with_rollover(m, v_subject, _raised_periods.period, v_segment, v_before, v_used);
+                end if;
+                v_segments := v_segments || v_segment;
+            end if;
+        end if;
+        v_before := v_found.since;
+        v_used := v_found.used;
+    end loop;
+    return v_segments;
+end
+$$;
+
+comment on function _raised_periods(metrics, series, text, timestamptz, timestamptz, timestamptz, boolean) is
+    'The periods of a limit that take from top-ups, and the one that contains an instant, in order, uncut. is_balance: only usage up to the '
+    'instant counts, and the period of the instant ends with it.';
+
+create or replace function _with_rollover(metric metrics, subject text, period text, segment top_up_segment, before timestamptz, used numeric)
+returns top_up_segment
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_window  record := _limit_window(metric, period, subject, (segment).since - interval '1 microsecond', (segment).since);
+    v_version limits := _raised_version((_with_rollover.metric).key, _with_rollover.subject, _with_rollover.period,
+                                        v_window.until - interval '1 microsecond');
+begin
+    if v_version.quota is not null and (v_version.rollover_min is not null or v_version.rollover_max is not null)
+        and (select min(l.since) from limits l
+             where l.metric = v_version.metric and l.subject is not distinct from v_version.subject and l.plan is not distinct from v_version.plan
+               and l.name = v_version.name and l.period = v_version.period) <= v_window.since
+    then
+        segment.rollover_since := v_window.since;
+        segment.rollover_left := v_version.quota - case when before = v_window.since then used else 0 end;
+        segment.rollover_min := v_version.rollover_min;
+        segment.rollover_max := v_version.rollover_max;
+    end if;
+    return segment;
+end
+$$;
+
+comment on function _with_rollover(metrics, text, text, top_up_segment, timestamptz, numeric) is
+    'A period, with what goes over to it from the period before, which is over and has been limited from its beginning. used: what is used of that '
+    'period '
+    'if before is its start; otherwise nothing is.';
+
+create or replace function _least_quota(metric text, subject text, period text)
+returns numeric
 language plpgsql
 stable
 set search_path from current
@@ -8,117 +98,18 @@ set enable_seqscan to off
 set plan_cache_mode to force_generic_plan
 as $$
 #variable_conflict use_column
-declare
-    m        metrics := _period_usage.metric;
-    v_id     integer := (_period_usage.series).series_id;
-    v_bucket text := _period_bucket(m, _period_usage.period);
-    v_at     timestamptz := _period_usage.since;
-    v_tiles  tstzrange[] := '{}';
-    v_tile   record;
 begin
-    if v_id is null then
-        return;
-    elsif v_bucket is not null then
-        return query
-            select p.start, nullif(_bucket_end(_period_usage.period, p.start), 'infinity'), p.used
-            from (
-                select _bucket_start(_period_usage.period, b.bucket_start) as start, sum(b.total) as used
-                from (
-                    select r.bucket_start, r.total
-                    from rollups r
-                    where r.series_id = v_id and r.bucket = v_bucket and r.bucket_start >= _period_usage.since
-                      and r.bucket_start < _period_usage.until
-                    union all
-                    select s.coarse_start, s.coarse_total
-                    from series s
-                    where s.series_id = v_id and s.coarse_count > 0 and v_bucket = m.coarse_bucket
-                      and s.coarse_start >= _period_usage.since and s.coarse_start < _period_usage.until
-                    union all
-                    select s.fine_start, s.fine_total
-                    from series s
-                    where s.series_id = v_id and s.fine_count > 0 and v_bucket <> m.coarse_bucket
-                      and s.fine_start >= _period_usage.since and s.fine_start < _period_usage.until
-                ) b
-                group by 1
-            ) p;
-        return;
-    end if;
-    while v_at < _period_usage.until loop
-        v_tile := _limit_window(m, _period_usage.period, (_period_usage.series).subject, v_at, v_at);
-        v_tiles := v_tiles || tstzrange(v_tile.since, v_tile.until);
-        v_at := coalesce(v_tile.until, 'infinity');
-    end loop;
-    return query
-        select lower(t.tile), upper(t.tile), t.quantity
-        from unnest(v_tiles, _quantities(m, (_period_usage.series).subject, v_tiles)) t (tile, quantity);
+    return (
+        select min(q.quota)
+        from (
+            select l.quota from limits l
+            where l.metric = _least_quota.metric and l.subject = _least_quota.subject and l.name = 'default' and l.period = _least_quota.period
+            union all
+            select l.quota from limits l
+            where l.metric = _least_quota.metric and l.subject is null and l.name = 'default' and l.period = _least_quota.period
+        ) q);
 end
 $$;
 
-comment on function _period_usage(metrics, series, text, timestamptz, timestamptz) is
-    'What a series has used in each period of a limit that starts in [since, until); since is the start of a period. until may be infinity only if '
-    '_period_bucket() finds a bucket. The periods are not in order.';
-
-create or replace function _period_bucket(metric metrics, period text)
-returns text
-language sql
-immutable
-set search_path from current
-as $$
-    select b.bucket
-    from unnest(array[metric.coarse_bucket, metric.fine_bucket]) with ordinality b (bucket, n)
-    where b.bucket = period or period = 'never'
-       or b.bucket <> 'week' and array_position(array['minute', 'hour', 'day', 'month', 'year'], b.bucket)
-                               < array_position(array['minute', 'hour', 'day', 'month', 'year'], period)
-       or b.bucket in ('minute', 'hour', 'day') and period = 'week'
-    order by b.n
-    limit 1
-$$;
-
-comment on function _period_bucket(metrics, text) is
-    'The longest bucket of a metric''s rollups of which the periods of a limit are made; null if they begin within buckets.';
-
--- Where the events of a bucket were dropped, it cannot be cut: all of it counts after an instant inside of it.
-create or replace function _quantities(metric metrics, subject text, windows tstzrange[])
-returns numeric[]
-language plpgsql
-stable
-set search_path from current
-as $$
-#variable_conflict use_column
-declare
-    v_fine    text := (_quantities.metric).fine_bucket;
-    v_dropped timestamptz[] := '{}';
-begin
-    if cardinality(windows) = 0 then
-        return '{}';
-    elsif exists (
-        select from unnest(windows) w
-        where lower(w) < _bucket_start('month', now()) and _bucket_start(v_fine, lower(w)) <> lower(w)
-           or upper(w) < _bucket_start('month', now()) and _bucket_start(v_fine, upper(w)) <> upper(w)
-    ) then
-        v_dropped := array(select _dropped_months());
-    end if;
-    return array(
-        select u.quantity
-        from _bulk_usage(_quantities.metric, _quantities.subject, array(
-            select _cut_window(_quantities.metric, _readable(v_fine, lower(w), v_dropped), _readable(v_fine, upper(w), v_dropped))
-            from unnest(windows) with ordinality n (w, number)
-            order by n.number)) u);
-end
-$$;
-
-comment on function _quantities(metrics, text, tstzrange[]) is
-    'The usage of a subject in each of these windows, of a sum or count. Raises 40001 as _check_all_edges() does.';
-
-create or replace function _readable(bucket text, at timestamptz, dropped timestamptz[])
-returns timestamptz
-language sql
-immutable
-set search_path from current
-as $$
-    select case when _overlaps_months(dropped, _bucket_start(bucket, at), _bucket_end(bucket, _bucket_start(bucket, at)))
-                then _bucket_start(bucket, at) else at end
-$$;
-
-comment on function _readable(text, timestamptz, timestamptz[]) is
-    'An instant, or the start of its bucket if events of that were dropped.';
+comment on function _least_quota(text, text, text) is
+    'The least quota that a limit named default of this period has ever had for a subject; null if there is none.';

@@ -25,11 +25,9 @@ begin
         v_draw := (array(select t.quantity from unnest(v_state.top_ups) with ordinality t order by t.ordinality),
                    0::numeric, 0::numeric, 0::numeric, 0::numeric)::top_up_draw;
     else
-        v_segments := _cut_periods(
-            m, v_series, _raised_periods(m, v_series, v_limit.period, v_state.top_ups, _top_up_state.at, _top_up_state.now, true),
-            v_state.top_ups, _top_up_state.now);
-        v_used := (select sum(s.used) from unnest(v_segments) s where s.period_since = v_limit.since);
-        v_draw := _draw_top_ups(v_segments, v_state.top_ups, v_limit.since, 0, null);
+        v_segments := _top_up_segments(m, v_series, v_limit.since, v_state.top_ups, _top_up_state.at, _top_up_state.now, true);
+        v_used := (select sum(s.used) from unnest(v_segments) s where s.period = v_limit.period and s.period_since = v_limit.since);
+        v_draw := _draw_top_ups(v_segments, v_state.top_ups, v_limit.period, v_limit.since, 0, null);
     end if;
     select coalesce(sum((v_state.top_ups[n]).quantity), 0) + v_draw.rollover, coalesce(sum(v_draw.top_ups_left[n]), 0) + v_draw.rollover_left
     into v_balance.top_ups, v_balance.top_ups_left

@@ -181,3 +181,35 @@ def test_a_role_that_is_bound_to_a_subject_sees_its_limits(meter_connection: psy
     assert not mine.check_quota("tokens", 11).allowed
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         meter.for_subject("acct_2").limits("tokens")
+
+
+def test_top_ups_and_balances_are_exact(meter: Meter) -> None:
+    meter.set_limit("tokens", 10, rollover_max=Decimal("2.5"), period="day")
+    given = meter.top_up("acct_1", "tokens", "0.30", "invoice_17", reason="sold")
+    assert (given.quantity, given.priority, given.source, given.expires_at) == (
+        Decimal("0.3"),
+        50,
+        "paid",
+        None,
+    )
+    assert meter.top_up("acct_1", "tokens", "0.3", "invoice_17", reason="sold") == given
+    with pytest.raises(errors.DuplicateEvent):
+        meter.top_up("acct_1", "tokens", "0.4", "invoice_17", reason="sold")
+    assert meter.record("acct_1", "tokens", "10.1").remaining == Decimal("0.2")
+    there = meter.balance("acct_1", "tokens", at=datetime.now(UTC))
+    assert (there.used, there.top_ups, there.top_ups_left, there.remaining) == (
+        Decimal("10.1"),
+        Decimal("0.3"),
+        Decimal("0.2"),
+        Decimal("0.2"),
+    )
+    (active,) = meter.top_ups("acct_1", "tokens", at=datetime.now(UTC))
+    assert (active.top_up_id, active.used, active.remaining) == (
+        given.top_up_id,
+        Decimal("0.1"),
+        Decimal("0.2"),
+    )
+    assert meter.void_top_up(given.top_up_id, "refunded").void_reason == "refunded"
+    with pytest.raises(errors.NotFound):
+        meter.void_top_up(99999, "refunded")
+    assert meter.balance("acct_1", "tokens", at=datetime.now(UTC)).overrun == Decimal("0.1")

@@ -16,21 +16,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helpers import Ledger, examples
+from tests.helpers import Ledger, committed_or, examples
 from tests.limits.naive import WEEKS_FROM, Naive
 from tests.limits.top_up_model import TopUpModel
 
 HISTORIES = int(os.environ.get("PYMETER_TOP_UP_HISTORIES", "40"))
-# The metric's period and rollup, and the period of its limit.
+# The metric's period and rollup, and the periods of its limits, the one that top-ups raise first.
 KINDS = {
-    "month": ("month", "hour", "month"),
-    "days": ("month", "hour", "day"),
-    "cycles": ("month", "hour", "cycle"),
-    "coarse": ("month", "day", "month"),
-    "plain": ("month", "none", "month"),
-    "hours": ("hour", "minute", "hour"),
-    "ever": ("never", "day", "never"),
-    "nested": ("day", "hour", "month"),
+    "month": ("month", "hour", ("month",)),
+    "days": ("month", "hour", ("day",)),
+    "cycles": ("month", "hour", ("cycle",)),
+    "coarse": ("month", "day", ("month",)),
+    "plain": ("month", "none", ("month",)),
+    "hours": ("hour", "minute", ("hour",)),
+    "ever": ("never", "day", ("never",)),
+    "nested": ("day", "hour", ("month",)),
+    "several": ("month", "hour", ("month", "cycle", "day")),
 }
 DAY = 60 * 24
 _number = itertools.count()
@@ -59,7 +60,9 @@ operations = st.one_of(
         st.booleans(),
         st.sampled_from([None, 0, DAY * 2, DAY * 40, DAY * 100]),
         st.sampled_from([(None, None)] * 3 + [(None, 10), (5, None), (0, 30), (15, 15)]),
+        st.integers(0, 2),
     ),
+    st.tuples(st.just("remove"), st.integers(0, 9)),
     st.tuples(st.just("upkeep"), st.sampled_from(["rebuild", "maintain"])),
     st.tuples(st.just("ask"), minutes),
 )
@@ -70,14 +73,14 @@ class History:
 
     def __init__(self, ledger: Ledger, kind: str) -> None:
         self.ledger, self.tag = ledger, str(next(_number))
-        period, rollup, self.period = KINDS[kind]
+        period, rollup, self.periods = KINDS[kind]
         self.metric, self.subject = "m" + self.tag, "s" + self.tag
         ledger.define(self.metric, "sum", period=period, rollup=rollup)
         limits = Naive({self.metric: ("sum", period, rollup)})
-        if kind == "cycles":
+        if "cycle" in self.periods:
             ledger.call("set_billing_cycle", subject=self.subject, anchor=WEEKS_FROM, every="week")
             limits.weekly.add(self.subject)
-        self.model = TopUpModel(limits, self.subject, self.metric, self.period)
+        self.model = TopUpModel(limits, self.subject, self.metric, self.periods)
         self.moments: list[datetime] = []
         # Long over. With it, decisions always look at top-ups.
         then = datetime(2021, 1, 1, tzinfo=UTC)
@@ -93,20 +96,30 @@ class History:
         assert isinstance(now, datetime)
         return now
 
-    def limit(self, quota: int | None, own: bool, ago: int | None, rollover: tuple[Any, Any]) -> None:
-        named: dict[str, Any] = {"metric": self.metric, "quota": quota, "period": self.period, "marks": []}
+    def limit(
+        self, quota: int | None, own: bool, ago: int | None, rollover: tuple[Any, Any], which: int = 0
+    ) -> None:
+        period = self.periods[which % len(self.periods)]
+        named: dict[str, Any] = {"metric": self.metric, "quota": quota, "period": period, "marks": []}
         if own:
             named["subject"] = self.subject
         if ago is not None:
             named["since"] = self.now() - timedelta(minutes=ago)
-        if self.period != "never":
+        if period != "never":
             named |= {"rollover_min": rollover[0], "rollover_max": rollover[1]}
         version = self.ledger.call("set_limit", **named)[0]
         if all(v.limit_id != version.limit_id for v in self.model.limits.versions):
             self.model.limits.versions.append(version)
 
+    def remove(self, number: int) -> None:
+        v = self.model.limits.versions[number % len(self.model.limits.versions)]
+        with committed_or(self.ledger.connection, "UM007"):
+            named = {"metric": v.metric, "subject": v.subject, "period": v.period}
+            self.model.limits.versions.append(self.ledger.call("remove_limit", **named)[0])
+
     def record(self, quantity: int, ago: int, overflow: bool) -> None:
         now = self.now()
+        overflow = overflow or len(self.periods) > 1  # limits of the other periods would refuse, too
         at = now - timedelta(minutes=ago)
         event = {"subject": self.subject, "metric": self.metric, "at": at, "quantity": Decimal(quantity)}
         version = self.model.version(at, now)
@@ -118,7 +131,7 @@ class History:
         if admitted:
             self.model.limits.events.append(event)
             assert overflow or self.model.spend(now).uncovered == uncovered
-        if version is not None:
+        if version is not None and len(self.periods) == 1:
             assert answer.remaining == self.model.room(at, now)
         self.moments += [at, at - timedelta(microseconds=1), at + timedelta(minutes=1)]
 
@@ -135,9 +148,10 @@ class History:
         ]
         assert calls[0] == calls[1]
         stored = calls[0][0]
-        if since is None and self.model.version(now, now) is not None:
-            start = self.model.window(now)[0]
-            assert stored.since == (start if self.period != "never" else datetime(1970, 1, 1, tzinfo=UTC))
+        version = self.model.version(now, now)
+        if since is None and version is not None:
+            start = self.model.window(version.period, now)[0]
+            assert stored.since == (start if version.period != "never" else datetime(1970, 1, 1, tzinfo=UTC))
         self.model.top_ups.append(stored)
         self.moments += [m for m in (stored.since, stored.expires_at) if m is not None and m.year > 2000]
 
@@ -171,7 +185,7 @@ class History:
         if expected is None:
             assert (found["quota"], found["remaining"], found["limited_by"]) == (None, None, None)
             return
-        if self.period == "never":
+        if self.periods == ("never",):
             expected["since"] = found["since"]
         assert found == expected, (at, now)
         told = self.ledger.call("top_ups", subject=self.subject, metric=self.metric, at=at)

@@ -18,8 +18,9 @@ class Spent:
 
     left: dict[int, Decimal]
     uncovered: Decimal = Decimal(0)
-    overrun: dict[datetime, Decimal] = field(default_factory=dict)
-    rollover: dict[datetime, list[Decimal]] = field(default_factory=dict)
+    # By the period of the limit and its start.
+    overrun: dict[tuple[str, datetime], Decimal] = field(default_factory=dict)
+    rollover: dict[tuple[str, datetime], list[Decimal]] = field(default_factory=dict)
 
 
 @dataclass
@@ -29,7 +30,7 @@ class TopUpModel:
     limits: Naive
     subject: str
     metric: str
-    period: str
+    periods: tuple[str, ...]  # of the limits named default; top-ups raise the first one that counts
     top_ups: list[Any] = field(default_factory=list)
     void: set[int] = field(default_factory=set)
     holds: list[tuple[datetime, Decimal]] = field(default_factory=list)
@@ -38,12 +39,12 @@ class TopUpModel:
         found = [
             v
             for v, counts, _ in self.limits.effective(self.subject, self.metric, at, now)
-            if counts and (v.name, v.period) == ("default", self.period) and v.quota is not None
+            if counts and v.name == "default" and v.period in self.periods and v.quota is not None
         ]
-        return found[0] if found else None
+        return min(found, key=lambda v: self.periods.index(v.period), default=None)
 
-    def window(self, at: datetime) -> tuple[datetime, datetime | None]:
-        return self.limits.window(self.period, self.subject, self.metric, at, at)
+    def window(self, period: str, at: datetime) -> tuple[datetime, datetime | None]:
+        return self.limits.window(period, self.subject, self.metric, at, at)
 
     def used(self, since: datetime, until: datetime) -> tuple[Decimal, Decimal]:
         """(used, held) in [since, until)."""
@@ -76,16 +77,18 @@ class TopUpModel:
         given += self.holds + ([extra] if extra else [])
         given = sorted((t, q) for t, q in given if until is None or t <= until)
         spent = Spent({t.top_up_id: t.quantity for t in self.top_ups})
-        totals: dict[datetime, Decimal] = {}
+        totals: dict[tuple[str, datetime], Decimal] = {}
         for at, quantity in given:
-            start = self.window(at)[0]
-            before = totals.get(start, Decimal(0))
-            totals[start] = before + quantity
+            for period in self.periods:
+                name = period, self.window(period, at)[0]
+                totals[name] = totals.get(name, Decimal(0)) + quantity
             version = self.version(at, now)
             if version is None:
                 continue
+            start = version.period, self.window(version.period, at)[0]
+            before = totals[start] - quantity
             if start not in spent.rollover:
-                came = self.came_over(start, now, totals)
+                came = self.came_over(version.period, start[1], now, totals)
                 spent.rollover[start] = [came, came]
             beyond = max(before + quantity - version.quota, Decimal(0)) - max(
                 before - version.quota, Decimal(0)
@@ -100,22 +103,30 @@ class TopUpModel:
                     beyond -= taken
             spent.uncovered += beyond
             spent.overrun[start] = spent.overrun.get(start, Decimal(0)) + beyond
-        if until is not None:
-            start = self.window(until)[0]
+        version = None if until is None else self.version(until, now)
+        if until is not None and version is not None:
+            start = version.period, self.window(version.period, until)[0]
             if start not in spent.rollover:
-                came = self.came_over(start, now, totals)
+                came = self.came_over(version.period, start[1], now, totals)
                 spent.rollover[start] = [came, came]
         return spent
 
-    def came_over(self, start: datetime, now: datetime, totals: dict[datetime, Decimal]) -> Decimal:
+    def came_over(
+        self, period: str, start: datetime, now: datetime, totals: dict[tuple[str, datetime], Decimal]
+    ) -> Decimal:
         """Events come in order, so the total of the period before is complete."""
-        if self.period == "never":
+        if period == "never":
             return Decimal(0)
         last = start - INSTANT
-        version = self.version(last, now)
+        counting = [
+            v
+            for v, counts, _ in self.limits.effective(self.subject, self.metric, last, now)
+            if counts and (v.name, v.period) == ("default", period) and v.quota is not None
+        ]
+        version = counting[0] if counting else None
         if start > now or version is None or (version.rollover_min, version.rollover_max) == (None, None):
             return Decimal(0)
-        before = self.window(last)[0]
+        before = self.window(period, last)[0]
         same = [
             v
             for v in self.limits.versions
@@ -124,7 +135,7 @@ class TopUpModel:
         ]
         if min(v.since for v in same) > before:
             return Decimal(0)
-        left = max(version.quota - totals.get(before, Decimal(0)), Decimal(0))
+        left = max(version.quota - totals.get((period, before), Decimal(0)), Decimal(0))
         left = max(left, version.rollover_min or Decimal(0))
         return left if version.rollover_max is None else min(left, version.rollover_max)
 
@@ -132,17 +143,18 @@ class TopUpModel:
         version = self.version(at, now)
         if version is None:
             return None
-        start, end = self.window(at)
+        start, end = self.window(version.period, at)
+        name = version.period, start
         used, held = self.used(start, at + INSTANT)
         spent = self.spend(now, at)
         active = [t for t in self.order() if t.since <= at and (t.expires_at is None or at < t.expires_at)]
-        rollover, rollover_left = spent.rollover[start]
+        rollover, rollover_left = spent.rollover[name]
         left = sum((spent.left[t.top_up_id] for t in active), rollover_left)
         return {
             "quota": version.quota,
             "used": used,
             "held": held,
-            "overrun": spent.overrun.get(start, Decimal(0)),
+            "overrun": spent.overrun.get(name, Decimal(0)),
             "top_ups": sum((t.quantity for t in active), rollover),
             "top_ups_left": left,
             "remaining": max(version.quota - used - held, Decimal(0)) + left,

@@ -72,6 +72,7 @@ def rows(bench: Bench) -> Iterator[Row]:
                 target=Target("<=", 2.5),
                 note="Two calls, against one record() of the same metric.",
             )
+        yield from _balances(dsn)
         for name, more in (("refused", ""), ("beyond the quota, with overflow", ", overflow => true")):
             yield Row(
                 name=f"record, {name}",
@@ -82,6 +83,25 @@ def rows(bench: Bench) -> Iterator[Row]:
             )
 
 
+def _balances(dsn: str) -> Iterator[Row]:
+    """20 top-ups, which begin and expire within 12 months that are all beyond the quota."""
+
+    def side(call: str) -> Side:
+        def run() -> Sample:
+            latencies = pgbench(dsn, f"SELECT * FROM meter.{call};", clients=1, calls=500).latencies
+            return Sample(statistics.median(latencies) * 1000, latencies)
+
+        return Side(call.partition("(")[0], run)
+
+    yield Row(
+        name="balance, 20 top-ups over 12 months",
+        unit="ms",
+        ours=side("balance('acct', 'topped')"),
+        limit=5.0,
+        note="Each month is beyond the quota, and is cut where top-ups begin and expire.",
+    )
+
+
 def _define(connection: psycopg.Connection[object]) -> None:
     for metric, periods in (_METRICS | {"full": []}).items():
         connection.execute("SELECT meter.define_metric(%s, 'sum', 'token')", [metric])
@@ -89,3 +109,15 @@ def _define(connection: psycopg.Connection[object]) -> None:
             connection.execute("SELECT meter.set_limit(%s, 1e12, period => %s)", [metric, period])
         connection.execute("SELECT meter.record('acct', %s, 1)", [metric])
     connection.execute("SELECT meter.set_limit('full', 1)")
+    connection.execute("SELECT meter.define_metric('topped', 'sum', 'token')")
+    connection.execute("SELECT meter.set_limit('topped', 100, since => '2020-01-01', marks => '{}')")
+    connection.execute(
+        "SELECT meter.top_up('acct', 'topped', 100, 'k' || n, since => first + n * interval '11 days 3 hours'"
+        ", expires_at => CASE WHEN n % 2 = 0 THEN first + interval '13 months' END)"
+        " FROM generate_series(0, 19) n, (SELECT date_trunc('month', now()) - interval '12 months') f (first)"
+    )
+    connection.execute(
+        "SELECT meter.record('acct', 'topped', 40, at => month + n * interval '4 days 1 hour')"
+        " FROM generate_series(0, 4) n, generate_series(date_trunc('month', now()) - interval '12 months',"
+        " date_trunc('month', now()) - interval '1 month', interval '1 month') month"
+    )
