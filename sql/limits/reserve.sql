@@ -61,9 +61,9 @@ begin
         end if;
     end if;
     if v_reserved.outcome is null then
+        if _is_open('reserve') then perform _check_caller('reserve'); end if;
         v_request := _prepare_hold(null, reserve.subject, reserve.metric, reserve.quantity, reserve.idempotency_key, reserve.minimum, reserve.ttl,
                                    reserve.metadata, v_id);
-        if _is_open('reserve') then perform _check_caller('reserve'); end if;
         if not _own_hold_key(v_request, v_id is not null) then
             return _repeated_hold(v_request);
         end if;

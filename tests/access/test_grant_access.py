@@ -169,7 +169,10 @@ def test_an_upgrade_extends_what_was_granted_to_new_functions(
     install(load_sources(), meter_dsn, "meter")
     rights = {r.role: r.rights for r in ledger.call("access")}
     assert set(rights[reader]) == {*before[reader], "series", "health"}
-    assert set(rights[writer]) == {"record", "record_batch", "known_events"}
+    assert set(rights[writer]) == {
+        *("record", "record_batch", "known_events"),
+        *("reserve", "reserve_batch", "settle", "release", "extend"),
+    }
     assert set(rights[bound]) == {*before[bound], "own_series"}
     assert rights[by_hand] == before[by_hand] == ["EXECUTE on function record"]
     assert all(r.complete for r in ledger.call("access") if r.level)

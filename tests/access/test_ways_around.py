@@ -89,7 +89,7 @@ def test_temporary_tables_that_shadow_the_meters_are_not_looked_at(
 def test_functions_that_shadow_are_not_called(metered: Ledger, hostile: Ledger) -> None:
     helpers = metered.rows(
         """
-        SELECT DISTINCT ON (proname) proname, pg_get_function_identity_arguments(oid) AS arguments
+        SELECT DISTINCT ON (proname) proname, oidvectortypes(proargtypes) AS arguments
         FROM pg_proc WHERE pronamespace = 'meter'::regnamespace AND prorettype <> 'trigger'::regtype
           AND NOT EXISTS (SELECT FROM unnest(proargtypes) t JOIN pg_type y ON y.oid = t
                           WHERE y.typnamespace = 'meter'::regnamespace)
