@@ -727,9 +727,9 @@ def test_a_batch_leaves_the_series_of_metrics_without_limits_alone(ledger: Ledge
     for days in (0, 40):
         subject = f"s{days}"
         ledger.record(subject, "free", 1, at=datetime.now(UTC) - timedelta(days=days))
-        before = ledger.rows("SELECT * FROM meter.series WHERE metric = 'free'")
+        before = ledger.rows("SELECT s::text FROM meter.series s WHERE metric = 'free'")
         assert batch(ledger, {"metric": "free", "subject": subject, "quantity": 5})[0].outcome == "held"
-        assert ledger.rows("SELECT * FROM meter.series WHERE metric = 'free'") == before
+        assert ledger.rows("SELECT s::text FROM meter.series s WHERE metric = 'free'") == before
 
 
 def test_an_empty_batch_is_no_rows(ledger: Ledger) -> None:
