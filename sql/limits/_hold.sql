@@ -63,7 +63,9 @@ begin
             v_held, now(), v_now + (request).ttl, (request).metadata)
     returning * into v_hold;
     v_checks := _held_more(v_checks, v_held);
-    perform _note_holds(definition, locked, v_checks, now(), v_now);
+    if definition.limited then
+        perform _note_holds(definition, locked, v_checks, now(), v_now);
+    end if;
     return _reserved_result(v_hold, 'held', v_now, v_checks);
 end
 $$;

@@ -73,6 +73,7 @@ as $$
 begin
     for n in 1 .. coalesce(cardinality(checks), 0) loop
         checks[n].held := checks[n].held + quantity;
+        checks[n].overrun := checks[n].overrun + greatest(quantity - checks[n].remaining, 0);
         checks[n].remaining := greatest(checks[n].remaining - quantity, 0);
     end loop;
     return checks;
@@ -80,7 +81,7 @@ end
 $$;
 
 comment on function _held_more(limit_check[], numeric) is
-    'The limits of a reservation, with its quantity added to what is held of each. Only what a limit does not block may not fit.';
+    'The limits of a reservation, with its quantity added to what is held of each.';
 
 -- What a decision says: of the limits that block, the one that leaves least; without any, of those that alert; then of the others.
 create or replace function _binding_limit(checks limit_check[])

@@ -64,3 +64,15 @@ $$;
 
 comment on function _check_settlement(reservations, numeric, timestamptz, jsonb) is
     'Raises 22004 or 22023 for a value that no event of the reservation''s metric can have.';
+
+-- Inlined: no SET, nothing outside pg_catalog.
+create or replace function _merged_metadata(held jsonb, given jsonb)
+returns jsonb
+language sql
+immutable parallel safe
+as $$
+    select case when held is null or given is null or jsonb_typeof(given) <> 'object' then coalesce(given, held) else held || given end
+$$;
+
+comment on function _merged_metadata(jsonb, jsonb) is
+    'The metadata of the event that settles a reservation: what was given then, merged over that of the reservation.';

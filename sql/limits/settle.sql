@@ -9,31 +9,30 @@ set enable_seqscan to off
 as $$
 #variable_conflict use_column
 declare
-    v_hold     reservations;
-    v_at       timestamptz;
     v_quantity numeric := trim_scale(settle.quantity);
-    v_metadata jsonb;
+    v_hold     reservations;
+    v_metadata jsonb := settle.metadata;
     v_series   integer;
     v_billers  text[];
     v_recorded recorded;
 begin
     if _is_open('settle') then perform _check_caller('settle'); end if;
-    select * into v_hold from reservations r where r.reservation_id = settle.reservation_id for update;
-    v_at := coalesce(settle.at, v_hold.at);
-    v_metadata := case when v_hold.metadata is null or settle.metadata is null or jsonb_typeof(settle.metadata) <> 'object'
-        then coalesce(settle.metadata, v_hold.metadata) else v_hold.metadata || settle.metadata end;
-    if v_hold.state = 'held' and v_quantity >= 0 and v_quantity < 1e50 and scale(v_quantity) <= 50
-        and (v_metadata is null or jsonb_typeof(v_metadata) = 'object' and octet_length(v_metadata::text) <= 65536)
-        and v_at <= now() and v_at >= timestamptz '1970-01-01 00:00:00+00' and current_setting('transaction_isolation') = 'read committed'
-    then
+    if v_quantity >= 0 and v_quantity < 1e50 and scale(v_quantity) <= 50 and current_setting('transaction_isolation') = 'read committed' then
+        update reservations r set
+            state = 'settled', settled_quantity = v_quantity, settled_at = clock_timestamp(), settled_for = coalesce(settle.at, r.at)
+        where r.reservation_id = settle.reservation_id and r.state = 'held'
+        returning * into v_hold;
+        v_metadata := _merged_metadata(v_hold.metadata, settle.metadata);
         update series s set
-            fine_last_at = greatest(s.fine_last_at, v_at), coarse_last_at = greatest(s.coarse_last_at, v_at),
+            fine_last_at = greatest(s.fine_last_at, v_hold.settled_for), coarse_last_at = greatest(s.coarse_last_at, v_hold.settled_for),
             version = s.version + 1, fine_count = s.fine_count + 1, coarse_count = s.coarse_count + 1,
             fine_total = s.fine_total + v_quantity, coarse_total = s.coarse_total + v_quantity,
             exhausted_at = s.exhausted_at + v_hold.held, limit_held = s.limit_held - v_hold.held
         where s.metric = v_hold.metric and s.subject = v_hold.subject and s.stripe = 0 and s.is_ordinary
           and s.coarse_total + v_quantity < s.unchecked_below and clock_timestamp() < s.unchecked_until and clock_timestamp() < v_hold.expires_at
-          and v_at >= s.fine_start and v_at < s.fine_end and v_hold.at >= s.fine_start and v_hold.at < s.fine_end
+          and v_hold.settled_for >= s.fine_start and v_hold.settled_for < s.fine_end and v_hold.settled_for <= now()
+          and v_hold.at >= s.fine_start and v_hold.at < s.fine_end
+          and (v_metadata is null or jsonb_typeof(v_metadata) = 'object' and octet_length(v_metadata::text) <= 65536)
           and s.revision = (select m.revision from metrics m where m.key = v_hold.metric)
         returning s.series_id, s.billers, v_hold.reservation_id, 'recorded', trim_scale(s.coarse_total), s.unit, s.coarse_start,
             nullif(s.coarse_end, 'infinity'), trim_scale(s.exhausted_at - s.coarse_total), s.limited_by
@@ -41,14 +40,17 @@ begin
             v_recorded.period_end, v_recorded.remaining, v_recorded.limited_by;
     end if;
     if v_series is null then
-        return _settle_checked(_lock_reservation(settle.reservation_id), v_quantity, v_at, v_metadata);
+        if v_hold.reservation_id is null then
+            v_hold := _lock_reservation(settle.reservation_id);
+        else
+            v_hold.state := 'held';  -- as it was
+        end if;
+        return _settle_checked(v_hold, v_quantity, coalesce(settle.at, v_hold.at), _merged_metadata(v_hold.metadata, settle.metadata));
     end if;
-    update reservations r set state = 'settled', settled_quantity = v_quantity, settled_at = clock_timestamp(), settled_for = v_at
-    where r.reservation_id = v_hold.reservation_id;
     insert into events (event_id, at, recorded_at, series_id, quantity, idempotency_key, metadata)
-    values (v_hold.reservation_id, v_at, clock_timestamp(), v_series, v_quantity, v_hold.idempotency_key, v_metadata);
+    values (v_hold.reservation_id, v_hold.settled_for, clock_timestamp(), v_series, v_quantity, v_hold.idempotency_key, v_metadata);
     if v_billers is not null then
-        insert into unreported (at, event_id, series_id, biller) select v_at, v_hold.reservation_id, v_series, unnest(v_billers);
+        insert into unreported (at, event_id, series_id, biller) select v_hold.settled_for, v_hold.reservation_id, v_series, unnest(v_billers);
     end if;
     return v_recorded;
 end

@@ -303,6 +303,13 @@ def _limit(connection: psycopg.Connection[Any]) -> None:
         "SELECT meter.set_limit(key, 1000000) FROM meter.catalog()"
         " WHERE aggregate NOT IN ('min', 'avg') AND retired_at IS NULL"
     )
+    held = connection.execute(
+        "SELECT r.reservation_id::text FROM unnest(%s::text[]) subject, generate_series(1, 5),"
+        " meter.reserve(subject, 'by sum', 5) r WHERE r.outcome = 'held'",
+        [list(SUBJECTS)],
+    ).fetchall()
+    assert held
+    teach("reservation_id", [number for (number,) in held])
 
 
 def _report(connection: psycopg.Connection[Any]) -> None:

@@ -377,6 +377,16 @@ _SENSIBLE: dict[str, st.SearchStrategy[str]] = {
     "since": _between(70, 36),
     "until": _between(35, 0),
     "events": _events(),
+    "requests": st.lists(
+        st.fixed_dictionaries(
+            {
+                "subject": st.sampled_from(SUBJECTS),
+                "metric": st.sampled_from(METRICS),
+                "quantity": st.integers(-1, 50),
+            }
+        ),
+        max_size=3,
+    ).map(json.dumps),
     "metadata": st.dictionaries(
         st.text(st.characters(codec="ascii", exclude_characters="\0"), max_size=5),
         st.integers() | st.none(),
@@ -411,7 +421,9 @@ def hurting(type_name: str) -> tuple[Value, ...]:
 
 def sensible(name: str, type_name: str) -> st.SearchStrategy[str]:
     """Values that a parameter of this name and type may be given by somebody who knows it."""
-    if name in _SENSIBLE and type_name in ("text", "jsonb", "timestamp with time zone", "numeric[]"):
+    if name in _SENSIBLE and type_name in (
+        *("text", "jsonb", "timestamp with time zone", "numeric[]", "bigint"),
+    ):
         return _SENSIBLE[name]
     return _SENSIBLE_BY_TYPE.get(type_name, st.sampled_from(_BY_TYPE.get(type_name, ARRAYS + TEXTS[:4])))
 

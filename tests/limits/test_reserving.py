@@ -721,6 +721,17 @@ def test_bad_requests_are_refused(ledger: Ledger, requests: Any, sqlstate: str, 
     assert ledger.call("reservations") == []
 
 
+def test_a_batch_leaves_the_series_of_metrics_without_limits_alone(ledger: Ledger) -> None:
+    """Their rows are not locked, and stay on the short way of record()."""
+    ledger.define("free", "sum")
+    for days in (0, 40):
+        subject = f"s{days}"
+        ledger.record(subject, "free", 1, at=datetime.now(UTC) - timedelta(days=days))
+        before = ledger.rows("SELECT s::text FROM meter.series s WHERE metric = 'free'")
+        assert batch(ledger, {"metric": "free", "subject": subject, "quantity": 5})[0].outcome == "held"
+        assert ledger.rows("SELECT s::text FROM meter.series s WHERE metric = 'free'") == before
+
+
 def test_an_empty_batch_is_no_rows(ledger: Ledger) -> None:
     assert batch(ledger) == []
 
