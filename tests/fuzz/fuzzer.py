@@ -303,6 +303,12 @@ def _limit(connection: psycopg.Connection[Any]) -> None:
         "SELECT meter.set_limit(key, 1000000) FROM meter.catalog()"
         " WHERE aggregate NOT IN ('min', 'avg') AND retired_at IS NULL"
     )
+    for subject in SUBJECTS:
+        connection.execute(
+            "SELECT meter.top_up(%s, key, 5, 'k', since => '2024-03-05 10:20Z') FROM meter.catalog()"
+            " WHERE aggregate IN ('sum', 'count') AND retired_at IS NULL",
+            [subject],
+        )
 
 
 def _report(connection: psycopg.Connection[Any]) -> None:
