@@ -310,6 +310,12 @@ def _limit(connection: psycopg.Connection[Any]) -> None:
     ).fetchall()
     assert held
     teach("reservation_id", [number for (number,) in held])
+    for subject in SUBJECTS:
+        connection.execute(
+            "SELECT meter.top_up(%s, key, 5, 'k', since => '2024-03-05 10:20Z') FROM meter.catalog()"
+            " WHERE aggregate IN ('sum', 'count') AND retired_at IS NULL",
+            [subject],
+        )
 
 
 def _report(connection: psycopg.Connection[Any]) -> None:

@@ -183,6 +183,21 @@ def test_of_several_limits_named_default_one_is_raised(
     assert balance(metered).quota == 100
 
 
+def test_a_limit_of_another_period_gives_nothing_back_that_was_taken(metered: Ledger) -> None:
+    """The earlier limit counted until the start of this month, the later one takes over there."""
+    limit(metered, 0, since=LONG_AGO)
+    top_up(metered, 100, since=month(1))
+    metered.record("a", "m", 30, at=month(1, days=3))
+    metered.record("a", "m", 20, at=month())
+    metered.call("set_billing_cycle", subject="a", anchor=LONG_AGO + timedelta(days=9))
+    limit(metered, 0, period="cycle", since=LONG_AGO)
+    assert left(metered) == {"k": 50}
+    metered.call("remove_limit", metric="m")
+    assert left(metered) == {"k": 50}
+    assert metered.record("a", "m", 51).outcome == "refused"
+    assert metered.record("a", "m", 50).outcome == "recorded"
+
+
 def test_without_a_limit_nothing_is_drawn(metered: Ledger) -> None:
     given = top_up(metered, 7)
     metered.record("a", "m", 5)

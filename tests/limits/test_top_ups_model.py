@@ -42,7 +42,7 @@ operations = st.one_of(
     st.tuples(st.just("record"), quantities, minutes, st.sampled_from([False, False, False, True])),
     st.tuples(st.just("record"), quantities, minutes, st.just(False)),
     st.tuples(st.just("record"), quantities, st.just(0), st.just(False)),
-    st.tuples(st.just("record"), quantities, st.just(-1), st.just(False)),
+    st.tuples(st.just("record"), quantities, st.sampled_from([-1, -60 * 20]), st.just(False)),
     st.tuples(
         st.just("top_up"),
         quantities,
