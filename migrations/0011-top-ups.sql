@@ -21,6 +21,7 @@ create table top_ups (
     void_reason     text        collate "C",
     depleted_at     timestamptz,
     expired_at      timestamptz,
+    looked_at       timestamptz,
 
     constraint top_ups_pkey primary key (top_up_id),
     constraint top_ups_by_key unique (subject, metric, idempotency_key),
@@ -46,6 +47,7 @@ comment on column top_ups.created_at is 'When it was written.';
 comment on column top_ups.voided_at is 'When it was taken back: it then counts as if it had never been; null: it has not.';
 comment on column top_ups.void_reason is 'Why it was taken back.';
 comment on column top_ups.depleted_at is 'When maintain() wrote the notification that it is used up; null: it has not.';
+comment on column top_ups.looked_at is 'When maintain() last looked whether it is used up; null: never.';
 comment on column top_ups.expired_at is 'When maintain() wrote the notification that it has expired; null: it has not.';
 
 create type balance as (

@@ -183,6 +183,8 @@ class TopUp(Model):
     """When ``maintain`` wrote the notification that it is used up."""
     expired_at: Moment | None = None
     """When ``maintain`` wrote the notification that it has expired."""
+    looked_at: Moment | None = None
+    """When ``maintain`` last looked whether it is used up."""
 
 
 class ActiveTopUp(Model):

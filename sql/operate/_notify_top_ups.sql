@@ -1,3 +1,4 @@
+-- Each call looks at a bounded number of subjects, those first that were looked at longest ago, until each has been looked at within an hour.
 -- A top-up that is locked is being voided, or is left to the next call. What is left of one that has expired is what was left at its end.
 create or replace function _notify_top_ups()
 returns setof maintenance_action
@@ -8,19 +9,32 @@ set enable_seqscan to off
 as $$
 #variable_conflict use_column
 declare
-    v_now   timestamptz := clock_timestamp();
-    v_asked record;
-    v_state top_up_state;
-    v_count bigint := 0;
+    c_most   constant integer := 1000;
+    v_now    timestamptz := clock_timestamp();
+    v_asked  record;
+    v_state  top_up_state;
+    v_count  bigint := 0;
+    v_looked integer := 0;
 begin
     for v_asked in
-        select m, t.subject, least(v_now, t.expires_at - interval '1 microsecond') as at
-        from top_ups t
+        select m, t.subject, t.at
+        from (
+            select t.metric, t.subject, least(v_now, t.expires_at - interval '1 microsecond') as at, min(t.looked_at) as looked_at
+            from top_ups t
+            where t.voided_at is null and t.expired_at is null and (t.depleted_at is null or t.expires_at <= v_now) and t.since <= v_now
+            group by 1, 2, 3
+            order by 4 nulls first, 1, 2, 3
+            limit c_most
+        ) t
         join metrics m on m.key = t.metric
-        where t.voided_at is null and t.expired_at is null and (t.depleted_at is null or t.expires_at <= v_now) and t.since <= v_now
-        group by m.key, t.subject, 3
-        order by m.key, t.subject, 3
+        order by t.metric, t.subject, t.at
     loop
+        v_looked := v_looked + 1;
+        update top_ups t set looked_at = v_now
+        where t.top_up_id in (
+            select o.top_up_id from top_ups o
+            where o.metric = (v_asked.m).key and o.subject = v_asked.subject and o.voided_at is null and o.expired_at is null
+            for no key update skip locked);
         v_state := _top_up_state(v_asked.m, v_asked.subject, v_asked.at, v_now);
         for n in 1 .. cardinality(v_state.top_ups) loop
             if _is_active(v_state.top_ups[n], v_asked.at) then
@@ -30,6 +44,12 @@ begin
     end loop;
     if v_count > 0 then
         return next ('notified of top-ups', v_count)::maintenance_action;
+    end if;
+    if v_looked = c_most and exists (
+        select from top_ups t
+        where t.voided_at is null and t.expired_at is null and (t.depleted_at is null or t.expires_at <= v_now) and t.since <= v_now
+          and coalesce(t.looked_at, '-infinity') < v_now - interval '1 hour') then
+        return next ('again', 'top-ups are left to look at: run maintain() again')::maintenance_action;
     end if;
 end
 $$;

@@ -82,10 +82,6 @@ class History:
             limits.weekly.add(self.subject)
         self.model = TopUpModel(limits, self.subject, self.metric, self.periods)
         self.moments: list[datetime] = []
-        # Long over. With it, decisions always look at top-ups.
-        then = datetime(2021, 1, 1, tzinfo=UTC)
-        named = {"since": then, "expires_at": then + timedelta(days=1), "idempotency_key": "over"}
-        ledger.call("top_up", subject=self.subject, metric=self.metric, quantity=1, **named)
 
     def now(self) -> datetime:
         """Windows must not change between the question and the answer."""

@@ -195,7 +195,7 @@ overrun(subject text, metric text, limited_by text, period text, since timestamp
 top_ups(top_up_id bigint, metric text, subject text, idempotency_key text, quantity numeric,
   priority integer, since timestamptz, expires_at timestamptz, source text, reason text,
   created_at timestamptz, voided_at timestamptz, void_reason text, depleted_at timestamptz,
-  expired_at timestamptz)
+  expired_at timestamptz, looked_at timestamptz)
 active_top_up(top_up_id bigint, metric text, subject text, idempotency_key text, quantity numeric,
   used numeric, remaining numeric, priority integer, since timestamptz, expires_at timestamptz,
   source text, reason text, created_at timestamptz)
