@@ -49,6 +49,7 @@ def run(console: Console, database: Target, schema: str, seed: int) -> None:
         busiest = _invoices(console, meter, sample)
         _quotas(console, meter, sample, busiest)
         _limit(console, meter, database, schema)
+        _reserve(console, meter)
         _chart(console, meter, sample, busiest)
         _explain(console, meter, sample, busiest)
         _verify(console, meter)
@@ -257,6 +258,31 @@ def _limit(console: Console, meter: Meter, database: Target, schema: str) -> Non
     status = meter.check_quota("racer", "tokens")
     line = f"{outcomes['recorded']} calls of 50 admitted, {outcomes['refused']} refused: {room(status)}"
     _show(console, good(line) if status.used == status.quota else bad(line))
+
+
+def _reserve(console: Console, meter: Meter) -> None:
+    """An answer whose size is known afterwards, and a top-up that pays what the quota does not."""
+    _title(
+        console, "Reserved, settled, topped up", "two answers of a model at once, for a quota of 1,000 tokens"
+    )
+    meter.set_limit("tokens", 1000, subject="writer")
+    result = table("call", "outcome", "used", "held", "remaining", numbers=("used", "held", "remaining"))
+
+    def show(call: str, outcome: str) -> None:
+        left = meter.balance("writer", "tokens")
+        style = {"refused": "yellow"}.get(outcome, "green")
+        numbers = (number(value) for value in (left.used, left.held, left.remaining or 0))
+        result.add_row(call, Text(outcome, style=style), *numbers)
+
+    with meter.reserved("writer", "tokens", 800) as first:
+        show("reserve 800, the most it may take", first.reservation.outcome)
+        show("reserve 300 for the next", meter.reserve("writer", "tokens", 300).outcome)
+        show("settle the first: it took 620", first.settle(620).outcome)
+    show("reserve 300 again", meter.reserve("writer", "tokens", 300).outcome)
+    meter.top_up("writer", "tokens", 500, "invoice_1")
+    show("top up 500", "paid")
+    show("record 450", meter.record("writer", "tokens", 450).outcome)
+    _show(console, result)
 
 
 def _chart(console: Console, meter: Meter, sample: Sample, subject: str) -> None:
