@@ -24,6 +24,16 @@ from pymeter.models.limits import (
     Setting,
     Subscription,
 )
+from pymeter.models.notify import (
+    ClaimedDelivery,
+    Delivery,
+    DeliveryState,
+    Endpoint,
+    EndpointFormat,
+    EndpointStatus,
+    SettledDelivery,
+    SpikeAlert,
+)
 from pymeter.models.operate import Health, MaintenanceAction
 from pymeter.models.record import BatchOutcome, BatchResult, NewEvent, Outcome, Recorded, RecordedWithoutTotal
 from pymeter.models.repair import Drift
@@ -68,10 +78,16 @@ __all__ = [
     "Biller",
     "BillingCycle",
     "CalendarStep",
+    "ClaimedDelivery",
     "ClaimedPush",
     "CycleLength",
+    "Delivery",
+    "DeliveryState",
     "Drift",
     "EffectiveLimit",
+    "Endpoint",
+    "EndpointFormat",
+    "EndpointStatus",
     "Event",
     "Health",
     "Level",
@@ -103,8 +119,10 @@ __all__ = [
     "ReportStep",
     "Rollup",
     "Setting",
+    "SettledDelivery",
     "SettledHour",
     "SettledPush",
+    "SpikeAlert",
     "SubjectActivity",
     "SubjectMapping",
     "SubjectPeriod",

@@ -129,6 +129,9 @@ def test_reading_functions_say_that_they_only_read(db: Connection) -> None:
         *("reconcile_range", "adopt_journal", "grant_access", "revoke_access"),
         *("set_setting", "set_billing_cycle", "define_plan", "subscribe", "unsubscribe"),
         *("set_limit", "remove_limit"),
+        *("define_endpoint", "remove_endpoint", "test_endpoint", "plan_deliveries", "claim_deliveries"),
+        *("settle_deliveries", "release_deliveries", "retry_deliveries"),
+        *("set_spike_alert", "remove_spike_alert", "judge_spikes"),
     }
     volatile = {
         name
