@@ -9,8 +9,8 @@ as $$
     from (
         select date_trunc('minute', _delivery_problems.now - least(
             (select min(n.created_at)
-             from (select created_at from notifications where planned_at is null order by notification_id limit 1) n
-             where exists (select from endpoints e where e.disabled_at is null and e.since <= n.created_at)),
+             from (select created_at from notifications where planned_at is null order by notification_id limit 10000) n
+             where n.created_at >= (select min(e.since) from endpoints e where e.disabled_at is null)),
             (select min(d.due) from endpoints e
              cross join lateral (
                  select min(d.next_attempt_at) as due from deliveries d
