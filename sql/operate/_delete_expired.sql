@@ -26,6 +26,7 @@ begin
     if v_count > 0 then
         return next ('deleted notifications', v_count)::maintenance_action;
     end if;
+    delete from unreported u where u.biller = '' and not _is_asked_for('usage.recorded');
     delete from admin_log a where a.changed_at < _add_duration(now(), _parse_duration(_setting_value('admin_log_keep')), -1, 'UTC');
     get diagnostics v_count = row_count;
     if v_count > 0 then
@@ -36,4 +37,4 @@ $$;
 
 comment on function _delete_expired() is
     'Deletes notifications, with their deliveries, and entries of admin_log that are older than the settings say, at most 100,000 notifications a '
-    'call. What is still to be sent stays.';
+    'call. What is still to be sent stays. Events that were queued for usage.recorded are deleted if no endpoint asks for that any more.';

@@ -42,15 +42,12 @@ def test_recorded_usage_is_told_only_while_an_endpoint_asks_for_it(outbox: Outbo
     ledger.batch([{"subject": "a", "metric": "tokens", "quantity": 4}])
     outbox.plan()
     rows = told(ledger, RECORDED)
-    assert [(row.subject, row.metric, row.data.get("quantity"), row.data.get("member")) for row in rows] == [
-        ("a", "tokens", Decimal("2.5"), None)
-        if row.subject == "a" and row.data.get("metadata")
-        else ("b", "seats", None, "ann")
-        if row.subject == "b"
-        else ("a", "tokens", 4, None)
-        for row in rows
+    found = [(row.subject, row.metric, row.data.get("quantity"), row.data.get("member")) for row in rows]
+    assert found == [
+        ("a", "tokens", Decimal("2.5"), None),
+        ("b", "seats", None, "ann"),
+        ("a", "tokens", 4, None),
     ]
-    assert len(rows) == 3
     first = rows[0].data
     assert (first["event_id"], first["unit"], first["idempotency_key"]) == (event.event_id, "token", "k")
     assert {one.type for one in outbox.all(endpoint="events")} == {RECORDED}
@@ -76,7 +73,7 @@ def test_a_metric_that_is_also_reported_keeps_its_biller(outbox: Outbox) -> None
     assert ledger.value("SELECT billers FROM meter.metrics WHERE key = 'tokens'") == ["stripe"]
 
 
-def test_usage_that_was_still_queued_when_the_endpoint_went_does_not_stay_in_the_queue(
+def test_usage_that_was_queued_for_an_endpoint_that_went_does_not_stay_in_the_queue(
     outbox: Outbox,
 ) -> None:
     outbox.endpoint("events", [RECORDED])
@@ -207,7 +204,8 @@ def test_a_spike_is_told_once_for_each_alert_subject_and_window(ledger: Ledger, 
     assert spikes(ledger, now) == 0
     (row,) = told(ledger, "spike.detected")
     assert (row.subject, row.metric) == ("a", "tokens")
-    assert (row.data["quantity"], row.data["expected"], row.data["factor"], row.data["ratio"]) == (
+    data = row.data
+    assert (data["quantity"], data["expected"], data["factor"], data["ratio"]) == (30, 10, 3, 3)
         30,
         10,
         3,
@@ -337,7 +335,7 @@ def test_the_body_of_each_format_says_what_happened(outbox: Outbox) -> None:
     chat = bodies["chat", STEP]
     assert list(chat) == ["text"]
     assert chat["text"].startswith(
-        "threshold.exceeded: &lt;a&amp;b&gt; has used 1 of 1 unit of m, mark 100 %"
+        "threshold.exceeded: &lt;a&amp;b&gt; has used 1 of 1 unit of m, mark"
     )
     mail = bodies["mail", STEP]
     assert mail["subject"] == "threshold.exceeded m <a&b>"
