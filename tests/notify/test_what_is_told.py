@@ -206,11 +206,6 @@ def test_a_spike_is_told_once_for_each_alert_subject_and_window(ledger: Ledger, 
     assert (row.subject, row.metric) == ("a", "tokens")
     data = row.data
     assert (data["quantity"], data["expected"], data["factor"], data["ratio"]) == (30, 10, 3, 3)
-        30,
-        10,
-        3,
-        3,
-    )
     assert datetime.fromisoformat(row.data["since"]) == hour
     assert spikes(ledger, now + HOUR) == 0  # judged again as the window before
     ledger.record("b", "tokens", 100, at=hour)
@@ -334,9 +329,7 @@ def test_the_body_of_each_format_says_what_happened(outbox: Outbox) -> None:
     assert datetime.fromisoformat(hook["timestamp"]).tzinfo is not None
     chat = bodies["chat", STEP]
     assert list(chat) == ["text"]
-    assert chat["text"].startswith(
-        "threshold.exceeded: &lt;a&amp;b&gt; has used 1 of 1 unit of m, mark"
-    )
+    assert chat["text"].startswith("threshold.exceeded: &lt;a&amp;b&gt; has used 1 of 1 unit of m, mark")
     mail = bodies["mail", STEP]
     assert mail["subject"] == "threshold.exceeded m <a&b>"
     assert mail["text"].startswith("threshold.exceeded: <a&b> has used 1 of 1")
