@@ -18,6 +18,7 @@ create table endpoints (
     format          text        collate "C" not null,
     secret_name     text        collate "C",
     since           timestamptz not null default clock_timestamp(),
+    failing_since   timestamptz,
     disabled_at     timestamptz,
     disabled_reason text        collate "C",
     created_at      timestamptz not null default clock_timestamp(),
@@ -34,6 +35,7 @@ comment on column endpoints.format is 'standard (Standard Webhooks), slack or em
 comment on column endpoints.secret_name is
     'The name of the secret that the sender reads from its environment or a file; the secret itself is not here.';
 comment on column endpoints.since is 'Notifications from then on are sent.';
+comment on column endpoints.failing_since is 'Since when no attempt has succeeded: fewer are then made at a time; null: the last one has succeeded.';
 comment on column endpoints.disabled_at is 'When the endpoint answered that it is gone; null: it is in use.';
 comment on column endpoints.disabled_reason is 'Why it is disabled.';
 comment on column endpoints.created_at is 'When it was first defined.';
@@ -150,8 +152,8 @@ comment on column detected_spikes.subject is 'Whose usage.';
 comment on column detected_spikes.window_start is 'The start of the window.';
 
 create type endpoint_status as (
-    name text, url text, types text[], format text, secret_name text, since timestamptz, disabled_at timestamptz, disabled_reason text,
-    created_at timestamptz, open_deliveries bigint, dead_deliveries bigint, oldest_open_at timestamptz);
+    name text, url text, types text[], format text, secret_name text, since timestamptz, failing_since timestamptz, disabled_at timestamptz,
+    disabled_reason text, created_at timestamptz, open_deliveries bigint, dead_deliveries bigint, oldest_open_at timestamptz);
 comment on type endpoint_status is
     'An endpoint and its deliveries. open_deliveries: still to be sent, the oldest since oldest_open_at; dead_deliveries: given up. Each counted '
     'up to 10,000.';

@@ -25,6 +25,8 @@ class Endpoint(Model):
     """The name of the environment variable, or file, from which the sender reads the secret."""
     since: Moment
     """Notifications from then on are sent."""
+    failing_since: Moment | None = None
+    """Since when no attempt has succeeded; None if the last one has."""
     disabled_at: Moment | None = None
     """When the endpoint answered that it is gone; None while it is in use."""
     disabled_reason: str | None = None

@@ -1,5 +1,5 @@
--- An endpoint has at most c_in_flight deliveries in flight, whoever sends them: one that hangs keeps few connections of a sender, and one that
--- is slow is not flooded. Endpoints take turns.
+-- An endpoint has at most c_in_flight deliveries in flight, whoever sends them, and c_failing while all attempts fail: one that hangs keeps few
+-- connections of a sender, and one that is slow is not flooded. Endpoints take turns.
 create or replace function claim_deliveries(
     worker text,
     max_deliveries integer default 100,
@@ -16,6 +16,7 @@ as $$
 #variable_conflict use_column
 declare
     c_in_flight constant integer := 16;
+    c_failing   constant integer := 2;
     v_due       text[];
     v_endpoints endpoints[];
 begin
@@ -36,7 +37,7 @@ begin
             select d.delivery_id, e.url, e.format, e.secret_name
             from unnest(v_endpoints) e
             cross join lateral (
-                select c_in_flight - count(*) as free from deliveries d
+                select case when e.failing_since is null then c_in_flight else c_failing end - count(*) as free from deliveries d
                 where d.endpoint = e.name and d.state = 'sending' and d.next_attempt_at > claim_deliveries.now
             ) f
             cross join lateral (
@@ -64,6 +65,7 @@ $$;
 comment on function claim_deliveries(text, integer, interval, timestamptz) is
     'Marks at most max_deliveries planned deliveries as sending and returns them. Until the lease ends, only this worker sends them; one whose '
     'lease has ended without a result is claimed again, under the same message_id. Of the deliveries of an endpoint with the same subject one is '
-    'in flight at a time, of an endpoint at most 16. Commit before sending. lease: from 1 second to 1 hour, longer than an attempt takes. Raises '
-    '22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 after waiting for a lock for 5 seconds. '
-    'Example: SELECT message_id, endpoint, url, body FROM meter.claim_deliveries(''worker_1'', now => ''2026-06-18 16:30+00'');';
+    'in flight at a time, of an endpoint at most 16, and 2 while all attempts fail. Commit before sending. lease: from 1 second to 1 hour, longer '
+    'than an attempt takes. Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 after waiting '
+    'for a lock for 5 seconds. Example: SELECT message_id, endpoint, url, body FROM meter.claim_deliveries(''worker_1'', now => ''2026-06-18 '
+    '16:30+00'');';

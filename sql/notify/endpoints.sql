@@ -10,8 +10,8 @@ as $$
 begin
     if _is_open('endpoints') then perform _check_caller('endpoints'); end if;
     return query
-        select e.name, e.url, e.types, e.format, e.secret_name, e.since, e.disabled_at, e.disabled_reason, e.created_at, w.waiting + f.first, d.dead,
-               least(w.oldest, f.oldest)
+        select e.name, e.url, e.types, e.format, e.secret_name, e.since, e.failing_since, e.disabled_at, e.disabled_reason, e.created_at,
+               w.waiting + f.first, d.dead, least(w.oldest, f.oldest)
         from endpoints e
         cross join lateral (
             select count(*) as waiting, min(d.created_at) as oldest

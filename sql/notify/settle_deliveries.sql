@@ -48,7 +48,7 @@ begin
     where d.delivery_id = q.delivery_id and q.delivery_id = any (v_ids)
       and (q.state = 'sending' and q.attempts = r.attempt and q.worker = settle_deliveries.worker
            or r.outcome = 'delivered' and q.state <> 'delivered' and r.attempt between 1 and q.attempts);
-    perform _disable_endpoints(array(
+    perform _note_failing(v_results, settle_deliveries.now), _disable_endpoints(array(
         select d.endpoint from unnest(v_results) r join deliveries d on d.delivery_id = r.delivery_id
         where r.outcome = 'gone' and d.delivery_id = any (v_ids) and d.state = 'dead' and d.attempts = r.attempt
           and d.settled_at = settle_deliveries.now), settle_deliveries.now);

@@ -187,6 +187,23 @@ def test_an_endpoint_has_sixteen_in_flight_and_endpoints_take_turns(outbox: Outb
     assert Counter(one.endpoint for one in outbox.claim(4)) == {"hangs": 2, "works": 2}
 
 
+def test_while_all_attempts_fail_an_endpoint_has_two_in_flight(outbox: Outbox) -> None:
+    outbox.endpoint()
+    outbox.tell(*(f"s{n}" for n in range(40)))
+    outbox.plan()
+    outbox.settle("failed", *outbox.claim())
+    (status,) = outbox.ledger.call("endpoints")
+    assert status.failing_since == outbox.now
+    one, two = outbox.claim()
+    outbox.settle("failed", one)
+    (again,) = outbox.claim()
+    assert outbox.ledger.call("endpoints")[0].failing_since == status.failing_since
+    outbox.settle("delivered", two)
+    assert outbox.ledger.call("endpoints")[0].failing_since is None
+    assert len(outbox.claim()) == 15
+    outbox.settle("delivered", again)
+
+
 def test_release_returns_what_a_worker_holds_and_costs_no_failure(
     outbox: Outbox, new_outbox: NewOutbox
 ) -> None:

@@ -199,10 +199,10 @@ overrun(subject text, metric text, limited_by text, period text, since timestamp
 notifications(notification_id bigint, type text, subject text, metric text, data jsonb,
   created_at timestamptz, planned_at timestamptz)
 endpoints(name text, url text, types text[], format text, secret_name text, since timestamptz,
-  disabled_at timestamptz, disabled_reason text, created_at timestamptz)
+  failing_since timestamptz, disabled_at timestamptz, disabled_reason text, created_at timestamptz)
 endpoint_status(name text, url text, types text[], format text, secret_name text, since timestamptz,
-  disabled_at timestamptz, disabled_reason text, created_at timestamptz, open_deliveries bigint,
-  dead_deliveries bigint, oldest_open_at timestamptz)
+  failing_since timestamptz, disabled_at timestamptz, disabled_reason text, created_at timestamptz,
+  open_deliveries bigint, dead_deliveries bigint, oldest_open_at timestamptz)
 deliveries(delivery_id bigint, notification_id bigint, endpoint text, subject text, lane text,
   type text, message_id text, body text, state text, attempts integer, failures integer,
   next_attempt_at timestamptz, worker text, status integer, error text, created_at timestamptz,
