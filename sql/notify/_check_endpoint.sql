@@ -52,7 +52,7 @@ begin
         when length(url) > 2000 then 'Use at most 2,000 characters.'
         when format = 'email' and url !~ '^mailto:[^][:space:],;:<>()?"\\/]+@[A-Za-z0-9.-]+$' then
             'Pass one address, such as mailto:ops@example.com.'
-        when format <> 'email' and url !~* '^https?://[^][:space:]/?#@\\[:cntrl:]]+([/?][^[:space:][:cntrl:]]*)?$' then
+        when format <> 'email' and url !~* '^https?://([[][0-9a-f:.]+[]](:[0-9]+)?|[^][:space:][:cntrl:]/?#@\\]+)([/?][^[:space:][:cntrl:]]*)?$' then
             'Pass an absolute URL, such as https://example.com/hook, without user and password.'
         when url ~* '^https?://hooks[.]slack[.]com' then
             'Such a URL is a secret. Pass null, and as secret_name the name of the environment variable that holds it.'
