@@ -13,6 +13,7 @@ from pymeter.cli import (
     events,
     importing,
     limits,
+    notifying,
     record,
     reporting,
     server,
@@ -120,7 +121,7 @@ _START = "Start here"
 _RECORD = "Define and record"
 _ASK = "Ask"
 _LIMIT = "Limit"
-_REPORT = "Report"
+_REPORT = "Notify and report"
 _KEEP = "Install and keep"
 
 add_command(app, demo, _START)
@@ -145,7 +146,11 @@ add_command(app, limits.subscribe, _LIMIT)
 add_command(app, limits.unsubscribe, _LIMIT)
 add_command(app, limits.subscriptions, _LIMIT)
 app.add_typer(limits.cycle, name="cycle", rich_help_panel=_LIMIT)
-add_command(app, limits.notifications, _LIMIT)
+add_command(app, limits.notifications, _REPORT)
+add_command(app, notifying.notify, _REPORT)
+app.add_typer(notifying.endpoint, name="endpoint", rich_help_panel=_REPORT)
+add_command(app, notifying.deliveries, _REPORT)
+app.add_typer(notifying.spike, name="spike", rich_help_panel=_REPORT)
 app.add_typer(reporting.app, name="report", rich_help_panel=_REPORT)
 add_command(app, upkeep.verify, _KEEP)
 add_command(app, upkeep.rebuild, _KEEP)
