@@ -2105,7 +2105,7 @@ class Methods:
             url: An http, https or mailto URL; None for a Slack webhook whose URL is the secret.
             types: The types to send, such as ``threshold.exceeded``; ``*``: all but ``usage.recorded`` and
                 ``usage.aggregated``, which are only written if an endpoint names them.
-            secret_name: The name of the environment variable, or file, from which the sender reads the secret.
+            secret_name: The name of the environment variable, or file, that the sender reads the secret from.
                 Never the secret itself.
             format: ``standard`` (Standard Webhooks), ``slack`` or ``email``.
 
@@ -2283,8 +2283,8 @@ class Methods:
 
         Args:
             worker: The name under which they were claimed.
-            results: A dict for each: ``delivery_id``, ``attempt``, ``outcome`` (``delivered``; ``failed``: sent
-                again later; ``gone``: the endpoint is disabled; ``unsent``: due at once) and, optionally,
+            results: A dict for each: ``delivery_id``, ``attempt``, ``outcome`` (``delivered``; ``failed``:
+                sent again later; ``gone``: the endpoint is disabled; ``unsent``: due at once) and, optionally,
                 ``message_id``, ``status``, ``error`` and ``retry_after`` (seconds).
             now: The moment of the results; the database's clock unless given.
 

@@ -243,7 +243,7 @@ def remove(ctx: Context, name: Name, as_json: AsJson = False) -> None:
     show(found, Endpoint, lambda one: good(f"{one.name} is removed"), form(as_json))
 
 
-def test(ctx: Context, name: Name, as_json: AsJson = False) -> None:
+def send_test(ctx: Context, name: Name, as_json: AsJson = False) -> None:
     """Plan a test message for one endpoint.
 
     pymeter endpoint test ops
@@ -356,10 +356,8 @@ def set_spike(
 
 
 def _alert(one: SpikeAlert) -> Text:
-    whose = one.subject or "each subject"
-    return good(
-        f"{one.metric} of {whose}: {number(one.factor)} times the usual within {one.within}, of {one.baseline}"
-    )
+    whose, factor = one.subject or "each subject", number(one.factor)
+    return good(f"{one.metric} of {whose}: {factor} times the usual within {one.within}, of {one.baseline}")
 
 
 def list_spikes(ctx: Context, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
@@ -392,7 +390,7 @@ def remove_spike(
 
 add_command(endpoint, define)
 add_command(endpoint, list_endpoints, name="list")
-add_command(endpoint, test)
+add_command(endpoint, send_test, name="test")
 add_command(endpoint, retry)
 add_command(endpoint, remove)
 add_command(spike, set_spike, name="set")
