@@ -2302,7 +2302,7 @@ class AsyncMethods:
         Args:
             worker: The name under which they were claimed.
             results: A dict for each: ``delivery_id``, ``attempt``, ``outcome`` (``delivered``; ``failed``:
-                sent again later; ``gone``: the endpoint is disabled; ``unsent``: due at once) and, optionally,
+                sent again later; ``gone``: the endpoint is disabled; ``unsent``: due at once) and, if known,
                 ``message_id``, ``status``, ``error`` and ``retry_after`` (seconds).
             now: The moment of the results; the database's clock unless given.
 

@@ -39,7 +39,7 @@ class HttpSender:
         self._secrets = secrets
         self._tls = ssl.create_default_context(cafile=options.ca_file)
         self._threads = anyio.CapacityLimiter(options.connections)
-        self._clients: dict[tuple[str, str, int], httpx.AsyncClient] = {}
+        self._clients: dict[tuple[str, str, str, int], httpx.AsyncClient] = {}
 
     async def __aenter__(self) -> HttpSender:
         return self
@@ -62,7 +62,7 @@ class HttpSender:
             if delivery.secret_name is not None:
                 keys = self._secrets.signing_keys(delivery.secret_name)
                 headers["webhook-signature"] = signature(keys, delivery.message_id, timestamp, body)
-        return await self._post(url, headers, body)
+        return await self._post(delivery.endpoint, url, headers, body)
 
     def _url(self, delivery: ClaimedDelivery) -> httpx.URL:
         if delivery.format != "slack" or delivery.secret_name is None:
@@ -72,14 +72,14 @@ class HttpSender:
         Secret(url.raw_path.decode("ascii"))  # it is the secret part, and the host is replaced by its address
         return url
 
-    async def _post(self, url: httpx.URL, headers: Mapping[str, str], body: bytes) -> Result:
+    async def _post(self, name: str, url: httpx.URL, headers: Mapping[str, str], body: bytes) -> Result:
         """Post to the first address that can be connected to."""
         host = url.raw_host.decode("ascii")
         port = url.port or _PORTS[url.scheme]
         addresses = await resolve(
             host.strip("[]"), port, allow_private=self._options.allow_private, limiter=self._threads
         )
-        client = self._client(url.scheme, host, port)
+        client = self._client(name, url.scheme, host, port)
         failure = Result("failed", "the host has no address")
         for address in addresses:
             # The address that was checked is connected to: a second look-up might have another answer.
@@ -110,9 +110,13 @@ class HttpSender:
             await response.aclose()
         return _result(response)
 
-    def _client(self, scheme: str, host: str, port: int) -> httpx.AsyncClient:
-        """The client of a host: a connection was verified for that host alone, whatever address it has."""
-        key = (scheme, host, port)
+    def _client(self, endpoint: str, scheme: str, host: str, port: int) -> httpx.AsyncClient:
+        """The client of an endpoint and host.
+
+        A connection was verified for that host alone, whatever address it has; and httpx looks at every
+        connection of a client for each request.
+        """
+        key = (endpoint, scheme, host, port)
         if key not in self._clients:
             self._clients[key] = httpx.AsyncClient(
                 verify=self._tls,

@@ -44,7 +44,8 @@ _CLAIM_MAX = 100
 _PLAN_MAX = 1000
 _SETTLE_MAX = 200
 _JUDGE_SECONDS = 60.0
-_GATHER_SECONDS = 0.005  # results that come together are settled together
+_GATHER_SECONDS, _GATHER_SECONDS_MANY = 0.01, 0.05
+_MANY = 50
 _PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _ONCE_TRIES = 3
 _DATABASE_CALLS = 2
@@ -128,6 +129,7 @@ class _Run:
         self._news = anyio.Event()
         self._plan_at = 0.0
         self._failures = 0
+        self._idle = False
         self._threads = anyio.CapacityLimiter(_DATABASE_CALLS)
 
     def news_came(self) -> None:
@@ -174,7 +176,7 @@ class _Run:
                 continue
             if busy:
                 continue
-            if self._interval is None and not self._in_flight and not self._results:
+            if self._interval is None and self._idle and not self._in_flight and not self._results:
                 return
             await self._wait(self._interval or 1.0)
 
@@ -196,7 +198,8 @@ class _Run:
         for delivery in claimed:
             self._in_flight += 1
             group.start_soon(self._send, delivery)
-        return more or bool(claimed) or bool(self._results)
+        self._idle = not more and not claimed
+        return more or (len(claimed) == room and room > 0)
 
     async def _plan(self) -> bool:
         if time.monotonic() < self._plan_at:
@@ -215,10 +218,13 @@ class _Run:
             self._summary.dead += sum(row.state == "dead" for row in rows)
 
     async def _wait(self, seconds: float) -> None:
-        """Wait for news, and a moment longer: what comes together is settled together."""
+        """Wait for a result, and a moment for others: what comes together is settled together."""
         with anyio.move_on_after(seconds):
             await self._news.wait()
-            await anyio.sleep(_GATHER_SECONDS)
+        with anyio.move_on_after(_GATHER_SECONDS if self._in_flight < _MANY else _GATHER_SECONDS_MANY):
+            while self._in_flight and len(self._results) < _SETTLE_MAX and not self._notifier.stopped:
+                self._news = anyio.Event()
+                await self._news.wait()
 
     async def _pause(self, seconds: float) -> None:
         """Wait, unless the run is to stop."""
