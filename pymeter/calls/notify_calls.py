@@ -281,7 +281,7 @@ def settle_deliveries(
         "settle_deliveries",
         (
             argument.text("worker", worker, required=True),
-            argument.json("results", [dict(one) for one in results], required=True),
+            argument.results(results),
             argument.time("now", now),
         ),
         result.every(SettledDelivery),

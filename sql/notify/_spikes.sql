@@ -25,7 +25,7 @@ begin
     end;
     if v_problem is not null then
         raise exception using errcode = '22023', message = format('%s is out of range', v_problem), column = v_problem,
-            detail = format('factor %s, within %s, baseline %s.', factor, within, baseline),
+            detail = format('factor %s, within %s, baseline %s.', left(factor::text, 40), within, baseline),
             hint = 'factor: above 1, at most 1,000,000; within: 1 minute to 31 days; baseline: three times that to 366 days; no months.';
     end if;
     v_length := case metric.fine_bucket
