@@ -18,10 +18,16 @@ from pymeter.models import (
     Biller,
     BillingCycle,
     CalendarStep,
+    ClaimedDelivery,
     ClaimedPush,
     CycleLength,
+    Delivery,
+    DeliveryState,
     Drift,
     EffectiveLimit,
+    Endpoint,
+    EndpointFormat,
+    EndpointStatus,
     Event,
     Health,
     Level,
@@ -54,8 +60,10 @@ from pymeter.models import (
     ReservedInBatch,
     Rollup,
     Setting,
+    SettledDelivery,
     SettledHour,
     SettledPush,
+    SpikeAlert,
     SubjectActivity,
     SubjectMapping,
     SubjectPeriod,
@@ -2425,6 +2433,325 @@ class AsyncMethods:
         return await self._run(
             calls.reservations(subject, metric=metric, state=state, max_rows=max_rows, before_id=before_id)
         )
+
+    async def define_endpoint(
+        self,
+        name: str,
+        url: str | None,
+        types: Sequence[str],
+        *,
+        secret_name: str | None = None,
+        format: EndpointFormat = "standard",
+    ) -> Endpoint:
+        """Define where notifications are sent, or change it.
+
+        It is sent the notifications that are written from now on. Defining a disabled endpoint enables it.
+
+        Args:
+            name: Identifies the endpoint.
+            url: An http, https or mailto URL; None for a Slack webhook whose URL is the secret.
+            types: The types to send, such as ``threshold.exceeded``; ``*``: all but ``usage.recorded`` and
+                ``usage.aggregated``, which are only written if an endpoint names them.
+            secret_name: The name of the environment variable, or file, that the sender reads the secret from.
+                Never the secret itself.
+            format: ``standard`` (Standard Webhooks), ``slack`` or ``email``.
+
+        Returns:
+            The endpoint.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            LockUnavailable: another transaction that changes endpoints stays open.
+
+        Example:
+            meter.define_endpoint("ops", "https://example.com/hook", ["*"], secret_name="WEBHOOK_SECRET")
+        """
+        return await self._run(
+            calls.define_endpoint(name, url, types, secret_name=secret_name, format=format)
+        )
+
+    async def endpoints(self) -> list[EndpointStatus]:
+        """Return the endpoints by name, with how many deliveries are open and dead.
+
+        Returns:
+            A row for each endpoint.
+
+        Example:
+            [endpoint.name for endpoint in meter.endpoints() if endpoint.dead_deliveries]
+        """
+        return await self._run(calls.endpoints())
+
+    async def test_endpoint(self, name: str) -> Delivery:
+        """Plan a notification of the type ``endpoint.test`` for one endpoint.
+
+        Args:
+            name: The endpoint's name.
+
+        Returns:
+            The delivery. `deliveries` shows later whether it has arrived.
+
+        Raises:
+            NotFound: there is no such endpoint.
+            InvalidInput: the endpoint is disabled.
+            LockUnavailable: another transaction that changes the endpoint stays open.
+
+        Example:
+            meter.test_endpoint("ops")
+        """
+        return await self._run(calls.test_endpoint(name))
+
+    async def remove_endpoint(self, name: str) -> Endpoint:
+        """Remove an endpoint with its deliveries.
+
+        Args:
+            name: The endpoint's name.
+
+        Returns:
+            What it was.
+
+        Raises:
+            NotFound: there is no such endpoint.
+            LockUnavailable: another transaction that changes endpoints stays open.
+
+        Example:
+            meter.remove_endpoint("ops")
+        """
+        return await self._run(calls.remove_endpoint(name))
+
+    async def deliveries(
+        self,
+        endpoint: str | None = None,
+        state: DeliveryState | None = None,
+        *,
+        subject: str | None = None,
+        max_rows: int = 100,
+        after_id: int | None = None,
+    ) -> list[Delivery]:
+        """Return the deliveries, newest first.
+
+        Args:
+            endpoint: One endpoint's; all unless given.
+            state: Those in this state, such as ``dead``.
+            subject: One subject's.
+            max_rows: The length of a page, at most 10,000.
+            after_id: The last row's ``delivery_id``, for the next page.
+
+        Returns:
+            A page of deliveries.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
+            meter.deliveries("ops", "dead")
+        """
+        return await self._run(
+            calls.deliveries(endpoint, state, subject=subject, max_rows=max_rows, after_id=after_id)
+        )
+
+    async def retry_deliveries(
+        self, endpoint: str | None = None, *, delivery_id: int | None = None, now: datetime | None = None
+    ) -> int:
+        """Send dead deliveries again, and at once those that wait for their next attempt.
+
+        They keep their ``message_id``, and are sent before later ones of the same subject.
+
+        Args:
+            endpoint: One endpoint's; of all endpoints that are in use unless given.
+            delivery_id: This one alone.
+            now: From when; the database's clock unless given.
+
+        Returns:
+            How many.
+
+        Raises:
+            NotFound: there is no such endpoint.
+            InvalidInput: the endpoint is disabled, or the delivery is unknown or has arrived.
+            LockUnavailable: another transaction that changes endpoints stays open.
+
+        Example:
+            meter.retry_deliveries("ops")
+        """
+        return await self._run(calls.retry_deliveries(endpoint, delivery_id=delivery_id, now=now))
+
+    async def plan_deliveries(self, max_notifications: int = 1000, *, now: datetime | None = None) -> int:
+        """Plan deliveries of new notifications; a sender calls it until it returns 0.
+
+        Args:
+            max_notifications: How many notifications to look at, at most 10,000.
+            now: The moment to ask about; the database's clock unless given.
+
+        Returns:
+            How many notifications it looked at or wrote.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+            LockUnavailable: another transaction that changes endpoints stays open.
+
+        Example:
+            meter.plan_deliveries()
+        """
+        return await self._run(calls.plan_deliveries(max_notifications, now=now))
+
+    async def claim_deliveries(
+        self,
+        worker: str,
+        max_deliveries: int = 100,
+        *,
+        lease: timedelta | None = None,
+        now: datetime | None = None,
+    ) -> list[ClaimedDelivery]:
+        """Claim deliveries to send now. Commit before sending.
+
+        Of an endpoint and subject one is in flight at a time, of an endpoint at most 16.
+
+        Args:
+            worker: The caller's unique name.
+            max_deliveries: How many at most, 10,000 at most.
+            lease: For how long; two minutes unless given. Send nothing after ``leased_until``.
+            now: The moment to ask about; the database's clock unless given.
+
+        Returns:
+            The claimed deliveries.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+            LockUnavailable: another transaction that changes endpoints stays open.
+
+        Example:
+            meter.claim_deliveries("worker_1")
+        """
+        return await self._run(calls.claim_deliveries(worker, max_deliveries, lease=lease, now=now))
+
+    async def settle_deliveries(
+        self, worker: str, results: Iterable[Mapping[str, Any]], *, now: datetime | None = None
+    ) -> list[SettledDelivery]:
+        """Record the results of claimed deliveries. The next ones of the same subjects are then planned.
+
+        Args:
+            worker: The name under which they were claimed.
+            results: A dict for each: ``delivery_id``, ``attempt``, ``outcome`` (``delivered``; ``failed``:
+                sent again later; ``gone``: the endpoint is disabled; ``unsent``: due at once) and, if known,
+                ``message_id``, ``status``, ``error`` and ``retry_after`` (seconds).
+            now: The moment of the results; the database's clock unless given.
+
+        Returns:
+            The new states.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+            LockUnavailable: another transaction that changes endpoints stays open.
+
+        Example:
+            meter.settle_deliveries("worker_1", [{"delivery_id": 1, "attempt": 1, "outcome": "delivered"}])
+        """
+        return await self._run(calls.settle_deliveries(worker, results, now=now))
+
+    async def release_deliveries(self, worker: str, *, now: datetime | None = None) -> int:
+        """Return a worker's claimed, unsettled deliveries to the queue. They may have been sent already.
+
+        Args:
+            worker: The name under which they were claimed.
+            now: From when they are due; the database's clock unless given.
+
+        Returns:
+            How many.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+            LockUnavailable: another transaction that changes endpoints stays open.
+
+        Example:
+            meter.release_deliveries("worker_1")
+        """
+        return await self._run(calls.release_deliveries(worker, now=now))
+
+    async def set_spike_alert(
+        self,
+        metric: str,
+        factor: Quantity,
+        *,
+        subject: str | None = None,
+        within: timedelta | None = None,
+        baseline: timedelta | None = None,
+    ) -> SpikeAlert:
+        """Set from which multiple of the usual usage on `judge_spikes` writes ``spike.detected``.
+
+        Args:
+            metric: The metric's key; a sum or count.
+            factor: The multiple, above 1.
+            subject: Whose usage; each subject's by itself unless given.
+            within: The length of the windows that are compared; an hour unless given.
+            baseline: How far back the usage is the usual one; 14 days unless given.
+
+        Returns:
+            The alert.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            MetricForbids: it does not add up, or its rollups are longer than `within`.
+            InvalidInput: a value is not allowed.
+
+        Example:
+            meter.set_spike_alert("tokens", 3)
+        """
+        return await self._run(
+            calls.set_spike_alert(metric, factor, subject=subject, within=within, baseline=baseline)
+        )
+
+    async def spike_alerts(self) -> list[SpikeAlert]:
+        """Return the alerts about spikes, by metric and subject.
+
+        Returns:
+            A row for each alert.
+
+        Example:
+            [alert.metric for alert in meter.spike_alerts()]
+        """
+        return await self._run(calls.spike_alerts())
+
+    async def remove_spike_alert(
+        self, metric: str, *, subject: str | None = None, within: timedelta | None = None
+    ) -> SpikeAlert:
+        """Remove an alert about spikes.
+
+        Args:
+            metric: The metric's key.
+            subject: The alert's subject.
+            within: The alert's windows; an hour unless given.
+
+        Returns:
+            What it was.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            NotFound: there is no such alert.
+
+        Example:
+            meter.remove_spike_alert("tokens")
+        """
+        return await self._run(calls.remove_spike_alert(metric, subject=subject, within=within))
+
+    async def judge_spikes(self, *, now: datetime | None = None) -> int:
+        """Compare usage with what is usual, and write ``spike.detected`` for what is far beyond it.
+
+        Args:
+            now: The moment to judge; the database's clock unless given.
+
+        Returns:
+            How many spikes were found.
+
+        Raises:
+            InvalidInput: `now` is not allowed.
+
+        Example:
+            meter.judge_spikes()
+        """
+        return await self._run(calls.judge_spikes(now=now))
 
     async def own_usage(
         self,

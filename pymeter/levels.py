@@ -9,18 +9,21 @@ _CALLS: Final = {
         catalog usage totals summary series usage_by check_quota subjects events resolve_window health
         settings billing_cycle plans subscriptions limits effective_limits overruns notifications
         reservations top_ups balance
+        endpoints deliveries spike_alerts
     """,
     "write": "record record_batch known_events reserve reserve_batch settle release extend",
     "report": """
         plan_pushes preview_pushes claim_pushes confirm_push settle_pushes release_pushes uncertain_hours
         settle_hour fail_pushes reconcilable_ranges reconcile_range reconciliation report_status
         report_mappings report_journal pushes
+        plan_deliveries claim_deliveries settle_deliveries release_deliveries judge_spikes
     """,
     "admin": """
         define_metric retire_metric verify rebuild maintain access
         set_setting admin_log set_billing_cycle define_plan subscribe unsubscribe set_limit remove_limit
         top_up void_top_up
         define_biller report_metric report_subject resolve_push retry_pushes leave_pushes adopt_journal
+        define_endpoint remove_endpoint test_endpoint retry_deliveries set_spike_alert remove_spike_alert
     """,
     "own": "own_usage own_summary own_series own_usage_by own_events own_limits own_check_quota own_balance",
     "owner": "grant_access revoke_access",

@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 _MASK: Final = "***"
 _LENGTH_MIN: Final = 8  # a shorter text is no key, and replacing it would remove ordinary words
 _SECRET_VARIABLES: Final = ("PGPASSWORD", "STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET")
-_DSN_VARIABLES: Final = ("PYMETER_DSN", "DATABASE_URL")
+_DSN_VARIABLES: Final = ("PYMETER_DSN", "DATABASE_URL", "PYMETER_SMTP_URL")
 _known: set[str] = set()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, LiteralString, NamedTuple
@@ -149,6 +149,14 @@ def interval(name: LiteralString, value: str | timedelta | None) -> Argument:
 def json(name: LiteralString, value: Any, *, required: bool = False) -> Argument:
     """A value that JSON can represent; numbers stay exact."""
     return Argument(name, "jsonb", None if value is None else document(json_text(name, value)), required)
+
+
+def results(rows: Iterable[Mapping[str, Any]]) -> Argument:
+    """The argument `results` of what settles: a list of dicts."""
+    if rows is not None and (isinstance(rows, str | Mapping) or not isinstance(rows, Iterable)):
+        raise refuse("results", "the value is not a list", "Give a list of dicts.")
+    given = None if rows is None else [dict(row) if isinstance(row, Mapping) else row for row in rows]
+    return json("results", given, required=True)
 
 
 def json_text(name: str, value: Any, detail: str | None = None) -> str:

@@ -13,6 +13,7 @@ from pymeter.cli import (
     events,
     importing,
     limits,
+    notifying,
     record,
     reporting,
     reserve,
@@ -122,7 +123,7 @@ _START = "Start here"
 _RECORD = "Define and record"
 _ASK = "Ask"
 _LIMIT = "Limit"
-_REPORT = "Report"
+_REPORT = "Notify and report"
 _KEEP = "Install and keep"
 
 add_command(app, demo, _START)
@@ -149,11 +150,15 @@ add_command(app, limits.subscriptions, _LIMIT)
 app.add_typer(limits.cycle, name="cycle", rich_help_panel=_LIMIT)
 app.add_typer(top_ups.top_up, name="top-up", rich_help_panel=_LIMIT)
 add_command(app, top_ups.balance, _LIMIT)
-add_command(app, limits.notifications, _LIMIT)
 add_command(app, reserve.reserve, _LIMIT, context_settings={"ignore_unknown_options": True})
 add_command(app, reserve.settle, _LIMIT, context_settings={"ignore_unknown_options": True})
 add_command(app, reserve.release, _LIMIT)
 add_command(app, reserve.reservations, _LIMIT)
+add_command(app, limits.notifications, _REPORT)
+add_command(app, notifying.notify, _REPORT)
+app.add_typer(notifying.endpoint, name="endpoint", rich_help_panel=_REPORT)
+add_command(app, notifying.deliveries, _REPORT)
+app.add_typer(notifying.spike, name="spike", rich_help_panel=_REPORT)
 app.add_typer(reporting.app, name="report", rich_help_panel=_REPORT)
 add_command(app, upkeep.verify, _KEEP)
 add_command(app, upkeep.rebuild, _KEEP)

@@ -33,6 +33,16 @@ from pymeter.models.limits import (
     TopUp,
     TopUpSource,
 )
+from pymeter.models.notify import (
+    ClaimedDelivery,
+    Delivery,
+    DeliveryState,
+    Endpoint,
+    EndpointFormat,
+    EndpointStatus,
+    SettledDelivery,
+    SpikeAlert,
+)
 from pymeter.models.operate import Health, MaintenanceAction
 from pymeter.models.record import BatchOutcome, BatchResult, NewEvent, Outcome, Recorded, RecordedWithoutTotal
 from pymeter.models.repair import Drift
@@ -79,10 +89,16 @@ __all__ = [
     "Biller",
     "BillingCycle",
     "CalendarStep",
+    "ClaimedDelivery",
     "ClaimedPush",
     "CycleLength",
+    "Delivery",
+    "DeliveryState",
     "Drift",
     "EffectiveLimit",
+    "Endpoint",
+    "EndpointFormat",
+    "EndpointStatus",
     "Event",
     "Health",
     "Level",
@@ -119,8 +135,10 @@ __all__ = [
     "ReservedInBatch",
     "Rollup",
     "Setting",
+    "SettledDelivery",
     "SettledHour",
     "SettledPush",
+    "SpikeAlert",
     "SubjectActivity",
     "SubjectMapping",
     "SubjectPeriod",

@@ -140,6 +140,8 @@ class Notification(Model):
     data: dict[str, Any]
     """The facts. Numbers in it that are not whole are ``Decimal``."""
     created_at: Moment
+    planned_at: Moment | None = None
+    """When it was planned for the endpoints; None: not yet."""
 
 
 class Overrun(Model):

@@ -31,9 +31,9 @@ begin
 
     -- One definition at a time: two that upgrade their lock on the catalog would deadlock.
     perform _lock('catalog');
-    insert into metrics (key, aggregate, unit, name, description, period, rollup, striped, max_future, carry, defined_at)
+    insert into metrics (key, aggregate, unit, name, description, period, rollup, striped, max_future, carry, defined_at, billers)
     values (v_new.key, v_new.aggregate, v_new.unit, v_new.name, v_new.description, v_new.period, v_new.rollup, v_new.striped,
-            v_new.max_future, v_new.carry, v_new.defined_at)
+            v_new.max_future, v_new.carry, v_new.defined_at, _billers_of_new_metric())
     on conflict (key) do nothing
     returning * into v_metric;
     if v_metric.key is not null then
@@ -67,6 +67,9 @@ begin
         perform rebuild(metric => v_metric.key);
     end if;
     perform _check_reported_definition(v_metric), _log_change('define_metric', v_metric.key, to_jsonb(v_old), to_jsonb(v_metric));
+    if v_metric is distinct from v_old then
+        perform _notify('metric.updated', null, v_metric.key, to_jsonb(v_metric) || jsonb_build_object('before', to_jsonb(v_old)));
+    end if;
     return v_metric;
 end
 $$;

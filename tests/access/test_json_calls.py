@@ -139,6 +139,9 @@ READING: dict[str, dict[str, Any]] = {
     "notifications": {},
     "overruns": {},
     "reservations": {},
+    "endpoints": {},
+    "deliveries": {},
+    "spike_alerts": {},
     "admin_log": {},
     "verify": {},
     "health": {},
@@ -155,6 +158,7 @@ READING: dict[str, dict[str, Any]] = {
 }
 MAY_BE_EMPTY = {
     *("verify", "overruns", "preview_pushes", "uncertain_hours", "reconcilable_ranges"),
+    *("endpoints", "deliveries", "spike_alerts"),
     *("reconciliation", "report_mappings", "pushes", "plans", "subscriptions", "limits", "effective_limits"),
     "reservations",
     "top_ups",
@@ -173,6 +177,14 @@ WRITING: dict[str, dict[str, Any]] = {
     "define_plan": {"plan": "pro"},
     "set_limit": {"metric": "tokens", "quota": 1000.5, "marks": [50, 99.5]},
     "top_up": {"subject": "a", "metric": "tokens", "quantity": 200, "idempotency_key": "invoice_17"},
+    "define_endpoint": {"name": "ops", "url": "https://example.com/hook", "types": ["*"]},
+    "plan_deliveries": {},
+    "claim_deliveries": {"worker": "w"},
+    "settle_deliveries": {"worker": "w", "results": []},
+    "release_deliveries": {"worker": "w"},
+    "retry_deliveries": {},
+    "set_spike_alert": {"metric": "tokens", "factor": 2.5},
+    "judge_spikes": {},
     "define_biller": {"grace": "2 hours"},
     "report_metric": {"metric": "tokens", "event_name": "api_tokens"},
     "report_subject": {"subject": "a", "customer": "cus_1"},
@@ -216,6 +228,8 @@ def test_every_function_that_can_be_granted_is_called_below(ledger: Ledger) -> N
         # Which need a plan, a limit or a top-up: test_a_plan_and_its_limits_begin_and_end.
         *("subscribe", "unsubscribe", "remove_limit", "void_top_up"),
         *("settle", "release", "extend"),  # which need a reservation: test_a_reservation_is_settled.
+        # Which need an endpoint or an alert: test_an_endpoint_and_an_alert_come_and_go.
+        *("test_endpoint", "remove_endpoint", "remove_spike_alert"),
         "known_events",  # whose array is no parameter of a GET; it has tests of its own
     }
 
@@ -276,6 +290,14 @@ def test_a_plan_and_its_limits_begin_and_end(rest: Rest) -> None:
     assert rest.post("remove_limit", {"metric": "tokens", "plan": "pro"})["removed"]
     assert rest.post("unsubscribe", {"subject": "a", "plan": "pro"})["until"] is not None
     assert rest.post("record", event)["outcome"] == "recorded"
+
+
+def test_an_endpoint_and_an_alert_come_and_go(rest: Rest) -> None:
+    rest.post("define_endpoint", {"name": "ops", "url": "mailto:a@b.c", "types": ["*"], "format": "email"})
+    assert rest.post("test_endpoint", {"name": "ops"})["type"] == "endpoint.test"
+    assert rest.post("remove_endpoint", {"name": "ops"})["format"] == "email"
+    rest.post("set_spike_alert", {"metric": "tokens", "factor": 3, "within": "2 hours"})
+    assert rest.post("remove_spike_alert", {"metric": "tokens", "within": "2 hours"})["factor"] == 3
 
 
 @pytest.mark.parametrize(

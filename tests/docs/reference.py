@@ -32,6 +32,7 @@ _FOLDERS = {
     "record": "recording usage",
     "usage": "asking about it",
     "limits": "who may use how much",
+    "notify": "being told in time",
     "repair": "proving and repairing the rollups",
     "report": "telling a biller such as Stripe, each unit once",
     "own": "the same, for a role that is bound to subjects",

@@ -221,6 +221,7 @@ class Fuzzer:
             live(Ledger(connection))
             _bind(connection)
             _limit(connection)
+            _tell(connection)
             _report(connection)
             self.functions = {f.name: f for f in read_functions(connection)}
 
@@ -318,6 +319,20 @@ def _limit(connection: psycopg.Connection[Any]) -> None:
         )
 
 
+def _tell(connection: psycopg.Connection[Any]) -> None:
+    """An endpoint is sent some of what happens, and some subjects' usage is judged."""
+    connection.execute("SELECT meter.define_endpoint('hook', 'https://example.com/hook', '{*}')")
+    for within in ("1 hour", "1 day"):
+        connection.execute(
+            "SELECT meter.set_spike_alert(key, 3, within => %s) FROM meter.catalog()"
+            " WHERE aggregate IN ('sum', 'count') AND fine_bucket IN ('minute', 'hour')",
+            [within],
+        )
+    connection.execute("SELECT meter.test_endpoint('hook') FROM generate_series(1, 5)")
+    connection.execute("SELECT meter.plan_deliveries()")
+    connection.execute("SELECT * FROM meter.claim_deliveries('worker', 3)")
+
+
 def _report(connection: psycopg.Connection[Any]) -> None:
     """What can be reported is: some of it is planned, being sent or uncertain, and more is queued."""
     connection.execute("SELECT meter.define_biller(subject_is_customer => true)")
@@ -345,7 +360,9 @@ def _report(connection: psycopg.Connection[Any]) -> None:
     teach(
         "results",
         [
-            json.dumps([{"push_id": push_id, "attempt": attempts, "outcome": outcome}])
+            json.dumps(
+                [{"push_id": push_id, "delivery_id": push_id, "attempt": attempts, "outcome": outcome}]
+            )
             for push_id, attempts, _ in found
             for outcome in ("delivered", "rejected", "unknown", "not_applied")
         ],

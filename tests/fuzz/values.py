@@ -362,9 +362,15 @@ _SENSIBLE: dict[str, st.SearchStrategy[str]] = {
     "action": st.sampled_from(("block", "alert", "none")),
     "marks": st.sampled_from(("{80,100}", "{}", "{0.5,50}")),
     "every": st.sampled_from(("week", "month", "year")),
-    "name": st.sampled_from(("default", "A title", "notifications_keep", "admin_log_keep")),
+    "name": st.sampled_from(("default", "A title", "notifications_keep", "admin_log_keep", "hook", "hook")),
     "value": st.sampled_from(("30 days", "1 year")),
     "object": st.sampled_from((*METRICS, *SUBJECTS, "pro")),
+    "url": st.sampled_from(("https://example.com/hook", "mailto:ops@example.com")),
+    "types": st.sampled_from(("{*}", "{threshold.exceeded,limit.refused}")),
+    "format": st.sampled_from(("standard", "email")),
+    "secret_name": st.just("HOOK_SECRET"),
+    "endpoint": st.just("hook"),
+    "state": st.sampled_from(("planned", "delivered", "dead")),
     "anchor": _between(400, 36),
     "member": st.sampled_from(("ana", "ben")),
     "role": st.sampled_from((FREE, FREE, BOUND)),
@@ -399,12 +405,15 @@ _SENSIBLE_BY_TYPE: Mapping[str, st.SearchStrategy[str]] = {
     "timestamp with time zone": st.datetimes(datetime(2019, 1, 1), datetime(2027, 1, 1)).map(
         lambda t: f"{t.isoformat()}Z"
     ),
-    "interval": st.sampled_from(("1 day", "3 days", "1 month", "90 days", "2 years")),
+    "interval": st.sampled_from(("1 hour", "1 day", "3 days", "1 month", "90 days", "2 years")),
     "integer": st.integers(1, 200).map(str),
     "bigint": st.integers(1, 2000).map(str),
     "smallint": st.integers(0, 20).map(str),
     "boolean": st.sampled_from(("true", "false")),
 }
+
+
+_NAMED_TYPES = ("text", "text[]", "jsonb", "timestamp with time zone", "numeric[]")
 
 
 def teach(name: str, values: Sequence[str]) -> None:
@@ -422,7 +431,7 @@ def hurting(type_name: str) -> tuple[Value, ...]:
 def sensible(name: str, type_name: str) -> st.SearchStrategy[str]:
     """Values that a parameter of this name and type may be given by somebody who knows it."""
     if name in _SENSIBLE and type_name in (
-        *("text", "jsonb", "timestamp with time zone", "numeric[]", "bigint"),
+        *("text", "text[]", "jsonb", "timestamp with time zone", "numeric[]", "bigint"),
     ):
         return _SENSIBLE[name]
     return _SENSIBLE_BY_TYPE.get(type_name, st.sampled_from(_BY_TYPE.get(type_name, ARRAYS + TEXTS[:4])))

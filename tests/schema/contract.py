@@ -90,6 +90,27 @@ limits:
   extend(reservation_id bigint, ttl interval = null) -> reserved
   reservations(subject text = null, metric text = null, state text = null, max_rows integer = 100,
     before_id bigint = null) -> setof reservations
+notify:
+  define_endpoint(name text, url text, types text[], secret_name text = null,
+    format text = 'standard') -> endpoints
+  endpoints() -> setof endpoint_status
+  test_endpoint(name text) -> deliveries
+  remove_endpoint(name text) -> endpoints
+  deliveries(endpoint text = null, state text = null, subject text = null, max_rows integer = 100,
+    after_id bigint = null) -> setof deliveries
+  retry_deliveries(endpoint text = null, delivery_id bigint = null, now timestamptz = now()) -> bigint
+  plan_deliveries(max_notifications integer = 1000, now timestamptz = now()) -> bigint
+  claim_deliveries(worker text, max_deliveries integer = 100, lease interval = '00:02:00',
+    now timestamptz = now()) -> setof claimed_delivery
+  settle_deliveries(worker text, results jsonb,
+    now timestamptz = now()) -> setof settled_delivery
+  release_deliveries(worker text, now timestamptz = now()) -> bigint
+  set_spike_alert(metric text, factor numeric, subject text = null, within interval = '01:00:00',
+    baseline interval = '14 days') -> spike_alerts
+  spike_alerts() -> setof spike_alerts
+  remove_spike_alert(metric text, subject text = null,
+    within interval = '01:00:00') -> spike_alerts
+  judge_spikes(now timestamptz = now()) -> bigint
 repair:
   verify(subject text = null, metric text = null) -> setof drift
   rebuild(subject text = null, metric text = null) -> bigint
@@ -202,7 +223,7 @@ active_top_up(top_up_id bigint, metric text, subject text, idempotency_key text,
 balance(quota numeric, used numeric, held numeric, overrun numeric, top_ups numeric,
   top_ups_left numeric, remaining numeric, limited_by text, since timestamptz, until timestamptz)
 notifications(notification_id bigint, type text, subject text, metric text, data jsonb,
-  created_at timestamptz)
+  created_at timestamptz, planned_at timestamptz)
 reserved(reservation_id bigint, outcome text, held numeric, used numeric, held_total numeric,
   remaining numeric, quota numeric, limited_by text, expires_at timestamptz)
 reserved_batch(ordinal bigint, reservation_id bigint, outcome text, held numeric, used numeric,
@@ -211,6 +232,20 @@ reservations(reservation_id bigint, metric text, subject text, idempotency_key t
   minimum numeric, held numeric, at timestamptz, expires_at timestamptz, state text,
   settled_quantity numeric, settled_at timestamptz, settled_for timestamptz, is_late boolean,
   metadata jsonb)
+endpoints(name text, url text, types text[], format text, secret_name text, since timestamptz,
+  failing_since timestamptz, disabled_at timestamptz, disabled_reason text, created_at timestamptz)
+endpoint_status(name text, url text, types text[], format text, secret_name text, since timestamptz,
+  failing_since timestamptz, disabled_at timestamptz, disabled_reason text, created_at timestamptz,
+  open_deliveries bigint, dead_deliveries bigint, oldest_open_at timestamptz)
+deliveries(delivery_id bigint, notification_id bigint, endpoint text, subject text, lane text,
+  type text, message_id text, body text, state text, attempts integer, failures integer,
+  next_attempt_at timestamptz, worker text, status integer, error text, created_at timestamptz,
+  settled_at timestamptz)
+claimed_delivery(delivery_id bigint, attempt integer, message_id text, endpoint text, url text,
+  format text, secret_name text, type text, subject text, body text, leased_until timestamptz)
+settled_delivery(delivery_id bigint, state text, next_attempt_at timestamptz)
+spike_alerts(spike_alert_id bigint, metric text, subject text, within interval, factor numeric,
+  baseline interval, created_at timestamptz)
 subject_total(subject text, quantity numeric, event_count bigint)
 subject_activity(subject text, last_activity_at timestamptz)
 logged_events(event_id bigint, at timestamptz, recorded_at timestamptz, subject text, metric text,

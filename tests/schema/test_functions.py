@@ -130,6 +130,9 @@ def test_reading_functions_say_that_they_only_read(db: Connection) -> None:
         *("set_setting", "set_billing_cycle", "define_plan", "subscribe", "unsubscribe"),
         *("set_limit", "remove_limit", "top_up", "void_top_up"),
         *("reserve", "reserve_batch", "settle", "release", "extend"),
+        *("define_endpoint", "remove_endpoint", "test_endpoint", "plan_deliveries", "claim_deliveries"),
+        *("settle_deliveries", "release_deliveries", "retry_deliveries"),
+        *("set_spike_alert", "remove_spike_alert", "judge_spikes"),
     }
     volatile = {
         name

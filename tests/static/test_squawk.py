@@ -25,6 +25,8 @@ EXEMPT_HERE = {
     ("0003-series", "prefer-bigint-over-smallint"): "a stripe is a number below 65",
     ("0011-top-ups", "prefer-bigint-over-int"): "a priority",
     ("0007-reporting", "prefer-bigint-over-int"): "a series_id, and counts of digits and of attempts",
+    ("0012-deliveries", "prefer-bigint-over-int"): "counts of attempts, and the status of an answer",
+    ("0012-deliveries", "require-concurrent-index-creation"): "its table is new in the same release",
 }
 
 

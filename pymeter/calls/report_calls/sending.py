@@ -136,18 +136,11 @@ def settle_pushes(
         (
             argument.text("biller", biller, required=True),
             argument.text("worker", worker, required=True),
-            _results(results),
+            argument.results(results),
             argument.time("now", now),
         ),
         result.every(SettledPush),
     )
-
-
-def _results(results: Iterable[Mapping[str, Any]]) -> argument.Argument:
-    if results is not None and (isinstance(results, str | Mapping) or not isinstance(results, Iterable)):
-        raise argument.refuse("results", "the value is not a list", "Give a list of dicts.")
-    rows = None if results is None else [dict(r) if isinstance(r, Mapping) else r for r in results]
-    return argument.json("results", rows, required=True)
 
 
 def release_pushes(biller: str, worker: str, *, now: datetime | None = None) -> Call[int]:

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pymeter.cli.errors import CliError
 from pymeter.cli.target import Settings
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from pymeter.report import Observer, Reporter, StripeBiller
 
 _POOL_MAX = 4
+
+
+class Stoppable(Protocol):
+    """A program that ends well when it is told to."""
+
+    def stop(self) -> None: ...
 
 
 @contextmanager
@@ -85,13 +91,13 @@ def metrics_served(biller: str, reporter: Reporter, port: int | None, host: str)
 
 
 @contextmanager
-def stopped_by_signals(reporter: Reporter) -> Iterator[None]:
+def stopped_by_signals(program: Stoppable) -> Iterator[None]:
     """The first SIGTERM or Ctrl-C settles what is in flight and ends well; the second ends."""
     before: dict[signal.Signals, Any] = {}
 
     def stop(number: int, _frame: object) -> None:
         signal.signal(number, before[signal.Signals(number)])
-        reporter.stop()
+        program.stop()
 
     with suppress(ValueError):  # not the main thread: a caller's own handlers stay
         for caught in (signal.SIGTERM, signal.SIGINT):

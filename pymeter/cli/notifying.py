@@ -1,0 +1,398 @@
+"""Commands about being told: notify, endpoint, deliveries, spike."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+from rich.console import RenderableType
+from rich.text import Text
+
+from pymeter.cli.errors import CliError
+from pymeter.cli.help import add_command
+from pymeter.cli.options import AsCsv, AsJson, MetricKey, OnlySubject, Zone, form, read_duration, read_zone
+from pymeter.cli.output import Form, good, moment, note, number, print_json, show, stderr, stdout, table
+from pymeter.cli.reporting.reporters import stopped_by_signals
+from pymeter.cli.suggestions import SuggestingGroup
+from pymeter.cli.target import Context, Settings
+from pymeter.cli.visible import visible
+from pymeter.models import Delivery, DeliveryState, Endpoint, EndpointFormat, EndpointStatus, SpikeAlert
+from pymeter.program_connection import connection_options
+
+if TYPE_CHECKING:
+    from pymeter.notify import Notifier, Summary
+
+_SMTP_URL = "PYMETER_SMTP_URL"
+_POOL_MAX = 3
+
+Name = Annotated[str, typer.Argument(help="The endpoint's name.")]
+
+endpoint = typer.Typer(
+    cls=SuggestingGroup, help="Define, list and test where notifications are sent.", no_args_is_help=True
+)
+spike = typer.Typer(cls=SuggestingGroup, help="Set which usage counts as a spike.", no_args_is_help=True)
+
+
+def notify(
+    ctx: Context,
+    once: Annotated[bool, typer.Option("--once", help="Send what is due, and end: for cron.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Send again and again, until stopped.")] = False,
+    interval: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.05, max=3600, help="With --watch: between two looks.")
+    ] = 1.0,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.1, max=60, help="How long an attempt may take.")
+    ] = 20.0,
+    connections: Annotated[
+        int, typer.Option(metavar="N", min=1, max=10_000, help="Attempts at the same time.")
+    ] = 200,
+    secrets_dir: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A file for each secret; the environment comes first."),
+    ] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Certificate authorities to trust instead.")
+    ] = None,
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="Also send to private addresses and by http.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send notifications to the endpoints, and look for spikes.
+
+        pymeter notify --once
+        pymeter notify --watch
+
+    Secrets are read from the environment variables that the endpoints name. PYMETER_SMTP_URL is the mail
+    server. Exit status 0: all is sent; 1: an attempt failed; 2: it could not run.
+    """
+    if once == watch:
+        raise typer.BadParameter("say --once or --watch")
+    options = {
+        "timeout": timeout,
+        "connections": connections,
+        "secrets_dir": secrets_dir,
+        "ca_file": ca_file,
+        "allow_private": allow_private,
+        "smtp_url": os.environ.get(_SMTP_URL) or None,
+    }
+    with _notifier(ctx.obj, **options) as notifier, _warnings_shown(), stopped_by_signals(notifier):
+        summary = notifier.watch(interval) if watch else notifier.run_once()
+    _finish(summary, as_json)
+    # Told to stop and stopped: that is what was asked for.
+    if not notifier.stopped and summary.exit_status:
+        raise typer.Exit(summary.exit_status)
+
+
+@contextmanager
+def _notifier(settings: Settings, **options: Any) -> Iterator[Notifier]:
+    try:
+        from psycopg_pool import ConnectionPool
+
+        from pymeter.notify import Notifier
+        from pymeter.notify.mail import BadServer, MailServer
+    except ModuleNotFoundError as exc:
+        raise CliError(f"notifying needs {exc.name}", "pip install 'pymeter-ledger[notify]'") from None
+    if options["smtp_url"] is not None:
+        try:
+            MailServer.parse(options["smtp_url"])
+        except BadServer as error:
+            raise CliError(str(error), f"Correct {_SMTP_URL}.") from None
+    database = settings.installed()
+    with database.connect() as connection:  # one attempt, with an error of its own, before a pool retries
+        settings.meter_on(connection).endpoints()
+    pool = ConnectionPool(
+        database.dsn, min_size=1, max_size=_POOL_MAX, kwargs=connection_options(database.dsn), open=False
+    )
+    with pool:
+        yield Notifier(pool, schema=settings.schema, **options)
+
+
+@contextmanager
+def _warnings_shown() -> Iterator[None]:
+    """Print the sender's warnings on standard error, a line each."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            stderr().print(Text(visible(record.getMessage()), style="yellow"), soft_wrap=True)
+
+    log, handler = logging.getLogger("pymeter.notify"), Handler(logging.WARNING)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+
+
+def _finish(summary: Summary, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "delivered": summary.delivered,
+                "failed": summary.failed,
+                "dead": summary.dead,
+                "planned": summary.planned,
+                "spikes": summary.spikes,
+                "seconds": round(summary.seconds, 3),
+            }
+        )
+        return
+    spikes = f"; spikes found: {summary.spikes}" if summary.spikes else ""
+    line = f"{summary.delivered} delivered in {summary.seconds:.1f} s{spikes}"
+    if summary.exit_status:
+        dead = f", {summary.dead} given up" if summary.dead else ""
+        stdout().print(note(f"{line}; {summary.failed} attempts failed{dead}: see pymeter deliveries"))
+    else:
+        stdout().print(good(line))
+
+
+# ---------------------------------------------------------------------------------------------- endpoints
+
+
+def define(
+    ctx: Context,
+    name: Name,
+    url: Annotated[
+        str | None, typer.Argument(help="https or mailto; without it, the secret is Slack's URL.")
+    ] = None,
+    types: Annotated[
+        list[str] | None, typer.Option("--type", "-t", help="A type to send. Repeatable. Default: all.")
+    ] = None,
+    secret_name: Annotated[
+        str | None, typer.Option(help="The environment variable that has the secret, not the secret.")
+    ] = None,
+    format: Annotated[str, typer.Option(help="standard, slack or email.")] = "standard",
+    as_json: AsJson = False,
+) -> None:
+    """Define where notifications are sent, or change it.
+
+        pymeter endpoint define ops https://example.com/hook --secret-name WEBHOOK_SECRET
+        pymeter endpoint define chat --format slack --secret-name SLACK_URL -t threshold.exceeded
+        pymeter endpoint define mail mailto:ops@example.com --format email
+
+    What is written from now on is sent there by: pymeter notify.
+    """
+    with ctx.obj.meter() as meter:
+        found = meter.define_endpoint(
+            name, url, types or ["*"], secret_name=secret_name, format=cast(EndpointFormat, format)
+        )
+    show(found, Endpoint, _defined, form(as_json))
+
+
+def _defined(one: Endpoint) -> Text:
+    what = "all types" if one.types == ["*"] else ", ".join(one.types)
+    return good(f"{one.name}: {what} to {_where(one)}")
+
+
+def _where(one: Endpoint) -> str:
+    return one.url or f"the URL in {one.secret_name}"
+
+
+def list_endpoints(
+    ctx: Context, timezone: Zone = "UTC", as_json: AsJson = False, as_csv: AsCsv = False
+) -> None:
+    """List the endpoints, and what is still to be sent to them."""
+    wanted = form(as_json, as_csv)
+    read_zone(timezone)
+    with ctx.obj.meter() as meter:
+        found = meter.endpoints()
+    show(found, EndpointStatus, lambda rows: _endpoints_table(rows, timezone), wanted)
+
+
+def _endpoints_table(found: list[EndpointStatus], timezone: str) -> RenderableType:
+    if not found:
+        return note("no endpoints; begin with: pymeter endpoint define NAME URL")
+    result = table(
+        "endpoint",
+        "format",
+        "to",
+        "types",
+        "state",
+        "open",
+        "dead",
+        numbers=("open", "dead"),
+        unfolded=("endpoint",),
+    )
+    for one in found:
+        state = "in use"
+        if one.disabled_at is not None:
+            state = f"disabled: {one.disabled_reason}"
+        elif one.failing_since is not None:
+            state = f"failing since {moment(one.failing_since.replace(microsecond=0), timezone)}"
+        result.add_row(
+            one.name,
+            one.format,
+            _where(one),
+            ", ".join(one.types),
+            state,
+            str(one.open_deliveries),
+            str(one.dead_deliveries),
+        )
+    return result
+
+
+def remove(ctx: Context, name: Name, as_json: AsJson = False) -> None:
+    """Remove an endpoint with its deliveries."""
+    with ctx.obj.meter() as meter:
+        found = meter.remove_endpoint(name)
+    show(found, Endpoint, lambda one: good(f"{one.name} is removed"), form(as_json))
+
+
+def send_test(ctx: Context, name: Name, as_json: AsJson = False) -> None:
+    """Plan a test message for one endpoint.
+
+    pymeter endpoint test ops
+    pymeter notify --once
+    pymeter deliveries ops
+    """
+    with ctx.obj.meter() as meter:
+        found = meter.test_endpoint(name)
+    show(
+        found,
+        Delivery,
+        lambda one: good(f"{one.message_id} is sent to {one.endpoint} by: pymeter notify"),
+        form(as_json),
+    )
+
+
+def retry(
+    ctx: Context,
+    name: Annotated[str | None, typer.Argument(help="The endpoint's name. Default: all.")] = None,
+    delivery_id: Annotated[int | None, typer.Option("--id", help="This delivery alone.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send again what was given up, and at once what waits for it."""
+    with ctx.obj.meter() as meter:
+        found = meter.retry_deliveries(name, delivery_id=delivery_id)
+    if as_json:
+        print_json({"retried": found})
+    else:
+        stdout().print(good(f"{found} to send again"))
+
+
+def deliveries(
+    ctx: Context,
+    endpoint: Annotated[str | None, typer.Argument(help="Only this endpoint's.")] = None,
+    state: Annotated[str | None, typer.Option(help="waiting, planned, sending, delivered or dead.")] = None,
+    subject: OnlySubject = None,
+    rows: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many.")] = 20,
+    after_id: Annotated[int | None, typer.Option(help="Show older ones than this one.")] = None,
+    timezone: Zone = "UTC",
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """List what is and was sent to endpoints; newest first."""
+    wanted = form(as_json, as_csv)
+    read_zone(timezone)
+    with ctx.obj.meter() as meter:
+        found = meter.deliveries(
+            endpoint,
+            cast(DeliveryState | None, state),
+            subject=subject,
+            max_rows=rows,
+            after_id=after_id,
+        )
+    show(found, Delivery, lambda page: _deliveries_table(page, timezone), wanted)
+    if wanted is Form.table and len(found) == rows:
+        stdout().print(note(f"next page: --after-id {found[-1].delivery_id}"))
+
+
+def _deliveries_table(found: list[Delivery], timezone: str) -> RenderableType:
+    if not found:
+        return note("no deliveries")
+    at = f"planned ({timezone})"
+    result = table(
+        *("id", at, "endpoint", "type", "subject", "state", "tries", "result"),
+        numbers=("id", "tries"),
+        unfolded=(at, "type", "state"),
+    )
+    for one in found:
+        result.add_row(
+            str(one.delivery_id),
+            moment(one.created_at.replace(microsecond=0), timezone),
+            one.endpoint,
+            one.type,
+            one.subject or "",
+            one.state,
+            str(one.attempts),
+            one.error or ("" if one.status is None else f"HTTP {one.status}"),
+        )
+    return result
+
+
+# -------------------------------------------------------------------------------------------------- spikes
+
+Within = Annotated[str | None, typer.Option(help="The windows that are compared. Default: 1 hour.")]
+OfSubject = Annotated[str | None, typer.Option("--subject", "-s", help="Of this subject alone.")]
+
+
+def set_spike(
+    ctx: Context,
+    metric: MetricKey,
+    factor: Annotated[str, typer.Argument(help="From which multiple of the usual usage on.")],
+    subject: OfSubject = None,
+    within: Within = None,
+    baseline: Annotated[str | None, typer.Option(help="How far back is usual. Default: 14 days.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Notify when usage is a multiple of what is usual.
+
+    pymeter spike set tokens 3
+    """
+    with ctx.obj.meter() as meter:
+        found = meter.set_spike_alert(
+            metric,
+            factor,
+            subject=subject,
+            within=read_duration(within, "--within"),
+            baseline=read_duration(baseline, "--baseline"),
+        )
+    show(found, SpikeAlert, _alert, form(as_json))
+
+
+def _alert(one: SpikeAlert) -> Text:
+    whose, factor = one.subject or "each subject", number(one.factor)
+    return good(f"{one.metric} of {whose}: {factor} times the usual within {one.within}, of {one.baseline}")
+
+
+def list_spikes(ctx: Context, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
+    """List which usage counts as a spike."""
+    wanted = form(as_json, as_csv)
+    with ctx.obj.meter() as meter:
+        found = meter.spike_alerts()
+    show(found, SpikeAlert, _alerts_table, wanted)
+
+
+def _alerts_table(found: list[SpikeAlert]) -> RenderableType:
+    if not found:
+        return note("no alerts; begin with: pymeter spike set METRIC FACTOR")
+    result = table("metric", "subject", "factor", "within", "baseline", numbers=("factor",))
+    for one in found:
+        result.add_row(
+            one.metric, one.subject or "each", number(one.factor), str(one.within), str(one.baseline)
+        )
+    return result
+
+
+def remove_spike(
+    ctx: Context, metric: MetricKey, subject: OfSubject = None, within: Within = None, as_json: AsJson = False
+) -> None:
+    """Remove an alert about spikes."""
+    with ctx.obj.meter() as meter:
+        found = meter.remove_spike_alert(metric, subject=subject, within=read_duration(within, "--within"))
+    show(found, SpikeAlert, lambda one: good(f"{one.metric}: the alert is removed"), form(as_json))
+
+
+add_command(endpoint, define)
+add_command(endpoint, list_endpoints, name="list")
+add_command(endpoint, send_test, name="test")
+add_command(endpoint, retry)
+add_command(endpoint, remove)
+add_command(spike, set_spike, name="set")
+add_command(spike, list_spikes, name="list")
+add_command(spike, remove_spike, name="remove")

@@ -1,0 +1,51 @@
+-- The time makes the id unique also after a restore, when ids of notifications are given again.
+create or replace function _message_id(notification notifications)
+returns text
+language sql
+immutable
+set search_path from current
+as $$
+    select format('msg_%s_%s', notification.notification_id, (extract(epoch from notification.created_at) * 1000000)::bigint)
+$$;
+
+comment on function _message_id(notifications) is 'The id under which a notification is sent.';
+
+create or replace function _message_body(notification notifications, format text)
+returns text
+language sql
+stable
+set search_path from current
+as $$
+    select case _message_body.format
+        when 'slack' then json_build_object('text', replace(replace(replace(_message_text(notification), '&', '&amp;'), '<', '&lt;'), '>', '&gt;'))
+        when 'email' then json_build_object(
+            'subject', concat_ws(' ', notification.type, notification.metric, notification.subject), 'text', _message_text(notification))
+        else json_build_object(
+            'type', notification.type,
+            'timestamp', to_char(notification.created_at at time zone interval '0', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+            'subject', notification.subject, 'metric', notification.metric, 'data', notification.data)
+    end::text
+$$;
+
+comment on function _message_body(notifications, text) is
+    'What an endpoint of a format is sent: JSON. standard: type, timestamp, subject, metric, data; slack: text; email: subject and text.';
+
+create or replace function _message_text(notification notifications)
+returns text
+language sql
+stable
+set search_path from current
+as $$
+    select coalesce(case
+        when notification.type like 'threshold.%' or notification.type = 'limit.refused' then
+            format('%s: %s has used %s of %s %s of %s%s (limit %s, %s).', notification.type, notification.subject,
+                d ->> 'numerator', d ->> 'denominator', d ->> 'unit', notification.metric,
+                ', mark ' || (d ->> 'mark') || ' %', d ->> 'limit', d ->> 'period')
+        when notification.type = 'spike.detected' then
+            format('spike.detected: %s has used %s %s of %s since %s, %s times what is usual (%s).', notification.subject, d ->> 'quantity',
+                d ->> 'unit', notification.metric, d ->> 'since', d ->> 'ratio', d ->> 'expected')
+    end, notification.type || ': ' || concat_ws(', ', notification.subject, notification.metric) || coalesce(' ' || nullif(d::text, '{}'), ''))
+    from (values (notification.data)) n (d)
+$$;
+
+comment on function _message_text(notifications) is 'A notification in words, for people.';

@@ -1,0 +1,44 @@
+create or replace function _delivery_problems(now timestamptz)
+returns setof text
+language sql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+    select format('notifications have not been sent for %s: does pymeter run with the command that sends them?', o.late)
+    from (
+        select date_trunc('minute', _delivery_problems.now - least(
+            (select min(n.created_at)
+             from (select created_at from notifications where planned_at is null order by notification_id limit 10000) n
+             where n.created_at >= (select min(e.since) from endpoints e where e.disabled_at is null)),
+            (select min(d.due) from endpoints e
+             cross join lateral (
+                 select min(d.next_attempt_at) as due from deliveries d
+                 where d.endpoint = e.name and d.state in ('planned', 'sending')
+             ) d
+             where e.disabled_at is null))) as late
+    ) o
+    where o.late >= interval '1 hour'
+$$;
+
+comment on function _delivery_problems(timestamptz) is 'What health() reports as a problem of deliveries: none has been sent for an hour.';
+
+create or replace function _delivery_notices()
+returns setof text
+language sql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+    select format('the endpoint %s is disabled: %s', e.name, e.disabled_reason) from endpoints e where e.disabled_at is not null
+    union all
+    select format('%s%s deliveries to %s are dead; see deliveries(state => ''dead'') and retry_deliveries()',
+                  case when d.dead > 1000 then 'more than ' else '' end, least(d.dead, 1000), e.name)
+    from endpoints e
+    cross join lateral (
+        select count(*) as dead from (select from deliveries d where d.endpoint = e.name and d.state = 'dead' limit 1001) d
+    ) d
+    where d.dead > 0
+$$;
+
+comment on function _delivery_notices() is 'What health() reports as a notice of deliveries: disabled endpoints and dead deliveries.';

@@ -1,0 +1,44 @@
+create or replace function define_endpoint(
+    name text,
+    url text,
+    types text[],
+    secret_name text default null,
+    format text default 'standard'
+)
+returns endpoints
+language plpgsql
+volatile
+security definer
+set search_path from current
+set lock_timeout to '5s'
+as $$
+#variable_conflict use_column
+declare
+    v_before   endpoints;
+    v_endpoint endpoints;
+begin
+    if _is_open('define_endpoint') then perform _check_caller('define_endpoint'); end if;
+    perform _check_endpoint(define_endpoint.name, define_endpoint.url, define_endpoint.types, define_endpoint.secret_name, define_endpoint.format);
+    perform _lock('catalog');
+    v_before := (_lock_endpoints(array[define_endpoint.name]))[1];
+    insert into endpoints as e (name, url, types, format, secret_name)
+    values (define_endpoint.name, define_endpoint.url, array(select distinct t from unnest(define_endpoint.types) t order by t),
+            define_endpoint.format, define_endpoint.secret_name)
+    on conflict (name) do update set
+        url = excluded.url, types = excluded.types, format = excluded.format, secret_name = excluded.secret_name, disabled_at = null,
+        disabled_reason = null
+    returning * into v_endpoint;
+    perform _log_change('define_endpoint', v_endpoint.name, to_jsonb(v_before), to_jsonb(v_endpoint)), _follow_recording();
+    return v_endpoint;
+end
+$$;
+
+comment on function define_endpoint(text, text, text[], text, text) is
+    'Defines where notifications are sent, or changes it, and returns the endpoint. It is sent the notifications of these types that are written '
+    'from now on; {*} stands for all but usage.recorded and usage.aggregated, which are only written if an endpoint names them. format: standard '
+    '(an http or https url; Standard Webhooks), slack (a Slack webhook) or email (a mailto url). secret_name: the name of the environment '
+    'variable, or of the file, from which the sender reads the secret; the secret itself never comes to the database. standard: the key that '
+    'signs; without one, messages are not signed. slack: the URL, if url is null. What was planned before a change keeps its body. Defining a '
+    'disabled endpoint enables it; retry_deliveries() sends what it has missed. Raises 22004 or 22023 for a bad value, 55P03 after waiting for a '
+    'lock for 5 seconds. Example: BEGIN; SELECT name, types, format FROM meter.define_endpoint(''ops'', ''https://example.com/hook'', '
+    '''{threshold.exceeded,limit.refused}'', secret_name => ''WEBHOOK_SECRET''); ROLLBACK;';
