@@ -24,7 +24,7 @@ def help_text(command: Callable[..., None]) -> str:
     """The docstring, with a paragraph on one line and an example on each line of its own."""
     return "\n\n".join(
         "\n".join(f"$ {line.strip()}" for line in paragraph.splitlines())
-        if paragraph.startswith(" ")
+        if paragraph.lstrip().startswith("pymeter ")
         else " ".join(paragraph.split())
         for paragraph in inspect.cleandoc(command.__doc__ or "").split("\n\n")
     )

@@ -92,7 +92,7 @@ class Settings:
         line = shlex.join(["pymeter", "--embedded", *self.words])
         if len(line) > _LINE_CHARACTERS_MAX:
             line = "pymeter --embedded ..."
-        hint = f"Set PYMETER_DSN or give --dsn. For a private PostgreSQL: {line}"
+        hint = f"Set DATABASE_URL or PYMETER_DSN, or give --dsn. For a private PostgreSQL: {line}"
         if not _at_a_terminal():
             raise CliError("no database is named, and this is not a terminal", hint)
         if not is_running():

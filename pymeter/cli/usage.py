@@ -272,7 +272,8 @@ def room(status: QuotaStatus) -> str:
     used, quota, left = number(status.used), number(status.quota), number(status.remaining)
     over = f", {number(status.overrun)} too much" if status.overrun and status.limited_by else ""
     limit = f" (limit {status.limited_by})" if status.limited_by else ""
-    return f"{used} of {quota} {status.unit} used, {left} left{over}{limit}"
+    held = f", {number(status.held)} held" if status.held else ""
+    return f"{used} of {quota} {status.unit} used{held}, {left} left{over}{limit}"
 
 
 def subjects(

@@ -70,11 +70,12 @@ as $$
     select jsonb_strip_nulls(jsonb_build_object(
         'limit', checked.name, 'limit_id', checked.limit_id, 'period', checked.period, 'action', checked.action,
         'mark', case kind when 'mark' then mark end, 'step', case kind when 'step' then mark end,
-        'numerator', trim_scale(checked.used), 'denominator', checked.quota, 'unit', metric.unit, 'since', checked.since, 'until', checked.until))
+        'numerator', trim_scale(checked.used), 'denominator', checked.quota, 'held', nullif(trim_scale(checked.held), 0), 'unit', metric.unit,
+        'since', checked.since, 'until', checked.until))
 $$;
 
 comment on function _mark_data(metrics, limit_check, text, numeric) is
-    'The facts of a notification about a limit: numerator is what is used, denominator the quota.';
+    'The facts of a notification about a limit: numerator is what is used, denominator the quota, held what reservations hold.';
 
 -- Before an event is counted: usage that has left a trailing window since may be followed by a rise over the same mark.
 create or replace function _clear_marks(metric metrics, series series, checks limit_check[])

@@ -46,3 +46,21 @@ end
 $$;
 
 comment on function _check_setting(text, text) is 'Raises 22004 or 22023 for an unknown setting, or a value that it cannot have.';
+
+create or replace function _check_settings()
+returns void
+language plpgsql
+stable
+set search_path from current
+as $$
+begin
+    if _parse_duration(_setting_value('reservation_ttl')) > _parse_duration(_setting_value('reservation_ttl_max')) then
+        raise exception using
+            errcode = '22023', message = 'reservation_ttl would be longer than reservation_ttl_max', column = 'value',
+            detail = format('reservation_ttl %s, reservation_ttl_max %s.', _setting_value('reservation_ttl'), _setting_value('reservation_ttl_max')),
+            hint = 'Change the other setting first.';
+    end if;
+end
+$$;
+
+comment on function _check_settings() is 'Raises 22023 if settings contradict each other.';

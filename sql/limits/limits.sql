@@ -14,6 +14,12 @@ declare
 begin
     if _is_open('limits') then perform _check_caller('limits'); end if;
     perform _check_time('at', limits.at), _check_max_rows(limits.max_rows);
+    if limits.metric is not null then
+        perform _get_metric(limits.metric);
+    end if;
+    if limits.plan is not null then
+        perform _check_plan(limits.plan);
+    end if;
     return query
         select c.*
         from (
@@ -31,6 +37,6 @@ $$;
 
 comment on function limits(text, text, text, timestamptz, integer, bigint) is
     'Returns the limits that hold now, or at a time, in the order in which they were set: of a metric, a subject or a plan, if one is given. '
-    'effective_limits() tells which of them count for a subject. Keyset paging: pass the last limit_id as after_id. Raises 22004 or 22023 for '
-    'a bad value. Example: BEGIN; SELECT quota FROM meter.set_limit(''tokens'', 1000, subject => ''acct_1''); SELECT metric, subject, period, quota, '
-    'action FROM meter.limits(subject => ''acct_1''); ROLLBACK;';
+    'effective_limits() tells which of them count for a subject. Keyset paging: pass the last limit_id as after_id. Raises UM001 or UM007 for an '
+    'unknown metric or plan, 22004 or 22023 for a bad value. Example: BEGIN; SELECT quota FROM meter.set_limit(''tokens'', 1000, subject => '
+    '''acct_1''); SELECT metric, subject, period, quota, action FROM meter.limits(subject => ''acct_1''); ROLLBACK;';

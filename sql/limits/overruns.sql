@@ -11,6 +11,9 @@ as $$
 begin
     if _is_open('overruns') then perform _check_caller('overruns'); end if;
     perform _check_max_rows(overruns.max_rows), _check_time('now', overruns.now, required => true);
+    if overruns.metric is not null then
+        perform _get_metric(overruns.metric);
+    end if;
     return query
         select s.subject, s.metric, c.name, c.period, c.since, c.until, trim_scale(c.used), c.quota, trim_scale(c.overrun), m.unit,
                case when _was_covered(m, s.row, k.checks, c.limit_id, overruns.now) then 'top_up' else coalesce((
@@ -40,6 +43,7 @@ comment on function overruns(text, text, timestamptz, integer) is
     'Returns the limits that block and of which more is used and held than their quota and top-ups, in the period that contains now: everything '
     'there is beyond a quota, with its cause. The window of a trailing limit ends now. cause overflow: events were counted in spite of the limit; '
     'settle: more was settled than a reservation held; top_up: a top-up that covered some of it was voided; limit: it was set, lowered or replaced '
-    'when more had been used or was held. Looks at every series of the limited metrics, or of one metric or subject. Raises 22004 or 22023 for a '
-    'bad value. Example: BEGIN; SELECT quota FROM meter.set_limit(''tokens'', 10); SELECT outcome FROM meter.record(''acct_9'', ''tokens'', 15, '
-    'overflow => true); SELECT subject, used, quota, overrun, cause FROM meter.overruns(subject => ''acct_9''); ROLLBACK;';
+    'when more had been used or was held. Looks at every series of the limited metrics, or of one metric or subject. Raises UM001 for an unknown '
+    'metric, 22004 or 22023 for a bad value. Example: BEGIN; SELECT quota FROM meter.set_limit(''tokens'', 10); SELECT outcome FROM '
+    'meter.record(''acct_9'', ''tokens'', 15, overflow => true); SELECT subject, used, quota, overrun, cause FROM meter.overruns(subject => ''acct_9''); '
+    'ROLLBACK;';

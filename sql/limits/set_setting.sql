@@ -20,6 +20,7 @@ begin
         insert into settings (name, value) values (set_setting.name, set_setting.value)
         on conflict (name) do update set value = excluded.value, changed_at = now();
     end if;
+    perform _check_settings();
     select * into v_setting from settings() s where s.name = set_setting.name;
     perform _log_change('set_setting', set_setting.name, to_jsonb(v_before.value), to_jsonb(v_setting.value));
     return v_setting;

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
@@ -745,3 +746,26 @@ def test_a_key_twice_in_a_batch_is_refused_twice_if_neither_fits(ledger: Ledger)
     event = {"subject": "a", "metric": "m", "quantity": 1, "idempotency_key": "k"}
     assert [o.outcome for o in ledger.batch([event, event])] == ["refused", "refused"]
     assert ledger.value("SELECT count(*) FROM meter.keys") == 0
+
+
+def test_of_a_time_to_come_the_limits_are_those_that_are_planned(ledger: Ledger) -> None:
+    ledger.define("m", "sum")
+    limit(ledger, 100)
+    limit(ledger, 200, subject="a", since=datetime.now(UTC) + timedelta(days=40))
+    later = datetime.now(UTC) + timedelta(days=80)
+    quotas = {
+        at: [row.quota for row in ledger.call("effective_limits", subject="a", metric="m", at=at) if row.counts]
+        for at in (datetime.now(UTC), later)
+    }
+    assert list(quotas.values()) == [[100], [200]]
+
+
+def test_a_list_of_an_unknown_metric_or_plan_is_refused(ledger: Ledger) -> None:
+    for function, given, code in (
+        ("limits", {"metric": "nope"}, "UM001"),
+        ("limits", {"plan": "nope"}, "UM007"),
+        ("overruns", {"metric": "nope"}, "UM001"),
+    ):
+        with pytest.raises(psycopg.Error) as raised:
+            ledger.call(function, **given)
+        assert raised.value.sqlstate == code

@@ -289,6 +289,13 @@ def test_the_settings_say_how_long_and_at_most(ledger: Ledger) -> None:
     assert reserve(ledger, ttl="2 hours").outcome == "held"
 
 
+def test_settings_that_contradict_each_other_are_refused(ledger: Ledger) -> None:
+    for name, value in (("reservation_ttl", "3 days"), ("reservation_ttl_max", "5 minutes")):
+        with refused("22023", "value"):
+            ledger.call("set_setting", name=name, value=value)
+    assert reserve(ledger).outcome == "held"
+
+
 # --------------------------------------------------------------------------------------------- settle
 
 
