@@ -125,6 +125,13 @@ def _check_held(reservation: Reserved) -> None:
             hint="Nothing was reserved. Raise the limit with set_limit(), or pass a minimum.",
             parameter="quantity",
         )
+    if reservation.outcome == "duplicate" and not reservation.held:
+        raise DuplicateEvent(
+            "the reservation of this idempotency key has ended",
+            detail=f"reservation {reservation.reservation_id}.",
+            hint="Nothing is held. Reserve with a new key.",
+            parameter="idempotency_key",
+        )
     if reservation.outcome == "conflict":
         raise DuplicateEvent(
             "the idempotency key was used before",

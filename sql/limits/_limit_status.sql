@@ -16,8 +16,9 @@ declare
 begin
     perform _check_name('subject', _limit_status.subject), _check_time('now', v_at);
     if v_metric.limited then
-        v_checks := _limit_checks(v_metric, _find_series_row(v_metric, _limit_status.subject), v_at,
-                                  case when v_at = now() then clock_timestamp() else v_at end, case when v_at < now() then v_at end);
+        v_checks := case
+            when v_at > now() then _limit_checks(v_metric, _find_series_row(v_metric, _limit_status.subject), v_at, v_at)
+            else _period_checks(v_metric, _find_series_row(v_metric, _limit_status.subject), v_at) end;
         v_binding := _binding_limit(v_checks);
     end if;
     if v_binding.limit_id is null then
@@ -31,7 +32,7 @@ begin
             when _limit_status.requested is null then c.remaining <= 0
             when v_metric.aggregate = 'max' then _limit_status.requested > greatest(c.quota, c.used)
             when v_metric.aggregate = 'last' then _limit_status.requested > c.quota
-            else _limit_status.requested > _room(c.remaining, c.overrun) end);
+            else _limit_status.requested > c.remaining end);
     return (v_metric.key, v_allowed, trim_scale(v_binding.used), trim_scale(v_binding.remaining), v_binding.quota, v_metric.unit, v_binding.since,
             v_binding.until, trim_scale(v_binding.held), trim_scale(v_binding.overrun), v_binding.name);
 end

@@ -72,7 +72,7 @@ declare
     v_top_ups top_ups[];
     v_room    record;
 begin
-    if n is null or not _may_be_raised(m, s.subject) and not with_voided then
+    if n is null or not _may_be_raised(m.key, s.subject) and not with_voided then
         return checks;
     end if;
     v_top_ups := _usable_top_ups(m.key, s.subject, with_voided);

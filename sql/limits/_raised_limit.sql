@@ -69,7 +69,7 @@ comment on function _raised_version(text, text, text, timestamptz) is
     'The version of the limits named default of a period that counts for a subject, as _effective_limits() finds it for a period that is decided at '
     'this instant; all fields are null if none does.';
 
-create or replace function _may_be_raised(metric metrics, subject text)
+create or replace function _may_be_raised(metric text, subject text)
 returns boolean
 language plpgsql
 stable
@@ -81,17 +81,17 @@ as $$
 begin
     return exists (
         select from top_ups t
-        where t.metric = (_may_be_raised.metric).key and t.subject = _may_be_raised.subject and t.voided_at is null
+        where t.metric = _may_be_raised.metric and t.subject = _may_be_raised.subject and t.voided_at is null
     ) or exists (
         select from limits l
-        where l.metric = (_may_be_raised.metric).key and l.subject = _may_be_raised.subject
+        where l.metric = _may_be_raised.metric and l.subject = _may_be_raised.subject
           and (l.rollover_min is not null or l.rollover_max is not null)
     ) or exists (
         select from limits l
-        where l.metric = (_may_be_raised.metric).key and l.subject is null
+        where l.metric = _may_be_raised.metric and l.subject is null
           and (l.rollover_min is not null or l.rollover_max is not null)
     );
 end
 $$;
 
-comment on function _may_be_raised(metrics, text) is 'Whether a subject has top-ups of a metric, or a limit with a rollover.';
+comment on function _may_be_raised(text, text) is 'Whether a subject has top-ups of a metric, or a limit with a rollover.';

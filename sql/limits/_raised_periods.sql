@@ -71,9 +71,7 @@ declare
                                         v_window.until - interval '1 microsecond');
 begin
     if v_version.quota is not null and (v_version.rollover_min is not null or v_version.rollover_max is not null)
-        and (select min(l.since) from limits l
-             where l.metric = v_version.metric and l.subject is not distinct from v_version.subject and l.plan is not distinct from v_version.plan
-               and l.name = v_version.name and l.period = v_version.period) <= v_window.since
+        and _has_held(v_version, _with_rollover.subject, v_window.since, v_window.until)
     then
         segment.rollover_since := v_window.since;
         segment.rollover_left := v_version.quota - case when before = v_window.since then used else 0 end;
@@ -85,9 +83,8 @@ end
 $$;
 
 comment on function _with_rollover(metrics, text, text, top_up_segment, timestamptz, numeric) is
-    'A period, with what goes over to it from the period before, which is over and has been limited from its beginning. used: what is used of that '
-    'period '
-    'if before is its start; otherwise nothing is.';
+    'A period, with what goes over to it from the period before, which is over and has been limited all the time. used: what is used of '
+    'that period if before is its start; otherwise nothing is.';
 
 create or replace function _least_quota(metric text, subject text, period text)
 returns numeric

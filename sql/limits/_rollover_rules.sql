@@ -38,3 +38,32 @@ $$;
 
 comment on function _check_rollover(metrics, text, text, numeric, numeric) is
     'Raises 22023 for a bad rollover of a limit, UM002 for a metric that is no sum or count.';
+
+-- What a subject used while it had another limit, or none, says nothing about what is left of this one.
+create or replace function _has_held(version limits, subject text, since timestamptz, until timestamptz)
+returns boolean
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+declare
+    v_first limits := _limit_version((_has_held.version).metric, (_has_held.version).name, (_has_held.version).period,
+                                     (_has_held.version).subject, (_has_held.version).plan, _has_held.since);
+begin
+    return not v_first.removed and v_first.quota is not null
+        and not exists (
+            select from limits l
+            where l.metric = v_first.metric and l.name = v_first.name and l.period = v_first.period
+              and l.subject is not distinct from v_first.subject and l.plan is not distinct from v_first.plan
+              and l.since > _has_held.since and l.since < _has_held.until and (l.removed or l.quota is null))
+        and (v_first.plan is null or exists (
+            select from subscriptions s
+            where s.subject = _has_held.subject and s.plan = v_first.plan and s.since <= _has_held.since
+              and coalesce(s.until, 'infinity') >= _has_held.until));
+end
+$$;
+
+comment on function _has_held(limits, text, timestamptz, timestamptz) is
+    'Whether the limit of a version has had a quota for a subject during the whole of a period [since, until).';

@@ -25,7 +25,8 @@ begin
     if (v_locked.definition).limited then
         return _record_limited_event(
             v_locked.definition, v_locked.locked, (hold).reservation_id, _settle_checked.at, _settle_checked.quantity, null, (hold).idempotency_key,
-            _settle_checked.metadata, true, case when v_is_late or _settle_checked.quantity > (hold).held then 'settle' else 'held' end, null);
+            _settle_checked.metadata, true,
+            case when v_is_late or _settle_checked.quantity > (hold).held or _settle_checked.at <> (hold).at then 'settle' else 'held' end, null);
     end if;
     -- The metric is locked, and cannot get its first limit meanwhile.
     return _count_event(v_locked.definition, (hold).subject, (hold).reservation_id, _settle_checked.at, _settle_checked.quantity, null,

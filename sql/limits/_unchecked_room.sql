@@ -1,7 +1,8 @@
 -- Events of the open fine bucket, which lies in the periods of all limits, add as much to coarse_total as to what is used of each limit. So what
 -- every limit has left, and what is missing to the next mark, can be told by coarse_total alone, until the next fine bucket opens or a trailing
--- window moves. Usage beyond a quota is looked at each time, whatever the limit's action. A reservation that
--- expires leaves more room, so the limits are looked at again then.
+-- window moves. Usage beyond a quota is looked at each time, whatever the limit's action. A reservation that expires leaves more room, so the limits
+-- are looked at again then. What settling less than was held leaves of a limit that top-ups raise depends on later usage too: limit_held is null, and
+-- reservations are looked at each time.
 create or replace function _note_room(series series, checks limit_check[], now timestamptz)
 returns void
 language plpgsql
@@ -15,12 +16,13 @@ declare
     s           series := _note_room.series;
     v_binding   limit_check := _binding_limit(checks);
     v_change_at timestamptz := least(_limits_change_at(s.metric, s.subject, _note_room.now), _window_moves_at(s.metric, checks, _note_room.now));
+    v_is_raised boolean := _may_be_raised(s.metric, s.subject);
     v_below     numeric;
 begin
     if not s.is_ordinary then
         return;
     end if;
-    if exists (select from unnest(checks) c where c.held > 0) then
+    if v_is_raised or exists (select from unnest(checks) c where c.held > 0) then
         v_change_at := least(v_change_at, (
             select min(r.expires_at) from reservations r
             where r.metric = s.metric and r.subject = s.subject and r.state = 'held' and r.expires_at > _note_room.now));
@@ -46,7 +48,7 @@ begin
     update series n set
         unchecked_below = coalesce(trim_scale(v_below), 'infinity'), unchecked_until = coalesce(v_change_at, 'infinity'),
         exhausted_at = trim_scale(s.coarse_total + v_binding.remaining), limited_by = v_binding.name, limit_quota = v_binding.quota,
-        limit_used = trim_scale(v_binding.used - s.coarse_total), limit_held = trim_scale(v_binding.held)
+        limit_used = trim_scale(v_binding.used - s.coarse_total), limit_held = case when not v_is_raised then trim_scale(v_binding.held) end
     where n.series_id = s.series_id and n.stripe = 0;
 end
 $$;

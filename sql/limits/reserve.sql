@@ -47,6 +47,7 @@ begin
                 limit_held = s.limit_held + v_quantity, version = s.version + 1,
                 unchecked_until = least(s.unchecked_until, clock_timestamp() + coalesce(reserve.ttl, interval '10 minutes'))
             where s.metric = reserve.metric and s.subject = reserve.subject and s.stripe = 0 and s.is_ordinary
+              and (s.limited_by is null or s.limit_held is not null)
               and s.coarse_total + v_quantity < s.unchecked_below and clock_timestamp() < s.unchecked_until
               and now() >= s.fine_start and now() < s.fine_end
               and s.revision = (select m.revision from metrics m where m.key = reserve.metric)

@@ -29,6 +29,11 @@ begin
             v_result := _hold(v_metric, _find_series_row(v_metric, v_request.subject), v_request);
         else
             v_result := _repeated_hold(v_request);
+            if v_result.outcome = 'conflict' and v_result.reservation_id = any (v_owned) then  -- of this batch, and about to be undone
+                v_result.reservation_id := null;
+                v_result.held := 0;
+                v_result.expires_at := null;
+            end if;
         end if;
         v_results := v_results || (v_request.ordinal, v_result.reservation_id, v_result.outcome, v_result.held, v_result.used,
             v_result.held_total, v_result.remaining, v_result.quota, v_result.limited_by, v_result.expires_at)::reserved_batch;

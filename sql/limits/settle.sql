@@ -29,6 +29,7 @@ begin
             fine_total = s.fine_total + v_quantity, coarse_total = s.coarse_total + v_quantity,
             exhausted_at = s.exhausted_at + v_hold.held, limit_held = s.limit_held - v_hold.held
         where s.metric = v_hold.metric and s.subject = v_hold.subject and s.stripe = 0 and s.is_ordinary
+          and (s.limited_by is null or s.limit_held is not null)
           and s.coarse_total + v_quantity < s.unchecked_below and clock_timestamp() < s.unchecked_until and clock_timestamp() < v_hold.expires_at
           and v_hold.settled_for >= s.fine_start and v_hold.settled_for < s.fine_end and v_hold.settled_for <= now()
           and v_hold.at >= s.fine_start and v_hold.at < s.fine_end

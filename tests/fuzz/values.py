@@ -413,7 +413,7 @@ _SENSIBLE_BY_TYPE: Mapping[str, st.SearchStrategy[str]] = {
 }
 
 
-_NAMED_TYPES = ("text", "text[]", "jsonb", "timestamp with time zone", "numeric[]")
+_NAMED_TYPES = ("text", "text[]", "jsonb", "timestamp with time zone", "numeric[]", "bigint")
 
 
 def teach(name: str, values: Sequence[str]) -> None:
@@ -430,9 +430,7 @@ def hurting(type_name: str) -> tuple[Value, ...]:
 
 def sensible(name: str, type_name: str) -> st.SearchStrategy[str]:
     """Values that a parameter of this name and type may be given by somebody who knows it."""
-    if name in _SENSIBLE and type_name in (
-        *("text", "text[]", "jsonb", "timestamp with time zone", "numeric[]", "bigint"),
-    ):
+    if name in _SENSIBLE and type_name in _NAMED_TYPES:
         return _SENSIBLE[name]
     return _SENSIBLE_BY_TYPE.get(type_name, st.sampled_from(_BY_TYPE.get(type_name, ARRAYS + TEXTS[:4])))
 
