@@ -754,7 +754,9 @@ def test_of_a_time_to_come_the_limits_are_those_that_are_planned(ledger: Ledger)
     limit(ledger, 200, subject="a", since=datetime.now(UTC) + timedelta(days=40))
     later = datetime.now(UTC) + timedelta(days=80)
     quotas = {
-        at: [row.quota for row in ledger.call("effective_limits", subject="a", metric="m", at=at) if row.counts]
+        at: [
+            row.quota for row in ledger.call("effective_limits", subject="a", metric="m", at=at) if row.counts
+        ]
         for at in (datetime.now(UTC), later)
     }
     assert list(quotas.values()) == [[100], [200]]

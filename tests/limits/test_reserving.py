@@ -777,3 +777,31 @@ def test_the_callers_transaction_decides(ledger: Ledger, new_ledger: NewLedger) 
     session.connection.rollback()
     assert (used(ledger), ledger.call("reservations")) == (0, [])
     assert reserve(ledger, 60, idempotency_key="k").outcome == "held"
+
+
+def test_a_settlement_in_another_period_is_the_cause_of_what_is_beyond_there(ledger: Ledger) -> None:
+    ledger.define("day", "sum", period="day")
+    ledger.call("set_limit", metric="day", quota=100, since=datetime(2026, 1, 1, tzinfo=UTC))
+    before = datetime.now(UTC) - timedelta(days=40)
+    ledger.record("a", "day", 100, at=before)
+    (held,) = ledger.call("reserve", subject="a", metric="day", quantity=80)
+    ledger.call("settle", reservation_id=held.reservation_id, quantity=80, at=before)
+    (overrun,) = ledger.call("overruns", metric="day", now=before)
+    assert (overrun.overrun, overrun.cause) == (80, "settle")
+
+
+def test_a_conflict_within_a_batch_names_no_reservation_that_is_undone(ledger: Ledger) -> None:
+    requests = [{"subject": "a", "metric": "m", "quantity": n, "idempotency_key": "z"} for n in (1, 2)]
+    first, second = ledger.call("reserve_batch", requests=Jsonb(requests))
+    assert (first.outcome, second.outcome) == ("skipped", "conflict")
+    assert (second.reservation_id, second.held) == (None, 0)
+
+
+def test_a_past_period_has_one_quota_whoever_asks(ledger: Ledger) -> None:
+    ledger.define("month", "sum")
+    for quota, day in ((100, 1), (200, 15)):
+        ledger.call("set_limit", metric="month", quota=quota, since=datetime(2026, 3, day, tzinfo=UTC))
+    at = datetime(2026, 3, 5, tzinfo=UTC)
+    (status,) = ledger.call("check_quota", subject="a", metric="month", now=at)
+    (balance,) = ledger.call("balance", subject="a", metric="month", at=at)
+    assert status.quota == balance.quota == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -622,3 +623,62 @@ def test_a_subject_without_top_ups_and_rollover_has_its_own_answers(metered: Led
     assert metered.record("b", "m", 10).remaining == 0
     assert metered.record("r", "m", 16).outcome == "refused"
     assert metered.record("r", "m", 15).outcome == "recorded"
+
+
+def test_nothing_goes_over_from_a_period_in_which_the_limit_did_not_hold_all_the_time(ledger: Ledger) -> None:
+    """For a while there was no quota, or the subject did not have the plan."""
+    ledger.define("m", "sum")
+    named = {"metric": "m", "period": "month", "rollover_max": 100}
+    ledger.call("define_plan", plan="pro")
+    ledger.call("set_limit", quota=100, plan="pro", since=datetime(2026, 1, 1, tzinfo=UTC), **named)
+    ledger.call("subscribe", subject="late", plan="pro", since=datetime(2026, 3, 31, 23, 59, tzinfo=UTC))
+    for quota, day in ((100, 1), (None, 5), (100, 25)):
+        ledger.call(
+            "set_limit", quota=quota, subject="gap", since=datetime(2026, 3, day, tzinfo=UTC), **named
+        )
+    for subject in ("late", "gap"):
+        (balance,) = ledger.call("balance", subject=subject, metric="m", at=datetime(2026, 4, 2, tzinfo=UTC))
+        assert (balance.quota, balance.top_ups, balance.remaining) == (100, 0, 100), subject
+
+
+def test_p11_settling_less_than_was_held_gives_back_no_more_than_is_left(ledger: Ledger) -> None:
+    """A hold displaces usage that is later than the top-up, and that takes its place when the hold ends."""
+    ledger.define("m", "sum", period="never")
+    now = datetime.now(UTC)
+    ledger.call("set_limit", metric="m", quota=300, marks=[])
+    ledger.call(
+        "top_up",
+        subject="a",
+        metric="m",
+        quantity=100,
+        idempotency_key="k",
+        expires_at=now + timedelta(hours=2),
+    )
+    ledger.record("a", "m", 0)
+    (held,) = ledger.call("reserve", subject="a", metric="m", quantity=190)
+    ledger.record("a", "m", 95, at=now + timedelta(hours=5))
+    ledger.call("set_limit", metric="m", quota=100, marks=[])
+    for _ in range(2):
+        ledger.record("a", "m", 0)
+    (settled,) = ledger.call("settle", reservation_id=held.reservation_id, quantity=0)
+    (status,) = ledger.call("check_quota", subject="a", metric="m")
+    assert settled.remaining == status.remaining == 5
+    assert ledger.record("a", "m", 9).outcome == "refused"
+
+
+def test_a_hold_of_an_earlier_period_that_expires_leaves_more_of_its_top_up(ledger: Ledger) -> None:
+    ledger.define("m", "sum", period="day", rollup="minute")
+    ledger.call("set_limit", metric="m", quota=100, marks=[])
+    ledger.call(
+        "top_up",
+        subject="a",
+        metric="m",
+        quantity=500,
+        idempotency_key="k",
+        since=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    (held,) = ledger.call("reserve", subject="a", metric="m", quantity=400, ttl="2 seconds")
+    ledger.execute("UPDATE meter.reservations SET at = at - interval '1 day'")
+    assert ledger.record("a", "m", 0).remaining == 300
+    time.sleep(max((held.expires_at - ledger.value("SELECT clock_timestamp()")).total_seconds(), 0) + 0.05)
+    assert ledger.record("a", "m", 1).remaining == 599

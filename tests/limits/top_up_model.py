@@ -133,11 +133,24 @@ class TopUpModel:
             if (v.metric, v.name, v.period) == (version.metric, version.name, version.period)
             and (v.subject, v.plan) == (version.subject, version.plan)
         ]
-        if min(v.since for v in same) > before:
+        if not self._has_held(same, before, start):
             return Decimal(0)
         left = max(version.quota - totals.get((period, before), Decimal(0)), Decimal(0))
         left = max(left, version.rollover_min or Decimal(0))
         return left if version.rollover_max is None else min(left, version.rollover_max)
+
+    def _has_held(self, versions: list[Any], since: datetime, until: datetime) -> bool:
+        """Whether these versions of one limit have had a quota for the subject in all of [since, until)."""
+        first = max(
+            (v for v in versions if v.since <= since), key=lambda v: (v.since, v.limit_id), default=None
+        )
+        within = [v for v in versions if since < v.since < until]
+        if first is None or any(v.removed or v.quota is None for v in [first, *within]):
+            return False
+        return first.plan is None or any(
+            (s, p) == (self.subject, first.plan) and begin <= since and (end is None or end >= until)
+            for s, p, begin, end in self.limits.subscriptions
+        )
 
     def balance(self, at: datetime, now: datetime) -> dict[str, Any] | None:
         version = self.version(at, now)
