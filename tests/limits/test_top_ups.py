@@ -668,15 +668,9 @@ def test_p11_settling_less_than_was_held_gives_back_no_more_than_is_left(ledger:
 
 def test_a_hold_of_an_earlier_period_that_expires_leaves_more_of_its_top_up(ledger: Ledger) -> None:
     ledger.define("m", "sum", period="day", rollup="minute")
-    ledger.call("set_limit", metric="m", quota=100, marks=[])
-    ledger.call(
-        "top_up",
-        subject="a",
-        metric="m",
-        quantity=500,
-        idempotency_key="k",
-        since=datetime(2026, 1, 1, tzinfo=UTC),
-    )
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+    ledger.call("set_limit", metric="m", quota=100, marks=[], since=since)
+    ledger.call("top_up", subject="a", metric="m", quantity=500, idempotency_key="k", since=since)
     ledger.call("reserve", subject="a", metric="m", quantity=400)
     ledger.execute("UPDATE meter.reservations SET at = at - interval '1 day'")
     assert ledger.record("a", "m", 0).remaining == 300
