@@ -16,9 +16,7 @@ begin
     perform from metrics m where m.key = any (v_keys) and not m.limited order by m.key for share;
     perform _lock_limited_rows(array(
         select (r.ordinal, r.subject, r.metric, null, null, null, null, null, null, null, null, null)::batch_event
-        from unnest(requests) r
-        join metrics m on m.key = r.metric
-        where m.limited));
+        from unnest(requests) r));
 end
 $$;
 

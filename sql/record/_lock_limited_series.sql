@@ -58,7 +58,8 @@ comment on function _lock_limited_row(metrics, text) is
     'Locks row 0 of a series and, if it has not been recorded at this revision of the metric, its stripes; returns row 0. Without a series, all '
     'fields but metric and subject are null; the caller has locked the subject.';
 
--- The same for a batch, in the lock order of the package: subjects first, then the rows of series.
+-- The same for a batch, in the lock order of the package: subjects first, then the rows of series. Those of metrics without limits are locked in the
+-- same order, because others may have seen a first limit that this batch has not. In a batch with members, or of stripes, these come later.
 create or replace function _lock_limited_rows(batch batch_event[])
 returns void
 language plpgsql
@@ -68,13 +69,14 @@ set enable_seqscan to off
 as $$
 #variable_conflict use_column
 declare
-    v_row record;
+    v_members boolean := exists (select from unnest(batch) where member is not null);
+    v_row     record;
 begin
     perform _enter_limited_subjects(array(
         select distinct e.subject
         from (select distinct metric, subject from unnest(batch)) e
         join metrics m on m.key = e.metric
-        where not exists (
+        where m.limited and not exists (
             select from series s where s.metric = e.metric and s.subject = e.subject and s.stripe = 0 and s.revision = m.revision)));
     for v_row in
         select m, e.subject
@@ -83,12 +85,17 @@ begin
         cross join lateral (
             select s.series_id from series s where s.metric = e.metric and s.subject = e.subject and s.stripe = 0 offset 0
         ) s
+        where m.limited or not v_members and not m.striped
         order by s.series_id
     loop
-        perform _lock_limited_row(v_row.m, v_row.subject);
+        if (v_row.m).limited then
+            perform _lock_limited_row(v_row.m, v_row.subject);
+        else
+            perform from series s where s.metric = (v_row.m).key and s.subject = v_row.subject and s.stripe = 0 for update;
+        end if;
     end loop;
 end
 $$;
 
 comment on function _lock_limited_rows(batch_event[]) is
-    'Locks the series of these events, and the subjects of those that have none yet, until the transaction ends.';
+    'Locks the series of these events, and the subjects of those of limited metrics that have none yet, until the transaction ends.';

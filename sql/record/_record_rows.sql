@@ -70,7 +70,7 @@ begin
         if exists (select from unnest(batch) where member is not null) then
             lock table unique_members in row exclusive mode;  -- see _lock_limited_series()
         end if;
-        perform _lock_limited_rows(v_limited);
+        perform _lock_limited_rows(array(select e from unnest(batch) e where e.problem is null));
         if overflow then
             v_limited := array(select e from unnest(v_limited) e where e.digest is null or e.event_id = any (v_owned));
             perform _clear_batch_marks(v_limited);

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.helpers import Ledger, Task
 
@@ -615,6 +616,30 @@ def test_batches_in_opposite_orders_over_limited_and_other_metrics_do_not_deadlo
     blocker.connection.commit()
     outcomes = Counter(o.outcome for task in tasks for o in task.result())
     assert outcomes == {"recorded": 40, "duplicate": 20}
+    assert ledger.verify() == []
+
+
+def test_batches_that_differ_about_a_metric_s_first_limit_do_not_deadlock(
+    ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait
+) -> None:
+    """The first batch knows one of its metrics as limited, the second both."""
+    for metric in ("m0", "m1"):
+        ledger.define(metric, "sum")
+    limit(ledger, 100, "m0")
+    for metric in ("m1", "m0"):  # the series that gets its limit later is the older one
+        ledger.record(**event(metric=metric, quantity=1))
+    holder = new_ledger("holder", autocommit=False)
+    holder.record(**event(metric="m0", quantity=1))
+    first, second = new_ledger("first"), new_ledger("second")
+    events = [event(metric=metric, quantity=1) for metric in ("m0", "m1")]
+    recording = Task(lambda: first.batch([*events, event("new", "m0", 1)]))
+    wait_until_blocked(ledger.connection, "first")
+    limit(ledger, 100, "m1")
+    reserving = Task(lambda: second.call("reserve_batch", requests=Jsonb(events)))
+    wait_until_blocked(ledger.connection, "second")
+    holder.connection.commit()
+    assert {o.outcome for o in recording.result()} == {"recorded"}
+    assert {r.outcome for r in reserving.result()} == {"held"}
     assert ledger.verify() == []
 
 
