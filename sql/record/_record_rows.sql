@@ -1,5 +1,5 @@
 -- A metric may get its first limit while rows of series are waited for, and their holder may have been held to it. Then the block gives up what it
--- has done, and the batch is decided anew.
+-- has done, and the batch is decided anew; so it is after a deadlock, with others that have seen another state of the metrics, or with rebuild().
 create or replace function _record_rows(batch batch_event[], overflow boolean)
 returns setof batch_outcome
 language plpgsql
@@ -10,8 +10,10 @@ as $$
 declare
     v_limited  text[];
     v_outcomes batch_outcome[];
+    v_attempts integer := 0;
 begin
     loop
+        v_attempts := v_attempts + 1;
         v_limited := _limited_metrics(batch);
         begin
             v_outcomes := array(select o from _decide_rows(batch, overflow) o);
@@ -20,8 +22,13 @@ begin
                 return;
             end if;
             raise savepoint_exception;
-        exception when savepoint_exception then
-            null;
+        exception
+            when savepoint_exception then
+                null;
+            when deadlock_detected then
+                if v_attempts >= 3 then  -- what it waits for may be held by this transaction from before
+                    raise;
+                end if;
         end;
     end loop;
 end
