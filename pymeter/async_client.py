@@ -95,7 +95,7 @@ class AsyncMeter(AsyncMethods):
 
         Raises:
             QuotaExceeded: it is refused.
-            DuplicateEvent: the key was used for another request or an event.
+            DuplicateEvent: the key was used for another request or an event, or its reservation has ended.
             MeterError: what else `reserve` raises.
         """
         reservation = await self.reserve(

@@ -93,7 +93,7 @@ class Meter(Methods):
 
         Raises:
             QuotaExceeded: it is refused.
-            DuplicateEvent: the key was used for another request or an event.
+            DuplicateEvent: the key was used for another request or an event, or its reservation has ended.
             MeterError: what else `reserve` raises.
         """
         reservation = self.reserve(

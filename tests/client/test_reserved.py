@@ -123,11 +123,22 @@ def test_what_is_refused_or_a_conflict_raises(meter: Meter) -> None:
         assert held.reservation.held == 99
 
 
-def test_a_repeated_block_settles_once(meter: Meter) -> None:
-    for expected in ("recorded", "duplicate"):
-        with meter.reserved("a", "tokens", 60, idempotency_key="k") as held:
-            assert held.settle(45).outcome == expected
-    assert meter.usage("a", "tokens").quantity == 45
+def test_a_block_whose_reservation_has_ended_does_not_run_again(meter: Meter) -> None:
+    """Nothing would be held for it. One that still holds is the same reservation: its process died."""
+    with meter.reserved("a", "tokens", 60, idempotency_key="settled") as held:
+        assert held.settle(45).outcome == "recorded"
+    with meter.reserved("a", "tokens", 10, idempotency_key="released"):
+        pass
+    for key, quantity in (("settled", 60), ("released", 10)):
+        with (
+            pytest.raises(errors.DuplicateEvent),
+            meter.reserved("a", "tokens", quantity, idempotency_key=key),
+        ):
+            pytest.fail("the block ran")
+    meter.reserve("a", "tokens", 5, idempotency_key="left")
+    with meter.reserved("a", "tokens", 5, idempotency_key="left") as held:
+        assert held.settle(4).outcome == "recorded"
+    assert meter.usage("a", "tokens").quantity == 49
 
 
 def test_the_same_asynchronously(meter_dsn: str) -> None:
