@@ -61,27 +61,55 @@ language plpgsql
 volatile
 set search_path from current
 set enable_seqscan to off
-set lock_timeout to '5s'
 as $$
 #variable_conflict use_column
-declare
-    v_ids integer[] := array(
+begin
+    perform _mark_series(_limits_changed.subject, array(
         select s.series_id
         from metrics m
         cross join lateral (
             select s.series_id from series s where s.metric = m.key and s.subject = _limits_changed.subject and s.stripe = 0 offset 0
         ) s
-        where m.limited);
-begin
-    perform from series s where s.series_id = any (v_ids) and s.stripe = 0 order by s.series_id for no key update;
-    update series s set revision = 0 where s.series_id = any (v_ids) and s.stripe = 0;
-exception when lock_not_available then
-    perform _raise_busy(format('subject %s', quote_literal(left(_limits_changed.subject, 80))));
+        where m.limited));
 end
 $$;
 
 comment on function _limits_changed(text) is
     'Makes recording look anew at the limits of a subject. Raises 55P03 if its series are locked for 5 seconds.';
+
+-- The rows are given up now and then, so that a call which holds one of them and waits for another cannot wait for ever.
+create or replace function _mark_series(subject text, series_ids integer[])
+returns void
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+set lock_timeout to '100ms'
+as $$
+#variable_conflict use_column
+declare
+    v_give_up timestamptz := clock_timestamp() + interval '5 seconds';
+    v_millis  integer := 100;
+begin
+    loop
+        begin
+            perform from series s where s.series_id = any (_mark_series.series_ids) and s.stripe = 0 order by s.series_id for no key update;
+            update series s set revision = 0 where s.series_id = any (_mark_series.series_ids) and s.stripe = 0;
+            return;
+        exception when lock_not_available or deadlock_detected then
+            null;
+        end;
+        exit when clock_timestamp() > v_give_up;
+        perform pg_sleep_for('10 ms');
+        v_millis := least(v_millis * 2, 400);
+        perform set_config('lock_timeout', v_millis || 'ms', true);
+    end loop;
+    perform _raise_busy(format('subject %s', quote_literal(left(_mark_series.subject, 80))));
+end
+$$;
+
+comment on function _mark_series(text, integer[]) is
+    'Marks series of a subject, so that the next who records looks anew at limits and top-ups. Raises 55P03 after 5 seconds.';
 
 create or replace function _metric_limits_changed(metric text)
 returns void

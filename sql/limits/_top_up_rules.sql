@@ -65,17 +65,12 @@ language plpgsql
 volatile
 set search_path from current
 set enable_seqscan to off
-set lock_timeout to '5s'
 as $$
 #variable_conflict use_column
 begin
-    perform from series s
-    where s.metric = _top_ups_changed.metric and s.subject = _top_ups_changed.subject and s.stripe = 0
-    for no key update;
-    update series s set revision = 0
-    where s.metric = _top_ups_changed.metric and s.subject = _top_ups_changed.subject and s.stripe = 0;
-exception when lock_not_available then
-    perform _raise_busy(format('subject %s', quote_literal(left(_top_ups_changed.subject, 80))));
+    perform _mark_series(_top_ups_changed.subject, array(
+        select s.series_id from series s
+        where s.metric = _top_ups_changed.metric and s.subject = _top_ups_changed.subject and s.stripe = 0));
 end
 $$;
 

@@ -23,8 +23,7 @@ begin
             end if;
             raise savepoint_exception;
         exception
-            when savepoint_exception then
-                null;
+            when savepoint_exception then null;
             when deadlock_detected then
                 if v_attempts >= 3 then  -- what it waits for may be held by this transaction from before
                     raise;
