@@ -62,7 +62,7 @@ begin
     values ((request).reservation_id, (request).metric, (request).subject, (request).idempotency_key, (request).quantity, (request).minimum,
             v_held, now(), v_now + (request).ttl, (request).metadata)
     returning * into v_hold;
-    v_checks := _held_more(v_checks, v_held);
+    v_checks := _used_more(v_checks, 0, v_held);
     if definition.limited then
         perform _note_holds(definition, locked, v_checks, now(), v_now);
     end if;

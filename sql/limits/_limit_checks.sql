@@ -46,42 +46,27 @@ $$;
 
 comment on function _room(numeric, numeric) is 'What remains of a limit; if nothing does, what was used beyond it, as a negative number.';
 
-create or replace function _used_more(checks limit_check[], quantity numeric)
+create or replace function _used_more(checks limit_check[], used numeric, held numeric default 0)
 returns limit_check[]
 language plpgsql
 immutable
 set search_path from current
 as $$
+declare
+    v_taken numeric := _used_more.used + _used_more.held;
 begin
     for n in 1 .. coalesce(cardinality(checks), 0) loop
-        checks[n].used := checks[n].used + quantity;
-        checks[n].overrun := checks[n].overrun + greatest(quantity - checks[n].remaining, 0);
-        checks[n].remaining := greatest(checks[n].remaining - quantity, 0);
+        checks[n].used := checks[n].used + _used_more.used;
+        checks[n].held := checks[n].held + _used_more.held;
+        checks[n].overrun := checks[n].overrun + greatest(v_taken - checks[n].remaining, 0);
+        checks[n].remaining := greatest(checks[n].remaining - v_taken, 0);
     end loop;
     return checks;
 end
 $$;
 
-comment on function _used_more(limit_check[], numeric) is 'The limits of an event, with its quantity added to what is used of each.';
-
-create or replace function _held_more(checks limit_check[], quantity numeric)
-returns limit_check[]
-language plpgsql
-immutable
-set search_path from current
-as $$
-begin
-    for n in 1 .. coalesce(cardinality(checks), 0) loop
-        checks[n].held := checks[n].held + quantity;
-        checks[n].overrun := checks[n].overrun + greatest(quantity - checks[n].remaining, 0);
-        checks[n].remaining := greatest(checks[n].remaining - quantity, 0);
-    end loop;
-    return checks;
-end
-$$;
-
-comment on function _held_more(limit_check[], numeric) is
-    'The limits of a reservation, with its quantity added to what is held of each.';
+comment on function _used_more(limit_check[], numeric, numeric) is
+    'The limits of an event or a reservation, with so much more used and held of each.';
 
 -- What a decision says: of the limits that block, the one that leaves least; without any, of those that alert; then of the others.
 create or replace function _binding_limit(checks limit_check[])
