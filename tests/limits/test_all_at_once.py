@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
+import pytest
 
 from tests.helpers import Ledger, Task
 
@@ -106,3 +108,68 @@ def test_p11_holds_at_every_commit_and_every_balance_is_right_afterwards(
         assert ledger.record(row.subject, "m", left).outcome == "recorded"
     assert ledger.rows("SELECT * FROM meter.overruns()") == []
     assert ledger.verify() == []
+
+
+PAIRED: dict[str, Callable[[Any, Any, str], Any]] = {
+    "reserve": lambda session, held, key: session.call("reserve", subject="a", metric="m", quantity=30),
+    "settle": lambda session, held, key: session.call(
+        "settle", reservation_id=held.reservation_id, quantity=15
+    ),
+    "release": lambda session, held, key: session.call("release", reservation_id=held.reservation_id),
+    "extend": lambda session, held, key: session.call("extend", reservation_id=held.reservation_id),
+    "record": lambda session, held, key: session.record("a", "m", 30),
+    "top_up": lambda session, held, key: session.call(
+        "top_up", subject="a", metric="m", quantity=25, idempotency_key=key
+    ),
+    "void_top_up": lambda session, held, key: session.call("void_top_up", top_up_id=1, reason="refunded"),
+}
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+@pytest.mark.parametrize("second", list(PAIRED))
+@pytest.mark.parametrize("first", ["top_up", "void_top_up"])
+def test_p11_a_change_of_top_ups_and_another_call_are_made_one_after_the_other(
+    ledger: Ledger, new_ledger: Callable[..., Ledger], first: str, second: str, end: str
+) -> None:
+    """Both ways round: the first is open while the second begins."""
+    for one, other in ((first, second), (second, first)):
+        ledger.execute("TRUNCATE meter.top_ups, meter.reservations")
+        ledger.execute("SELECT setval('meter.top_up_ids', 1, false)")
+        metric = f"m{one}{other}".replace("_", "")
+        ledger.define(metric, "sum", period="never")
+        ledger.call("set_limit", metric=metric, quota=QUOTA)
+        ledger.record("a", metric, 20)
+        ledger.call("top_up", subject="a", metric=metric, quantity=20, idempotency_key="k")
+        (held,) = ledger.call("reserve", subject="a", metric=metric, quantity=15)
+        opened, waiting = new_ledger("opened", autocommit=False), new_ledger("waiting")
+
+        def call(session: Ledger, what: str, key: str, metric: str = metric, held: Any = held) -> Any:
+            return PAIRED[what](_Of(session, metric), held, key)
+
+        call(opened, one, "k1")
+        second_call = Task(lambda: call(waiting, other, "k2"))  # noqa: B023
+        time.sleep(0.05)
+        getattr(opened.connection, end)()
+        assert second_call.error() is None
+        (balance,) = ledger.call("balance", subject="a", metric=metric)
+        bought = ledger.value("SELECT coalesce(sum(quantity), 0) FROM meter.top_ups WHERE voided_at IS NULL")
+        room = QUOTA + bought - balance.used - balance.held
+        assert (balance.remaining, balance.overrun) == (max(room, 0), max(-room, 0))
+        (status,) = ledger.call("check_quota", subject="a", metric=metric)
+        assert (status.remaining, status.overrun) == (balance.remaining, balance.overrun)
+        assert ledger.record("a", metric, max(room, 0) + 1).outcome == "refused"
+        assert ledger.record("a", metric, max(room, 0)).outcome == "recorded"
+    assert ledger.verify() == []
+
+
+class _Of:
+    """A session whose metric ``m`` is another one."""
+
+    def __init__(self, session: Ledger, metric: str) -> None:
+        self.session, self.metric = session, metric
+
+    def call(self, function: str, **named: Any) -> Any:
+        return self.session.call(function, **(named | ({"metric": self.metric} if "metric" in named else {})))
+
+    def record(self, subject: str, metric: str, quantity: int) -> Any:
+        return self.session.record(subject, self.metric, quantity)
