@@ -196,6 +196,10 @@ create type correction_entry as (
 comment on type correction_entry is
     'One change of a correction, as it was staged, and what approving it did: outcome (null before) and event_id, the row of the log that it wrote.';
 
+-- The level of those who decide on corrections.
+alter table access_grants drop constraint level_is_known;
+alter table access_grants add constraint level_is_known check (level in ('read', 'write', 'report', 'admin', 'approve'));
+
 -- Passed between functions.
 
 create type correction_step as (
