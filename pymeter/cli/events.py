@@ -82,6 +82,8 @@ def events_table(rows: list[Event], timezone: str = "UTC") -> Table:
     at = f"at ({timezone})"
     narrow = stdout().width < _WIDE
     last = ["key, metadata"] if narrow else ["key", "metadata"]
+    corrected = any(row.kind != "usage" or row.correction_id is not None for row in rows)
+    last = [*(["correction"] if corrected else []), *last]
     result = table(
         "event", at, "metric", "quantity", *last, numbers=("event", "quantity"), unfolded=(at, "metric")
     )
@@ -93,9 +95,20 @@ def events_table(rows: list[Event], timezone: str = "UTC") -> Table:
             moment(row.at.replace(microsecond=0), timezone),
             row.metric,
             row.member if row.member is not None else number(row.quantity),
+            *([_correction(row)] if corrected else []),
             *([Group(key, details) if about else key] if narrow else [key, details]),
         )
     return result
+
+
+def _correction(row: Event) -> str:
+    """What a correction has to do with the row: void of 17 (3), amends 17 (3), adjustment (3)."""
+    if row.correction_id is None:
+        return ""
+    what = {"void": f"void of {row.corrects}", "adjustment": "adjustment"}.get(row.kind) or (
+        "recorded" if row.corrects is None else f"amends {row.corrects}"
+    )
+    return f"{what} ({row.correction_id})"
 
 
 def _short(value: Any) -> str:
