@@ -1,4 +1,4 @@
-"""Fixtures for tests of corrections."""
+"""The shared fixtures: see tests/helpers.py."""
 
 from __future__ import annotations
 
