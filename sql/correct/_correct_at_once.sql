@@ -3,6 +3,7 @@ returns corrected
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode to force_generic_plan
 as $$
 #variable_conflict use_column
 declare
