@@ -30,9 +30,9 @@ comment on column corrections.state is 'open, approved (it counts), rejected, or
 comment on column corrections.reason is 'Why.';
 comment on column corrections.opened_by is 'The role that opened it.';
 comment on column corrections.opened_at is 'When.';
-comment on column corrections.decided_by is 'The role that approved or rejected it last, or reverted it; null while it is open.';
+comment on column corrections.decided_by is 'The role that approved or rejected it; null while it is open.';
 comment on column corrections.decided_at is 'When.';
-comment on column corrections.decision is 'Why it was rejected or reverted.';
+comment on column corrections.decision is 'Why it was rejected; null otherwise.';
 comment on column corrections.reverts is 'The correction that this one takes back; null if it takes none back.';
 comment on column corrections.digest is 'The digest of the key under which it was opened; null without one.';
 
@@ -49,6 +49,7 @@ create table correction_entries (
     idempotency_key text    collate "C",
     at              timestamptz,
     metadata        jsonb,
+    reason          text,
     outcome         text    collate "C",
     event_id        bigint,
 
@@ -71,6 +72,7 @@ comment on column correction_entries.member is 'The member that is to count; nul
 comment on column correction_entries.idempotency_key is 'The key that was given with the entry; null without one.';
 comment on column correction_entries.at is 'The time at which it is to count; null where it stays.';
 comment on column correction_entries.metadata is 'The metadata of the new event; null where it stays, or there is none.';
+comment on column correction_entries.reason is 'Why this entry, if another reason than the correction''s was given.';
 comment on column correction_entries.outcome is
     'What approving did: applied; duplicate if there was nothing left to do; conflict if the event, or the key, had been changed otherwise. '
     'Null before.';
@@ -185,19 +187,25 @@ create type correction as (
     decided_at timestamptz, decision text, reverts bigint, reverted_by bigint);
 comment on type correction is
     'A correction. state: open, approved, rejected or reverted. entries: how many changes it has. decided_by, decided_at, decision: who '
-    'approved, rejected or reverted it, when and why. reverts: the correction that it takes back; reverted_by: the one that took it back.';
+    'approved or rejected it, when, and why it was rejected. reverts: the correction that it takes back; reverted_by: the one that took it back, '
+    'which says who did that, when and why.';
 
 create type correction_entry as (
     ordinal integer, entry text, subject text, metric text, corrects bigint, quantity numeric, member text, idempotency_key text,
-    at timestamptz, metadata jsonb, outcome text, event_id bigint);
+    at timestamptz, metadata jsonb, reason text, outcome text, event_id bigint);
 comment on type correction_entry is
     'One change of a correction, as it was staged, and what approving it did: outcome (null before) and event_id, the row of the log that it wrote.';
 
 -- Passed between functions.
 
 create type correction_step as (
-    ordinal integer, kind text, metric text, subject text, series_id integer, event_id bigint, at timestamptz, quantity numeric, member text,
-    idempotency_key text, metadata jsonb, corrects bigint, counts smallint, digest uuid);
+    ordinal integer, outcome text, kind text, metric text, subject text, series_id integer, event_id bigint, at timestamptz, quantity numeric,
+    member text, idempotency_key text, metadata jsonb, corrects bigint, counts smallint, digest uuid);
 comment on type correction_step is
-    'One row that a correction is to write into the log, by the entry with this ordinal, with what event_kinds says of it. digest: of the key that '
-    'the event takes, or keeps.';
+    'One row that a correction is to write into the log, by the entry with this ordinal, with what event_kinds says of it; digest: of the key '
+    'that the event takes, or keeps. Or an entry that writes none: kind is null, outcome is duplicate, conflict or the code of a problem.';
+
+create type corrected_bucket as (metric text, subject text, aggregate text, before rollups, after rollups);
+comment on type corrected_bucket is
+    'A bucket of a series as it is stored, all stripes together, and as it is with the rows that a correction writes. Without rows of the log, '
+    'last_at is -infinity.';

@@ -24,6 +24,9 @@ as $$
                         'adopt_journal']),
         ('admin', array['set_setting', 'admin_log', 'set_billing_cycle', 'define_plan', 'subscribe', 'unsubscribe', 'set_limit',
                         'remove_limit', 'top_up', 'void_top_up']),
+        ('read', array['corrections', 'correction_entries', 'preview_correction']),
+        ('admin', array['void_event', 'amend_event', 'adjust', 'open_correction', 'stage_correction']),
+        ('approve', array['approve_correction', 'reject_correction', 'revert_correction']),
         ('own', array['own_usage', 'own_summary', 'own_series', 'own_usage_by', 'own_events', 'own_limits', 'own_check_quota',
                       'own_balance']),
         ('owner', array['grant_access', 'revoke_access'])
@@ -32,7 +35,7 @@ as $$
 $$;
 
 comment on function _level_functions() is
-    'Returns the level of every public function: read, write, report, admin, own (read, for a role that is bound to subjects) or '
+    'Returns the level of every public function: read, write, report, admin, approve, own (read, for a role that is bound to subjects) or '
     'owner (never granted).';
 
 create or replace function _level_rights(level text)
@@ -64,7 +67,7 @@ set search_path from current
 as $$
 begin
     if level is not null then
-        perform _check_word('level', level, '{read,write,report,admin}');
+        perform _check_word('level', level, '{read,write,report,admin,approve}');
     end if;
     if subject is not null and level is distinct from 'read' then
         raise exception using

@@ -32,16 +32,16 @@ declare
     m metrics := _reset_series.metric;
 begin
     update series s set
-        version = s.version + 1, newest_start = _bucket_start(m.fine_bucket, greatest(s.fine_last_at, s.ahead_at)),
+        version = s.version + 1, newest_start = _bucket_start(m.fine_bucket, greatest(s.fine_start, s.fine_last_at, s.ahead_at)),
         fine_start = n.fine_start, fine_end = _bucket_end(m.fine_bucket, n.fine_start),
-        fine_count = 0, fine_last_at = n.fine_start, fine_total = n.total, fine_lowest = null, fine_highest = null, fine_latest = null,
+        fine_count = 0, fine_last_at = '-infinity', fine_total = n.total, fine_lowest = null, fine_highest = null, fine_latest = null,
         coarse_start = n.coarse_start, coarse_end = _bucket_end(m.coarse_bucket, n.coarse_start),
-        coarse_count = 0, coarse_last_at = n.fine_start, coarse_total = n.total, coarse_lowest = null, coarse_highest = null, coarse_latest = null
+        coarse_count = 0, coarse_last_at = '-infinity', coarse_total = n.total, coarse_lowest = null, coarse_highest = null, coarse_latest = null
     from (
         select o.series_id, o.stripe, f.fine_start, _bucket_start(m.coarse_bucket, f.fine_start) as coarse_start,
                case when o.coarse_total is not null then 0 end as total
         from series o
-        cross join lateral (select _bucket_start(m.fine_bucket, least(o.fine_last_at, now())) as fine_start) f
+        cross join lateral (select _bucket_start(m.fine_bucket, least(greatest(o.fine_start, o.fine_last_at), now())) as fine_start) f
         where o.metric = m.key
     ) n
     where s.series_id = n.series_id and s.stripe = n.stripe;

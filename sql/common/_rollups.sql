@@ -66,9 +66,9 @@ begin
         from series s
         cross join lateral (values
             ((s.coarse_start, s.coarse_count, s.coarse_last_at, s.series_id, s.stripe, v_coarse,
-              s.coarse_total, s.coarse_lowest, s.coarse_highest, s.coarse_latest)::rollups, s.coarse_count > 0),
+              s.coarse_total, s.coarse_lowest, s.coarse_highest, s.coarse_latest)::rollups, s.coarse_last_at > '-infinity'),
             ((s.fine_start, s.fine_count, s.fine_last_at, s.series_id, s.stripe, v_fine,
-              s.fine_total, s.fine_lowest, s.fine_highest, s.fine_latest)::rollups, s.fine_count > 0 and v_fine <> v_coarse)
+              s.fine_total, s.fine_lowest, s.fine_highest, s.fine_latest)::rollups, s.fine_last_at > '-infinity' and v_fine <> v_coarse)
         ) o (rollup, has_events)
         where s.series_id = _open_rollups.series_id and o.has_events);
 end

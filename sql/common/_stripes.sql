@@ -45,7 +45,7 @@ begin
         select * from _open_halves(v_striped) h where h.stripe > 0 and (h.series_id, h.stripe) not in (select series_id, stripe from others)
     ) b;
     update series s set
-        version = s.version + 1, ahead_at = null, fine_count = 0, coarse_count = 0, fine_last_at = s.fine_start, coarse_last_at = s.fine_start,
+        version = s.version + 1, ahead_at = null, fine_count = 0, coarse_count = 0, fine_last_at = '-infinity', coarse_last_at = '-infinity',
         fine_total = case when s.fine_total is not null then 0 end, coarse_total = case when s.coarse_total is not null then 0 end,
         fine_lowest = null, coarse_lowest = null, fine_highest = null, coarse_highest = null, fine_latest = null, coarse_latest = null
     from unnest(v_stripes) l
@@ -109,9 +109,9 @@ begin
         from series s
         join metrics m on m.key = s.metric
         cross join lateral (
-            select h.* from _coarse_half(s, m.coarse_bucket) h where s.coarse_count > 0
+            select h.* from _coarse_half(s, m.coarse_bucket) h where s.coarse_last_at > '-infinity'
             union all
-            select h.* from _fine_half(s, m.fine_bucket) h where s.fine_count > 0 and m.fine_bucket <> m.coarse_bucket
+            select h.* from _fine_half(s, m.fine_bucket) h where s.fine_last_at > '-infinity' and m.fine_bucket <> m.coarse_bucket
         ) h
         where s.series_id = i.series_id
         offset 0
@@ -131,7 +131,7 @@ as $$
 #variable_conflict use_column
 begin
     return query
-    select a.fine_start, 0::bigint, a.fine_start, i.series_id, 0::smallint, a.fine_bucket,
+    select a.fine_start, 0::bigint, '-infinity'::timestamptz, i.series_id, 0::smallint, a.fine_bucket,
            null::numeric, null::numeric, null::numeric, null::numeric[]
     from unnest(series_ids) i (series_id)
     cross join lateral (

@@ -16,8 +16,8 @@ declare
 begin
     if s.series_id is null then
         return 0;
-    elsif not s.has_stripes and s.coarse_count > 0 and since = s.coarse_start and coalesce(until, 'infinity') = s.coarse_end then
-        return _quantity(m.aggregate, s.coarse_count, s.coarse_total, s.coarse_lowest, s.coarse_highest, s.coarse_latest[3]);
+    elsif not s.has_stripes and s.coarse_last_at > '-infinity' and since = s.coarse_start and coalesce(until, 'infinity') = s.coarse_end then
+        return coalesce(_quantity(m.aggregate, s.coarse_count, s.coarse_total, s.coarse_lowest, s.coarse_highest, s.coarse_latest[3]), 0);
     elsif s.has_stripes or m.aggregate = 'unique' or m.fine_bucket not in ('minute', 'hour', 'day')
         or _bucket_start(m.fine_bucket, since) <> since or _bucket_start(m.fine_bucket, until) <> until
         or coalesce(until, now()) - since > (
@@ -35,7 +35,7 @@ begin
           and r.bucket_start < coalesce(_limit_used.until, 'infinity')
         union all
         select s.fine_count, s.fine_total, s.fine_lowest, s.fine_highest, s.fine_latest
-        where s.fine_count > 0 and s.fine_start >= _limit_used.since and s.fine_start < coalesce(_limit_used.until, 'infinity')
+        where s.fine_last_at > '-infinity' and s.fine_start >= _limit_used.since and s.fine_start < coalesce(_limit_used.until, 'infinity')
     ) p;
     return v_used;
 end

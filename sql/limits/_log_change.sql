@@ -1,4 +1,3 @@
--- The role is the one that logged in, or that SET ROLE has chosen: inside a SECURITY DEFINER function, current_user is the owner.
 create or replace function _log_change(action text, object text, before jsonb, after jsonb)
 returns void
 language plpgsql
@@ -8,7 +7,7 @@ as $$
 begin
     if before is distinct from after then
         insert into admin_log (role, application, action, object, before, after)
-        values (coalesce(nullif(current_setting('role'), 'none'), session_user), current_setting('application_name'), action, object, before, after);
+        values (_session_role(), current_setting('application_name'), action, object, before, after);
     end if;
 end
 $$;

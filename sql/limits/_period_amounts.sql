@@ -48,7 +48,7 @@ set search_path from current
 as $$
     select series.series_id is null
         or not series.has_stripes and series.ahead_at is null and series.coarse_last_at <= _is_latest.at
-           and series.fine_last_at <= _is_latest.at and series.coarse_count > 0
+           and series.fine_last_at <= _is_latest.at and series.coarse_last_at > '-infinity'
 $$;
 
 comment on function _is_latest(series, timestamptz) is

@@ -31,12 +31,12 @@ begin
                     union all
                     select s.coarse_start, s.coarse_total
                     from series s
-                    where s.series_id = v_id and s.coarse_count > 0 and v_bucket = m.coarse_bucket
+                    where s.series_id = v_id and s.coarse_last_at > '-infinity' and v_bucket = m.coarse_bucket
                       and s.coarse_start >= _period_usage.since and s.coarse_start < _period_usage.until
                     union all
                     select s.fine_start, s.fine_total
                     from series s
-                    where s.series_id = v_id and s.fine_count > 0 and v_bucket <> m.coarse_bucket
+                    where s.series_id = v_id and s.fine_last_at > '-infinity' and v_bucket <> m.coarse_bucket
                       and s.fine_start >= _period_usage.since and s.fine_start < _period_usage.until
                 ) b
                 group by 1

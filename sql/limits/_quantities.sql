@@ -68,7 +68,7 @@ begin
         ) + (
             select coalesce(sum(s.fine_total), 0)
             from series s
-            where s.series_id = _bucket_quantities.series_id and s.fine_count > 0
+            where s.series_id = _bucket_quantities.series_id and s.fine_last_at > '-infinity'
               and s.fine_start >= lower(n.w) and s.fine_start < coalesce(upper(n.w), 'infinity'))
         from unnest(windows) with ordinality n (w, number)
         order by n.number);

@@ -6,6 +6,7 @@ set search_path from current
 as $$
     values
         ('admin_log_keep', '10 years', 'duration', 'How long maintain() keeps the entries of admin_log().'),
+        ('four_eyes', 'false', 'boolean', 'Whether a correction must be approved by another role than the one that opened it.'),
         ('notifications_keep', '90 days', 'duration', 'How long maintain() keeps notifications.'),
         ('reservation_ttl', '10 minutes', 'duration', 'How long a reservation holds if reserve() or extend() is given no ttl.'),
         ('reservation_ttl_max', '1 day', 'duration', 'The longest ttl that reserve() and extend() accept.')
@@ -41,6 +42,8 @@ begin
             errcode = '22023', message = 'the value is not a duration', column = 'value',
             detail = format('setting %s, value %s.', _check_setting.name, quote_literal(left(_check_setting.value, 80))),
             hint = 'Use a duration such as 90 days, 12 hours or 1 year.';
+    elsif _check_setting.value is not null and v_kind = 'boolean' then
+        perform _check_word('value', _check_setting.value, '{false,true}');
     end if;
 end
 $$;

@@ -62,7 +62,7 @@ begin
         select 'usage.aggregated', f.subject, v_metric.key, jsonb_build_object(
             'period', v_metric.period, 'since', _announce_period.since, 'until', _announce_period.until, 'quantity', trim_scale(f.quantity),
             'event_count', f.event_count, 'unit', v_metric.unit, 'aggregate', v_metric.aggregate)
-        from found f where f.event_count > 0
+        from found f where f.event_count > 0 or f.quantity <> 0
         order by f.subject
     )
     select count(*), max(f.subject) into v_found, v_last from found f;

@@ -61,7 +61,7 @@ begin
     return query
     with latest as materialized (
         select s.series_id, s.stripe, s.newest_start,
-               coalesce(case when s.fine_start = s.newest_start and s.fine_count > 0 then s.fine_last_at end, s.newest_start) as last_at
+               greatest(case when s.fine_start = s.newest_start then s.fine_last_at end, s.newest_start) as last_at
         from series s
         where s.newest_start < _silent_subjects.now - v_day and s.newest_start >= _silent_subjects.now - 9 * v_day
         order by s.newest_start desc
@@ -90,7 +90,7 @@ begin
               and r.bucket_start <= w.until and r.bucket_start > w.until - v_day
         ) and not exists (
             select from series o
-            where o.series_id = s.series_id and o.fine_count > 0 and o.fine_start <= w.until and o.fine_start > w.until - v_day));
+            where o.series_id = s.series_id and o.fine_last_at > '-infinity' and o.fine_start <= w.until and o.fine_start > w.until - v_day));
 end
 $$;
 

@@ -72,7 +72,7 @@ begin
         from series s
         join metrics m on m.key = s.metric
         where s.stripe > 0
-          and (not m.striped or m.limited or s.fine_end <= now() and s.coarse_count > 0
+          and (not m.striped or m.limited or s.fine_end <= now() and s.coarse_last_at > '-infinity'
                or exists (select from rollups r where r.series_id = s.series_id and r.stripe > 0))
         order by s.series_id
         limit max_series);

@@ -20,7 +20,7 @@ begin
         insert into rollups as r (series_id, stripe, bucket, bucket_start, event_count, last_at, total, lowest, highest, latest)
         select series_id, stripe, bucket, bucket_start, event_count, last_at, total, lowest, highest, latest
         from summed
-        where event_count > 0 and not (is_fine or is_coarse)
+        where last_at > '-infinity' and not (is_fine or is_coarse)
         order by series_id, bucket, bucket_start, stripe
         on conflict (series_id, bucket, bucket_start, stripe) do update set
             event_count = r.event_count + excluded.event_count, last_at = greatest(r.last_at, excluded.last_at),
@@ -84,11 +84,11 @@ begin
         from (
             select a.*, s.*, row_number() over of_row = 1 as is_first,
                    coalesce(greatest(
-                       case when s.coarse_count > 0 then s.fine_start end,
+                       case when s.coarse_last_at > '-infinity' then s.fine_start end,
                        max(a.bucket_start) filter (where a.bucket = s.fine_bucket and a.bucket_start <= now()) over of_row), s.fine_start) as opened
             from unnest(amounts) a
             cross join lateral (
-                select s.fine_start, s.coarse_count, s.ahead_at, m.fine_bucket, m.coarse_bucket,
+                select s.fine_start, s.coarse_last_at, s.ahead_at, m.fine_bucket, m.coarse_bucket,
                        case when m.aggregate in ('sum', 'count', 'avg', 'unique') then 0 end as empty
                 from series s
                 join metrics m on m.key = s.metric
@@ -98,7 +98,7 @@ begin
             window of_row as (partition by a.series_id, a.stripe)
         ) p
     ), becoming as materialized (
-        select t.series_id, t.stripe, b.bucket, b.bucket_start, t.empty, t.ahead_at is not null or t.coarse_count = 0 as may_be_there,
+        select t.series_id, t.stripe, b.bucket, b.bucket_start, t.empty, t.ahead_at is not null or t.coarse_last_at = '-infinity' as may_be_there,
                t.fine_bucket, t.coarse_bucket, t.opened, t.coarse_opened
         from placed t
         cross join lateral (values (t.fine_bucket, t.opened), (nullif(t.coarse_bucket, t.fine_bucket), t.coarse_opened)) b (bucket, bucket_start)
@@ -117,7 +117,7 @@ begin
                fine_bucket, coarse_bucket, opened, coarse_opened
         from taken
         union all
-        select series_id, stripe, bucket, bucket_start, 0, bucket_start, empty, null, null, null,
+        select series_id, stripe, bucket, bucket_start, 0, '-infinity', empty, null, null, null,
                fine_bucket, coarse_bucket, opened, coarse_opened
         from becoming
         union all
@@ -128,9 +128,9 @@ begin
             select h.*
             from series s
             cross join lateral (
-                select h.* from _coarse_half(s, t.coarse_bucket) h where s.coarse_count > 0
+                select h.* from _coarse_half(s, t.coarse_bucket) h where s.coarse_last_at > '-infinity'
                 union all
-                select h.* from _fine_half(s, t.fine_bucket) h where s.fine_count > 0 and t.fine_bucket <> t.coarse_bucket
+                select h.* from _fine_half(s, t.fine_bucket) h where s.fine_last_at > '-infinity' and t.fine_bucket <> t.coarse_bucket
             ) h
             where s.series_id = t.series_id and s.stripe = t.stripe
             offset 0

@@ -51,7 +51,7 @@ begin
             coarse_highest = case when v_coarse = s.coarse_start then greatest(s.coarse_highest, v_highest) else s.coarse_highest end,
             coarse_latest = case when v_coarse = s.coarse_start then greatest(s.coarse_latest, v_latest) else s.coarse_latest end
         where s.metric = definition.key and s.subject = _count_event.subject and s.stripe = v_stripe and s.revision = definition.revision
-          and (v_fine = s.fine_start or v_fine < s.fine_start and s.coarse_count > 0 or v_is_ahead)
+          and (v_fine = s.fine_start or v_fine < s.fine_start and s.coarse_last_at > '-infinity' or v_is_ahead)
         returning * into v_series;
         exit when v_series.series_id is not null;
         if _has_first_limit(definition) then return null; end if;

@@ -12,15 +12,15 @@ declare
     v_series  series := _open_buckets.series;
     v_coarse  timestamptz := _bucket_start(v_metric.coarse_bucket, _open_buckets.fine_start);
     v_empty   numeric := case when v_metric.aggregate in ('sum', 'count', 'avg', 'unique') then 0 end;
-    v_ahead   boolean := v_series.ahead_at is not null or v_series.coarse_count = 0;
-    v_reopens boolean := v_coarse <> v_series.coarse_start or v_series.coarse_count = 0;
+    v_ahead   boolean := v_series.ahead_at is not null or v_series.coarse_last_at = '-infinity';
+    v_reopens boolean := v_coarse <> v_series.coarse_start or v_series.coarse_last_at = '-infinity';
     v_there   rollups;
 begin
-    if v_series.fine_count > 0 and v_metric.fine_bucket <> v_metric.coarse_bucket then
+    if v_series.fine_last_at > '-infinity' and v_metric.fine_bucket <> v_metric.coarse_bucket then
         perform _add_to_rollup(v_series.series_id, v_series.stripe, v_metric.fine_bucket, v_series.fine_start, v_series.fine_count,
             v_series.fine_last_at, v_series.fine_total, v_series.fine_lowest, v_series.fine_highest, v_series.fine_latest);
     end if;
-    if v_series.coarse_count > 0 and v_reopens then
+    if v_series.coarse_last_at > '-infinity' and v_reopens then
         perform _add_to_rollup(v_series.series_id, v_series.stripe, v_metric.coarse_bucket, v_series.coarse_start, v_series.coarse_count,
             v_series.coarse_last_at, v_series.coarse_total, v_series.coarse_lowest, v_series.coarse_highest, v_series.coarse_latest);
     end if;
@@ -31,7 +31,7 @@ begin
     v_series.fine_start := _open_buckets.fine_start;
     v_series.fine_end := _bucket_end(v_metric.fine_bucket, _open_buckets.fine_start);
     v_series.fine_count := coalesce(v_there.event_count, 0);
-    v_series.fine_last_at := coalesce(v_there.last_at, _open_buckets.fine_start);
+    v_series.fine_last_at := coalesce(v_there.last_at, '-infinity');
     v_series.fine_total := coalesce(v_there.total, v_empty);
     v_series.fine_lowest := v_there.lowest;
     v_series.fine_highest := v_there.highest;
@@ -43,7 +43,7 @@ begin
         v_series.coarse_start := v_coarse;
         v_series.coarse_end := _bucket_end(v_metric.coarse_bucket, v_coarse);
         v_series.coarse_count := coalesce(v_there.event_count, 0);
-        v_series.coarse_last_at := coalesce(v_there.last_at, v_coarse);
+        v_series.coarse_last_at := coalesce(v_there.last_at, '-infinity');
         v_series.coarse_total := coalesce(v_there.total, v_empty);
         v_series.coarse_lowest := v_there.lowest;
         v_series.coarse_highest := v_there.highest;

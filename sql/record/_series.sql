@@ -32,7 +32,7 @@ begin
         select (n.m).key, n.subject, n.stripe, coalesce(n.series_id, nextval('series_ids')),
                case when (n.m).limited then 0 else (n.m).revision end, n.stripe > 0,
                _is_ordinary(n.m, n.stripe, n.stripe > 0), (n.m).aggregate = 'count', (n.m).unit, (n.m).billers, f.start,
-               f.start, _bucket_end((n.m).fine_bucket, f.start), f.start, c.start, _bucket_end((n.m).coarse_bucket, c.start), f.start,
+               f.start, _bucket_end((n.m).fine_bucket, f.start), '-infinity', c.start, _bucket_end((n.m).coarse_bucket, c.start), '-infinity',
                t.total, t.total, case when (n.m).limited then '-infinity'::numeric else 'infinity' end
         from (
             select n.subject, n.stripe, o.series_id, m, _bucket_start(m.fine_bucket, n.at) as fine_start
@@ -90,7 +90,7 @@ begin
         end if;
         return;
     end if;
-    if v_fine <= now() and (v_fine > v_series.fine_start or v_series.coarse_count = 0) and v_fine <> v_series.fine_start then
+    if v_fine <= now() and (v_fine > v_series.fine_start or v_series.coarse_last_at = '-infinity') and v_fine <> v_series.fine_start then
         v_series := _open_buckets(_open_series.metric, v_series, v_fine);
         v_series.newest_start := greatest(v_series.newest_start, v_fine);
     end if;

@@ -2,8 +2,8 @@
 -- locked until the transaction ends, so a later pass corrects the others. Stripes are merged first; then every correction is written to
 -- rollups, and series whose open buckets differ, or are not the latest, get these anew, out of rollups; so do those that do not know how far ahead
 -- of the clock their events are.
--- missing: buckets that are not stored; a series that has not changed has no rollup of them. wrong: the others; without events where the log
--- has none. held: the last series of the batch before, if it was corrected: it may go on in this batch, and its version is another one by now.
+-- missing: buckets that are not stored; a series that has not changed has no rollup of them. wrong: the others, with last_at -infinity where the
+-- log has none. held: the last series of the batch before, if it was corrected: it may go on in this batch, and its version is another one by now.
 create or replace function _correct_rollups(missing rollups[], wrong rollups[], series_ids integer[], versions bigint[], held integer)
 returns table (corrected bigint, last_corrected integer)
 language plpgsql
@@ -31,13 +31,13 @@ begin
 
     insert into rollups select c.* from unnest(missing) c where c.series_id = any (v_series);
     insert into rollups as r
-    select c.* from unnest(wrong) c where c.series_id = any (v_series) and c.event_count > 0
+    select c.* from unnest(wrong) c where c.series_id = any (v_series) and c.last_at > '-infinity'
     on conflict (series_id, bucket, bucket_start, stripe) do update set
         event_count = excluded.event_count, last_at = excluded.last_at, total = excluded.total,
         lowest = excluded.lowest, highest = excluded.highest, latest = excluded.latest;
     delete from rollups r
     using unnest(wrong) c
-    where c.series_id = any (v_series) and c.event_count = 0
+    where c.series_id = any (v_series) and c.last_at = '-infinity'
       and r.series_id = any (array[c.series_id]) and r.bucket = c.bucket and r.bucket_start = c.bucket_start and r.stripe = c.stripe;
     v_reopen := _series_to_reopen(v_series, v_all);
     perform _reopen_buckets(v_reopen, v_all);

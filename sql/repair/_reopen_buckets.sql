@@ -21,7 +21,8 @@ begin
     order by b.series_id, b.bucket
     on conflict do nothing;
     update series s set
-        fine_count = 0, coarse_count = 0, fine_start = n.opened, fine_end = _bucket_end(n.fine_bucket, n.opened),
+        fine_count = 0, coarse_count = 0, fine_last_at = '-infinity', coarse_last_at = '-infinity',
+        fine_start = n.opened, fine_end = _bucket_end(n.fine_bucket, n.opened),
         newest_start = coalesce(n.newest_start, n.opened), ahead_at = n.ahead_at
     from _latest_buckets(series_ids) n
     where s.series_id = any (array[n.series_id]) and s.stripe = n.stripe;

@@ -44,7 +44,7 @@ begin
                 select d.series_id, d.version, row_number() over w as number, d.stored is null as is_missing,
                        (row_number() over w - 1) % 5000 = 0 or d.series_id <> lag(d.series_id) over w as is_first,
                        case when d.recomputed is null
-                           then (d.bucket_start, 0, d.bucket_start, d.series_id, 0, d.bucket, null, null, null, null)::rollups
+                           then (d.bucket_start, 0, '-infinity', d.series_id, 0, d.bucket, null, null, null, null)::rollups
                            else d.recomputed end as correction
                 from _rollup_drifts(v_scope, with_members => false) d
                 left join (

@@ -55,12 +55,12 @@ begin
                     union all
                     select s.coarse_count, s.coarse_last_at, s.coarse_total, s.coarse_lowest, s.coarse_highest, s.coarse_latest
                     from series s
-                    where t.is_coarse and s.series_id = t.series_id and s.coarse_count > 0
+                    where t.is_coarse and s.series_id = t.series_id and s.coarse_last_at > '-infinity'
                       and s.coarse_start >= t.bucket_start and s.coarse_start < t.bucket_end
                     union all
                     select s.fine_count, s.fine_last_at, s.fine_total, s.fine_lowest, s.fine_highest, s.fine_latest
                     from series s
-                    where not t.is_coarse and s.series_id = t.series_id and s.fine_count > 0
+                    where not t.is_coarse and s.series_id = t.series_id and s.fine_last_at > '-infinity'
                       and s.fine_start >= t.bucket_start and s.fine_start < t.bucket_end
                 ) k
                 where t.method in ('delta', 'value') having t.method in ('delta', 'value') offset 0

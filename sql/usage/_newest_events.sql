@@ -70,7 +70,7 @@ begin
         select case when max(newest.last_at) is not null then least(max(newest.last_at), until - interval '1 microsecond') end
         from unnest(series_ids) i (series_id)
         cross join lateral (
-            select s.fine_last_at from series s where s.series_id = i.series_id and s.fine_count > 0 and s.fine_start < until
+            select s.fine_last_at from series s where s.series_id = i.series_id and s.fine_last_at > '-infinity' and s.fine_start < until
             union all
             select max(r.last_at)
             from (

@@ -92,7 +92,7 @@ returns timestamptz
 language sql
 immutable parallel safe
 as $$
-    select greatest(case when series.coarse_count > 0 then series.coarse_last_at end, series.ahead_at)
+    select greatest(nullif(series.coarse_last_at, '-infinity'), series.ahead_at)
 $$;
 
 comment on function _last_at(series) is 'The latest event time of a row of series; null if it has no events.';

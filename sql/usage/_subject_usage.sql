@@ -45,12 +45,12 @@ begin
             union all
             select coarse_start, coarse_count, coarse_total, coarse_lowest, coarse_highest, coarse_latest
             from series
-            where series_id = s.series_id and coarse_count > 0 and cut.coarse_since < cut.coarse_until
+            where series_id = s.series_id and coarse_last_at > '-infinity' and cut.coarse_since < cut.coarse_until
               and coarse_start >= cut.coarse_since and coarse_start < cut.coarse_until
             union all
             select fine_start, fine_count, fine_total, fine_lowest, fine_highest, fine_latest
             from series
-            where series_id = s.series_id and fine_count > 0 and (cut.fine_since < cut.coarse_since or cut.coarse_until < cut.fine_until)
+            where series_id = s.series_id and fine_last_at > '-infinity' and (cut.fine_since < cut.coarse_since or cut.coarse_until < cut.fine_until)
               and (fine_start >= cut.fine_since and fine_start < cut.coarse_since
                    or fine_start >= cut.coarse_until and fine_start < cut.fine_until)
             union all
@@ -67,7 +67,7 @@ begin
     ) u
     where s.metric = (_subject_usage.metric).key and s.stripe = 0 and s.subject > v_after collate "C"
       and (s.newest_start >= v_first or s.has_stripes or v_carries)
-      and (u.event_count > 0 or v_carries)
+      and (u.event_count > 0 or u.quantity <> 0 or v_carries)
     order by s.subject
     limit _subject_usage.max_rows;
 end

@@ -32,12 +32,12 @@ begin
             select s.coarse_count, s.coarse_total, s.coarse_lowest, s.coarse_highest, s.coarse_latest
             from series s
             where s.metric = v_key and s.subject = _window_usage.subject
-              and v_bucket = v_coarse and s.coarse_start = _window_usage.since and s.coarse_count > 0
+              and v_bucket = v_coarse and s.coarse_start = _window_usage.since and s.coarse_last_at > '-infinity'
             union all
             select s.fine_count, s.fine_total, s.fine_lowest, s.fine_highest, s.fine_latest
             from series s
             where s.metric = v_key and s.subject = _window_usage.subject
-              and v_bucket <> v_coarse and s.fine_start = _window_usage.since and s.fine_count > 0
+              and v_bucket <> v_coarse and s.fine_start = _window_usage.since and s.fine_last_at > '-infinity'
         ) p;
     else
         select u.event_count, u.quantity into event_count, quantity

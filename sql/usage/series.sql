@@ -46,10 +46,10 @@ begin
             from buckets b
         )
         select c.bucket_start, c.bucket_end,
-               case when c.event_count > 0 then c.quantity
+               case when c.event_count > 0 or c.quantity <> 0 then c.quantity
                     when v_metric.aggregate in ('sum', 'count', 'unique') then 0
                     else c.value end,
-               c.event_count, c.event_count > 0 or c.value is not null
+               c.event_count, c.event_count > 0 or c.quantity <> 0 or c.value is not null
         from carried c
         order by c.n;
 end

@@ -33,7 +33,7 @@ begin
         for v_next in select * from _subject_usage(v_metric, v_cut, v_after, v_left) loop
             v_found := v_found + 1;
             v_after := v_next.subject;
-            if v_next.event_count = 0 then
+            if v_metric.carry and v_next.event_count = 0 then
                 v_next.quantity := _carried_value(v_metric, v_next.series_id, lower(v_window));
                 continue when v_next.quantity is null;
             elsif v_next.members_overlap then

@@ -26,7 +26,7 @@ begin
         v_carried := _carried_value(v_metric, _find_series(v_metric.key, usage.subject), lower(v_window));
     end if;
     return (v_metric.key, coalesce(v_carried, v_state.quantity), v_metric.unit, v_metric.aggregate, v_state.event_count,
-            lower(v_window), upper(v_window), v_state.event_count > 0 or v_carried is not null);
+            lower(v_window), upper(v_window), v_state.event_count > 0 or v_state.quantity <> 0 or v_carried is not null);
 end
 $$;
 

@@ -1,0 +1,11 @@
+-- Inside a SECURITY DEFINER function, current_user is the owner.
+create or replace function _session_role()
+returns text
+language sql
+stable
+set search_path from current
+as $$
+    select coalesce(nullif(current_setting('role'), 'none'), session_user)
+$$;
+
+comment on function _session_role() is 'The role that logged in, or that SET ROLE has chosen.';

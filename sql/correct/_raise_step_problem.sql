@@ -1,0 +1,42 @@
+create or replace function _raise_step_problem(steps correction_step[])
+returns void
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_step    correction_step;
+    v_problem record;
+begin
+    select * into v_step from unnest(steps) s where s.outcome not in ('applied', 'duplicate', 'conflict') order by s.ordinal limit 1;
+    if v_step.outcome is not null then
+        select * into v_problem from _entry_problems() p where p.code = v_step.outcome;
+        raise exception using
+            errcode = v_problem.sqlstate, message = v_problem.message, hint = v_problem.hint, column = v_problem.parameter,
+            detail = concat_ws(' ', format('Entry %s:', v_step.ordinal), format('event %s,', v_step.event_id),
+                _event_detail(v_step.subject, v_step.metric, v_step.quantity, v_step.member, v_step.at));
+    end if;
+end
+$$;
+
+comment on function _raise_step_problem(correction_step[]) is 'Raises the error of the first entry that cannot be applied.';
+
+create or replace function _entry_problems()
+returns table (code text, sqlstate text, parameter text, message text, hint text)
+language sql
+stable
+set search_path from current
+as $$
+    select * from _problems()
+    union all
+    values
+        ('event_unknown', 'UM007', 'event_id', 'no such event',
+         'Look it up with events(). An event is named by its event_id or by its idempotency_key, with its subject and metric.'),
+        ('event_dropped', 'UM006', 'event_id', 'the month of the event was dropped', 'Correct the total with adjust().'),
+        ('event_is_void', '22023', 'event_id', 'the event is a void', 'Take the correction back with revert_correction().'),
+        ('event_is_adjustment', '22023', 'event_id', 'an adjustment cannot be amended', 'Void it, and adjust anew.'),
+        ('adjusts_no_sum', 'UM002', 'metric', 'only a sum or count can be adjusted', 'Void or amend events instead.')
+$$;
+
+comment on function _entry_problems() is 'The problems that an entry of a correction can have: those of events, and its own.';

@@ -1,0 +1,76 @@
+-- Everything that needs no lock of a series comes first, because recorders wait for these locks. Corrections of a series exclude each other, so
+-- what was planned is still so.
+create or replace function _write_log(correction_id bigint, steps correction_step[])
+returns void
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+set jit to off
+as $$
+#variable_conflict use_column
+begin
+    update event_kinds k set undone_by = s.event_id
+    from unnest(steps) s
+    where s.kind = 'void' and k.event_id = any (array[s.corrects]) and k.kind = 'void';
+    insert into event_kinds (event_id, at, corrects, correction_id, series_id, counts, kind)
+    select s.event_id, s.at, s.corrects, _write_log.correction_id, s.series_id, s.counts, s.kind from unnest(steps) s order by s.event_id;
+    insert into amended_keys (digest, event_id, at, quantity, member)
+    select s.digest, s.event_id, s.at, s.quantity, s.member
+    from unnest(steps) s
+    where s.kind = 'usage' and s.corrects is not null and s.digest is not null;
+    insert into events (event_id, at, recorded_at, series_id, quantity, member, idempotency_key, metadata)
+    select s.event_id, s.at, clock_timestamp(), s.series_id, s.quantity, s.member, s.idempotency_key, s.metadata
+    from unnest(steps) s
+    order by s.series_id, s.at, s.event_id;
+    insert into unreported (at, event_id, series_id, biller)
+    select s.at, s.event_id, s.series_id, unnest(m.billers)
+    from unnest(steps) s join metrics m on m.key = s.metric
+    where m.billers is not null;
+end
+$$;
+
+comment on function _write_log(bigint, correction_step[]) is 'Writes rows of a correction into the log, with their kinds, and queues them for billers.';
+
+create or replace function _write_buckets(steps correction_step[])
+returns setof corrected_bucket
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+set jit to off
+as $$
+#variable_conflict use_column
+declare
+    v_series  integer[] := array(select distinct s.series_id from unnest(steps) s order by 1);
+    v_whole   integer[] := array(
+        select distinct s.series_id from unnest(steps) s join metrics m on m.key = s.metric
+        where m.aggregate in ('min', 'max', 'last', 'unique') order by 1);
+    v_rows    series[];
+    v_buckets corrected_bucket[];
+begin
+    if exists (select from unnest(steps) s join metrics m on m.key = s.metric where m.aggregate = 'unique') then
+        lock table unique_members in row exclusive mode;
+        perform _lock_members(array(
+            select distinct s.series_id from unnest(steps) s join metrics m on m.key = s.metric where m.aggregate = 'unique'), true);
+    end if;
+    v_rows := _lock_series(v_series);
+    v_buckets := array(select b from _corrected_buckets(steps) b);
+    perform _write_members(array(select s from unnest(steps) s join metrics m on m.key = s.metric where m.aggregate = 'unique'));
+    perform _add_to_buckets(array(
+        select ((b.after).bucket_start, (b.after).event_count - (b.before).event_count, (b.after).last_at, (b.after).series_id, 0, (b.after).bucket,
+                (b.after).total - (b.before).total, null, null, null)::rollups
+        from unnest(v_buckets) b
+        where b.aggregate in ('sum', 'count', 'avg')));
+    if v_whole <> '{}' then
+        perform _merge_stripes(v_whole, array(select r from unnest(v_rows) r where r.series_id = any (v_whole) and r.stripe > 0));
+        perform _replace_buckets(v_whole, array(
+            select b.after from unnest(v_buckets) b where b.aggregate not in ('sum', 'count', 'avg')));
+    end if;
+    return query select * from unnest(v_buckets);
+end
+$$;
+
+comment on function _write_buckets(correction_step[]) is
+    'Brings series, rollups and members up to date with rows that a correction has written into the log; returns the buckets that change. The rows '
+    'of the series are locked until the transaction ends. Raises 55P03 if that takes longer than a second.';

@@ -1,0 +1,88 @@
+create or replace function approve_correction(id bigint)
+returns setof correction_effect
+language plpgsql
+volatile
+security definer
+set search_path from current
+set jit to off
+as $$
+#variable_conflict use_column
+declare
+    v_correction corrections;
+    v_effects    correction_effect[];
+begin
+    if _is_open('approve_correction') then perform _check_caller('approve_correction'); end if;
+    perform _check_correcting();
+    v_correction := _lock_correction(id, '{open}');
+    perform _check_four_eyes(v_correction);
+    v_effects := array(
+        select f
+        from _effects(array(
+            select b
+            from _apply_entries(id, array(select e from correction_entries e where e.correction_id = id order by e.ordinal)) b)) f);
+    update corrections c set state = 'approved', decided_by = _session_role(), decided_at = clock_timestamp() where c.correction_id = id;
+    perform _notify_correction('correction.applied', v_correction, v_effects);
+    return query select * from unnest(v_effects);
+end
+$$;
+
+comment on function approve_correction(bigint) is
+    'Makes all entries of an open correction count, in one transaction, and returns what has changed, as preview_correction() does. '
+    'correction_entries() tells the outcome of each entry. Recording goes on; who records for the series concerned waits for the end of the '
+    'transaction, so commit at once. With the setting four_eyes, the role that opened it may not approve it (42501). Raises UM007 for an unknown '
+    'correction, 22023 if it is not open, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 if a series is locked by others for more '
+    'than a second (nothing was changed: try again), and the errors of entries that can no longer be applied. '
+    'Example: BEGIN; SELECT meter.stage_correction(meter.open_correction(''goodwill''), ''[{"entry": "adjust", "subject": "acct_9", "metric": '
+    '"tokens", "quantity": -5}]'') AS entries; SELECT subject, metric, before, after, delta FROM meter.approve_correction((SELECT '
+    'max(correction_id) FROM meter.corrections(''open''))); ROLLBACK;';
+
+create or replace function _check_correcting()
+returns void
+language plpgsql
+stable
+set search_path from current
+as $$
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception using
+            errcode = '25001', message = 'correcting needs a READ COMMITTED transaction',
+            hint = 'Use a transaction of its own: an older snapshot may miss what others have just committed.';
+    end if;
+end
+$$;
+
+comment on function _check_correcting() is 'Raises 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
+
+create or replace function _check_four_eyes(correction corrections)
+returns void
+language plpgsql
+stable
+set search_path from current
+as $$
+begin
+    if _setting_value('four_eyes') = 'true' and (_check_four_eyes.correction).opened_by = _session_role() then
+        raise exception using
+            errcode = '42501', message = 'the setting four_eyes asks for a second person', column = 'id',
+            detail = format('role %s opened correction %s.', quote_literal(_session_role()), (_check_four_eyes.correction).correction_id),
+            hint = 'Let another role decide, with the level approve.';
+    end if;
+end
+$$;
+
+comment on function _check_four_eyes(corrections) is
+    'Raises 42501 if the setting four_eyes is true and the correction was opened by the role that decides now.';
+
+create or replace function _notify_correction(type text, correction corrections, effects correction_effect[])
+returns void
+language sql
+volatile
+set search_path from current
+as $$
+    insert into notifications (type, subject, metric, data)
+    select _notify_correction.type, f.subject, f.metric, jsonb_build_object(
+               'correction_id', (_notify_correction.correction).correction_id, 'reason', (_notify_correction.correction).reason,
+               'since', f.since, 'until', f.until, 'before', f.before, 'after', f.after, 'delta', f.delta)
+    from unnest(effects) f
+$$;
+
+comment on function _notify_correction(text, corrections, correction_effect[]) is 'Writes a notification for each period that a correction changes.';

@@ -1,0 +1,56 @@
+create or replace function preview_correction(id bigint)
+returns setof correction_effect
+language plpgsql
+stable
+security definer
+set search_path from current
+set jit to off
+as $$
+#variable_conflict use_column
+declare
+    v_correction corrections;
+    v_steps      correction_step[];
+begin
+    if _is_open('preview_correction') then perform _check_caller('preview_correction'); end if;
+    v_correction := _get_correction(id);
+    if v_correction.state <> 'open' then
+        raise exception using errcode = '22023', message = 'the correction is in another state', column = 'id',
+            detail = format('Correction %s is %s.', id, v_correction.state), hint = 'correction_entries() tells what it did.';
+    end if;
+    v_steps := array(
+        select s from _plan_entries(array(select e from correction_entries e where e.correction_id = id order by e.ordinal)) s);
+    perform _raise_step_problem(v_steps);
+    return query select * from _effects(array(select b from _corrected_buckets(v_steps) b));
+end
+$$;
+
+comment on function preview_correction(bigint) is
+    'What approving an open correction would change now: one row for each subject, metric and period, with the quantity before and after. It only '
+    'reads. approve_correction() returns the same rows, unless something has been recorded or corrected in between: then before differs. Raises '
+    'UM007 for an unknown correction, 22023 if it is not open, and the errors of entries that can no longer be applied. '
+    'Example: SELECT subject, metric, before, after, delta FROM meter.preview_correction((SELECT max(correction_id) FROM '
+    'meter.corrections(''open'')));';
+
+create or replace function _get_correction(id bigint)
+returns corrections
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_correction corrections;
+begin
+    if id is null then
+        raise exception using errcode = '22004', message = 'id is null', column = 'id', hint = 'Give the id that open_correction() returned.';
+    end if;
+    select * into v_correction from corrections c where c.correction_id = id;
+    if not found then
+        raise exception using errcode = 'UM007', message = 'no such correction', column = 'id', detail = format('id %s.', id),
+            hint = 'corrections() lists them.';
+    end if;
+    return v_correction;
+end
+$$;
+
+comment on function _get_correction(bigint) is 'A correction. Raises 22004 for a null, UM007 for an unknown one.';

@@ -1,0 +1,101 @@
+create or replace function revert_correction(id bigint, reason text)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path from current
+set jit to off
+as $$
+#variable_conflict use_column
+declare
+    v_correction corrections;
+    v_steps      correction_step[];
+    v_new        corrections;
+    v_buckets    corrected_bucket[];
+begin
+    if _is_open('revert_correction') then perform _check_caller('revert_correction'); end if;
+    perform _check_name('reason', revert_correction.reason, 10000), _check_correcting();
+    v_correction := _lock_correction(id, '{approved}');
+    perform _check_four_eyes(v_correction);
+    if v_correction.reverts is not null then
+        raise exception using errcode = '22023', message = 'the correction takes back another one', column = 'id',
+            detail = format('Correction %s reverts %s.', id, v_correction.reverts), hint = 'Make the change again as a new correction.';
+    end if;
+    perform _lock_corrections(array(select distinct k.series_id from event_kinds k where k.correction_id = id));
+    v_steps := _revert_steps(id);
+    insert into corrections (state, reason, opened_by, decided_by, decided_at, reverts)
+    values ('approved', revert_correction.reason, _session_role(), _session_role(), clock_timestamp(), id)
+    returning * into v_new;
+    insert into correction_entries (correction_id, ordinal, entry, subject, metric, corrects, corrects_at, outcome, event_id)
+    select v_new.correction_id, s.ordinal, 'void', s.subject, s.metric, s.corrects, s.at, 'applied', s.event_id from unnest(v_steps) s;
+    update corrections c set state = 'reverted' where c.correction_id = id;
+    if v_steps <> '{}' then
+        perform _write_log(v_new.correction_id, v_steps);
+        v_buckets := array(select b from _write_buckets(v_steps) b);
+        perform _note_corrected(v_steps);
+    end if;
+    perform _notify_correction('correction.reverted', v_correction, array(select f from _effects(v_buckets) f));
+    return v_new.correction_id;
+end
+$$;
+
+comment on function revert_correction(bigint, text) is
+    'Takes an approved correction back, once, by a correction that undoes it: what it voided counts again, under its id, and what it recorded or '
+    'adjusted does not. Idempotency keys stay spent. reason: why, 1 to 10,000 characters. Returns the id of the new correction, which cannot be '
+    'reverted itself. With the setting four_eyes, the role that opened the correction may not revert it (42501). Raises UM007 for an unknown '
+    'correction, 22023 if it is not approved, or while a later correction has changed its events (HINT names it), UM006 if a month of its events '
+    'was dropped, otherwise as approve_correction() does. '
+    'Example: BEGIN; SELECT meter.revert_correction((SELECT correction_id FROM meter.adjust(''acct_9'', ''tokens'', -5, reason => ''goodwill'')), '
+    '''wrong account'') > 0 AS reverted; ROLLBACK;';
+
+create or replace function _revert_steps(id bigint)
+returns correction_step[]
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+set enable_hashjoin to off
+set enable_mergejoin to off
+set jit to off
+as $$
+#variable_conflict use_column
+declare
+    v_later record;
+begin
+    select l.correction_id, l.corrects into v_later
+    from event_kinds k
+    cross join lateral (
+        select v.correction_id, v.corrects from event_kinds v
+        where v.corrects = k.event_id and v.kind = 'void' and v.undone_by is null and v.correction_id <> id
+        offset 0
+    ) l
+    where k.correction_id = id
+    order by l.correction_id desc limit 1;
+    if found then
+        raise exception using errcode = '22023', message = 'a later correction has changed events of the correction', column = 'id',
+            detail = format('Correction %s changed event %s.', v_later.correction_id, v_later.corrects),
+            hint = format('Revert correction %s first.', v_later.correction_id);
+    elsif exists (
+        select from event_kinds k where k.correction_id = id and _bucket_start('month', k.at) in (select _dropped_months()))
+        or not exists (select from event_kinds k where k.correction_id = id)
+           and exists (select from correction_entries e where e.correction_id = id and e.outcome = 'applied')
+    then
+        raise exception using errcode = 'UM006', message = 'a month of its events was dropped', column = 'id',
+            detail = format('Correction %s.', id), hint = 'Correct the total with adjust().';
+    end if;
+    return array(
+        select (row_number() over (order by k.event_id), 'applied', 'void', s.metric, s.subject, k.series_id, nextval('event_ids'), k.at,
+                - l.quantity, l.member, null, l.metadata, k.event_id, - k.counts, null)::correction_step
+        from event_kinds k
+        cross join lateral (select s.metric, s.subject from series s where s.series_id = k.series_id and s.stripe = 0 offset 0) s
+        cross join lateral (
+            select l.quantity, l.member, l.metadata from events l
+            where l.series_id = k.series_id and l.at = k.at and l.event_id = k.event_id offset 0
+        ) l
+        where k.correction_id = id and not (k.kind = 'void' and k.undone_by is not null));
+end
+$$;
+
+comment on function _revert_steps(bigint) is
+    'The voids that take back every row that a correction wrote. Raises 22023 while a later correction has changed one of them, UM006 if one was '
+    'dropped.';
