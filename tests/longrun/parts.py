@@ -289,7 +289,7 @@ PARTS: dict[str, tuple[str, str, Callable[[Sizes, Result, Say], None]]] = {
     "corrections": (
         "P3 order-free with corrections; nobody waits long",
         "events, voids, amends, adjustments, approved and reverted corrections in random orders, compared"
-        " with each other and with a naive model; then a month of a subject is replaced while the subject records",
+        " with each other and with a naive model; then a month of a subject is replaced while it records",
         corrections,
     ),
     "fuzz": (
