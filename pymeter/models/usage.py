@@ -99,6 +99,12 @@ class Event(Model):
     idempotency_key: str | None = None
     metadata: dict[str, Any] | None = None
     """Numbers in it that are not whole are ``Decimal``."""
+    kind: Literal["usage", "void", "adjustment"]
+    """``void``: takes back the event ``corrects``. ``adjustment``: a signed quantity that is no event."""
+    corrects: int | None = None
+    """Of a void, the event that it takes back; of usage, the event that it replaces."""
+    correction_id: int | None = None
+    """The correction that wrote it; None for an event that was recorded."""
 
 
 class Window(Model):

@@ -16,6 +16,8 @@ begin
         select from events e
         where e.series_id = _has_later_event.series_id and e.at >= _has_later_event.at and e.at < v_until
           and (e.at, e.event_id) > (_has_later_event.at, _has_later_event.event_id)
+          -- Not asked unless there is such an event.
+          and e.event_id <> all ((select l.left_out from _uncounted_rows(_has_later_event.series_id, _has_later_event.at, v_until) l)::bigint[])
     ) or exists (
         select from rollups r
         where r.series_id = _has_later_event.series_id and r.bucket = v_fine and r.bucket_start < v_until

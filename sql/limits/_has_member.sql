@@ -28,10 +28,12 @@ begin
         or _is_member_between(_has_member.series_id, v_digest, m.fine_bucket, null, v_until, v_cut.fine_until)
         or exists (
             select from events e
-            where e.series_id = _has_member.series_id and e.member = _has_member.member and e.at >= v_cut.since and e.at < v_cut.fine_since)
+            where e.series_id = _has_member.series_id and e.member = _has_member.member and e.at >= v_cut.since and e.at < v_cut.fine_since
+              and e.event_id <> all ((select l.left_out from _uncounted_rows(_has_member.series_id, v_cut.since, v_cut.fine_since) l)::bigint[]))
         or exists (
             select from events e
-            where e.series_id = _has_member.series_id and e.member = _has_member.member and e.at >= v_cut.fine_until and e.at < v_cut.until);
+            where e.series_id = _has_member.series_id and e.member = _has_member.member and e.at >= v_cut.fine_until and e.at < v_cut.until
+              and e.event_id <> all ((select l.left_out from _uncounted_rows(_has_member.series_id, v_cut.fine_until, v_cut.until) l)::bigint[]));
 end
 $$;
 

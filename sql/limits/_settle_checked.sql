@@ -15,7 +15,8 @@ begin
     select * into v_locked from _lock_holds((hold).metric, (hold).subject);
     if (hold).state = 'settled' then
         return _repeated_result(v_locked.definition, (hold).subject,
-            ((hold).reservation_id, (hold).settled_for, null, (hold).settled_quantity, null)::keys, _settle_checked.quantity, null, true);
+            ((hold).reservation_id, (hold).settled_for, _key_digest((hold).metric, (hold).subject, (hold).idempotency_key),
+             (hold).settled_quantity, null)::keys, _settle_checked.quantity, null, true);
     end if;
     v_now := clock_timestamp();
     v_is_late := not _is_holding(hold, v_now);

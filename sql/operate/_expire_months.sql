@@ -40,15 +40,17 @@ declare
     v_month  timestamptz := (_expire_month.verdict).month;
     v_part   bigint := (select totals_kept + 1 from log_months where month = v_month);
     v_kept   bigint := (select coalesce(sum(event_count), 0) from dropped_rollups where month = v_month and part = v_part);
+    v_counts bigint := (select coalesce(sum(counts - 1), 0) from event_kinds where at >= v_month and at < _bucket_end('month', v_month));
     v_action maintenance_action;
 begin
-    if v_kept = (_expire_month.verdict).event_count then
+    if v_kept = (_expire_month.verdict).event_count + v_counts then
         v_action := _drop_month(_expire_month.verdict, _expire_month.detach);
     else
         v_action := ('postponed partition', format('%s: events were recorded while it was verified', (_expire_month.verdict).partition_name));
     end if;
     if v_action.action in ('dropped partition', 'detached partition') then
         update log_months set totals_kept = v_part where month = v_month;
+        delete from event_kinds where at >= v_month and at < _bucket_end('month', v_month);
     else
         perform _discard_totals(v_month);
     end if;

@@ -16,11 +16,14 @@ declare
 begin
     execute format($sql$
         insert into dropped_rollups (series_id, bucket, bucket_start, month, part, event_count, last_at, total, lowest, highest, latest)
-        select e.series_id, k.bucket, _bucket_start(k.bucket, e.at), $1, $2, count(*), max(e.at),
-               sum(e.quantity) filter (where k.aggregate in ('sum', 'count', 'avg')),
-               min(e.quantity) filter (where k.aggregate = 'min'), max(e.quantity) filter (where k.aggregate = 'max'),
-               max(array[extract(epoch from e.at), e.event_id, e.quantity]) filter (where k.aggregate = 'last')
+        select e.series_id, k.bucket, _bucket_start(k.bucket, e.at), $1, $2, sum(coalesce(c.counts, 1)), max(e.at),
+               sum(case when k.aggregate in ('sum', 'count', 'avg') then e.quantity when k.aggregate = 'unique' then 0 end),
+               min(e.quantity) filter (where k.aggregate = 'min' and o.event_id is null),
+               max(e.quantity) filter (where k.aggregate = 'max' and o.event_id is null),
+               max(array[extract(epoch from e.at), e.event_id, e.quantity]) filter (where k.aggregate = 'last' and o.event_id is null)
         from %I e
+        left join event_kinds c on c.event_id = e.event_id
+        left join (select distinct event_id from _left_out_rows()) o on o.event_id = e.event_id
         join series s on s.series_id = e.series_id and s.stripe = 0
         join jsonb_to_recordset($3) as k (key text, aggregate text, bucket text) on k.key = s.metric
         group by 1, 2, 3
@@ -31,6 +34,7 @@ begin
             from %I e
             join series s on s.series_id = e.series_id and s.stripe = 0
             join jsonb_to_recordset($3) as k (key text, aggregate text, bucket text) on k.key = s.metric and k.aggregate = 'unique'
+            where not exists (select from _left_out_rows() o where o.event_id = e.event_id)
         ), kept as (
             insert into dropped_members (series_id, bucket, bucket_start, member_digest, month, part)
             select series_id, bucket, bucket_start, member_digest, $1, $2 from members where bucket <> 'month'

@@ -67,8 +67,10 @@ declare
     v_recorded recorded;
 begin
     v_recorded.event_id := v_first.event_id;
-    v_recorded.outcome := case when _is_same_payload(v_first.quantity, v_first.member, _repeated_result.quantity, _repeated_result.member)
-                               then 'duplicate' else 'conflict' end;
+    v_recorded.outcome := case
+        when _is_same_payload(v_first.quantity, v_first.member, _repeated_result.quantity, _repeated_result.member)
+            or _is_amended_payload(v_first.digest, _repeated_result.quantity, _repeated_result.member) then 'duplicate'
+        else 'conflict' end;
     if _repeated_result.total is not false then
         v_recorded.quantity := (_window_usage(_repeated_result.metric, _repeated_result.subject, v_start, v_end)).quantity;
     end if;
@@ -84,7 +86,8 @@ end
 $$;
 
 comment on function _repeated_result(metrics, text, keys, numeric, text, boolean) is
-    'The result of record() for a repeat of an event; first: its id, time, quantity and member.';
+    'The result of record() for a repeat of an event; first: its id, time, quantity and member, and the digest of its key, if it '
+    'has one.';
 
 -- Inlined: no SET, nothing outside pg_catalog.
 create or replace function _is_same_payload(first_quantity numeric, first_member text, quantity numeric, member text)
@@ -97,6 +100,25 @@ $$;
 
 comment on function _is_same_payload(numeric, text, numeric, text) is
     'Whether a repeat has the payload of the first event: its quantity (1 and 1.0 are equal) and its member.';
+
+create or replace function _is_amended_payload(digest uuid, quantity numeric, member text)
+returns boolean
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+begin
+    return exists (
+        select from amended_keys a
+        where a.digest = _is_amended_payload.digest
+          and _is_same_payload(a.quantity, a.member, _is_amended_payload.quantity, _is_amended_payload.member));
+end
+$$;
+
+comment on function _is_amended_payload(uuid, numeric, text) is
+    'Whether a repeat of a key has the payload of an event by which amend_event() has replaced the first one. False for a null digest.';
 
 -- Before it moves keys to old_keys, maintain() replaces the table keys_moved. to_regclass() finds the new table, pg_class is read with the
 -- snapshot: if the snapshot does not have it, it may see a key in neither table. The lock makes the session notice the new table; while it is

@@ -131,6 +131,7 @@ begin
     select i.n, coalesce(i.event_id, k.event_id, (_find_key(i.digest)).event_id), case
             when i.event_id is not null then 'recorded'
             when k.quantity = i.quantity then 'duplicate'
+            when _is_amended_payload(i.digest, i.quantity, null) then 'duplicate'
             else 'conflict' end,
         null::text, null::text, null::text
     from unnest(event_ids, digests, quantities) with ordinality as i (event_id, digest, quantity, n)

@@ -123,8 +123,8 @@ begin
                 when e.digest is null or o.event_id is not null then 'recorded'
                 when k.event_id is null then null
                 when _is_same_payload(k.quantity, k.member, e.quantity, e.member) then 'duplicate'
-                else 'conflict'
-            end,
+                when _is_amended_payload(e.digest, e.quantity, e.member) then 'duplicate'
+                else 'conflict' end,
             p.sqlstate, p.message || coalesce(': ' || e.detail, ''), p.hint)::batch_outcome
         from unnest(batch) e
         left join unnest(owned) o (event_id) on o.event_id = e.event_id

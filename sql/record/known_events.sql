@@ -27,6 +27,7 @@ begin
     select g.ordinal, coalesce(k.event_id, l.event_id),
            case when k.event_id is null and l.event_id is null then 'rejected'
                 when k.event_id is not null and _is_same_payload(k.quantity, k.member, g.quantity, g.member) then 'duplicate'
+                when k.event_id is not null and _is_amended_payload(k.digest, g.quantity, g.member) then 'duplicate'
                 when k.event_id is null and _is_same_payload(l.quantity, l.member, g.quantity, g.member) then 'duplicate'
                 else 'conflict' end,
            d.sqlstate, d.message, d.hint

@@ -37,9 +37,12 @@ begin
         from dropped_rollups d
         where d.month = any (v_months) and (_dropped_month_drifts.scope is null or d.series_id = any (_dropped_month_drifts.scope))
         union all
-        select e.series_id, _bucket_start('month', e.at), 1, e.at, e.quantity, e.quantity, e.quantity,
-               array[extract(epoch from e.at), e.event_id, e.quantity]
+        select e.series_id, _bucket_start('month', e.at), coalesce(c.counts, 1), e.at, e.quantity, x.quantity, x.quantity,
+               case when o.event_id is null then array[extract(epoch from e.at), e.event_id, e.quantity] end
         from events e
+        left join event_kinds c on c.event_id = e.event_id
+        left join (select distinct event_id from _left_out_rows()) o on o.event_id = e.event_id
+        cross join lateral (select case when o.event_id is null then e.quantity end as quantity) x
         where e.at < v_end and _bucket_start('month', e.at) = any (v_months)
           and (_dropped_month_drifts.scope is null or e.series_id = any (_dropped_month_drifts.scope))
     ), known as (

@@ -38,7 +38,7 @@ begin
     select * from logged where bucket not in ('week', 'month', 'year', 'never')
     union all
     select bucket_start, a.event_count, a.last_at, series_id, 0::smallint, bucket,
-           case when m.aggregate = 'unique' and a.parts > 1 then u.total else a.total end, a.lowest, a.highest, a.latest
+           case when m.aggregate = 'unique' and a.parts > 1 then coalesce(u.total, 0) else a.total end, a.lowest, a.highest, a.latest
     from added a
     join series s using (series_id)
     join metrics m on m.key = s.metric

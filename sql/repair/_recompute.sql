@@ -1,5 +1,6 @@
--- Reads events once, into hours; days are computed from hours, and longer buckets from days. Only series with minutes, or with an order of
--- events (aggregate last), are read apart. Everything is grouped by series_id: integers are cheap to hash. Hash joins only, because without
+-- Reads events once, into hours; days are computed from hours, and longer buckets from days. Only series with minutes, with an order of
+-- events (aggregate last) or with corrections are read apart. Sums are those of all rows, voids included; of the rest, voids and what they take
+-- back are left out. Everything is grouped by series_id: integers are cheap to hash. Hash joins only, because without
 -- statistics a nested loop would read all hours once for each series.
 create or replace function _recompute_rollups(scope integer[])
 returns setof rollups
@@ -17,7 +18,7 @@ declare
         select s.series_id
         from series s
         join metrics m on m.key = s.metric
-        where s.stripe = 0 and (m.aggregate = 'last' or m.fine_bucket = 'minute')
+        where s.stripe = 0 and (m.aggregate = 'last' or m.fine_bucket = 'minute' or s.series_id in (select series_id from event_kinds))
           and (_recompute_rollups.scope is null or s.series_id = any (_recompute_rollups.scope)));
     v_extremes boolean := exists (select from metrics where aggregate in ('min', 'max'));
     v_origin   constant timestamptz := '1970-01-01 00:00:00+00';
@@ -26,7 +27,7 @@ begin
     with kinds as materialized (
         select s.series_id, m.fine_bucket as fine, m.coarse_bucket as coarse, m.aggregate in ('sum', 'count', 'avg') as adds,
                m.aggregate = 'min' as has_lowest, m.aggregate = 'max' as has_highest, m.aggregate = 'unique' as has_members,
-               case m.fine_bucket when 'minute' then interval '1 minute' else interval '1 hour' end as step
+               m.aggregate = 'last' as has_order, case m.fine_bucket when 'minute' then interval '1 minute' else interval '1 hour' end as step
         from series s
         join metrics m on m.key = s.metric
         where s.stripe = 0 and (_recompute_rollups.scope is null or s.series_id = any (_recompute_rollups.scope))
@@ -39,10 +40,13 @@ begin
           and (v_apart = '{}' or series_id <> all (v_apart))
         group by 1, 2
         union all
-        select e.series_id, date_bin(k.step, e.at, v_origin), count(*), max(e.at), sum(e.quantity), min(e.quantity), max(e.quantity),
-               max(array[extract(epoch from e.at), e.event_id, e.quantity]) filter (where not (k.adds or has_lowest or has_highest or has_members))
+        select e.series_id, date_bin(k.step, e.at, v_origin), sum(coalesce(c.counts, 1))::bigint, max(e.at), sum(e.quantity),
+               min(e.quantity) filter (where o.event_id is null), max(e.quantity) filter (where o.event_id is null),
+               max(array[extract(epoch from e.at), e.event_id, e.quantity]) filter (where k.has_order and o.event_id is null)
         from events e
         join kinds k using (series_id)
+        left join event_kinds c on c.event_id = e.event_id
+        left join (select distinct event_id from _left_out_rows()) o on o.event_id = e.event_id
         where v_apart <> '{}' and e.series_id = any (v_apart)
         group by 1, 2
     ), days as materialized (
@@ -70,7 +74,7 @@ begin
         group by 1, 2, 3
     )
     select e.start, e.event_count, e.last_at, e.series_id, 0::smallint, e.bucket,
-           case when k.adds then e.total when k.has_members then m.total end, case when k.has_lowest then e.lowest end,
+           case when k.adds then e.total when k.has_members then coalesce(m.total, 0) end, case when k.has_lowest then e.lowest end,
            case when k.has_highest then e.highest end, e.latest
     from every e
     join kinds k using (series_id)

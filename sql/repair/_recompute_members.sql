@@ -55,6 +55,7 @@ begin
         join series s on s.series_id = e.series_id and s.stripe = 0
         join metrics m on m.key = s.metric
         where e.series_id = any (v_series) and s.series_id = any (v_series)
+          and not exists (select from _left_out_rows() o where o.event_id = e.event_id)
     ) l;
     perform _check_snapshot();
 end

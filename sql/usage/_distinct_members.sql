@@ -22,6 +22,7 @@ declare
     v_last   timestamptz := _bucket_start(v_middle, v_until);
     v_first_bits bit varying := _seen_mask(v_unit, v_first, v_since, v_until);
     v_last_bits  bit varying := case when v_last < 'infinity' then _seen_mask(v_unit, v_last, v_since, v_until) end;
+    v_left_out   bigint[];
     v_every_bit  bit varying := _seen_mask(v_unit, v_first, v_first, 'infinity');
 begin
     -- Within one month every member has one row, so no deduplication is needed.
@@ -32,6 +33,9 @@ begin
             where series_id = _distinct_members.series_id and bucket = 'month' and bucket_start = v_first
               and bit_count(seen & v_first_bits) > 0);
     end if;
+    select h.left_out || t.left_out into v_left_out
+    from _uncounted_rows(_distinct_members.series_id, cut.since, cut.fine_since) h,
+         _uncounted_rows(_distinct_members.series_id, cut.fine_until, cut.until) t;
     return (select count(*) from (
         select member_digest
         from unique_members
@@ -52,11 +56,11 @@ begin
         union
         select _digest(member)
         from events
-        where series_id = _distinct_members.series_id and at >= cut.since and at < cut.fine_since
+        where series_id = _distinct_members.series_id and at >= cut.since and at < cut.fine_since and event_id <> all (v_left_out)
         union
         select _digest(member)
         from events
-        where series_id = _distinct_members.series_id and at >= cut.fine_until and at < cut.until
+        where series_id = _distinct_members.series_id and at >= cut.fine_until and at < cut.until and event_id <> all (v_left_out)
     ) members);
 end
 $$;

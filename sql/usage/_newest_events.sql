@@ -31,7 +31,8 @@ begin
         v_until := v_newest + interval '1 microsecond';
         v_since := greatest(_newest_events.since, _shift(_bucket_start('month', v_newest), make_interval(months => -v_months)));
         return query
-            select e.event_id, e.at, e.recorded_at, _newest_events.subject, s.metric, e.quantity, e.member, e.idempotency_key, e.metadata
+            select e.event_id, e.at, e.recorded_at, _newest_events.subject, s.metric, e.quantity, e.member, e.idempotency_key, e.metadata,
+                   coalesce(k.kind, 'usage') collate "C", k.corrects, k.correction_id
             from unnest(v_series, v_metrics) s (series_id, metric)
             cross join lateral (
                 select *
@@ -41,6 +42,9 @@ begin
                 order by e.at desc
                 fetch first (v_left) rows with ties
             ) e
+            left join lateral (
+                select k.kind, k.corrects, k.correction_id from event_kinds k where k.event_id = e.event_id offset 0
+            ) k on true
             order by e.at desc, e.event_id desc
             limit v_left;
         get diagnostics v_found = row_count;
@@ -113,38 +117,3 @@ end
 $$;
 
 comment on function _subject_series(text, text) is 'The series of a subject: of one metric, or of all if metric is null.';
-
--- `near` comes from a client and may be rounded to milliseconds, so it is only a hint where to search first. Without it, or if it is wrong,
--- all events of the subject are searched.
-create or replace function _event_time(subject text, metric text, event_id bigint, near timestamptz)
-returns timestamptz
-language plpgsql
-stable
-set search_path from current
-set plan_cache_mode to force_custom_plan
-as $$
-#variable_conflict use_column
-declare
-    v_series   integer[] := array(select s.series_id from _subject_series(_event_time.subject, _event_time.metric) s);
-    v_at       timestamptz;
-    v_distance interval;
-begin
-    foreach v_distance in array case when near is not null then array[interval '0', interval '1 second'] else '{}' end loop
-        select found.at into v_at
-        from unnest(v_series) s (series_id)
-        cross join lateral (
-            select e.at from events e
-            where e.series_id = s.series_id and e.event_id = _event_time.event_id and e.at between near - v_distance and near + v_distance
-            offset 0
-        ) found;
-        exit when v_at is not null;
-    end loop;
-    if v_at is null then
-        select e.at into v_at from events e where e.series_id = any (v_series) and e.event_id = _event_time.event_id;
-    end if;
-    return v_at;
-end
-$$;
-
-comment on function _event_time(text, text, bigint, timestamptz) is
-    'Returns the time of an event of a subject, or null if the subject has no such event. The search begins at and around `near`.';

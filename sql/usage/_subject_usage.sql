@@ -18,10 +18,17 @@ declare
     v_carries   boolean := (_subject_usage.metric).carry and ((_subject_usage.metric).retired_at <= cut.since) is not true;
     v_first     timestamptz := _bucket_start(v_fine, cut.since);
     v_after     text := coalesce(_subject_usage.after_subject, '');
+    v_corrected boolean := (cut.since < cut.fine_since or cut.fine_until < cut.until) and exists (select from event_kinds);
 begin
     return query
     select s.series_id, s.subject, coalesce(u.quantity, 0), coalesce(u.event_count, 0), v_aggregate = 'unique' and u.pieces_overlap
     from series s
+    left join lateral (
+        select h.left_out || t.left_out as left_out, h.uncounted || t.uncounted as uncounted
+        from _uncounted_rows(s.series_id, cut.since, cut.fine_since) h, _uncounted_rows(s.series_id, cut.fine_until, cut.until) t
+        where v_corrected
+        offset 0
+    ) k on true
     cross join lateral (
         select sum(p.event_count)::bigint as event_count,
                _quantity(v_aggregate, sum(p.event_count)::bigint, sum(p.total), min(p.lowest), max(p.highest), (max(p.latest))[3]) as quantity,
@@ -54,15 +61,17 @@ begin
               and (fine_start >= cut.fine_since and fine_start < cut.coarse_since
                    or fine_start >= cut.coarse_until and fine_start < cut.fine_until)
             union all
-            select null, 1, quantity, quantity, quantity, case v_aggregate when 'last' then _latest(at, event_id, quantity) end
+            select null, case when event_id = any (k.uncounted) then 0 else 1 end, quantity, quantity, quantity,
+                   case v_aggregate when 'last' then _latest(at, event_id, quantity) end
             from events
             where series_id = s.series_id and cut.since < cut.fine_since
-              and at >= cut.since and at < cut.fine_since
+              and at >= cut.since and at < cut.fine_since and (k.left_out is null or event_id <> all (k.left_out))
             union all
-            select null, 1, quantity, quantity, quantity, case v_aggregate when 'last' then _latest(at, event_id, quantity) end
+            select null, case when event_id = any (k.uncounted) then 0 else 1 end, quantity, quantity, quantity,
+                   case v_aggregate when 'last' then _latest(at, event_id, quantity) end
             from events
             where series_id = s.series_id and cut.fine_until < cut.until
-              and at >= cut.fine_until and at < cut.until
+              and at >= cut.fine_until and at < cut.until and (k.left_out is null or event_id <> all (k.left_out))
         ) p
     ) u
     where s.metric = (_subject_usage.metric).key and s.stripe = 0 and s.subject > v_after collate "C"

@@ -74,10 +74,10 @@ declare
     v_head_end  timestamptz;
     v_tail      timestamptz;
     v_tail_end  timestamptz;
+    v_left_out  bigint[];  -- this and the next: see _uncounted_rows()
+    v_uncounted bigint[];
 begin
-    select min(since) filter (where since < fine_since), max(fine_since) filter (where since < fine_since),
-           min(fine_until) filter (where fine_until < until), max(until) filter (where fine_until < until)
-    into v_head, v_head_end, v_tail, v_tail_end from unnest(_bulk_usage.cuts);
+    select e.* into v_head, v_head_end, v_tail, v_tail_end, v_left_out, v_uncounted from _log_edges(v_series, _bulk_usage.cuts) e;
 
     return query
     select u.event_count, coalesce(case
@@ -114,15 +114,17 @@ begin
                or bucket = v_fine and (bucket_start >= c.fine_since and bucket_start < c.coarse_since
                                        or bucket_start >= c.coarse_until and bucket_start < c.fine_until)
             union all
-            select null, 1, quantity, quantity, quantity, case v_aggregate when 'last' then _latest(at, event_id, quantity) end
+            select null, case when event_id = any (v_uncounted) then 0 else 1 end, quantity, quantity, quantity,
+                   case v_aggregate when 'last' then _latest(at, event_id, quantity) end
             from events
             where series_id = v_series and c.since < c.fine_since
-              and at >= c.since and at < c.fine_since and at >= v_head and at < v_head_end
+              and at >= c.since and at < c.fine_since and at >= v_head and at < v_head_end and event_id <> all (v_left_out)
             union all
-            select null, 1, quantity, quantity, quantity, case v_aggregate when 'last' then _latest(at, event_id, quantity) end
+            select null, case when event_id = any (v_uncounted) then 0 else 1 end, quantity, quantity, quantity,
+                   case v_aggregate when 'last' then _latest(at, event_id, quantity) end
             from events
             where series_id = v_series and c.fine_until < c.until
-              and at >= c.fine_until and at < c.until and at >= v_tail and at < v_tail_end
+              and at >= c.fine_until and at < c.until and at >= v_tail and at < v_tail_end and event_id <> all (v_left_out)
         ) p
     ) u
     order by c.n;

@@ -23,6 +23,8 @@ declare
     v_window tstzrange;
     v_since  timestamptz;
     v_until  timestamptz;
+    v_left_out  bigint[];
+    v_uncounted bigint[];
 begin
     perform _check_name('subject', usage_by.subject);
     if usage_by.dimension is null then
@@ -34,6 +36,7 @@ begin
     v_since := coalesce(lower(v_window), '-infinity');
     v_until := coalesce(upper(v_window), 'infinity');
     v_series := _find_series(v_metric.key, usage_by.subject);
+    select * into v_left_out, v_uncounted from _uncounted_rows(v_series, v_since, v_until);
     return query
         select e.metadata ->> usage_by.dimension,
                case v_metric.aggregate
@@ -41,9 +44,9 @@ begin
                    else _quantity(v_metric.aggregate, count(*), sum(e.quantity), min(e.quantity), max(e.quantity),
                        (max(_latest(e.at, e.event_id, e.quantity)) filter (where v_metric.aggregate = 'last'))[3])
                end as quantity,
-               count(*)
+               count(*) filter (where e.event_id <> all (v_uncounted))
         from events e
-        where e.series_id = v_series and e.at >= v_since and e.at < v_until
+        where e.series_id = v_series and e.at >= v_since and e.at < v_until and e.event_id <> all (v_left_out)
         group by 1
         order by quantity desc, 1 nulls last;
     -- The whole window is read from the log, so all of it is an edge.

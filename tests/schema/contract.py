@@ -249,7 +249,8 @@ spike_alerts(spike_alert_id bigint, metric text, subject text, within interval, 
 subject_total(subject text, quantity numeric, event_count bigint)
 subject_activity(subject text, last_activity_at timestamptz)
 logged_events(event_id bigint, at timestamptz, recorded_at timestamptz, subject text, metric text,
-  quantity numeric, member text, idempotency_key text, metadata jsonb)
+  quantity numeric, member text, idempotency_key text, metadata jsonb, kind text, corrects bigint,
+  correction_id bigint)
 drift(subject text, metric text, bucket text, bucket_start timestamptz, stored numeric,
   recomputed numeric, what text)
 maintenance_action(action text, object text)
