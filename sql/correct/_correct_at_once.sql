@@ -22,8 +22,9 @@ begin
     if v_step.kind is not null then
         v_corrected.correction_id := nextval('correction_ids');
         v_corrected.event_id := case when v_entry.entry = 'void' then v_step.corrects else v_step.event_id end;
-        perform _write_correction(v_corrected.correction_id, v_entry, v_step.event_id), _write_log(v_corrected.correction_id, v_steps),
-            _write_buckets(v_steps), _note_corrected(v_steps);
+        perform _write_correction(v_corrected.correction_id, v_entry, v_step.event_id), _write_log(v_corrected.correction_id, v_steps);
+        perform from _write_buckets(v_steps);
+        perform _note_corrected(v_steps);
     else
         v_corrected.event_id := v_step.event_id;
         v_corrected.correction_id := _correction_of(v_entry.entry, v_step);

@@ -28,9 +28,9 @@ as $$
 #variable_conflict use_column
 begin
     return query
-    select (d.metric, d.subject, d.aggregate, b.stored,
+    select d.metric, d.subject, d.aggregate, b.stored,
             (d.bucket_start, (b.stored).event_count + d.counts, greatest((b.stored).last_at, d.last_at), d.series_id, 0, d.bucket,
-             (b.stored).total + d.quantity, null, null, null)::rollups)::corrected_bucket
+             (b.stored).total + d.quantity, null, null, null)::rollups
     from (
         select * from _step_sums(steps, '{sum,count,avg}')
     ) d

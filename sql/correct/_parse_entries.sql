@@ -94,7 +94,7 @@ begin
             offset 0
         ) w on true
         where w.event_id is not null or not (g.entry ->> 'entry' = 'void' and g.entry ?| '{since,until}')
-        order by 2);
+        order by p.ordinal, w.at, w.event_id);
 end
 $$;
 
