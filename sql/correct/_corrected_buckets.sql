@@ -29,11 +29,9 @@ as $$
 begin
     return query
     select d.metric, d.subject, d.aggregate, b.stored,
-            (d.bucket_start, (b.stored).event_count + d.counts, greatest((b.stored).last_at, d.last_at), d.series_id, 0, d.bucket,
-             (b.stored).total + d.quantity, null, null, null)::rollups
-    from (
-        select * from _step_sums(steps, '{sum,count,avg}')
-    ) d
+           (d.bucket_start, (b.stored).event_count + d.counts, greatest((b.stored).last_at, d.last_at), d.series_id, 0, d.bucket,
+            (b.stored).total + d.quantity, null, null, null)::rollups
+    from _step_sums(steps, '{sum,count,avg}') d
     cross join lateral (select _stored_bucket(d.series_id, d.bucket, d.bucket_start, 0) as stored offset 0) b;
 end
 $$;
