@@ -68,9 +68,9 @@ begin
         v_corrected.quantity := _period_quantity(v_found.metric, subject, at);
         return v_corrected;
     end if;
-    v_corrected.quantity := case v_found.period
+    v_corrected.quantity := coalesce(case v_found.period
         when v_found.coarse_bucket then _quantity(v_found.aggregate, v_row.coarse_count, v_row.coarse_total, null, null, null)
-        else _quantity(v_found.aggregate, v_row.fine_count, v_row.fine_total, null, null, null) end;
+        else _quantity(v_found.aggregate, v_row.fine_count, v_row.fine_total, null, null, null) end, 0);
     return v_corrected;
 end
 $$;
