@@ -1,4 +1,4 @@
-"""What reads the log or the buckets, after corrections: compared with the rows of the log that count, and nothing else."""
+"""What reads the log or the buckets, after corrections: compared with the rows of the log that count."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def payload(aggregate: str, quantity: int) -> dict[str, Any]:
 
 
 def filled(ledger: Ledger, others: list[Ledger], aggregate: str, **definition: Any) -> list[int]:
-    """The ids of EVENTS, recorded in turn by the sessions, so that a striped metric has them in several stripes."""
+    """The ids of EVENTS, recorded in turn by the sessions: a striped metric has them in several stripes."""
     ledger.define("m", aggregate, **definition)
     return [
         [ledger, *others][n % (1 + len(others))]
@@ -45,12 +45,16 @@ def filled(ledger: Ledger, others: list[Ledger], aggregate: str, **definition: A
     ]
 
 
-def void(ledger: Ledger, event_id: int) -> Any:
-    return ledger.call("void_event", subject="s", metric="m", event_id=event_id, reason="why")[0]
+def correct(ledger: Ledger, function: str, **given: Any) -> Any:
+    return ledger.call(function, **({"subject": "s", "metric": "m", "reason": "why"} | given))[0]
+
+
+def void(ledger: Ledger, event_id: int, **given: Any) -> Any:
+    return correct(ledger, "void_event", event_id=event_id, **given)
 
 
 def log(ledger: Ledger) -> list[Any]:
-    """The rows of the log that count: no voids, and nothing that a void takes back that has not been taken back itself."""
+    """The rows of the log that count: no voids, and nothing that a void takes back unless it was undone."""
     rows = ledger.rows("SELECT * FROM meter.logged_events WHERE metric = 'm' ORDER BY event_id DESC")
     gone: set[int] = set()
     for row in rows:  # a void is younger than what it takes back
@@ -119,20 +123,17 @@ def check(ledger: Ledger, aggregate: str) -> None:
 
 
 def corrected(ledger: Ledger, aggregate: str, ids: list[int]) -> Iterator[list[Any]]:
-    """Corrections one by one; yields after each. At last hours without an event that counts are left, and one void undone."""
+    """Yields after each correction. At last there are hours in which no event counts; one void was undone."""
     done = [void(ledger, ids[1])]  # the maximum
     yield done
     done.append(void(ledger, ids[5]))  # the latest, alone in its hour
     yield done
     changed = payload(aggregate, 8) if aggregate != "unique" else {"member": "other"}
-    given = {"subject": "s", "metric": "m", "event_id": ids[0], "reason": "why", **changed}
-    done.append(ledger.call("amend_event", **given)[0])
+    done.append(correct(ledger, "amend_event", event_id=ids[0], **changed))
     yield done
     if aggregate in ADDITIVE:
         for quantity, minutes in ((-4, 30), (2, 200)):
-            when = start() + minutes * MINUTE
-            given = {"subject": "s", "metric": "m", "quantity": quantity, "at": when, "reason": "why"}
-            done.append(ledger.call("adjust", **given)[0])
+            done.append(correct(ledger, "adjust", quantity=quantity, at=start() + minutes * MINUTE))
         yield done
     for one in done[:1]:
         ledger.call("revert_correction", id=one.correction_id, reason="why not")
@@ -196,7 +197,7 @@ def test_a_dropped_month_keeps_the_net_of_its_corrections(
     used = ledger.usage("s", "m", since=since.replace(hour=0), until=until.replace(hour=0))
     assert near((used.quantity, used.event_count), wanted)
     with refused("UM006"):
-        void(ledger, ids[3])
+        void(ledger, ids[3], at=start() + 40 * MINUTE)
     # A late event of the month can be voided, and the month be dropped again.
     late = ledger.record("s", "m", **payload(aggregate, 6), at=start() + 61 * MINUTE)
     void(ledger, late.event_id)
@@ -210,12 +211,8 @@ def test_a_dropped_month_keeps_the_net_of_its_corrections(
 def test_events_show_what_a_correction_wrote(ledger: Ledger) -> None:
     ids = filled(ledger, [], "sum")
     voided = void(ledger, ids[1])
-    amended = ledger.call("amend_event", subject="s", metric="m", event_id=ids[0], quantity=8, reason="why")[
-        0
-    ]
-    adjusted = ledger.call(
-        "adjust", subject="s", metric="m", quantity=-4, at=start() + 30 * MINUTE, reason="why"
-    )[0]
+    amended = correct(ledger, "amend_event", event_id=ids[0], quantity=8)
+    adjusted = correct(ledger, "adjust", quantity=-4, at=start() + 30 * MINUTE)
     rows = ledger.call("events", subject="s", metric="m")
     written = {(r.kind, r.corrects, r.correction_id, r.quantity) for r in rows if r.correction_id is not None}
     assert written == {
@@ -228,10 +225,10 @@ def test_events_show_what_a_correction_wrote(ledger: Ledger) -> None:
     assert len(rows) == len(ids) + 4
     assert [(r.at, r.event_id) for r in rows] == sorted(((r.at, r.event_id) for r in rows), reverse=True)
     paged: list[Any] = []
-    while page := ledger.call(
-        "events", subject="s", max_rows=3, after_id=paged[-1].event_id if paged else None
-    ):
+    page = ledger.call("events", subject="s", max_rows=3)
+    while page:
         paged += page
+        page = ledger.call("events", subject="s", max_rows=3, after_id=page[-1].event_id)
     assert paged == rows
     # What was voided was active all the same.
     assert ledger.call("subjects")[0].last_activity_at == max(r.at for r in rows)
@@ -252,10 +249,8 @@ def test_a_value_is_carried_from_the_latest_event_that_counts(ledger: Ledger) ->
     ledger.define("m", "last", carry=True)
     ids = [ledger.record("s", "m", n, at=start() + n * 50 * MINUTE).event_id for n in range(1, 5)]
     later = {"since": start() + 230 * MINUTE, "until": start() + 231 * MINUTE}
-    within = {
-        "since": start() + 205 * MINUTE,
-        "until": start() + 206 * MINUTE,
-    }  # of the hour of the last event
+    # Of the same hour as the last event: the log is read.
+    within = {"since": start() + 205 * MINUTE, "until": start() + 206 * MINUTE}
     for left in (4, 3, 2, 1):
         for window in (later, within):
             used = ledger.usage("s", "m", **window)
@@ -276,6 +271,7 @@ def test_a_period_whose_only_event_was_voided_carries_the_value_before_it(ledger
 
 
 def test_a_key_is_repeated_with_the_first_and_with_any_amended_payload(ledger: Ledger) -> None:
+    ledger.define("other", "unique")
     for aggregate, metric in (("sum", "m"), ("unique", "u")):
         ledger.define(metric, aggregate)
         name, first, second, third, other = (
@@ -284,25 +280,17 @@ def test_a_key_is_repeated_with_the_first_and_with_any_amended_payload(ledger: L
         when = {"at": start(), "idempotency_key": "k"}
         event = ledger.record("s", metric, **{name: first}, **when).event_id
         for value in (second, third):
-            given = {"subject": "s", "metric": metric, "idempotency_key": "k", name: value, "reason": "why"}
-            assert ledger.call("amend_event", **given)[0].outcome == "applied"
-        for value, outcome in (
-            (first, "duplicate"),
-            (second, "duplicate"),
-            (third, "duplicate"),
-            (other, "conflict"),
-        ):
+            amended = correct(ledger, "amend_event", metric=metric, idempotency_key="k", **{name: value})
+            assert amended.outcome == "applied"
+        for value in (first, second, third, other):
+            outcome = "conflict" if value == other else "duplicate"
             again = ledger.record("s", metric, **{name: value}, **when)
             assert (again.outcome, again.event_id) == (outcome, event)
             given = {"subject": "s", "metric": metric, name: value, **when}
             assert [r.outcome for r in ledger.batch([given, given])] == [outcome] * 2
             # Not alone in its batch, so that it is no ordinary one.
-            assert [
-                r.outcome for r in ledger.batch([given, {"subject": "s", "metric": "u", "member": "a"}])
-            ] == [
-                outcome,
-                "recorded",
-            ]
+            mixed = ledger.batch([given, {"subject": "s", "metric": "other", "member": "a"}])
+            assert [r.outcome for r in mixed] == [outcome, "recorded"]
             known = ledger.rows("SELECT outcome FROM meter.known_events(%s)", [as_jsonb([given])])
             assert [row.outcome for row in known] == [outcome]
 
@@ -312,12 +300,11 @@ def test_a_role_of_the_subject_sees_corrections_as_well(ledger: Ledger) -> None:
     voided = void(ledger, ids[1])
     ledger.execute("CREATE ROLE reads_portal")
     try:
-        ledger.call("grant_access", role="reads_portal", level="own", subject="s")
+        ledger.call("grant_access", role="reads_portal", level="read", subject="s")
         ledger.execute("SET ROLE reads_portal")
         rows = ledger.call("own_events", subject="s", metric="m")
-        assert [(r.corrects, r.correction_id) for r in rows if r.kind == "void"] == [
-            (ids[1], voided.correction_id)
-        ]
+        (row,) = (row for row in rows if row.kind == "void")
+        assert (row.corrects, row.correction_id) == (ids[1], voided.correction_id)
     finally:
         ledger.execute("RESET ROLE")
         ledger.execute("DROP OWNED BY reads_portal")
