@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import AGGREGATES, Ledger, as_jsonb, refused
+from tests.helpers import AGGREGATES, Ledger, Task, as_jsonb, refused
 
 NewLedger = Callable[..., Ledger]
 STRIPES = pytest.mark.parametrize("striped", [False, True], ids=["plain", "striped"])
@@ -309,3 +309,71 @@ def test_a_role_of_the_subject_sees_corrections_as_well(ledger: Ledger) -> None:
         ledger.execute("RESET ROLE")
         ledger.execute("DROP OWNED BY reads_portal")
         ledger.execute("DROP ROLE reads_portal")
+
+
+def test_a_limit_on_members_gives_back_the_place_of_a_voided_one(ledger: Ledger) -> None:
+    ledger.define("m", "unique", max_future="1 day")
+    ledger.call("set_limit", metric="m", quota=1)
+    ledger.call("set_limit", metric="m", quota=1, period="90 minutes", name="rolling")
+    first = ledger.record("s", "m", member="a")
+    assert ledger.record("s", "m", member="b").outcome == "refused"
+    void(ledger, first.event_id)
+    second = ledger.record("s", "m", member="b")
+    assert second.outcome == "recorded"
+    assert ledger.record("s", "m", member="a").outcome == "refused"
+    assert ledger.record("s", "m", member="b").outcome == "recorded"
+    assert void(ledger, second.event_id).outcome == "applied"
+    assert ledger.record("s", "m", member="a").outcome == "refused"  # b has been seen twice
+    assert ledger.verify() == []
+
+
+def test_a_voided_event_hides_no_earlier_one_from_a_limit(ledger: Ledger) -> None:
+    ledger.define("m", "last")
+    ledger.call("set_limit", metric="m", quota=10)
+    now = datetime.now(UTC)
+    later = ledger.record("s", "m", 1, at=now - timedelta(seconds=1))
+    earlier = now - timedelta(seconds=2)
+    # Hidden by a later event, a value beyond the limit changes nothing, and is let in.
+    assert ledger.record("s", "m", 11, at=earlier).outcome == "recorded"
+    hidden = ledger.rows("SELECT event_id FROM meter.events('s', 'm') WHERE quantity = 11")[0].event_id
+    void(ledger, hidden)
+    void(ledger, later.event_id)
+    assert ledger.record("s", "m", 11, at=earlier).outcome == "refused"
+    assert ledger.record("s", "m", 10, at=earlier).outcome == "recorded"
+    assert ledger.verify() == []
+
+
+def test_recording_a_member_waits_for_the_correction_that_takes_it_away(
+    ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Callable[..., None]
+) -> None:
+    ledger.define("m", "unique")
+    batch = [{"subject": "s", "metric": "m", "member": "u"}, {"subject": "t", "metric": "m", "member": "v"}]
+    second = new_ledger("second")
+    calls = (lambda: second.record("s", "m", member="u").outcome, lambda: second.batch(batch)[0].outcome)
+    event = ledger.record("s", "m", member="u").event_id
+    corrector = new_ledger("corrector", autocommit=False)
+    for call in calls:
+        void(corrector, event)
+        recorder = Task(call)
+        wait_until_blocked(ledger.connection, "second")
+        corrector.connection.commit()
+        assert recorder.result() == "recorded"
+        assert ledger.usage("s", "m").quantity == 1
+        assert ledger.verify() == []
+        event = max(row.event_id for row in log(ledger) if row.subject == "s")
+
+
+def test_a_correction_waits_for_those_who_have_seen_the_member(
+    ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Callable[..., None]
+) -> None:
+    ledger.define("m", "unique")
+    event = ledger.record("s", "m", member="u").event_id
+    recorder = new_ledger("recorder", autocommit=False)
+    recorder.record("s", "m", member="u")
+    second = new_ledger("second")
+    correction = Task(lambda: void(second, event))
+    wait_until_blocked(ledger.connection, "second")
+    recorder.connection.commit()
+    assert correction.result().outcome == "applied"
+    assert ledger.usage("s", "m").quantity == 1
+    assert ledger.verify() == []
