@@ -88,7 +88,7 @@ def run_orders(dsn: str, number: int, *, seed: int = 0) -> Iterator[State]:
                 for session, plan in zip(sessions, plans, strict=True)
             ]
             assert sum(task.result() for task in tasks) == _EVENTS
-            yield _read(sessions[0], names)
+            yield read_state(sessions[0], names)
 
 
 def _make_events(draw: random.Random) -> list[Event]:
@@ -144,7 +144,7 @@ def _write(session: Ledger, plan: list[list[Event]]) -> int:
     return outcomes.count("recorded")
 
 
-def _read(ledger: Ledger, names: dict[str, str]) -> State:
+def read_state(ledger: Ledger, names: dict[str, str]) -> State:
     subjects = {name: subject for subject, name in names.items()}
     assert [drift for subject in subjects for drift in ledger.verify(subject=subject)] == []
     return [
