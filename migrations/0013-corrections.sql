@@ -207,6 +207,10 @@ comment on type overrun is
     'spite of it), settle (more was settled than a reservation held), correction (a correction has raised the usage), top_up (a top-up that covered '
     'some of it was voided) or limit (it was set, lowered or replaced when more had been used or was held).';
 
+-- The level of those who decide on corrections.
+alter table access_grants drop constraint level_is_known;
+alter table access_grants add constraint level_is_known check (level in ('read', 'write', 'report', 'admin', 'approve'));
+
 -- Passed between functions.
 
 create type correction_step as (
