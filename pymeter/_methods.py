@@ -2011,17 +2011,17 @@ class Methods:
         return self._run(calls.corrections(state, subject, max_rows=max_rows, after_id=after_id))
 
     def correction_entries(
-        self, id: int, *, max_rows: int = 1000, after_ordinal: int = 0
+        self, id: int, *, max_rows: int | None = None, after_ordinal: int = 0
     ) -> list[CorrectionEntry]:
         """Return the entries of a correction in their order, and what approving did to each.
 
         Args:
             id: The correction.
-            max_rows: The length of a page, at most 10,000.
+            max_rows: The length of a page, 1 to 10,000; None: all.
             after_ordinal: The last row's ``ordinal``, for the next page.
 
         Returns:
-            A page of entries.
+            The entries.
 
         Raises:
             NotFound: there is no such correction.

@@ -28,6 +28,7 @@ begin
     v_entry.subject := void_event.subject;
     v_entry.metric := void_event.metric;
     v_entry.reason := void_event.reason;
+    perform _check_correcting();
     v_entry := _with_event(v_entry, void_event.event_id, void_event.idempotency_key, void_event.at);
     return _correct_at_once(v_entry);
 end

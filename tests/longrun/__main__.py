@@ -80,6 +80,7 @@ def _command(part: str, options: argparse.Namespace) -> str:
         "storms": f" --minutes {options.minutes:g}",
         "limits": f" --rounds {options.rounds}",
         "orders": f" --rounds {options.rounds}",
+        "corrections": f" --rounds {options.rounds}",
         "fuzz": f" --inputs {options.inputs}",
         "reports": f" --rounds {options.rounds}",
     }[part]

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from pymeter.migrate import migrate
+from tests.correct.backfill import run_backfill
+from tests.correct.histories import define as define_for_histories
+from tests.correct.histories import run_histories
 from tests.faults.crashes import connect, run_round
 from tests.faults.disks import NoDisk, fill_tablespace, fill_wal
 from tests.faults.load import Figures, Journal, assert_exactly_once, define
@@ -65,6 +68,8 @@ _EXPLORED = 500
 _REPORTERS = 8
 _EVENTS_A_ROUND = 1_500
 _ORDERS_A_ROUND = 25
+_HISTORIES_A_ROUND = 10
+_BACKFILLED_A_ROUND = 5_000
 _LIMITED_CALLS_A_ROUND = 5_000
 _ISOLATIONS = ("read committed", "repeatable read", "serializable")
 
@@ -164,6 +169,38 @@ def orders(sizes: Sizes, result: Result, say: Say) -> None:
     result.figures = f"{number} orders of 400 events, each from 4 sessions: one state"
 
 
+def corrections(sizes: Sizes, result: Result, say: Say) -> None:
+    number = _HISTORIES_A_ROUND * sizes.rounds
+    events = _BACKFILLED_A_ROUND * sizes.rounds
+    backfills = []
+    with _server(sizes) as server:
+        for striped in (False, True):
+            with new_database(server.dsn) as dsn:
+                migrate(dsn)
+                with connect(dsn, "longrun") as connection:
+                    define_for_histories(Ledger(connection), striped=striped)
+                for done, (first, *others) in enumerate(run_histories(dsn, number, seed=sizes.rounds), 1):
+                    assert all(other == first for other in others), f"history {done} has several states"
+                    if done % 50 == 0:
+                        say(f"{done} histories, striped: {striped}")
+        for how, aggregate in (("replace", "sum"), ("amend", "sum"), ("replace", "max"), ("amend", "unique")):
+            with new_database(server.dsn) as dsn:
+                migrate(dsn)
+                done = run_backfill(dsn, events, how, aggregate)
+            backfills.append(done)
+            say(str(done))
+            result.details = {"histories": 2 * number, "backfills": [asdict(done) for done in backfills]}
+            assert done.longest_wait < 1, done
+            assert done.seconds["preview"] < 30, done
+    slowest = {step: max(done.seconds[step] for done in backfills) for step in backfills[0].seconds}
+    result.figures = (
+        f"{2 * number} histories of 40 steps, each in 2 orders: one state, the model's; {events:,} events of"
+        f" a subject's month replaced and taken back {len(backfills)} times: "
+        + ", ".join(f"{step} {seconds:.1f} s" for step, seconds in slowest.items())
+        + f" at most; the longest record() meanwhile {max(b.longest_wait for b in backfills) * 1000:.0f} ms"
+    )
+
+
 def fuzz(sizes: Sizes, result: Result, say: Say) -> None:
     total = Tally()
     with new_fuzzer(sizes.programs) as fuzzer:
@@ -248,6 +285,12 @@ PARTS: dict[str, tuple[str, str, Callable[[Sizes, Result, Say], None]]] = {
         "the same events in random orders, singly and in batches, some sent by several of 4 sessions; all of"
         " series, rollups and members compared",
         orders,
+    ),
+    "corrections": (
+        "P3 order-free with corrections; nobody waits long",
+        "events, voids, amends, adjustments, approved and reverted corrections in random orders, compared"
+        " with each other and with a naive model; then a month of a subject is replaced while it records",
+        corrections,
     ),
     "fuzz": (
         "P8 bad input is refused",

@@ -65,7 +65,7 @@ correct:
   revert_correction(id bigint, reason text) -> bigint
   corrections(state text = null, subject text = null, max_rows integer = 100,
     after_id bigint = null) -> setof correction
-  correction_entries(id bigint, max_rows integer = 1000,
+  correction_entries(id bigint, max_rows integer = null,
     after_ordinal integer = 0) -> setof correction_entry
 limits:
   settings() -> setof setting
