@@ -101,7 +101,7 @@ def options(
         str | None,
         typer.Option(
             metavar="DSN",
-            help="Default: PYMETER_DSN, else DATABASE_URL.",
+            help="Or PYMETER_DSN, or DATABASE_URL.",
         ),
     ] = None,
     schema: Annotated[str, typer.Option(help="The meter's schema.")] = DEFAULT_SCHEMA,
