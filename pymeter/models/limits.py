@@ -159,7 +159,8 @@ class Overrun(Model):
     unit: str
     cause: str
     """``overflow``: events were counted in spite of the limit. ``settle``: more was settled than held.
-    ``limit``: it was set or lowered too late. ``top_up``: a top-up that covered some of it was voided."""
+    ``correction``: a correction raised the usage. ``limit``: the limit was set or lowered too late.
+    ``top_up``: a top-up that covered some of it was voided."""
 
 
 class TopUp(Model):

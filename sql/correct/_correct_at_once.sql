@@ -3,6 +3,7 @@ returns corrected
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode to force_generic_plan
 as $$
 #variable_conflict use_column
 declare
@@ -10,6 +11,7 @@ declare
     v_metric    metrics := _check_correction(v_entry);
     v_steps     correction_step[];
     v_step      correction_step;
+    v_buckets   corrected_bucket[];
     v_corrected corrected;
 begin
     if v_entry.entry = 'adjust' then
@@ -23,8 +25,9 @@ begin
         v_corrected.correction_id := nextval('correction_ids');
         v_corrected.event_id := case when v_entry.entry = 'void' then v_step.corrects else v_step.event_id end;
         perform _write_correction(v_corrected.correction_id, v_entry, v_step.event_id), _write_log(v_corrected.correction_id, v_steps);
-        perform from _write_buckets(v_steps);
+        v_buckets := array(select b from _write_buckets(v_steps) b);
         perform _note_corrected(v_steps);
+        perform _notify_correction('correction.applied', v_corrected.correction_id, v_entry.reason, array(select f from _effects(v_buckets) f));
     else
         v_corrected.event_id := v_step.event_id;
         v_corrected.correction_id := _correction_of(v_entry.entry, v_step);

@@ -8,11 +8,19 @@ as $$
 #variable_conflict use_column
 begin
     return query
+    with limited as materialized (
+        select b.metric, b.subject, array_agg(b) as buckets
+        from unnest(buckets) b
+        join metrics m on m.key = b.metric
+        where m.limited
+        group by 1, 2
+    )
     select b.subject, b.metric, (b.after).bucket_start, nullif(_bucket_end(m.period, (b.after).bucket_start), 'infinity'), q.before, q.after,
-           trim_scale(q.after - q.before), false, _is_reported(m, b.subject, (b.after).bucket_start), _limits_crossed(m, b.subject, b.before, b.after),
-           null::numeric
+           trim_scale(q.after - q.before), false, _is_reported(m, b.subject, (b.after).bucket_start),
+           case when l.buckets is null then '{}' else _limits_crossed(m, b.subject, (b.after).bucket_start, l.buckets) end, null::numeric
     from unnest(buckets) b
     join metrics m on m.key = b.metric and m.period = (b.after).bucket
+    left join limited l on l.metric = b.metric and l.subject = b.subject
     cross join lateral (
         select coalesce(_quantity(b.aggregate, (b.before).event_count, (b.before).total, (b.before).lowest, (b.before).highest,
                                   (b.before).latest[3]), 0) as before,
@@ -43,18 +51,3 @@ end
 $$;
 
 comment on function _is_reported(metrics, text, timestamptz) is 'Whether usage of a period has been planned for a biller.';
-
-create or replace function _limits_crossed(metric metrics, subject text, before rollups, after rollups)
-returns text[]
-language plpgsql
-stable
-set search_path from current
-as $$
-#variable_conflict use_column
-begin
-    return '{}';
-end
-$$;
-
-comment on function _limits_crossed(metrics, text, rollups, rollups) is
-    'The names of limits of a period whose usage reaches the quota in one of two states of the period, and not in the other.';

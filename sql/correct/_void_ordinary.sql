@@ -1,4 +1,4 @@
--- The short way of void_event(), in the plain statements that cost least: an event of a sum, count or avg without limits and stripes, named by its
+-- The short way of void_event(), in the plain statements that cost least: an event of a metric without members, limits and stripes, named by its
 -- key, or by its id and time. Its buckets are there, because it is in them. All else, and every error, is left to the long way.
 create or replace function _void_ordinary(subject text, metric text, event_id bigint, idempotency_key text, reason text, at timestamptz)
 returns corrected
@@ -10,10 +10,8 @@ as $$
 #variable_conflict use_variable
 declare
     v_digest    uuid := _key_digest(_void_ordinary.metric, _void_ordinary.subject, _void_ordinary.idempotency_key);
-    v_role      text := coalesce(nullif(current_setting('role'), 'none'), session_user);  -- _session_role()
     v_found     record;
     v_row       record;
-    v_void_id   bigint;
     v_corrected corrected;
 begin
     if v_digest is not null then
@@ -22,12 +20,12 @@ begin
         from keys k
         where k.digest = v_digest and not exists (select from amended_keys a where a.digest = v_digest);
     end if;
-    select s.series_id, l.quantity, l.metadata, m.fine_bucket, m.coarse_bucket, m.period, m.billers, m.aggregate into v_found
+    select s.series_id, l.quantity, l.metadata, m.fine_bucket, m.coarse_bucket, m.period, m.billers, m.aggregate, m as metric into v_found
     from series s
     join metrics m on m.key = s.metric
     join events l on l.series_id = s.series_id and l.at = _void_ordinary.at and l.event_id = _void_ordinary.event_id
     where s.metric = _void_ordinary.metric and s.subject = _void_ordinary.subject and s.stripe = 0
-      and m.aggregate in ('sum', 'count', 'avg') and not m.limited and not m.striped
+      and m.aggregate <> 'unique' and not m.limited and not m.striped
       and not exists (select from settings o where o.name = 'four_eyes');
     if v_found.series_id is null then
         return null;
@@ -61,20 +59,15 @@ begin
         returning r.event_count, r.total into v_row.coarse_count, v_row.coarse_total;
     end if;
 
-    insert into event_kinds (event_id, at, corrects, correction_id, series_id, counts, kind)
-    values (nextval('event_ids'), at, event_id, nextval('correction_ids'), v_found.series_id, -1, 'void')
-    returning event_kinds.event_id, correction_id into v_void_id, v_corrected.correction_id;
-    insert into corrections (correction_id, state, reason, opened_by, decided_by, decided_at)
-    values (v_corrected.correction_id, 'approved', reason, v_role, v_role, clock_timestamp());
-    insert into correction_entries (correction_id, ordinal, entry, subject, metric, corrects, corrects_at, idempotency_key, outcome, event_id)
-    values (v_corrected.correction_id, 1, 'void', subject, metric, event_id, at, idempotency_key, 'applied', v_void_id);
-    insert into events (event_id, at, recorded_at, series_id, quantity, metadata)
-    values (v_void_id, at, clock_timestamp(), v_found.series_id, - v_found.quantity, v_found.metadata);
-    if v_found.billers is not null then
-        insert into unreported (at, event_id, series_id, biller) select at, v_void_id, v_found.series_id, unnest(v_found.billers);
-    end if;
+    v_corrected.correction_id := _write_void(v_found.series_id, subject, metric, event_id, at, idempotency_key, reason, v_found.quantity,
+                                             v_found.metadata, v_found.billers);
     v_corrected.event_id := event_id;
     v_corrected.outcome := 'applied';
+    if v_found.aggregate in ('min', 'max', 'last') then
+        perform _restore_extremes(v_found.series_id, v_found.metric, at, event_id, v_found.quantity);
+        v_corrected.quantity := _period_quantity(v_found.metric, subject, at);
+        return v_corrected;
+    end if;
     v_corrected.quantity := coalesce(case v_found.period
         when v_found.coarse_bucket then _quantity(v_found.aggregate, v_row.coarse_count, v_row.coarse_total, null, null, null)
         else _quantity(v_found.aggregate, v_row.fine_count, v_row.fine_total, null, null, null) end, 0);
@@ -83,4 +76,38 @@ end
 $$;
 
 comment on function _void_ordinary(text, text, bigint, text, text, timestamptz) is
-    'What void_event() does for an ordinary event of a sum, count or avg; null if it is none, and nothing was done.';
+    'What void_event() does for an ordinary event; null if it is none, and nothing was done.';
+
+create or replace function _write_void(
+    series_id integer, subject text, metric text, event_id bigint, at timestamptz, idempotency_key text, reason text, quantity numeric,
+    metadata jsonb, billers text[]
+)
+returns bigint
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_variable
+declare
+    v_role       text := coalesce(nullif(current_setting('role'), 'none'), session_user);  -- _session_role()
+    v_correction bigint;
+    v_void       bigint;
+begin
+    insert into event_kinds (event_id, at, corrects, correction_id, series_id, counts, kind)
+    values (nextval('event_ids'), at, event_id, nextval('correction_ids'), series_id, -1, 'void')
+    returning event_kinds.event_id, correction_id into v_void, v_correction;
+    insert into corrections (correction_id, state, reason, opened_by, decided_by, decided_at)
+    values (v_correction, 'approved', reason, v_role, v_role, clock_timestamp());
+    insert into correction_entries (correction_id, ordinal, entry, subject, metric, corrects, corrects_at, idempotency_key, outcome, event_id)
+    values (v_correction, 1, 'void', subject, metric, event_id, at, idempotency_key, 'applied', v_void);
+    insert into events (event_id, at, recorded_at, series_id, quantity, metadata)
+    values (v_void, at, clock_timestamp(), series_id, - quantity, metadata);
+    if billers is not null then
+        insert into unreported (at, event_id, series_id, biller) select at, v_void, series_id, unnest(billers);
+    end if;
+    return v_correction;
+end
+$$;
+
+comment on function _write_void(integer, text, text, bigint, timestamptz, text, text, numeric, jsonb, text[]) is
+    'Writes the void of an event that has no member, and the correction that holds it, whose id it returns.';

@@ -24,7 +24,7 @@ begin
     from unnest(steps) s
     order by s.series_id, s.at, s.event_id;
     insert into unreported (at, event_id, series_id, biller)
-    select s.at, s.event_id, s.series_id, unnest(m.billers)
+    select s.at, s.event_id, s.series_id, unnest(array_remove(m.billers, ''))  -- usage.recorded is about events that are recorded
     from unnest(steps) s join metrics m on m.key = s.metric
     where m.billers is not null;
 end

@@ -21,7 +21,7 @@ begin
             select b
             from _apply_entries(id, array(select e from correction_entries e where e.correction_id = id order by e.ordinal)) b)) f);
     update corrections c set state = 'approved', decided_by = _session_role(), decided_at = clock_timestamp() where c.correction_id = id;
-    perform _notify_correction('correction.applied', v_correction, v_effects);
+    perform _notify_correction('correction.applied', id, v_correction.reason, v_effects);
     return query select * from unnest(v_effects);
 end
 $$;
@@ -76,7 +76,7 @@ $$;
 comment on function _check_four_eyes(corrections) is
     'Raises 42501 if the setting four_eyes is true and the correction was opened by the role that decides now.';
 
-create or replace function _notify_correction(type text, correction corrections, effects correction_effect[])
+create or replace function _notify_correction(type text, correction_id bigint, reason text, effects correction_effect[])
 returns void
 language sql
 volatile
@@ -84,9 +84,10 @@ set search_path from current
 as $$
     insert into notifications (type, subject, metric, data)
     select _notify_correction.type, f.subject, f.metric, jsonb_build_object(
-               'correction_id', (_notify_correction.correction).correction_id, 'reason', (_notify_correction.correction).reason,
-               'since', f.since, 'until', f.until, 'before', f.before, 'after', f.after, 'delta', f.delta)
+               'correction_id', _notify_correction.correction_id, 'reason', _notify_correction.reason,
+               'since', f.since, 'until', f.until, 'before', f.before, 'after', f.after, 'delta', f.delta, 'limits', f.limits)
     from unnest(effects) f
 $$;
 
-comment on function _notify_correction(text, corrections, correction_effect[]) is 'Writes a notification for each period that a correction changes.';
+comment on function _notify_correction(text, bigint, text, correction_effect[]) is
+    'Writes a notification for each period that a correction changes.';

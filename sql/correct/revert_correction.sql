@@ -36,7 +36,7 @@ begin
         v_buckets := array(select b from _write_buckets(v_steps) b);
         perform _note_corrected(v_steps);
     end if;
-    perform _notify_correction('correction.reverted', v_correction, array(select f from _effects(v_buckets) f));
+    perform _notify_correction('correction.reverted', id, revert_correction.reason, array(select f from _effects(v_buckets) f));
     return v_new.correction_id;
 end
 $$;

@@ -22,12 +22,11 @@ declare
     v_totals   numeric[] := '{}';
     v_rollover numeric[] := '{}';
     i          integer;
-    v_used     numeric;
     v_beyond   numeric;
     v_taken    numeric;
 begin
     v_draw := (null, 0::numeric, 0::numeric, 0::numeric, 0::numeric)::top_up_draw;
-    foreach s in array segments loop
+    foreach s in array _settled_segments(segments, extra, extra_at) loop
         i := coalesce(array_position(v_limits, s.period), cardinality(v_limits) + 1);
         v_limits[i] := s.period;
         if v_periods[i] is distinct from s.period_since then
@@ -36,10 +35,8 @@ begin
             v_rollover[i] := _rolled_over(s, case when _draw_top_ups.extra_at >= s.rollover_since and _draw_top_ups.extra_at < s.period_since
                                                   then extra else 0 end);
         end if;
-        v_used := s.used + case when _draw_top_ups.extra_at >= s.since and _draw_top_ups.extra_at < coalesce(s.until, 'infinity')
-                                then extra else 0 end;
-        v_beyond := greatest(v_totals[i] + v_used - s.quota, 0) - greatest(v_totals[i] - s.quota, 0);
-        v_totals[i] := v_totals[i] + v_used;
+        v_beyond := greatest(v_totals[i] + s.used - s.quota, 0) - greatest(v_totals[i] - s.quota, 0);
+        v_totals[i] := v_totals[i] + s.used;
         continue when not s.takes;
         if (s.period, s.period_since) = (_draw_top_ups.period, _draw_top_ups.period_since) and v_draw.rollover = 0 then
             v_draw.rollover := v_rollover[i];
@@ -69,6 +66,39 @@ $$;
 comment on function _draw_top_ups(top_up_segment[], top_ups[], text, timestamptz, numeric, timestamptz) is
     'What usage in these segments takes from these top-ups, which are given in the order in which they are used, and what nothing covers; of the '
     'period that starts at period_since, too. extra: how much more would be used at extra_at.';
+
+-- An adjustment may take away more than was used since a top-up began or expired. Then it takes back the latest usage before, and what that took.
+create or replace function _settled_segments(segments top_up_segment[], extra numeric, extra_at timestamptz)
+returns top_up_segment[]
+language plpgsql
+immutable
+set search_path from current
+as $$
+declare
+    v_earlier integer;
+begin
+    for n in 1 .. coalesce(cardinality(segments), 0) loop
+        if extra_at >= segments[n].since and extra_at < coalesce(segments[n].until, 'infinity') then
+            segments[n].used := segments[n].used + extra;
+        end if;
+    end loop;
+    if exists (select from unnest(segments) s where s.used < 0) then
+        for n in reverse cardinality(segments) .. 2 loop
+            continue when segments[n].used >= 0;
+            v_earlier := (
+                select max(e) from generate_series(1, n - 1) e
+                where segments[e].period = segments[n].period and segments[e].period_since = segments[n].period_since);
+            continue when v_earlier is null;
+            segments[v_earlier].used := segments[v_earlier].used + segments[n].used;
+            segments[n].used := 0;
+        end loop;
+    end if;
+    return segments;
+end
+$$;
+
+comment on function _settled_segments(top_up_segment[], numeric, timestamptz) is
+    'The segments with extra used at extra_at, and without a segment that takes usage away while there is an earlier one of the same period.';
 
 create or replace function _rolled_over(segment top_up_segment, extra numeric)
 returns numeric

@@ -18,5 +18,5 @@ end
 $$;
 
 comment on function _note_overflow(series, limit_check[], text) is
-    'Notes for overruns() that an event was counted in spite of a limit that blocks. checks: with the event in what is used; kind: overflow, or '
-    'settle for a settlement of more than was held.';
+    'Notes for overruns() that an event was counted in spite of a limit that blocks. checks: with the event in what is used; kind: overflow, '
+    'settle for a settlement of more than was held, or correction.';

@@ -17,10 +17,10 @@ begin
     return query
         select s.subject, s.metric, c.name, c.period, c.since, c.until, trim_scale(c.used), c.quota, trim_scale(c.overrun), m.unit,
                case when _was_covered(m, s.row, k.checks, c.limit_id, overruns.now) then 'top_up' else coalesce((
-                   select min(f.kind)
+                   select coalesce(min(nullif(f.kind, 'correction')), 'correction')
                    from fired_marks f
                    where f.limit_id = c.limit_id and f.subject = s.subject and f.period_start = _marks_since(c)
-                     and f.kind in ('overflow', 'settle')), 'limit') end
+                     and f.kind in ('overflow', 'settle', 'correction') having count(*) > 0), 'limit') end
         from metrics m
         cross join lateral (
             select s as row, s.metric, s.subject from series s where s.metric = m.key and s.stripe = 0
@@ -42,8 +42,8 @@ $$;
 comment on function overruns(text, text, timestamptz, integer) is
     'Returns the limits that block and of which more is used and held than their quota and top-ups, in the period that contains now: '
     'everything there is beyond a quota, with its cause. The window of a trailing limit ends now. cause overflow: events were counted in '
-    'spite of the limit; settle: more was settled than a reservation held; top_up: a top-up that covered some of it was voided; limit: it '
-    'was set, lowered or replaced when more had been used or was held. Looks at every series of the limited metrics, or of one metric or '
-    'subject. Raises UM001 for an unknown metric, 22004 or 22023 for a bad value. Example: BEGIN; SELECT quota FROM '
-    'meter.set_limit(''tokens'', 10); SELECT outcome FROM meter.record(''acct_9'', ''tokens'', 15, overflow => true); SELECT subject, used, '
-    'quota, overrun, cause FROM meter.overruns(subject => ''acct_9''); ROLLBACK;';
+    'spite of the limit; settle: more was settled than a reservation held; correction: a correction has raised the usage; top_up: a top-up '
+    'that covered some of it was voided; limit: it was set, lowered or replaced when more had been used or was held. Looks at every series '
+    'of the limited metrics, or of one metric or subject. Raises UM001 for an unknown metric, 22004 or 22023 for a bad value. Example: '
+    'BEGIN; SELECT quota FROM meter.set_limit(''tokens'', 10); SELECT outcome FROM meter.record(''acct_9'', ''tokens'', 15, overflow => '
+    'true); SELECT subject, used, quota, overrun, cause FROM meter.overruns(subject => ''acct_9''); ROLLBACK;';

@@ -20,7 +20,7 @@ begin
         return 'some of its events have not been reported';
     end if;
     for v_split in
-        select r.biller, r.metric, r.since, _bucket_end(k.kind, _bucket_start(k.kind, r.since)) as until
+        select r.biller, r.metric, r.since, r.event_after, _bucket_end(k.kind, _bucket_start(k.kind, r.since)) as until
         from report_metrics r
         join metrics m on m.key = r.metric
         cross join lateral (select m.fine_bucket as fine) f
@@ -36,6 +36,10 @@ begin
               and not exists (
                   select from pushes p
                   where p.subject = s.subject and p.metric = s.metric and p.biller = v_split.biller and p.event_id = e.event_id)
+              -- Voided before it was pushed.
+              and not exists (
+                  select from _unpushed_rows(v_split.biller, s.series_id, s.subject, s.metric, e.at, v_split.event_after) u
+                  where u.event_id = e.event_id and u.missing = 0)
         ) then
             return format('reporting of %s to %s begins within one of its hours or rollups, and is not complete',
                 quote_literal(left(v_split.metric, 80)), quote_literal(left(v_split.biller, 80)));

@@ -1,6 +1,7 @@
 -- One snapshot reads everything. It is younger than that of the statement that removed the rows from the queue, so the buckets may hold
 -- more than was queued, never less. The rows of that additional usage stay on the queue, and find nothing left to plan later.
 -- A dropped month has no events, so what its rollups hold beyond what was planned is reported.
+-- An event that was voided before it was pushed is not pushed, nor is its void. A value of which no event counts is sent only after another one.
 -- Every table is read by key, once for each row: OFFSET 0 makes that the only plan, whatever the statistics say. A subject's customer is found
 -- by the subject: biller || '' keeps the index of all customers of the biller out. An event's push is found by the event: without sorting, only
 -- pushes_by_event has that order.
@@ -31,23 +32,30 @@ begin
             where t.method <> 'event' and d.subject = t.subject and d.metric = t.metric and d.biller = v_biller and d.bucket_start = t.bucket_start
             offset 0
         ) d on true
+        left join lateral (
+            select _missing_rows(v_biller, t.series_id, t.subject, t.metric, t.at, t.event_after, t.event_ids) as event_ids
+            from event_kinds k
+            where t.method = 'event' and k.series_id = t.series_id and k.at = t.at and k.kind = 'void'
+            limit 1
+        ) w on true
         cross join lateral (
             -- Single events; all of one time are read at once, as the log has no index by event.
             select e.quantity as value, e.at, e.event_id
             from events e
             where t.method = 'event' and e.series_id = t.series_id and e.at = t.at
-              and e.event_id between t.first_id and t.last_id and e.event_id = any (t.event_ids)
+              and e.event_id between t.first_id and t.last_id and e.event_id = any (coalesce(w.event_ids, t.event_ids))
               and not exists (
                   select from pushes p
                   where p.subject = t.subject and p.metric = t.metric and p.biller = v_biller
                     and p.event_id between e.event_id and e.event_id and p.replaces is null order by p.event_id offset 0)
             union all
             -- What the hour has gained, or the period's value, which is not a sum of hours.
-            select case when t.mode = 'last' then nullif(q.quantity, d.quantity) else q.quantity - coalesce(d.quantity + d.as_events, 0) end,
+            select case when t.mode <> 'last' then q.quantity - coalesce(d.quantity + d.as_events, 0)
+                        when d.quantity is not null or q.quantity <> 0 or b.event_count > 0 then nullif(q.quantity, d.quantity) end,
                    least(now, case t.method when 'delta' then b.last_at else t.bucket_end - interval '1 second' end), null
             from (
                 select coalesce(_quantity(t.aggregate, sum(k.event_count)::bigint, sum(k.total), min(k.lowest), max(k.highest),
-                                          (max(k.latest))[3]), 0) as quantity, max(k.last_at) as last_at
+                                          (max(k.latest))[3]), 0) as quantity, sum(k.event_count) as event_count, max(k.last_at) as last_at
                 from (
                     select r.event_count, r.last_at, r.total, r.lowest, r.highest, r.latest
                     from rollups r

@@ -50,6 +50,7 @@ class Run:
         self.double = Double()
         self.held: list[tuple[str, Any]] = []
         self.used: dict[str, Decimal] = defaultdict(Decimal)
+        self.modes: dict[str, str] = {}
         for subject in "ab":
             self.route(subject, "1")
         ledger.define(self.name("sum"), "sum")
@@ -71,6 +72,7 @@ class Run:
         self.route(subject, "1")
 
     def mode(self, metric: str, mode: str) -> None:
+        self.modes[metric] = mode
         self.journal.map(self.name(metric), self.name(metric), mode)
 
     def off(self, metric: str) -> None:
@@ -150,11 +152,11 @@ class Run:
     def jump(self, span: timedelta) -> None:
         self.journal.now += span
 
-    def finish(self) -> None:
-        """The biller is well again, and a person looks after what is left."""
+    def finish(self, mode: str | None = "delta") -> None:
+        """The biller is well again, and a person looks after what is left; None: metrics keep their modes."""
         self.forget()
         for metric in ("sum", "count"):
-            self.mode(metric, "delta")
+            self.mode(metric, mode or self.modes[metric])
         for subject in "ab":
             self.route(subject, "1")
         for _ in range(8):
