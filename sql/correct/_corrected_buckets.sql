@@ -93,6 +93,10 @@ begin
         union all
         select h.* from _open_halves(array[_stored_bucket.series_id]) h
         where h.bucket = _stored_bucket.bucket and h.bucket_start = _stored_bucket.bucket_start
+          -- Asked first, once: few buckets are open.
+          and exists (
+              select from series s
+              where s.series_id = _stored_bucket.series_id and _stored_bucket.bucket_start in (s.fine_start, s.coarse_start))
     ) p;
     return v_stored;
 end
