@@ -86,7 +86,8 @@ def events_table(rows: list[Event], timezone: str = "UTC") -> Table:
         "event", at, "metric", "quantity", *last, numbers=("event", "quantity"), unfolded=(at, "metric")
     )
     for row in rows:
-        about = " ".join(f"{name}={_short(value)}" for name, value in (row.metadata or {}).items())
+        metadata = [f"{name}={_short(value)}" for name, value in (row.metadata or {}).items()]
+        about = " ".join([*_correction(row), *metadata])
         key, details = Text(visible(row.idempotency_key or "-")), Text(visible(about), style="dim")
         result.add_row(
             str(row.event_id),
@@ -96,6 +97,13 @@ def events_table(rows: list[Event], timezone: str = "UTC") -> Table:
             *([Group(key, details) if about else key] if narrow else [key, details]),
         )
     return result
+
+
+def _correction(row: Event) -> list[str]:
+    """What a correction wrote, in words; nothing for an event that was recorded."""
+    if row.kind == "usage":
+        return [] if row.corrects is None else [f"replaces {row.corrects}"]
+    return [f"void of {row.corrects}" if row.kind == "void" else row.kind]
 
 
 def _short(value: Any) -> str:
