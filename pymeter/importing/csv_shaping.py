@@ -7,7 +7,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pymeter.importing.fields import EXPORTED, Exported, Reader, add_metadata, parse_metadata, trimmed
+from pymeter.importing.fields import (
+    EXPORTED,
+    OF_CORRECTIONS,
+    Exported,
+    Reader,
+    add_metadata,
+    check_kind,
+    parse_metadata,
+    trimmed,
+)
 from pymeter.importing.options import FIELDS, ImportOptions, OptionsError
 from pymeter.importing.reading import CsvReader, LineReader, Record
 from pymeter.importing.spreadsheet import ESCAPED_COLUMN, restored
@@ -49,7 +58,7 @@ def _csv_reader(columns: list[str], options: ImportOptions) -> Reader:
         )
     used = set(mapping.values())
     is_export = all(name in columns for name in EXPORTED)
-    of_export = (*EXPORTED, ESCAPED_COLUMN) if is_export else ()
+    of_export = (*EXPORTED, *OF_CORRECTIONS, ESCAPED_COLUMN) if is_export else ()
     extra = [column for column in columns if column and column not in used and column not in of_export]
     _check_columns(columns, extra, mapping, options)
     position = {column: number for number, column in enumerate(columns)}
@@ -58,6 +67,7 @@ def _csv_reader(columns: list[str], options: ImportOptions) -> Reader:
     if options.extra == "metadata":
         nested += [(column, position[column]) for column in extra]
     escaped = position.get(ESCAPED_COLUMN) if is_export else None
+    kind = position.get("kind") if is_export and "kind" not in used else None
     exact = is_export or not options.trim
 
     def read(row: list[str]) -> tuple[dict[str, Any], Exported | None]:
@@ -65,6 +75,8 @@ def _csv_reader(columns: list[str], options: ImportOptions) -> Reader:
             row = list(row)
             for column in row[escaped].split():
                 row[position[column]] = restored(row[position[column]])
+        if kind is not None:
+            check_kind(row[kind])
         event: dict[str, Any] = {
             name: row[number]
             for name, number in plain

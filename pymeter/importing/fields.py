@@ -15,6 +15,8 @@ from pymeter.times import instant, read_time
 
 EXPORTED = ("event_id", "recorded_at")
 """What an export has beside the fields: how its ledger had stored the event. Both, or it is no export."""
+OF_CORRECTIONS = ("kind", "corrects", "correction_id")
+"""What an export says of corrections, since 0.4.0."""
 _INVISIBLE = "\ufeff\u200b\u2060"
 _NAIVE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?)?", re.ASCII)
 
@@ -28,6 +30,14 @@ class BadRecord(Exception):
 
     def __init__(self, sqlstate: str, reason: str, hint: str | None = None) -> None:
         self.problem = Problem(sqlstate, reason, hint)
+
+
+def check_kind(kind: object) -> None:
+    """BadRecord for a row of an export that a correction wrote and that is no event."""
+    if kind in ("void", "adjustment"):
+        raise BadRecord(
+            "22023", f"the row is no event, but of kind {kind}", "Make the correction in this meter as well."
+        )
 
 
 def trimmed(text: str) -> str:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pymeter.importing.fields import EXPORTED, BadRecord, Exported, Reader, add_metadata, merge
+from pymeter.importing.fields import (
+    EXPORTED,
+    OF_CORRECTIONS,
+    BadRecord,
+    Exported,
+    Reader,
+    add_metadata,
+    check_kind,
+    merge,
+)
 from pymeter.importing.identity import pair_key
 from pymeter.importing.json_reading import json_records
 from pymeter.importing.options import FIELDS, ImportOptions, OptionsError
@@ -53,7 +62,8 @@ class JsonObjects:
         exported = None
         if all(name in value for name in EXPORTED):
             exported = (value["event_id"], value["recorded_at"])
-            for name in EXPORTED:
+            check_kind(rest.get("kind"))
+            for name in (*EXPORTED, *OF_CORRECTIONS):
                 rest.pop(name, None)
         for name in FIELDS:
             if name in rest and name not in event:
