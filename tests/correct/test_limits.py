@@ -295,27 +295,26 @@ def test_a_void_gives_the_units_of_top_ups_back(ledger: Ledger) -> None:
 
 
 def test_an_adjustment_gives_back_what_usage_before_took_from_top_ups(ledger: Ledger) -> None:
-    """It takes away more than was used since the last boundary of a top-up."""
-    ledger.define("m", "sum", period="year")
+    """It takes away more than was used since the last boundary of a top-up. What it gives back stays."""
+    ledger.define("m", "sum")
     limit(ledger, 100, since=LONG_AGO)
     day = datetime(2026, 3, 1, tzinfo=UTC)
-    for key, since, expires_at in (("one", day, None), ("two", day + timedelta(days=5), None)):
-        named = {"idempotency_key": key, "since": since, "expires_at": expires_at, "quantity": 50}
+    for key, since in (("one", day), ("two", day + timedelta(days=5))):
+        named = {"idempotency_key": key, "since": since, "quantity": 50}
         ledger.call("top_up", subject="a", metric="m", **named)
     ledger.record("a", "m", 140, at=day + timedelta(days=1))
     ledger.record("a", "m", 10, at=day + timedelta(days=6))
 
-    def left(moment: datetime) -> tuple[Any, ...]:
-        b = ledger.call("balance", subject="a", metric="m", at=moment)[0]
-        return b.used, b.top_ups_left, b.overrun
+    def left(days: int) -> tuple[Any, ...]:
+        b = ledger.call("balance", subject="a", metric="m", at=day + timedelta(days=days))[0]
+        return b.used, b.top_ups, b.top_ups_left, b.overrun
 
-    later = day + timedelta(days=7)
-    assert left(later) == (150, 50, 0)
+    assert (left(7), left(40)) == ((150, 100, 50, 0), (0, 100, 50, 0))
     credit = adjust(ledger, -30, at=day + timedelta(days=6, hours=1))
-    assert left(later) == (120, 80, 0)
-    assert left(day + timedelta(days=2)) == (140, 10, 0)
+    assert (left(7), left(40)) == ((120, 100, 80, 0), (0, 100, 80, 0))
+    assert left(2) == (140, 50, 10, 0)
     revert(ledger, credit)
-    assert left(later) == (150, 50, 0)
+    assert (left(7), left(40)) == ((150, 100, 50, 0), (0, 100, 50, 0))
 
 
 def test_a_period_from_which_more_was_taken_than_used_has_more_than_its_quota(ledger: Ledger) -> None:
@@ -582,6 +581,61 @@ def test_p11_top_ups_are_answered_as_by_a_naive_model_that_forgets_what_was_corr
         for name, *arguments in then:
             getattr(history, name)(*arguments)
         history.compare_all()
+
+    check()
+    assert ledger.verify() == []
+
+
+def test_p11_after_adjustments_an_admitted_event_leaves_nothing_uncovered_that_was_covered(
+    ledger: Ledger,
+) -> None:
+    """Adjustments may take away more than was used between the boundaries of two top-ups."""
+    days = [datetime.now(UTC) - timedelta(days=n) for n in (70, 40, 20, 3, 0)]
+    numbers = itertools.count()
+    moments = st.integers(0, len(days) - 1)
+    operations = st.one_of(
+        st.tuples(st.just("record"), st.integers(1, 40), moments),
+        st.tuples(st.just("record"), st.integers(1, 40), st.just(len(days) - 1)),
+        st.tuples(st.just("adjust"), st.integers(-60, 20), moments),
+        st.tuples(st.just("top_up"), st.integers(1, 30), moments),
+    )
+
+    @examples(HISTORIES)
+    @given(st.lists(operations, min_size=6, max_size=20), st.sampled_from([None, 15]))
+    def check(then: list[tuple[str, int, int]], rollover: int | None) -> None:
+        metric = f"m{next(numbers)}"
+        whose = {"subject": "a", "metric": metric}
+        ledger.define(metric, "sum")
+        ledger.call("set_limit", metric=metric, quota=50, since=LONG_AGO, rollover_max=rollover)
+
+        def overrun() -> Decimal:
+            """Of all periods."""
+            now = datetime.now(UTC)
+            months = {(day.year, day.month): day for day in days[:-1]} | {(now.year, now.month): now}
+            ends = [
+                now if day is now else (day.replace(day=1) + timedelta(days=32)).replace(day=1, hour=0, minute=0)
+                - timedelta(hours=1)
+                for day in months.values()
+            ]
+            balances = [ledger.call("balance", **whose, at=end)[0] for end in ends]
+            return sum((b.overrun for b in balances), Decimal(0))
+
+        for name, quantity, moment in then:
+            day = days[moment] if moment < len(days) - 1 else datetime.now(UTC)
+            if name == "adjust":
+                ledger.call("adjust", **whose, quantity=quantity, at=day, reason="why")
+            elif name == "top_up":
+                key = f"k{next(numbers)}"
+                lasts = {"expires_at": day + timedelta(days=30)} if quantity % 2 else {}
+                ledger.call("top_up", **whose, quantity=quantity, idempotency_key=key, since=day, **lasts)
+            else:
+                left = ledger.call("check_quota", **whose, now=day)[0].remaining
+                before = overrun()
+                answer = ledger.record("a", metric, quantity, at=day)
+                assert answer.outcome == ("recorded" if quantity <= left else "refused")
+                if answer.outcome == "recorded":
+                    assert overrun() <= before
+                    assert answer.remaining == ledger.call("check_quota", **whose, now=day)[0].remaining
 
     check()
     assert ledger.verify() == []
