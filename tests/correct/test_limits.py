@@ -1,4 +1,4 @@
-"""Limits, marks, top-ups and reservations after corrections: as if the usage had always been what it is now."""
+"""Limits, marks, top-ups and reservations after corrections: as if usage had always been what it is now."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_correction_that_raises_usage_fires_marks_once_and_is_never_refused(le
 
 
 def test_a_correction_looks_at_every_period_that_it_changes(ledger: Ledger) -> None:
-    """Days of two months, by an own limit of the day and everyone's of the month; usage moves between them."""
+    """Days of two months, by a limit of the day and one of the month; usage moves between them."""
     ledger.define("m", "sum")
     limit(ledger, 100, period="day", name="day", since=LONG_AGO, marks=[100])
     limit(ledger, 150, since=LONG_AGO, marks=[100])
@@ -530,11 +530,13 @@ class LimitsHistory(Correcting, limits_model.History):
 
 
 def test_p11_limits_are_answered_as_by_a_naive_model_that_forgets_what_was_corrected(ledger: Ledger) -> None:
-    """Both ways of record(): each answer and what check_quota() says are those of the events that are left."""
+    """Both ways of record(): answers, and what check_quota() says, are those of the events that are left."""
     operations = st.one_of(limits_model.operations, corrections, corrections, adjustments)
 
     @examples(HISTORIES)
-    @given(st.lists(limits_model.limits, min_size=1, max_size=4), st.lists(operations, min_size=8, max_size=30))
+    @given(
+        st.lists(limits_model.limits, min_size=1, max_size=4), st.lists(operations, min_size=8, max_size=30)
+    )
     def check(first: list[dict[str, Any]], then: list[tuple[Any, ...]]) -> None:
         history = LimitsHistory(ledger)
         for given_limit in first:
@@ -613,7 +615,9 @@ def test_p11_after_adjustments_an_admitted_event_leaves_nothing_uncovered_that_w
             now = datetime.now(UTC)
             months = {(day.year, day.month): day for day in days[:-1]} | {(now.year, now.month): now}
             ends = [
-                now if day is now else (day.replace(day=1) + timedelta(days=32)).replace(day=1, hour=0, minute=0)
+                now
+                if day is now
+                else (day.replace(day=1) + timedelta(days=32)).replace(day=1, hour=0, minute=0)
                 - timedelta(hours=1)
                 for day in months.values()
             ]
@@ -657,7 +661,8 @@ def test_each_correction_tells_of_the_periods_that_it_changes(ledger: Ledger) ->
         pass
     rows = ledger.rows(
         "SELECT type, subject, metric, data FROM meter.notifications"
-        " WHERE type LIKE 'correction.%%' OR type = 'usage.recorded' ORDER BY type = 'usage.recorded', notification_id"
+        " WHERE type LIKE 'correction.%%' OR type = 'usage.recorded'"
+        " ORDER BY type = 'usage.recorded', notification_id"
     )
     assert [(r.type, r.data.get("before"), r.data.get("after"), r.data.get("delta")) for r in rows] == [
         ("correction.applied", 5, 0, -5),

@@ -328,7 +328,8 @@ class Corrected(Run):
     def count(self) -> None:
         self.used.clear()
         for subject, metric, quantity in self.journal.ledger.rows(
-            "SELECT subject, metric, sum(quantity) FROM meter.logged_events WHERE metric = ANY (%s) GROUP BY 1, 2",
+            "SELECT subject, metric, sum(quantity) FROM meter.logged_events"
+            " WHERE metric = ANY (%s) GROUP BY 1, 2",
             [[self.name("sum"), self.name("count")]],
         ):
             self.used[subject, metric] = quantity  # type: ignore[index]
