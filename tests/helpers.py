@@ -182,7 +182,8 @@ class Ledger:
     def forget(self, where: str = "true") -> None:
         """Remove buckets, whether they are open, in series, or in rollups."""
         found = self._found(where)
-        self.tamper("event_count = 0, total = null, lowest = null, highest = null, latest = null", where)
+        nothing = "total = null, lowest = null, highest = null, latest = null"
+        self.tamper(f"event_count = 0, last_at = '-infinity', {nothing}", where)
         self.execute(f"DELETE FROM meter.rollups WHERE {_OF_ROLLUP}", found)
 
     def _found(self, where: str) -> list[list[Any]]:

@@ -69,6 +69,15 @@ begin
             select count(*) from unnest(v_steps) s where s.kind is not null and s.corrects is null and s.digest is not null);
         delete from keys k using unnest(v_steps) s where k.digest = s.digest and k.event_id = s.event_id;
     end loop;
+    -- Of adjust() only: stage_correction() has created the others. Keys come first in the order of locks.
+    if exists (select from unnest(v_steps) s where s.kind is not null and s.series_id is null) then
+        perform _create_corrected_series(entries);
+        v_steps := array(
+            select (s.ordinal, s.outcome, s.kind, s.metric, s.subject, _find_series(s.metric, s.subject), s.event_id, s.at, s.quantity, s.member,
+                    s.idempotency_key, s.metadata, s.corrects, s.counts, s.digest)::correction_step
+            from unnest(v_steps) s);
+        perform _lock_corrections(array(select s.series_id from unnest(v_steps) s));
+    end if;
     return v_steps;
 end
 $$;

@@ -3,6 +3,7 @@ returns corrected
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode to force_generic_plan
 as $$
 #variable_conflict use_column
 declare
@@ -13,9 +14,6 @@ declare
     v_buckets   corrected_bucket[];
     v_corrected corrected;
 begin
-    if v_entry.entry = 'adjust' then
-        perform _create_corrected_series(array[v_entry]);
-    end if;
     v_entry.ordinal := 1;
     v_steps := _draw_steps(array[v_entry]);
     v_step := v_steps[cardinality(v_steps)];

@@ -17,8 +17,9 @@ begin
         cross join lateral (select _stored_bucket(c.series_id, c.bucket, c.bucket_start, null) as stored offset 0) b
     ), counted as materialized (
         select e.metric, e.subject, e.bucket_start, min(e.quantity) as lowest, max(e.quantity) as highest,
-               max(_latest(e.at, e.event_id, e.quantity)) as latest
+               max(_latest(e.at, e.event_id, e.quantity)) filter (where m.aggregate = 'last') as latest
         from _counted_with(steps, '{min,max,last}') e
+        join metrics m on m.key = e.metric
         group by 1, 2, 3
     ), fine as materialized (
         select c.metric, c.subject, c.aggregate, c.stored,

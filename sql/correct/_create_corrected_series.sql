@@ -25,9 +25,6 @@ begin
         select s.series_id from series s where s.metric = n.metric and s.subject = n.subject and s.stripe = 0 offset 0
     ) s on true
     where s.series_id is null;
-    if v_new.metrics is not null then
-        perform _raise_step_problem(array(select s from _plan_entries(entries) s));
-    end if;
     if v_new.limited is not null then
         perform _enter_limited_subjects(v_new.limited);
     end if;
@@ -37,5 +34,5 @@ begin
 end
 $$;
 
-comment on function _create_corrected_series(correction_entries[]) is 
-    'Creates the series of entries that record or adjust, where there is none yet. Raises the first problem of an entry then.';
+comment on function _create_corrected_series(correction_entries[]) is
+    'Creates the series of entries that record or adjust, where there is none yet.';

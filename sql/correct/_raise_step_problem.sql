@@ -14,7 +14,7 @@ begin
         select * into v_problem from _entry_problems() p where p.code = v_step.outcome;
         raise exception using
             errcode = v_problem.sqlstate, message = v_problem.message, hint = v_problem.hint, column = v_problem.parameter,
-            detail = concat_ws(' ', format('Entry %s:', v_step.ordinal), format('event %s,', v_step.event_id),
+            detail = concat_ws(' ', format('Entry %s:', v_step.ordinal), 'event ' || v_step.event_id || ',',
                 _event_detail(v_step.subject, v_step.metric, v_step.quantity, v_step.member, v_step.at));
     end if;
 end

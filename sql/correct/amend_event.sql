@@ -21,6 +21,7 @@ begin
     v_entry.at := amend_event.at;
     v_entry.metadata := amend_event.metadata;
     v_entry.reason := amend_event.reason;
+    perform _check_correcting();
     v_entry := _with_event(v_entry, amend_event.event_id, amend_event.idempotency_key, null);
     return _correct_at_once(v_entry);
 end

@@ -36,10 +36,11 @@ comment on function approve_correction(bigint) is
     '"tokens", "quantity": -5}]'') AS entries; SELECT subject, metric, before, after, delta FROM meter.approve_correction((SELECT '
     'max(correction_id) FROM meter.corrections(''open''))); ROLLBACK;';
 
+-- maintain() may be moving events to other partitions. Then a statement whose snapshot is from before it waited for the log would see them nowhere.
 create or replace function _check_correcting()
 returns void
 language plpgsql
-stable
+volatile
 set search_path from current
 as $$
 begin
@@ -48,10 +49,13 @@ begin
             errcode = '25001', message = 'correcting needs a READ COMMITTED transaction',
             hint = 'Use a transaction of its own: an older snapshot may miss what others have just committed.';
     end if;
+    lock table only events in access share mode;
 end
 $$;
 
-comment on function _check_correcting() is 'Raises 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
+comment on function _check_correcting() is
+    'Waits for the log, whose events stay in their partitions until the transaction ends. Raises 25001 in a REPEATABLE READ or SERIALIZABLE '
+    'transaction.';
 
 create or replace function _check_four_eyes(correction corrections)
 returns void

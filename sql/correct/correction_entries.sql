@@ -1,4 +1,4 @@
-create or replace function correction_entries(id bigint, max_rows integer default 1000, after_ordinal integer default 0)
+create or replace function correction_entries(id bigint, max_rows integer default null, after_ordinal integer default 0)
 returns setof correction_entry
 language plpgsql
 stable
@@ -8,7 +8,10 @@ as $$
 #variable_conflict use_column
 begin
     if _is_open('correction_entries') then perform _check_caller('correction_entries'); end if;
-    perform _check_max_rows(correction_entries.max_rows), _get_correction(id);
+    perform _get_correction(id);
+    if correction_entries.max_rows is not null then
+        perform _check_max_rows(correction_entries.max_rows);
+    end if;
     return query
         select e.ordinal, e.entry, e.subject, e.metric, e.corrects, e.quantity, e.member, e.idempotency_key, e.at, e.metadata, e.reason, e.outcome,
                e.event_id
@@ -20,7 +23,8 @@ end
 $$;
 
 comment on function correction_entries(bigint, integer, integer) is
-    'Returns the entries of a correction in their order, and what approving did to each. The next page: the last ordinal as after_ordinal. Raises '
+    'Returns the entries of a correction in their order, and what approving did to each: all, or at most max_rows; the next page: '
+    'the last ordinal as after_ordinal. Raises '
     'UM007 for an unknown correction, 22004 or 22023 for a bad value. '
     'Example: SELECT ordinal, entry, subject, quantity, outcome FROM meter.correction_entries((SELECT max(correction_id) FROM '
     'meter.corrections()));';

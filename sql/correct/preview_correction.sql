@@ -10,6 +10,7 @@ as $$
 declare
     v_correction corrections;
     v_steps      correction_step[];
+    v_effects    correction_effect[];
 begin
     if _is_open('preview_correction') then perform _check_caller('preview_correction'); end if;
     v_correction := _get_correction(id);
@@ -19,15 +20,20 @@ begin
     end if;
     v_steps := array(
         select s from _plan_entries(array(select e from correction_entries e where e.correction_id = id order by e.ordinal)) s);
+    if exists (select from unnest(v_steps) s where s.outcome = 'event_unknown') then
+        perform _check_snapshot();
+    end if;
     perform _raise_step_problem(v_steps);
-    return query select * from _effects(array(select b from _corrected_buckets(v_steps) b));
+    v_effects := array(select f from _effects(array(select b from _corrected_buckets(v_steps) b)) f);
+    perform _check_snapshot();
+    return query select * from unnest(v_effects);
 end
 $$;
 
 comment on function preview_correction(bigint) is
     'What approving an open correction would change now: one row for each subject, metric and period, with the quantity before and after. It only '
     'reads. approve_correction() returns the same rows, unless something has been recorded or corrected in between: then before differs. Raises '
-    'UM007 for an unknown correction, 22023 if it is not open, and the errors of entries that can no longer be applied. '
+    'UM007 for an unknown correction, 22023 if it is not open, the errors of entries that can no longer be applied, and 40001 as usage() does. '
     'Example: SELECT subject, metric, before, after, delta FROM meter.preview_correction((SELECT max(correction_id) FROM '
     'meter.corrections(''open'')));';
 

@@ -13,6 +13,7 @@ declare
 begin
     if _is_open('stage_correction') then perform _check_caller('stage_correction'); end if;
     perform _lock_correction(id, '{open}'), _check_entries(stage_correction.entries);
+    lock table only events in access share mode;  -- see _check_correcting()
     v_last := coalesce((select max(e.ordinal) from correction_entries e where e.correction_id = id), 0);
     v_entries := _parse_entries(id, v_last, stage_correction.entries);
     perform _raise_step_problem(array(select s from _plan_entries(v_entries) s));

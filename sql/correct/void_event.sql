@@ -10,13 +10,25 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_entry correction_entries;
+    v_entry     correction_entries;
+    v_corrected corrected;
 begin
     if _is_open('void_event') then perform _check_caller('void_event'); end if;
+    if void_event.reason >= '!' collate "C" and length(void_event.reason) <= 10000
+        and ((void_event.idempotency_key is null) <> (void_event.event_id is null)) and (void_event.event_id is null or void_event.at is not null)
+        and current_setting('transaction_isolation') = 'read committed'
+    then
+        v_corrected := _void_ordinary(void_event.subject, void_event.metric, void_event.event_id, void_event.idempotency_key, void_event.reason,
+                                      void_event.at);
+        if v_corrected.outcome is not null then
+            return v_corrected;
+        end if;
+    end if;
     v_entry.entry := 'void';
     v_entry.subject := void_event.subject;
     v_entry.metric := void_event.metric;
     v_entry.reason := void_event.reason;
+    perform _check_correcting();
     v_entry := _with_event(v_entry, void_event.event_id, void_event.idempotency_key, void_event.at);
     return _correct_at_once(v_entry);
 end

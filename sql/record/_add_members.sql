@@ -29,7 +29,7 @@ declare
     v_new_in  text[] := '{}';
 begin
     lock table unique_members in row exclusive mode;
-    perform _lock_members(array[_add_event_member.series_id], false);
+    perform pg_advisory_xact_lock_shared('unique_members'::regclass::oid::integer, _add_event_member.series_id % 64);  -- as _lock_members()
     if current_setting('transaction_isolation') = 'read committed' and exists (
         select from unique_members
         where series_id = _add_event_member.series_id

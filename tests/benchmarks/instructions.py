@@ -44,6 +44,8 @@ FROM unnest('{tokens,peak,hot,billed,limited,daily,full}'::text[]) m;
 SELECT meter.record('acct_' || i, 'tokens', 1, at => date_trunc('hour', now()) - interval '90 minutes')
 FROM generate_series(0, 99) i;
 SELECT meter.record('late_' || i, 'tokens', 1) FROM generate_series(0, 99) i;
+SELECT meter.record('acct', m, 1, idempotency_key => k || '-' || i)
+FROM unnest('{tokens,peak}'::text[]) m, unnest('{void,amend}'::text[]) k, generate_series(0, 99) i;
 CREATE TABLE own_keys (subject text, metric text, key text, PRIMARY KEY (subject, metric, key));
 CREATE TABLE own_totals
     (subject text, metric text, period timestamptz, quantity numeric, PRIMARY KEY (subject, metric, period));
@@ -73,6 +75,15 @@ def _record(
     )
 
 
+def _correct(title: str, what: str, metric: str, more: str = "") -> Kind:
+    return Kind(
+        title,
+        f"(text) AS SELECT * FROM meter.{what}_event"
+        f"('acct', '{metric}', idempotency_key => $1, reason => 'test traffic'{more})",
+        lambda i: f"('{what}-{i}')",
+    )
+
+
 KINDS = {
     "ordinary": _record("record(), an ordinary event"),
     "keyless": Kind(
@@ -99,6 +110,14 @@ KINDS = {
         "a repeat",
         "(text) AS SELECT * FROM meter.record('acct', 'tokens', 1, idempotency_key => $1)",
         lambda _: "('again')",
+    ),
+    "void": _correct("void_event()", "void", "tokens"),
+    "void of a max": _correct("void_event(), of a max", "void", "peak"),
+    "amend": _correct("amend_event()", "amend", "tokens", ", quantity => 2"),
+    "adjust": Kind(
+        "adjust()",
+        "(numeric) AS SELECT * FROM meter.adjust('acct', 'tokens', $1, reason => 'goodwill')",
+        lambda i: f"({-i})",
     ),
     "check_quota": Kind(
         "check_quota()",

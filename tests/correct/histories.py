@@ -503,7 +503,8 @@ class Life:
         """Everything that is kept, without ids, under the names of the model."""
         events = self.sessions[0].rows(
             "SELECT e.subject, e.metric, e.at, e.quantity, e.member, e.metadata, e.idempotency_key, e.kind,"
-            " c.kind AS corrects_kind, c.at AS corrects_at, c.quantity AS corrects_quantity, c.member AS corrects_member"
+            " c.kind AS corrects_kind, c.at AS corrects_at, c.quantity AS corrects_quantity,"
+            " c.member AS corrects_member"
             " FROM meter.logged_events e LEFT JOIN meter.logged_events c ON c.event_id = e.corrects"
             " WHERE e.subject = ANY(%s)",
             [list(self.names.values())],

@@ -14,7 +14,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from tests.correct.histories import KINDS, METRICS, Author, Life, define, period_of
-from tests.helpers import Ledger, Task, _plain, at
+from tests.helpers import _EXACT, Ledger, Task, _plain, at
 
 NewLedger = Callable[..., Ledger]
 Cell = tuple[str, str, datetime | None]
@@ -58,7 +58,7 @@ class Previewed(Life):
         assert done == preview
         assert self.asked(done) == [row.after for row in done]
         for row in done:
-            assert row.delta == row.after - row.before
+            assert row.delta == _EXACT.subtract(row.after, row.before)
         cells(done)
         self.changed_cells = {(row.subject, row.metric, begin(row)): row for row in done}
 
@@ -184,7 +184,7 @@ def test_approving_while_others_record_says_exactly_what_it_did(
             assert preview.keys() == done.keys()
             for cell, row in done.items():
                 assert row.after == after[cell], row
-                assert row.delta == row.after - row.before
+                assert row.delta == _EXACT.subtract(row.after, row.before)
                 if METRICS[row.metric] in ("sum", "count") or preview[cell].before == row.before:
                     compared += 1
                     assert row.delta == preview[cell].delta, (row, preview[cell])

@@ -573,6 +573,51 @@ def test_retention_while_an_event_of_the_month_is_voided(
     assert ledger.verify() == []
 
 
+# Each waits for the log, and then has to find the events where they are now.
+IN_THE_LOG: dict[str, Callable[[Ledger, int, int], Any]] = {
+    "by key": lambda session, event, number: void(session),
+    "by id": lambda session, event, number: void(session, idempotency_key=None, event_id=event),
+    "amend": lambda session, event, number: amend(session, quantity=9),
+    "amend by id": lambda session, event, number: amend(
+        session, idempotency_key=None, event_id=event, quantity=9
+    ),
+    "stage by id": lambda session, event, number: opened(session, {"entry": "void", "event_id": event}),
+    "stage a window": lambda session, event, number: opened(
+        session,
+        {"entry": "void", "since": HOUR.isoformat(), "until": (HOUR + timedelta(hours=1)).isoformat()},
+    ),
+    "preview": lambda session, event, number: session.call("preview_correction", id=number),
+    "approve": lambda session, event, number: session.call("approve_correction", id=number),
+}
+
+
+@pytest.mark.parametrize("aggregate", ["sum", "max"])
+@pytest.mark.parametrize("what", IN_THE_LOG)
+def test_events_that_maintain_moves_meanwhile_are_found(
+    ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, what: str, aggregate: str
+) -> None:
+    prepare(ledger, aggregate, [5, 2], closed=True)
+    event = ledger.call("events", subject="a", metric="m")[-1].event_id
+    number = opened(ledger, VOID)
+    maintainer, session = new_ledger("maintainer", autocommit=False), new_ledger("session")
+    assert "moved strays" in dict(maintainer.maintain())
+    task = Task(lambda: IN_THE_LOG[what](session, event, number))
+    wait_until_blocked(ledger.connection, "session")
+    maintainer.connection.commit()
+    error = task.error()
+    if what == "preview" and error is not None:
+        assert error.sqlstate == "40001"
+        assert session.call("preview_correction", id=number)[0].before == (7 if aggregate == "sum" else 5)
+        return
+    assert error is None
+    if what == "stage a window":
+        assert len(ledger.call("correction_entries", id=task.result())) == 2
+    elif what.startswith("stage"):
+        ledger.call("approve_correction", id=task.result())
+    left = {"preview": [5, 2], "stage a window": [5, 2], "amend": [9, 2], "amend by id": [9, 2]}
+    assert_counted(ledger, aggregate, left.get(what, [2]))
+
+
 # --------------------------------------------------------------------------------------------- all at once
 
 
