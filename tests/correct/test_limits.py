@@ -676,3 +676,39 @@ def test_each_correction_tells_of_the_periods_that_it_changes(ledger: Ledger) ->
         number,
     ]
     assert {(r.subject, r.metric) for r in rows} == {("a", "m")}
+
+
+@pytest.mark.parametrize("aggregate", ["sum", "count", "avg", "min", "max", "last"])
+@pytest.mark.parametrize("period", ["month", "hour"])
+@pytest.mark.parametrize("left", [0, 1])
+def test_both_ways_of_voiding_tell_the_same_and_recorded_usage_is_told_of_once(
+    ledger: Ledger, aggregate: str, period: str, left: int
+) -> None:
+    """An event named by its key, or by its id alone."""
+    ledger.define("m", aggregate, period=period)
+    ledger.call("define_endpoint", name="hook", url="https://example.com/x", types=["usage.recorded"])
+    moment = datetime.now(UTC)
+    for subject in ("a", "b"):
+        for quantity in [7, *[3, 12][: left * 2], 9]:
+            event = ledger.record(subject, "m", quantity, at=moment, idempotency_key=f"k{quantity}")
+            moment += timedelta(microseconds=1)
+        for quantity in (9, 7):
+            if subject == "a":
+                named: dict[str, Any] = {"idempotency_key": f"k{quantity}"}
+            else:
+                named = {"event_id": event.event_id if quantity == 9 else event.event_id - 1 - 2 * left}
+            told_of = ledger.call("void_event", subject=subject, metric="m", **named, reason="why")[0]
+            assert told_of.outcome == "applied"
+    while ledger.call("plan_deliveries")[0][0]:
+        pass
+    rows = ledger.rows(
+        "SELECT subject, data - 'correction_id' AS data FROM meter.notifications"
+        " WHERE type = 'correction.applied' ORDER BY notification_id"
+    )
+    of_a, of_b = ([row.data for row in rows if row.subject == subject] for subject in ("a", "b"))
+    assert of_a == of_b
+    assert len(of_a) == 2
+    assert of_a[1]["before"] == of_a[0]["after"]
+    recorded = ledger.value("SELECT count(*) FROM meter.notifications WHERE type = 'usage.recorded'")
+    assert recorded == 2 * (2 + 2 * left)
+    assert ledger.verify() == []
