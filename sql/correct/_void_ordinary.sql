@@ -18,8 +18,7 @@ begin
     if v_digest is not null then
         event_id := null;
         select k.event_id, k.at into event_id, at
-        from keys k
-        where k.digest = v_digest and not exists (select from amended_keys a where a.digest = v_digest);
+        from keys k where k.digest = v_digest and not exists (select from amended_keys a where a.digest = v_digest);
     end if;
     select s.series_id, l.quantity, l.metadata, m.fine_bucket, m.coarse_bucket, m.period, m.billers, m.aggregate, m as metric into v_found
     from series s
