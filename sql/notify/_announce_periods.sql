@@ -14,7 +14,6 @@ declare
     v_found  bigint;
 begin
     if v_since is null then
-        delete from announced_periods;
         return 0;
     end if;
     insert into announced_periods (metric, next_start)
@@ -76,3 +75,26 @@ $$;
 
 comment on function _announce_period(metrics, timestamptz, timestamptz, text, integer) is
     'Writes usage.aggregated for the next max_rows subjects with usage in an ended period of a metric, and returns how many there were.';
+
+create or replace function _follow_periods(asked_before boolean)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    if not exists (select from endpoints e where 'usage.aggregated' = any (e.types)) then
+        delete from announced_periods;
+    elsif not asked_before then
+        insert into announced_periods (metric, next_start)
+        select m.key, _bucket_start(m.period, clock_timestamp()) from metrics m where m.period <> 'never'
+        order by m.key
+        on conflict do nothing;
+    end if;
+end
+$$;
+
+comment on function _follow_periods(boolean) is
+    'Begins with the running periods of all metrics when the first endpoint asks for usage.aggregated, and forgets them when none does any more. An '
+    'endpoint that is disabled still asks. The caller holds the lock catalog.';

@@ -9,6 +9,7 @@ as $$
 #variable_conflict use_column
 declare
     v_endpoints endpoints[];
+    v_known     text[];
     v_written   bigint;
     v_planned   notifications[];
     v_names     text[];
@@ -21,6 +22,7 @@ begin
     if v_endpoints = '{}' then
         return 0;
     end if;
+    v_known := array(select e.name from unnest(v_endpoints) e);
     v_written := _write_recorded(plan_deliveries.max_notifications) + _announce_periods(plan_deliveries.max_notifications, plan_deliveries.now);
     with planned as (
         update notifications n set planned_at = plan_deliveries.now
@@ -29,6 +31,8 @@ begin
             where o.planned_at is null
             order by o.notification_id
             limit plan_deliveries.max_notifications))
+          -- An endpoint that was defined after the locking: the next call plans for it too.
+          and not exists (select from endpoints e where e.name <> all (v_known))
         returning n
     )
     select array_agg(n order by (n).notification_id) into v_planned from planned;
@@ -46,7 +50,7 @@ begin
     select array_agg(i.endpoint), array_agg(i.lane) into v_names, v_lanes
     from (select distinct i.endpoint, i.lane from inserted i where i.state = 'waiting') i;
     perform _start_lanes(v_names, v_lanes, plan_deliveries.now);
-    return v_written + coalesce(cardinality(v_planned), 0);
+    return v_written + coalesce(cardinality(v_planned), 0) + (exists (select from endpoints e where e.name <> all (v_known)))::integer;
 end
 $$;
 

@@ -117,6 +117,53 @@ def test_a_recording_that_crosses_no_mark_writes_nothing_for_anybody(outbox: Out
     assert not {"notifications", "deliveries", "unreported"} & used.keys()
 
 
+def test_recorded_usage_is_told_in_order_wherever_it_lies_in_the_queue(outbox: Outbox) -> None:
+    """Vacuum frees the first pages of the queue, and what is recorded next is written there."""
+    ledger = outbox.ledger
+    ledger.define("tokens", "sum", "token")
+    outbox.endpoint("events", [RECORDED])
+
+    def record(first: int, last: int) -> None:
+        ledger.batch(
+            [{"subject": "a", "metric": "tokens", "quantity": number} for number in range(first, last)]
+        )
+
+    record(0, 600)
+    outbox.plan(max_notifications=300)
+    ledger.execute("VACUUM meter.unreported")
+    record(600, 900)
+    while outbox.plan(max_notifications=300):
+        pass
+    assert [int(row.data["quantity"]) for row in told(ledger, RECORDED)] == list(range(900))
+
+
+def test_usage_that_is_settled_limited_or_recorded_in_a_batch_is_told_once(outbox: Outbox) -> None:
+    ledger = outbox.ledger
+    ledger.define("tokens", "sum", "token")
+    ledger.call("define_metric", key="busy", aggregate="sum", unit="token", striped=True)
+    outbox.endpoint("events", [RECORDED])
+    ledger.call("set_limit", metric="tokens", quota=10)
+    reservation = ledger.call("reserve", subject="a", metric="tokens", quantity=4)[0]
+    for _ in range(2):
+        ledger.call("settle", reservation_id=reservation.reservation_id, quantity=3)
+    ledger.record("a", "tokens", 2)
+    assert ledger.record("a", "tokens", 99).outcome == "refused"
+    ledger.batch(
+        [{"subject": "a", "metric": "tokens", "quantity": quantity} for quantity in (4, 99, 1)],
+    )
+    for _ in range(3):
+        ledger.record("b", "busy", 5)
+    ledger.connection.execute("BEGIN")
+    ledger.record("a", "tokens", "0.5")
+    ledger.connection.execute("ROLLBACK")
+    outbox.plan()
+    found = [(row.subject, row.metric, row.data["quantity"]) for row in told(ledger, RECORDED)]
+    assert found == [
+        *(("a", "tokens", 3), ("a", "tokens", 2), ("a", "tokens", 4), ("a", "tokens", 1)),
+        *[("b", "busy", 5)] * 3,
+    ]
+
+
 # ---------------------------------------------------------------------------------------- usage.aggregated
 
 
@@ -168,6 +215,50 @@ def test_periods_are_told_page_by_page_and_none_that_ended_before_the_endpoint(o
     assert rounds >= 4
     rows = [row for row in told(ledger, AGGREGATED) if row.metric == "hourly"]
     assert [row.subject for row in rows] == subjects
+
+
+def aggregated(outbox: Outbox) -> list[tuple[str, datetime]]:
+    while outbox.plan():
+        pass
+    rows = told(outbox.ledger, AGGREGATED)
+    return [(row.subject, datetime.fromisoformat(row.data["since"])) for row in rows if row.metric == "daily"]
+
+
+@pytest.fixture
+def days(outbox: Outbox) -> list[datetime]:
+    """Five days of usage of the metric daily, the last of which is today."""
+    outbox.ledger.define("daily", "sum", "token", period="day")
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    found = [today - 24 * HOUR * back for back in (4, 3, 2, 1, 0)]
+    for day in found:
+        outbox.ledger.record("a", "daily", 1, at=day)
+    return found
+
+
+def test_an_endpoint_that_was_disabled_is_told_of_no_period_again(
+    outbox: Outbox, days: list[datetime]
+) -> None:
+    outbox.endpoint("periods", [AGGREGATED])
+    outbox.now = days[-1] + 25 * HOUR
+    assert aggregated(outbox) == [("a", days[-1])]
+    outbox.settle("gone", *outbox.claim())
+    assert aggregated(outbox) == [("a", days[-1])]
+    outbox.ledger.record("a", "daily", 1, at=days[-1] + 24 * HOUR)
+    outbox.endpoint("periods", [AGGREGATED])
+    assert aggregated(outbox) == [("a", days[-1])]
+    outbox.now += 24 * HOUR
+    assert aggregated(outbox) == [("a", days[-1]), ("a", days[-1] + 24 * HOUR)]
+
+
+def test_an_old_endpoint_that_asks_for_periods_is_told_of_those_that_end_from_then_on(
+    outbox: Outbox, days: list[datetime]
+) -> None:
+    outbox.endpoint("ops", ["metric.defined"])
+    outbox.ledger.execute("UPDATE meter.endpoints SET since = since - interval '10 days'")
+    outbox.ledger.execute("UPDATE meter.metrics SET defined_at = defined_at - interval '10 days'")
+    outbox.endpoint("ops", ["metric.defined", AGGREGATED])
+    outbox.now = days[-1] + 25 * HOUR
+    assert aggregated(outbox) == [("a", days[-1])]
 
 
 # -------------------------------------------------------------------------------------------------- spikes
