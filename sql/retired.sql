@@ -9,3 +9,5 @@ drop function if exists _metric_window(text, text, timestamptz, timestamptz, tex
 drop function if exists _series_buckets(timestamptz, timestamptz, text, text);
 drop function if exists _replay_result(metrics, text, uuid, numeric, text);
 drop function if exists _note_failing(delivery_result[], timestamptz);
+drop function if exists _notify_top_ups();
+drop function if exists _notify_top_up(metrics, top_ups, numeric, timestamptz);

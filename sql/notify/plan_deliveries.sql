@@ -18,6 +18,7 @@ begin
     if _is_open('plan_deliveries') then perform _check_caller('plan_deliveries'); end if;
     perform _check_max_rows(plan_deliveries.max_notifications), _check_time('now', plan_deliveries.now, required => true),
         _check_read_committed();
+    perform _notify_top_ups_each_minute();
     v_endpoints := _lock_endpoints(null);
     if v_endpoints = '{}' then
         return 0;
@@ -56,7 +57,8 @@ $$;
 
 comment on function plan_deliveries(integer, timestamptz) is
     'Plans a delivery of each new notification to each endpoint that asks for its type, in the order in which they were written, and writes '
-    'usage.recorded and usage.aggregated if an endpoint asks for them. Returns how many notifications it looked at or wrote, at most '
-    'max_notifications of each kind: call it until it returns 0. Deliveries to a disabled endpoint are dead at once, so that they can be retried. '
-    'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 after waiting for a lock for 5 seconds. '
-    'Example: SELECT meter.plan_deliveries() >= 0 AS planned;';
+    'usage.recorded and usage.aggregated if an endpoint asks for them; once a minute, also top_up.depleted and top_up.expired, of the 300 subjects '
+    'that were looked at longest ago. Returns how many notifications it looked at or wrote, at most max_notifications of each kind: call it until '
+    'it returns 0. Deliveries to a disabled endpoint are dead at once, so that they can be retried. Raises 22004 or 22023 for a bad value, 25001 '
+    'in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 after waiting for a lock for 5 seconds. Example: SELECT meter.plan_deliveries() >= 0 '
+    'AS planned;';

@@ -261,6 +261,39 @@ def test_an_old_endpoint_that_asks_for_periods_is_told_of_those_that_end_from_th
     assert aggregated(outbox) == [("a", days[-1])]
 
 
+# ------------------------------------------------------------------------------------------------- top-ups
+
+
+def test_a_top_up_that_is_used_up_is_told_by_the_next_planning_and_one_that_is_only_held_is_not(
+    outbox: Outbox,
+) -> None:
+    ledger = outbox.ledger
+    ledger.define("tokens", "sum", "token")
+    ledger.call("set_limit", metric="tokens", quota=10)
+    for key in ("first", "second"):
+        ledger.call("top_up", subject="a", metric="tokens", quantity=5, idempotency_key=key)
+    outbox.endpoint("ops", ["top_up.depleted"])
+
+    def look() -> list[str]:
+        ledger.execute("UPDATE meter.maintenance SET done_at = done_at - interval '2 minutes'")
+        outbox.plan()
+        return [row.data["idempotency_key"] for row in told(ledger, "top_up.depleted")]
+
+    ledger.record("a", "tokens", 14)
+    held = ledger.call("reserve", subject="a", metric="tokens", quantity=6)[0]
+    assert look() == []  # the first has 1 left, the second all, but for the hold
+    ledger.call("release", reservation_id=held.reservation_id)
+    ledger.record("a", "tokens", 2)
+    held = ledger.call("reserve", subject="a", metric="tokens", quantity=4)[0]
+    assert look() == ["first"]
+    ledger.call("settle", reservation_id=held.reservation_id, quantity=4)
+    outbox.plan()
+    assert len(told(ledger, "top_up.depleted")) == 1  # not within a minute
+    assert look() == ["first", "second"]
+    assert look() == ["first", "second"]
+    assert len(outbox.all(endpoint="ops")) >= 1
+
+
 # -------------------------------------------------------------------------------------------------- spikes
 
 
