@@ -13,6 +13,7 @@ import os
 import secrets
 import socket
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -275,7 +276,8 @@ class _Run:
         except (BadAddress, BadSecret, BadServer) as error:
             return Result("failed", redact(str(error)))
         except Exception as error:  # a fault of this program must not stop the others' notifications
-            log.exception("sending failed")
+            # Not log.exception: the texts of errors may hold a URL with its secret.
+            log.error("sending failed\n%s", redact("".join(traceback.format_exception(error)).rstrip()))
             return Result("failed", redact(type(error).__name__))
 
     # --- spikes ---------------------------------------------------------------------------------------------

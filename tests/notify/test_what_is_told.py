@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -452,7 +453,8 @@ def test_the_body_of_each_format_says_what_happened(outbox: Outbox) -> None:
     assert (hook["data"]["numerator"], hook["data"]["denominator"]) == (1, 1)
     assert datetime.fromisoformat(hook["timestamp"]).tzinfo is not None
     chat = bodies["chat", STEP]
-    assert list(chat) == ["text"]
+    assert list(chat) == ["text", "mrkdwn"]
+    assert chat["mrkdwn"] is False
     assert chat["text"].startswith("threshold.exceeded: &lt;a&amp;b&gt; has used 1 of 1 unit of m, mark")
     mail = bodies["mail", STEP]
     assert mail["subject"] == "threshold.exceeded m <a&b>"
@@ -468,3 +470,18 @@ def test_a_changed_definition_is_told_with_what_it_was(outbox: Outbox) -> None:
     ledger.define("m", "count", name="Calls")
     (row,) = told(ledger, "metric.updated")
     assert (row.metric, row.data["name"], row.data["before"]["name"]) == ("m", "Calls", None)
+
+
+def test_what_people_read_is_short_and_what_programs_read_is_whole(outbox: Outbox) -> None:
+    ledger = outbox.ledger
+    outbox.endpoint("hook", [RECORDED])
+    outbox.endpoint("chat", [RECORDED], url="https://chat.example.com/", format="slack")
+    outbox.endpoint("mail", [RECORDED], url="mailto:ops@example.com", format="email")
+    metadata = {"note": "<&>" * 20_000}
+    ledger.record("a", "m", metadata=metadata)
+    outbox.plan()
+    bodies = {one.endpoint: json.loads(one.body) for one in outbox.all()}
+    assert bodies["hook"]["data"]["metadata"] == metadata
+    assert len(bodies["mail"]["text"]) == 3000
+    assert bodies["mail"]["text"].endswith("…")
+    assert html.unescape(bodies["chat"]["text"]) == bodies["mail"]["text"]
