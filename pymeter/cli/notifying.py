@@ -16,16 +16,16 @@ from rich.text import Text
 from pymeter.cli.errors import CliError
 from pymeter.cli.help import add_command
 from pymeter.cli.options import AsCsv, AsJson, MetricKey, OnlySubject, Zone, form, read_duration, read_zone
-from pymeter.cli.output import Form, good, moment, note, number, print_json, show, stderr, stdout, table
+from pymeter.cli.output import Form, good, moment, note, number, print_json, show, stdout, table
 from pymeter.cli.reporting.reporters import stopped_by_signals
 from pymeter.cli.suggestions import SuggestingGroup
 from pymeter.cli.target import Context, Settings
-from pymeter.cli.visible import visible
 from pymeter.models import Delivery, DeliveryState, Endpoint, EndpointFormat, EndpointStatus, SpikeAlert
 from pymeter.program_connection import connection_options
 
 if TYPE_CHECKING:
-    from pymeter.notify import Notifier, Summary
+    from pymeter.cli.notify_display import Display
+    from pymeter.notify import Notifier
 
 _SMTP_URL = "PYMETER_SMTP_URL"
 _POOL_MAX = 3
@@ -61,6 +61,11 @@ def notify(
     allow_private: Annotated[
         bool, typer.Option("--allow-private", help="Also send to private addresses and by http.")
     ] = False,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, max=65535, help="With --watch: serve Prometheus metrics."),
+    ] = None,
+    metrics_host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to serve them.")] = "127.0.0.1",
     as_json: AsJson = False,
 ) -> None:
     """Send notifications to the endpoints, and look for spikes.
@@ -73,6 +78,8 @@ def notify(
     """
     if once == watch:
         raise typer.BadParameter("say --once or --watch")
+    if metrics_port is not None and not watch:
+        raise typer.BadParameter("--metrics-port goes with --watch")
     options = {
         "timeout": timeout,
         "connections": connections,
@@ -81,19 +88,27 @@ def notify(
         "allow_private": allow_private,
         "smtp_url": os.environ.get(_SMTP_URL) or None,
     }
-    with _notifier(ctx.obj, **options) as notifier, _warnings_shown(), stopped_by_signals(notifier):
+    with (
+        _notifier(ctx.obj, watching=watch, as_json=as_json, **options) as (notifier, display),
+        _metrics_served(notifier, metrics_port, metrics_host),
+        stopped_by_signals(notifier),
+    ):
         summary = notifier.watch(interval) if watch else notifier.run_once()
-    _finish(summary, as_json)
     # Told to stop and stopped: that is what was asked for.
-    if not notifier.stopped and summary.exit_status:
-        raise typer.Exit(summary.exit_status)
+    exit_status = 0 if notifier.stopped else summary.exit_status
+    display.finish(summary, exit_status)
+    if exit_status:
+        raise typer.Exit(exit_status)
 
 
 @contextmanager
-def _notifier(settings: Settings, **options: Any) -> Iterator[Notifier]:
+def _notifier(
+    settings: Settings, *, watching: bool, as_json: bool, **options: Any
+) -> Iterator[tuple[Notifier, Display]]:
     try:
         from psycopg_pool import ConnectionPool
 
+        from pymeter.cli.notify_display import Display
         from pymeter.notify import Notifier
         from pymeter.notify.mail import BadServer, MailServer
     except ModuleNotFoundError as exc:
@@ -103,52 +118,36 @@ def _notifier(settings: Settings, **options: Any) -> Iterator[Notifier]:
             MailServer.parse(options["smtp_url"])
         except BadServer as error:
             raise CliError(str(error), f"Correct {_SMTP_URL}.") from None
+    # The display shows every warning; without a handler Python would print it once more.
+    logging.getLogger("pymeter").addHandler(logging.NullHandler())
     database = settings.installed()
     with database.connect() as connection:  # one attempt, with an error of its own, before a pool retries
         settings.meter_on(connection).endpoints()
     pool = ConnectionPool(
         database.dsn, min_size=1, max_size=_POOL_MAX, kwargs=connection_options(database.dsn), open=False
     )
+    display = Display(watching=watching, as_json=as_json)
     with pool:
-        yield Notifier(pool, schema=settings.schema, **options)
+        yield Notifier(pool, schema=settings.schema, observers=[display], **options), display
 
 
 @contextmanager
-def _warnings_shown() -> Iterator[None]:
-    """Print the sender's warnings on standard error, a line each."""
-
-    class Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            stderr().print(Text(visible(record.getMessage()), style="yellow"), soft_wrap=True)
-
-    log, handler = logging.getLogger("pymeter.notify"), Handler(logging.WARNING)
-    log.addHandler(handler)
+def _metrics_served(notifier: Notifier, port: int | None, host: str) -> Iterator[None]:
+    """Serve the sender's numbers to Prometheus; nothing without a port."""
+    if port is None:
+        yield
+        return
+    try:
+        from pymeter.notify.metrics import PrometheusMetrics
+        from pymeter.report.metrics import serve
+    except ModuleNotFoundError:
+        raise CliError("metrics need one more package", "pip install 'pymeter-ledger[prometheus]'") from None
+    notifier.observers = (*notifier.observers, PrometheusMetrics())
+    close = serve(port, host)
     try:
         yield
     finally:
-        log.removeHandler(handler)
-
-
-def _finish(summary: Summary, as_json: bool) -> None:
-    if as_json:
-        print_json(
-            {
-                "delivered": summary.delivered,
-                "failed": summary.failed,
-                "dead": summary.dead,
-                "planned": summary.planned,
-                "spikes": summary.spikes,
-                "seconds": round(summary.seconds, 3),
-            }
-        )
-        return
-    spikes = f"; spikes found: {summary.spikes}" if summary.spikes else ""
-    line = f"{summary.delivered} delivered in {summary.seconds:.1f} s{spikes}"
-    if summary.exit_status:
-        dead = f", {summary.dead} given up" if summary.dead else ""
-        stdout().print(note(f"{line}; {summary.failed} attempts failed{dead}: see pymeter deliveries"))
-    else:
-        stdout().print(good(line))
+        close()
 
 
 # ---------------------------------------------------------------------------------------------- endpoints
