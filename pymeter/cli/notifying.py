@@ -6,17 +6,18 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from pymeter.cli.errors import CliError
 from pymeter.cli.help import add_command
 from pymeter.cli.options import AsCsv, AsJson, MetricKey, OnlySubject, Zone, form, read_duration, read_zone
-from pymeter.cli.output import Form, good, moment, note, number, print_json, show, stdout, table
+from pymeter.cli.output import Form, bad, counted, good, moment, note, number, print_json, show, stdout, table
 from pymeter.cli.reporting.reporters import stopped_by_signals
 from pymeter.cli.suggestions import SuggestingGroup
 from pymeter.cli.target import Context, Settings
@@ -206,33 +207,33 @@ def list_endpoints(
 def _endpoints_table(found: list[EndpointStatus], timezone: str) -> RenderableType:
     if not found:
         return note("no endpoints; begin with: pymeter endpoint define NAME URL")
+    numbers = ("open", "dead")
     result = table(
-        "endpoint",
-        "format",
-        "to",
-        "types",
-        "state",
-        "open",
-        "dead",
-        numbers=("open", "dead"),
-        unfolded=("endpoint",),
+        *("endpoint", "state", "format", "to", "types", *numbers),
+        numbers=numbers,
+        unfolded=("endpoint", "state", "format"),
     )
+    lines: list[Text] = []
     for one in found:
-        state = "in use"
+        state = Text("in use", style="green")
         if one.disabled_at is not None:
-            state = f"disabled: {one.disabled_reason}"
+            state = Text("disabled", style="red")
+            since = moment(one.disabled_at.replace(microsecond=0), timezone)
+            lines.append(bad(f"{one.name} is disabled since {since}: {one.disabled_reason}"))
         elif one.failing_since is not None:
-            state = f"failing since {moment(one.failing_since.replace(microsecond=0), timezone)}"
+            state = Text("failing", style="yellow")
+            since = moment(one.failing_since.replace(microsecond=0), timezone)
+            lines.append(bad(f"{one.name} fails since {since}: pymeter deliveries {one.name}"))
         result.add_row(
             one.name,
+            state,
             one.format,
             _where(one),
-            ", ".join(one.types),
-            state,
-            str(one.open_deliveries),
-            str(one.dead_deliveries),
+            ", ".join("all" if type == "*" else type for type in one.types),
+            number(one.open_deliveries),
+            Text(number(one.dead_deliveries), style="red" if one.dead_deliveries else ""),
         )
-    return result
+    return Group(result, *lines)
 
 
 def remove(ctx: Context, name: Name, as_json: AsJson = False) -> None:
@@ -270,8 +271,10 @@ def retry(
         found = meter.retry_deliveries(name, delivery_id=delivery_id)
     if as_json:
         print_json({"retried": found})
+    elif found:
+        stdout().print(good(f"{counted(found, 'delivery', 'deliveries')} to send again, by: pymeter notify"))
     else:
-        stdout().print(good(f"{found} to send again"))
+        stdout().print(note("nothing to send again; what disabled endpoints have missed stays"))
 
 
 def deliveries(
@@ -301,6 +304,9 @@ def deliveries(
         stdout().print(note(f"next page: --after-id {found[-1].delivery_id}"))
 
 
+_STYLES = {"delivered": "green", "dead": "red", "sending": "cyan", "waiting": "dim"}
+
+
 def _deliveries_table(found: list[Delivery], timezone: str) -> RenderableType:
     if not found:
         return note("no deliveries")
@@ -308,20 +314,34 @@ def _deliveries_table(found: list[Delivery], timezone: str) -> RenderableType:
     result = table(
         *("id", at, "endpoint", "type", "subject", "state", "tries", "result"),
         numbers=("id", "tries"),
-        unfolded=(at, "type", "state"),
+        unfolded=(at, "endpoint", "type", "state"),
     )
     for one in found:
+        failed = one.state == "dead" or (one.state == "planned" and one.failures > 0)
+        state = Text(one.state, style="yellow" if failed else "")
+        if one.state in _STYLES:
+            state = Text(one.state, style=_STYLES[one.state])
         result.add_row(
             str(one.delivery_id),
             moment(one.created_at.replace(microsecond=0), timezone),
             one.endpoint,
             one.type,
             one.subject or "",
-            one.state,
+            state,
             str(one.attempts),
-            one.error or ("" if one.status is None else f"HTTP {one.status}"),
+            _result(one, timezone),
         )
     return result
+
+
+def _result(one: Delivery, timezone: str) -> str:
+    """What came of the last attempt, and when the next one is."""
+    parts = [one.error or ("" if one.status is None else f"HTTP {one.status}")]
+    if one.state == "planned" and one.failures and one.next_attempt_at is not None:
+        parts.append(f"again {moment(one.next_attempt_at.replace(microsecond=0), timezone)}")
+    elif one.state == "waiting":
+        parts.append("after the one before")
+    return "; ".join(part for part in parts if part)
 
 
 # -------------------------------------------------------------------------------------------------- spikes
@@ -356,7 +376,16 @@ def set_spike(
 
 def _alert(one: SpikeAlert) -> Text:
     whose, factor = one.subject or "each subject", number(one.factor)
-    return good(f"{one.metric} of {whose}: {factor} times the usual within {one.within}, of {one.baseline}")
+    within, baseline = _span(one.within), _span(one.baseline)
+    return good(f"{one.metric} of {whose}: {factor} times the usual in {within}, from {baseline}")
+
+
+def _span(length: timedelta) -> str:
+    """An interval in the largest unit of which it is a whole number: 14 days, 1 hour, 90 minutes."""
+    for unit, seconds in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if length and not length.total_seconds() % seconds:
+            return counted(int(length.total_seconds()) // seconds, unit)
+    return str(length)
 
 
 def list_spikes(ctx: Context, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
@@ -373,7 +402,7 @@ def _alerts_table(found: list[SpikeAlert]) -> RenderableType:
     result = table("metric", "subject", "factor", "within", "baseline", numbers=("factor",))
     for one in found:
         result.add_row(
-            one.metric, one.subject or "each", number(one.factor), str(one.within), str(one.baseline)
+            one.metric, one.subject or "each", number(one.factor), _span(one.within), _span(one.baseline)
         )
     return result
 

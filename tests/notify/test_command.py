@@ -58,7 +58,9 @@ def test_a_failure_is_told_and_has_exit_status_1_and_retry_sends_it(site: Site, 
     assert "1 attempt failed\n" in failed.out
     assert "pymeter deliveries" in failed.out
     assert "failed: HTTP 500" in failed.err
-    assert "failing since" in pymeter("endpoint", "list").out
+    listed = pymeter("endpoint", "list").out
+    assert "✗ ops fails since" in listed
+    assert "HTTP 500; again " in pymeter("deliveries").out
     assert pymeter("endpoint", "retry", "ops", "--json").json == {"retried": 1}
     assert pymeter("notify", "--once", "--allow-private").status == 0
 
@@ -106,7 +108,7 @@ def test_a_bad_mail_server_is_refused_without_its_password(
 def test_spikes_are_set_listed_and_removed(site: Site, pymeter: Run) -> None:
     site.outbox.ledger.define("tokens", "sum", "token")
     made = pymeter("spike", "set", "tokens", "2.5", "--within", "2h", "--baseline", "7 days")
-    assert made.out == "✓ tokens of each subject: 2.5 times the usual within 2:00:00, of 7 days, 0:00:00\n"
+    assert made.out == "✓ tokens of each subject: 2.5 times the usual in 2 hours, from 7 days\n"
     assert pymeter("spike", "list", "--json").json[0]["factor"] == "2.5"
     assert "each" in pymeter("spike", "list").out
     assert pymeter("spike", "remove", "tokens", "--within", "2h").status == 0

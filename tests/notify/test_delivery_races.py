@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.helpers import Task
-from tests.notify.conftest import Outbox
+from tests.notify.conftest import STEP, Outbox
 
 NewOutbox = Callable[..., Outbox]
 Blocked = Callable[[Any, str], None]
@@ -180,3 +183,64 @@ def test_a_changed_format_is_what_an_undelivered_body_is_sent_in(outbox: Outbox)
     assert ["text" in json.loads(one.body) and "subject" in json.loads(one.body) for one in outbox.all()] == [
         *(True, False)
     ]
+
+
+STEPS = ("tell", "tell", "plan", "claim", "claim", "settle", "settle", "release")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_eight_sessions_that_crash_and_whose_clocks_jump_lose_nothing_and_keep_the_order(
+    outbox: Outbox, new_outbox: NewOutbox, seed: int
+) -> None:
+    for name in ("x", "y"):
+        outbox.endpoint(name)
+    arrivals: list[Any] = []
+    start = outbox.now
+
+    def work(number: int) -> None:
+        chance = random.Random(8 * seed + number)
+        session = new_outbox(f"w{number}", autocommit=False)
+        held: list[Any] = []
+        for _ in range(40):
+            session.now = start + timedelta(minutes=chance.choice((0, 0, 1, 3, 60, -600, 6000)))
+            crashes = chance.random() < 0.2
+            claimed: list[Any] = []
+            try:
+                match chance.choice(STEPS):
+                    case "tell":
+                        session.tell(*sorted(chance.choices("abc", k=2)))
+                    case "plan":
+                        session.plan(max_notifications=chance.choice((1, 5, 1000)))
+                    case "claim":
+                        claimed = session.claim(chance.randint(1, 5), lease="1 minute")
+                    case "settle" if held:
+                        session.settle(chance.choice(("delivered", "delivered", "unsent")), *held)
+                    case "release":
+                        session.release()
+            except psycopg.errors.LockNotAvailable:  # the machine is busy
+                crashes = True
+            if crashes:
+                session.ledger.connection.rollback()
+                held = []  # it knows nothing of what it had claimed
+                continue
+            session.ledger.connection.commit()
+            arrivals.extend(claimed)
+            held = claimed or held
+
+    sessions = [Task(partial(work, number)) for number in range(8)]
+    for one in sessions:
+        one.result()
+    outbox.now = start + timedelta(days=10)
+    while outbox.plan():
+        pass
+    outbox.check()
+    arrivals += outbox.send_all()
+    rows = outbox.all()
+    assert {one.state for one in rows} == {"delivered"}
+    told = outbox.ledger.call("notifications", type=STEP, max_rows=10_000)
+    assert len(rows) == 2 * len(told)
+    first = dict.fromkeys((one.endpoint, one.subject, one.delivery_id) for one in arrivals)
+    assert {key[2] for key in first} == {one.delivery_id for one in rows}
+    for lane in {key[:2] for key in first}:
+        ids = [delivery_id for *found, delivery_id in first if tuple(found) == lane]
+        assert ids == sorted(ids), lane
