@@ -20,6 +20,10 @@ begin
     select m.key, _bucket_start(m.period, greatest(v_since, m.defined_at)) from metrics m where m.period <> 'never'
     order by m.key
     on conflict do nothing;
+    -- A clock that was ahead is right again.
+    update announced_periods a set next_start = _bucket_start(m.period, _announce_periods.now), after_subject = null
+    from metrics m
+    where m.key = a.metric and m.period <> 'never' and a.next_start > _bucket_end(m.period, _announce_periods.now);
     loop
         select m as metric, a.next_start, a.after_subject, _bucket_end(m.period, a.next_start) as next_end into v_due
         from announced_periods a

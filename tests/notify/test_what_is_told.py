@@ -262,6 +262,42 @@ def test_an_old_endpoint_that_asks_for_periods_is_told_of_those_that_end_from_th
     assert aggregated(outbox) == [("a", days[-1])]
 
 
+@pytest.mark.parametrize(
+    ("aggregate", "quantity"), [("sum", 8), ("max", 5), ("min", 3), ("last", 3), ("avg", 4), ("unique", 2)]
+)
+@pytest.mark.parametrize("period", ["hour", "day", "week", "month", "year"])
+def test_a_period_is_told_in_the_way_of_its_metric(
+    outbox: Outbox, aggregate: str, quantity: int, period: str
+) -> None:
+    ledger = outbox.ledger
+    ledger.call("define_metric", key="x", aggregate=aggregate, unit="u", period=period, rollup="hour")
+    outbox.endpoint("periods", [AGGREGATED])
+    for number in (5, 3):
+        ledger.record(
+            "a", "x", **({"member": str(number)} if aggregate == "unique" else {"quantity": number})
+        )
+    outbox.now += timedelta(days=366)
+    while outbox.plan():
+        pass
+    rows = [row for row in told(ledger, AGGREGATED) if row.metric == "x"]
+    assert [(row.subject, row.data["quantity"], row.data["event_count"]) for row in rows] == [
+        ("a", quantity, 2)
+    ]
+
+
+def test_a_clock_that_was_a_year_ahead_does_not_silence_the_periods_until_then(
+    outbox: Outbox, days: list[datetime]
+) -> None:
+    outbox.endpoint("periods", [AGGREGATED])
+    outbox.now += timedelta(days=366)
+    assert aggregated(outbox) == [("a", days[-1])]
+    outbox.now = datetime.now(UTC)
+    assert aggregated(outbox) == [("a", days[-1])]
+    outbox.ledger.record("a", "daily", 1)
+    outbox.now = days[-1] + 25 * HOUR
+    assert aggregated(outbox) == [("a", days[-1])] * 2  # what the day has come to in the end
+
+
 # ------------------------------------------------------------------------------------------------- top-ups
 
 
