@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import html
 import json
 import logging
 import traceback
@@ -210,3 +211,34 @@ def test_an_unexpected_error_is_logged_without_the_secret_that_its_text_has(
     assert "Traceback" in caplog.text
     assert PLANTED not in caplog.text
     assert site.outbox.all()[0].error == "RuntimeError"
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        *("\x01\x7f", "\u202egnirts", "e\u0301\u0301", "\ufeff\u2028\u2029", "<!channel> & <@U1>", "a\tb\nc"),
+        *("😀" * 512, "\ud7ff\ue000\U0010ffff", "'; --", "%s %(x)s {0}", '"\\u0000"', "*a* _b_ ~c~ `d`"),
+    ],
+    ids=ascii,
+)
+def test_a_subject_of_odd_characters_arrives_as_it_is_in_every_format(
+    site: Site, inbox: tuple[Inbox, str], monkeypatch: pytest.MonkeyPatch, subject: str
+) -> None:
+    handler, url = inbox
+    site.endpoint("hook")
+    monkeypatch.setenv("SLACK_URL", f"{site.receiver.url}/chat")
+    site.outbox.endpoint("chat", url=None, format="slack", secret_name="SLACK_URL")
+    site.receiver.secret = None
+    mail_to(site)
+    site.outbox.tell(subject)
+    assert site.run(smtp_url=url).delivered == 3
+    bodies = {one.path: json.loads(one.body) for one in site.receiver.accepted()}
+    assert bodies["/hook"]["subject"] == subject
+    text = bodies["/chat"]["text"]
+    assert html.unescape(text).startswith(f"threshold.exceeded: {subject} has used 1 of 1 unit of m")
+    assert not {"<", ">"} & set(text)
+    (message,) = handler.messages
+    content = message.get_payload(decode=True)
+    assert isinstance(content, bytes)
+    expected = f"threshold.exceeded: {subject} has used".split()
+    assert content.decode().split()[: len(expected)] == expected
