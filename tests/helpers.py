@@ -5,6 +5,7 @@ Everything goes through plain SQL with psycopg, because SQL users are first-clas
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,10 +38,19 @@ _OF_ROLLUP = _AMONG_GIVEN.format("series_id", "bucket", "bucket_start", "stripe"
 _JOIN_SECONDS_MAX = 60
 
 
-def examples(number: int, **more: Any) -> settings:
+# Set by ``python -m tests.longrun --only repeats``.
+AT_LENGTH = bool(os.environ.get("PYMETER_TEST_AT_LENGTH"))
+
+
+def at_length(suite: int, long: int) -> int:
+    """How often something is repeated: in the suite, and in the long run. Mark the test ``at_length``."""
+    return long if AT_LENGTH else suite
+
+
+def examples(number: int, long: int | None = None, **more: Any) -> settings:
     """The settings of a property: so many examples, the same in every run, in one test's fixtures."""
     return settings(
-        max_examples=number,
+        max_examples=at_length(number, long or number),
         deadline=None,
         derandomize=True,
         database=None,

@@ -170,9 +170,8 @@ def fuzz(sizes: Sizes, result: Result, say: Say) -> None:
         seed = 0
         while total.inputs < sizes.inputs:
             seed += 1
-            for name, function in fuzzer.functions.items():
-                total.add(fuzzer.sweep(name, seed))
-                total.add(fuzzer.explore(name, _EXPLORED if function.parameters else 1, seed))
+            for name in fuzzer.functions:
+                total.add(fuzzer.fuzz(name, _EXPLORED, seed))
             say(f"pass {seed}: {total.inputs:,} inputs")
             result.details = asdict(total) | {
                 "inputs": total.inputs,
