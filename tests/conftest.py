@@ -27,6 +27,12 @@ _TESTS = Path(__file__).parent
 
 # Every file that takes more than ten seconds; a file's tests stay on one worker.
 _LONGEST = (
+    "limits/test_reserving_races.py",
+    "limits/test_top_ups_model.py",
+    "limits/test_races.py",
+    "limits/test_limits.py",
+    "limits/test_reserving.py",
+    "performance/test_benchmarks.py",
     "report/test_crashes.py",
     "report/test_command.py",
     "properties/test_any_order.py",
@@ -45,7 +51,9 @@ _LONGEST = (
     "operate/test_dropped_totals.py",
     "docs/test_readme.py",
     "cli/test_import_of_a_file_that_grew.py",
-    "performance/test_benchmarks.py",
+    "fuzz/test_clients.py",
+    "operate/test_old_keys.py",
+    "faults/test_crashes.py",
     "report/test_whatever_happens.py",
     "usage/test_usage.py",
     "cli/test_import_knows_files_by_content.py",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pymeter import embedded
 from pymeter.migrate import migrate
 from tests.faults.crashes import connect, run_round
 from tests.faults.disks import NoDisk, fill_tablespace, fill_wal
@@ -66,6 +70,8 @@ _REPORTERS = 8
 _EVENTS_A_ROUND = 1_500
 _ORDERS_A_ROUND = 25
 _LIMITED_CALLS_A_ROUND = 5_000
+_HISTORIES_A_ROUND = 100
+_ROOT = Path(__file__).parents[2]
 _ISOLATIONS = ("read committed", "repeatable read", "serializable")
 
 
@@ -218,6 +224,30 @@ def reports(sizes: Sizes, result: Result, say: Say) -> None:
     )
 
 
+def repeats(sizes: Sizes, result: Result, say: Say) -> None:
+    """In a process of its own, as pytest would take its settings from this one."""
+    histories = str(_HISTORIES_A_ROUND * sizes.rounds)
+    environment = {"PYMETER_TEST_AT_LENGTH": "1", "PYMETER_LIMIT_HISTORIES": histories}
+    environment["PYMETER_TOP_UP_HISTORIES"] = histories
+    with ExitStack() as stack:
+        if sizes.programs:
+            settings = embedded._SETTINGS | embedded._TEMPORARY_SETTINGS
+            server = stack.enter_context(new_server(sizes.programs, settings))
+            environment["PYMETER_TEST_DSN"] = server.dsn
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-m", "at_length", "tests"],
+            env=os.environ | environment,
+            cwd=_ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    last = done.stdout.rstrip().rpartition("\n")[2].strip("= ")
+    say(last)
+    assert done.returncode == 0, done.stdout[-2000:]
+    result.figures = f"{last}; {histories} histories of limits, and of top-ups for each kind of metric"
+
+
 PARTS: dict[str, tuple[str, str, Callable[[Sizes, Result, Say], None]]] = {
     "crashes": (
         "P1 once, P2 idempotent, P4 rollups equal the log",
@@ -259,6 +289,12 @@ PARTS: dict[str, tuple[str, str, Callable[[Sizes, Result, Say], None]]] = {
         " and after calls are applied, the server is restored from a backup and fails over to a standby that"
         " lags, and the clock jumps, also past 24 hours; totals per customer, meter and hour compared",
         reports,
+    ),
+    "repeats": (
+        "P3, P4, P5, P10, P11",
+        "the tests of the suite that are marked `at_length`: all combinations of which the suite tries some,"
+        " and the numbers of races, examples and histories that it cuts down",
+        repeats,
     ),
 }
 
