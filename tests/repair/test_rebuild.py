@@ -37,7 +37,7 @@ TAMPER: dict[str, Callable[[Ledger], None]] = {
     "open buckets emptied": lambda ledger: ledger.execute(
         "UPDATE meter.series SET"
         " fine_count = 0, coarse_count = 0, newest_start = '1970-01-01Z', ahead_at = null,"
-        " fine_last_at = '1970-01-01Z', coarse_last_at = '1970-01-01Z'"
+        " fine_last_at = '-infinity', coarse_last_at = '-infinity'"
     ),
     "all buckets emptied": lambda ledger: ledger.forget(),
     "members emptied": sql("TRUNCATE meter.unique_members"),
@@ -54,7 +54,8 @@ TAMPER: dict[str, Callable[[Ledger], None]] = {
         " total, lowest, highest, latest)"
         " SELECT series_id, stripe, bucket, bucket_start, event_count, last_at, total, lowest,"
         " highest, latest FROM meter.buckets ON CONFLICT DO NOTHING",
-        "UPDATE meter.series SET fine_count = 0, coarse_count = 0",
+        "UPDATE meter.series SET fine_count = 0, coarse_count = 0,"
+        " fine_last_at = '-infinity', coarse_last_at = '-infinity'",
     ),
     "an earlier bucket open": lambda ledger: ledger.tamper(
         "bucket_start = bucket_start - interval '1 hour'",
