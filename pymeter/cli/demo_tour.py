@@ -6,7 +6,7 @@ import shlex
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import psycopg
@@ -52,6 +52,7 @@ def run(console: Console, database: Target, schema: str, seed: int) -> None:
         _reserve(console, meter)
         _chart(console, meter, sample, busiest)
         _explain(console, meter, sample, busiest)
+        _dispute(console, meter, sample, busiest)
         _verify(console, meter)
     _farewell(console, database, schema, busiest)
 
@@ -301,6 +302,34 @@ def _explain(console: Console, meter: Meter, sample: Sample, subject: str) -> No
     _show(
         console,
         events_table(meter.events(subject, "tokens", since=sample.since, until=sample.until, max_rows=5)),
+    )
+
+
+def _dispute(console: Console, meter: Meter, sample: Sample, subject: str) -> None:
+    """A charge is disputed, found in the log, and taken back; the log keeps both."""
+    charges = meter.events(subject, "tokens", since=sample.since, until=sample.until, max_rows=1000)
+    charge = max(charges, key=lambda event: event.quantity or 0)
+    before = meter.usage(subject, "tokens", since=sample.since, until=sample.until)
+    when = moment(charge.at.replace(microsecond=0))
+    _title(console, "A charge is disputed", f"{subject} did not ask for what was counted at {when} UTC")
+    done = meter.void_event(
+        subject, "tokens", charge.event_id, reason=f"disputed by {subject}: not its call", at=charge.at
+    )
+    end = charge.at + timedelta(microseconds=1)
+    rows = meter.events(subject, "tokens", since=charge.at, until=end)
+    _show(console, events_table([row for row in rows if charge.event_id in (row.event_id, row.corrects)]))
+    after = meter.usage(subject, "tokens", since=sample.since, until=sample.until)
+    _show(
+        console,
+        good(
+            f"taken back by correction {done.correction_id}: {number(before.quantity)} {before.unit} of"
+            f" {number(before.event_count)} events, now {number(after.quantity)} of"
+            f" {number(after.event_count)}"
+        ),
+    )
+    _show(
+        console,
+        Text("nothing was deleted: the event stays, and the correction can be reverted", style="dim"),
     )
 
 

@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
 import typer
-from rich.progress import TaskProgressColumn, TextColumn
-from rich.text import Text
 
 from pymeter import importing
+from pymeter.cli.backfill import Backfill, read_windows
 from pymeter.cli.errors import SAYS_NO
+from pymeter.cli.import_reports import ImportBar, print_reports
 from pymeter.cli.options import (
     AsJson,
     read_pairs,
     read_zone,
 )
-from pymeter.cli.output import (
-    number,
-    print_json,
-    progress,
-    stdout,
-    table,
-)
 from pymeter.cli.target import Context
-from pymeter.cli.visible import visible
 from pymeter.importing import ImportOptions, ImportReport, import_file
 
 _REASONS_MAX = 5
 _FILE = "How the file is written"
 _FIELDS = "Which column is which field"
 _KEYS = "Lines without an idempotency key"
+_BACKFILL = "As a correction, to be approved"
 
 
 def import_(
@@ -109,6 +100,23 @@ def import_(
         typer.Option(help="Remove white space around texts.", rich_help_panel=_FIELDS),
     ] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check every line; record nothing.")] = False,
+    as_correction: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON", help="Stage the lines; approved, they count.", rich_help_panel=_BACKFILL
+        ),
+    ] = None,
+    replace: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="'SUBJECT, METRIC, SINCE, UNTIL'",
+            help="Take back all usage there first. Repeatable.",
+            rich_help_panel=_BACKFILL,
+        ),
+    ] = None,
+    approve: Annotated[
+        bool, typer.Option("--approve", help="Approve it at once.", rich_help_panel=_BACKFILL)
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Import events from CSV, JSON or CloudEvents 1.0 files.
@@ -143,12 +151,23 @@ def import_(
         grown=grown,
         trim=trim,
     )
+    if as_correction is None and (replace or approve):
+        raise typer.BadParameter("--replace and --approve go with --as-correction")
+    if as_correction is not None:
+        if len(files) > 1 or dry_run:
+            raise typer.BadParameter(
+                "--as-correction is for one file, without --dry-run: it counts nothing yet"
+            )
+        windows = tuple(read_windows(replace, timezone))
+        backfill = Backfill(files[0], as_correction, windows, options, rejects, approve)
+        backfill.run(ctx.obj, as_json)
+        return
     database = ctx.obj.installed()
     reports: list[ImportReport] = []
     try:
         for name in files:
             report = ImportReport(name)
-            with _Bar(report) as show:
+            with ImportBar(report) as show:
                 reports.append(report)
                 import_file(
                     name,
@@ -161,84 +180,6 @@ def import_(
                     dry_run=dry_run,
                 )
     finally:
-        _print_reports([report for report in reports if report.lines or report.complete], as_json, options)
+        print_reports([report for report in reports if report.lines or report.complete], as_json, options)
     if any(report.rejected or report.conflict for report in reports):
         raise typer.Exit(SAYS_NO)
-
-
-class _Bar:
-    """A progress bar on standard error: by bytes where the size is known."""
-
-    def __init__(self, report: ImportReport) -> None:
-        path = Path(report.file)
-        size = path.stat().st_size if report.file != "-" and path.is_file() else None
-        self._bar = progress(
-            *([TaskProgressColumn()] if size else []), TextColumn("{task.fields[lines]} lines", style="dim")
-        )
-        title = visible(path.name) if size else "standard input"
-        self._task = self._bar.add_task(title, total=size, lines=0)
-
-    def __enter__(self) -> _Bar:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def __call__(self, report: ImportReport, bytes_read: int, /) -> None:
-        self._bar.update(self._task, completed=bytes_read or None, lines=number(report.lines))
-
-
-def _print_reports(reports: list[ImportReport], as_json: bool, options: ImportOptions) -> None:
-    if not reports:
-        return
-    if as_json:
-        print_json(reports[0].as_dict() if len(reports) == 1 else [report.as_dict() for report in reports])
-        return
-    columns = ("lines", "recorded", "duplicate", "conflict", "rejected", "lines/s")
-    result = table("file", *columns, numbers=columns)
-    for report in reports:
-        result.add_row(
-            Path(report.file).name or "-",
-            number(report.lines),
-            number(report.recorded),
-            number(report.duplicate),
-            _alarm(report.conflict),
-            _alarm(report.rejected),
-            number(report.events_per_second),
-        )
-    console = stdout()
-    console.print(result)
-    for report in reports:
-        for reason, count in Counter(report.reasons).most_common(_REASONS_MAX):
-            console.print(Text.assemble(f"  {number(count):>7}  ", visible(reason)), soft_wrap=True)
-        for title, text, style in _notes(report, options):
-            console.print(Text.assemble("  ", (title, style), visible(text)), soft_wrap=True)
-
-
-def _notes(report: ImportReport, options: ImportOptions) -> Iterator[tuple[str, str, str]]:
-    """What has to be said of an import beside its counts: titles, texts, and the titles' styles."""
-    if report.dry_run:
-        yield "dry run: ", f"nothing was recorded from {report.file}", "yellow"
-    if report.rejects_file:
-        yield "lines that were not counted, and why: ", report.rejects_file, ""
-        if report.derived and options.source is None:
-            yield (
-                "",
-                "correct them in a file of their own: the whole file, once changed, is another file,"
-                " and all its lines would count again",
-                "",
-            )
-    if report.duplicate and options.counted_column and not report.derived:
-        yield (
-            "duplicates: ",
-            f"their keys were used before. If you imported another column than {options.counted_column} with"
-            " these keys, give each column a metric of its own, or keys of its own",
-            "yellow",
-        )
-    if not report.complete:
-        yield "not finished: ", f"run the same command again to go on with {report.file}", "yellow"
-
-
-def _alarm(count: int) -> Text:
-    return Text(number(count), style="yellow" if count else "")

@@ -36,6 +36,7 @@ from pymeter.errors import InvalidInput, NotInstalled
 from pymeter.migrate import MigrateReport, Status
 from pymeter.models import Drift, Health, MaintenanceAction
 
+_LISTED = ("silent", "bloated")  # notices of what has a list of its own
 _NO_INTERVAL = "22007"  # what PostgreSQL raises for a text that is no interval
 
 
@@ -153,6 +154,9 @@ def _add_health(result: Table, state: Health) -> None:
     result.add_row("stray events", number(state.stray_events))
     if state.oldest_unreported_at is not None:
         result.add_row("unreported", f"since {moment(state.oldest_unreported_at)} UTC")
+    for notice in state.notices:
+        if not notice.startswith(_LISTED):
+            result.add_row("notice", Text(notice))
     for title, notices in (("silent", state.silent), ("bloated", state.bloated)):
         for notice in notices:
             result.add_row(title, Text(notice))

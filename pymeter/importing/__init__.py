@@ -13,6 +13,7 @@ from pymeter.importing.loading import ImportReport, Progress, import_file
 from pymeter.importing.options import Extra, ImportOptions, OptionsError, Unkeyed
 from pymeter.importing.reading import FileFormat, guess_format
 from pymeter.importing.sending import ImportStopped
+from pymeter.importing.staging import Window, stage_file
 
 __all__ = [
     "Extra",
@@ -23,6 +24,8 @@ __all__ = [
     "OptionsError",
     "Progress",
     "Unkeyed",
+    "Window",
     "guess_format",
     "import_file",
+    "stage_file",
 ]

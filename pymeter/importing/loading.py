@@ -34,6 +34,8 @@ class ImportReport:
     duplicate: int = 0
     conflict: int = 0
     rejected: int = 0
+    staged: int = 0
+    """Lines that became entries of a correction, which counts once it is approved."""
     derived: int = 0
     """Lines that had no key and were given one."""
     seconds: float = 0.0
@@ -72,8 +74,11 @@ class Progress(Protocol):
 
 
 @dataclass
-class _Rejects:
-    """The file of lines that were not counted; it appears when the import ends, if there are any."""
+class Rejects:
+    """Counts outcomes, and writes the file of lines that were not counted.
+
+    The file appears when the import ends, if there are any.
+    """
 
     path: Path
     _file: IO[str] | None = field(default=None, init=False)
@@ -107,7 +112,7 @@ class _Rejects:
     def used(self) -> bool:
         return self._file is not None
 
-    def __enter__(self) -> _Rejects:
+    def __enter__(self) -> Rejects:
         return self
 
     def __exit__(
@@ -151,10 +156,10 @@ def import_file(
         with (
             open_stream(name) as (stream, raw),
             Ledger(connect, schema, DryRun() if dry_run else None) as ledger,
-            _Rejects(rejects or rejects_path(name, options.source, dry_run)) as rejected,
+            Rejects(rejects or rejects_path(name, options.source, dry_run)) as rejected,
         ):
             keys = KeyMaker(name, raw, form, options, ledger.are_known, ledger.could_count, report)
-            for batch in _batches(_readable(_keyed(stream, name, form, options, keys)), options.batch_size):
+            for batch in keyed_batches(stream, name, form, options, keys):
                 corrected += [parsed for parsed in batch if parsed.correction is not None]
                 for result in ledger.record([parsed for parsed in batch if parsed.correction is None]):
                     rejected.count(report, *result)
@@ -167,6 +172,13 @@ def import_file(
     finally:
         report.seconds = time.monotonic() - started
     return report
+
+
+def keyed_batches(
+    stream: IO[bytes], name: str, form: FileFormat, options: ImportOptions, keys: KeyMaker
+) -> Iterator[list[ParsedRow]]:
+    """The records of a file, those without a key with one."""
+    return _batches(_readable(_keyed(stream, name, form, options, keys)), options.batch_size)
 
 
 def rejects_path(name: str, source: str | None = None, dry_run: bool = False) -> Path:

@@ -77,6 +77,28 @@ class Ledger:
                 )
                 yield parsed, name, _CONFLICT if name == "conflict" else None
 
+    def judge(self, batch: list[ParsedRow], replacing: set[int]) -> dict[int, tuple[str, Problem | None]]:
+        """What each line would be, by id(), if it was staged; those `replacing` count although known."""
+        asked = [p for p in batch if p.problem is None and p.exported and id(p) not in replacing]
+        known = self._known(asked)
+        new = [parsed for parsed in batch if parsed.problem is None and id(parsed) not in known]
+        tried = dict(zip(map(id, new), self._send(new, self._try), strict=True))
+        judged: dict[int, tuple[str, Problem | None]] = {}
+        for parsed in batch:
+            outcome = tried.get(id(parsed))
+            if parsed.problem is not None:
+                judged[id(parsed)] = "rejected", parsed.problem
+            elif id(parsed) in known:
+                judged[id(parsed)] = "duplicate", None
+            elif outcome is None:
+                judged[id(parsed)] = "rejected", Problem("22023", "PostgreSQL cannot store the line")
+            elif outcome.outcome == "rejected":
+                problem = Problem(outcome.sqlstate or "", outcome.message or "", outcome.hint)
+                judged[id(parsed)] = "rejected", problem
+            else:
+                judged[id(parsed)] = "staged", None
+        return judged
+
     def correct(self, rows: list[ParsedRow]) -> Iterator[LineResult]:
         """Every row that a correction wrote with its outcome, after all events of the file were recorded."""
         given = [parsed.correction for parsed in rows if parsed.correction is not None]

@@ -46,6 +46,9 @@ begin
         (select format('limits have refused usage of %s subjects within a day', n) from _recent_refusals(v_now) n where n > 0),
         (select format('reservations that expired within a day and were not settled: %s', n) from _unsettled_reservations(v_now) n where n > 0),
         (select format('reservations held for longer than reservation_ttl_max: %s', n) from _long_reservations(v_now) n where n > 0),
+        (select format('corrections waiting for a decision: %s, the oldest since %s', o.number,
+                       to_char(o.oldest_at at time zone interval '0', 'YYYY-MM-DD HH24:MI "UTC"'))
+         from _open_corrections() o where o.number > 0),
         (select 'no reporter has run yet for ' || string_agg(b.biller, ', ' order by b.biller)
          from billers b
          where b.first_claimed_at is null and not _is_rehearsal(b.biller)
@@ -66,6 +69,6 @@ comment on function health(timestamptz) is
     'endpoint for an hour. Notices: disabled endpoints and deliveries that were given up; subjects that were recorded on each of seven days and '
     'then not for 24 hours (the first 100, found by a search that is bounded); bloated tables, by the server''s statistics; billers with mapped '
     'metrics whose reporter has never run; how many subjects limits have refused usage of within a day (of the last 5,000 notifications); how many '
-    'reservations have expired within a day without being settled, or have been extended for longer than reservation_ttl_max; roles that lack '
-    'rights they were granted. now: the time to evaluate at. Raises 22023 for a now that is infinite or outside of the years 1 to 9999. Example: '
+    'reservations have expired within a day without being settled, or have been extended for longer than reservation_ttl_max; how '
+    'many corrections wait for a decision, and since when; roles that lack rights they were granted. now: the time to evaluate at. Raises 22023 for a now that is infinite or outside of the years 1 to 9999. Example: '
     'SELECT missing_partitions, stray_events FROM meter.health();';
