@@ -535,7 +535,9 @@ def test_p11_limits_are_answered_as_by_a_naive_model_that_forgets_what_was_corre
     operations = st.one_of(limits_model.operations, corrections, corrections, adjustments)
 
     @examples(HISTORIES)
-    @given(st.lists(limits_model.limits, min_size=1, max_size=4), st.lists(operations, min_size=8, max_size=30))
+    @given(
+        st.lists(limits_model.limits, min_size=1, max_size=4), st.lists(operations, min_size=8, max_size=30)
+    )
     def check(first: list[dict[str, Any]], then: list[tuple[Any, ...]]) -> None:
         history = LimitsHistory(ledger)
         for given_limit in first:
