@@ -197,8 +197,7 @@ comment on type correction_entry is
     'One change of a correction, as it was staged, and what approving it did: outcome (null before) and event_id, the row of the log that it wrote.';
 
 alter table fired_marks drop constraint kind_is_known;
-alter table fired_marks add constraint kind_is_known check (kind in ('mark', 'step', 'refused', 'overflow', 'settle', 'correction')) not valid;
-alter table fired_marks validate constraint kind_is_known;
+alter table fired_marks add constraint kind_is_known check (kind in ('mark', 'step', 'refused', 'overflow', 'settle', 'correction'));
 comment on column fired_marks.kind is 'mark: a percentage of the quota; step: a further step beyond it; refused: the first refusal; overflow: the first '
     'event that was counted in spite of the limit; settle: the first settlement of more than was held that did not fit; correction: the first '
     'correction that took usage beyond the limit.';
@@ -206,6 +205,10 @@ comment on type overrun is
     'A limit that blocks, and of which more is used and held in [since, until) than its quota and top-ups. cause: overflow (events were counted in '
     'spite of it), settle (more was settled than a reservation held), correction (a correction has raised the usage), top_up (a top-up that covered '
     'some of it was voided) or limit (it was set, lowered or replaced when more had been used or was held).';
+
+-- The level of those who decide on corrections.
+alter table access_grants drop constraint level_is_known;
+alter table access_grants add constraint level_is_known check (level in ('read', 'write', 'report', 'admin', 'approve'));
 
 -- Passed between functions.
 

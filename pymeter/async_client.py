@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
@@ -12,9 +12,10 @@ import psycopg
 from pymeter._async_methods import AsyncMethods
 from pymeter._binding import AsyncExactCursor
 from pymeter._source import check_lent, check_source
+from pymeter._staging import batches, counted_after
 from pymeter.calls import Call
 from pymeter.errors import meter_errors
-from pymeter.models import Event, Quantity, SubjectActivity, SubjectTotal
+from pymeter.models import Event, NewEntry, Quantity, SubjectActivity, SubjectTotal
 from pymeter.reserved import AsyncReservedUsage, in_async_block
 from pymeter.tracing import call_span
 
@@ -73,6 +74,19 @@ class AsyncMeter(AsyncMethods):
         cursor = AsyncExactCursor(connection)
         await cursor.execute(call.statement(self.schema), params, prepare=self.prepare, binary=True)
         return call.result(await cursor.fetchall())
+
+    async def stage_correction(self, id: int, entries: Iterable[NewEntry | Mapping[str, Any]]) -> int:
+        if not isinstance(self._source, psycopg.AsyncConnection):
+            with meter_errors("stage_correction"):
+                async with self._source.connection() as connection:
+                    check_lent(connection, "AsyncMeter", asynchronous=True)
+                    held = AsyncMeter(connection, schema=self.schema, prepare=self.prepare)
+                    return await held.stage_correction(id, entries)
+        staged = 0
+        for before, batch in batches(entries):
+            with counted_after(before):
+                staged = await super().stage_correction(id, batch)
+        return staged
 
     @asynccontextmanager
     async def reserved(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
@@ -12,9 +12,10 @@ import psycopg
 from pymeter._binding import ExactCursor
 from pymeter._methods import Methods
 from pymeter._source import check_lent, check_source
+from pymeter._staging import batches, counted_after
 from pymeter.calls import Call
 from pymeter.errors import meter_errors
-from pymeter.models import Event, Quantity, SubjectActivity, SubjectTotal
+from pymeter.models import Event, NewEntry, Quantity, SubjectActivity, SubjectTotal
 from pymeter.reserved import ReservedUsage, in_block
 from pymeter.tracing import call_span
 
@@ -71,6 +72,18 @@ class Meter(Methods):
         cursor = ExactCursor(connection)
         cursor.execute(call.statement(self.schema), params, prepare=self.prepare, binary=True)
         return call.result(cursor.fetchall())
+
+    def stage_correction(self, id: int, entries: Iterable[NewEntry | Mapping[str, Any]]) -> int:
+        if not isinstance(self._source, psycopg.Connection):
+            with meter_errors("stage_correction"), self._source.connection() as connection:
+                check_lent(connection, "Meter", asynchronous=False)
+                held = Meter(connection, schema=self.schema, prepare=self.prepare)
+                return held.stage_correction(id, entries)
+        staged = 0
+        for before, batch in batches(entries):
+            with counted_after(before):
+                staged = super().stage_correction(id, batch)
+        return staged
 
     @contextmanager
     def reserved(

@@ -90,7 +90,7 @@ class EventsDropped(MeterError):
 
 
 class NotFound(MeterError):
-    """There is no such plan, limit, subscription, top-up or reservation; the detail says which (UM007)."""
+    """There is no such event, correction, plan, limit, top-up ...; the detail says which (UM007)."""
 
     default_sqlstate = "UM007"
 

@@ -9,6 +9,7 @@ _CALLS: Final = {
         catalog usage totals summary series usage_by check_quota subjects events resolve_window health
         settings billing_cycle plans subscriptions limits effective_limits overruns notifications
         reservations top_ups balance
+        corrections correction_entries preview_correction
         endpoints deliveries spike_alerts
     """,
     "write": "record record_batch known_events reserve reserve_batch settle release extend",
@@ -22,9 +23,11 @@ _CALLS: Final = {
         define_metric retire_metric verify rebuild maintain access
         set_setting admin_log set_billing_cycle define_plan subscribe unsubscribe set_limit remove_limit
         top_up void_top_up
+        void_event amend_event adjust open_correction stage_correction
         define_biller report_metric report_subject resolve_push retry_pushes leave_pushes adopt_journal
         define_endpoint remove_endpoint test_endpoint retry_deliveries set_spike_alert remove_spike_alert
     """,
+    "approve": "approve_correction reject_correction revert_correction",
     "own": "own_usage own_summary own_series own_usage_by own_events own_limits own_check_quota own_balance",
     "owner": "grant_access revoke_access",
 }

@@ -16,6 +16,19 @@ from __future__ import annotations
 from pymeter.calls.access_calls import access, grant_access, revoke_access
 from pymeter.calls.call import Call
 from pymeter.calls.catalog_calls import catalog, define_metric, retire_metric
+from pymeter.calls.correct_calls import (
+    adjust,
+    amend_event,
+    approve_correction,
+    correction_entries,
+    corrections,
+    open_correction,
+    preview_correction,
+    reject_correction,
+    revert_correction,
+    stage_correction,
+    void_event,
+)
 from pymeter.calls.limits_calls import (
     admin_log,
     balance,
@@ -113,8 +126,11 @@ from pymeter.calls.usage_calls import (
 __all__ = [
     "Call",
     "access",
+    "adjust",
     "admin_log",
     "adopt_journal",
+    "amend_event",
+    "approve_correction",
     "balance",
     "billing_cycle",
     "catalog",
@@ -122,6 +138,8 @@ __all__ = [
     "claim_deliveries",
     "claim_pushes",
     "confirm_push",
+    "correction_entries",
+    "corrections",
     "define_biller",
     "define_endpoint",
     "define_metric",
@@ -140,6 +158,7 @@ __all__ = [
     "limits",
     "maintain",
     "notifications",
+    "open_correction",
     "overruns",
     "own_balance",
     "own_check_quota",
@@ -152,6 +171,7 @@ __all__ = [
     "plan_deliveries",
     "plan_pushes",
     "plans",
+    "preview_correction",
     "preview_pushes",
     "pushes",
     "rebuild",
@@ -160,6 +180,7 @@ __all__ = [
     "reconciliation",
     "record",
     "record_batch",
+    "reject_correction",
     "release",
     "release_deliveries",
     "release_pushes",
@@ -179,6 +200,7 @@ __all__ = [
     "retire_metric",
     "retry_deliveries",
     "retry_pushes",
+    "revert_correction",
     "revoke_access",
     "series",
     "set_billing_cycle",
@@ -191,6 +213,7 @@ __all__ = [
     "settle_hour",
     "settle_pushes",
     "spike_alerts",
+    "stage_correction",
     "subjects",
     "subscribe",
     "subscriptions",
@@ -204,5 +227,6 @@ __all__ = [
     "usage",
     "usage_by",
     "verify",
+    "void_event",
     "void_top_up",
 ]

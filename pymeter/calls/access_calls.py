@@ -14,7 +14,7 @@ def grant_access(role: str, level: Level, subject: str | None = None) -> Call[No
 
     Args:
         role: The role's name.
-        level: ``read``, ``write``, ``report`` or ``admin``; a role may have several.
+        level: ``read``, ``write``, ``report``, ``admin`` or ``approve``; a role may have several.
         subject: With level ``read``: the role reads this subject alone, through `for_subject`.
 
     Raises:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from functools import partial
 from typing import Any, Literal
 
@@ -12,8 +11,9 @@ from pymeter import exact_json
 from pymeter.calls import argument, result
 from pymeter.calls.call import Call
 from pymeter.calls.result import Row
+from pymeter.calls.rows import row
 from pymeter.errors import InvalidInput
-from pymeter.models import BatchOutcome, NewEvent, Quantity, Recorded, RecordedWithoutTotal, is_number, trim
+from pymeter.models import BatchOutcome, NewEvent, Quantity, Recorded, RecordedWithoutTotal
 
 
 def record(
@@ -113,7 +113,7 @@ def record_batch(
     Example:
         meter.record_batch([{"subject": "acct_1", "metric": "tokens", "quantity": 120}])
     """
-    rows = {ordinal: _event_row(ordinal, event) for ordinal, event in enumerate(events, start=1)}
+    rows = {ordinal: row("events", "event", ordinal, event) for ordinal, event in enumerate(events, start=1)}
     text, refused = _encode(rows, skip=on_invalid == "skip")
     return Call(
         "record_batch",
@@ -147,7 +147,7 @@ def known_events(events: Iterable[NewEvent | Mapping[str, Any]]) -> Call[list[Ba
     Example:
         meter.known_events([{"subject": "acct_1", "metric": "tokens", "idempotency_key": "req_1"}])
     """
-    rows = [_event_row(ordinal, event) for ordinal, event in enumerate(events, start=1)]
+    rows = [row("events", "event", ordinal, event) for ordinal, event in enumerate(events, start=1)]
     return Call("known_events", (argument.json("events", rows, required=True),), _outcomes)
 
 
@@ -159,51 +159,6 @@ def _unless(default: object, given: argument.Argument) -> tuple[argument.Argumen
 _outcomes = result.every(BatchOutcome)
 
 
-def _event_row(ordinal: int, event: NewEvent | Mapping[str, Any]) -> dict[str, Any]:
-    if isinstance(event, NewEvent):
-        row = event.model_dump(exclude_none=True)
-    elif isinstance(event, Mapping):
-        row = dict(event)
-    else:
-        raise argument.refuse(
-            "events", "an event is not a mapping", "Give dicts or NewEvents.", f"event {ordinal}"
-        )
-    quantity, at = row.get("quantity"), row.get("at")
-    try:
-        if isinstance(quantity, float):
-            argument.exact("quantity", quantity)
-        elif isinstance(quantity, str):
-            row["quantity"] = trim(quantity)
-        elif isinstance(quantity, Decimal):
-            row["quantity"] = _quantity_text(quantity)
-        elif isinstance(quantity, int) and quantity.bit_length() > _INTEGER_BITS_MAX:
-            row["quantity"] = _beyond(quantity < 0)
-        if isinstance(at, datetime):
-            row["at"] = argument.aware("at", at).isoformat()
-    except InvalidInput as exc:
-        exc.detail = f"event {ordinal}: {exc.detail}"
-        raise
-    return row
-
-
-_INTEGER_BITS_MAX = 600  # more than any quantity may have, and few enough to be written as digits
-
-
-def _beyond(negative: bool, exponent: int = 999) -> str:
-    """A number that SQL refuses in place of one that it could not even read."""
-    return f"{'-' if negative else ''}1e{exponent}"
-
-
-def _quantity_text(value: Decimal) -> str:
-    """As a JSON string: exact, and NaN reaches the SQL function, which refuses it by name."""
-    if not value.is_finite():
-        return str(value)
-    text = str(value) if value else "0"
-    if not is_number(text) and "." in text and "E" not in text:
-        text = text.rstrip("0")
-    return text if is_number(text) else _beyond(value < 0, 999 if value.adjusted() > 0 else -999)
-
-
 def _encode(rows: Mapping[int, dict[str, Any]], *, skip: bool) -> tuple[str, dict[int, InvalidInput]]:
     """The JSON array of the events, and those that cannot be in it, by ordinal. Raises if not `skip`.
 
@@ -213,9 +168,9 @@ def _encode(rows: Mapping[int, dict[str, Any]], *, skip: bool) -> tuple[str, dic
         return text, {}
     texts: list[str] = []
     refused: dict[int, InvalidInput] = {}
-    for ordinal, row in rows.items():
+    for ordinal, event in rows.items():
         try:
-            texts.append(argument.json_text("events", row, f"event {ordinal}"))
+            texts.append(argument.json_text("events", event, f"event {ordinal}"))
         except InvalidInput as exc:
             if not skip:
                 raise

@@ -20,7 +20,9 @@ Role = Annotated[str, typer.Argument(help="A role of the server; case matters.")
 def grant(
     ctx: Context,
     role: Role,
-    levels: Annotated[list[str], typer.Argument(metavar="LEVEL...", help="read, write, report or admin.")],
+    levels: Annotated[
+        list[str], typer.Argument(metavar="LEVEL...", help="read, write, report, admin or approve.")
+    ],
     subject: Annotated[
         str | None, typer.Option("--subject", "-s", help="With read: this subject alone.")
     ] = None,

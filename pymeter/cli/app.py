@@ -10,6 +10,8 @@ from pymeter import __version__
 from pymeter.cli import (
     access,
     catalog,
+    correcting,
+    corrections,
     events,
     importing,
     limits,
@@ -122,6 +124,7 @@ def options(
 _START = "Start here"
 _RECORD = "Define and record"
 _ASK = "Ask"
+_CORRECT = "Correct"
 _LIMIT = "Limit"
 _REPORT = "Notify and report"
 _KEEP = "Install and keep"
@@ -142,6 +145,10 @@ add_command(app, usage.check, _ASK, context_settings={"ignore_unknown_options": 
 add_command(app, usage.subjects, _ASK)
 add_command(app, events.events, _ASK)
 add_command(app, events.export, _ASK)
+add_command(app, correcting.void, _CORRECT)
+add_command(app, correcting.amend, _CORRECT)
+add_command(app, correcting.adjust, _CORRECT, context_settings={"ignore_unknown_options": True})
+app.add_typer(corrections.correction, name="correction", rich_help_panel=_CORRECT)
 app.add_typer(limits.limit, name="limit", rich_help_panel=_LIMIT)
 app.add_typer(limits.plan, name="plan", rich_help_panel=_LIMIT)
 add_command(app, limits.subscribe, _LIMIT)

@@ -6,8 +6,6 @@ import gzip
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -17,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pymeter import exact_json
+from pymeter.cli.exporting import ExportedEvent, Reasons, exported_rows
 from pymeter.cli.options import (
     AsCsv,
     AsJson,
@@ -82,6 +81,8 @@ def events_table(rows: list[Event], timezone: str = "UTC") -> Table:
     at = f"at ({timezone})"
     narrow = stdout().width < _WIDE
     last = ["key, metadata"] if narrow else ["key", "metadata"]
+    corrected = any(row.kind != "usage" or row.correction_id is not None for row in rows)
+    last = [*(["correction"] if corrected else []), *last]
     result = table(
         "event", at, "metric", "quantity", *last, numbers=("event", "quantity"), unfolded=(at, "metric")
     )
@@ -93,9 +94,20 @@ def events_table(rows: list[Event], timezone: str = "UTC") -> Table:
             moment(row.at.replace(microsecond=0), timezone),
             row.metric,
             row.member if row.member is not None else number(row.quantity),
+            *([_correction(row)] if corrected else []),
             *([Group(key, details) if about else key] if narrow else [key, details]),
         )
     return result
+
+
+def _correction(row: Event) -> str:
+    """What a correction has to do with the row: void of 17 (3), amends 17 (3), adjustment (3)."""
+    if row.correction_id is None:
+        return ""
+    what = {"void": f"void of {row.corrects}", "adjustment": "adjustment"}.get(row.kind) or (
+        "recorded" if row.corrects is None else f"amends {row.corrects}"
+    )
+    return f"{what} ({row.correction_id})"
 
 
 def _short(value: Any) -> str:
@@ -129,7 +141,7 @@ def export(
         pymeter export --all --metric tokens -o tokens.jsonl
 
     Newest first, as CSV or JSON Lines. Another meter that imports the file counts every event once; this
-    meter counts none of them again.
+    meter counts none of them again. What corrections did is exported and imported, too.
     """
     wanted = form(as_json, as_csv)
     if wanted is Form.table:
@@ -146,23 +158,18 @@ def export(
             who = [row.subject for row in snapshot.iter_subjects(page_size=_PAGE_MAX)]
     with ctx.obj.meter() as meter:
         pages = (meter.iter_events(one, metric, since=start, until=end) for one in who)
-        rows = (event for events in pages for event in _as_recorded(events))
+        reasons = Reasons(meter)
+        rows = (row for events in pages for row in exported_rows(events, reasons))
         with _open_output(output) as stream:
             if wanted is Form.json:
                 count = _write_jsonl(stream, rows)
             else:
-                count = write_csv(stream, Event, rows, raw=raw, mark_escaped=True)
+                count = write_csv(stream, ExportedEvent, rows, raw=raw, mark_escaped=True)
     if output is not None:
         stderr().print(good(f"{counted(count, 'event')} in {output}"))
 
 
-def _as_recorded(events: Iterable[Event]) -> Iterator[Event]:
-    """Newest first, but events of one time in the order of their recording: the last of them counts."""
-    for _, same in groupby(events, key=attrgetter("at")):
-        yield from reversed(list(same))
-
-
-def _write_jsonl(stream: IO[str], rows: Iterable[Event]) -> int:
+def _write_jsonl(stream: IO[str], rows: Iterable[ExportedEvent]) -> int:
     count = 0
     for row in rows:
         stream.write(exact_json.dumps(plain(row)) + "\n")

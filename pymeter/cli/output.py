@@ -208,7 +208,10 @@ def plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         # What is JSON already goes out as it came in.
         fields = {name: getattr(value, name) for name in type(value).model_fields}
-        return {name: item if name in _OWN_JSON else plain(item) for name, item in fields.items()}
+        return {
+            name: item if name in _OWN_JSON and not isinstance(item, Decimal) else plain(item)
+            for name, item in fields.items()
+        }
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, datetime):

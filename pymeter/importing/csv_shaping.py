@@ -7,7 +7,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pymeter.importing.fields import EXPORTED, Exported, Reader, add_metadata, parse_metadata, trimmed
+from pymeter.importing.fields import (
+    CORRECTION,
+    EXPORTED,
+    Exported,
+    Reader,
+    add_metadata,
+    parse_metadata,
+    trimmed,
+)
 from pymeter.importing.options import FIELDS, ImportOptions, OptionsError
 from pymeter.importing.reading import CsvReader, LineReader, Record
 from pymeter.importing.spreadsheet import ESCAPED_COLUMN, restored
@@ -49,7 +57,7 @@ def _csv_reader(columns: list[str], options: ImportOptions) -> Reader:
         )
     used = set(mapping.values())
     is_export = all(name in columns for name in EXPORTED)
-    of_export = (*EXPORTED, ESCAPED_COLUMN) if is_export else ()
+    of_export = (*EXPORTED, *CORRECTION, ESCAPED_COLUMN) if is_export else ()
     extra = [column for column in columns if column and column not in used and column not in of_export]
     _check_columns(columns, extra, mapping, options)
     position = {column: number for number, column in enumerate(columns)}
@@ -57,6 +65,7 @@ def _csv_reader(columns: list[str], options: ImportOptions) -> Reader:
     nested = [(name[9:], position[column]) for name, column in mapping.items() if name not in FIELDS]
     if options.extra == "metadata":
         nested += [(column, position[column]) for column in extra]
+    corrected = [(name, position[name]) for name in CORRECTION if name in position and name not in used]
     escaped = position.get(ESCAPED_COLUMN) if is_export else None
     exact = is_export or not options.trim
 
@@ -73,7 +82,11 @@ def _csv_reader(columns: list[str], options: ImportOptions) -> Reader:
         if "metadata" in event:
             event["metadata"] = parse_metadata(event["metadata"])
         add_metadata(event, {name: row[number] for name, number in nested if row[number] != ""})
-        return event, tuple(row[position[name]] for name in EXPORTED) if is_export else None  # type: ignore[return-value]
+        if not is_export:
+            return event, None
+        event_id, recorded_at = (row[position[name]] for name in EXPORTED)
+        correction = {name: row[number] for name, number in corrected if row[number]}
+        return event, Exported(event_id, recorded_at, correction)
 
     return read
 

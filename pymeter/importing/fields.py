@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pymeter import exact_json
@@ -18,9 +18,21 @@ EXPORTED = ("event_id", "recorded_at")
 _INVISIBLE = "\ufeff\u200b\u2060"
 _NAIVE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?)?", re.ASCII)
 
-Exported = tuple[Any, Any]
+CORRECTION = ("kind", "corrects", "correction_id", "corrects_key", "reason")
+"""What an export has of a row that a correction wrote."""
+
+
+class Exported(NamedTuple):
+    """What an export says of a row beside its event."""
+
+    event_id: Any
+    recorded_at: Any
+    correction: Mapping[str, Any]
+    """Those of CORRECTION that it has."""
+
+
 Reader = Callable[[Any], tuple[dict[str, Any], Exported | None]]
-"""From a record's value to its event and, of an export, its event id and recorded_at."""
+"""From a record's value to its event and, of an export, how its ledger had stored it."""
 
 
 class BadRecord(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pymeter.importing.fields import EXPORTED, BadRecord, Exported, Reader, add_metadata, merge
+from pymeter.importing.fields import CORRECTION, EXPORTED, BadRecord, Exported, Reader, add_metadata, merge
 from pymeter.importing.identity import pair_key
 from pymeter.importing.json_reading import json_records
 from pymeter.importing.options import FIELDS, ImportOptions, OptionsError
@@ -52,8 +52,9 @@ class JsonObjects:
         event, nested, rest = self._mapped(value)
         exported = None
         if all(name in value for name in EXPORTED):
-            exported = (value["event_id"], value["recorded_at"])
-            for name in EXPORTED:
+            correction = {name: value[name] for name in CORRECTION if rest.get(name) is not None}
+            exported = Exported(value["event_id"], value["recorded_at"], correction)
+            for name in (*EXPORTED, *CORRECTION):
                 rest.pop(name, None)
         for name in FIELDS:
             if name in rest and name not in event:

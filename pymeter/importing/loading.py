@@ -78,6 +78,15 @@ class _Rejects:
     path: Path
     _file: IO[str] | None = field(default=None, init=False)
 
+    def count(self, report: ImportReport, parsed: ParsedRow, outcome: str, problem: Problem | None) -> None:
+        """Count a line's outcome; write the line with its problem, if it has one."""
+        report.lines += 1
+        setattr(report, outcome, getattr(report, outcome) + 1)
+        if problem is not None:
+            self.write(parsed, outcome, problem)
+            report.add_reason(problem.reason)
+            report.rejects_file = str(self.path)
+
     def write(self, parsed: ParsedRow, outcome: str, problem: Problem) -> None:
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -137,6 +146,7 @@ def import_file(
     report.dry_run = dry_run
     form = options.format or guess_format(name)
     started = time.monotonic()
+    corrected: list[ParsedRow] = []
     try:
         with (
             open_stream(name) as (stream, raw),
@@ -145,16 +155,14 @@ def import_file(
         ):
             keys = KeyMaker(name, raw, form, options, ledger.are_known, ledger.could_count, report)
             for batch in _batches(_readable(_keyed(stream, name, form, options, keys)), options.batch_size):
-                for parsed, outcome, problem in ledger.record(batch):
-                    report.lines += 1
-                    setattr(report, outcome, getattr(report, outcome) + 1)
-                    if problem is not None:
-                        rejected.write(parsed, outcome, problem)
-                        report.add_reason(problem.reason)
-                        report.rejects_file = str(rejected.path)
+                corrected += [parsed for parsed in batch if parsed.correction is not None]
+                for result in ledger.record([parsed for parsed in batch if parsed.correction is None]):
+                    rejected.count(report, *result)
                 report.seconds = time.monotonic() - started
                 if progress is not None:
                     progress(report, raw.tell() if raw.seekable() else 0)
+            for result in ledger.correct(corrected):
+                rejected.count(report, *result)
             report.complete = True
     finally:
         report.seconds = time.monotonic() - started

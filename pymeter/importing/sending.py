@@ -12,6 +12,7 @@ import psycopg
 
 from pymeter.client import Meter
 from pymeter.errors import InvalidInput, SerializationFailure
+from pymeter.importing.corrected import CorrectionRow, Corrections
 from pymeter.importing.dry_run import DryRun
 from pymeter.importing.identity import time_of
 from pymeter.importing.reading import Problem, Record
@@ -75,6 +76,18 @@ class Ledger:
                     self._dry_run.outcome(parsed.event or {}, outcome) if self._dry_run else outcome.outcome
                 )
                 yield parsed, name, _CONFLICT if name == "conflict" else None
+
+    def correct(self, rows: list[ParsedRow]) -> Iterator[LineResult]:
+        """Every row that a correction wrote with its outcome, after all events of the file were recorded."""
+        given = [parsed.correction for parsed in rows if parsed.correction is not None]
+        known = [answer is not None for answer in self._send([_logged(row) for row in given], self._ask)]
+        if self._dry_run is not None:
+            for parsed, is_known in zip(rows, known, strict=True):
+                yield parsed, "duplicate" if is_known else "recorded", None
+            return
+        corrections = Corrections(given, lambda call: self._patiently(call, repeatable=True))
+        for position, (outcome, problem) in corrections.apply(known):
+            yield rows[position], outcome, problem
 
     def are_known(self, events: Sequence[dict[str, Any]]) -> list[bool]:
         """Which of these events the ledger has, by their keys."""
@@ -164,6 +177,13 @@ class Ledger:
 def _record(events: Sequence[dict[str, Any]], meter: Meter) -> list[BatchOutcome | None]:
     # What a file tells of has happened: no limit refuses it.
     return [*meter.record_batch(events, on_invalid="skip", overflow=True)]
+
+
+def _logged(row: CorrectionRow) -> ParsedRow:
+    """What known_events is asked: whether this meter has written the row. Its key may be another's, too."""
+    event = {**row.event, "event_id": row.event_id, "recorded_at": row.recorded_at}
+    event.pop("idempotency_key", None)
+    return ParsedRow(_NO_RECORD, event)
 
 
 def _could_count(event: dict[str, Any], outcome: BatchOutcome) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pymeter.importing.corrected import CorrectionRow, correction_row
 from pymeter.importing.csv_shaping import csv_rows
 from pymeter.importing.fields import BadRecord, Reader, set_constants, set_time, trimmed
 from pymeter.importing.identity import export_key, exported_event
@@ -22,7 +23,8 @@ class ParsedRow:
     """A record and the event that it stands for; or its problem.
 
     `keyed` is False for an event without an idempotency key. `exported` are the event id and recorded_at that
-    an export, or the key that it was imported under, names.
+    an export, or the key that it was imported under, names. `correction` is there for a row of an export that
+    a correction wrote.
     """
 
     record: Record
@@ -30,6 +32,7 @@ class ParsedRow:
     problem: Problem | None = None
     keyed: bool = True
     exported: tuple[str, str] | None = None
+    correction: CorrectionRow | None = None
 
 
 class ParsedRows:
@@ -70,6 +73,10 @@ class ParsedRows:
         if isinstance(event.get("quantity"), str):
             event["quantity"] = trimmed(event["quantity"])
         set_time(event, self._zone)
+        if exported is not None and "correction_id" in exported.correction:
+            parsed.correction = correction_row(event, exported)
+            parsed.event = event
+            return
         if event.get("idempotency_key") is not None:
             parsed.exported = exported_event(event["idempotency_key"])
         elif exported is not None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pymeter.models.values import Model
 
-Level = Literal["read", "write", "report", "admin"]
+Level = Literal["read", "write", "report", "admin", "approve"]
 
 
 class AccessRight(Model):

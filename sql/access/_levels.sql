@@ -10,8 +10,7 @@ as $$
         ('read', array['catalog', 'usage', 'summary', 'series', 'usage_by', 'check_quota', 'totals', 'subjects', 'events',
                        'resolve_window', 'health']),
         ('read', array['settings', 'billing_cycle', 'plans', 'subscriptions', 'limits', 'effective_limits', 'overruns',
-                       'notifications', 'reservations', 'top_ups', 'balance']),
-        ('read', array['endpoints', 'deliveries', 'spike_alerts']),
+                       'notifications', 'reservations', 'top_ups', 'balance', 'endpoints', 'deliveries', 'spike_alerts']),
         ('write', array['record', 'record_batch', 'known_events', 'reserve', 'reserve_batch', 'settle', 'release', 'extend']),
         -- The functions that a reporter calls in its loop. Mappings and manual decisions need the level admin.
         ('report', array['plan_pushes', 'preview_pushes', 'claim_pushes', 'confirm_push', 'settle_pushes', 'release_pushes', 'uncertain_hours',
@@ -20,15 +19,13 @@ as $$
         ('report', array['plan_deliveries', 'claim_deliveries', 'settle_deliveries', 'release_deliveries', 'judge_spikes']),
         ('admin', array['define_endpoint', 'remove_endpoint', 'test_endpoint', 'retry_deliveries', 'set_spike_alert', 'remove_spike_alert']),
         ('admin', array['define_metric', 'retire_metric', 'verify', 'rebuild', 'maintain', 'access']),
-        ('admin', array['define_biller', 'report_metric', 'report_subject', 'resolve_push', 'retry_pushes', 'leave_pushes',
-                        'adopt_journal']),
+        ('admin', array['define_biller', 'report_metric', 'report_subject', 'resolve_push', 'retry_pushes', 'leave_pushes', 'adopt_journal']),
         ('admin', array['set_setting', 'admin_log', 'set_billing_cycle', 'define_plan', 'subscribe', 'unsubscribe', 'set_limit',
                         'remove_limit', 'top_up', 'void_top_up']),
         ('read', array['corrections', 'correction_entries', 'preview_correction']),
         ('admin', array['void_event', 'amend_event', 'adjust', 'open_correction', 'stage_correction']),
         ('approve', array['approve_correction', 'reject_correction', 'revert_correction']),
-        ('own', array['own_usage', 'own_summary', 'own_series', 'own_usage_by', 'own_events', 'own_limits', 'own_check_quota',
-                      'own_balance']),
+        ('own', array['own_usage', 'own_summary', 'own_series', 'own_usage_by', 'own_events', 'own_limits', 'own_check_quota', 'own_balance']),
         ('owner', array['grant_access', 'revoke_access'])
     ) as l (level, functions)
     cross join lateral unnest(l.functions) as f (function)

@@ -14,7 +14,7 @@ declare
 begin
     if grant_access.level is null then
         raise exception using errcode = '22004', message = 'level is null', column = 'level',
-            hint = 'Use read, write, report or admin.';
+            hint = 'Use read, write, report, admin or approve.';
     end if;
     perform _check_level(grant_access.level, grant_access.subject), _check_rights();
     -- Other functions disclose usage of every subject: record() returns totals, verify() returns subjects. So a bound role gets no other level.
@@ -57,8 +57,8 @@ end
 $$;
 
 comment on function grant_access(text, text, text) is
-    'Grants a role EXECUTE on exactly the functions of a level (read, write, report or admin), and no right on a table. A role may '
-    'hold several levels. With a subject and level read, the role can read that subject only, through own_usage() and the other '
+    'Grants a role EXECUTE on exactly the functions of a level (read, write, report, admin or approve), and no right on a table. A role '
+    'may hold several levels. With a subject and level read, the role can read that subject only, through own_usage() and the other '
     'functions that begin with own_; it may be granted several subjects, but no level. Upgrades extend a grant to new functions of '
     'its level. Only the owner of the meter can call it. Raises 22004 for a null role or level, 22023 for an unknown role or level or '
     'if the role would hold both scoped and unrestricted access, 42501 if the owner may not grant rights on the schema, 55000 while '

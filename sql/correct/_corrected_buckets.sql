@@ -16,7 +16,8 @@ begin
 end
 $$;
 
-comment on function _corrected_buckets(correction_step[]) is 'The buckets, of both kinds, that rows which a correction writes change, before and after.';
+comment on function _corrected_buckets(correction_step[]) is
+    'The buckets, of both kinds, that rows which a correction writes change, before and after.';
 
 create or replace function _corrected_sums(steps correction_step[])
 returns setof corrected_bucket

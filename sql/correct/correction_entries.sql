@@ -26,5 +26,6 @@ comment on function correction_entries(bigint, integer, integer) is
     'Returns the entries of a correction in their order, and what approving did to each: all, or at most max_rows; the next page: '
     'the last ordinal as after_ordinal. Raises '
     'UM007 for an unknown correction, 22004 or 22023 for a bad value. '
-    'Example: SELECT ordinal, entry, subject, quantity, outcome FROM meter.correction_entries((SELECT max(correction_id) FROM '
-    'meter.corrections()));';
+    'Example: BEGIN; SELECT meter.stage_correction(meter.open_correction(''goodwill''), ''[{"entry": "adjust", "subject": "acct_9", "metric": '
+    '"tokens", "quantity": -5}]'') AS entries; SELECT ordinal, entry, subject, quantity, outcome FROM meter.correction_entries((SELECT '
+    'max(correction_id) FROM meter.corrections())); ROLLBACK;';

@@ -75,7 +75,7 @@ class Rest:
 def rest(ledger: Ledger, roles: Roles) -> Rest:
     """A server's connection, and a role that may do everything that can be granted."""
     ledger.define("tokens", "sum", "token")
-    role = roles.new("read", "write", "report", "admin")
+    role = roles.new("read", "write", "report", "admin", "approve")
     authenticator = roles.new(options="LOGIN NOINHERIT")
     roles.sql("GRANT {} TO {}", role, authenticator)
     return Rest(roles.login(authenticator), role)
@@ -139,6 +139,7 @@ READING: dict[str, dict[str, Any]] = {
     "notifications": {},
     "overruns": {},
     "reservations": {},
+    "corrections": {},
     "endpoints": {},
     "deliveries": {},
     "spike_alerts": {},
@@ -162,6 +163,7 @@ MAY_BE_EMPTY = {
     *("reconciliation", "report_mappings", "pushes", "plans", "subscriptions", "limits", "effective_limits"),
     "reservations",
     "top_ups",
+    "corrections",
 }
 WRITING: dict[str, dict[str, Any]] = {
     "define_metric": {"key": "seats", "aggregate": "last", "unit": "seat", "max_future": "2 days"},
@@ -177,6 +179,8 @@ WRITING: dict[str, dict[str, Any]] = {
     "define_plan": {"plan": "pro"},
     "set_limit": {"metric": "tokens", "quota": 1000.5, "marks": [50, 99.5]},
     "top_up": {"subject": "a", "metric": "tokens", "quantity": 200, "idempotency_key": "invoice_17"},
+    "adjust": {"subject": "a", "metric": "tokens", "quantity": -1.5, "reason": "goodwill"},
+    "open_correction": {"reason": "a fault"},
     "define_endpoint": {"name": "ops", "url": "https://example.com/hook", "types": ["*"]},
     "plan_deliveries": {},
     "claim_deliveries": {"worker": "w"},
@@ -219,7 +223,7 @@ def test_every_function_that_can_be_granted_is_called_below(ledger: Ledger) -> N
         row.function
         for row in ledger.rows(
             "SELECT function FROM meter._level_functions() JOIN pg_proc ON proname = function"
-            " WHERE pronamespace = 'meter'::regnamespace AND level IN ('read', 'write', 'report', 'admin')"
+            " WHERE pronamespace = 'meter'::regnamespace AND level NOT IN ('own', 'owner')"
         )
     }
     assert installed <= {
@@ -227,6 +231,9 @@ def test_every_function_that_can_be_granted_is_called_below(ledger: Ledger) -> N
         "resolve_push",  # which needs a push that is uncertain
         # Which need a plan, a limit or a top-up: test_a_plan_and_its_limits_begin_and_end.
         *("subscribe", "unsubscribe", "remove_limit", "void_top_up"),
+        # Which need an event or a correction: test_a_correction_is_opened_staged_and_decided.
+        *("void_event", "amend_event", "stage_correction", "preview_correction", "correction_entries"),
+        *("approve_correction", "reject_correction", "revert_correction"),
         *("settle", "release", "extend"),  # which need a reservation: test_a_reservation_is_settled.
         # Which need an endpoint or an alert: test_an_endpoint_and_an_alert_come_and_go.
         *("test_endpoint", "remove_endpoint", "remove_spike_alert"),
@@ -269,6 +276,28 @@ def test_a_reservation_is_settled(rest: Rest) -> None:
     assert rest.post("extend", given | {"ttl": "5 minutes"})["outcome"] == "held"
     assert rest.post("settle", given | {"quantity": 3})["outcome"] == "recorded"
     assert rest.post("release", given)["outcome"] == "settled"
+
+
+def test_a_correction_is_opened_staged_and_decided(rest: Rest) -> None:
+    event = {"subject": "a", "metric": "tokens", "quantity": 5, "idempotency_key": "k"}
+    recorded = rest.post("record", event)
+    given = {"subject": "a", "metric": "tokens", "reason": "a fault"}
+    amended = rest.post("amend_event", given | {"idempotency_key": "k", "quantity": 0.25})
+    assert (amended["outcome"], amended["quantity"]) == ("applied", Decimal("0.25"))
+    assert rest.post("void_event", given | {"event_id": recorded["event_id"]})["outcome"] == "duplicate"
+    id = {"id": rest.post("open_correction", {"reason": "goodwill"})}
+    entries = [{"entry": "adjust", "subject": "a", "metric": "tokens", "quantity": -0.5}]
+    assert rest.post("stage_correction", id | {"entries": entries}) == 1
+    (effect,) = rest.post("preview_correction", id)
+    assert (effect["before"], effect["after"]) == (Decimal("0.25"), Decimal("-0.25"))
+    assert rest.post("approve_correction", id) == [effect]
+    (entry,) = rest.post("correction_entries", id)
+    assert (entry["entry"], entry["outcome"]) == ("adjust", "applied")
+    undone = rest.post("revert_correction", id | {"reason": "wrong account"})
+    assert rest.post("corrections", {"max_rows": 1})[0]["correction_id"] == undone
+    other = {"id": rest.post("open_correction", {"reason": "another"})}
+    rest.post("reject_correction", other | {"reason": "no"})
+    assert rest.post("corrections", {"state": "rejected"})[0]["decision"] == "no"
 
 
 def test_a_plan_and_its_limits_begin_and_end(rest: Rest) -> None:

@@ -12,7 +12,7 @@ from pymeter import levels as known_levels
 from tests.access.conftest import Roles
 from tests.helpers import Ledger
 
-LEVELS = ("read", "write", "report", "admin")
+LEVELS = ("read", "write", "report", "admin", "approve")
 ROOT = Path(__file__).resolve().parents[2]
 
 # A call with a null for every parameter: it gets past the privilege and no further.

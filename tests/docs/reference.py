@@ -31,6 +31,7 @@ _FOLDERS = {
     "catalog": "what is metered",
     "record": "recording usage",
     "usage": "asking about it",
+    "correct": "taking back, amending and adjusting what was recorded",
     "limits": "who may use how much",
     "notify": "being told in time",
     "repair": "proving and repairing the rollups",

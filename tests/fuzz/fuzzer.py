@@ -221,6 +221,7 @@ class Fuzzer:
             live(Ledger(connection))
             _bind(connection)
             _limit(connection)
+            _correct(connection)
             _tell(connection)
             _report(connection)
             self.functions = {f.name: f for f in read_functions(connection)}
@@ -317,6 +318,24 @@ def _limit(connection: psycopg.Connection[Any]) -> None:
             " WHERE aggregate IN ('sum', 'count') AND retired_at IS NULL",
             [subject],
         )
+
+
+def _correct(connection: psycopg.Connection[Any]) -> None:
+    """Some events are voided and adjusted; some corrections are open, with entries."""
+    connection.execute(
+        "SELECT meter.void_event(subject, metric, event_id, reason => 'a fault') FROM ("
+        " SELECT e.* FROM unnest(%s::text[]) subject, meter.events(subject, max_rows => 3) e) e",
+        [list(SUBJECTS)],
+    )
+    opened = connection.execute(
+        "SELECT meter.open_correction('goodwill')::text FROM generate_series(1, 8)"
+    ).fetchall()
+    teach("id", [number for (number,) in opened])
+    connection.execute(
+        "SELECT meter.stage_correction(correction_id, %s) FROM meter.corrections('open')",
+        ['[{"entry": "adjust", "subject": "acct_1", "metric": "by sum", "quantity": -1}]'],
+    )
+    connection.execute("SELECT meter.approve_correction(max(correction_id)) FROM meter.corrections('open')")
 
 
 def _tell(connection: psycopg.Connection[Any]) -> None:

@@ -330,6 +330,26 @@ def _events() -> st.SearchStrategy[str]:
     return st.lists(_mostly(event, st.none() | hurting | st.just([])), max_size=8).map(json.dumps)
 
 
+def _entries() -> st.SearchStrategy[str]:
+    """What a correction may consist of; some of it names no event."""
+    about = {"subject": st.sampled_from(SUBJECTS), "metric": st.sampled_from(METRICS)}
+    key = st.sampled_from(("k1", "k2", "k3"))
+    entry = st.one_of(
+        st.fixed_dictionaries({"entry": st.just("adjust"), "quantity": st.integers(-9, 9), **about}),
+        st.fixed_dictionaries(
+            {"entry": st.just("record"), "quantity": st.integers(0, 9), "at": _between(60, 0), **about},
+            optional={"idempotency_key": key},
+        ),
+        st.fixed_dictionaries({"entry": st.just("void"), "idempotency_key": key, **about}),
+        st.fixed_dictionaries({"entry": st.just("amend"), "event_id": st.integers(1, 2000), **about}),
+        st.fixed_dictionaries(
+            {"entry": st.just("void"), "since": _between(70, 36), "until": _between(35, 0), **about}
+        ),
+    )
+    wrong = st.sampled_from((None, {}, {"entry": "void"}))
+    return st.lists(_mostly(entry, wrong), max_size=4).map(json.dumps)
+
+
 def _between(first: int, last: int) -> st.SearchStrategy[str]:
     """Moments so many days ago."""
     naive = _NOW.replace(tzinfo=None)
@@ -377,12 +397,14 @@ _SENSIBLE: dict[str, st.SearchStrategy[str]] = {
     "worker": st.just("worker"),
     "customer": st.sampled_from(SUBJECTS),
     "event_name": st.sampled_from(METRICS),
-    "level": st.sampled_from(("read", "write", "report", "admin")),
+    "level": st.sampled_from(("read", "write", "report", "admin", "approve")),
     "biller": st.sampled_from(("stripe", "stripe", "other")),
     "mode": st.sampled_from(("delta", "event", "last")),
     "since": _between(70, 36),
     "until": _between(35, 0),
     "events": _events(),
+    "entries": _entries(),
+    "reason": st.sampled_from(("goodwill", "a fault")),
     "requests": st.lists(
         st.fixed_dictionaries(
             {

@@ -58,6 +58,20 @@ OTHERS = {
     "extend": "SELECT meter.extend((SELECT reservation_id FROM meter.reserve('s0', 'm', 1)))",
     "top_up": "SELECT meter.top_up('s0', 'm', 200, 'invoice_17')",
     "void_top_up": "SELECT meter.void_top_up(max(top_up_id), 'refunded') FROM meter.top_ups",
+    "adjust": "SELECT meter.adjust('s0', 'm', -1, reason => 'goodwill')",
+    "void_event": "SELECT meter.void_event('s0', 'm', max(event_id), reason => 'x')"
+    " FROM meter.events('s0', 'm') WHERE kind = 'usage'",
+    "amend_event": "SELECT meter.amend_event('s0', 'm', max(event_id), quantity => 2, reason => 'x')"
+    " FROM meter.events('s0', 'm') WHERE kind = 'usage'",
+    "open_correction": "SELECT meter.open_correction('x')",
+    "stage_correction": "SELECT meter.stage_correction(max(correction_id),"
+    ' \'[{"entry": "adjust", "subject": "s0", "metric": "m", "quantity": -1}]\')'
+    " FROM meter.corrections('open')",
+    "approve_correction": "SELECT meter.approve_correction(max(correction_id))"
+    " FROM meter.corrections('open')",
+    "revert_correction": "SELECT meter.revert_correction(max(correction_id), 'x')"
+    " FROM meter.corrections('approved')",
+    "reject_correction": "SELECT meter.reject_correction(meter.open_correction('x'), 'x')",
     "define_endpoint": "SELECT meter.define_endpoint('ops', 'https://example.com', '{usage.recorded}')",
     "test_endpoint": "SELECT meter.test_endpoint('ops')",
     "plan_deliveries": "SELECT meter.plan_deliveries()",

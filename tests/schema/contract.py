@@ -49,6 +49,24 @@ usage:
     after_at timestamptz = null) -> setof logged_events
   resolve_window(period text = null, since timestamptz = null, until timestamptz = null,
     timezone text = 'UTC', now timestamptz = now()) -> tstzrange
+correct:
+  void_event(subject text, metric text, event_id bigint = null, idempotency_key text = null,
+    reason text = null, at timestamptz = null) -> corrected
+  amend_event(subject text, metric text, event_id bigint = null, idempotency_key text = null,
+    quantity numeric = null, member text = null, at timestamptz = null, metadata jsonb = null,
+    reason text = null) -> corrected
+  adjust(subject text, metric text, quantity numeric, at timestamptz = now(), reason text = null,
+    idempotency_key text = null) -> corrected
+  open_correction(reason text, idempotency_key text = null) -> bigint
+  stage_correction(id bigint, entries jsonb) -> bigint
+  preview_correction(id bigint) -> setof correction_effect
+  approve_correction(id bigint) -> setof correction_effect
+  reject_correction(id bigint, reason text) -> void
+  revert_correction(id bigint, reason text) -> bigint
+  corrections(state text = null, subject text = null, max_rows integer = 100,
+    after_id bigint = null) -> setof correction
+  correction_entries(id bigint, max_rows integer = null,
+    after_ordinal integer = 0) -> setof correction_entry
 limits:
   settings() -> setof setting
   set_setting(name text, value text) -> setting
@@ -199,6 +217,15 @@ usage_bucket(bucket_start timestamptz, bucket_end timestamptz, quantity numeric,
 usage_group(value text, quantity numeric, event_count bigint)
 quota_status(metric text, allowed boolean, used numeric, remaining numeric, quota numeric, unit text,
   since timestamptz, until timestamptz, held numeric, overrun numeric, limited_by text)
+corrected(correction_id bigint, event_id bigint, outcome text, quantity numeric)
+correction_effect(subject text, metric text, since timestamptz, until timestamptz, before numeric,
+  after numeric, delta numeric, closed boolean, reported boolean, limits text[], amount numeric)
+correction(correction_id bigint, state text, reason text, entries bigint, opened_by text,
+  opened_at timestamptz, decided_by text, decided_at timestamptz, decision text, reverts bigint,
+  reverted_by bigint)
+correction_entry(ordinal integer, entry text, subject text, metric text, corrects bigint,
+  quantity numeric, member text, idempotency_key text, at timestamptz, metadata jsonb, reason text,
+  outcome text, event_id bigint)
 setting(name text, value text, default_value text, description text)
 admin_log(entry_id bigint, changed_at timestamptz, role text, application text, action text,
   object text, before jsonb, after jsonb)

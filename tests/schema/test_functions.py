@@ -129,6 +129,8 @@ def test_reading_functions_say_that_they_only_read(db: Connection) -> None:
         *("reconcile_range", "adopt_journal", "grant_access", "revoke_access"),
         *("set_setting", "set_billing_cycle", "define_plan", "subscribe", "unsubscribe"),
         *("set_limit", "remove_limit", "top_up", "void_top_up"),
+        *("void_event", "amend_event", "adjust", "open_correction", "stage_correction"),
+        *("approve_correction", "reject_correction", "revert_correction"),
         *("reserve", "reserve_batch", "settle", "release", "extend"),
         *("define_endpoint", "remove_endpoint", "test_endpoint", "plan_deliveries", "claim_deliveries"),
         *("settle_deliveries", "release_deliveries", "retry_deliveries"),
