@@ -197,8 +197,7 @@ comment on type correction_entry is
     'One change of a correction, as it was staged, and what approving it did: outcome (null before) and event_id, the row of the log that it wrote.';
 
 alter table fired_marks drop constraint kind_is_known;
-alter table fired_marks add constraint kind_is_known check (kind in ('mark', 'step', 'refused', 'overflow', 'settle', 'correction')) not valid;
-alter table fired_marks validate constraint kind_is_known;
+alter table fired_marks add constraint kind_is_known check (kind in ('mark', 'step', 'refused', 'overflow', 'settle', 'correction'));
 comment on column fired_marks.kind is 'mark: a percentage of the quota; step: a further step beyond it; refused: the first refusal; overflow: the first '
     'event that was counted in spite of the limit; settle: the first settlement of more than was held that did not fit; correction: the first '
     'correction that took usage beyond the limit.';

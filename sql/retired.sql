@@ -8,3 +8,6 @@ drop function if exists _record_rows(batch_event[]);
 drop function if exists _metric_window(text, text, timestamptz, timestamptz, text, timestamptz);
 drop function if exists _series_buckets(timestamptz, timestamptz, text, text);
 drop function if exists _replay_result(metrics, text, uuid, numeric, text);
+drop function if exists _note_failing(delivery_result[], timestamptz);
+drop function if exists _notify_top_ups();
+drop function if exists _notify_top_up(metrics, top_ups, numeric, timestamptz);

@@ -7,22 +7,32 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from pymeter import pytest_plugin
+from pymeter.migrate import migrate
 
 _WAIT_SECONDS_MAX = 20
 _TESTS = Path(__file__).parent
 
 # Every file that takes more than ten seconds; a file's tests stay on one worker.
 _LONGEST = (
+    "limits/test_reserving_races.py",
+    "limits/test_top_ups_model.py",
+    "limits/test_races.py",
+    "limits/test_limits.py",
+    "limits/test_reserving.py",
+    "performance/test_benchmarks.py",
     "report/test_crashes.py",
     "report/test_command.py",
     "properties/test_any_order.py",
@@ -41,7 +51,9 @@ _LONGEST = (
     "operate/test_dropped_totals.py",
     "docs/test_readme.py",
     "cli/test_import_of_a_file_that_grew.py",
-    "performance/test_benchmarks.py",
+    "fuzz/test_clients.py",
+    "operate/test_old_keys.py",
+    "faults/test_crashes.py",
     "report/test_whatever_happens.py",
     "usage/test_usage.py",
     "cli/test_import_knows_files_by_content.py",
@@ -51,6 +63,18 @@ _LONGEST = (
     "install/test_whose_schema.py",
     "operate/test_hundreds_of_months.py",
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The programs that tests start, hundreds of them, find their modules compiled, whatever is set.
+
+    Where nothing may be compiled beside the sources, it is done in pytest's own directory.
+    """
+    if sys.dont_write_bytecode and config.cache is not None:
+        with suppress(OSError):
+            os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(config.cache.mkdir("bytecode"))
+            os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+            sys.dont_write_bytecode = False
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -77,12 +101,95 @@ class Connect(Protocol):
     ) -> psycopg.Connection[Any]: ...
 
 
+@pytest.fixture(scope="session")
+def pymeter_migrate() -> Callable[[str], object]:
+    """Migrates the template and makes its copies cheap: thousands are made, and each is used a few times.
+
+    Migrating leaves the catalogs with twice the rows they need and none of them marked as committed, which
+    every copy would find out again, and without the file that spares the first connection the same work.
+    """
+
+    def run(dsn: str) -> None:
+        migrate(dsn)
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            tables = connection.execute(
+                "SELECT oid::regclass::text FROM pg_class"
+                " WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind = 'r' AND NOT relisshared"
+            ).fetchall()
+            for (table,) in tables:
+                connection.execute(f"VACUUM (FULL) {table}".encode())
+        psycopg.connect(dsn).close()
+
+    return run
+
+
+class Databases:
+    """Copies of one database, made and dropped by a connection that stays open."""
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def create(self, name: str, template: str) -> str:
+        """The DSN of a new copy. Where nothing waits for a disk, files are copied faster than WAL."""
+        strategy = "" if "PYMETER_TEST_DSN" in os.environ else "STRATEGY FILE_COPY"
+        self._execute(f"CREATE DATABASE {{}} TEMPLATE {{}} {strategy}", name, template)
+        return pytest_plugin._with_database(self._server, name)
+
+    def drop(self, name: str) -> None:
+        """Drop it, even with open connections.
+
+        DROP DATABASE looks only ten times a second whether the last of them has gone: that is done here.
+        """
+        deadline = time.monotonic() + _WAIT_SECONDS_MAX
+        while self._connected().execute(_TERMINATE, [name]).fetchone() and time.monotonic() < deadline:
+            time.sleep(0.001)
+        self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def _execute(self, statement: str, *names: str) -> None:
+        query = sql.SQL(statement).format(*map(sql.Identifier, names))  # type: ignore[arg-type]
+        self._connected().execute(query)
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        """A test may have ended every connection of the server."""
+        if self._connection is not None:
+            try:
+                self._connection.execute("")
+            except psycopg.OperationalError:
+                self._connection.close()
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(self._server, autocommit=True, application_name="databases")
+        return self._connection
+
+
+_TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+
+
+@pytest.fixture(scope="session")
+def databases(pymeter_server: str) -> Iterator[Databases]:
+    made = Databases(pymeter_server)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def meter_dsn(databases: Databases, pymeter_template: str) -> Iterator[str]:
+    """As the plugin's, which opens two connections for it; that one is tested in ``install``."""
+    name = pytest_plugin._database_name(str(next(pytest_plugin._numbers)))
+    yield databases.create(name, pymeter_template)
+    databases.drop(name)
+
+
 @pytest.fixture(scope="module")
-def module_dsn(pymeter_server: str, pymeter_template: str, request: pytest.FixtureRequest) -> Iterator[str]:
+def module_dsn(databases: Databases, pymeter_template: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """As ``meter_dsn``, but one database for all tests of a file: for tests that change nothing in it."""
     name = pytest_plugin._database_name(request.path.stem.removeprefix("test_")[:30])
-    with pytest_plugin._janitor(pymeter_server, name, template_dbname=pymeter_template):
-        yield pytest_plugin._with_database(pymeter_server, name)
+    yield databases.create(name, pymeter_template)
+    databases.drop(name)
 
 
 @pytest.fixture

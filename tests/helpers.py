@@ -5,9 +5,11 @@ Everything goes through plain SQL with psycopg, because SQL users are first-clas
 
 from __future__ import annotations
 
+import itertools
+import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
@@ -37,10 +39,41 @@ _OF_ROLLUP = _AMONG_GIVEN.format("series_id", "bucket", "bucket_start", "stripe"
 _JOIN_SECONDS_MAX = 60
 
 
-def examples(number: int, **more: Any) -> settings:
+# Set by ``python -m tests.longrun --only repeats``.
+AT_LENGTH = bool(os.environ.get("PYMETER_TEST_AT_LENGTH"))
+
+
+def at_length(suite: int, long: int) -> int:
+    """How often something is repeated: in the suite, and in the long run. Mark the test ``at_length``."""
+    return long if AT_LENGTH else suite
+
+
+def covering(strength: int, *axes: Iterable[Any]) -> list[tuple[Any, ...]]:
+    """Cases in which any ``strength`` values of as many axes meet; in the long run, all cases that there are.
+
+    What breaks where so many things come together is broken in one of them, whatever the other axes are.
+    """
+    columns = [list(axis) for axis in axes]
+    every = list(itertools.product(*(range(len(column)) for column in columns)))
+    meeting = {
+        case: {
+            (where, tuple(case[axis] for axis in where))
+            for where in itertools.combinations(range(len(columns)), strength)
+        }
+        for case in every
+    }
+    left, chosen = set().union(*meeting.values()), [*every] if AT_LENGTH else []
+    while left and not AT_LENGTH:
+        best = max(every, key=lambda case: len(meeting[case] & left))
+        chosen.append(best)
+        left -= meeting[best]
+    return [tuple(column[n] for column, n in zip(columns, case, strict=True)) for case in chosen]
+
+
+def examples(number: int, long: int | None = None, **more: Any) -> settings:
     """The settings of a property: so many examples, the same in every run, in one test's fixtures."""
     return settings(
-        max_examples=number,
+        max_examples=at_length(number, long or number),
         deadline=None,
         derandomize=True,
         database=None,

@@ -6,26 +6,27 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from pymeter.cli.errors import CliError
 from pymeter.cli.help import add_command
 from pymeter.cli.options import AsCsv, AsJson, MetricKey, OnlySubject, Zone, form, read_duration, read_zone
-from pymeter.cli.output import Form, good, moment, note, number, print_json, show, stderr, stdout, table
+from pymeter.cli.output import Form, bad, counted, good, moment, note, number, print_json, show, stdout, table
 from pymeter.cli.reporting.reporters import stopped_by_signals
 from pymeter.cli.suggestions import SuggestingGroup
 from pymeter.cli.target import Context, Settings
-from pymeter.cli.visible import visible
 from pymeter.models import Delivery, DeliveryState, Endpoint, EndpointFormat, EndpointStatus, SpikeAlert
 from pymeter.program_connection import connection_options
 
 if TYPE_CHECKING:
-    from pymeter.notify import Notifier, Summary
+    from pymeter.cli.notify_display import Display
+    from pymeter.notify import Notifier
 
 _SMTP_URL = "PYMETER_SMTP_URL"
 _POOL_MAX = 3
@@ -61,6 +62,11 @@ def notify(
     allow_private: Annotated[
         bool, typer.Option("--allow-private", help="Also send to private addresses and by http.")
     ] = False,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, max=65535, help="With --watch: serve Prometheus metrics."),
+    ] = None,
+    metrics_host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to serve them.")] = "127.0.0.1",
     as_json: AsJson = False,
 ) -> None:
     """Send notifications to the endpoints, and look for spikes.
@@ -73,6 +79,8 @@ def notify(
     """
     if once == watch:
         raise typer.BadParameter("say --once or --watch")
+    if metrics_port is not None and not watch:
+        raise typer.BadParameter("--metrics-port goes with --watch")
     options = {
         "timeout": timeout,
         "connections": connections,
@@ -81,19 +89,27 @@ def notify(
         "allow_private": allow_private,
         "smtp_url": os.environ.get(_SMTP_URL) or None,
     }
-    with _notifier(ctx.obj, **options) as notifier, _warnings_shown(), stopped_by_signals(notifier):
+    with (
+        _notifier(ctx.obj, watching=watch, as_json=as_json, **options) as (notifier, display),
+        _metrics_served(notifier, metrics_port, metrics_host),
+        stopped_by_signals(notifier),
+    ):
         summary = notifier.watch(interval) if watch else notifier.run_once()
-    _finish(summary, as_json)
     # Told to stop and stopped: that is what was asked for.
-    if not notifier.stopped and summary.exit_status:
-        raise typer.Exit(summary.exit_status)
+    exit_status = 0 if notifier.stopped else summary.exit_status
+    display.finish(summary, exit_status)
+    if exit_status:
+        raise typer.Exit(exit_status)
 
 
 @contextmanager
-def _notifier(settings: Settings, **options: Any) -> Iterator[Notifier]:
+def _notifier(
+    settings: Settings, *, watching: bool, as_json: bool, **options: Any
+) -> Iterator[tuple[Notifier, Display]]:
     try:
         from psycopg_pool import ConnectionPool
 
+        from pymeter.cli.notify_display import Display
         from pymeter.notify import Notifier
         from pymeter.notify.mail import BadServer, MailServer
     except ModuleNotFoundError as exc:
@@ -103,52 +119,36 @@ def _notifier(settings: Settings, **options: Any) -> Iterator[Notifier]:
             MailServer.parse(options["smtp_url"])
         except BadServer as error:
             raise CliError(str(error), f"Correct {_SMTP_URL}.") from None
+    # The display shows every warning; without a handler Python would print it once more.
+    logging.getLogger("pymeter").addHandler(logging.NullHandler())
     database = settings.installed()
     with database.connect() as connection:  # one attempt, with an error of its own, before a pool retries
         settings.meter_on(connection).endpoints()
     pool = ConnectionPool(
         database.dsn, min_size=1, max_size=_POOL_MAX, kwargs=connection_options(database.dsn), open=False
     )
+    display = Display(watching=watching, as_json=as_json)
     with pool:
-        yield Notifier(pool, schema=settings.schema, **options)
+        yield Notifier(pool, schema=settings.schema, observers=[display], **options), display
 
 
 @contextmanager
-def _warnings_shown() -> Iterator[None]:
-    """Print the sender's warnings on standard error, a line each."""
-
-    class Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            stderr().print(Text(visible(record.getMessage()), style="yellow"), soft_wrap=True)
-
-    log, handler = logging.getLogger("pymeter.notify"), Handler(logging.WARNING)
-    log.addHandler(handler)
+def _metrics_served(notifier: Notifier, port: int | None, host: str) -> Iterator[None]:
+    """Serve the sender's numbers to Prometheus; nothing without a port."""
+    if port is None:
+        yield
+        return
+    try:
+        from pymeter.notify.metrics import PrometheusMetrics
+        from pymeter.report.metrics import serve
+    except ModuleNotFoundError:
+        raise CliError("metrics need one more package", "pip install 'pymeter-ledger[prometheus]'") from None
+    notifier.observers = (*notifier.observers, PrometheusMetrics())
+    close = serve(port, host)
     try:
         yield
     finally:
-        log.removeHandler(handler)
-
-
-def _finish(summary: Summary, as_json: bool) -> None:
-    if as_json:
-        print_json(
-            {
-                "delivered": summary.delivered,
-                "failed": summary.failed,
-                "dead": summary.dead,
-                "planned": summary.planned,
-                "spikes": summary.spikes,
-                "seconds": round(summary.seconds, 3),
-            }
-        )
-        return
-    spikes = f"; spikes found: {summary.spikes}" if summary.spikes else ""
-    line = f"{summary.delivered} delivered in {summary.seconds:.1f} s{spikes}"
-    if summary.exit_status:
-        dead = f", {summary.dead} given up" if summary.dead else ""
-        stdout().print(note(f"{line}; {summary.failed} attempts failed{dead}: see pymeter deliveries"))
-    else:
-        stdout().print(good(line))
+        close()
 
 
 # ---------------------------------------------------------------------------------------------- endpoints
@@ -207,33 +207,33 @@ def list_endpoints(
 def _endpoints_table(found: list[EndpointStatus], timezone: str) -> RenderableType:
     if not found:
         return note("no endpoints; begin with: pymeter endpoint define NAME URL")
+    numbers = ("open", "dead")
     result = table(
-        "endpoint",
-        "format",
-        "to",
-        "types",
-        "state",
-        "open",
-        "dead",
-        numbers=("open", "dead"),
-        unfolded=("endpoint",),
+        *("endpoint", "state", "format", "to", "types", *numbers),
+        numbers=numbers,
+        unfolded=("endpoint", "state", "format"),
     )
+    lines: list[Text] = []
     for one in found:
-        state = "in use"
+        state = Text("in use", style="green")
         if one.disabled_at is not None:
-            state = f"disabled: {one.disabled_reason}"
+            state = Text("disabled", style="red")
+            since = moment(one.disabled_at.replace(microsecond=0), timezone)
+            lines.append(bad(f"{one.name} is disabled since {since}: {one.disabled_reason}"))
         elif one.failing_since is not None:
-            state = f"failing since {moment(one.failing_since.replace(microsecond=0), timezone)}"
+            state = Text("failing", style="yellow")
+            since = moment(one.failing_since.replace(microsecond=0), timezone)
+            lines.append(bad(f"{one.name} fails since {since}: pymeter deliveries {one.name}"))
         result.add_row(
             one.name,
+            state,
             one.format,
             _where(one),
-            ", ".join(one.types),
-            state,
-            str(one.open_deliveries),
-            str(one.dead_deliveries),
+            ", ".join("all" if type == "*" else type for type in one.types),
+            number(one.open_deliveries),
+            Text(number(one.dead_deliveries), style="red" if one.dead_deliveries else ""),
         )
-    return result
+    return Group(result, *lines)
 
 
 def remove(ctx: Context, name: Name, as_json: AsJson = False) -> None:
@@ -271,8 +271,10 @@ def retry(
         found = meter.retry_deliveries(name, delivery_id=delivery_id)
     if as_json:
         print_json({"retried": found})
+    elif found:
+        stdout().print(good(f"{counted(found, 'delivery', 'deliveries')} to send again, by: pymeter notify"))
     else:
-        stdout().print(good(f"{found} to send again"))
+        stdout().print(note("nothing to send again; what disabled endpoints have missed stays"))
 
 
 def deliveries(
@@ -302,6 +304,9 @@ def deliveries(
         stdout().print(note(f"next page: --after-id {found[-1].delivery_id}"))
 
 
+_STYLES = {"delivered": "green", "dead": "red", "sending": "cyan", "waiting": "dim"}
+
+
 def _deliveries_table(found: list[Delivery], timezone: str) -> RenderableType:
     if not found:
         return note("no deliveries")
@@ -309,20 +314,34 @@ def _deliveries_table(found: list[Delivery], timezone: str) -> RenderableType:
     result = table(
         *("id", at, "endpoint", "type", "subject", "state", "tries", "result"),
         numbers=("id", "tries"),
-        unfolded=(at, "type", "state"),
+        unfolded=(at, "endpoint", "type", "state"),
     )
     for one in found:
+        failed = one.state == "dead" or (one.state == "planned" and one.failures > 0)
+        state = Text(one.state, style="yellow" if failed else "")
+        if one.state in _STYLES:
+            state = Text(one.state, style=_STYLES[one.state])
         result.add_row(
             str(one.delivery_id),
             moment(one.created_at.replace(microsecond=0), timezone),
             one.endpoint,
             one.type,
             one.subject or "",
-            one.state,
+            state,
             str(one.attempts),
-            one.error or ("" if one.status is None else f"HTTP {one.status}"),
+            _result(one, timezone),
         )
     return result
+
+
+def _result(one: Delivery, timezone: str) -> str:
+    """What came of the last attempt, and when the next one is."""
+    parts = [one.error or ("" if one.status is None else f"HTTP {one.status}")]
+    if one.state == "planned" and one.failures and one.next_attempt_at is not None:
+        parts.append(f"again {moment(one.next_attempt_at.replace(microsecond=0), timezone)}")
+    elif one.state == "waiting":
+        parts.append("after the one before")
+    return "; ".join(part for part in parts if part)
 
 
 # -------------------------------------------------------------------------------------------------- spikes
@@ -357,7 +376,16 @@ def set_spike(
 
 def _alert(one: SpikeAlert) -> Text:
     whose, factor = one.subject or "each subject", number(one.factor)
-    return good(f"{one.metric} of {whose}: {factor} times the usual within {one.within}, of {one.baseline}")
+    within, baseline = _span(one.within), _span(one.baseline)
+    return good(f"{one.metric} of {whose}: {factor} times the usual in {within}, from {baseline}")
+
+
+def _span(length: timedelta) -> str:
+    """An interval in the largest unit of which it is a whole number: 14 days, 1 hour, 90 minutes."""
+    for unit, seconds in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if length and not length.total_seconds() % seconds:
+            return counted(int(length.total_seconds()) // seconds, unit)
+    return str(length)
 
 
 def list_spikes(ctx: Context, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
@@ -374,7 +402,7 @@ def _alerts_table(found: list[SpikeAlert]) -> RenderableType:
     result = table("metric", "subject", "factor", "within", "baseline", numbers=("factor",))
     for one in found:
         result.add_row(
-            one.metric, one.subject or "each", number(one.factor), str(one.within), str(one.baseline)
+            one.metric, one.subject or "each", number(one.factor), _span(one.within), _span(one.baseline)
         )
     return result
 

@@ -15,18 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pymeter.notify.keys import Secrets
+    from pymeter.notify.notifier import AsyncNotifier, Notifier
+    from pymeter.notify.observing import Observer
     from pymeter.notify.options import Options, Result, Summary
-    from pymeter.notify.sender import Notifier
 
 _LAZY = {
-    "Notifier": "pymeter.notify.sender",
+    "AsyncNotifier": "pymeter.notify.notifier",
+    "Notifier": "pymeter.notify.notifier",
+    "Observer": "pymeter.notify.observing",
     "Options": "pymeter.notify.options",
     "Result": "pymeter.notify.options",
     "Secrets": "pymeter.notify.keys",
     "Summary": "pymeter.notify.options",
 }
 
-__all__ = ["Notifier", "Options", "Result", "Secrets", "Summary"]
+__all__ = ["AsyncNotifier", "Notifier", "Observer", "Options", "Result", "Secrets", "Summary"]
 
 
 def __getattr__(name: str) -> Any:

@@ -20,9 +20,10 @@ _SPECIAL = tuple(
     for network in (
         *("192.0.0.0/24", "192.88.99.0/24", "100.64.0.0/10", "198.18.0.0/15", "240.0.0.0/4"),
         *("::/96", "2001::/23", "3fff::/20", "5f00::/16", "fec0::/10"),
+        "64:ff9b:1::/48",  # a network's own NAT64: where it has the IPv4 address is not known
     )
 )
-_NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class BadAddress(Exception):
@@ -76,6 +77,6 @@ def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
         return address.sixtofour
     if address.teredo is not None:
         return address.teredo[1]
-    if any(address in network for network in _NAT64):
+    if address in _NAT64:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return None

@@ -176,7 +176,7 @@ def retry_after(text: str | None) -> float | None:
     else:
         try:
             at = parsedate_to_datetime(text)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):  # such as a year that no date has
             return None
         at = at if at.tzinfo else at.replace(tzinfo=UTC)
         seconds = (at - datetime.now(UTC)).total_seconds()

@@ -7,36 +7,33 @@ by ``claim_deliveries``, for all senders together, so that an endpoint that hang
 
 from __future__ import annotations
 
+import inspect
 import logging
 import math
-import os
-import secrets
-import socket
 import time
-from collections.abc import Callable
-from contextlib import suppress
+import traceback
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.from_thread
 import anyio.to_thread
 import psycopg
 
-from pymeter.client import ConnectionPool, Meter
 from pymeter.errors import LockUnavailable, SerializationFailure
 from pymeter.models import ClaimedDelivery
 from pymeter.notify.addresses import BadAddress
 from pymeter.notify.http import HttpSender
-from pymeter.notify.keys import BadSecret, Secrets
+from pymeter.notify.keys import BadSecret
 from pymeter.notify.mail import BadServer, MailSender
-from pymeter.notify.options import Options, Result, Summary
-from pymeter.program_connection import ProgramPool
-from pymeter.report.running import run_blocking
-from pymeter.secrets import redact, redact_logs
+from pymeter.notify.observing import Observer
+from pymeter.notify.options import Result, Summary
+from pymeter.secrets import redact
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from pymeter.notify.notifier import _Base
 
 log = logging.getLogger("pymeter.notify")
 
@@ -60,64 +57,10 @@ PASSING = (
 """What the database may answer for a while: it restarts, fails over, is busy or full."""
 
 
-class Notifier:
-    """Sends notifications to endpoints, each at least once and under one id.
-
-    `pool` lends database connections (two are enough); the other options are those of :class:`Options`. Any
-    number of senders may run at the same time.
-
-        with psycopg_pool.ConnectionPool(dsn) as pool:
-            Notifier(pool).run_once()
-    """
-
-    def __init__(self, pool: ConnectionPool, **options: Any) -> None:
-        self.options = Options(**options)
-        self.worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        self.observers: list[Callable[[ClaimedDelivery, Result], None]] = []
-        """Called for each result, on the event loop."""
-        self.stopped = False
-        self._meter = Meter(ProgramPool(pool), schema=self.options.schema)
-        self._wake: Callable[[], None] = lambda: None
-        redact_logs("pymeter.notify", "httpx", *(f"httpcore.{part}" for part in ("connection", "http11")))
-
-    def run_once(self) -> Summary:
-        """Look for spikes, plan, and send all that is due. What fails is left for a later run."""
-        return run_blocking(partial(self._run, None))
-
-    def watch(self, interval: float = 1.0) -> Summary:
-        """Send until `stop` is called; look for new notifications every `interval` seconds."""
-        return run_blocking(partial(self._run, interval))
-
-    def stop(self) -> None:
-        """Settle what ends soon, release the rest, and end. From any thread, or a signal's handler."""
-        self.stopped = True
-        self._wake()
-
-    async def _run(self, interval: float | None) -> Summary:
-        async with HttpSender(self.options, self._secrets()) as http:
-            run = _Run(self, http, MailSender(self.options), interval)
-            token = anyio.lowlevel.current_token()
-            self._wake = lambda: _from_outside(token, run.news_came)
-            try:
-                return await run.to_its_end()
-            finally:
-                self._wake = lambda: None
-
-    def _secrets(self) -> Secrets:
-        return Secrets(self.options.secrets_dir)
-
-
-def _from_outside(token: Any, function: Callable[[], None]) -> None:
-    with suppress(RuntimeError):  # the loop has ended
-        token.native_token.call_soon_threadsafe(function)
-
-
-class _Run:
+class Run:
     """One run of a sender."""
 
-    def __init__(
-        self, notifier: Notifier, http: HttpSender, mail: MailSender, interval: float | None
-    ) -> None:
+    def __init__(self, notifier: _Base, http: HttpSender, mail: MailSender, interval: float | None) -> None:
         self._notifier = notifier
         self._options = notifier.options
         self._http = http
@@ -145,7 +88,7 @@ class _Run:
                 if self._interval is None:
                     await self._judge()
                 else:
-                    group.start_soon(self._judge_again)
+                    group.start_soon(self._each_minute)
                 await self._loop(group)
                 await self._wind_down()
             except Exception as error:  # raised below, where no group wraps it
@@ -204,8 +147,10 @@ class _Run:
     async def _plan(self) -> bool:
         if time.monotonic() < self._plan_at:
             return False
-        found = await self._ask(self._meter.plan_deliveries, _PLAN_MAX, now=self._now)
+        found: int = await self._ask(self._meter.plan_deliveries, _PLAN_MAX, now=self._now)
         self._summary.planned += found
+        for observer in self._observers:
+            observer.planned(found)
         if not found:
             self._plan_at = math.inf if self._interval is None else time.monotonic() + self._interval
         return found > 0
@@ -215,7 +160,10 @@ class _Run:
             batch = self._results[:_SETTLE_MAX]
             rows = await self._ask(self._meter.settle_deliveries, self._notifier.worker, batch, now=self._now)
             del self._results[: len(batch)]
-            self._summary.dead += sum(row.state == "dead" for row in rows)
+            if dead := sum(row.state == "dead" for row in rows):
+                self._summary.dead += dead
+                for observer in self._observers:
+                    observer.given_up(dead)
 
     async def _wait(self, seconds: float) -> None:
         """Wait for a result, and a moment for others: what comes together is settled together."""
@@ -255,14 +203,15 @@ class _Run:
     # --- one delivery ---------------------------------------------------------------------------------------
 
     async def _send(self, delivery: ClaimedDelivery) -> None:
+        began = time.monotonic()
         result = await self._attempt(delivery)
         self._in_flight -= 1
         self._summary.outcomes[result.outcome] += 1
         self._results.append(result.row(delivery))
         if result.outcome != "delivered":
             self._tell(f"{delivery.endpoint}: {delivery.message_id} {result.outcome}: {result.error}")
-        for observer in self._notifier.observers:
-            observer(delivery, result)
+        for observer in self._observers:
+            observer.sent(delivery, result, time.monotonic() - began)
         self._news.set()
 
     async def _attempt(self, delivery: ClaimedDelivery) -> Result:
@@ -275,35 +224,54 @@ class _Run:
         except (BadAddress, BadSecret, BadServer) as error:
             return Result("failed", redact(str(error)))
         except Exception as error:  # a fault of this program must not stop the others' notifications
-            log.exception("sending failed")
+            # Not log.exception: the texts of errors may hold a URL with its secret.
+            log.error("sending failed\n%s", redact("".join(traceback.format_exception(error)).rstrip()))
             return Result("failed", redact(type(error).__name__))
 
-    # --- spikes ---------------------------------------------------------------------------------------------
+    # --- each minute ----------------------------------------------------------------------------------------
 
     async def _judge(self) -> None:
-        self._summary.spikes += await self._ask(self._meter.judge_spikes, now=self._now)
+        found = await self._ask(self._meter.judge_spikes, now=self._now)
+        self._summary.spikes += found
+        for observer in self._observers:
+            observer.spikes(found)
 
-    async def _judge_again(self) -> None:
+    async def _each_minute(self) -> None:
         while True:
             try:
                 await self._judge()
+                if self._observers:
+                    endpoints = await self._ask(self._meter.endpoints)
+                    for observer in self._observers:
+                        observer.status(endpoints)
             except Exception as error:  # the loop ends the run if it meets it too
-                self._tell(f"judge_spikes: {type(error).__name__}")
+                self._tell(f"{type(error).__name__}: spikes are judged in a minute")
             await anyio.sleep(_JUDGE_SECONDS)
 
     # --- the database ---------------------------------------------------------------------------------------
 
     @property
-    def _meter(self) -> Meter:
+    def _meter(self) -> Any:
         return self._notifier._meter
+
+    @property
+    def _observers(self) -> Sequence[Observer]:
+        return self._notifier.observers
 
     @property
     def _now(self) -> datetime | None:
         """The time for the database's functions: None is the database's own."""
         return self._options.clock() if self._options.clock else None
 
-    async def _ask(self, method: Callable[..., T], *args: Any, **named: Any) -> T:
+    async def _ask(self, method: Callable[..., Any], *args: Any, **named: Any) -> Any:
+        """Call the database, and know the result whatever is cancelled."""
+        if inspect.iscoroutinefunction(method):
+            with anyio.CancelScope(shield=True):
+                return await method(*args, **named)
         return await anyio.to_thread.run_sync(partial(method, *args, **named), limiter=self._threads)
 
     def _tell(self, message: str) -> None:
-        log.warning(redact(message))
+        message = redact(message)
+        log.warning("%s", message)
+        for observer in self._observers:
+            observer.trouble(message)

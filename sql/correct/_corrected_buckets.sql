@@ -16,7 +16,8 @@ begin
 end
 $$;
 
-comment on function _corrected_buckets(correction_step[]) is 'The buckets, of both kinds, that rows which a correction writes change, before and after.';
+comment on function _corrected_buckets(correction_step[]) is
+    'The buckets, of both kinds, that rows which a correction writes change, before and after.';
 
 create or replace function _corrected_sums(steps correction_step[])
 returns setof corrected_bucket
@@ -93,6 +94,10 @@ begin
         union all
         select h.* from _open_halves(array[_stored_bucket.series_id]) h
         where h.bucket = _stored_bucket.bucket and h.bucket_start = _stored_bucket.bucket_start
+          -- Asked first, once: few buckets are open.
+          and exists (
+              select from series s
+              where s.series_id = _stored_bucket.series_id and _stored_bucket.bucket_start in (s.fine_start, s.coarse_start))
     ) p;
     return v_stored;
 end

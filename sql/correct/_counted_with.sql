@@ -15,7 +15,10 @@ declare
     v_steps correction_step[] := array(
         select s from unnest(steps) s join metrics m on m.key = s.metric where s.kind is not null and m.aggregate = any (aggregates));
     v_again bigint[] := array(
-        select k.corrects from unnest(v_steps) s join event_kinds k on k.event_id = s.corrects where s.kind = 'void' and k.kind = 'void');
+        select k.corrects
+        from unnest(v_steps) s
+        cross join lateral (select k.corrects from event_kinds k where k.event_id = s.corrects and k.kind = 'void' offset 0) k
+        where s.kind = 'void');
     v_out   bigint[];
     v_since timestamptz;
     v_until timestamptz;

@@ -34,8 +34,8 @@ $$;
 
 comment on function _limits_crossed(metrics, text, timestamptz, corrected_bucket[]) is
     'The names of the limits whose usage goes from below the quota to at least the quota, or back, in a period of the limit that contains usage '
-    'which a correction changes in this period of the metric. buckets: all of this metric and subject that the correction changes. Limits whose periods '
-    'begin within a fine bucket are left out; of a unique metric, also those whose period is no bucket of the metric.';
+    'which a correction changes in this period of the metric. buckets: all of this metric and subject that the correction changes. Limits whose '
+    'periods begin within a fine bucket are left out; of a unique metric, also those whose period is no bucket of the metric.';
 
 -- Nothing but whole buckets is read. Members of several buckets do not add up.
 create or replace function _used_before_and_after(

@@ -136,7 +136,8 @@ begin
     cross join lateral (
         select exists (select from event_kinds v where v.corrects = n.target_id and v.kind = 'void' and v.undone_by is null) as is_voided
     ) v
-    window same_event as (partition by n.target_id order by n.ordinal), same as (partition by coalesce(n.target_id::text, n.digest::text), n.entry in ('adjust', 'record') order by n.ordinal);
+    window same_event as (partition by n.target_id order by n.ordinal),
+           same as (partition by coalesce(n.target_id::text, n.digest::text), n.entry in ('adjust', 'record') order by n.ordinal);
 end
 $$;
 

@@ -36,7 +36,8 @@ begin
            max(_latest(e.at, e.event_id, e.quantity)) filter (where v_kind = 'last') as latest
     into v_next
     from events e
-    where e.series_id = v_series and e.at >= v_start and e.at < v_end and e.event_id not in (select u.event_id from _left_out(v_series, v_start, v_end) u (event_id));
+    where e.series_id = v_series and e.at >= v_start and e.at < v_end
+      and e.event_id not in (select u.event_id from _left_out(v_series, v_start, v_end) u (event_id));
     perform _write_extremes(v_series, v_fine, v_start, true, v_next.lowest, v_next.highest, v_next.latest);
     if v_fine <> v_coarse then
         select min(f.lowest) as lowest, max(f.highest) as highest, max(f.latest) as latest into v_next

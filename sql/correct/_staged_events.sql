@@ -28,7 +28,8 @@ begin
 end
 $$;
 
-comment on function _raise_form_problem(batch_event[]) is 'Raises the error of the first entry that has not the form of an event, or names no metric.';
+comment on function _raise_form_problem(batch_event[]) is
+    'Raises the error of the first entry that has not the form of an event, or names no metric.';
 
 create or replace function _check_targets(entries jsonb, parsed batch_event[])
 returns void

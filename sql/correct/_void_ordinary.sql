@@ -12,13 +12,13 @@ declare
     v_digest    uuid := _key_digest(_void_ordinary.metric, _void_ordinary.subject, _void_ordinary.idempotency_key);
     v_found     record;
     v_row       record;
+    v_before    numeric;
     v_corrected corrected;
 begin
     if v_digest is not null then
         event_id := null;
         select k.event_id, k.at into event_id, at
-        from keys k
-        where k.digest = v_digest and not exists (select from amended_keys a where a.digest = v_digest);
+        from keys k where k.digest = v_digest and not exists (select from amended_keys a where a.digest = v_digest);
     end if;
     select s.series_id, l.quantity, l.metadata, m.fine_bucket, m.coarse_bucket, m.period, m.billers, m.aggregate, m as metric into v_found
     from series s
@@ -64,13 +64,17 @@ begin
     v_corrected.event_id := event_id;
     v_corrected.outcome := 'applied';
     if v_found.aggregate in ('min', 'max', 'last') then
+        v_before := _period_quantity(v_found.metric, subject, at);
         perform _restore_extremes(v_found.series_id, v_found.metric, at, event_id, v_found.quantity);
         v_corrected.quantity := _period_quantity(v_found.metric, subject, at);
-        return v_corrected;
+    elsif v_found.period = v_found.coarse_bucket then
+        v_before := _quantity(v_found.aggregate, v_row.coarse_count + 1, v_row.coarse_total + v_found.quantity, null, null, null);
+        v_corrected.quantity := coalesce(_quantity(v_found.aggregate, v_row.coarse_count, v_row.coarse_total, null, null, null), 0);
+    else
+        v_before := _quantity(v_found.aggregate, v_row.fine_count + 1, v_row.fine_total + v_found.quantity, null, null, null);
+        v_corrected.quantity := coalesce(_quantity(v_found.aggregate, v_row.fine_count, v_row.fine_total, null, null, null), 0);
     end if;
-    v_corrected.quantity := coalesce(case v_found.period
-        when v_found.coarse_bucket then _quantity(v_found.aggregate, v_row.coarse_count, v_row.coarse_total, null, null, null)
-        else _quantity(v_found.aggregate, v_row.fine_count, v_row.fine_total, null, null, null) end, 0);
+    perform _notify_void(v_found.metric, subject, at, v_corrected, reason, v_before);
     return v_corrected;
 end
 $$;
@@ -103,7 +107,7 @@ begin
     insert into events (event_id, at, recorded_at, series_id, quantity, metadata)
     values (v_void, at, clock_timestamp(), series_id, - quantity, metadata);
     if billers is not null then
-        insert into unreported (at, event_id, series_id, biller) select at, v_void, series_id, unnest(billers);
+        insert into unreported (at, event_id, series_id, biller) select at, v_void, series_id, unnest(array_remove(billers, ''));
     end if;
     return v_correction;
 end
@@ -111,3 +115,21 @@ $$;
 
 comment on function _write_void(integer, text, text, bigint, timestamptz, text, text, numeric, jsonb, text[]) is
     'Writes the void of an event that has no member, and the correction that holds it, whose id it returns.';
+
+create or replace function _notify_void(metric metrics, subject text, at timestamptz, done corrected, reason text, before numeric)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+declare
+    v_since timestamptz := _bucket_start(metric.period, at);
+begin
+    perform _notify_correction('correction.applied', done.correction_id, reason, array[
+        (subject, metric.key, v_since, nullif(_bucket_end(metric.period, v_since), 'infinity'), before, done.quantity,
+         trim_scale(done.quantity - before), false, false, '{}', null)::correction_effect]);
+end
+$$;
+
+comment on function _notify_void(metrics, text, timestamptz, corrected, text, numeric) is
+    'Writes the notification of a void of an event. before: the quantity of its period before; no limit is concerned.';

@@ -30,7 +30,8 @@ begin
 end
 $$;
 
-comment on function _write_log(bigint, correction_step[]) is 'Writes rows of a correction into the log, with their kinds, and queues them for billers.';
+comment on function _write_log(bigint, correction_step[]) is
+    'Writes rows of a correction into the log, with their kinds, and queues them for billers.';
 
 create or replace function _write_buckets(steps correction_step[])
 returns setof corrected_bucket

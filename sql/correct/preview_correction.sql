@@ -38,27 +38,3 @@ comment on function preview_correction(bigint) is
     'Example: BEGIN; SELECT meter.stage_correction(meter.open_correction(''goodwill''), ''[{"entry": "adjust", "subject": "acct_9", "metric": '
     '"tokens", "quantity": -5}]'') AS entries; SELECT subject, metric, before, after, delta FROM meter.preview_correction((SELECT '
     'max(correction_id) FROM meter.corrections(''open''))); ROLLBACK;';
-
-create or replace function _get_correction(id bigint)
-returns corrections
-language plpgsql
-stable
-set search_path from current
-as $$
-#variable_conflict use_column
-declare
-    v_correction corrections;
-begin
-    if id is null then
-        raise exception using errcode = '22004', message = 'id is null', column = 'id', hint = 'Give the id that open_correction() returned.';
-    end if;
-    select * into v_correction from corrections c where c.correction_id = id;
-    if not found then
-        raise exception using errcode = 'UM007', message = 'no such correction', column = 'id', detail = format('id %s.', id),
-            hint = 'corrections() lists them.';
-    end if;
-    return v_correction;
-end
-$$;
-
-comment on function _get_correction(bigint) is 'A correction. Raises 22004 for a null, UM007 for an unknown one.';

@@ -24,7 +24,7 @@ $$;
 
 comment on function notifications(text, text, bigint, integer) is
     'Returns what there is to tell, the oldest first: threshold.approaching and threshold.exceeded (a mark of a limit was reached), '
-    'threshold.cleared (usage is below it again), limit.refused (the first refused event of a period), metric.defined, metric.retired and '
-    'subscription.changed. data has the facts. Keyset paging: pass the last notification_id as after_id; a transaction that commits later may '
-    'still write a smaller one. Raises 22004 or 22023 for max_rows outside 1 to 10,000. Example: SELECT type, metric, data ->> ''unit'' AS unit '
-    'FROM meter.notifications(type => ''metric.defined'', max_rows => 1);';
+    'threshold.cleared (usage is below it again), limit.refused (the first refused event of a period), and the other types that the page about '
+    'notifications lists. data has the facts. Keyset paging: pass the last notification_id as after_id; a transaction that commits later may still '
+    'write a smaller one. Raises 22004 or 22023 for max_rows outside 1 to 10,000. Example: SELECT type, metric, data ->> ''unit'' AS unit FROM '
+    'meter.notifications(type => ''metric.defined'', max_rows => 1);';

@@ -14,13 +14,16 @@ declare
     v_found  bigint;
 begin
     if v_since is null then
-        delete from announced_periods;
         return 0;
     end if;
     insert into announced_periods (metric, next_start)
     select m.key, _bucket_start(m.period, greatest(v_since, m.defined_at)) from metrics m where m.period <> 'never'
     order by m.key
     on conflict do nothing;
+    -- A clock that was ahead is right again.
+    update announced_periods a set next_start = _bucket_start(m.period, _announce_periods.now), after_subject = null
+    from metrics m
+    where m.key = a.metric and m.period <> 'never' and a.next_start > _bucket_end(m.period, _announce_periods.now);
     loop
         select m as metric, a.next_start, a.after_subject, _bucket_end(m.period, a.next_start) as next_end into v_due
         from announced_periods a
@@ -76,3 +79,26 @@ $$;
 
 comment on function _announce_period(metrics, timestamptz, timestamptz, text, integer) is
     'Writes usage.aggregated for the next max_rows subjects with usage in an ended period of a metric, and returns how many there were.';
+
+create or replace function _follow_periods(asked_before boolean)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    if not exists (select from endpoints e where 'usage.aggregated' = any (e.types)) then
+        delete from announced_periods;
+    elsif not asked_before then
+        insert into announced_periods (metric, next_start)
+        select m.key, _bucket_start(m.period, clock_timestamp()) from metrics m where m.period <> 'never'
+        order by m.key
+        on conflict do nothing;
+    end if;
+end
+$$;
+
+comment on function _follow_periods(boolean) is
+    'Begins with the running periods of all metrics when the first endpoint asks for usage.aggregated, and forgets them when none does any more. An '
+    'endpoint that is disabled still asks. The caller holds the lock catalog.';

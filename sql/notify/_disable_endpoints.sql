@@ -20,7 +20,7 @@ $$;
 
 comment on function _disable_endpoints(text[], timestamptz) is 'Disables endpoints that the caller has locked, and gives their open deliveries up.';
 
-create or replace function _note_failing(results delivery_result[], now timestamptz)
+create or replace function _note_failing(worker text, results delivery_result[], now timestamptz)
 returns void
 language plpgsql
 volatile
@@ -33,13 +33,16 @@ begin
     from (
         select d.endpoint, bool_or(r.outcome = 'delivered') as arrived
         from unnest(results) r
-        cross join lateral (select d.endpoint from deliveries d where d.delivery_id = r.delivery_id offset 0) d
-        where r.outcome in ('delivered', 'failed')
+        cross join lateral (
+            select d.endpoint, d.state = 'sending' and d.attempts = r.attempt and d.worker = _note_failing.worker as current
+            from deliveries d where d.delivery_id = r.delivery_id offset 0
+        ) d
+        where r.outcome = 'delivered' or r.outcome = 'failed' and d.current
         group by d.endpoint
     ) f
     where e.name = f.endpoint and f.arrived = (e.failing_since is not null);
 end
 $$;
 
-comment on function _note_failing(delivery_result[], timestamptz) is
-    'Notes of endpoints that the caller has locked whether attempts to send to them fail.';
+comment on function _note_failing(text, delivery_result[], timestamptz) is
+    'Notes of endpoints that the caller has locked whether attempts to send to them fail. A failure counts if the worker still holds the delivery.';

@@ -46,3 +46,29 @@ $$;
 comment on function _start_lanes(text[], text[], timestamptz) is
     'Plans the first waiting delivery of each lane that has none planned or being sent. Two arrays of equal length name the lanes; the caller has '
     'locked their endpoints.';
+
+create or replace function _reorder_lanes(endpoint_names text[], lanes text[])
+returns void
+language plpgsql
+volatile
+set search_path from current
+set plan_cache_mode to 'force_generic_plan'
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+begin
+    update deliveries d set state = 'waiting', next_attempt_at = null
+    from (select distinct u.endpoint, u.lane from unnest(endpoint_names, _reorder_lanes.lanes) u (endpoint, lane)) l
+    cross join lateral (
+        select p.delivery_id from deliveries p
+        where p.endpoint = l.endpoint and p.lane = l.lane and p.state in ('planned', 'sending')
+        offset 0
+    ) f
+    where d.delivery_id = f.delivery_id and d.state = 'planned' and exists (
+        select from deliveries w
+        where w.endpoint = l.endpoint and w.lane = l.lane and w.state = 'waiting' and w.delivery_id < f.delivery_id);
+end
+$$;
+
+comment on function _reorder_lanes(text[], text[]) is
+    'Returns the planned delivery of each lane to the waiting ones if an earlier one waits, as it does after a retry. _start_lanes() comes next.';

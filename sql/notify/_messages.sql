@@ -17,7 +17,9 @@ stable
 set search_path from current
 as $$
     select case _message_body.format
-        when 'slack' then json_build_object('text', replace(replace(replace(_message_text(notification), '&', '&amp;'), '<', '&lt;'), '>', '&gt;'))
+        -- Without markup: a subject *a* is not bold. The three characters are to be escaped all the same, or <!channel> calls everybody.
+        when 'slack' then json_build_object(
+            'text', replace(replace(replace(_message_text(notification), '&', '&amp;'), '<', '&lt;'), '>', '&gt;'), 'mrkdwn', false)
         when 'email' then json_build_object(
             'subject', concat_ws(' ', notification.type, notification.metric, notification.subject), 'text', _message_text(notification))
         else json_build_object(
@@ -28,7 +30,18 @@ as $$
 $$;
 
 comment on function _message_body(notifications, text) is
-    'What an endpoint of a format is sent: JSON. standard: type, timestamp, subject, metric, data; slack: text; email: subject and text.';
+    'What an endpoint of a format is sent: JSON. standard: type, timestamp, subject, metric, data; slack: text, mrkdwn; email: subject and text.';
+
+create or replace function _shortened(text text)
+returns text
+language sql
+immutable
+set search_path from current
+as $$
+    select case when length(text) > 3000 then left(text, 2999) || '…' else text end
+$$;
+
+comment on function _shortened(text) is 'A text for people, of at most 3,000 characters: the data of an event may be long.';
 
 create or replace function _message_text(notification notifications)
 returns text
@@ -36,7 +49,7 @@ language sql
 stable
 set search_path from current
 as $$
-    select coalesce(case
+    select _shortened(coalesce(case
         when notification.type like 'threshold.%' or notification.type = 'limit.refused' then
             format('%s: %s has used %s of %s %s of %s%s (limit %s, %s).', notification.type, notification.subject,
                 d ->> 'numerator', d ->> 'denominator', d ->> 'unit', notification.metric,
@@ -44,8 +57,8 @@ as $$
         when notification.type = 'spike.detected' then
             format('spike.detected: %s has used %s %s of %s since %s, %s times what is usual (%s).', notification.subject, d ->> 'quantity',
                 d ->> 'unit', notification.metric, d ->> 'since', d ->> 'ratio', d ->> 'expected')
-    end, notification.type || ': ' || concat_ws(', ', notification.subject, notification.metric) || coalesce(' ' || nullif(d::text, '{}'), ''))
+    end, notification.type || ': ' || concat_ws(', ', notification.subject, notification.metric) || coalesce(' ' || nullif(d::text, '{}'), '')))
     from (values (notification.data)) n (d)
 $$;
 
-comment on function _message_text(notifications) is 'A notification in words, for people.';
+comment on function _message_text(notifications) is 'A notification in words, for people; at most 3,000 characters.';

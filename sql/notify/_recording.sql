@@ -54,7 +54,8 @@ begin
         return 0;
     end if;
     with taken as (
-        delete from unreported where ctid = any (array(select u.ctid from unreported u where u.biller = '' limit _write_recorded.max_rows))
+        delete from unreported
+        where ctid = any (array(select u.ctid from unreported u where u.biller = '' order by u.event_id limit _write_recorded.max_rows))
         returning unreported
     )
     select array_agg(unreported) into v_queued from taken;

@@ -17,6 +17,7 @@ as $$
 declare
     c_in_flight constant integer := 16;
     c_failing   constant integer := 2;
+    c_lease_max constant interval := '1 hour';
     v_due       text[];
     v_endpoints endpoints[];
 begin
@@ -38,7 +39,8 @@ begin
             from unnest(v_endpoints) e
             cross join lateral (
                 select case when e.failing_since is null then c_in_flight else c_failing end - count(*) as free from deliveries d
-                where d.endpoint = e.name and d.state = 'sending' and d.next_attempt_at > claim_deliveries.now
+                where d.endpoint = e.name and d.state in ('planned', 'sending') and d.state = 'sending'
+                  and d.next_attempt_at > claim_deliveries.now and d.next_attempt_at <= claim_deliveries.now + c_lease_max
             ) f
             cross join lateral (
                 select d.delivery_id, row_number() over (order by d.next_attempt_at, d.delivery_id) as turn

@@ -16,19 +16,24 @@ as $$
 declare
     v_before   endpoints;
     v_endpoint endpoints;
+    v_periods  boolean;
 begin
     if _is_open('define_endpoint') then perform _check_caller('define_endpoint'); end if;
     perform _check_endpoint(define_endpoint.name, define_endpoint.url, define_endpoint.types, define_endpoint.secret_name, define_endpoint.format);
     perform _lock('catalog');
+    v_periods := exists (select from endpoints e where 'usage.aggregated' = any (e.types));
     v_before := (_lock_endpoints(array[define_endpoint.name]))[1];
     insert into endpoints as e (name, url, types, format, secret_name)
     values (define_endpoint.name, define_endpoint.url, array(select distinct t from unnest(define_endpoint.types) t order by t),
             define_endpoint.format, define_endpoint.secret_name)
     on conflict (name) do update set
         url = excluded.url, types = excluded.types, format = excluded.format, secret_name = excluded.secret_name, disabled_at = null,
-        disabled_reason = null
+        disabled_reason = null,
+        failing_since = case when (e.url, e.format, e.secret_name) is not distinct from (excluded.url, excluded.format, excluded.secret_name)
+                             then e.failing_since end
     returning * into v_endpoint;
-    perform _log_change('define_endpoint', v_endpoint.name, to_jsonb(v_before), to_jsonb(v_endpoint)), _follow_recording();
+    perform _redirect_deliveries(v_before, v_endpoint), _follow_recording(), _follow_periods(v_periods),
+        _log_change('define_endpoint', v_endpoint.name, to_jsonb(v_before), to_jsonb(v_endpoint));
     return v_endpoint;
 end
 $$;
@@ -38,7 +43,8 @@ comment on function define_endpoint(text, text, text[], text, text) is
     'from now on; {*} stands for all but usage.recorded and usage.aggregated, which are only written if an endpoint names them. format: standard '
     '(an http or https url; Standard Webhooks), slack (a Slack webhook) or email (a mailto url). secret_name: the name of the environment '
     'variable, or of the file, from which the sender reads the secret; the secret itself never comes to the database. standard: the key that '
-    'signs; without one, messages are not signed. slack: the URL, if url is null. What was planned before a change keeps its body. Defining a '
-    'disabled endpoint enables it; retry_deliveries() sends what it has missed. Raises 22004 or 22023 for a bad value, 55P03 after waiting for a '
-    'lock for 5 seconds. Example: BEGIN; SELECT name, types, format FROM meter.define_endpoint(''ops'', ''https://example.com/hook'', '
-    '''{threshold.exceeded,limit.refused}'', secret_name => ''WEBHOOK_SECRET''); ROLLBACK;';
+    'signs; without one, messages are not signed. slack: the URL, if url is null. What was planned and has not arrived is sent to the new URL, in '
+    'the new format; what is being sent to the old one is sent again. Defining a disabled endpoint enables it; retry_deliveries() sends what it '
+    'has missed. Raises 22004 or 22023 for a bad value, 55P03 after waiting for a lock for 5 seconds. Example: BEGIN; SELECT name, types, format '
+    'FROM meter.define_endpoint(''ops'', ''https://example.com/hook'', ''{threshold.exceeded,limit.refused}'', secret_name => ''WEBHOOK_SECRET''); '
+    'ROLLBACK;';

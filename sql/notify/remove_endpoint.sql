@@ -15,7 +15,7 @@ begin
     v_endpoint := _get_endpoint(remove_endpoint.name);
     delete from deliveries d where d.endpoint = remove_endpoint.name;
     delete from endpoints e where e.name = remove_endpoint.name;
-    perform _log_change('remove_endpoint', v_endpoint.name, to_jsonb(v_endpoint), null), _follow_recording();
+    perform _log_change('remove_endpoint', v_endpoint.name, to_jsonb(v_endpoint), null), _follow_recording(), _follow_periods(true);
     return v_endpoint;
 end
 $$;

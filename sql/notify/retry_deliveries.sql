@@ -45,14 +45,14 @@ begin
         returning d.endpoint, d.lane
     )
     select array_agg(r.endpoint), array_agg(r.lane), count(*) into v_names, v_lanes, v_count from replayed r;
-    perform _start_lanes(v_names, v_lanes, retry_deliveries.now);
+    perform _reorder_lanes(v_names, v_lanes), _start_lanes(v_names, v_lanes, retry_deliveries.now);
     return v_hurried + v_count;
 end
 $$;
 
 comment on function retry_deliveries(text, bigint, timestamptz) is
     'Sends deliveries again that were given up (dead), under the same message_id, and at once those that wait for their next attempt: all, those '
-    'of an endpoint, or one. They are sent in their first order, before later ones of the same subject. Those of disabled endpoints are left out. '
-    'Returns how many. Raises 22004 or 22023 for a bad value, a disabled endpoint or a delivery that is unknown or has arrived, UM007 if there is '
-    'no such endpoint, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 after waiting for a lock for 5 seconds. Example: SELECT '
-    'meter.retry_deliveries();';
+    'of an endpoint, or one. They are sent in their first order, before later ones of the same subject; only one that is being sent already comes '
+    'first. Those of disabled endpoints are left out. Returns how many. Raises 22004 or 22023 for a bad value, a disabled endpoint or a delivery '
+    'that is unknown or has arrived, UM007 if there is no such endpoint, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 after '
+    'waiting for a lock for 5 seconds. Example: SELECT meter.retry_deliveries();';

@@ -28,7 +28,7 @@ begin
     if v_ids is null then
         return;
     end if;
-    perform _lock_endpoints(v_names);
+    perform _lock_endpoints(v_names), _note_failing(settle_deliveries.worker, v_results, settle_deliveries.now);
     update deliveries d set
         state = o.state, status = r.status, error = case when o.state = 'delivered' then null else coalesce(r.error, d.error) end,
         failures = o.failures, settled_at = case when o.state in ('delivered', 'dead') then settle_deliveries.now end,
@@ -48,10 +48,13 @@ begin
     where d.delivery_id = q.delivery_id and q.delivery_id = any (v_ids)
       and (q.state = 'sending' and q.attempts = r.attempt and q.worker = settle_deliveries.worker
            or r.outcome = 'delivered' and q.state <> 'delivered' and r.attempt between 1 and q.attempts);
-    perform _note_failing(v_results, settle_deliveries.now), _disable_endpoints(array(
+    perform _disable_endpoints(array(
         select d.endpoint from unnest(v_results) r join deliveries d on d.delivery_id = r.delivery_id
         where r.outcome = 'gone' and d.delivery_id = any (v_ids) and d.state = 'dead' and d.attempts = r.attempt
           and d.settled_at = settle_deliveries.now), settle_deliveries.now);
+    if exists (select from unnest(v_results) r where r.outcome <> 'delivered') then
+        perform _reorder_lanes(v_names, v_lanes);
+    end if;
     perform _start_lanes(v_names, v_lanes, settle_deliveries.now);
     return query
         select d.delivery_id, d.state, case when d.state = 'planned' then d.next_attempt_at end

@@ -6,23 +6,27 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_count bigint;
+    v_expired bigint[];
+    v_count   bigint;
 begin
-    with deleted as (
-        delete from notifications n where n.notification_id in (
-            select o.notification_id
-            from notifications o
-            where o.created_at < _add_duration(now(), _parse_duration(_setting_value('notifications_keep')), -1, 'UTC')
-              and not exists (
-                  select from deliveries d
-                  where d.notification_id = o.notification_id and d.state in ('waiting', 'planned', 'sending'))
-            order by o.notification_id
-            limit 100000)
-        returning n.notification_id
-    ), forgotten as (
-        delete from deliveries d using deleted n where d.notification_id = n.notification_id
-    )
-    select count(*) into v_count from deleted;
+    v_expired := array(
+        select o.notification_id
+        from notifications o
+        where o.created_at < _add_duration(now(), _parse_duration(_setting_value('notifications_keep')), -1, 'UTC')
+          and not exists (
+              select from deliveries d
+              where d.notification_id = o.notification_id and d.state in ('waiting', 'planned', 'sending'))
+        order by o.notification_id
+        limit 100000
+        for update skip locked);
+    -- A delivery that is retried meanwhile stays, with its notification.
+    delete from deliveries d where d.delivery_id in (
+        select o.delivery_id from deliveries o
+        where o.notification_id = any (v_expired) and o.state in ('delivered', 'dead')
+        for update skip locked);
+    delete from notifications n
+    where n.notification_id = any (v_expired) and not exists (select from deliveries d where d.notification_id = n.notification_id);
+    get diagnostics v_count = row_count;
     if v_count > 0 then
         return next ('deleted notifications', v_count)::maintenance_action;
     end if;

@@ -58,7 +58,7 @@ begin
     else
         return query select * from _move_keys(v_old_keys);
         return query select * from _merge_idle_stripes(v_stripes);
-        return query select * from _notify_top_ups();
+        return query select * from _notify_top_ups(1000);
         return query select * from _delete_expired();
         return query select * from _tidy_reservations(maintain.keep);
     end if;

@@ -34,9 +34,7 @@ begin
         ) d on true
         left join lateral (
             select _missing_rows(v_biller, t.series_id, t.subject, t.metric, t.at, t.event_after, t.event_ids) as event_ids
-            from event_kinds k
-            where t.method = 'event' and k.series_id = t.series_id and k.at = t.at and k.kind = 'void'
-            limit 1
+            from event_kinds k where t.method = 'event' and k.series_id = t.series_id and k.at = t.at and k.kind = 'void' limit 1
         ) w on true
         cross join lateral (
             -- Single events; all of one time are read at once, as the log has no index by event.
@@ -50,8 +48,7 @@ begin
                     and p.event_id between e.event_id and e.event_id and p.replaces is null order by p.event_id offset 0)
             union all
             -- What the hour has gained, or the period's value, which is not a sum of hours.
-            select case when t.mode <> 'last' then q.quantity - coalesce(d.quantity + d.as_events, 0)
-                        when d.quantity is not null or q.quantity <> 0 or b.event_count > 0 then nullif(q.quantity, d.quantity) end,
+            select _unplanned_value(t.mode, q.quantity, b.event_count, d.quantity, d.as_events),
                    least(now, case t.method when 'delta' then b.last_at else t.bucket_end - interval '1 second' end), null
             from (
                 select coalesce(_quantity(t.aggregate, sum(k.event_count)::bigint, sum(k.total), min(k.lowest), max(k.highest),
@@ -62,20 +59,16 @@ begin
                     where r.series_id = t.series_id and r.bucket = t.bucket and r.bucket_start >= t.bucket_start and r.bucket_start < t.bucket_end
                     union all
                     select s.coarse_count, s.coarse_last_at, s.coarse_total, s.coarse_lowest, s.coarse_highest, s.coarse_latest
-                    from series s
-                    where t.is_coarse and s.series_id = t.series_id and s.coarse_last_at > '-infinity'
+                    from series s where t.is_coarse and s.series_id = t.series_id and s.coarse_last_at > '-infinity'
                       and s.coarse_start >= t.bucket_start and s.coarse_start < t.bucket_end
                     union all
                     select s.fine_count, s.fine_last_at, s.fine_total, s.fine_lowest, s.fine_highest, s.fine_latest
-                    from series s
-                    where not t.is_coarse and s.series_id = t.series_id and s.fine_last_at > '-infinity'
+                    from series s where not t.is_coarse and s.series_id = t.series_id and s.fine_last_at > '-infinity'
                       and s.fine_start >= t.bucket_start and s.fine_start < t.bucket_end
                 ) k
                 where t.method in ('delta', 'value') having t.method in ('delta', 'value') offset 0
             ) b
-            cross join lateral (
-                select _reported_quantity(t.aggregate, t.mode, b.quantity, (_unplanned_usage.biller).max_digits) as quantity
-            ) q
+            cross join lateral (select _reported_quantity(t.aggregate, t.mode, b.quantity, (_unplanned_usage.biller).max_digits) as quantity) q
             union all
             -- What the events from before mode event add up to in the hour, beyond what was reported of them.
             select coalesce(sum(e.quantity), 0) - coalesce(d.quantity, 0), least(max(e.at), now), null
@@ -86,8 +79,7 @@ begin
             where t.method = 'earlier events' having t.method = 'earlier events'
             union all
             select l.value, least(l.at, now), null
-            from _dropped_remainder(v_biller, t.series_id, t.subject, t.metric, t.bucket, t.bucket_start, v_dropped) l
-            where t.method = 'dropped'
+            from _dropped_remainder(v_biller, t.series_id, t.subject, t.metric, t.bucket, t.bucket_start, v_dropped) l where t.method = 'dropped'
         ) v
         where (t.mode = 'last' or v.value <> 0) and v.value is not null and coalesce(t.at, t.bucket_start) >= coalesce(t.since, '-infinity');
 end
@@ -95,6 +87,22 @@ $$;
 
 comment on function _unplanned_usage(billers, unreported[], timestamptz) is
     'The usage of queued buckets and events that has not been planned yet. customer is null where the subject has none.';
+
+-- Inlined: no SET, nothing outside pg_catalog.
+create or replace function _unplanned_value(mode text, quantity numeric, event_count numeric, reported numeric, as_events numeric)
+returns numeric
+language sql
+immutable parallel safe
+as $$
+    select case
+        when mode <> 'last' then quantity - coalesce(reported + as_events, 0)
+        when reported is not null or quantity <> 0 or event_count > 0 then nullif(quantity, reported)
+    end
+$$;
+
+comment on function _unplanned_value(text, numeric, numeric, numeric, numeric) is
+    'What is left to report of a bucket: what it has gained, or in mode last its value, if that is another one; null if no event counts in it and '
+    'nothing was reported.';
 
 -- Inlined: no SET, nothing outside pg_catalog. A quotient may have infinitely many digits, so an average is rounded as round() does.
 create or replace function _reported_quantity(aggregate text, mode text, quantity numeric, max_digits integer)

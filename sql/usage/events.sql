@@ -48,7 +48,9 @@ end
 $$;
 
 comment on function events(text, text, timestamptz, timestamptz, bigint, integer, timestamptz) is
-    'Returns the events of a subject as they were recorded, newest first (by at, then by event_id). They explain a charge. For the '
+    'Returns the rows of the log of a subject as they were written, newest first (by at, then by event_id). They explain a charge. kind: usage; '
+    'void for a row that takes back the event corrects, with the opposite quantity; adjustment for a signed quantity that is no event. corrects of '
+    'usage: the event that it replaces. correction_id: the correction that wrote the row. For the '
     'next page, pass the event_id of the last row as after_id. after_at is optional; passing the at of that row, in any precision, '
     'saves a lookup. max_rows: 1 to 10,000. Raises UM001 for an unknown metric, 22004 or 22023 for an invalid argument. '
     'Example: SELECT at, quantity, metadata FROM meter.events(''acct_1'', ''tokens'', until => ''2026-06-19'', max_rows => 2);';

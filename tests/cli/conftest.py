@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from typer import testing
 from typer.testing import CliRunner
 
 from pymeter.cli.app import app
@@ -24,6 +26,9 @@ class Ran(NamedTuple):
 
 
 Run = Callable[..., Ran]
+
+# Typer makes the commands anew for every call, which takes longer than most of them.
+testing._get_command = cache(testing._get_command)  # type: ignore[attr-defined]
 
 
 @pytest.fixture

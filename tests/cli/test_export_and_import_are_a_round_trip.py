@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pymeter import Meter, migrate
+from pymeter import Meter, migrate, pytest_plugin
+from tests.conftest import Databases
+from tests.helpers import at_length
 
 Run = Callable[..., Any]
 METRICS = {
@@ -33,10 +35,25 @@ EVIL = (
 )
 
 
+@pytest.fixture(scope="module")
+def template(databases: Databases, pymeter_template: str) -> Iterator[str]:
+    """The name of a database with a second meter, in schema copy."""
+    name = pytest_plugin._database_name("round_trip")
+    migrate(databases.create(name, pymeter_template), "copy")
+    yield name
+    databases.drop(name)
+
+
 @pytest.fixture
-def copy(meter: Meter, meter_dsn: str) -> Meter:
-    """A second meter in the same database, in schema copy; both have a metric of every aggregate."""
-    migrate(meter_dsn, "copy")
+def meter_dsn(databases: Databases, template: str) -> Iterator[str]:
+    name = pytest_plugin._database_name("round_trip_copy")
+    yield databases.create(name, template)
+    databases.drop(name)
+
+
+@pytest.fixture
+def copy(meter: Meter) -> Meter:
+    """The second meter; both have a metric of every aggregate."""
     made = Meter(meter._source, schema="copy")
     for each in (meter, made):
         for key, aggregate in METRICS.items():
@@ -223,8 +240,9 @@ def events(draw: st.DrawFn) -> list[dict[str, Any]]:
     return rows
 
 
+@pytest.mark.at_length
 @settings(
-    max_examples=25,
+    max_examples=at_length(10, 100),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

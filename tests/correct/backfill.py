@@ -109,7 +109,9 @@ def run_backfill(dsn: str, events: int, how: str = "replace", aggregate: str = "
             if aggregate in ("sum", "count"):
                 assert [row.delta for row in approved] == [row.delta for row in preview]
             outcomes = ledger.rows(
-                "SELECT outcome, count(*)::int AS n FROM meter.correction_entries(%s) GROUP BY 1", [number]
+                "SELECT outcome, count(*)::int AS n FROM meter.correction_entries"
+                " WHERE correction_id = %s GROUP BY 1",
+                [number],
             )
             assert entries >= (2 * events if how == "replace" else events)
             assert [(row.outcome, row.n) for row in outcomes] == [("applied", entries)]

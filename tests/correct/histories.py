@@ -460,7 +460,7 @@ class Life:
                 for row in ledger.call("summary", subject=name, **given):
                     if row.metric in METRICS:
                         self.assert_quantity(subject, row.metric, since, until, row)
-            for metric in KINDS:
+            for metric in {row.metric for row in self.model.rows.values() if row.subject == subject}:
                 for since, until, step in (
                     (at("2025-12-31"), at("2026-03-04"), "week"),
                     (at("2026-02-28"), at("2026-03-03"), "hour"),

@@ -1,4 +1,4 @@
-"""Limits, marks, top-ups and reservations after corrections: as if the usage had always been what it is now."""
+"""Limits, marks, top-ups and reservations after corrections: as if usage had always been what it is now."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_correction_that_raises_usage_fires_marks_once_and_is_never_refused(le
 
 
 def test_a_correction_looks_at_every_period_that_it_changes(ledger: Ledger) -> None:
-    """Days of two months, by an own limit of the day and everyone's of the month; usage moves between them."""
+    """Days of two months, by a limit of the day and one of the month; usage moves between them."""
     ledger.define("m", "sum")
     limit(ledger, 100, period="day", name="day", since=LONG_AGO, marks=[100])
     limit(ledger, 150, since=LONG_AGO, marks=[100])
@@ -295,27 +295,26 @@ def test_a_void_gives_the_units_of_top_ups_back(ledger: Ledger) -> None:
 
 
 def test_an_adjustment_gives_back_what_usage_before_took_from_top_ups(ledger: Ledger) -> None:
-    """It takes away more than was used since the last boundary of a top-up."""
-    ledger.define("m", "sum", period="year")
+    """It takes away more than was used since the last boundary of a top-up. What it gives back stays."""
+    ledger.define("m", "sum")
     limit(ledger, 100, since=LONG_AGO)
     day = datetime(2026, 3, 1, tzinfo=UTC)
-    for key, since, expires_at in (("one", day, None), ("two", day + timedelta(days=5), None)):
-        named = {"idempotency_key": key, "since": since, "expires_at": expires_at, "quantity": 50}
+    for key, since in (("one", day), ("two", day + timedelta(days=5))):
+        named = {"idempotency_key": key, "since": since, "quantity": 50}
         ledger.call("top_up", subject="a", metric="m", **named)
     ledger.record("a", "m", 140, at=day + timedelta(days=1))
     ledger.record("a", "m", 10, at=day + timedelta(days=6))
 
-    def left(moment: datetime) -> tuple[Any, ...]:
-        b = ledger.call("balance", subject="a", metric="m", at=moment)[0]
-        return b.used, b.top_ups_left, b.overrun
+    def left(days: int) -> tuple[Any, ...]:
+        b = ledger.call("balance", subject="a", metric="m", at=day + timedelta(days=days))[0]
+        return b.used, b.top_ups, b.top_ups_left, b.overrun
 
-    later = day + timedelta(days=7)
-    assert left(later) == (150, 50, 0)
+    assert (left(7), left(40)) == ((150, 100, 50, 0), (0, 100, 50, 0))
     credit = adjust(ledger, -30, at=day + timedelta(days=6, hours=1))
-    assert left(later) == (120, 80, 0)
-    assert left(day + timedelta(days=2)) == (140, 10, 0)
+    assert (left(7), left(40)) == ((120, 100, 80, 0), (0, 100, 80, 0))
+    assert left(2) == (140, 50, 10, 0)
     revert(ledger, credit)
-    assert left(later) == (150, 50, 0)
+    assert (left(7), left(40)) == ((150, 100, 50, 0), (0, 100, 50, 0))
 
 
 def test_a_period_from_which_more_was_taken_than_used_has_more_than_its_quota(ledger: Ledger) -> None:
@@ -531,7 +530,7 @@ class LimitsHistory(Correcting, limits_model.History):
 
 
 def test_p11_limits_are_answered_as_by_a_naive_model_that_forgets_what_was_corrected(ledger: Ledger) -> None:
-    """Both ways of record(): each answer and what check_quota() says are those of the events that are left."""
+    """Both ways of record(): answers, and what check_quota() says, are those of the events that are left."""
     operations = st.one_of(limits_model.operations, corrections, corrections, adjustments)
 
     @examples(HISTORIES)
@@ -589,6 +588,63 @@ def test_p11_top_ups_are_answered_as_by_a_naive_model_that_forgets_what_was_corr
     assert ledger.verify() == []
 
 
+def test_p11_after_adjustments_an_admitted_event_leaves_nothing_uncovered_that_was_covered(
+    ledger: Ledger,
+) -> None:
+    """Adjustments may take away more than was used between the boundaries of two top-ups."""
+    days = [datetime.now(UTC) - timedelta(days=n) for n in (70, 40, 20, 3, 0)]
+    numbers = itertools.count()
+    moments = st.integers(0, len(days) - 1)
+    operations = st.one_of(
+        st.tuples(st.just("record"), st.integers(1, 40), moments),
+        st.tuples(st.just("record"), st.integers(1, 40), st.just(len(days) - 1)),
+        st.tuples(st.just("adjust"), st.integers(-60, 20), moments),
+        st.tuples(st.just("top_up"), st.integers(1, 30), moments),
+    )
+
+    @examples(HISTORIES)
+    @given(st.lists(operations, min_size=6, max_size=20), st.sampled_from([None, 15]))
+    def check(then: list[tuple[str, int, int]], rollover: int | None) -> None:
+        metric = f"m{next(numbers)}"
+        whose = {"subject": "a", "metric": metric}
+        ledger.define(metric, "sum")
+        ledger.call("set_limit", metric=metric, quota=50, since=LONG_AGO, rollover_max=rollover)
+
+        def overrun() -> Decimal:
+            """Of all periods."""
+            now = datetime.now(UTC)
+            months = {(day.year, day.month): day for day in days[:-1]} | {(now.year, now.month): now}
+            ends = [
+                now
+                if day is now
+                else (day.replace(day=1) + timedelta(days=32)).replace(day=1, hour=0, minute=0)
+                - timedelta(hours=1)
+                for day in months.values()
+            ]
+            balances = [ledger.call("balance", **whose, at=end)[0] for end in ends]
+            return sum((b.overrun for b in balances), Decimal(0))
+
+        for name, quantity, moment in then:
+            day = days[moment] if moment < len(days) - 1 else datetime.now(UTC)
+            if name == "adjust":
+                ledger.call("adjust", **whose, quantity=quantity, at=day, reason="why")
+            elif name == "top_up":
+                key = f"k{next(numbers)}"
+                lasts = {"expires_at": day + timedelta(days=30)} if quantity % 2 else {}
+                ledger.call("top_up", **whose, quantity=quantity, idempotency_key=key, since=day, **lasts)
+            else:
+                left = ledger.call("check_quota", **whose, now=day)[0].remaining
+                before = overrun()
+                answer = ledger.record("a", metric, quantity, at=day)
+                assert answer.outcome == ("recorded" if quantity <= left else "refused")
+                if answer.outcome == "recorded":
+                    assert overrun() <= before
+                    assert answer.remaining == ledger.call("check_quota", **whose, now=day)[0].remaining
+
+    check()
+    assert ledger.verify() == []
+
+
 # ----------------------------------------------------------------------------------------- notifications
 
 
@@ -605,7 +661,8 @@ def test_each_correction_tells_of_the_periods_that_it_changes(ledger: Ledger) ->
         pass
     rows = ledger.rows(
         "SELECT type, subject, metric, data FROM meter.notifications"
-        " WHERE type LIKE 'correction.%%' OR type = 'usage.recorded' ORDER BY type = 'usage.recorded', notification_id"
+        " WHERE type LIKE 'correction.%%' OR type = 'usage.recorded'"
+        " ORDER BY type = 'usage.recorded', notification_id"
     )
     assert [(r.type, r.data.get("before"), r.data.get("after"), r.data.get("delta")) for r in rows] == [
         ("correction.applied", 5, 0, -5),
@@ -619,3 +676,39 @@ def test_each_correction_tells_of_the_periods_that_it_changes(ledger: Ledger) ->
         number,
     ]
     assert {(r.subject, r.metric) for r in rows} == {("a", "m")}
+
+
+@pytest.mark.parametrize("aggregate", ["sum", "count", "avg", "min", "max", "last"])
+@pytest.mark.parametrize("period", ["month", "hour"])
+@pytest.mark.parametrize("left", [0, 1])
+def test_both_ways_of_voiding_tell_the_same_and_recorded_usage_is_told_of_once(
+    ledger: Ledger, aggregate: str, period: str, left: int
+) -> None:
+    """An event named by its key, or by its id alone."""
+    ledger.define("m", aggregate, period=period)
+    ledger.call("define_endpoint", name="hook", url="https://example.com/x", types=["usage.recorded"])
+    moment = datetime.now(UTC)
+    for subject in ("a", "b"):
+        for quantity in [7, *[3, 12][: left * 2], 9]:
+            event = ledger.record(subject, "m", quantity, at=moment, idempotency_key=f"k{quantity}")
+            moment += timedelta(microseconds=1)
+        for quantity in (9, 7):
+            if subject == "a":
+                named: dict[str, Any] = {"idempotency_key": f"k{quantity}"}
+            else:
+                named = {"event_id": event.event_id if quantity == 9 else event.event_id - 1 - 2 * left}
+            told_of = ledger.call("void_event", subject=subject, metric="m", **named, reason="why")[0]
+            assert told_of.outcome == "applied"
+    while ledger.call("plan_deliveries")[0][0]:
+        pass
+    rows = ledger.rows(
+        "SELECT subject, data - 'correction_id' AS data FROM meter.notifications"
+        " WHERE type = 'correction.applied' ORDER BY notification_id"
+    )
+    of_a, of_b = ([row.data for row in rows if row.subject == subject] for subject in ("a", "b"))
+    assert of_a == of_b
+    assert len(of_a) == 2
+    assert of_a[1]["before"] == of_a[0]["after"]
+    recorded = ledger.value("SELECT count(*) FROM meter.notifications WHERE type = 'usage.recorded'")
+    assert recorded == 2 * (2 + 2 * left)
+    assert ledger.verify() == []

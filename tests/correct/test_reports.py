@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import signal
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -17,6 +19,7 @@ from psycopg.types.json import Jsonb
 from tests.helpers import Ledger, examples
 from tests.report.conftest import DAY, HOUR, Journal, clock, journal
 from tests.report.double import Double, fixtures
+from tests.report.mortal import ClockFile, start
 from tests.report.shop import Shop, shop
 from tests.report.test_whatever_happens import Run
 
@@ -206,18 +209,40 @@ def test_events_of_before_mode_event_are_taken_back_too(journal: Journal) -> Non
     assert sum(journal.values()) == 3
 
 
+def kept(journal: Journal, month: datetime) -> str | None:
+    """Why maintain() would keep the events of a month for reporting."""
+    found = journal.ledger.value("SELECT meter._retention_blocker(%s)", [month])
+    return None if found is None else str(found)
+
+
 def test_a_voided_event_that_nobody_pushed_does_not_keep_a_month(by_event: Journal) -> None:
     """The mapping begins within an hour, whose events must be pushed before their month is dropped."""
-    ledger = by_event.ledger
-    old = by_event.now - timedelta(days=100)
+    ledger, old = by_event.ledger, by_event.now - timedelta(days=100)
+    month = old.replace(day=1, hour=0, minute=0)
     ledger.define("old", "sum")
     event = by_event.record(5, metric="old", at=old)
-    void(by_event, event, "old")
+    voided = void(by_event, event, "old")
     by_event.map("old", "old", "event", since=old - timedelta(minutes=1))
+    assert kept(by_event, month) == "some of its events have not been reported"
     assert plan(by_event) == []
-    assert ledger.value("SELECT meter._retention_blocker(meter._bucket_start('month', %s))", [old]) is None
-    by_event.record(1, metric="old", at=old)
-    assert ledger.value("SELECT meter._retention_blocker(meter._bucket_start('month', %s))", [old])
+    assert kept(by_event, month) is None
+    revert(by_event, voided)
+    assert kept(by_event, month) == "some of its events have not been reported"
+    ledger.execute("DELETE FROM meter.unreported")
+    assert kept(by_event, month) is not None
+
+
+def test_a_correction_of_an_old_month_keeps_it_until_it_is_planned(by_event: Journal) -> None:
+    old = by_event.now - timedelta(days=100)
+    event = by_event.record(5, at=old)
+    plan(by_event)
+    month = old.replace(day=1, hour=0, minute=0)
+    assert kept(by_event, month) is None
+    void(by_event, event)
+    assert kept(by_event, month) == "some of its events have not been reported"
+    plan(by_event)
+    assert kept(by_event, month) is None
+    assert [p.value for p in by_event.pushes() if p.metric == "tokens"] == [5, -5]
 
 
 # ------------------------------------------------------------------------------------- values of periods
@@ -328,7 +353,8 @@ class Corrected(Run):
     def count(self) -> None:
         self.used.clear()
         for subject, metric, quantity in self.journal.ledger.rows(
-            "SELECT subject, metric, sum(quantity) FROM meter.logged_events WHERE metric = ANY (%s) GROUP BY 1, 2",
+            "SELECT subject, metric, sum(quantity) FROM meter.logged_events"
+            " WHERE metric = ANY (%s) GROUP BY 1, 2",
             [[self.name("sum"), self.name("count")]],
         ):
             self.used[subject, metric] = quantity  # type: ignore[index]
@@ -404,4 +430,42 @@ def test_the_biller_has_what_is_used_hour_by_hour_after_corrections(
             assert shop.report().exit_status == 0
             used = {k: v for k, v in shop.used().items() if v}
             assert {k: v for k, v in shop.sent().items() if v} == used
+    assert double.counters()["counted_twice"] == []
+
+
+@pytest.mark.slow
+def test_reporters_that_die_at_any_step_leave_corrections_exact(
+    double: Double, shop: Shop, tmp_path: Path
+) -> None:
+    """What a killed reporter has planned or sent is corrected before another one takes over."""
+    clock_file = ClockFile(tmp_path / "clock")
+    shop.meter.define_biller(negative="send")
+    shop.add_metric("calls", "count", "event")
+    draw = random.Random(4)
+    killed = 0
+    with psycopg.connect(shop.dsn, autocommit=True) as connection:
+        for step in range(2, 30, 3):
+            shop.use_many(customers=2, hours=2)
+            for _ in range(3):
+                shop.use("cus_1", metric="calls", minutes=draw.randint(1, 100))
+            for _ in range(2):
+                process = start(
+                    shop.dsn, double.url, clock_file, connections=1, die_at=step, before=step % 2 == 0
+                )
+                process.join(60)
+                killed += process.exitcode == -signal.SIGKILL
+                rows = connection.execute(
+                    "SELECT subject, metric, event_id FROM meter.logged_events WHERE kind = 'usage'"
+                ).fetchall()
+                for subject, metric, event_id in draw.sample(rows, 4):
+                    connection.execute(
+                        "SELECT meter.void_event(%s, %s, event_id => %s, reason => 'why')",
+                        [subject, metric, event_id],
+                    )
+                clock_file.jump(timedelta(minutes=3))  # the lease of the dead is over
+                shop.set_clock(clock_file())
+            assert shop.reporter(clock=clock_file, connections=1).run_once().exit_status == 0
+            used = {k: v for k, v in shop.used().items() if v}
+            assert {k: v for k, v in shop.sent().items() if v} == used
+    assert killed > 5
     assert double.counters()["counted_twice"] == []

@@ -119,7 +119,8 @@ def test_the_map_names_every_page() -> None:
 
 
 def test_commands_and_options_exist() -> None:
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    program = typer.main.get_command(app)
+    commands = program.commands  # type: ignore[attr-defined]
     used = re.findall(r"\bpymeter ([a-z]+)\b([^`|\n]*)", "\n".join(_code()))
     assert used
     for name, rest in used:
@@ -128,7 +129,7 @@ def test_commands_and_options_exist() -> None:
         words = rest.split()
         if words and not words[0].startswith("-") and words[0] in getattr(command, "commands", {}):
             command = command.commands[words[0]]
-        known = {o for c in (command, typer.main.get_command(app)) for p in c.params for o in p.opts}
+        known = {o for c in (command, program) for p in c.params for o in p.opts}
         known |= {o for p in command.params for o in p.secondary_opts} | {"--help"}
         assert set(re.findall(r"(?<=\s)--[a-z-]+", rest)) <= known, f"pymeter {name}{rest}"
 

@@ -7,7 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from pymeter.migrate import migrate
-from tests.faults.servers import Server, new_database, new_server
+from tests.faults.servers import (
+    Server,
+    create_database,
+    execute,
+    new_database,
+    new_server,
+    with_database,
+)
 from tests.helpers import ledger, new_ledger  # noqa: F401 - fixtures
 
 
@@ -21,10 +28,18 @@ def durable_server() -> Iterator[Server]:
         pytest.skip(str(error))
 
 
+@pytest.fixture(scope="session")
+def durable_template(durable_server: Server) -> str:
+    name = "pymeter_durable_template"
+    durable_server.bring_back()
+    execute(durable_server.dsn, create_database(name))
+    migrate(with_database(durable_server.dsn, name))
+    return name
+
+
 @pytest.fixture
-def durable_dsn(durable_server: Server) -> Iterator[str]:
+def durable_dsn(durable_server: Server, durable_template: str) -> Iterator[str]:
     """A migrated database of the test's own on the durable server."""
     durable_server.bring_back()
-    with new_database(durable_server.dsn) as dsn:
-        migrate(dsn)
+    with new_database(durable_server.dsn, template=durable_template) as dsn:
         yield dsn

@@ -184,8 +184,11 @@ def new_database(dsn: str, name: str | None = None, *, template: str | None = No
 
 
 def create_database(name: str, template: str | None = None) -> sql.Composed:
+    """A copy of a template's files is faster than one by way of the WAL, where nothing waits for a disk."""
     query = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
-    return query if template is None else query + sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
+    if template is None:
+        return query
+    return query + sql.SQL(" TEMPLATE {} STRATEGY FILE_COPY").format(sql.Identifier(template))
 
 
 def execute(dsn: str, statement: sql.Composed | sql.SQL) -> None:

@@ -125,7 +125,7 @@ class Target:
         self.check: Callable[..., None] = CHECKS.get(function.name, lambda *_: None)
         self._types = {name: type_name for name, type_name, _ in function.parameters}
         self._count = self._counting_query()
-        self._counts = self._end("ROLLBACK")
+        self._counts = self._end_and_count("ROLLBACK")
 
     def call(self, values: Mapping[str, Value]) -> None:
         """Call it, and assert all that has to be true."""
@@ -150,10 +150,10 @@ class Target:
             if self.random.randrange(_COMMIT_ONE_IN):
                 self._end("ROLLBACK")
             else:
-                self._counts = self._end("COMMIT")
+                self._counts = self._end_and_count("COMMIT")
 
     def _refused(self, error: psycopg.Error, values: Mapping[str, Value]) -> None:
-        counts = self._end("ROLLBACK")
+        counts = self._end_and_count("ROLLBACK")
         state = error.sqlstate or "none"
         self.told[state] += 1
         shown = f"{self.function.name} raised {state}: {error}\n{error.diag.context}"
@@ -199,10 +199,17 @@ class Target:
         counts = ", ".join(f"(SELECT count(*) FROM {name})" for (name,) in tables)
         return f"SELECT ARRAY[{counts}]"
 
-    def _end(self, how: str) -> list[int]:
-        """End the transaction and begin the next one; how many rows each table has in between."""
-        begin = f"BEGIN; SET LOCAL ROLE {BOUND}" if self.function.name.startswith("own_") else "BEGIN"
-        cursor = self.connection.execute(f"{how}; {self._count}; {begin}".encode())
+    def _end(self, how: str) -> None:
+        """End the transaction and begin the next one."""
+        self.connection.execute(f"{how}; {self._begin}".encode())
+
+    @property
+    def _begin(self) -> str:
+        return f"BEGIN; SET LOCAL ROLE {BOUND}" if self.function.name.startswith("own_") else "BEGIN"
+
+    def _end_and_count(self, how: str) -> list[int]:
+        """The same, and how many rows each table has in between."""
+        cursor = self.connection.execute(f"{how}; {self._count}; {self._begin}".encode())
         cursor.nextset()
         row = cursor.fetchone()
         assert row is not None
@@ -226,38 +233,41 @@ class Fuzzer:
             _report(connection)
             self.functions = {f.name: f for f in read_functions(connection)}
 
-    def sweep(self, name: str, seed_value: int = 0, share: float = 1) -> Tally:
+    def fuzz(self, name: str, inputs: int, seed_value: int = 0, share: float = 1) -> Tally:
+        """Both, one after the other."""
+        with self._target(name, seed_value) as target:
+            self._sweep(target, seed_value, share)
+            self._explore(target, inputs if self.functions[name].parameters else 1, seed_value)
+            return target.tally
+
+    def _sweep(self, target: Target, seed_value: int, share: float) -> None:
         """Every hurting value (or a share of them) for every parameter, while the others make sense."""
-        function = self.functions[name]
+        function = target.function
         chance = random.Random(seed_value)
-        with self._target(name, seed_value) as target:
-            sensible_values = _examples(function, seed_value)
-            for parameter, type_name, _ in function.parameters:
-                for value in hurting(type_name):
-                    if chance.random() < share:
-                        target.call({**chance.choice(sensible_values), parameter: value})
-            if not function.parameters:
-                target.call({})
-            return target.tally
+        sensible_values = _examples(function, seed_value)
+        for parameter, type_name, _ in function.parameters:
+            for value in hurting(type_name):
+                if chance.random() < share:
+                    target.call({**chance.choice(sensible_values), parameter: value})
+        if not function.parameters:
+            target.call({})
 
-    def explore(self, name: str, inputs: int, seed_value: int = 0) -> Tally:
+    def _explore(self, target: Target, inputs: int, seed_value: int) -> None:
         """So many inputs as hypothesis makes them up; it looks for a small one where something is wrong."""
-        with self._target(name, seed_value) as target:
 
-            @seed(seed_value)
-            @settings(
-                max_examples=inputs,
-                database=None,
-                deadline=None,
-                phases=(Phase.generate, Phase.shrink),
-                suppress_health_check=list(HealthCheck),
-            )
-            @given(arguments(self.functions[name]))
-            def call(values: dict[str, Value]) -> None:
-                target.call(values)
+        @seed(seed_value)
+        @settings(
+            max_examples=inputs,
+            database=None,
+            deadline=None,
+            phases=(Phase.generate, Phase.shrink),
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(arguments(target.function))
+        def call(values: dict[str, Value]) -> None:
+            target.call(values)
 
-            call()
-            return target.tally
+        call()
 
     @contextmanager
     def _target(self, name: str, seed_value: int) -> Iterator[Target]:

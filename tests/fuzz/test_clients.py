@@ -17,8 +17,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from pymeter import Meter, calls
+from pymeter import Meter, calls, pytest_plugin
 from pymeter.errors import MeterError
+from tests.conftest import Databases
 from tests.faults.lived_in import live
 from tests.helpers import Ledger
 
@@ -120,10 +121,26 @@ METHODS = sorted(
 )
 
 
+@pytest.fixture(scope="module")
+def lived_in(databases: Databases, pymeter_template: str) -> Iterator[str]:
+    """The name of a database that was in use, to be copied."""
+    name = pytest_plugin._database_name("lived_in")
+    with psycopg.connect(databases.create(name, pymeter_template), autocommit=True) as connection:
+        live(Ledger(connection))
+    yield name
+    databases.drop(name)
+
+
+@pytest.fixture
+def meter_dsn(databases: Databases, lived_in: str) -> Iterator[str]:
+    name = pytest_plugin._database_name("lived_in_copy")
+    yield databases.create(name, lived_in)
+    databases.drop(name)
+
+
 @pytest.fixture
 def meter(meter_dsn: str) -> Iterator[Meter]:
     with psycopg.connect(meter_dsn) as connection:
-        live(Ledger(psycopg.connect(meter_dsn, autocommit=True)))
         connection.execute("SET statement_timeout = '2s'")
         connection.commit()
         yield Meter(connection)

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.helpers import Ledger, as_jsonb, refused
+from tests.helpers import PERIODS, ROLLUPS, Ledger, as_jsonb, covering, refused
 
 NewLedger = Callable[..., Ledger]
 
@@ -507,9 +507,11 @@ def test_marks_fire_again_for_a_cycle_that_is_moved_and_not_for_one_that_begins_
 # --------------------------------------------------------------------------------- all kinds of metrics
 
 
-@pytest.mark.parametrize("period", ["minute", "hour", "day", "week", "month", "year", "never"])
-@pytest.mark.parametrize("rollup", ["minute", "hour", "day", "none"])
-@pytest.mark.parametrize("of", [None, "day", "cycle", "90 minutes", "3 days"])
+@pytest.mark.at_length
+@pytest.mark.parametrize(
+    ("period", "rollup", "of"),
+    covering(2, PERIODS, ROLLUPS, [None, "day", "cycle", "90 minutes", "3 days"]),
+)
 def test_limits_hold_whatever_the_period_and_rollup(
     ledger: Ledger, period: str, rollup: str, of: str | None
 ) -> None:

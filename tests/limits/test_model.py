@@ -19,10 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
-from tests.helpers import Ledger, Task, as_jsonb, committed_or, examples
+from tests.helpers import Ledger, Task, as_jsonb, at_length, committed_or, examples
 from tests.limits.naive import WEEKS_FROM, Naive
 
-HISTORIES = int(os.environ.get("PYMETER_LIMIT_HISTORIES", "40"))
+pytestmark = pytest.mark.at_length
+
+HISTORIES = int(os.environ.get("PYMETER_LIMIT_HISTORIES", at_length(20, 200)))
 SUBJECTS = ("a", "b")
 PLANS = ("small", "large")
 KINDS = {

@@ -13,13 +13,14 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.helpers import Ledger, Task
+from tests.helpers import Ledger, Task, covering
 
 NewLedger = Callable[..., Ledger]
 Wait = Callable[..., None]
 
 BEGIN = datetime(2020, 1, 1, tzinfo=UTC)
 ISOLATIONS = ["read committed", "repeatable read", "serializable"]
+HOW = ["record", "batch"]
 
 
 def event(subject: str = "a", metric: str = "m", quantity: Any = 60, **more: Any) -> dict[str, Any]:
@@ -63,11 +64,11 @@ def plan(ledger: Ledger, name: str, quota: Any, metric: str = "m", **named: Any)
 # --------------------------------------------------------------------------- recorders against each other
 
 
-@pytest.mark.parametrize("isolation", ISOLATIONS)
-@pytest.mark.parametrize("second_how", ["record", "batch"])
-@pytest.mark.parametrize("first_how", ["record", "batch"])
-@pytest.mark.parametrize("known", [False, True])
-@pytest.mark.parametrize("end", ["commit", "rollback"])
+@pytest.mark.at_length
+@pytest.mark.parametrize(
+    ("isolation", "second_how", "first_how", "known", "end"),
+    covering(3, ISOLATIONS, HOW, HOW, [False, True], ["commit", "rollback"]),
+)
 def test_p11_of_two_events_that_fit_only_singly_one_is_admitted(
     ledger: Ledger,
     new_ledger: NewLedger,
@@ -219,10 +220,11 @@ def test_a_recorder_waits_for_a_change_of_its_subject_and_then_meets_it(
     assert through(writer, how, event(quantity=1)).outcome == "refused"
 
 
-@pytest.mark.parametrize("how", ["record", "batch"])
-@pytest.mark.parametrize("known", [False, True])
-@pytest.mark.parametrize("change", ["subject", "plan"])
-@pytest.mark.parametrize("isolation", ISOLATIONS)
+@pytest.mark.at_length
+@pytest.mark.parametrize(
+    ("how", "known", "change", "isolation"),
+    covering(3, HOW, [False, True], ["subject", "plan"], ISOLATIONS),
+)
 def test_a_change_of_a_subject_waits_for_its_recorders_and_then_counts_what_they_did(
     ledger: Ledger,
     new_ledger: NewLedger,
@@ -248,11 +250,11 @@ def test_a_change_of_a_subject_waits_for_its_recorders_and_then_counts_what_they
     assert ledger.verify() == []
 
 
-@pytest.mark.parametrize("change", list(CHANGES))
-@pytest.mark.parametrize("known", [False, True])
-@pytest.mark.parametrize("limited", [False, True])
-@pytest.mark.parametrize("isolation", ISOLATIONS)
-@pytest.mark.parametrize("how", ["record", "batch"])
+@pytest.mark.at_length
+@pytest.mark.parametrize(
+    ("change", "known", "limited", "isolation", "how"),
+    covering(3, CHANGES, [False, True], [False, True], ISOLATIONS, HOW),
+)
 def test_a_limit_binds_at_the_first_call_after_its_commit_in_every_session(
     ledger: Ledger, new_ledger: NewLedger, change: str, known: bool, limited: bool, isolation: str, how: str
 ) -> None:

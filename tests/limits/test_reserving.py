@@ -63,6 +63,10 @@ def used(ledger: Ledger, subject: str = "a", metric: str = "m") -> Decimal:
     return quantity
 
 
+# Values are judged before anything is read.
+WHATEVER_IS_KNOWN = pytest.mark.parametrize("metered", ["noted"], indirect=True)
+
+
 @pytest.fixture(params=["new", "known", "noted"], autouse=True)
 def metered(ledger: Ledger, request: pytest.FixtureRequest) -> Ledger:
     """A subject without a series, one whose row knows of no limit, and one whose row knows its room."""
@@ -229,6 +233,7 @@ def test_an_event_that_overflows_into_what_is_held_is_an_overrun(ledger: Ledger)
     assert [(o.overrun, o.cause) for o in ledger.call("overruns")] == [(10, "overflow")]
 
 
+@WHATEVER_IS_KNOWN
 @pytest.mark.parametrize("aggregate", ["max", "min", "avg", "last", "unique"])
 def test_only_sums_and_counts_are_reserved(ledger: Ledger, aggregate: str) -> None:
     ledger.define("other", aggregate)
@@ -238,6 +243,7 @@ def test_only_sums_and_counts_are_reserved(ledger: Ledger, aggregate: str) -> No
         batch(ledger, {"metric": "other", "quantity": 1})
 
 
+@WHATEVER_IS_KNOWN
 @pytest.mark.parametrize(
     ("named", "sqlstate", "parameter"),
     [
@@ -426,6 +432,7 @@ def test_an_unknown_reservation_is_um007(ledger: Ledger) -> None:
             ledger.call(function, reservation_id=None, **more)
 
 
+@WHATEVER_IS_KNOWN
 @pytest.mark.parametrize(
     ("named", "sqlstate", "parameter"),
     [
@@ -702,6 +709,7 @@ def test_a_key_twice_in_a_batch_is_one_reservation(ledger: Ledger) -> None:
     assert status(ledger).held == 30
 
 
+@WHATEVER_IS_KNOWN
 @pytest.mark.parametrize(
     ("requests", "sqlstate", "detail"),
     [

@@ -17,14 +17,17 @@ from decimal import Decimal
 from typing import Any
 
 import psycopg
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
-from tests.helpers import Ledger, Task, as_jsonb, examples
+from tests.helpers import Ledger, Task, as_jsonb, at_length, examples
 from tests.limits.naive import Check, Naive
 
-HISTORIES = int(os.environ.get("PYMETER_LIMIT_HISTORIES", "40"))
+pytestmark = pytest.mark.at_length
+
+HISTORIES = int(os.environ.get("PYMETER_LIMIT_HISTORIES", at_length(20, 200)))
 KINDS = {
     "tokens": ("sum", "month", "hour"),
     "calls": ("count", "day", "hour"),

@@ -16,11 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helpers import Ledger, committed_or, examples
+from tests.helpers import Ledger, at_length, committed_or, examples
 from tests.limits.naive import WEEKS_FROM, Naive
 from tests.limits.top_up_model import TopUpModel
 
-HISTORIES = int(os.environ.get("PYMETER_TOP_UP_HISTORIES", "40"))
+pytestmark = pytest.mark.at_length
+
+HISTORIES = int(os.environ.get("PYMETER_TOP_UP_HISTORIES", at_length(12, 200)))
 # The metric's period and rollup, and the periods of its limits, the one that top-ups raise first.
 KINDS = {
     "month": ("month", "hour", ("month",)),

@@ -83,6 +83,7 @@ def _command(part: str, options: argparse.Namespace) -> str:
         "corrections": f" --rounds {options.rounds}",
         "fuzz": f" --inputs {options.inputs}",
         "reports": f" --rounds {options.rounds}",
+        "repeats": f" --rounds {options.rounds}",
     }[part]
     server = f" --server {options.server}" if options.server else ""
     return f"python -m tests.longrun --only {part}{size}{server}"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pymeter import embedded
 from pymeter.migrate import migrate
 from tests.correct.backfill import run_backfill
 from tests.correct.histories import define as define_for_histories
@@ -71,6 +75,8 @@ _ORDERS_A_ROUND = 25
 _HISTORIES_A_ROUND = 10
 _BACKFILLED_A_ROUND = 5_000
 _LIMITED_CALLS_A_ROUND = 5_000
+_HISTORIES_A_ROUND = 100
+_ROOT = Path(__file__).parents[2]
 _ISOLATIONS = ("read committed", "repeatable read", "serializable")
 
 
@@ -207,9 +213,8 @@ def fuzz(sizes: Sizes, result: Result, say: Say) -> None:
         seed = 0
         while total.inputs < sizes.inputs:
             seed += 1
-            for name, function in fuzzer.functions.items():
-                total.add(fuzzer.sweep(name, seed))
-                total.add(fuzzer.explore(name, _EXPLORED if function.parameters else 1, seed))
+            for name in fuzzer.functions:
+                total.add(fuzzer.fuzz(name, _EXPLORED, seed))
             say(f"pass {seed}: {total.inputs:,} inputs")
             result.details = asdict(total) | {
                 "inputs": total.inputs,
@@ -254,6 +259,30 @@ def reports(sizes: Sizes, result: Result, say: Say) -> None:
         " 0 lost, 0 double, 0 conflicts;"
         f" {found.by_person:,} uncertain pushes that totals could not tell apart, looked up by a person"
     )
+
+
+def repeats(sizes: Sizes, result: Result, say: Say) -> None:
+    """In a process of its own, as pytest would take its settings from this one."""
+    histories = str(_HISTORIES_A_ROUND * sizes.rounds)
+    environment = {"PYMETER_TEST_AT_LENGTH": "1", "PYMETER_LIMIT_HISTORIES": histories}
+    environment["PYMETER_TOP_UP_HISTORIES"] = histories
+    with ExitStack() as stack:
+        if sizes.programs:
+            settings = embedded._SETTINGS | embedded._TEMPORARY_SETTINGS
+            server = stack.enter_context(new_server(sizes.programs, settings))
+            environment["PYMETER_TEST_DSN"] = server.dsn
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-m", "at_length", "tests"],
+            env=os.environ | environment,
+            cwd=_ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    last = done.stdout.rstrip().rpartition("\n")[2].strip("= ")
+    say(last)
+    assert done.returncode == 0, done.stdout[-2000:]
+    result.figures = f"{last}; {histories} histories of limits, and of top-ups for each kind of metric"
 
 
 PARTS: dict[str, tuple[str, str, Callable[[Sizes, Result, Say], None]]] = {
@@ -303,6 +332,12 @@ PARTS: dict[str, tuple[str, str, Callable[[Sizes, Result, Say], None]]] = {
         " and after calls are applied, the server is restored from a backup and fails over to a standby that"
         " lags, and the clock jumps, also past 24 hours; totals per customer, meter and hour compared",
         reports,
+    ),
+    "repeats": (
+        "P3, P4, P5, P10, P11",
+        "the tests of the suite that are marked `at_length`: all combinations of which the suite tries some,"
+        " and the numbers of races, examples and histories that it cuts down",
+        repeats,
     ),
 }
 

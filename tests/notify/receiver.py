@@ -122,6 +122,20 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
                 case "garbage":
                     self.wfile.write(b"\0\1\2 no HTTP\r\n\r\n")
                     self.close_connection = True
+                case "drip":  # the head, and then a byte of the body now and then, for ever
+                    self.wfile.write(b"HTTP/1.1 500 Oops\r\nContent-Length: 100000\r\n\r\n")
+                    self._drip(b"x")
+                case "drip of a head":
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+                    self._drip(b"x")
+                case "endless head":
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+                    self._drip(b"X-More: " + b"x" * 1000 + b"\r\n", 0.0)
+                case "endless interim answers":
+                    self._drip(b"HTTP/1.1 103 Early Hints\r\n\r\n", 0.0)
+                case "endless body":
+                    self.wfile.write(b"HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n")
+                    self._drip(b"1000\r\n" + b"x" * 4096 + b"\r\n", 0.0)
                 case "lost":  # it was taken, and the answer got lost
                     receiver.verify(one)
                     self.connection.close()
@@ -129,6 +143,8 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
                     return True
                 case "429":
                     self._say(429, {"Retry-After": "120"})
+                case "429 absurd":
+                    self._say(429, {"Retry-After": "Mon, 01 Jan 99999999999 00:00:00 GMT"})
                 case "503":
                     self._say(503, {"Retry-After": formatdate(time.time() + 600, usegmt=True)})
                 case "redirect":
@@ -136,6 +152,13 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
                 case status:
                     self._say(int(status))
             return False
+
+        def _drip(self, data: bytes, pause: float = 0.05) -> None:
+            self.close_connection = True
+            until = time.monotonic() + _HANG_SECONDS_MAX
+            while time.monotonic() < until and not receiver.released.wait(pause):
+                self.wfile.write(data)
+                self.wfile.flush()
 
         def _say(self, status: int, headers: dict[str, str] | None = None) -> None:
             self.send_response(status)

@@ -55,9 +55,12 @@ def test_a_failure_is_told_and_has_exit_status_1_and_retry_sends_it(site: Site, 
     site.outbox.tell("acct_1")
     failed = pymeter("notify", "--once", "--allow-private")
     assert failed.status == 1
-    assert "1 attempts failed: see pymeter deliveries" in failed.out
+    assert "1 attempt failed\n" in failed.out
+    assert "pymeter deliveries" in failed.out
     assert "failed: HTTP 500" in failed.err
-    assert "failing since" in pymeter("endpoint", "list").out
+    listed = pymeter("endpoint", "list").out
+    assert "✗ ops fails since" in listed
+    assert "HTTP 500; again " in pymeter("deliveries").out
     assert pymeter("endpoint", "retry", "ops", "--json").json == {"retried": 1}
     assert pymeter("notify", "--once", "--allow-private").status == 0
 
@@ -75,6 +78,7 @@ def test_without_allow_private_this_machine_is_not_sent_to(site: Site, pymeter: 
     [
         (("notify",), 2, "say --once or --watch"),
         (("notify", "--once", "--watch"), 2, "say --once or --watch"),
+        (("notify", "--once", "--metrics-port", "0"), 2, "goes with --watch"),
         (("endpoint", "define", "x", "ftp://x"), 2, "the URL cannot be used"),
         (("endpoint", "define", "x", "https://x.y", "-t", "nothing"), 2, "unknown types"),
         (("endpoint", "test", "x"), 1, "no such endpoint"),
@@ -104,7 +108,7 @@ def test_a_bad_mail_server_is_refused_without_its_password(
 def test_spikes_are_set_listed_and_removed(site: Site, pymeter: Run) -> None:
     site.outbox.ledger.define("tokens", "sum", "token")
     made = pymeter("spike", "set", "tokens", "2.5", "--within", "2h", "--baseline", "7 days")
-    assert made.out == "✓ tokens of each subject: 2.5 times the usual within 2:00:00, of 7 days, 0:00:00\n"
+    assert made.out == "✓ tokens of each subject: 2.5 times the usual in 2 hours, from 7 days\n"
     assert pymeter("spike", "list", "--json").json[0]["factor"] == "2.5"
     assert "each" in pymeter("spike", "list").out
     assert pymeter("spike", "remove", "tokens", "--within", "2h").status == 0
@@ -130,6 +134,8 @@ def test_sigterm_settles_releases_and_ends_with_0(site: Site) -> None:
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 0, err
-    assert json.loads(out)["delivered"] == 1
+    first, *_, last = map(json.loads, out.splitlines())
+    assert [one["endpoint"] for one in first["endpoints"]] == ["ops"]
+    assert (last["final"], last["delivered"], last["exit_status"]) == (True, 1, 0)
     assert sorted(site.outbox.states()) == ["delivered", "planned"]
     assert SECRET not in out + err

@@ -240,8 +240,7 @@ def test_dead_letters_are_seen_and_replayed_in_their_first_order_under_their_ids
     outbox.check()
     outbox.now += timedelta(hours=1)
     sent = [one.message_id for one in outbox.send_all() if one.subject == "a"]
-    later = outbox.all(subject="a")[-1]
-    assert sent == [one.message_id for one in (later, *dead)]
+    assert sent == [one.message_id for one in outbox.all(subject="a")]
     with refused("22023", "delivery_id"):
         outbox.retry(delivery_id=dead[0].delivery_id)
 

@@ -169,7 +169,7 @@ def test_stripemeter_actions_email_webhook_and_slack(hook: Outbox) -> None:
     hook.plan()
     assert {one.endpoint: sorted(json.loads(one.body)) for one in hook.all()} == {
         "hook": ["data", "metric", "subject", "timestamp", "type"],
-        "chat": ["text"],
+        "chat": ["mrkdwn", "text"],
         "mail": ["subject", "text"],
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import html
 import json
 import logging
 import traceback
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from email.message import Message
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 from aiosmtpd.controller import Controller
@@ -135,7 +137,7 @@ def test_slack_is_posted_a_text_at_its_secret_url(site: Site, monkeypatch: pytes
     site.run()
     (one,) = _posted(site.receiver)
     assert one.path == "/services/T0/B0/PLANTEDslack"
-    assert list(json.loads(one.body)) == ["text"]
+    assert list(json.loads(one.body)) == ["text", "mrkdwn"]
     assert "acct_1 has used 1 of 1 unit of m" in json.loads(one.body)["text"]
     assert not {"webhook-id", "webhook-signature"} & one.headers.keys()
 
@@ -191,3 +193,52 @@ def test_a_receiver_with_another_secret_refuses_and_the_delivery_waits(site: Sit
         site.outbox.tell("a")
         assert site.run().failed == 1
         assert other.accepted() == []
+
+
+def test_an_unexpected_error_is_logged_without_the_secret_that_its_text_has(
+    site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLACK_URL", f"{site.receiver.url}/services/PLANTEDslack")
+    site.outbox.endpoint("chat", url=None, format="slack", secret_name="SLACK_URL")
+    site.outbox.tell("a")
+
+    async def broken(_client: Any, request: httpx.Request, **_named: Any) -> Any:
+        raise RuntimeError(f"cannot send to {request.url}")
+
+    monkeypatch.setattr(httpx.AsyncClient, "send", broken)
+    assert site.run().failed == 1
+    assert "cannot send to" in caplog.text
+    assert "Traceback" in caplog.text
+    assert PLANTED not in caplog.text
+    assert site.outbox.all()[0].error == "RuntimeError"
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        *("\x01\x7f", "\u202egnirts", "e\u0301\u0301", "\ufeff\u2028\u2029", "<!channel> & <@U1>", "a\tb\nc"),
+        *("😀" * 512, "\ud7ff\ue000\U0010ffff", "'; --", "%s %(x)s {0}", '"\\u0000"', "*a* _b_ ~c~ `d`"),
+    ],
+    ids=ascii,
+)
+def test_a_subject_of_odd_characters_arrives_as_it_is_in_every_format(
+    site: Site, inbox: tuple[Inbox, str], monkeypatch: pytest.MonkeyPatch, subject: str
+) -> None:
+    handler, url = inbox
+    site.endpoint("hook")
+    monkeypatch.setenv("SLACK_URL", f"{site.receiver.url}/chat")
+    site.outbox.endpoint("chat", url=None, format="slack", secret_name="SLACK_URL")
+    site.receiver.secret = None
+    mail_to(site)
+    site.outbox.tell(subject)
+    assert site.run(smtp_url=url).delivered == 3
+    bodies = {one.path: json.loads(one.body) for one in site.receiver.accepted()}
+    assert bodies["/hook"]["subject"] == subject
+    text = bodies["/chat"]["text"]
+    assert html.unescape(text).startswith(f"threshold.exceeded: {subject} has used 1 of 1 unit of m")
+    assert not {"<", ">"} & set(text)
+    (message,) = handler.messages
+    content = message.get_payload(decode=True)
+    assert isinstance(content, bytes)
+    expected = f"threshold.exceeded: {subject} has used".split()
+    assert content.decode().split()[: len(expected)] == expected

@@ -77,22 +77,27 @@ def site(outbox: Outbox, meter_dsn: str, receiver: Receiver, monkeypatch: pytest
     return Site(outbox, meter_dsn, receiver)
 
 
-FAULTS = ("reset", "half a head", "half a body", "garbage", "lost", "500", "404", "429", "503", "redirect")
+FAULTS = (
+    *("reset", "half a head", "half a body", "garbage", "lost", "500", "404", "429", "503", "redirect"),
+    "429 absurd",
+)
+ENDLESS = ("hang", "drip", "drip of a head")
 
 
 def test_whatever_the_receiver_does_all_arrive_under_one_id_in_order_and_signed(site: Site) -> None:
     names = []
-    for number, fault in enumerate((*FAULTS, "hang")):
+    for number, fault in enumerate((*FAULTS, *ENDLESS)):
         names.append(name := f"e{number}")
         site.endpoint(name)
-        site.receiver.faults[f"/{name}"] = [fault] * (1 if fault == "hang" else 1 + number % 3)
+        site.receiver.faults[f"/{name}"] = [fault] * (1 if fault in ENDLESS else 1 + number % 3)
     site.outbox.tell("a", "b", "a", "c", "a")
-    site.run_to_the_end(timeout=0.7)
+    site.run_to_the_end(timeout=3.0)
     site.assert_arrived(*names)
     assert [one for one in site.receiver.got if one.path == "/private"] == []
     assert {one.status for one in site.outbox.all()} == {204}
     at_once = {path: most for (path, _), most in site.receiver.at_once.items()}
-    at_once.pop(f"/{names[-1]}")  # it still hangs when the next attempt comes
+    for name in names[-len(ENDLESS) :]:
+        at_once.pop(f"/{name}")  # it is still at it when the next attempt comes
     assert set(at_once.values()) == {1}
     # Only where an answer got lost does anything arrive twice, under one id.
     again = {
@@ -135,6 +140,33 @@ def test_410_disables_and_the_others_go_on(site: Site) -> None:
     site.assert_arrived("stays")
 
 
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ("reset", "the answer was not complete"),
+        ("half a body", "the answer was not complete"),
+        ("garbage", "the answer was not complete"),
+        ("endless head", "the answer was not complete"),
+        ("endless body", "HTTP 500"),
+        ("429 absurd", "HTTP 429"),
+        ("drip", "no answer within 0.5 s"),
+        ("drip of a head", "no answer within 0.5 s"),
+        ("endless interim answers", "no answer within 0.5 s"),
+        ("hang", "no answer within 0.5 s"),
+    ],
+)
+def test_each_fault_is_a_failure_that_is_told_and_takes_no_longer_than_the_timeout(
+    site: Site, fault: str, error: str
+) -> None:
+    site.endpoint("ops")
+    site.receiver.faults["/ops"] = [fault]
+    site.outbox.tell("a")
+    summary = site.run(timeout=0.5)
+    assert (summary.failed, summary.seconds < 10) == (1, True)
+    (one,) = site.outbox.all()
+    assert (one.state, one.error) == ("planned", error)
+
+
 @pytest.mark.parametrize(("fault", "seconds"), [("429", 120), ("503", 600)])
 def test_retry_after_is_obeyed_as_seconds_and_as_a_date(site: Site, fault: str, seconds: int) -> None:
     site.endpoint("ops")
@@ -149,7 +181,22 @@ def test_retry_after_is_obeyed_as_seconds_and_as_a_date(site: Site, fault: str, 
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("0", 0), ("17", 17), (" 5 ", 5), ("-1", None), ("soon", None), ("9" * 30, 7 * 86400), (None, None)],
+    [
+        *(
+            ("0", 0),
+            ("17", 17),
+            (" 5 ", 5),
+            ("-1", None),
+            ("soon", None),
+            ("9" * 30, 7 * 86400),
+            (None, None),
+        ),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 7 * 86400),
+        ("Mon, 01 Jan 0001 00:00:00 +2300", 0),
+        ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
+        ("Mon, 99999999999999999999 Jan 2026 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2026 00:00:00 +9999999999", None),
+    ],
 )
 def test_a_header_retry_after_is_read_and_bounded(text: str | None, seconds: float | None) -> None:
     assert retry_after(text) == seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -117,6 +118,53 @@ def test_a_recording_that_crosses_no_mark_writes_nothing_for_anybody(outbox: Out
     assert not {"notifications", "deliveries", "unreported"} & used.keys()
 
 
+def test_recorded_usage_is_told_in_order_wherever_it_lies_in_the_queue(outbox: Outbox) -> None:
+    """Vacuum frees the first pages of the queue, and what is recorded next is written there."""
+    ledger = outbox.ledger
+    ledger.define("tokens", "sum", "token")
+    outbox.endpoint("events", [RECORDED])
+
+    def record(first: int, last: int) -> None:
+        ledger.batch(
+            [{"subject": "a", "metric": "tokens", "quantity": number} for number in range(first, last)]
+        )
+
+    record(0, 600)
+    outbox.plan(max_notifications=300)
+    ledger.execute("VACUUM meter.unreported")
+    record(600, 900)
+    while outbox.plan(max_notifications=300):
+        pass
+    assert [int(row.data["quantity"]) for row in told(ledger, RECORDED)] == list(range(900))
+
+
+def test_usage_that_is_settled_limited_or_recorded_in_a_batch_is_told_once(outbox: Outbox) -> None:
+    ledger = outbox.ledger
+    ledger.define("tokens", "sum", "token")
+    ledger.call("define_metric", key="busy", aggregate="sum", unit="token", striped=True)
+    outbox.endpoint("events", [RECORDED])
+    ledger.call("set_limit", metric="tokens", quota=10)
+    reservation = ledger.call("reserve", subject="a", metric="tokens", quantity=4)[0]
+    for _ in range(2):
+        ledger.call("settle", reservation_id=reservation.reservation_id, quantity=3)
+    ledger.record("a", "tokens", 2)
+    assert ledger.record("a", "tokens", 99).outcome == "refused"
+    ledger.batch(
+        [{"subject": "a", "metric": "tokens", "quantity": quantity} for quantity in (4, 99, 1)],
+    )
+    for _ in range(3):
+        ledger.record("b", "busy", 5)
+    ledger.connection.execute("BEGIN")
+    ledger.record("a", "tokens", "0.5")
+    ledger.connection.execute("ROLLBACK")
+    outbox.plan()
+    found = [(row.subject, row.metric, row.data["quantity"]) for row in told(ledger, RECORDED)]
+    assert found == [
+        *(("a", "tokens", 3), ("a", "tokens", 2), ("a", "tokens", 4), ("a", "tokens", 1)),
+        *[("b", "busy", 5)] * 3,
+    ]
+
+
 # ---------------------------------------------------------------------------------------- usage.aggregated
 
 
@@ -168,6 +216,119 @@ def test_periods_are_told_page_by_page_and_none_that_ended_before_the_endpoint(o
     assert rounds >= 4
     rows = [row for row in told(ledger, AGGREGATED) if row.metric == "hourly"]
     assert [row.subject for row in rows] == subjects
+
+
+def aggregated(outbox: Outbox) -> list[tuple[str, datetime]]:
+    while outbox.plan():
+        pass
+    rows = told(outbox.ledger, AGGREGATED)
+    return [(row.subject, datetime.fromisoformat(row.data["since"])) for row in rows if row.metric == "daily"]
+
+
+@pytest.fixture
+def days(outbox: Outbox) -> list[datetime]:
+    """Five days of usage of the metric daily, the last of which is today."""
+    outbox.ledger.define("daily", "sum", "token", period="day")
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    found = [today - 24 * HOUR * back for back in (4, 3, 2, 1, 0)]
+    for day in found:
+        outbox.ledger.record("a", "daily", 1, at=day)
+    return found
+
+
+def test_an_endpoint_that_was_disabled_is_told_of_no_period_again(
+    outbox: Outbox, days: list[datetime]
+) -> None:
+    outbox.endpoint("periods", [AGGREGATED])
+    outbox.now = days[-1] + 25 * HOUR
+    assert aggregated(outbox) == [("a", days[-1])]
+    outbox.settle("gone", *outbox.claim())
+    assert aggregated(outbox) == [("a", days[-1])]
+    outbox.ledger.record("a", "daily", 1, at=days[-1] + 24 * HOUR)
+    outbox.endpoint("periods", [AGGREGATED])
+    assert aggregated(outbox) == [("a", days[-1])]
+    outbox.now += 24 * HOUR
+    assert aggregated(outbox) == [("a", days[-1]), ("a", days[-1] + 24 * HOUR)]
+
+
+def test_an_old_endpoint_that_asks_for_periods_is_told_of_those_that_end_from_then_on(
+    outbox: Outbox, days: list[datetime]
+) -> None:
+    outbox.endpoint("ops", ["metric.defined"])
+    outbox.ledger.execute("UPDATE meter.endpoints SET since = since - interval '10 days'")
+    outbox.ledger.execute("UPDATE meter.metrics SET defined_at = defined_at - interval '10 days'")
+    outbox.endpoint("ops", ["metric.defined", AGGREGATED])
+    outbox.now = days[-1] + 25 * HOUR
+    assert aggregated(outbox) == [("a", days[-1])]
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "quantity"), [("sum", 8), ("max", 5), ("min", 3), ("last", 3), ("avg", 4), ("unique", 2)]
+)
+@pytest.mark.parametrize("period", ["hour", "day", "week", "month", "year"])
+def test_a_period_is_told_in_the_way_of_its_metric(
+    outbox: Outbox, aggregate: str, quantity: int, period: str
+) -> None:
+    ledger = outbox.ledger
+    ledger.call("define_metric", key="x", aggregate=aggregate, unit="u", period=period, rollup="hour")
+    outbox.endpoint("periods", [AGGREGATED])
+    for number in (5, 3):
+        ledger.record(
+            "a", "x", **({"member": str(number)} if aggregate == "unique" else {"quantity": number})
+        )
+    outbox.now += timedelta(days=366)
+    while outbox.plan():
+        pass
+    rows = [row for row in told(ledger, AGGREGATED) if row.metric == "x"]
+    assert [(row.subject, row.data["quantity"], row.data["event_count"]) for row in rows] == [
+        ("a", quantity, 2)
+    ]
+
+
+def test_a_clock_that_was_a_year_ahead_does_not_silence_the_periods_until_then(
+    outbox: Outbox, days: list[datetime]
+) -> None:
+    outbox.endpoint("periods", [AGGREGATED])
+    outbox.now += timedelta(days=366)
+    assert aggregated(outbox) == [("a", days[-1])]
+    outbox.now = datetime.now(UTC)
+    assert aggregated(outbox) == [("a", days[-1])]
+    outbox.ledger.record("a", "daily", 1)
+    outbox.now = days[-1] + 25 * HOUR
+    assert aggregated(outbox) == [("a", days[-1])] * 2  # what the day has come to in the end
+
+
+# ------------------------------------------------------------------------------------------------- top-ups
+
+
+def test_a_top_up_that_is_used_up_is_told_by_the_next_planning_and_one_that_is_only_held_is_not(
+    outbox: Outbox,
+) -> None:
+    ledger = outbox.ledger
+    ledger.define("tokens", "sum", "token")
+    ledger.call("set_limit", metric="tokens", quota=10)
+    for key in ("first", "second"):
+        ledger.call("top_up", subject="a", metric="tokens", quantity=5, idempotency_key=key)
+    outbox.endpoint("ops", ["top_up.depleted"])
+
+    def look() -> list[str]:
+        ledger.execute("UPDATE meter.maintenance SET done_at = done_at - interval '2 minutes'")
+        outbox.plan()
+        return [row.data["idempotency_key"] for row in told(ledger, "top_up.depleted")]
+
+    ledger.record("a", "tokens", 14)
+    held = ledger.call("reserve", subject="a", metric="tokens", quantity=6)[0]
+    assert look() == []  # the first has 1 left, the second all, but for the hold
+    ledger.call("release", reservation_id=held.reservation_id)
+    ledger.record("a", "tokens", 2)
+    held = ledger.call("reserve", subject="a", metric="tokens", quantity=4)[0]
+    assert look() == ["first"]
+    ledger.call("settle", reservation_id=held.reservation_id, quantity=4)
+    outbox.plan()
+    assert len(told(ledger, "top_up.depleted")) == 1  # not within a minute
+    assert look() == ["first", "second"]
+    assert look() == ["first", "second"]
+    assert len(outbox.all(endpoint="ops")) >= 1
 
 
 # -------------------------------------------------------------------------------------------------- spikes
@@ -328,7 +489,8 @@ def test_the_body_of_each_format_says_what_happened(outbox: Outbox) -> None:
     assert (hook["data"]["numerator"], hook["data"]["denominator"]) == (1, 1)
     assert datetime.fromisoformat(hook["timestamp"]).tzinfo is not None
     chat = bodies["chat", STEP]
-    assert list(chat) == ["text"]
+    assert list(chat) == ["text", "mrkdwn"]
+    assert chat["mrkdwn"] is False
     assert chat["text"].startswith("threshold.exceeded: &lt;a&amp;b&gt; has used 1 of 1 unit of m, mark")
     mail = bodies["mail", STEP]
     assert mail["subject"] == "threshold.exceeded m <a&b>"
@@ -344,3 +506,18 @@ def test_a_changed_definition_is_told_with_what_it_was(outbox: Outbox) -> None:
     ledger.define("m", "count", name="Calls")
     (row,) = told(ledger, "metric.updated")
     assert (row.metric, row.data["name"], row.data["before"]["name"]) == ("m", "Calls", None)
+
+
+def test_what_people_read_is_short_and_what_programs_read_is_whole(outbox: Outbox) -> None:
+    ledger = outbox.ledger
+    outbox.endpoint("hook", [RECORDED])
+    outbox.endpoint("chat", [RECORDED], url="https://chat.example.com/", format="slack")
+    outbox.endpoint("mail", [RECORDED], url="mailto:ops@example.com", format="email")
+    metadata = {"note": "<&>" * 20_000}
+    ledger.record("a", "m", metadata=metadata)
+    outbox.plan()
+    bodies = {one.endpoint: json.loads(one.body) for one in outbox.all()}
+    assert bodies["hook"]["data"]["metadata"] == metadata
+    assert len(bodies["mail"]["text"]) == 3000
+    assert bodies["mail"]["text"].endswith("…")
+    assert html.unescape(bodies["chat"]["text"]) == bodies["mail"]["text"]

@@ -28,6 +28,7 @@ _lookup = socket.getaddrinfo
         *("168.63.129.16", "224.0.0.1", "239.255.255.255", "255.255.255.255", "240.0.0.1", "198.18.0.1"),
         *("::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "fd00:ec2::254", "ff02::1", "2001:db8::1"),
         *("::ffff:127.0.0.1", "::ffff:169.254.169.254", "::ffff:10.0.0.1", "::127.0.0.1"),
+        *("64:ff9b:1::101:101", "64:ff9b:1:a9fe:a9:fe00:101:101", "2001:0:4136:e378:8000:63bf:3fff:fdd2"),
         *("64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::", "2002:a9fe:a9fe::1"),
     ],
 )
@@ -214,3 +215,13 @@ def test_two_hosts_at_one_address_do_not_share_a_connection(
         site.outbox.tell("a", "a", "a")
         notifier.run_once()
     assert {one.path for one in target.got} == {"/right"}
+
+
+def test_a_proxy_of_the_environment_is_not_used(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    with receiving() as proxy:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        site.endpoint("ops")
+        site.outbox.tell("a")
+        assert site.run().delivered == 1
+        assert (len(site.receiver.got), proxy.got) == (1, [])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import psycopg
 import pytest
 
+from pymeter import pytest_plugin
+from tests.conftest import Databases
 from tests.helpers import Ledger, Task, as_jsonb, at
 
 NewLedger = Callable[..., Ledger]
@@ -28,19 +31,38 @@ ONE_SNAPSHOT = [
 ]
 
 
+@pytest.fixture(scope="module")
+def old_template(databases: Databases, pymeter_template: str) -> Iterator[str]:
+    """The name of a database with two keys among 100,000 others, all of them two days old."""
+    name = pytest_plugin._database_name("old_keys")
+    with psycopg.connect(databases.create(name, pymeter_template), autocommit=True) as connection:
+        ledger = Ledger(connection)
+        ledger.define("m", "sum")
+        ledger.define("u", "unique")
+        ledger.record(**EVENT)
+        ledger.record("a", "u", member="x", at=at("2026-06-18"), idempotency_key="k")
+        ledger.execute(
+            "INSERT INTO meter.keys (event_id, at, digest) SELECT 0, now(), gen_random_uuid()"
+            " FROM generate_series(1, 100000)"
+        )
+        ledger.maintain()
+        age(ledger)
+    yield name
+    databases.drop(name)
+
+
+@pytest.fixture
+def meter_dsn(databases: Databases, pymeter_template: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A copy of it for a test that wants ``old``, else an empty meter as always."""
+    wanted = "old" in request.fixturenames
+    name = pytest_plugin._database_name("old_keys_copy")
+    yield databases.create(name, request.getfixturevalue("old_template") if wanted else pymeter_template)
+    databases.drop(name)
+
+
 @pytest.fixture
 def old(ledger: Ledger) -> Ledger:
     """A meter with two keys among 100,000 others, all of them two days old."""
-    ledger.define("m", "sum")
-    ledger.define("u", "unique")
-    ledger.record(**EVENT)
-    ledger.record("a", "u", member="x", at=at("2026-06-18"), idempotency_key="k")
-    ledger.execute(
-        "INSERT INTO meter.keys (event_id, at, digest) SELECT 0, now(), gen_random_uuid()"
-        " FROM generate_series(1, 100000)"
-    )
-    ledger.maintain()
-    age(ledger)
     return ledger
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from pymeter.migrate import migrate
 from tests.helpers import Ledger, at
 
 LOCALES = {
@@ -24,9 +25,7 @@ LOCALES = {
 
 
 @pytest.fixture(params=LOCALES)
-def local_ledger(
-    request: pytest.FixtureRequest, pymeter_server: str, pymeter_migrate: Callable[[str], object]
-) -> Iterator[Ledger]:
+def local_ledger(request: pytest.FixtureRequest, pymeter_server: str) -> Iterator[Ledger]:
     name = f"pymeter_test_{os.getpid()}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_locale"
     with psycopg.connect(pymeter_server, autocommit=True) as server:
         encoding = "" if "ENCODING" in LOCALES[request.param] else "ENCODING 'UTF8'"
@@ -36,7 +35,7 @@ def local_ledger(
             pytest.skip(f"this server has no such locale: {error.diag.message_primary}")
         try:
             dsn = make_conninfo(pymeter_server, dbname=name)
-            pymeter_migrate(dsn)
+            migrate(dsn)
             with psycopg.connect(dsn, autocommit=True) as connection:
                 yield Ledger(connection)
         finally:

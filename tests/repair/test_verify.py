@@ -122,7 +122,8 @@ def test_p4_missing_and_surplus_members_are_reported(filled: Ledger) -> None:
 def test_p4_a_member_without_any_rollup_is_reported(filled: Ledger) -> None:
     filled.execute(
         "INSERT INTO meter.series SELECT (jsonb_populate_record(s, jsonb_build_object("
-        "'subject', 'ghost', 'series_id', 1000, 'fine_count', 0, 'coarse_count', 0))).*"
+        "'subject', 'ghost', 'series_id', 1000, 'fine_count', 0, 'coarse_count', 0,"
+        " 'fine_last_at', '-infinity', 'coarse_last_at', '-infinity'))).*"
         " FROM meter.series s WHERE subject = 'b' AND metric = 'unique'"
     )
     filled.execute(

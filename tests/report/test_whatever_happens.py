@@ -14,15 +14,18 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
+import pytest
 from hypothesis import Phase, given, note
 from hypothesis import strategies as st
 
 from tests.helpers import Ledger, examples
 from tests.report.conftest import DAY, HOUR, MINUTE, Journal
 
+pytestmark = pytest.mark.at_length
+
 _examples = count(1)
 # A seed does not get simpler; the steps of one that fails are noted.
-_profile = examples(40, phases=[Phase.generate])
+_profile = examples(20, 40, phases=[Phase.generate])
 
 
 class Double:

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from pymeter.times import read_zone
-from tests.helpers import Ledger, at, committed_or, refused
+from tests.helpers import Ledger, at, at_length, committed_or, refused
 
 NOW = at("2026-06-18 14:30:45.123")
 INSTANT = timedelta(microseconds=1)
@@ -357,10 +357,21 @@ TILING = """
 """
 
 
+# Minutes from one probe to the next, and how many. The minutes are not divisors of an hour or a day: probes
+# fall anywhere in it.
+TILED = {
+    "minute": (at_length(23, 7), at_length(90, 300)),
+    "hour": (at_length(53, 17), at_length(78, 240)),
+    "day": (at_length(170, 60), at_length(33, 90)),
+    "week": (11 * 60, 30),
+    "month": (11 * 60, 30),
+    "year": (11 * 60, 30),
+}
+
+
 def assert_tiles(ledger: Ledger, zone: str, around: datetime) -> None:
     for unit in UNITS:
-        step = {"minute": 7, "hour": 17, "day": 60}.get(unit, 11 * 60)
-        count = {"minute": 300, "hour": 240, "day": 90}.get(unit, 30)
+        step, count = TILED[unit]
         probes = [
             around + timedelta(minutes=step * i) - timedelta(minutes=step * count // 2) for i in range(count)
         ]
@@ -373,6 +384,7 @@ def assert_tiles(ledger: Ledger, zone: str, around: datetime) -> None:
         assert not bad, (zone, unit, bad[:3])
 
 
+@pytest.mark.at_length
 @pytest.mark.parametrize(("zone", "around"), ODD)
 def test_p5_calendar_buckets_tile_around_odd_clock_changes(ledger: Ledger, zone: str, around: str) -> None:
     assert_tiles(ledger, zone, at(around))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
+from pymeter import pytest_plugin
+from tests.conftest import Databases
 from tests.helpers import PERIODS, ROLLUPS, Ledger, at
 
 # On and beside the boundaries of hours, days, weeks and months; from a month of 31 days over one of 28.
@@ -34,9 +38,17 @@ def moments(draw: random.Random, count: int) -> list[datetime]:
     return [draw.choice(MARKS) + draw.choice(steps) for _ in range(count)]
 
 
-@pytest.fixture
-def filled(ledger: Ledger, request: pytest.FixtureRequest) -> Ledger:
+@pytest.fixture(scope="module")
+def filled(databases: Databases, pymeter_template: str, request: pytest.FixtureRequest) -> Iterator[Ledger]:
+    """One for all tests of a kind of metric; what a test changes it restores, or it fails."""
     period, rollup = request.param
+    name = pytest_plugin._database_name(f"members_{period}_{rollup}")
+    with psycopg.connect(databases.create(name, pymeter_template), autocommit=True) as connection:
+        yield fill(Ledger(connection), period, rollup)
+    databases.drop(name)
+
+
+def fill(ledger: Ledger, period: str, rollup: str) -> Ledger:
     ledger.define("m", "unique", period=period, rollup=rollup)
     draw = random.Random(f"{period} {rollup}")
     events: list[dict[str, Any]] = [

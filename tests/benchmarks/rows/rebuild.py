@@ -28,7 +28,8 @@ FROM (
 _EMPTY: LiteralString = """
 TRUNCATE meter.rollups, meter.unique_members;
 UPDATE meter.series SET
-    version = version + 1, fine_count = 0, fine_total = 0, coarse_count = 0, coarse_total = 0;
+    version = version + 1, fine_count = 0, fine_total = 0, coarse_count = 0, coarse_total = 0,
+    fine_last_at = '-infinity', coarse_last_at = '-infinity';
 """
 
 

@@ -1,0 +1,39 @@
+-- maintain() may be moving events to other partitions. Then a statement whose snapshot is from before it waited for the log would see them nowhere.
+create or replace function _check_correcting()
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception using
+            errcode = '25001', message = 'correcting needs a READ COMMITTED transaction',
+            hint = 'Use a transaction of its own: an older snapshot may miss what others have just committed.';
+    end if;
+    lock table only events in access share mode;
+end
+$$;
+
+comment on function _check_correcting() is
+    'Waits for the log, whose events stay in their partitions until the transaction ends. Raises 25001 in a REPEATABLE READ or SERIALIZABLE '
+    'transaction.';
+
+create or replace function _check_four_eyes(correction corrections)
+returns void
+language plpgsql
+stable
+set search_path from current
+as $$
+begin
+    if _setting_value('four_eyes') = 'true' and (_check_four_eyes.correction).opened_by = _session_role() then
+        raise exception using
+            errcode = '42501', message = 'the setting four_eyes asks for a second person', column = 'id',
+            detail = format('role %s opened correction %s.', quote_literal(_session_role()), (_check_four_eyes.correction).correction_id),
+            hint = 'Let another role decide, with the level approve.';
+    end if;
+end
+$$;
+
+comment on function _check_four_eyes(corrections) is
+    'Raises 42501 if the setting four_eyes is true and the correction was opened by the role that decides now.';

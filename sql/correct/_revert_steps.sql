@@ -1,0 +1,51 @@
+create or replace function _revert_steps(id bigint)
+returns correction_step[]
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+set enable_hashjoin to off
+set enable_mergejoin to off
+set jit to off
+as $$
+#variable_conflict use_column
+declare
+    v_later record;
+begin
+    select l.correction_id, l.corrects into v_later
+    from event_kinds k
+    cross join lateral (
+        select v.correction_id, v.corrects from event_kinds v
+        where v.corrects = k.event_id and v.kind = 'void' and v.undone_by is null and v.correction_id <> id
+        offset 0
+    ) l
+    where k.correction_id = id
+    order by l.correction_id desc limit 1;
+    if found then
+        raise exception using errcode = '22023', message = 'a later correction has changed events of the correction', column = 'id',
+            detail = format('Correction %s changed event %s.', v_later.correction_id, v_later.corrects),
+            hint = format('Revert correction %s first.', v_later.correction_id);
+    elsif exists (
+        select from event_kinds k where k.correction_id = id and _bucket_start('month', k.at) in (select _dropped_months()))
+        or not exists (select from event_kinds k where k.correction_id = id)
+           and exists (select from correction_entries e where e.correction_id = id and e.outcome = 'applied')
+    then
+        raise exception using errcode = 'UM006', message = 'a month of its events was dropped', column = 'id',
+            detail = format('Correction %s.', id), hint = 'Correct the total with adjust().';
+    end if;
+    return array(
+        select (row_number() over (order by k.event_id), 'applied', 'void', s.metric, s.subject, k.series_id, nextval('event_ids'), k.at,
+                - l.quantity, l.member, null, l.metadata, k.event_id, - k.counts, null)::correction_step
+        from event_kinds k
+        cross join lateral (select s.metric, s.subject from series s where s.series_id = k.series_id and s.stripe = 0 offset 0) s
+        cross join lateral (
+            select l.quantity, l.member, l.metadata from events l
+            where l.series_id = k.series_id and l.at = k.at and l.event_id = k.event_id offset 0
+        ) l
+        where k.correction_id = id and not (k.kind = 'void' and k.undone_by is not null));
+end
+$$;
+
+comment on function _revert_steps(bigint) is
+    'The voids that take back every row that a correction wrote. Raises 22023 while a later correction has changed one of them, UM006 if one was '
+    'dropped.';
