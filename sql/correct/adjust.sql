@@ -28,5 +28,5 @@ comment on function adjust(text, text, numeric, timestamptz, text, text) is
     'quantity: in the metric''s unit, negative to take usage away. at: the time at which it counts; null means now(). reason: why, for '
     'corrections(). idempotency_key: a repeat with the same key and quantity is a duplicate; it is a key of record() too. No limit refuses it. '
     'Returns the correction, the id of the adjustment, the outcome (applied, duplicate or conflict) and the new quantity of the period. Raises '
-    'UM001 for an unknown metric, UM002 for one that is neither sum nor count, otherwise as void_event() and record() do. '
+    'UM001 for an unknown metric, UM002 for one that is neither sum nor count, otherwise as void_event() does and as record() does. '
     'Example: BEGIN; SELECT outcome, quantity FROM meter.adjust(''acct_9'', ''tokens'', -5, reason => ''goodwill''); ROLLBACK;';

@@ -31,7 +31,7 @@ comment on function amend_event(text, text, bigint, text, numeric, text, timesta
     'Replaces an event by a new one: voids it, and records another in its place. What is left out stays as it is. The idempotency key then names '
     'the new event; a retry with the old or with the new payload is a duplicate. event_id or idempotency_key: which event. reason: why, for '
     'corrections(). No limit refuses it. Returns the correction, the new event, the outcome and the new quantity of the period of the new event. '
-    'outcome: applied; duplicate if it would change nothing; conflict if the event does not count any more. Raises as void_event() and '
-    'record() do. '
+    'outcome: applied; duplicate if it would change nothing; conflict if the event does not count any more. Raises as void_event() '
+    'does and as record() does. '
     'Example: BEGIN; SELECT outcome FROM meter.record(''acct_9'', ''tokens'', 50, idempotency_key => ''req_9''); SELECT outcome, quantity FROM '
     'meter.amend_event(''acct_9'', ''tokens'', idempotency_key => ''req_9'', quantity => 20, reason => ''counted twice''); ROLLBACK;';

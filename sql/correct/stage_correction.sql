@@ -29,6 +29,6 @@ comment on function stage_correction(bigint, jsonb) is
     'adjust() or record() by name. An entry void with since and until, instead of an event, stands for a void of every event that counts in '
     '[since, until). A record with the key of an event that an earlier entry voids takes its place. Returns how many entries the '
     'correction has. An invalid entry refuses the whole call, and DETAIL names it. Raises UM007 for an unknown correction or event, 22023 if it is '
-    'not open, otherwise as these functions do. '
+    'not open, otherwise as adjust() does and as amend_event() does. '
     'Example: BEGIN; SELECT meter.stage_correction(meter.open_correction(''goodwill''), ''[{"entry": "adjust", "subject": "acct_1", "metric": '
     '"tokens", "quantity": -5}]'') AS entries; ROLLBACK;';

@@ -24,7 +24,7 @@ FROM meter.logged_events e JOIN meter.metrics m ON m.key = e.metric
 WHERE e.event_id = %(event_id)s
 """
 _IN_LOG = """
-SELECT count(e.event_id), CASE m.aggregate
+SELECT count(e.event_id) FILTER (WHERE e.kind = 'usage'), CASE m.aggregate
     WHEN 'unique' THEN count(DISTINCT e.member)
     WHEN 'min' THEN min(e.quantity)
     WHEN 'max' THEN max(e.quantity)
@@ -32,7 +32,10 @@ SELECT count(e.event_id), CASE m.aggregate
     WHEN 'last' THEN (array_agg(e.quantity ORDER BY e.at DESC, e.event_id DESC))[1]
     ELSE sum(e.quantity) END
 FROM meter.metrics m
-LEFT JOIN meter.logged_events e ON e.metric = m.key AND e.subject = %(subject)s
+LEFT JOIN meter.logged_events e ON e.metric = m.key AND e.subject = %(subject)s AND e.kind <> 'void'
+    AND NOT EXISTS (
+        SELECT FROM meter.event_kinds v
+        WHERE v.corrects = e.event_id AND v.kind = 'void' AND v.undone_by IS NULL)
     AND e.at >= coalesce(%(since)s::timestamptz, '-infinity')
     AND e.at < coalesce(%(until)s::timestamptz, 'infinity')
 WHERE m.key = %(metric)s
@@ -82,7 +85,7 @@ def _equals_log(connection: psycopg.Connection[Any], subject: str | None, row: d
     assert found is not None
     events, quantity = found
     assert row["event_count"] == events, row
-    assert row["quantity"] == (quantity if events else 0), (row, quantity)
+    assert row["quantity"] == (quantity or 0), (row, quantity)
 
 
 def tiles(_: psycopg.Connection[Any], values: Values, rows: Rows) -> None:

@@ -338,14 +338,22 @@ def _correct(connection: psycopg.Connection[Any]) -> None:
         [list(SUBJECTS)],
     )
     opened = connection.execute(
-        "SELECT meter.open_correction('goodwill')::text FROM generate_series(1, 8)"
+        "SELECT meter.open_correction('goodwill')::text FROM generate_series(1, 12)"
     ).fetchall()
     teach("id", [number for (number,) in opened])
     connection.execute(
         "SELECT meter.stage_correction(correction_id, %s) FROM meter.corrections('open')",
         ['[{"entry": "adjust", "subject": "acct_1", "metric": "by sum", "quantity": -1}]'],
     )
-    connection.execute("SELECT meter.approve_correction(max(correction_id)) FROM meter.corrections('open')")
+    connection.execute(
+        "SELECT meter.approve_correction(correction_id) FROM meter.corrections('open')"
+        " WHERE correction_id % 2 = 0"
+    )
+    connection.execute(
+        "SELECT meter.record(s, key, 1, idempotency_key => 'k1', overflow => true)"
+        " FROM unnest(%s::text[]) s, meter.catalog() WHERE aggregate <> 'unique' AND retired_at IS NULL",
+        [list(SUBJECTS)],
+    )
 
 
 def _tell(connection: psycopg.Connection[Any]) -> None:

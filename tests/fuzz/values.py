@@ -404,6 +404,7 @@ _SENSIBLE: dict[str, st.SearchStrategy[str]] = {
     "until": _between(35, 0),
     "events": _events(),
     "entries": _entries(),
+    "idempotency_key": st.sampled_from(("k1", "k1", "k1", "k2")),
     "reason": st.sampled_from(("goodwill", "a fault")),
     "requests": st.lists(
         st.fixed_dictionaries(
