@@ -406,10 +406,22 @@ def _report(connection: psycopg.Connection[Any]) -> None:
     )
 
 
+# Whose default is refused: an event is named in one of two ways, and a correction has a reason.
+_NEEDED = dict.fromkeys(("void_event", "amend_event"), ("idempotency_key", "reason"))
+
+
+def _parameters(function: Function) -> list[tuple[str, str, bool]]:
+    """Names, types, and whether a call may do without."""
+    needed = _NEEDED.get(function.name, ())
+    return [
+        (name, kind, has_default and name not in needed) for name, kind, has_default in function.parameters
+    ]
+
+
 def arguments(function: Function) -> st.SearchStrategy[dict[str, Value]]:
     """Named arguments: those without a default always, the others sometimes."""
-    required = {n: any_value(n, t) for n, t, has_default in function.parameters if not has_default}
-    optional = {n: any_value(n, t) for n, t, has_default in function.parameters if has_default}
+    required = {n: any_value(n, t) for n, t, is_optional in _parameters(function) if not is_optional}
+    optional = {n: any_value(n, t) for n, t, is_optional in _parameters(function) if is_optional}
     return st.fixed_dictionaries(required, optional=optional)
 
 
@@ -423,8 +435,8 @@ def _bind(connection: psycopg.Connection[Any]) -> None:
 def _examples(function: Function, seed_value: int, number: int = 25) -> list[dict[str, str]]:
     """Some calls that make sense."""
     made: list[dict[str, str]] = []
-    required = {n: sensible(n, t) for n, t, has_default in function.parameters if not has_default}
-    optional = {n: sensible(n, t) for n, t, has_default in function.parameters if has_default}
+    required = {n: sensible(n, t) for n, t, is_optional in _parameters(function) if not is_optional}
+    optional = {n: sensible(n, t) for n, t, is_optional in _parameters(function) if is_optional}
 
     @seed(seed_value)
     @settings(max_examples=number, database=None, deadline=None, phases=(Phase.generate,))
