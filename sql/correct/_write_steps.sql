@@ -47,17 +47,20 @@ declare
     v_whole   integer[] := array(
         select distinct s.series_id from unnest(steps) s join metrics m on m.key = s.metric
         where m.aggregate in ('min', 'max', 'last', 'unique') order by 1);
+    v_unique  integer[] := array(
+        select distinct s.series_id from unnest(steps) s join metrics m on m.key = s.metric where m.aggregate = 'unique');
     v_rows    series[];
     v_buckets corrected_bucket[];
 begin
-    if exists (select from unnest(steps) s join metrics m on m.key = s.metric where m.aggregate = 'unique') then
+    if v_unique <> '{}' then
         lock table unique_members in row exclusive mode;
-        perform _lock_members(array(
-            select distinct s.series_id from unnest(steps) s join metrics m on m.key = s.metric where m.aggregate = 'unique'), true);
+        perform _lock_members(v_unique, true);
     end if;
     v_rows := _lock_series(v_series);
     v_buckets := array(select b from _corrected_buckets(steps) b);
-    perform _write_members(array(select s from unnest(steps) s join metrics m on m.key = s.metric where m.aggregate = 'unique'));
+    if v_unique <> '{}' then
+        perform _write_members(array(select s from unnest(steps) s where s.series_id = any (v_unique)));
+    end if;
     perform _add_to_buckets(array(
         select ((b.after).bucket_start, (b.after).event_count - (b.before).event_count, (b.after).last_at, (b.after).series_id, 0, (b.after).bucket,
                 (b.after).total - (b.before).total, null, null, null)::rollups
