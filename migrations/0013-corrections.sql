@@ -219,6 +219,26 @@ comment on type correction_step is
     'One row that a correction is to write into the log, by the entry with this ordinal, with what event_kinds says of it; digest: of the key '
     'that the event takes, or keeps. Or an entry that writes none: kind is null, outcome is duplicate, conflict or the code of a problem.';
 
+create type bucket_sum as (
+    metric text, subject text, aggregate text, series_id integer, bucket text, bucket_start timestamptz, is_fine boolean, counts bigint,
+    last_at timestamptz, quantity numeric);
+comment on type bucket_sum is 'What rows that a correction writes add to a bucket. series_id is null for a series that is yet to be created.';
+
+create type planned_member as (
+    series_id integer, fine_bucket text, coarse_bucket text, fine_start timestamptz, unit text, member text, member_digest uuid,
+    is_recorded boolean);
+comment on type planned_member is
+    'A member that rows name which a correction writes, and the fine bucket that they are in. is_recorded: one of them is an event that counts.';
+
+create type member_change as (
+    series_id integer, bucket text, bucket_start timestamptz, member_digest uuid, unit text, before boolean, after boolean);
+comment on type member_change is 'Whether a member is counted in a bucket, before and after a correction.';
+
+create type bucket_plan as (sums bucket_sum[], left_out bigint[], recorded rollups[], members planned_member[]);
+comment on type bucket_plan is
+    'What is known of the buckets that a correction changes before they are locked. sums: what its rows add to each. Of min, max, last and unique '
+    'also: left_out, the ids of rows of the log that will not count, and of its own; recorded, the values that it records, by fine bucket; members.';
+
 create type corrected_bucket as (metric text, subject text, aggregate text, before rollups, after rollups);
 comment on type corrected_bucket is
     'A bucket of a series as it is stored, all stripes together, and as it is with the rows that a correction writes. Without rows of the log, '

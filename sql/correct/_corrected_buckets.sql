@@ -1,25 +1,6 @@
--- The buckets that steps change, as they are stored and as they will be: what preview_correction() shows, and what approving writes. Whether the
--- rows are in the log already makes no difference.
-create or replace function _corrected_buckets(steps correction_step[])
-returns setof corrected_bucket
-language plpgsql
-stable
-set search_path from current
-as $$
-#variable_conflict use_column
-declare
-    v_aggregates text[] := array(select distinct m.aggregate from metrics m where m.key in (select s.metric from unnest(steps) s));
-begin
-    return query select * from _corrected_sums(steps) where v_aggregates && '{sum,count,avg}';
-    return query select * from _corrected_extremes(steps) where v_aggregates && '{min,max,last}';
-    return query select * from _corrected_members(steps) where v_aggregates && '{unique}';
-end
-$$;
-
-comment on function _corrected_buckets(correction_step[]) is
-    'The buckets, of both kinds, that rows which a correction writes change, before and after.';
-
-create or replace function _corrected_sums(steps correction_step[])
+-- The buckets that a correction changes, as they are stored and as they will be: what preview_correction() shows, and what approving writes. Whether
+-- its rows are in the log already makes no difference.
+create or replace function _corrected_buckets(plan bucket_plan, members member_change[])
 returns setof corrected_bucket
 language plpgsql
 stable
@@ -29,49 +10,23 @@ as $$
 #variable_conflict use_column
 begin
     return query
-    select d.metric, d.subject, d.aggregate, b.stored,
-           (d.bucket_start, (b.stored).event_count + d.counts, greatest((b.stored).last_at, d.last_at), d.series_id, 0, d.bucket,
-            (b.stored).total + d.quantity, null, null, null)::rollups
-    from _step_sums(steps, '{sum,count,avg}') d
-    cross join lateral (select _stored_bucket(d.series_id, d.bucket, d.bucket_start, 0) as stored offset 0) b;
+    select s.metric, s.subject, s.aggregate, b.stored,
+           (s.bucket_start, (b.stored).event_count + s.counts, greatest((b.stored).last_at, s.last_at), s.series_id, 0, s.bucket,
+            (b.stored).total + coalesce(m.added, s.quantity), null, null, null)::rollups
+    from unnest(plan.sums) s
+    left join (
+        select c.series_id, c.bucket, c.bucket_start, count(*) filter (where c.after) - count(*) filter (where c.before) as added
+        from unnest(members) c
+        group by 1, 2, 3
+    ) m on m.series_id is not distinct from s.series_id and m.bucket = s.bucket and m.bucket_start = s.bucket_start and s.aggregate = 'unique'
+    cross join lateral (select _stored_bucket(s.series_id, s.bucket, s.bucket_start, 0) as stored offset 0) b
+    where s.aggregate in ('sum', 'count', 'avg', 'unique');
+    return query select * from _corrected_extremes(plan);
 end
 $$;
 
-comment on function _corrected_sums(correction_step[]) is 'What _corrected_buckets() returns for metrics whose events add up.';
-
--- Rows are added up by fine bucket first: coarse ones are sums of these.
-create or replace function _step_sums(steps correction_step[], aggregates text[])
-returns table (metric text, subject text, aggregate text, series_id integer, bucket text, bucket_start timestamptz, is_fine boolean,
-               counts bigint, last_at timestamptz, quantity numeric)
-language plpgsql
-stable
-set search_path from current
-set jit to off
-as $$
-#variable_conflict use_column
-begin
-    return query
-    with fine as materialized (
-        select s.metric, s.subject, s.series_id, m.aggregate, m.fine_bucket, m.coarse_bucket, _bucket_start(m.fine_bucket, s.at) as fine_start,
-               sum(s.counts)::bigint as counts, max(s.at) as last_at, sum(s.quantity) as quantity
-        from unnest(steps) s
-        join metrics m on m.key = s.metric
-        where s.kind is not null and m.aggregate = any (_step_sums.aggregates)
-        group by 1, 2, 3, 4, 5, 6, 7
-    )
-    select f.metric, f.subject, f.aggregate, f.series_id, b.bucket, b.bucket_start, b.bucket = f.fine_bucket, sum(f.counts)::bigint,
-           max(f.last_at), sum(f.quantity)
-    from fine f
-    cross join lateral (
-        select f.fine_bucket as bucket, f.fine_start as bucket_start
-        union all
-        select f.coarse_bucket, _bucket_start(f.coarse_bucket, f.fine_start) where f.coarse_bucket <> f.fine_bucket
-    ) b
-    group by f.metric, f.subject, f.aggregate, f.series_id, b.bucket, b.bucket_start, f.fine_bucket;
-end
-$$;
-
-comment on function _step_sums(correction_step[], text[]) is 'What rows that a correction writes add to each bucket, of metrics of some aggregates.';
+comment on function _corrected_buckets(bucket_plan, member_change[]) is
+    'The buckets, of both kinds, that a correction changes, before and after. members: of _member_changes().';
 
 create or replace function _stored_bucket(series_id integer, bucket text, bucket_start timestamptz, empty numeric)
 returns rollups

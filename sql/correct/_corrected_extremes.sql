@@ -1,5 +1,5 @@
 -- The fine buckets concerned are read from the log; coarse ones are put together from these and the other fine ones.
-create or replace function _corrected_extremes(steps correction_step[])
+create or replace function _corrected_extremes(plan bucket_plan)
 returns setof corrected_bucket
 language plpgsql
 stable
@@ -10,24 +10,28 @@ set jit to off
 as $$
 #variable_conflict use_column
 begin
+    if not exists (select from unnest(plan.sums) s where s.aggregate in ('min', 'max', 'last')) then
+        return;
+    end if;
     return query
     with changed as materialized (
         select c.*, b.stored
-        from _step_sums(steps, '{min,max,last}') c
+        from unnest(plan.sums) c
         cross join lateral (select _stored_bucket(c.series_id, c.bucket, c.bucket_start, null) as stored offset 0) b
+        where c.aggregate in ('min', 'max', 'last')
     ), counted as materialized (
-        select e.metric, e.subject, e.bucket_start, min(e.quantity) as lowest, max(e.quantity) as highest,
-               max(_latest(e.at, e.event_id, e.quantity)) filter (where m.aggregate = 'last') as latest
-        from _counted_with(steps, '{min,max,last}') e
-        join metrics m on m.key = e.metric
-        group by 1, 2, 3
+        select e.series_id, e.bucket_start, min(e.quantity) filter (where e.aggregate = 'min') as lowest,
+               max(e.quantity) filter (where e.aggregate = 'max') as highest,
+               max(_latest(e.at, e.event_id, e.quantity)) filter (where e.aggregate = 'last') as latest
+        from _logged_besides(plan, '{min,max,last}') e
+        group by 1, 2
     ), fine as materialized (
         select c.metric, c.subject, c.aggregate, c.stored,
                (c.bucket_start, (c.stored).event_count + c.counts, greatest((c.stored).last_at, c.last_at), c.series_id, 0, c.bucket, null,
-                case c.aggregate when 'min' then l.lowest end, case c.aggregate when 'max' then l.highest end,
-                case c.aggregate when 'last' then l.latest end)::rollups as corrected
+                least(l.lowest, r.lowest), greatest(l.highest, r.highest), greatest(l.latest, r.latest))::rollups as corrected
         from changed c
-        left join counted l on l.metric = c.metric and l.subject = c.subject and l.bucket_start = c.bucket_start
+        left join counted l on l.series_id = c.series_id and l.bucket_start = c.bucket_start
+        left join unnest(plan.recorded) r on r.series_id = c.series_id and r.bucket_start = c.bucket_start
         where c.is_fine
     )
     select f.metric, f.subject, f.aggregate, f.stored, f.corrected from fine f
@@ -54,7 +58,7 @@ begin
 end
 $$;
 
-comment on function _corrected_extremes(correction_step[]) is 'What _corrected_buckets() returns for min, max and last.';
+comment on function _corrected_extremes(bucket_plan) is 'What _corrected_buckets() returns for min, max and last.';
 
 create or replace function _other_fine_buckets(metric text, series_id integer, since timestamptz, until timestamptz, starts timestamptz[])
 returns setof rollups

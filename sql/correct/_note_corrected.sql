@@ -19,6 +19,7 @@ begin
         from (
             select w.series_id, w.metric, w.subject, array_agg(w) as steps, array_agg(w.at) as times
             from unnest(steps) w
+            join metrics m on m.key = w.metric and m.limited
             where w.kind is not null
             group by 1, 2, 3
         ) n

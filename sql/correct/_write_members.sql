@@ -1,5 +1,5 @@
 -- The caller has locked the members of the series against recorders, so what the log says cannot change meanwhile.
-create or replace function _write_members(steps correction_step[])
+create or replace function _write_members(changes member_change[])
 returns void
 language plpgsql
 volatile
@@ -23,7 +23,7 @@ begin
                 from (
                     select m.*, r.row_bucket, _bucket_start(r.row_bucket, m.bucket_start) as row_start,
                            r.row_bucket = 'month' and m.unit is not null as has_bits
-                    from _member_changes(steps) m
+                    from unnest(changes) m
                     cross join lateral (select _member_bucket(m.bucket) as row_bucket offset 0) r
                     offset 0
                 ) m
@@ -41,5 +41,5 @@ begin
 end
 $$;
 
-comment on function _write_members(correction_step[]) is
-    'Makes unique_members have the members that count once the rows that a correction writes are in the log.';
+comment on function _write_members(member_change[]) is
+    'Makes unique_members have the members that count after a correction.';

@@ -43,21 +43,22 @@ set jit to off
 as $$
 #variable_conflict use_column
 declare
-    v_series  integer[] := array(select distinct s.series_id from unnest(steps) s order by 1);
+    v_plan    bucket_plan := _plan_buckets(steps);
+    v_series  integer[] := array(select distinct s.series_id from unnest(v_plan.sums) s order by 1);
     v_whole   integer[] := array(
-        select distinct s.series_id from unnest(steps) s join metrics m on m.key = s.metric
-        where m.aggregate in ('min', 'max', 'last', 'unique') order by 1);
+        select distinct s.series_id from unnest(v_plan.sums) s where s.aggregate in ('min', 'max', 'last', 'unique') order by 1);
+    v_members member_change[];
     v_rows    series[];
     v_buckets corrected_bucket[];
 begin
-    if exists (select from unnest(steps) s join metrics m on m.key = s.metric where m.aggregate = 'unique') then
+    if v_plan.members <> '{}' then
         lock table unique_members in row exclusive mode;
-        perform _lock_members(array(
-            select distinct s.series_id from unnest(steps) s join metrics m on m.key = s.metric where m.aggregate = 'unique'), true);
+        perform _lock_members(array(select distinct m.series_id from unnest(v_plan.members) m), true);
+        v_members := array(select c from _member_changes(v_plan) c);
+        perform _write_members(v_members);
     end if;
     v_rows := _lock_series(v_series);
-    v_buckets := array(select b from _corrected_buckets(steps) b);
-    perform _write_members(array(select s from unnest(steps) s join metrics m on m.key = s.metric where m.aggregate = 'unique'));
+    v_buckets := array(select b from _corrected_buckets(v_plan, v_members) b);
     perform _add_to_buckets(array(
         select ((b.after).bucket_start, (b.after).event_count - (b.before).event_count, (b.after).last_at, (b.after).series_id, 0, (b.after).bucket,
                 (b.after).total - (b.before).total, null, null, null)::rollups

@@ -10,6 +10,7 @@ as $$
 declare
     v_correction corrections;
     v_steps      correction_step[];
+    v_plan       bucket_plan;
     v_effects    correction_effect[];
 begin
     if _is_open('preview_correction') then perform _check_caller('preview_correction'); end if;
@@ -24,7 +25,10 @@ begin
         perform _check_snapshot();
     end if;
     perform _raise_step_problem(v_steps);
-    v_effects := array(select f from _effects(array(select b from _corrected_buckets(v_steps) b)) f);
+    v_plan := _plan_buckets(v_steps);
+    v_effects := array(
+        select f
+        from _effects(array(select b from _corrected_buckets(v_plan, array(select c from _member_changes(v_plan) c)) b)) f);
     perform _check_snapshot();
     return query select * from unnest(v_effects);
 end

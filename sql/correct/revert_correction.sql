@@ -28,9 +28,7 @@ begin
     returning * into v_new;
     insert into correction_entries (correction_id, ordinal, entry, subject, metric, corrects, corrects_at, outcome, event_id)
     select v_new.correction_id, s.ordinal, 'void', s.subject, s.metric, s.corrects, s.at, 'applied', s.event_id from unnest(v_steps) s;
-    update corrections c
-    set state = 'reverted', decided_by = v_new.decided_by, decided_at = v_new.decided_at, decision = v_new.reason
-    where c.correction_id = id;
+    update corrections c set state = 'reverted' where c.correction_id = id;
     if v_steps <> '{}' then
         perform _write_log(v_new.correction_id, v_steps);
         v_buckets := array(select b from _write_buckets(v_steps) b);

@@ -35,8 +35,8 @@ _METRICS: dict[str, dict[str, Any]] = {
 # Where the open buckets are is part of the state. Of a striped metric that depends on who records.
 _ROWS = """
 SELECT s.subject, s.metric, s.newest_start, s.ahead_at, s.is_ordinary, s.is_count, s.unit, s.has_stripes,
-       s.fine_start, s.fine_end::text, s.fine_count, s.fine_last_at::text, trim_scale(s.fine_total), s.fine_lowest,
-       s.fine_highest, s.fine_latest[1] AS fine_latest_at, s.fine_latest[3] AS fine_latest,
+       s.fine_start, s.fine_end::text, s.fine_count, s.fine_last_at::text, trim_scale(s.fine_total),
+       s.fine_lowest, s.fine_highest, s.fine_latest[1] AS fine_latest_at, s.fine_latest[3] AS fine_latest,
        s.coarse_start, s.coarse_end::text, s.coarse_count, s.coarse_last_at::text,
        trim_scale(s.coarse_total) AS coarse_total, s.coarse_lowest, s.coarse_highest,
        s.coarse_latest[1] AS coarse_latest_at, s.coarse_latest[3] AS coarse_latest
@@ -44,16 +44,16 @@ FROM meter.series s JOIN meter.metrics m ON m.key = s.metric
 WHERE s.subject = ANY(%s) AND NOT m.striped
 """
 _ROLLUPS = """
-SELECT s.subject, s.metric, r.bucket, r.bucket_start, r.event_count, r.last_at::text, trim_scale(r.total) AS total,
-       r.lowest, r.highest, r.latest[1] AS latest_at, r.latest[3] AS latest
+SELECT s.subject, s.metric, r.bucket, r.bucket_start, r.event_count, r.last_at::text,
+       trim_scale(r.total) AS total, r.lowest, r.highest, r.latest[1] AS latest_at, r.latest[3] AS latest
 FROM meter.rollups r
 JOIN meter.series s ON s.series_id = r.series_id AND s.stripe = 0
 JOIN meter.metrics m ON m.key = s.metric
 WHERE s.subject = ANY(%s) AND NOT m.striped
 """
 _STRIPED = """
-SELECT b.subject, b.metric, b.bucket, b.bucket_start, sum(b.event_count) AS events, max(b.last_at)::text AS last_at,
-       trim_scale(sum(b.total)) AS total, max(b.highest) AS highest
+SELECT b.subject, b.metric, b.bucket, b.bucket_start, sum(b.event_count) AS events,
+       max(b.last_at)::text AS last_at, trim_scale(sum(b.total)) AS total, max(b.highest) AS highest
 FROM meter.buckets b JOIN meter.metrics m ON m.key = b.metric
 WHERE b.subject = ANY(%s) AND m.striped GROUP BY 1, 2, 3, 4
 """

@@ -29,8 +29,8 @@ EXEMPT_HERE = {
     ("0013-corrections", "prefer-bigint-over-int"): "a series_id, and the ordinal of an entry",
     ("0013-corrections", "prefer-bigint-over-smallint"): "-1, 0 or 1",
     ("0012-deliveries", "require-concurrent-index-creation"): "its table is new in the same release",
-    ("0013-corrections", "ban-drop-constraint"): "each successor allows one word more",
-    ("0013-corrections", "constraint-missing-not-valid"): "small tables: marks that fired, levels",
+    ("0013-corrections", "ban-drop-constraint"): "the one after it allows a word more",
+    ("0013-corrections", "constraint-missing-not-valid"): "its table has a row for each granted level",
 }
 
 
