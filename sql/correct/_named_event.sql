@@ -1,4 +1,5 @@
--- One of the events that a key has named counts; if all have been voided, it names the last one.
+-- One of the events that a key has named counts; if all have been voided, it names the last one. When a month is dropped, its voids are forgotten,
+-- so an event that is still there comes before those of dropped months.
 create or replace function _named_event(digest uuid)
 returns table (event_id bigint, at timestamptz)
 language plpgsql
@@ -11,13 +12,17 @@ begin
     return query
     select n.event_id, n.at
     from (
-        select k.event_id, k.at from keys k where k.digest = _named_event.digest
-        union all
-        select k.event_id, k.at from old_keys k where k.digest = _named_event.digest
-        union all
-        select a.event_id, a.at from amended_keys a where a.digest = _named_event.digest
+        select k.*, count(*) over () as events
+        from (
+            select k.event_id, k.at from keys k where k.digest = _named_event.digest
+            union all
+            select k.event_id, k.at from old_keys k where k.digest = _named_event.digest
+            union all
+            select a.event_id, a.at from amended_keys a where a.digest = _named_event.digest
+        ) k
     ) n
-    order by exists (select from event_kinds v where v.corrects = n.event_id and v.kind = 'void' and v.undone_by is null), n.event_id desc
+    order by exists (select from event_kinds v where v.corrects = n.event_id and v.kind = 'void' and v.undone_by is null),
+             case when n.events > 1 then _bucket_start('month', n.at) in (select _dropped_months()) end, n.event_id desc
     limit 1;
 end
 $$;

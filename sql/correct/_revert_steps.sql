@@ -27,8 +27,10 @@ begin
             hint = format('Revert correction %s first.', v_later.correction_id);
     elsif exists (
         select from event_kinds k where k.correction_id = id and _bucket_start('month', k.at) in (select _dropped_months()))
-        or not exists (select from event_kinds k where k.correction_id = id)
-           and exists (select from correction_entries e where e.correction_id = id and e.outcome = 'applied')
+        -- With a month, its rows of event_kinds go; others of the same correction may stay.
+        or (select count(*) from event_kinds k where k.correction_id = id) < (
+            select sum(case e.entry when 'amend' then 2 else 1 end) from correction_entries e
+            where e.correction_id = id and e.outcome = 'applied')
     then
         raise exception using errcode = 'UM006', message = 'a month of its events was dropped', column = 'id',
             detail = format('Correction %s.', id), hint = 'Correct the total with adjust().';

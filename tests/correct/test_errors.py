@@ -380,6 +380,22 @@ def test_an_event_whose_month_was_dropped(ledger: Ledger, function: str, by: str
     assert ledger.verify() == []
 
 
+@pytest.mark.parametrize("times", [("2024-01-15", "2026-06-18"), ("2026-06-18", "2024-01-15")])
+def test_a_revert_of_what_was_dropped_in_part(ledger: Ledger, times: tuple[str, str]) -> None:
+    """The event, or the one that has replaced it, would count twice, or not at all."""
+    ledger.define("m", "sum")
+    first, then = map(at, times)
+    ledger.record("a", "m", 5, at=first, idempotency_key="k")
+    ledger.record("a", "m", 1, at=at("2024-01-20"))
+    given = {"subject": "a", "metric": "m", "idempotency_key": "k", "reason": "why"}
+    (amended,) = ledger.call("amend_event", at=then, **given)
+    ledger.maintain()
+    assert "dropped partition" in dict(ledger.maintain(keep=timedelta(days=400)))
+    with refused_and_nothing_written(ledger, "UM006", hint="adjust"):
+        ledger.call("revert_correction", id=amended.correction_id, reason="no")
+    assert ledger.usage("a", "m", period="never").quantity == 6
+
+
 def test_an_amend_that_would_move_an_event_into_a_month_that_was_dropped(ledger: Ledger) -> None:
     """It counts there, as late events of such months do."""
     ledger.define("m", "sum")

@@ -151,6 +151,27 @@ def test_a_retry_when_the_month_of_one_of_both_events_was_dropped(ledger: Ledger
     assert ledger.verify() == []
 
 
+@pytest.mark.parametrize("then", ["void_event", "amend_event"])
+def test_a_key_names_the_event_that_counts_when_the_month_of_a_voided_one_was_dropped(
+    ledger: Ledger, then: str
+) -> None:
+    """An amend had moved it to January 2024, and was taken back."""
+    ledger.define("m", "sum")
+    now = at("2026-06-18")
+    number = ledger.record(**event({"quantity": 5}, at=now)).event_id
+    ledger.record("a", "m", 1, at=MOMENT)
+    given = {"subject": "a", "metric": "m", "idempotency_key": "k", "reason": "why"}
+    (moved,) = ledger.call("amend_event", at=MOMENT, **given)
+    ledger.call("revert_correction", id=moved.correction_id, reason="no")
+    ledger.maintain()
+    assert "dropped partition" in dict(ledger.maintain(keep=KEEP))
+    change = {"quantity": 7} if then == "amend_event" else {}
+    (told,) = ledger.call(then, **given, **change)
+    assert (told.outcome, told.event_id == number) == ("applied", then == "void_event")
+    assert ledger.usage("a", "m", period="never").quantity == (8 if change else 1)
+    assert ledger.verify() == []
+
+
 @pytest.mark.slow
 def test_a_retry_after_a_restore(ledger: Ledger, pymeter_server: str, meter_dsn: str, tmp_path: Path) -> None:
     """And everything that corrections have written is in the dump."""
