@@ -59,15 +59,16 @@ begin
     end if;
     v_rows := _lock_series(v_series);
     v_buckets := array(select b from _corrected_buckets(v_plan, v_members) b);
-    perform _add_to_buckets(array(
-        select ((b.after).bucket_start, (b.after).event_count - (b.before).event_count, (b.after).last_at, (b.after).series_id, 0, (b.after).bucket,
-                (b.after).total - (b.before).total, null, null, null)::rollups
-        from unnest(v_buckets) b
-        where b.aggregate in ('sum', 'count', 'avg')));
+    if v_whole <> v_series then
+        perform _add_to_buckets(array(
+            select ((b.after).bucket_start, (b.after).event_count - (b.before).event_count, (b.after).last_at, (b.after).series_id, 0,
+                    (b.after).bucket, (b.after).total - (b.before).total, null, null, null)::rollups
+            from unnest(v_buckets) b
+            where b.aggregate in ('sum', 'count', 'avg')));
+    end if;
     if v_whole <> '{}' then
         perform _merge_stripes(v_whole, array(select r from unnest(v_rows) r where r.series_id = any (v_whole) and r.stripe > 0));
-        perform _replace_buckets(v_whole, array(
-            select b.after from unnest(v_buckets) b where b.aggregate not in ('sum', 'count', 'avg')));
+        perform _replace_buckets(array(select b.after from unnest(v_buckets) b where b.aggregate not in ('sum', 'count', 'avg')));
     end if;
     return query select * from unnest(v_buckets);
 end
