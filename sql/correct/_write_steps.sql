@@ -33,6 +33,39 @@ $$;
 comment on function _write_log(bigint, correction_step[]) is
     'Writes rows of a correction into the log, with their kinds, and queues them for billers.';
 
+-- In the order that record() states: with members, the rows of series of limited metrics come before these, and all others after them.
+create or replace function _lock_corrected(steps correction_step[])
+returns series[]
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+set jit to off
+as $$
+#variable_conflict use_column
+declare
+    v_series  integer[] := array(select distinct s.series_id from unnest(steps) s order by 1);
+    v_members integer[] := array(
+        select distinct s.series_id from unnest(steps) s join metrics m on m.key = s.metric where m.aggregate = 'unique' order by 1);
+    v_limited integer[];
+    v_rows    series[] := '{}';
+begin
+    if v_members <> '{}' then
+        lock table unique_members in row exclusive mode;
+        v_limited := array(
+            select distinct s.series_id from unnest(steps) s join metrics m on m.key = s.metric where m.limited order by 1);
+        v_rows := _lock_series(v_limited);
+        perform _lock_members(v_members, true);
+        v_series := array(select i from unnest(v_series) i where i <> all (v_limited) order by 1);
+    end if;
+    return v_rows || _lock_series(v_series);
+end
+$$;
+
+comment on function _lock_corrected(correction_step[]) is
+    'Locks the rows of all series that a correction changes, and their members, until the transaction ends, and returns the rows. Raises 55P03 if '
+    'that takes longer than a second.';
+
 create or replace function _write_buckets(steps correction_step[])
 returns setof corrected_bucket
 language plpgsql
@@ -43,19 +76,12 @@ set jit to off
 as $$
 #variable_conflict use_column
 declare
-    v_series  integer[] := array(select distinct s.series_id from unnest(steps) s order by 1);
     v_whole   integer[] := array(
         select distinct s.series_id from unnest(steps) s join metrics m on m.key = s.metric
         where m.aggregate in ('min', 'max', 'last', 'unique') order by 1);
-    v_rows    series[];
+    v_rows    series[] := _lock_corrected(steps);
     v_buckets corrected_bucket[];
 begin
-    if exists (select from unnest(steps) s join metrics m on m.key = s.metric where m.aggregate = 'unique') then
-        lock table unique_members in row exclusive mode;
-        perform _lock_members(array(
-            select distinct s.series_id from unnest(steps) s join metrics m on m.key = s.metric where m.aggregate = 'unique'), true);
-    end if;
-    v_rows := _lock_series(v_series);
     v_buckets := array(select b from _corrected_buckets(steps) b);
     perform _write_members(array(select s from unnest(steps) s join metrics m on m.key = s.metric where m.aggregate = 'unique'));
     perform _add_to_buckets(array(
