@@ -1891,6 +1891,7 @@ class Methods:
         Raises:
             NotFound: there is no such correction, or an event of an entry.
             InvalidInput: the correction is not open, or an entry is not allowed; the detail says which.
+            psycopg.errors.InsufficientPrivilege: with the setting ``four_eyes``, another role opened it.
             MeterError: what else the calls of the entries raise.
 
         Example:
@@ -1952,6 +1953,8 @@ class Methods:
         Raises:
             NotFound: there is no such correction.
             InvalidInput: it is not open, or the reason is not allowed.
+            psycopg.errors.InsufficientPrivilege: the setting ``four_eyes`` asks for another role than the one
+                that opened it.
 
         Example:
             meter.reject_correction(7, "wrong month")

@@ -12,7 +12,7 @@ declare
     v_entries correction_entries[];
 begin
     if _is_open('stage_correction') then perform _check_caller('stage_correction'); end if;
-    perform _lock_correction(id, '{open}'), _check_entries(stage_correction.entries);
+    perform _check_opener(_lock_correction(id, '{open}')), _check_entries(stage_correction.entries);
     lock table only events in access share mode;  -- see _check_correcting()
     v_last := coalesce((select max(e.ordinal) from correction_entries e where e.correction_id = id), 0);
     v_entries := _parse_entries(id, v_last, stage_correction.entries);
@@ -28,7 +28,8 @@ comment on function stage_correction(bigint, jsonb) is
     'array of objects. entry says what: void, amend, adjust or record; the other fields are the parameters of void_event(), amend_event(), '
     'adjust() or record() by name. An entry void with since and until, instead of an event, stands for a void of every event that counts in '
     '[since, until). A record with the key of an event that an earlier entry voids takes its place. Returns how many entries the '
-    'correction has. An invalid entry refuses the whole call, and DETAIL names it. Raises UM007 for an unknown correction or event, 22023 if it is '
+    'correction has. An invalid entry refuses the whole call, and DETAIL names it. With the setting four_eyes, only the role '
+    'that opened it may add entries (42501). Raises UM007 for an unknown correction or event, 22023 if it is '
     'not open, otherwise as adjust() does and as amend_event() does. '
     'Example: BEGIN; SELECT meter.stage_correction(meter.open_correction(''goodwill''), ''[{"entry": "adjust", "subject": "acct_1", "metric": '
     '"tokens", "quantity": -5}]'') AS entries; ROLLBACK;';

@@ -52,6 +52,26 @@ def test_who_opened_a_correction_neither_approves_nor_reverts_it(
     assert (theirs.opened_by == mine.opened_by, mine.reverts) == (False, number)
 
 
+def test_who_approves_a_correction_has_staged_none_of_it(
+    ledger: Ledger, people: tuple[Ledger, Ledger]
+) -> None:
+    one, _ = people
+    number = ledger.value("SELECT meter.open_correction('goodwill')")
+    message = _refused(one, "SELECT meter.stage_correction(%s, %s)", number, ENTRIES)
+    assert "staged by the role that opened" in message
+    ledger.value("SELECT meter.stage_correction(%s, %s)", [number, ENTRIES])
+    one.rows("SELECT meter.approve_correction(%s)", [number])
+    assert _used(ledger) == 4
+
+
+def test_who_opened_a_correction_does_not_reject_it(ledger: Ledger, people: tuple[Ledger, Ledger]) -> None:
+    one, other = people
+    number = _opened(one)
+    assert "second person" in _refused(one, "SELECT meter.reject_correction(%s, 'x')", number)
+    other.rows("SELECT meter.reject_correction(%s, 'x')", [number])
+    assert _used(ledger) == 5
+
+
 def test_with_four_eyes_nothing_is_applied_at_once(ledger: Ledger, people: tuple[Ledger, Ledger]) -> None:
     one, _ = people
     (event_id,) = [row.event_id for row in ledger.rows("SELECT * FROM meter.events('a')")]

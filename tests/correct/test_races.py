@@ -296,6 +296,27 @@ def test_a_recorder_of_a_member_beside_the_last_event_of_it_that_is_voided(
     assert_counted(ledger, "unique", [])
 
 
+@pytest.mark.parametrize("how", ["record", "batch"])
+def test_a_recorder_of_a_limited_member_beside_a_void_of_another(
+    ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, how: str
+) -> None:
+    """Both lock the row of the series first, and its members then; whoever comes first goes first."""
+    ledger.define("m", "unique")
+    ledger.call("set_limit", metric="m", quota=1000)
+    record(ledger, "unique", 1, 1)
+    record(ledger, "unique", 2, 2)
+    other, writer, voider = new_ledger("other", autocommit=False), new_ledger("writer"), new_ledger("voider")
+    other.execute("SELECT FROM meter.series WHERE metric = 'm' FOR UPDATE")
+    recording = Task(lambda: record(writer, "unique", 3, 3, how))
+    wait_until_blocked(ledger.connection, "writer")
+    voiding = Task(lambda: void(voider, 1))
+    wait_until_blocked(ledger.connection, "voider")
+    other.connection.commit()
+    assert (recording.result().outcome, voiding.result().outcome) == ("recorded", "applied")
+    assert ledger.verify() == []
+    assert ledger.usage("a", "m", period="never").quantity == 2
+
+
 def test_a_correction_that_is_not_committed_does_not_stop_other_series(
     ledger: Ledger, new_ledger: NewLedger
 ) -> None:
