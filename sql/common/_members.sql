@@ -87,28 +87,3 @@ $$;
 comment on function _is_new_member(text, bit varying, bit varying, bit varying) is
     'Whether the last upsert of a row of unique_members made its member new in a bucket. mask: the bits of the bucket; seen and added: '
     'the columns of the row.';
-
--- Of 64 locks for all series: a batch may have more series than there is room for locks.
-create or replace function _lock_members(series_ids integer[], exclusive boolean)
-returns void
-language plpgsql
-volatile
-set search_path from current
-as $$
-declare
-    v_class integer := 'unique_members'::regclass::oid::integer;
-    v_slot  integer;
-begin
-    for v_slot in select distinct s.id % 64 from unnest(series_ids) s (id) order by 1 loop
-        if exclusive then
-            perform pg_advisory_xact_lock(v_class, v_slot);
-        else
-            perform pg_advisory_xact_lock_shared(v_class, v_slot);
-        end if;
-    end loop;
-end
-$$;
-
-comment on function _lock_members(integer[], boolean) is
-    'Locks the members of series until the transaction ends, in the order of the whole package: shared to add members, exclusive to take some away. '
-    'The caller has locked the table unique_members, and reads members afterwards.';

@@ -95,8 +95,10 @@ set search_path from current
 as $$
 #variable_conflict use_column
 begin
-    perform pg_advisory_xact_lock('corrections'::regclass::oid::integer, n.number)
-    from (select distinct i.series_id % 64 as number from unnest(series_ids) i (series_id) order by 1) n;
+    perform from locks l
+    where l.name = any (array(select 'correction ' || i.series_id % 64 from unnest(series_ids) i (series_id)))
+    order by l.name
+    for update;
 end
 $$;
 

@@ -1,4 +1,4 @@
--- The caller has locked the members of the series against recorders, so what the log says cannot change meanwhile.
+-- The caller has locked the rows of the series, so what the log says cannot change meanwhile.
 create or replace function _write_members(changes member_change[])
 returns void
 language plpgsql

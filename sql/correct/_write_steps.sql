@@ -53,11 +53,12 @@ declare
 begin
     if v_plan.members <> '{}' then
         lock table unique_members in row exclusive mode;
-        perform _lock_members(array(select distinct m.series_id from unnest(v_plan.members) m), true);
+    end if;
+    v_rows := _lock_series(v_series);
+    if v_plan.members <> '{}' then
         v_members := array(select c from _member_changes(v_plan) c);
         perform _write_members(v_members);
     end if;
-    v_rows := _lock_series(v_series);
     v_buckets := array(select b from _corrected_buckets(v_plan, v_members) b);
     if v_whole <> v_series then
         perform _add_to_buckets(array(

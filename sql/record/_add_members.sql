@@ -1,8 +1,8 @@
 -- Most members have already been seen in the hour of the event, so a plain read comes first: it locks no row. A member seen in the finer
 -- bucket has been seen in the coarser one. The lock on the table comes before the read: rebuild() locks the table before it deletes members
--- that have no event, so it waits for every transaction that has relied on such a row. A correction that takes a member away locks the members of
--- its series instead, so that it waits for theirs only. The read needs a snapshot of its own, so a REPEATABLE READ or SERIALIZABLE transaction skips
--- it.
+-- that have no event, so it waits for every transaction that has relied on such a row. The caller has
+-- locked the row of the series, as does a correction that takes a member away. The read needs a snapshot of its own, so a REPEATABLE READ or
+-- SERIALIZABLE transaction skips it.
 create or replace function _add_event_member(
     metric metrics, series_id integer, at timestamptz, member text, out in_fine numeric, out in_coarse numeric
 )
@@ -29,7 +29,6 @@ declare
     v_new_in  text[] := '{}';
 begin
     lock table unique_members in row exclusive mode;
-    perform pg_advisory_xact_lock_shared('unique_members'::regclass::oid::integer, _add_event_member.series_id % 64);  -- as _lock_members()
     if current_setting('transaction_isolation') = 'read committed' and exists (
         select from unique_members
         where series_id = _add_event_member.series_id
@@ -87,17 +86,11 @@ as $$
 #variable_conflict use_column
 declare
     v_may_read boolean := current_setting('transaction_isolation') = 'read committed';
-    v_series   integer[] := array(
-        select distinct s.series_id
-        from unnest(batch) e
-        cross join lateral (select s.series_id from series s where s.metric = e.metric and s.subject = e.subject and s.stripe = 0 offset 0) s
-        where e.member is not null);
 begin
-    if v_series = '{}' then
+    if not exists (select from unnest(batch) where member is not null) then
         return;
     end if;
     lock table unique_members in row exclusive mode;
-    perform _lock_members(v_series, false);
     return query
     with placed as materialized (
         select distinct s.series_id, b.bucket, _bucket_start(b.bucket, e.at) as bucket_start, _digest(e.member) as member_digest,

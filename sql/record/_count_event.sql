@@ -16,27 +16,19 @@ declare
     v_coarse     timestamptz := _bucket_start(definition.coarse_bucket, _count_event.at);
     v_is_ahead   boolean := v_fine > now();
     v_stripe     smallint := case when definition.striped and not definition.limited then _session_stripe() else 0 end;
-    v_in_fine    numeric;  -- this and the next: what the event adds; null, which changes nothing, where the aggregate does not need it
-    v_in_coarse  numeric;
-    v_lowest     numeric;
-    v_highest    numeric;
-    v_latest     numeric[];
+    -- What the event adds; null, which changes nothing, where the aggregate does not need it.
+    v_in_fine    numeric := case when definition.aggregate in ('sum', 'count', 'avg') then quantity when definition.aggregate = 'unique' then 0 end;
+    v_in_coarse  numeric := v_in_fine;
+    v_lowest     numeric := case definition.aggregate when 'min' then quantity end;
+    v_highest    numeric := case definition.aggregate when 'max' then quantity end;
+    v_latest     numeric[] := case definition.aggregate when 'last' then _latest(at, event_id, quantity) end;
     v_series     series;
     v_rollup     rollups;
     v_in_period  rollups;
 begin
-    if definition.aggregate in ('sum', 'count', 'avg') then
-        v_in_fine := _count_event.quantity;
-        v_in_coarse := _count_event.quantity;
-    elsif definition.aggregate = 'unique' then
-        select a.in_fine, a.in_coarse into v_in_fine, v_in_coarse
-        from _add_event_member(definition, _series_id(definition, _count_event.subject, _count_event.at), _count_event.at, _count_event.member) a;
-    else
-        v_lowest := case definition.aggregate when 'min' then _count_event.quantity end;
-        v_highest := case definition.aggregate when 'max' then _count_event.quantity end;
-        v_latest := case definition.aggregate when 'last' then _latest(_count_event.at, _count_event.event_id, _count_event.quantity) end;
+    if definition.aggregate = 'unique' then
+        lock table unique_members in row exclusive mode;  -- before the row of the series, because rebuild() has this order
     end if;
-
     loop
         update series s set version = s.version + 1,
             fine_count = s.fine_count + (v_fine = s.fine_start)::integer, coarse_count = s.coarse_count + (v_coarse = s.coarse_start)::integer,
@@ -57,6 +49,11 @@ begin
         if _has_first_limit(definition) then return null; end if;
         perform _open_series(definition, _count_event.subject, v_stripe, _count_event.at);
     end loop;
+    if definition.aggregate = 'unique' then
+        select a.in_fine, a.in_coarse into v_in_fine, v_in_coarse
+        from _add_event_member(definition, v_series.series_id, _count_event.at, _count_event.member) a;
+        v_series := _add_to_totals(v_series, v_fine, v_coarse, v_in_fine, v_in_coarse);
+    end if;
     if v_is_ahead and v_fine <> v_series.fine_start then
         update series s set ahead_at = greatest(s.ahead_at, _count_event.at), newest_start = greatest(s.newest_start, v_fine)
         where s.series_id = v_series.series_id and s.stripe = v_stripe;
@@ -84,10 +81,9 @@ $$;
 
 comment on function _count_event(metrics, text, bigint, timestamptz, numeric, text, text, jsonb, boolean) is
     'Counts one new, valid event whose key, if it has one, is already inserted; returns the result of record(). Null if the metric has got its '
-    'first limit meanwhile, and the series has been recorded by it: nothing was counted. Raises 40001 instead for a unique metric.';
+    'first limit meanwhile, and the series has been recorded by it: nothing was counted.';
 
--- The series has been recorded by another version of the metric. If that has limits, the event has to be decided by them; but the member of a unique
--- metric has been added already.
+-- The series has been recorded by another version of the metric. If that has limits, the event has to be decided by them.
 create or replace function _has_first_limit(definition metrics)
 returns boolean
 language plpgsql
@@ -95,17 +91,12 @@ volatile
 set search_path from current
 as $$
 begin
-    if definition.limited or not (select m.limited from metrics m where m.key = definition.key) then
-        return false;
-    elsif definition.aggregate = 'unique' then
-        raise exception using errcode = '40001', message = 'the metric has got its first limit meanwhile', hint = 'Retry the transaction.';
-    end if;
-    return true;
+    return not definition.limited and (select m.limited from metrics m where m.key = definition.key);
 end
 $$;
 
 comment on function _has_first_limit(metrics) is
-    'Whether a metric is limited by now, and was not when its definition was read. Raises 40001 then for a unique metric.';
+    'Whether a metric is limited by now, and was not when its definition was read.';
 
 -- closed: the rollup of the period, as far as it is in this stripe; null if the period is open.
 create or replace function _period_result(

@@ -59,7 +59,7 @@ comment on function _lock_limited_row(metrics, text) is
     'fields but metric and subject are null; the caller has locked the subject.';
 
 -- The same for a batch, in the lock order of the package: subjects first, then the rows of series. Those of metrics without limits are locked in the
--- same order, because others may have seen a first limit that this batch has not. In a batch with members, or of stripes, these come later.
+-- same order, because others may have seen a first limit that this batch has not. Those of stripes come later.
 create or replace function _lock_limited_rows(batch batch_event[])
 returns void
 language plpgsql
@@ -69,8 +69,7 @@ set enable_seqscan to off
 as $$
 #variable_conflict use_column
 declare
-    v_members boolean := exists (select from unnest(batch) where member is not null);
-    v_row     record;
+    v_row record;
 begin
     perform _enter_limited_subjects(array(
         select distinct e.subject
@@ -85,7 +84,7 @@ begin
         cross join lateral (
             select s.series_id from series s where s.metric = e.metric and s.subject = e.subject and s.stripe = 0 offset 0
         ) s
-        where m.limited or not v_members and not m.striped
+        where m.limited or not m.striped
         order by s.series_id
     loop
         if (v_row.m).limited then

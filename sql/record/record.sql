@@ -3,9 +3,9 @@
 -- metric, and its open buckets only for valid times, so nothing is looked up before. What is not ordinary is recorded by _record_event(): with
 -- the key, if that has been inserted already.
 --
--- Lock order for the whole package: keys, reservations, limited_subjects, rows of series of limited metrics, new rows of series, unique
--- members, the other rows of series, rollups; within each table by primary key, rows of series by series_id and stripe. Events are only
--- inserted, and wait for no lock. A statement that writes several rows of a table sorts them first, so two calls cannot deadlock.
+-- Lock order for the whole package: keys, reservations, limited_subjects, rows of series of limited metrics, new rows of series, the other rows
+-- of series, unique members, rollups; within each table by primary key, rows of series by series_id and stripe. Events are only inserted, and wait
+-- for no lock. A statement that writes several rows of a table sorts them first, so two calls cannot deadlock.
 create or replace function record(
     subject text,
     metric text,

@@ -1,7 +1,6 @@
--- Adds what is missing while others record: setting a bit twice is harmless. A member or bit without an event (unfounded) can only come
--- from tampering. A concurrent record() may have read it and taken its member for counted, so the table is locked, which waits for all
--- recorders of members, before it is deleted. Unfounded ones sort first, so that the table is locked before any row.
--- Recorders of limited metrics lock the table before rows of series, and members after these: while members are corrected, they wait for the table.
+-- A member or bit without an event (unfounded) can only come from tampering. A concurrent record() may have read it and taken its member for counted,
+-- and a correction may take away what is missing here. Recorders and corrections lock the table before rows of series, and members after these. So if
+-- there is anything to correct, the table is locked first, which waits for all of them, and read again.
 -- The loop reads from a cursor over a sorted result, which PostgreSQL keeps on disk if it is large.
 create or replace function _correct_members(scope integer[])
 returns void
@@ -11,32 +10,22 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_drift  member_drift;
-    v_batch  member_drift[];
-    v_locked boolean := false;
-    v_locks  boolean := exists (select from metrics where limited);
-    v_again  boolean;
+    v_drift member_drift;
+    v_batch member_drift[] := '{}';
 begin
+    if not exists (select from _member_drifts(_correct_members.scope)) then
+        return;
+    end if;
+    perform _lock_tables('{unique_members}', 'share row exclusive');
+    for v_drift in
+        select * from _member_drifts(_correct_members.scope)
+        order by unfounded desc, series_id, bucket, bucket_start, member_digest
     loop
-        v_again := false;
-        v_batch := '{}';
-        for v_drift in
-            select * from _member_drifts(_correct_members.scope)
-            order by unfounded desc, series_id, bucket, bucket_start, member_digest
-        loop
-            if (v_drift.unfounded or v_locks) and not v_locked then
-                v_again := true;
-                exit;
-            end if;
-            v_batch := v_batch || v_drift;
-            if cardinality(v_batch) = 10000 then
-                perform _correct_member_rows(v_batch);
-                v_batch := '{}';
-            end if;
-        end loop;
-        exit when not v_again;
-        perform _lock_tables('{unique_members}', 'share row exclusive');
-        v_locked := true;
+        v_batch := v_batch || v_drift;
+        if cardinality(v_batch) = 10000 then
+            perform _correct_member_rows(v_batch);
+            v_batch := '{}';
+        end if;
     end loop;
     perform _correct_member_rows(v_batch);
 end

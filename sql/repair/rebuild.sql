@@ -1,9 +1,8 @@
 -- Runs while others record. It reads the drifts and the versions of their series in one snapshot, then locks the rows of each series and
 -- corrects it only if no version has changed. A series that somebody has added to since is skipped, and read again with a new snapshot; its rows
 -- are locked by then, so the second pass corrects it. A record() afterwards waits for the corrected row and adds to it. Locks are taken in the
--- order that record() states: members, then rows of series, those of limited metrics
--- first. The drifts are a sorted result, which PostgreSQL keeps on disk if it is large, and
--- are corrected in batches.
+-- order that record() states, but for the table of members, which comes before rows of series for all. The drifts are a sorted result, which
+-- PostgreSQL keeps on disk if it is large, and are corrected in batches.
 create or replace function rebuild(subject text default null, metric text default null)
 returns bigint
 language plpgsql
@@ -47,10 +46,7 @@ begin
                            then (d.bucket_start, 0, '-infinity', d.series_id, 0, d.bucket, null, null, null, null)::rollups
                            else d.recomputed end as correction
                 from _rollup_drifts(v_scope, with_members => false) d
-                left join (
-                    select s.series_id from series s join metrics m on m.key = s.metric where m.limited and s.stripe = 0
-                ) l on l.series_id = d.series_id
-                window w as (order by l.series_id, d.series_id, d.bucket, d.bucket_start)
+                window w as (order by d.series_id, d.bucket, d.bucket_start)
             ) n
             group by (n.number - 1) / 5000
             order by (n.number - 1) / 5000

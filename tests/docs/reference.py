@@ -105,8 +105,8 @@ One rule for the whole package, so that single calls and batches never deadlock 
 2. reservations
 3. subjects of limited metrics, then their rows of `series`
 4. new rows of `series`
-5. unique members
-6. other rows of `series`, by `series_id` and `stripe`
+5. other rows of `series`, by `series_id` and `stripe`
+6. unique members
 7. rollups
 
 Within each table, rows are locked in the order of the primary key. Rollups are written only by a session
