@@ -38,7 +38,7 @@ language sql
 immutable
 set search_path from current
 as $$
-    select case when length(text) > 3000 then left(text, 2999) || '…' else text end
+    select case when length(text) > 3000 then left(text, 2997) || '...' else text end
 $$;
 
 comment on function _shortened(text) is 'A text for people, of at most 3,000 characters: the data of an event may be long.';

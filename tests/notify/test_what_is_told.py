@@ -519,5 +519,5 @@ def test_what_people_read_is_short_and_what_programs_read_is_whole(outbox: Outbo
     bodies = {one.endpoint: json.loads(one.body) for one in outbox.all()}
     assert bodies["hook"]["data"]["metadata"] == metadata
     assert len(bodies["mail"]["text"]) == 3000
-    assert bodies["mail"]["text"].endswith("…")
+    assert bodies["mail"]["text"].endswith("...")
     assert html.unescape(bodies["chat"]["text"]) == bodies["mail"]["text"]
