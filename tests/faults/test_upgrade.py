@@ -44,6 +44,7 @@ _MIGRATE = "import sys, pymeter; print(pymeter.__file__); pymeter.migrate(sys.ar
 class Release:
     """A released package, unpacked; it runs in processes of its own."""
 
+    name: str
     path: Path
 
     def python(self, *arguments: str) -> str:
@@ -71,7 +72,7 @@ def release(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     path = tmp_path_factory.mktemp("release")
     with zipfile.ZipFile(request.param) as wheel:
         wheel.extractall(path)
-    return Release(path)
+    return Release(request.param.stem, path)
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def schema(dsn: str, programs: Path) -> str:
     return dump(programs, dsn, "--schema-only", "--exclude-table=meter.events_[12]*")
 
 
-def test_an_upgraded_meter_has_its_data_and_records_on(role: str, old_dsn: str) -> None:
+def test_an_upgraded_meter_has_its_data_and_records_on(release: Release, role: str, old_dsn: str) -> None:
     with psycopg.connect(old_dsn, autocommit=True) as connection:
         ledger = Ledger(connection)
         live(ledger, role)
@@ -115,8 +116,9 @@ def test_an_upgraded_meter_has_its_data_and_records_on(role: str, old_dsn: str) 
             assert after[kept] == before[kept]
         assert _totals(ledger) == totals
         functions = {row.object.split("(")[0] for row in grants(ledger) if row.grantee == role}
-        # Functions that have gained parameters are new ones, which a GRANT by hand does not include.
-        assert functions == {row.object.split("(")[0] for row in allowed} - {"meter.record"}
+        # A function that has gained parameters is a new one, which a GRANT by hand does not include.
+        lost = {"meter.record"} if release.name == "0008-access" else set()
+        assert functions == {row.object.split("(")[0] for row in allowed} - lost
         ledger.execute(sql.SQL("GRANT EXECUTE ON FUNCTION meter.record TO {}").format(sql.Identifier(role)))
         go_on(ledger, role)
 
