@@ -79,9 +79,10 @@ declare
     v_whole   integer[] := array(
         select distinct s.series_id from unnest(steps) s join metrics m on m.key = s.metric
         where m.aggregate in ('min', 'max', 'last', 'unique') order by 1);
-    v_rows    series[] := _lock_corrected(steps);
+    v_rows    series[];
     v_buckets corrected_bucket[];
 begin
+    v_rows := _lock_corrected(steps);
     v_buckets := array(select b from _corrected_buckets(steps) b);
     perform _write_members(array(select s from unnest(steps) s join metrics m on m.key = s.metric where m.aggregate = 'unique'));
     perform _add_to_buckets(array(
@@ -95,6 +96,8 @@ begin
             select b.after from unnest(v_buckets) b where b.aggregate not in ('sum', 'count', 'avg')));
     end if;
     return query select * from unnest(v_buckets);
+exception when lock_not_available then
+    perform _raise_busy('a series of the correction is locked');
 end
 $$;
 
