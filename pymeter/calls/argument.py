@@ -46,7 +46,7 @@ def text(name: LiteralString, value: str | None, *, required: bool = False) -> A
     return Argument(name, "text", value, required)
 
 
-def texts(name: LiteralString, values: Sequence[str]) -> Argument:
+def texts(name: LiteralString, values: Sequence[str] | None) -> Argument:
     """A list of texts."""
     if values is not None and (isinstance(values, str) or not isinstance(values, Sequence)):
         raise refuse(name, "the value is not a list", f"Give a list of strings: {name}=[...].")

@@ -24,7 +24,7 @@ from pymeter.models import (
 def define_endpoint(
     name: str,
     url: str | None,
-    types: Sequence[str],
+    types: Sequence[str] | None = None,
     *,
     secret_name: str | None = None,
     format: EndpointFormat = "standard",
@@ -37,9 +37,10 @@ def define_endpoint(
         name: Identifies the endpoint.
         url: An http, https or mailto URL; None for a Slack webhook whose URL is the secret.
         types: The types to send, such as ``threshold.exceeded``; ``*``: all but ``usage.recorded`` and
-            ``usage.aggregated``, which are only written if an endpoint names them.
+            ``usage.aggregated``, which are only written if an endpoint names them. None: those of the
+            endpoint as it is; of a new one, ``*``.
         secret_name: The name of the environment variable, or file, that the sender reads the secret from.
-            Never the secret itself.
+            Never the secret itself. None: that of the endpoint as it is. An empty text: none.
         format: ``standard`` (Standard Webhooks), ``slack`` or ``email``.
 
     Returns:

@@ -161,7 +161,10 @@ def define(
         str | None, typer.Argument(help="https or mailto; without it, the secret is Slack's URL.")
     ] = None,
     types: Annotated[
-        list[str] | None, typer.Option("--type", "-t", help="A type to send. Repeatable. Default: all.")
+        list[str] | None,
+        typer.Option(
+            "--type", "-t", help="A type to send. Repeatable. Default: as it is; of a new one, all."
+        ),
     ] = None,
     secret_name: Annotated[
         str | None, typer.Option(help="The environment variable that has the secret, not the secret.")
@@ -179,14 +182,15 @@ def define(
     """
     with ctx.obj.meter() as meter:
         found = meter.define_endpoint(
-            name, url, types or ["*"], secret_name=secret_name, format=cast(EndpointFormat, format)
+            name, url, types or None, secret_name=secret_name, format=cast(EndpointFormat, format)
         )
     show(found, Endpoint, _defined, form(as_json))
 
 
 def _defined(one: Endpoint) -> Text:
     what = "all types" if one.types == ["*"] else ", ".join(one.types)
-    return good(f"{one.name}: {what} to {_where(one)}")
+    signed = ", unsigned" if one.format == "standard" and one.secret_name is None else ""
+    return good(f"{one.name}: {what} to {_where(one)}{signed}")
 
 
 def _where(one: Endpoint) -> str:

@@ -72,6 +72,8 @@ begin
         perform _replace_buckets(array(select b.after from unnest(v_buckets) b where b.aggregate not in ('sum', 'count', 'avg')));
     end if;
     return query select * from unnest(v_buckets);
+exception when lock_not_available then
+    perform _raise_busy('a series of the correction is locked');
 end
 $$;
 

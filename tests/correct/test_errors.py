@@ -315,6 +315,25 @@ def test_a_decision_needs_a_reason(meter: Ledger, function: str) -> None:
         meter.call("open_correction", reason=None)
 
 
+@pytest.mark.parametrize("function", [*CALLS, "approve_correction"])
+def test_a_series_that_others_lock(meter: Ledger, new_ledger: NewLedger, function: str) -> None:
+    given: dict[str, Any] = {"id": opened(meter, [void()])}
+    if function in CALLS:
+        given = CALLS[function]
+    if (
+        function == "void_event"
+    ):  # named by its id alone, it is not voided in the short way, which waits as recording does
+        event = meter.value("SELECT event_id FROM meter.events('a', 'm')")
+        given = {**given, "idempotency_key": None, "event_id": event}
+    holder = new_ledger("holder", autocommit=False)
+    holder.execute("SELECT FROM meter.series FOR UPDATE")
+    with refused_and_nothing_written(meter, "55P03", hint="Try again"):
+        meter.call(function, **given)
+    holder.connection.rollback()
+    meter.call(function, **given)
+    assert meter.call("usage", subject="a", metric="m", period="never")[0].quantity < 5
+
+
 # ------------------------------------------------------------------------------------------- four eyes
 
 

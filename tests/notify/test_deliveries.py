@@ -290,7 +290,6 @@ BAD_ENDPOINTS = [
     ({"url": "mailto:a@b.c\nBcc: d@e.f", "format": "email"}, "22023", "url"),
     ({"url": "mailto:a@b.c", "format": "email", "secret_name": "X"}, "22023", "secret_name"),
     ({"url": "https://a.b", "format": "slack", "secret_name": "X"}, "22023", "url"),
-    ({"types": None}, "22004", "types"),
     ({"types": []}, "22023", "types"),
     ({"types": ["threshold.exceded"]}, "22023", "types"),
     ({"types": [None]}, "22004", "types"),
@@ -316,11 +315,14 @@ def test_an_endpoint_that_cannot_be_is_refused_and_a_secret_is_not_repeated(
 def test_a_repeated_definition_changes_the_endpoint_and_is_in_the_log_of_changes(outbox: Outbox) -> None:
     first = outbox.endpoint("ops", ["*"], secret_name="HOOK_SECRET")
     again = outbox.endpoint("ops", [STEP], url="https://new.example.com/")
-    assert (again.types, again.url, again.secret_name) == ([STEP], "https://new.example.com/", None)
+    assert (again.types, again.url, again.secret_name) == ([STEP], "https://new.example.com/", "HOOK_SECRET")
+    again = outbox.endpoint("ops", None, secret_name="")
+    assert (again.types, again.secret_name) == ([STEP], None)
+    assert outbox.endpoint("new", None).types == ["*"]
     assert (again.since, again.created_at) == (first.since, first.created_at)
     outbox.ledger.call("remove_endpoint", name="ops")
     entries = outbox.ledger.call("admin_log", object="ops")
-    assert [entry.action for entry in entries] == ["remove_endpoint", "define_endpoint", "define_endpoint"]
+    assert [entry.action for entry in entries] == ["remove_endpoint", *["define_endpoint"] * 3]
 
 
 @pytest.mark.parametrize(

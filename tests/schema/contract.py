@@ -109,7 +109,7 @@ limits:
   reservations(subject text = null, metric text = null, state text = null, max_rows integer = 100,
     before_id bigint = null) -> setof reservations
 notify:
-  define_endpoint(name text, url text, types text[], secret_name text = null,
+  define_endpoint(name text, url text, types text[] = null, secret_name text = null,
     format text = 'standard') -> endpoints
   endpoints() -> setof endpoint_status
   test_endpoint(name text) -> deliveries
