@@ -79,8 +79,8 @@ comment on column correction_entries.outcome is
 comment on column correction_entries.event_id is 'The row of the log that was written, the new event of an amend; null if none was.';
 
 -- Corrections of a series exclude each other, by rows and not by advisory locks, which every role of the database can take.
-insert into locks (name) select 'correction ' || n from generate_series(0, 63) n;
-comment on column locks.name is 'catalog, maintain or rebuild; or correction and a number, for the series whose series_id has this remainder by 64.';
+insert into locks (name) select 'correction ' || n from generate_series(0, 1023) n;
+comment on column locks.name is 'catalog, maintain or rebuild; or correction and a number, for the series whose series_id has this remainder by 1024.';
 
 -- The log has no room for these: a ninth column would make most of its rows longer.
 create table event_kinds (

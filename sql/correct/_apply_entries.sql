@@ -96,7 +96,7 @@ as $$
 #variable_conflict use_column
 begin
     perform from locks l
-    where l.name = any (array(select 'correction ' || i.series_id % 64 from unnest(series_ids) i (series_id)))
+    where l.name = any (array(select 'correction ' || i.series_id % 1024 from unnest(series_ids) i (series_id)))
     order by l.name
     for update;
 end

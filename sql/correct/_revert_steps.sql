@@ -11,6 +11,7 @@ as $$
 #variable_conflict use_column
 declare
     v_later record;
+    v_steps correction_step[];
 begin
     select l.correction_id, l.corrects into v_later
     from event_kinds k
@@ -25,17 +26,8 @@ begin
         raise exception using errcode = '22023', message = 'a later correction has changed events of the correction', column = 'id',
             detail = format('Correction %s changed event %s.', v_later.correction_id, v_later.corrects),
             hint = format('Revert correction %s first.', v_later.correction_id);
-    elsif exists (
-        select from event_kinds k where k.correction_id = id and _bucket_start('month', k.at) in (select _dropped_months()))
-        -- With a month, its rows of event_kinds go; others of the same correction may stay.
-        or (select count(*) from event_kinds k where k.correction_id = id) < (
-            select sum(case e.entry when 'amend' then 2 else 1 end) from correction_entries e
-            where e.correction_id = id and e.outcome = 'applied')
-    then
-        raise exception using errcode = 'UM006', message = 'a month of its events was dropped', column = 'id',
-            detail = format('Correction %s.', id), hint = 'Correct the total with adjust().';
     end if;
-    return array(
+    v_steps := array(
         select (row_number() over (order by k.event_id), 'applied', 'void', s.metric, s.subject, k.series_id, nextval('event_ids'), k.at,
                 - l.quantity, l.member, null, l.metadata, k.event_id, - k.counts, null)::correction_step
         from event_kinds k
@@ -45,6 +37,15 @@ begin
             where l.series_id = k.series_id and l.at = k.at and l.event_id = k.event_id offset 0
         ) l
         where k.correction_id = id and not (k.kind = 'void' and k.undone_by is not null));
+    -- With a month, its rows of event_kinds go; others of the same correction may stay.
+    if cardinality(v_steps) < (
+        select sum(case e.entry when 'amend' then 2 else 1 end) from correction_entries e
+        where e.correction_id = id and e.outcome = 'applied')
+    then
+        raise exception using errcode = 'UM006', message = 'a month of its events was dropped', column = 'id',
+            detail = format('Correction %s.', id), hint = 'Correct the total with adjust().';
+    end if;
+    return v_steps;
 end
 $$;
 

@@ -30,7 +30,7 @@ begin
     if v_found.series_id is null then
         return null;
     end if;
-    perform from locks l where l.name = 'correction ' || v_found.series_id % 64 for update;  -- see _lock_corrections()
+    perform from locks l where l.name = 'correction ' || v_found.series_id % 1024 for update;  -- see _lock_corrections()
     update series s set
         version = s.version + 1,
         fine_count = s.fine_count - (at >= s.fine_start and at < s.fine_end)::integer,

@@ -30,6 +30,6 @@ comment on function stage_correction(bigint, jsonb) is
     '[since, until). A record with the key of an event that an earlier entry voids takes its place. Returns how many entries the '
     'correction has. An invalid entry refuses the whole call, and DETAIL names it. With the setting four_eyes, only the role '
     'that opened it may add entries (42501). Raises UM007 for an unknown correction or event, 22023 if it is '
-    'not open, otherwise as adjust() does and as amend_event() does. '
+    'not open, UM001, UM002, UM006, 22004 or 22023 for an entry, as these functions do, 55P03 if the correction is locked for 5 seconds. '
     'Example: BEGIN; SELECT meter.stage_correction(meter.open_correction(''goodwill''), ''[{"entry": "adjust", "subject": "acct_1", "metric": '
     '"tokens", "quantity": -5}]'') AS entries; ROLLBACK;';
