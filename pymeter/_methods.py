@@ -1927,8 +1927,8 @@ class Methods:
             id: The correction.
 
         Returns:
-            What has changed, as `preview_correction` returns it. `before` differs from the preview's if
-            something was recorded in between.
+            What has changed, as `preview_correction` returns it. The rows differ from the preview's if
+            something was recorded or corrected in between.
 
         Raises:
             NotFound: there is no such correction.

@@ -262,8 +262,8 @@ def approve_correction(id: int) -> Call[list[CorrectionEffect]]:
         id: The correction.
 
     Returns:
-        What has changed, as `preview_correction` returns it. `before` differs from the preview's if
-        something was recorded in between.
+        What has changed, as `preview_correction` returns it. The rows differ from the preview's if
+        something was recorded or corrected in between.
 
     Raises:
         NotFound: there is no such correction.

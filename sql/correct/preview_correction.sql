@@ -36,7 +36,8 @@ $$;
 
 comment on function preview_correction(bigint) is
     'What approving an open correction would change now: one row for each subject, metric and period, with the quantity before and after. It only '
-    'reads. approve_correction() returns the same rows, unless something has been recorded or corrected in between: then before differs. Raises '
+    'reads. approve_correction() returns the same rows, unless something has been recorded or corrected in between: then they differ, '
+    'of a sum or count in before and after, not in delta. Raises '
     'UM007 for an unknown correction, 22023 if it is not open, the errors of entries that can no longer be applied, and 40001 as usage() '
     'does. '
     'Example: BEGIN; SELECT meter.stage_correction(meter.open_correction(''goodwill''), ''[{"entry": "adjust", "subject": "acct_9", "metric": '

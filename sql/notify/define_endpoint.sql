@@ -52,6 +52,7 @@ comment on function define_endpoint(text, text, text[], text, text) is
     'signs; without one, messages are not signed. slack: the URL, if url is null. Of an endpoint that is '
     'there, types and secret_name stay as they are if null (a new one is sent all types); an empty secret_name removes it. What was planned and '
     'has not arrived is sent to the new URL, in the new format; what is being sent to the old one is sent again. Defining a disabled endpoint '
-    'enables it; retry_deliveries() sends what it has missed. Raises 22004 or 22023 for a bad value, 55P03 after waiting for a lock for 5 seconds. Example: BEGIN; SELECT name, types, format '
+    'enables it; retry_deliveries() sends what it has missed. Raises 22004 or 22023 for a bad value, 55P03 after waiting '
+    'for a lock for 5 seconds. Example: BEGIN; SELECT name, types, format '
     'FROM meter.define_endpoint(''ops'', ''https://example.com/hook'', ''{threshold.exceeded,limit.refused}'', secret_name => ''WEBHOOK_SECRET''); '
     'ROLLBACK;';
