@@ -21,8 +21,11 @@ begin
             select a.event_id, a.at from amended_keys a where a.digest = _named_event.digest
         ) k
     ) n
-    order by exists (select from event_kinds v where v.corrects = n.event_id and v.kind = 'void' and v.undone_by is null),
-             case when n.events > 1 then _bucket_start('month', n.at) in (select _dropped_months()) end, n.event_id desc
+    -- EXISTS could be planned as a look-up in a hash of all voids.
+    cross join lateral (
+        select count(*) as voids from event_kinds v where v.corrects = n.event_id and v.kind = 'void' and v.undone_by is null offset 0
+    ) v
+    order by v.voids, case when n.events > 1 then _bucket_start('month', n.at) in (select _dropped_months()) end, n.event_id desc
     limit 1;
 end
 $$;

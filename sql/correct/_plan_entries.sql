@@ -134,7 +134,7 @@ begin
         select k.kind, k.counts from event_kinds k where k.event_id = n.target_id offset 0
     ) k on true
     cross join lateral (
-        select exists (select from event_kinds v where v.corrects = n.target_id and v.kind = 'void' and v.undone_by is null) as is_voided
+        select count(*) > 0 as is_voided from event_kinds v where v.corrects = n.target_id and v.kind = 'void' and v.undone_by is null offset 0
     ) v
     window same_event as (partition by n.target_id order by n.ordinal),
            same as (partition by coalesce(n.target_id::text, n.digest::text), n.entry in ('adjust', 'record') order by n.ordinal);

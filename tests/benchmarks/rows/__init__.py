@@ -9,6 +9,7 @@ from tests.benchmarks.harness import Row
 from tests.benchmarks.rows import (
     batch,
     clients,
+    correct,
     first,
     growth,
     hot,
@@ -33,6 +34,7 @@ ROWS: dict[str, Rows] = {
     "first": first.rows,
     "instructions": instructions.rows,
     "limits": limits.rows,
+    "correct": correct.rows,
     "hot": hot.rows,
     "batch": batch.rows,
     "window": window.rows,
