@@ -19,7 +19,20 @@ from pymeter.cli.errors import SAYS_NO, CliError
 from pymeter.cli.help import add_command
 from pymeter.cli.limits import MaxRows
 from pymeter.cli.options import AsCsv, AsJson, OnlySubject, Zone, form
-from pymeter.cli.output import Form, good, moment, note, number, print_json, show, stdout, table
+from pymeter.cli.output import (
+    Form,
+    below,
+    good,
+    is_narrow,
+    minute,
+    moment,
+    note,
+    number,
+    print_json,
+    show,
+    stdout,
+    table,
+)
 from pymeter.cli.patience import when_free
 from pymeter.cli.suggestions import SuggestingGroup
 from pymeter.cli.target import Context
@@ -280,13 +293,19 @@ def _entries(lines: Iterable[str], file: str) -> Iterator[dict[str, Any]]:
 def _corrections_table(found: Sequence[Correction], timezone: str) -> RenderableType:
     if not found:
         return note("no corrections")
-    opened = f"opened ({timezone})"
-    result = table(
-        *("correction", "state", "entries", opened, "by", "decided by", "reason"),
-        numbers=("correction", "entries"),
-        unfolded=(opened,),
-    )
+    opened, narrow = f"opened ({timezone})", is_narrow()
+    if narrow:
+        columns = ["id", "state", "entries", opened, "reason"]
+    else:
+        columns = ["correction", "state", "entries", opened, "by", "decided by", "reason"]
+    result = table(*columns, numbers=("id", "correction", "entries"), unfolded=(opened, "state"))
     for one in found:
+        if narrow:
+            state, _, more = _state(one).partition(", ")
+            decided = "" if one.decided_by is None else f"decided by {one.decided_by}"
+            since = below(minute(one.opened_at, timezone), f"by {one.opened_by}", decided)
+            result.add_row(str(one.correction_id), below(state, more), number(one.entries), since, one.reason)
+            continue
         result.add_row(
             str(one.correction_id),
             _state(one),
@@ -326,23 +345,40 @@ def _header(one: Correction, timezone: str) -> RenderableType:
 def _entries_table(entries: Sequence[CorrectionEntry], timezone: str) -> RenderableType:
     if not entries:
         return note("no entries")
-    at = f"at ({timezone})"
-    result = table(
-        *("#", "entry", "subject", "metric", "event", "quantity", at, "key", "outcome"),
-        numbers=("#", "event", "quantity"),
-        unfolded=(at,),
-    )
+    at, narrow = f"at ({timezone})", is_narrow()
+    reasons = any(one.reason for one in entries)
+    if narrow:
+        columns = ["#", "entry", "subject, metric", "event, key", "quantity", at]
+    else:
+        columns = ["#", "entry", "subject", "metric", "event", "quantity", at, "key", "outcome"]
+        columns += ["reason"] if reasons else []
+    result = table(*columns, numbers=("#", "event", "quantity"), unfolded=("entry", "metric", at, "outcome"))
     for one in entries:
+        event = "" if one.corrects is None else str(one.corrects)
+        key, outcome, reason = one.idempotency_key or "", one.outcome or "", one.reason or ""
+        quantity = "" if one.quantity is None else number(one.quantity)
+        quantity = quantity if one.member is None else one.member
+        if narrow:
+            result.add_row(
+                str(one.ordinal),
+                below(one.entry, outcome),
+                below(one.subject, one.metric, reason),
+                below(event, key),
+                quantity,
+                "" if one.at is None else minute(one.at, timezone),
+            )
+            continue
         result.add_row(
             str(one.ordinal),
             one.entry,
             one.subject,
             one.metric,
-            "" if one.corrects is None else str(one.corrects),
-            one.member if one.member is not None else "" if one.quantity is None else number(one.quantity),
+            event,
+            quantity,
             "" if one.at is None else moment(one.at, timezone),
-            one.idempotency_key or "",
-            one.outcome or "",
+            key,
+            outcome,
+            *([reason] if reasons else []),
         )
     return result
 

@@ -17,7 +17,22 @@ from rich.text import Text
 from pymeter.cli.errors import CliError
 from pymeter.cli.help import add_command
 from pymeter.cli.options import AsCsv, AsJson, MetricKey, OnlySubject, Zone, form, read_duration, read_zone
-from pymeter.cli.output import Form, bad, counted, good, moment, note, number, print_json, show, stdout, table
+from pymeter.cli.output import (
+    Form,
+    bad,
+    below,
+    counted,
+    good,
+    is_narrow,
+    minute,
+    moment,
+    note,
+    number,
+    print_json,
+    show,
+    stdout,
+    table,
+)
 from pymeter.cli.reporting.reporters import stopped_by_signals
 from pymeter.cli.suggestions import SuggestingGroup
 from pymeter.cli.target import Context, Settings
@@ -310,17 +325,23 @@ _STYLES = {"delivered": "green", "dead": "red", "sending": "cyan", "waiting": "d
 def _deliveries_table(found: list[Delivery], timezone: str) -> RenderableType:
     if not found:
         return note("no deliveries")
-    at = f"planned ({timezone})"
-    result = table(
-        *("id", at, "endpoint", "type", "subject", "state", "tries", "result"),
-        numbers=("id", "tries"),
-        unfolded=(at, "endpoint", "type", "state"),
-    )
+    at, narrow = f"planned ({timezone})", is_narrow()
+    if narrow:
+        columns = ["id", at, "endpoint", "type, subject", "state, result"]
+    else:
+        columns = ["id", at, "endpoint", "type", "subject", "state", "tries", "result"]
+    result = table(*columns, numbers=("id", "tries"), unfolded=(at, "type", "state"))
     for one in found:
         failed = one.state == "dead" or (one.state == "planned" and one.failures > 0)
         state = Text(one.state, style="yellow" if failed else "")
         if one.state in _STYLES:
             state = Text(one.state, style=_STYLES[one.state])
+        what = _result(one, timezone)
+        if narrow:
+            planned = minute(one.created_at, timezone)
+            about = below(one.type, one.subject or "")
+            result.add_row(str(one.delivery_id), planned, one.endpoint, about, below(state, what))
+            continue
         result.add_row(
             str(one.delivery_id),
             moment(one.created_at.replace(microsecond=0), timezone),
@@ -329,7 +350,7 @@ def _deliveries_table(found: list[Delivery], timezone: str) -> RenderableType:
             one.subject or "",
             state,
             str(one.attempts),
-            _result(one, timezone),
+            what,
         )
     return result
 

@@ -195,6 +195,24 @@ def test_many_periods_are_added_up(pymeter: Run, tmp_path: Path) -> None:
     assert "more period" not in everything
 
 
+@pytest.mark.parametrize("columns", ["80", "100", "120"])
+def test_tables_break_no_word(
+    pymeter: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    void = {"entry": "void", "subject": "acct_1", "metric": "tokens", "idempotency_key": "req_1"}
+    opened = _staged(pymeter, tmp_path, {**void, "reason": "test"}, _adjustment(), reason="counted " * 9)
+    pymeter("correction", "approve", opened)
+    pymeter("correction", "revert", opened, "wrong")
+    monkeypatch.setenv("COLUMNS", columns)
+    listed = pymeter("correction", "list").out
+    shown = pymeter("correction", "show", opened).out
+    for word in ("approved", "reverted by", "postgres", "2026-", "reverts", "reason"):
+        assert word in listed, listed
+    for word in ("adjust", "acct_1", "tokens", "req_1", "2026-06-18 15:00", "applied", "test"):
+        assert word in shown, shown
+    assert max(map(len, (listed + shown).splitlines())) <= int(columns)
+
+
 def test_with_four_eyes_the_command_says_what_to_do(pymeter: Run, tmp_path: Path) -> None:
     opened = _staged(pymeter, tmp_path, _adjustment())
     pymeter("settings", "set", "four_eyes", "true")

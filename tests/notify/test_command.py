@@ -65,6 +65,20 @@ def test_a_failure_is_told_and_has_exit_status_1_and_retry_sends_it(site: Site, 
     assert pymeter("notify", "--once", "--allow-private").status == 0
 
 
+@pytest.mark.parametrize("columns", ["80", "100", "120"])
+def test_the_table_of_deliveries_breaks_no_word(
+    site: Site, pymeter: Run, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    pymeter("endpoint", "define", "production", site.receiver.url.replace("http:", "https:"))
+    site.outbox.tell("customer_4711")
+    pymeter("notify", "--once")
+    monkeypatch.setenv("COLUMNS", columns)
+    shown = pymeter("deliveries").out
+    for word in ("production", "customer_4711", "planned", "address", "public", "again"):
+        assert word in shown, shown
+    assert max(map(len, shown.splitlines())) <= int(columns)
+
+
 def test_without_allow_private_this_machine_is_not_sent_to(site: Site, pymeter: Run) -> None:
     pymeter("endpoint", "define", "ops", site.receiver.url.replace("http:", "https:"))
     site.outbox.tell("acct_1")
