@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
+import psycopg
 import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -36,15 +37,17 @@ from pymeter.cli.output import (
 from pymeter.cli.reporting.reporters import stopped_by_signals
 from pymeter.cli.suggestions import SuggestingGroup
 from pymeter.cli.target import Context, Settings
+from pymeter.errors import MeterError
 from pymeter.models import Delivery, DeliveryState, Endpoint, EndpointFormat, EndpointStatus, SpikeAlert
 from pymeter.program_connection import connection_options
 
 if TYPE_CHECKING:
-    from pymeter.cli.notify_display import Display
+    from pymeter.cli.notify_display import Display, Left
     from pymeter.notify import Notifier
 
 _SMTP_URL = "PYMETER_SMTP_URL"
 _POOL_MAX = 3
+_LOOKED_AT = 1000
 
 Name = Annotated[str, typer.Argument(help="The endpoint's name.")]
 
@@ -90,7 +93,8 @@ def notify(
         pymeter notify --watch
 
     Secrets are read from the environment variables that the endpoints name. PYMETER_SMTP_URL is the mail
-    server. Exit status 0: all is sent; 1: an attempt failed; 2: it could not run.
+    server. Exit status 0: no attempt failed; 1: one failed; 2: it could not run. What waits to be sent again
+    is no failure.
     """
     if once == watch:
         raise typer.BadParameter("say --once or --watch")
@@ -112,7 +116,7 @@ def notify(
         summary = notifier.watch(interval) if watch else notifier.run_once()
     # Told to stop and stopped: that is what was asked for.
     exit_status = 0 if notifier.stopped else summary.exit_status
-    display.finish(summary, exit_status)
+    display.finish(summary, exit_status, None if watch else _left(ctx.obj))
     if exit_status:
         raise typer.Exit(exit_status)
 
@@ -145,6 +149,24 @@ def _notifier(
     display = Display(watching=watching, as_json=as_json)
     with pool:
         yield Notifier(pool, schema=settings.schema, observers=[display], **options), display
+
+
+def _left(settings: Settings) -> Left | None:
+    """What a run has left to send, without what disabled endpoints have missed."""
+    from pymeter.cli.notify_display import Left
+
+    try:
+        with settings.meter() as meter:
+            found = [one for one in meter.endpoints() if one.disabled_at is None and one.open_deliveries]
+            times = [
+                row.next_attempt_at
+                for one in found
+                for row in meter.deliveries(one.name, "planned", max_rows=_LOOKED_AT)
+                if row.next_attempt_at is not None
+            ]
+    except (psycopg.Error, MeterError):  # what was sent is sent, and the exit status is about that
+        return None
+    return Left(sum(one.open_deliveries for one in found), min(times, default=None))
 
 
 @contextmanager

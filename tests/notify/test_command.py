@@ -61,6 +61,10 @@ def test_a_failure_is_told_and_has_exit_status_1_and_retry_sends_it(site: Site, 
     listed = pymeter("endpoint", "list").out
     assert "✗ ops fails since" in listed
     assert "HTTP 500; again " in pymeter("deliveries").out
+    idle = pymeter("notify", "--once", "--allow-private")
+    assert (idle.status, "✓ 0 delivered in " in idle.out) == (0, True)
+    assert "; 1 still to send, next at 20" in idle.out
+    assert pymeter("notify", "--once", "--allow-private", "--json").json["open"] == 1
     assert pymeter("endpoint", "retry", "ops", "--json").json == {"retried": 1}
     assert pymeter("notify", "--once", "--allow-private").status == 0
 
