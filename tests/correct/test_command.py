@@ -46,8 +46,9 @@ def test_an_event_is_voided_once(pymeter: Run) -> None:
     done = pymeter(*given)
     assert done.status == 0
     assert done.out.startswith("✓ applied by correction ")
-    assert "tokens of acct_1 is now 200" in done.out
+    assert done.out.endswith("; tokens of acct_1 is now 200 token in 2026-06-01 → 2026-07-01 UTC\n")
     assert _quantity(pymeter) == "200"
+    assert pymeter(*given).out.startswith("✓ already done by correction ")
     again = pymeter(*given, "--json")
     assert (again.status, again.json["outcome"], again.json["quantity"]) == (0, "duplicate", "200")
 
@@ -59,7 +60,12 @@ def test_an_event_is_named_in_one_way_and_needs_a_reason(pymeter: Run) -> None:
     assert pymeter("void", "acct_1", "tokens", "--key", "req_1").status == 2
     unknown = pymeter("void", "acct_1", "tokens", "--event", "99999", "-r", "x")
     assert unknown.status == 1
-    assert "pymeter events SUBJECT" in unknown.err
+    assert "pymeter events acct_1 --metric tokens" in unknown.err
+    assert "  event 99999, subject 'acct_1', metric 'tokens'.\n" in unknown.err
+    by_key = pymeter("amend", "acct_1", "tokens", "--key", "nope", "-q", "5", "-r", "x").err
+    assert "idempotency_key 'nope', subject 'acct_1'" in by_key
+    assert "null" not in by_key
+    assert "not both" in both.err
     assert _quantity(pymeter) == "300"
 
 
@@ -68,7 +74,12 @@ def test_an_amended_event_is_a_conflict_when_it_counts_no_more(pymeter: Run) -> 
     assert "is now 220" in pymeter("amend", "acct_1", "tokens", "--quantity", "20", *given).out
     assert pymeter("void", "acct_1", "tokens", *given).status == 0
     refused = pymeter("amend", "acct_1", "tokens", "--quantity", "30", *given)
-    assert (refused.status, refused.out.startswith("✗ conflict")) == (1, True)
+    assert (refused.status, refused.out.startswith("✗ conflict: the event does not count any more")) == (
+        1,
+        True,
+    )
+    nothing = pymeter("amend", "acct_1", "tokens", *given)
+    assert (nothing.status, "say what changes" in nothing.err) == (2, True)
     assert _quantity(pymeter) == "200"
 
 
@@ -88,6 +99,8 @@ def test_an_adjustment_takes_usage_away(pymeter: Run) -> None:
     assert "is now 294.5" in pymeter(*given).out
     assert pymeter(*given, "--json").json["outcome"] == "duplicate"
     assert _quantity(pymeter) == "294.5"
+    other = pymeter(*given[:3], "-7", *given[4:])
+    assert (other.status, "the key was used for another payload" in other.out) == (1, True)
 
 
 def test_events_show_what_corrections_have_done(pymeter: Run) -> None:
