@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Annotated, Any, cast
 
+import psycopg
 import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -133,7 +134,7 @@ def approve(
 ) -> None:
     """Make an open correction count.
 
-    At a terminal it shows the preview first, and asks.
+    At a terminal it shows the preview first, which needs the level read, and asks.
 
     Exit status 1: you said no, or the setting four_eyes asks for another person.
     """
@@ -142,7 +143,13 @@ def approve(
         aggregates = _aggregates(meter) if wanted is Form.table else {}
         shown: list[CorrectionEffect] | None = None
         if wanted is Form.table and not yes and _is_interactive():
-            shown = meter.preview_correction(correction_id)
+            try:
+                shown = meter.preview_correction(correction_id)
+            except psycopg.errors.InsufficientPrivilege as error:
+                raise CliError(
+                    "the preview needs the level read",
+                    "Run: pymeter grant ROLE read; or approve without a preview: --yes",
+                ) from error
             stdout().print(describe_effects(shown, aggregates, timezone, limit))
             if not typer.confirm(f"Apply correction {correction_id}?", err=True):
                 raise CliError(f"correction {correction_id} stays open", status=SAYS_NO)
@@ -243,7 +250,11 @@ def _plain(found: Correction) -> dict[str, Any]:
 
 
 def _aggregates(meter: Meter) -> dict[str, str]:
-    return {metric.key: metric.aggregate for metric in meter.catalog()}
+    """Of the metrics; none for a role that may approve but not read."""
+    try:
+        return {metric.key: metric.aggregate for metric in meter.catalog()}
+    except psycopg.errors.InsufficientPrivilege:
+        return {}
 
 
 def _is_interactive() -> bool:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
 from pymeter.cli import corrections
+from tests.access.conftest import Roles, roles
 from tests.cli.conftest import Run, pymeter
 from tests.helpers import Ledger
 
-__all__ = ["pymeter"]
+__all__ = ["pymeter", "roles"]
 
 JUNE = ("--since", "2026-06-01", "--until", "2026-07-01")
 
@@ -177,6 +180,22 @@ def test_at_a_terminal_it_shows_the_preview_and_asks(
     agreed = pymeter("correction", "approve", opened, input="y\n")
     assert agreed.status == 0
     assert "since the preview" not in agreed.out
+    assert _quantity(pymeter) == "295"
+
+
+def test_a_role_may_approve_without_reading(
+    pymeter: Run, tmp_path: Path, meter_dsn: str, roles: Roles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = _staged(pymeter, tmp_path, _adjustment())
+    with monkeypatch.context() as patch:
+        options: dict[str, Any] = {"user": roles.new("approve"), "password": "not a secret"}
+        patch.setenv("PYMETER_DSN", psycopg.conninfo.make_conninfo(meter_dsn, **options))
+        with patch.context() as terminal:
+            terminal.setattr(corrections, "_is_interactive", lambda: True)
+            refused = pymeter("correction", "approve", opened)
+        assert (refused.status, "the preview needs the level read" in refused.err) == (2, True)
+        approved = pymeter("correction", "approve", opened)
+        assert (approved.status, "1 period of 1 subject changed" in approved.out) == (0, True), approved.err
     assert _quantity(pymeter) == "295"
 
 
