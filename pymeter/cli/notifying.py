@@ -15,7 +15,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from pymeter.cli.errors import CliError
+from pymeter.cli.errors import SAYS_NO, CliError
 from pymeter.cli.help import add_command
 from pymeter.cli.options import AsCsv, AsJson, MetricKey, OnlySubject, Zone, form, read_duration, read_zone
 from pymeter.cli.output import (
@@ -336,6 +336,10 @@ def deliveries(
             max_rows=rows,
             after_id=after_id,
         )
+        if endpoint is not None and not found and all(one.name != endpoint for one in meter.endpoints()):
+            raise CliError(
+                f"no such endpoint: {endpoint}", "`pymeter endpoint list` lists them.", status=SAYS_NO
+            )
     show(found, Delivery, lambda page: _deliveries_table(page, timezone), wanted)
     if wanted is Form.table and len(found) == rows:
         stdout().print(note(f"next page: --after-id {found[-1].delivery_id}"))
