@@ -9,6 +9,7 @@ import psycopg
 import typer
 from rich.text import Text
 
+from pymeter.cli.commands import as_commands
 from pymeter.cli.output import stderr
 from pymeter.cli.visible import visible, visible_lines
 from pymeter.embedded import EmbeddedError
@@ -86,14 +87,14 @@ def show_error(
 
 def _parts(exc: Exception) -> tuple[str, str | None, str | None, str | None]:
     if isinstance(exc, InvalidInput | MeterError):
-        return exc.message, exc.detail, exc.hint, exc.sqlstate
+        return exc.message, exc.detail, as_commands(exc.hint) if exc.hint else None, exc.sqlstate
     if isinstance(exc, psycopg.Error):
         message = exc.diag.message_primary or str(exc)
         first, _, rest = message.strip().partition("\n")
         return (
             first,
             exc.diag.message_detail or " ".join(rest.split()) or None,
-            exc.diag.message_hint
+            as_commands(exc.diag.message_hint or "")
             or _HINTS.get(type(exc))
             or "; ".join(getattr(exc, "__notes__", []))
             or None,

@@ -113,6 +113,24 @@ def test_what_cannot_be_is_one_line(
     assert (ran.status, message in ran.err) == (status, True), ran.err
 
 
+def test_hints_name_commands(site: Site, pymeter: Run) -> None:
+    assert "hint: `pymeter endpoint list` lists them." in pymeter("endpoint", "test", "nope").err
+    unknown = pymeter("deliveries", "nope")
+    assert (unknown.status, "no such endpoint" in unknown.err) == (1, True)
+    assert "`pymeter endpoint list`" in unknown.err
+    assert "no such endpoint" in pymeter("deliveries", "nope", "--json").err
+    pymeter("endpoint", "define", "ops", f"{site.receiver.url}/ops", "--secret-name", "HOOK_SECRET")
+    site.receiver.faults["/ops"] = ["410"]
+    site.outbox.tell("acct_1")
+    pymeter("notify", "--once", "--allow-private")
+    disabled = pymeter("endpoint", "retry", "ops")
+    assert (disabled.status, "`pymeter endpoint define`" in disabled.err) == (2, True)
+    state = pymeter("status").out
+    assert "1 delivery to ops is dead" in state
+    assert "`pymeter deliveries --state dead` and `pymeter endpoint retry`" in " ".join(state.split())
+    assert pymeter("deliveries", "ops").status == 0
+
+
 def test_a_bad_mail_server_is_refused_without_its_password(
     site: Site, pymeter: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
