@@ -121,6 +121,19 @@ def test_events_show_what_corrections_have_done(pymeter: Run) -> None:
     assert sorted(row["kind"] for row in rows) == ["adjustment", *["usage"] * 4, *["void"] * 2]
 
 
+def test_events_show_what_is_taken_back_and_restored(pymeter: Run) -> None:
+    pymeter("define", "users", "unique", "user")
+    pymeter("record", "acct_2", "users", "--member", "u1", "--key", "k")
+    voided = pymeter("void", "acct_2", "users", "--key", "k", "-r", "x", "--json").json
+    assert " -u1 " in pymeter("events", "acct_2").out
+    undone = pymeter("correction", "revert", str(voided["correction_id"]), "y", "--json").json[
+        "correction_id"
+    ]
+    shown = pymeter("events", "acct_2").out
+    assert f"restores {voided['event_id']} ({undone})" in shown
+    assert shown.count(" -u1 ") == 1
+
+
 def test_a_correction_is_staged_previewed_approved_and_reverted(pymeter: Run, tmp_path: Path) -> None:
     opened = _staged(
         pymeter,
