@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Annotated, Any, cast
@@ -81,7 +81,9 @@ def open_(
 def stage(
     ctx: Context,
     correction_id: CorrectionId,
-    file: Annotated[str, typer.Argument(help="JSON, an entry on each line; - for standard input.")],
+    file: Annotated[
+        str, typer.Argument(help="JSON, an entry on each line or an array; - for standard input.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Add the entries of a file to an open correction.
@@ -285,8 +287,32 @@ class _open_input:
             self._stream.close()
 
 
-def _entries(lines: Iterable[str], file: str) -> Iterator[dict[str, Any]]:
-    for position, line in enumerate(lines, start=1):
+def _entries(stream: IO[str], file: str) -> list[dict[str, Any]]:
+    """The entries of a file: a JSON array of them, or one on each line."""
+    text = stream.read()
+    found = list(_entries_of_array(text, file) if _is_array(text) else _entries_of_lines(text, file))
+    if not found:
+        raise CliError(f"{file} has no entries", f"{_ENTRY_LINES} A JSON array of them will do, too.")
+    return found
+
+
+def _is_array(text: str) -> bool:
+    return text.lstrip().startswith("[")
+
+
+def _entries_of_array(text: str, file: str) -> Iterator[dict[str, Any]]:
+    try:
+        entries = exact_json.loads_unique(text)
+    except (ValueError, RecursionError) as exc:
+        raise CliError(f"{file}: not a JSON array: {exc}", _ENTRY_LINES) from exc
+    for position, entry in enumerate(entries, start=1):
+        if not isinstance(entry, dict):
+            raise CliError(f"{file}, entry {position}: not a JSON object", _ENTRY_LINES)
+        yield entry
+
+
+def _entries_of_lines(text: str, file: str) -> Iterator[dict[str, Any]]:
+    for position, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:

@@ -178,8 +178,16 @@ def test_a_file_of_entries_is_staged_as_a_whole(pymeter: Run, tmp_path: Path) ->
         file.write_text(f"{json.dumps(_adjustment())}\n{bad}\n", encoding="utf-8")
         failed = pymeter("correction", "stage", opened, file)
         assert failed.status == 2
-    assert "line 2" in pymeter("correction", "stage", opened, "-", input="\n[]").err
+    assert "line 2" in pymeter("correction", "stage", opened, "-", input="\n7").err
+    assert "entry 2" in pymeter("correction", "stage", opened, "-", input="[{}, 7]").err
+    assert "not a JSON array" in pymeter("correction", "stage", opened, "-", input="[{}\n").err
+    for empty in ("", "\n", " []"):
+        nothing = pymeter("correction", "stage", opened, "-", input=empty)
+        assert (nothing.status, "- has no entries" in nothing.err) == (2, True)
     assert pymeter("correction", "list", "--json").json[0]["entries"] == 0
+    array = json.dumps([_adjustment(), _adjustment("-6")], indent=2)
+    staged = pymeter("correction", "stage", opened, "-", "--json", input=array)
+    assert staged.json["entries"] == 2, staged.err
 
 
 def test_at_a_terminal_it_shows_the_preview_and_asks(
