@@ -81,6 +81,12 @@ def is_running(data_dir: Path | str | None = None) -> bool:
         return False
 
 
+def default_socket() -> Path:
+    """The socket on which the user's server listens, except on Windows."""
+    server = _Server(default_data_dir(), _SETTINGS)
+    return server.socket_dir / f".s.PGSQL.{server.port}"
+
+
 @contextmanager
 def temporary_server() -> Iterator[str]:
     """The DSN of a new server that is deleted at the end: made for tests, unsafe for anything else."""

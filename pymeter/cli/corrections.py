@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Annotated, Any, cast
 
+import psycopg
 import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -19,7 +20,20 @@ from pymeter.cli.errors import SAYS_NO, CliError
 from pymeter.cli.help import add_command
 from pymeter.cli.limits import MaxRows
 from pymeter.cli.options import AsCsv, AsJson, OnlySubject, Zone, form
-from pymeter.cli.output import Form, good, moment, note, number, print_json, show, stdout, table
+from pymeter.cli.output import (
+    Form,
+    below,
+    good,
+    is_narrow,
+    minute,
+    moment,
+    note,
+    number,
+    print_json,
+    show,
+    stdout,
+    table,
+)
 from pymeter.cli.patience import when_free
 from pymeter.cli.suggestions import SuggestingGroup
 from pymeter.cli.target import Context
@@ -67,7 +81,9 @@ def open_(
 def stage(
     ctx: Context,
     correction_id: CorrectionId,
-    file: Annotated[str, typer.Argument(help="JSON, an entry on each line; - for standard input.")],
+    file: Annotated[
+        str, typer.Argument(help="JSON, an entry on each line or an array; - for standard input.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Add the entries of a file to an open correction.
@@ -120,7 +136,7 @@ def approve(
 ) -> None:
     """Make an open correction count.
 
-    At a terminal it shows the preview first, and asks.
+    At a terminal it shows the preview first, which needs the level read, and asks.
 
     Exit status 1: you said no, or the setting four_eyes asks for another person.
     """
@@ -129,7 +145,13 @@ def approve(
         aggregates = _aggregates(meter) if wanted is Form.table else {}
         shown: list[CorrectionEffect] | None = None
         if wanted is Form.table and not yes and _is_interactive():
-            shown = meter.preview_correction(correction_id)
+            try:
+                shown = meter.preview_correction(correction_id)
+            except psycopg.errors.InsufficientPrivilege as error:
+                raise CliError(
+                    "the preview needs the level read",
+                    "Run: pymeter grant ROLE read; or approve without a preview: --yes",
+                ) from error
             stdout().print(describe_effects(shown, aggregates, timezone, limit))
             if not typer.confirm(f"Apply correction {correction_id}?", err=True):
                 raise CliError(f"correction {correction_id} stays open", status=SAYS_NO)
@@ -230,7 +252,11 @@ def _plain(found: Correction) -> dict[str, Any]:
 
 
 def _aggregates(meter: Meter) -> dict[str, str]:
-    return {metric.key: metric.aggregate for metric in meter.catalog()}
+    """Of the metrics; none for a role that may approve but not read."""
+    try:
+        return {metric.key: metric.aggregate for metric in meter.catalog()}
+    except psycopg.errors.InsufficientPrivilege:
+        return {}
 
 
 def _is_interactive() -> bool:
@@ -261,8 +287,32 @@ class _open_input:
             self._stream.close()
 
 
-def _entries(lines: Iterable[str], file: str) -> Iterator[dict[str, Any]]:
-    for position, line in enumerate(lines, start=1):
+def _entries(stream: IO[str], file: str) -> list[dict[str, Any]]:
+    """The entries of a file: a JSON array of them, or one on each line."""
+    text = stream.read()
+    found = list(_entries_of_array(text, file) if _is_array(text) else _entries_of_lines(text, file))
+    if not found:
+        raise CliError(f"{file} has no entries", f"{_ENTRY_LINES} A JSON array of them will do, too.")
+    return found
+
+
+def _is_array(text: str) -> bool:
+    return text.lstrip().startswith("[")
+
+
+def _entries_of_array(text: str, file: str) -> Iterator[dict[str, Any]]:
+    try:
+        entries = exact_json.loads_unique(text)
+    except (ValueError, RecursionError) as exc:
+        raise CliError(f"{file}: not a JSON array: {exc}", _ENTRY_LINES) from exc
+    for position, entry in enumerate(entries, start=1):
+        if not isinstance(entry, dict):
+            raise CliError(f"{file}, entry {position}: not a JSON object", _ENTRY_LINES)
+        yield entry
+
+
+def _entries_of_lines(text: str, file: str) -> Iterator[dict[str, Any]]:
+    for position, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -280,13 +330,19 @@ def _entries(lines: Iterable[str], file: str) -> Iterator[dict[str, Any]]:
 def _corrections_table(found: Sequence[Correction], timezone: str) -> RenderableType:
     if not found:
         return note("no corrections")
-    opened = f"opened ({timezone})"
-    result = table(
-        *("correction", "state", "entries", opened, "by", "decided by", "reason"),
-        numbers=("correction", "entries"),
-        unfolded=(opened,),
-    )
+    opened, narrow = f"opened ({timezone})", is_narrow()
+    if narrow:
+        columns = ["id", "state", "entries", opened, "reason"]
+    else:
+        columns = ["correction", "state", "entries", opened, "by", "decided by", "reason"]
+    result = table(*columns, numbers=("id", "correction", "entries"), unfolded=(opened, "state"))
     for one in found:
+        if narrow:
+            state, _, more = _state(one).partition(", ")
+            decided = "" if one.decided_by is None else f"decided by {one.decided_by}"
+            since = below(minute(one.opened_at, timezone), f"by {one.opened_by}", decided)
+            result.add_row(str(one.correction_id), below(state, more), number(one.entries), since, one.reason)
+            continue
         result.add_row(
             str(one.correction_id),
             _state(one),
@@ -326,23 +382,40 @@ def _header(one: Correction, timezone: str) -> RenderableType:
 def _entries_table(entries: Sequence[CorrectionEntry], timezone: str) -> RenderableType:
     if not entries:
         return note("no entries")
-    at = f"at ({timezone})"
-    result = table(
-        *("#", "entry", "subject", "metric", "event", "quantity", at, "key", "outcome"),
-        numbers=("#", "event", "quantity"),
-        unfolded=(at,),
-    )
+    at, narrow = f"at ({timezone})", is_narrow()
+    reasons = any(one.reason for one in entries)
+    if narrow:
+        columns = ["#", "entry", "subject, metric", "event, key", "quantity", at]
+    else:
+        columns = ["#", "entry", "subject", "metric", "event", "quantity", at, "key", "outcome"]
+        columns += ["reason"] if reasons else []
+    result = table(*columns, numbers=("#", "event", "quantity"), unfolded=("entry", "metric", at, "outcome"))
     for one in entries:
+        event = "" if one.corrects is None else str(one.corrects)
+        key, outcome, reason = one.idempotency_key or "", one.outcome or "", one.reason or ""
+        quantity = "" if one.quantity is None else number(one.quantity)
+        quantity = quantity if one.member is None else one.member
+        if narrow:
+            result.add_row(
+                str(one.ordinal),
+                below(one.entry, outcome),
+                below(one.subject, one.metric, reason),
+                below(event, key),
+                quantity,
+                "" if one.at is None else minute(one.at, timezone),
+            )
+            continue
         result.add_row(
             str(one.ordinal),
             one.entry,
             one.subject,
             one.metric,
-            "" if one.corrects is None else str(one.corrects),
-            one.member if one.member is not None else "" if one.quantity is None else number(one.quantity),
+            event,
+            quantity,
             "" if one.at is None else moment(one.at, timezone),
-            one.idempotency_key or "",
-            one.outcome or "",
+            key,
+            outcome,
+            *([reason] if reasons else []),
         )
     return result
 

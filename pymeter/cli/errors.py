@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import NoReturn
 
 import psycopg
 import typer
 from rich.text import Text
 
+from pymeter.cli.commands import as_commands
 from pymeter.cli.output import stderr
 from pymeter.cli.visible import visible, visible_lines
 from pymeter.embedded import EmbeddedError
@@ -84,22 +86,36 @@ def show_error(
         console.print(Text.assemble("  ", ("hint:", "cyan"), f" {visible(redact(hint))}"), soft_wrap=True)
 
 
+def _private_server_hint(exc: Exception) -> str | None:
+    """What to do if nobody listens on the socket of the private server: DATABASE_URL may still name it."""
+    from pymeter.embedded import default_socket
+
+    if "connection" not in str(exc):
+        return None
+    with suppress(EmbeddedError, ImportError, OSError):
+        if f'connection to server on socket "{default_socket()}" failed' in str(exc):
+            return "The private PostgreSQL is not running. Run: pymeter server start"
+    return None
+
+
 def _parts(exc: Exception) -> tuple[str, str | None, str | None, str | None]:
     if isinstance(exc, InvalidInput | MeterError):
-        return exc.message, exc.detail, exc.hint, exc.sqlstate
+        return exc.message, exc.detail, as_commands(exc.hint) if exc.hint else None, exc.sqlstate
     if isinstance(exc, psycopg.Error):
         message = exc.diag.message_primary or str(exc)
         first, _, rest = message.strip().partition("\n")
         return (
             first,
             exc.diag.message_detail or " ".join(rest.split()) or None,
-            exc.diag.message_hint
+            as_commands(exc.diag.message_hint or "")
             or _HINTS.get(type(exc))
             or "; ".join(getattr(exc, "__notes__", []))
+            or _private_server_hint(exc)
             or None,
             exc.sqlstate,
         )
     if isinstance(exc, OSError) and exc.filename is not None:
         return f"{exc.filename}: {exc.strerror}", None, None, None
     first, _, rest = str(exc).strip().partition("\n")
-    return first, rest.strip() or None, getattr(exc, "hint", None), getattr(exc, "sqlstate", None)
+    hint = getattr(exc, "hint", None) or _private_server_hint(exc)
+    return first, rest.strip() or None, hint, getattr(exc, "sqlstate", None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Annotated, Any
@@ -81,6 +81,8 @@ def events_table(rows: list[Event], timezone: str = "UTC") -> Table:
     at = f"at ({timezone})"
     narrow = stdout().width < _WIDE
     last = ["key, metadata"] if narrow else ["key", "metadata"]
+    by_id = {row.event_id: row for row in rows}
+    gone = _gone(rows)
     corrected = any(row.kind != "usage" or row.correction_id is not None for row in rows)
     last = [*(["correction"] if corrected else []), *last]
     result = table(
@@ -93,17 +95,46 @@ def events_table(rows: list[Event], timezone: str = "UTC") -> Table:
             str(row.event_id),
             moment(row.at.replace(microsecond=0), timezone),
             row.metric,
-            row.member if row.member is not None else number(row.quantity),
-            *([_correction(row)] if corrected else []),
+            _amount(row, restored=_restores(row, by_id) is not None),
+            *([_correction(row, by_id)] if corrected else []),
             *([Group(key, details) if about else key] if narrow else [key, details]),
+            style="dim" if row.event_id in gone else None,
         )
     return result
 
 
-def _correction(row: Event) -> str:
-    """What a correction has to do with the row: void of 17 (3), amends 17 (3), adjustment (3)."""
+def _amount(row: Event, *, restored: bool) -> str:
+    """The quantity, or the member; that of a void with a minus, as a quantity has one."""
+    if row.member is None:
+        return number(row.quantity)
+    return f"-{row.member}" if row.kind == "void" and not restored else row.member
+
+
+def _gone(rows: list[Event]) -> set[int]:
+    """The rows that a later one of the page takes back, itself not taken back."""
+    gone: set[int] = set()
+    for row in sorted(rows, key=lambda row: row.event_id, reverse=True):
+        if row.kind == "void" and row.corrects is not None and row.event_id not in gone:
+            gone.add(row.corrects)
+    return gone
+
+
+def _restores(row: Event, by_id: Mapping[int, Event]) -> int | None:
+    """The event that counts again by the row: the row is a void of its void, which is on the page too."""
+    voided = by_id.get(row.corrects) if row.kind == "void" and row.corrects is not None else None
+    return voided.corrects if voided is not None and voided.kind == "void" else None
+
+
+def _correction(row: Event, by_id: Mapping[int, Event]) -> str:
+    """What a correction has to do with the row: void of 17 (3), amends 17 (3), adjustment (3).
+
+    A void of a void that is on the page restores an event: restores 17 (4).
+    """
     if row.correction_id is None:
         return ""
+    restored = _restores(row, by_id)
+    if restored is not None:
+        return f"restores {restored} ({row.correction_id})"
     what = {"void": f"void of {row.corrects}", "adjustment": "adjustment"}.get(row.kind) or (
         "recorded" if row.corrects is None else f"amends {row.corrects}"
     )

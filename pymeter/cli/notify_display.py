@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,14 @@ from pymeter.cli.visible import visible
 from pymeter.models import ClaimedDelivery, EndpointStatus
 from pymeter.notify.observing import Observer
 from pymeter.notify.options import Result, Summary
+
+
+@dataclass(frozen=True)
+class Left:
+    """What is still to be sent, and when the first of it is due."""
+
+    deliveries: int
+    next_at: datetime | None
 
 
 class Display(Observer):
@@ -81,14 +90,20 @@ class Display(Observer):
             "spikes": self._spikes,
         }
 
-    def finish(self, summary: Summary, exit_status: int) -> None:
-        """The summary."""
+    def finish(self, summary: Summary, exit_status: int, left: Left | None) -> None:
+        """The summary. `left` is None where it is not known."""
         if self._as_json:
             final = {"final": True} if self._watching else {}
             seconds = {"seconds": round(summary.seconds, 3), "exit_status": exit_status}
-            print_json({**final, **self._counts(), **seconds})
+            open_ = {} if left is None else {"open": left.deliveries, "next_attempt_at": left.next_at}
+            print_json({**final, **self._counts(), **open_, **seconds})
             return
         line = f"{number(summary.delivered)} delivered in {summary.seconds:.1f} s"
+        if left is not None and left.deliveries:
+            line += f"; {number(left.deliveries)} still to send"
+            line += (
+                "" if left.next_at is None else f", next at {moment(left.next_at.replace(microsecond=0))} UTC"
+            )
         line += f"; {counted(summary.spikes, 'spike')} found" if summary.spikes else ""
         if not summary.exit_status:
             stdout().print(good(line))

@@ -10,26 +10,44 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
+import psycopg
 import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from pymeter.cli.errors import CliError
+from pymeter.cli.errors import SAYS_NO, CliError
 from pymeter.cli.help import add_command
 from pymeter.cli.options import AsCsv, AsJson, MetricKey, OnlySubject, Zone, form, read_duration, read_zone
-from pymeter.cli.output import Form, bad, counted, good, moment, note, number, print_json, show, stdout, table
+from pymeter.cli.output import (
+    Form,
+    bad,
+    below,
+    counted,
+    good,
+    is_narrow,
+    minute,
+    moment,
+    note,
+    number,
+    print_json,
+    show,
+    stdout,
+    table,
+)
 from pymeter.cli.reporting.reporters import stopped_by_signals
 from pymeter.cli.suggestions import SuggestingGroup
 from pymeter.cli.target import Context, Settings
+from pymeter.errors import MeterError
 from pymeter.models import Delivery, DeliveryState, Endpoint, EndpointFormat, EndpointStatus, SpikeAlert
 from pymeter.program_connection import connection_options
 
 if TYPE_CHECKING:
-    from pymeter.cli.notify_display import Display
+    from pymeter.cli.notify_display import Display, Left
     from pymeter.notify import Notifier
 
 _SMTP_URL = "PYMETER_SMTP_URL"
 _POOL_MAX = 3
+_LOOKED_AT = 1000
 
 Name = Annotated[str, typer.Argument(help="The endpoint's name.")]
 
@@ -75,7 +93,8 @@ def notify(
         pymeter notify --watch
 
     Secrets are read from the environment variables that the endpoints name. PYMETER_SMTP_URL is the mail
-    server. Exit status 0: all is sent; 1: an attempt failed; 2: it could not run.
+    server. Exit status 0: no attempt failed; 1: one failed; 2: it could not run. What waits to be sent again
+    is no failure.
     """
     if once == watch:
         raise typer.BadParameter("say --once or --watch")
@@ -97,7 +116,7 @@ def notify(
         summary = notifier.watch(interval) if watch else notifier.run_once()
     # Told to stop and stopped: that is what was asked for.
     exit_status = 0 if notifier.stopped else summary.exit_status
-    display.finish(summary, exit_status)
+    display.finish(summary, exit_status, None if watch else _left(ctx.obj))
     if exit_status:
         raise typer.Exit(exit_status)
 
@@ -130,6 +149,24 @@ def _notifier(
     display = Display(watching=watching, as_json=as_json)
     with pool:
         yield Notifier(pool, schema=settings.schema, observers=[display], **options), display
+
+
+def _left(settings: Settings) -> Left | None:
+    """What a run has left to send, without what disabled endpoints have missed."""
+    from pymeter.cli.notify_display import Left
+
+    try:
+        with settings.meter() as meter:
+            found = [one for one in meter.endpoints() if one.disabled_at is None and one.open_deliveries]
+            times = [
+                row.next_attempt_at
+                for one in found
+                for row in meter.deliveries(one.name, "planned", max_rows=_LOOKED_AT)
+                if row.next_attempt_at is not None
+            ]
+    except (psycopg.Error, MeterError):  # what was sent is sent, and the exit status is about that
+        return None
+    return Left(sum(one.open_deliveries for one in found), min(times, default=None))
 
 
 @contextmanager
@@ -303,6 +340,10 @@ def deliveries(
             max_rows=rows,
             after_id=after_id,
         )
+        if endpoint is not None and not found and all(one.name != endpoint for one in meter.endpoints()):
+            raise CliError(
+                f"no such endpoint: {endpoint}", "`pymeter endpoint list` lists them.", status=SAYS_NO
+            )
     show(found, Delivery, lambda page: _deliveries_table(page, timezone), wanted)
     if wanted is Form.table and len(found) == rows:
         stdout().print(note(f"next page: --after-id {found[-1].delivery_id}"))
@@ -314,17 +355,23 @@ _STYLES = {"delivered": "green", "dead": "red", "sending": "cyan", "waiting": "d
 def _deliveries_table(found: list[Delivery], timezone: str) -> RenderableType:
     if not found:
         return note("no deliveries")
-    at = f"planned ({timezone})"
-    result = table(
-        *("id", at, "endpoint", "type", "subject", "state", "tries", "result"),
-        numbers=("id", "tries"),
-        unfolded=(at, "endpoint", "type", "state"),
-    )
+    at, narrow = f"planned ({timezone})", is_narrow()
+    if narrow:
+        columns = ["id", at, "endpoint", "type, subject", "state, result"]
+    else:
+        columns = ["id", at, "endpoint", "type", "subject", "state", "tries", "result"]
+    result = table(*columns, numbers=("id", "tries"), unfolded=(at, "type", "state"))
     for one in found:
         failed = one.state == "dead" or (one.state == "planned" and one.failures > 0)
         state = Text(one.state, style="yellow" if failed else "")
         if one.state in _STYLES:
             state = Text(one.state, style=_STYLES[one.state])
+        what = _result(one, timezone)
+        if narrow:
+            planned = minute(one.created_at, timezone)
+            about = below(one.type, one.subject or "")
+            result.add_row(str(one.delivery_id), planned, one.endpoint, about, below(state, what))
+            continue
         result.add_row(
             str(one.delivery_id),
             moment(one.created_at.replace(microsecond=0), timezone),
@@ -333,7 +380,7 @@ def _deliveries_table(found: list[Delivery], timezone: str) -> RenderableType:
             one.subject or "",
             state,
             str(one.attempts),
-            _result(one, timezone),
+            what,
         )
     return result
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from rich import box
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 from rich.segment import Segment
 from rich.style import Style
@@ -27,6 +27,7 @@ from pymeter.importing.spreadsheet import ESCAPED_COLUMN, defused
 from pymeter.times import read_zone
 
 _PIPE_COLUMNS = 200
+_WIDE = 120
 
 Answer = TypeVar("Answer")
 
@@ -70,6 +71,11 @@ def _console(*, stderr: bool) -> Console:
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _PIPE_COLUMNS
     return console
+
+
+def is_narrow() -> bool:
+    """Whether a table of many columns has to put two of them into one, below each other."""
+    return stdout().width < _WIDE
 
 
 class SafeConsole(Console):
@@ -120,6 +126,11 @@ def moment(value: datetime | None, timezone: str = "UTC") -> str:
         return "-"
     local = value.astimezone(read_zone(timezone)).replace(tzinfo=None)
     return local.isoformat(" ", "seconds" if not local.microsecond else "milliseconds")
+
+
+def minute(value: datetime | None, timezone: str = "UTC") -> str:
+    """A time in a zone, to the minute: where there is no room for more."""
+    return moment(None if value is None else value.replace(microsecond=0), timezone)[:16]
 
 
 def word(value: Any) -> str:
@@ -180,6 +191,14 @@ def table(*columns: str, numbers: Sequence[str] = (), unfolded: Sequence[str] = 
             overflow="fold",
         )
     return result
+
+
+def below(first: str | Text, *more: str) -> RenderableType:
+    """A cell with a line for each text that is not empty; those after the first are dim."""
+    head = Text(visible(first)) if isinstance(first, str) else first
+    return Group(
+        *([head] if head.plain else []), *(Text(visible(text), style="dim") for text in more if text)
+    )
 
 
 def good(text: str) -> Text:

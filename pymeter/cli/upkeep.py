@@ -15,6 +15,7 @@ from rich.progress import MofNCompleteColumn
 from rich.table import Table
 from rich.text import Text
 
+from pymeter.cli.commands import as_commands
 from pymeter.cli.errors import SAYS_NO, CliError
 from pymeter.cli.options import AsCsv, AsJson, OnlyMetric, OnlySubject, form
 from pymeter.cli.output import (
@@ -156,7 +157,7 @@ def _add_health(result: Table, state: Health) -> None:
         result.add_row("unreported", f"since {moment(state.oldest_unreported_at)} UTC")
     for notice in state.notices:
         if not notice.startswith(_LISTED):
-            result.add_row("notice", Text(notice))
+            result.add_row("notice", Text(as_commands(notice)))
     for title, notices in (("silent", state.silent), ("bloated", state.bloated)):
         for notice in notices:
             result.add_row(title, Text(notice))

@@ -14,8 +14,12 @@ begin
         select * into v_problem from _entry_problems() p where p.code = v_step.outcome;
         raise exception using
             errcode = v_problem.sqlstate, message = v_problem.message, hint = v_problem.hint, column = v_problem.parameter,
-            detail = concat_ws(' ', format('Entry %s:', v_step.ordinal), 'event ' || v_step.event_id || ',',
-                _event_detail(v_step.subject, v_step.metric, v_step.quantity, v_step.member, v_step.at));
+            -- The only entry needs no number: void_event(), amend_event() and adjust() have no other.
+            detail = case when (select max(s.ordinal) from unnest(steps) s) > 1 then format('Entry %s: ', v_step.ordinal) else '' end
+                || concat_ws(', ', 'event ' || v_step.event_id, 'idempotency_key ' || quote_literal(left(v_step.idempotency_key, 80)),
+                    'subject ' || quote_literal(left(v_step.subject, 80)), 'metric ' || quote_literal(left(v_step.metric, 80)),
+                    'quantity ' || left(v_step.quantity::text, 40), 'member ' || quote_literal(left(v_step.member, 80)),
+                    'at ' || to_char(v_step.at at time zone interval '0', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) || '.';
     end if;
 end
 $$;

@@ -32,8 +32,10 @@ set enable_seqscan to off
 as $$
     select format('the endpoint %s is disabled: %s', e.name, e.disabled_reason) from endpoints e where e.disabled_at is not null
     union all
-    select format('%s%s deliveries to %s are dead; see deliveries(state => ''dead'') and retry_deliveries()',
-                  case when d.dead > 1000 then 'more than ' else '' end, least(d.dead, 1000), e.name)
+    select format('%s%s to %s %s dead; see deliveries(state => ''dead'') and retry_deliveries()',
+                  case when d.dead > 1000 then 'more than ' else '' end,
+                  case d.dead when 1 then '1 delivery' else least(d.dead, 1000) || ' deliveries' end, e.name,
+                  case d.dead when 1 then 'is' else 'are' end)
     from endpoints e
     cross join lateral (
         select count(*) as dead from (select from deliveries d where d.endpoint = e.name and d.state = 'dead' limit 1001) d

@@ -146,3 +146,20 @@ def test_without_the_extra_the_command_says_what_to_install(tmp_path: Path) -> N
     )
     assert ran.returncode == 2
     assert ran.stderr == "pymeter: the command line needs more: pip install 'pymeter-ledger[cli]'\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there it listens on a port")
+def test_a_private_server_that_is_stopped_is_to_be_started(
+    pymeter: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from pymeter.embedded import default_socket
+
+    monkeypatch.setenv("PYMETER_DATA_DIR", str(tmp_path))
+    socket = default_socket()
+    port = socket.suffix.removeprefix(".")
+    private = f"postgresql://postgres@/postgres?host={socket.parent}&port={port}"
+    other = f"postgresql://postgres@/postgres?host={tmp_path / 'other'}&port={port}"
+    for command in (("catalog",), ("status",), ("migrate",)):
+        stopped = pymeter(*command, "--dsn", private)
+        assert (stopped.status, "Run: pymeter server start" in stopped.err) == (2, True), stopped.err
+        assert "server start" not in pymeter(*command, "--dsn", other).err

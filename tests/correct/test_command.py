@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
 from pymeter.cli import corrections
+from tests.access.conftest import Roles, roles
 from tests.cli.conftest import Run, pymeter
 from tests.helpers import Ledger
 
-__all__ = ["pymeter"]
+__all__ = ["pymeter", "roles"]
 
 JUNE = ("--since", "2026-06-01", "--until", "2026-07-01")
 
@@ -46,8 +49,9 @@ def test_an_event_is_voided_once(pymeter: Run) -> None:
     done = pymeter(*given)
     assert done.status == 0
     assert done.out.startswith("✓ applied by correction ")
-    assert "tokens of acct_1 is now 200" in done.out
+    assert done.out.endswith("; tokens of acct_1 is now 200 token in 2026-06-01 → 2026-07-01 UTC\n")
     assert _quantity(pymeter) == "200"
+    assert pymeter(*given).out.startswith("✓ already done by correction ")
     again = pymeter(*given, "--json")
     assert (again.status, again.json["outcome"], again.json["quantity"]) == (0, "duplicate", "200")
 
@@ -59,7 +63,12 @@ def test_an_event_is_named_in_one_way_and_needs_a_reason(pymeter: Run) -> None:
     assert pymeter("void", "acct_1", "tokens", "--key", "req_1").status == 2
     unknown = pymeter("void", "acct_1", "tokens", "--event", "99999", "-r", "x")
     assert unknown.status == 1
-    assert "pymeter events SUBJECT" in unknown.err
+    assert "pymeter events acct_1 --metric tokens" in unknown.err
+    assert "  event 99999, subject 'acct_1', metric 'tokens'.\n" in unknown.err
+    by_key = pymeter("amend", "acct_1", "tokens", "--key", "nope", "-q", "5", "-r", "x").err
+    assert "idempotency_key 'nope', subject 'acct_1'" in by_key
+    assert "null" not in by_key
+    assert "not both" in both.err
     assert _quantity(pymeter) == "300"
 
 
@@ -68,7 +77,12 @@ def test_an_amended_event_is_a_conflict_when_it_counts_no_more(pymeter: Run) -> 
     assert "is now 220" in pymeter("amend", "acct_1", "tokens", "--quantity", "20", *given).out
     assert pymeter("void", "acct_1", "tokens", *given).status == 0
     refused = pymeter("amend", "acct_1", "tokens", "--quantity", "30", *given)
-    assert (refused.status, refused.out.startswith("✗ conflict")) == (1, True)
+    assert (refused.status, refused.out.startswith("✗ conflict: the event does not count any more")) == (
+        1,
+        True,
+    )
+    nothing = pymeter("amend", "acct_1", "tokens", *given)
+    assert (nothing.status, "say what changes" in nothing.err) == (2, True)
     assert _quantity(pymeter) == "200"
 
 
@@ -88,6 +102,8 @@ def test_an_adjustment_takes_usage_away(pymeter: Run) -> None:
     assert "is now 294.5" in pymeter(*given).out
     assert pymeter(*given, "--json").json["outcome"] == "duplicate"
     assert _quantity(pymeter) == "294.5"
+    other = pymeter(*given[:3], "-7", *given[4:])
+    assert (other.status, "the key was used for another payload" in other.out) == (1, True)
 
 
 def test_events_show_what_corrections_have_done(pymeter: Run) -> None:
@@ -103,6 +119,19 @@ def test_events_show_what_corrections_have_done(pymeter: Run) -> None:
     assert f"amends {amended[0]}" in shown
     assert "adjustment (" in shown
     assert sorted(row["kind"] for row in rows) == ["adjustment", *["usage"] * 4, *["void"] * 2]
+
+
+def test_events_show_what_is_taken_back_and_restored(pymeter: Run) -> None:
+    pymeter("define", "users", "unique", "user")
+    pymeter("record", "acct_2", "users", "--member", "u1", "--key", "k")
+    voided = pymeter("void", "acct_2", "users", "--key", "k", "-r", "x", "--json").json
+    assert " -u1 " in pymeter("events", "acct_2").out
+    undone = pymeter("correction", "revert", str(voided["correction_id"]), "y", "--json").json[
+        "correction_id"
+    ]
+    shown = pymeter("events", "acct_2").out
+    assert f"restores {voided['event_id']} ({undone})" in shown
+    assert shown.count(" -u1 ") == 1
 
 
 def test_a_correction_is_staged_previewed_approved_and_reverted(pymeter: Run, tmp_path: Path) -> None:
@@ -149,8 +178,16 @@ def test_a_file_of_entries_is_staged_as_a_whole(pymeter: Run, tmp_path: Path) ->
         file.write_text(f"{json.dumps(_adjustment())}\n{bad}\n", encoding="utf-8")
         failed = pymeter("correction", "stage", opened, file)
         assert failed.status == 2
-    assert "line 2" in pymeter("correction", "stage", opened, "-", input="\n[]").err
+    assert "line 2" in pymeter("correction", "stage", opened, "-", input="\n7").err
+    assert "entry 2" in pymeter("correction", "stage", opened, "-", input="[{}, 7]").err
+    assert "not a JSON array" in pymeter("correction", "stage", opened, "-", input="[{}\n").err
+    for empty in ("", "\n", " []"):
+        nothing = pymeter("correction", "stage", opened, "-", input=empty)
+        assert (nothing.status, "- has no entries" in nothing.err) == (2, True)
     assert pymeter("correction", "list", "--json").json[0]["entries"] == 0
+    array = json.dumps([_adjustment(), _adjustment("-6")], indent=2)
+    staged = pymeter("correction", "stage", opened, "-", "--json", input=array)
+    assert staged.json["entries"] == 2, staged.err
 
 
 def test_at_a_terminal_it_shows_the_preview_and_asks(
@@ -164,6 +201,22 @@ def test_at_a_terminal_it_shows_the_preview_and_asks(
     agreed = pymeter("correction", "approve", opened, input="y\n")
     assert agreed.status == 0
     assert "since the preview" not in agreed.out
+    assert _quantity(pymeter) == "295"
+
+
+def test_a_role_may_approve_without_reading(
+    pymeter: Run, tmp_path: Path, meter_dsn: str, roles: Roles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = _staged(pymeter, tmp_path, _adjustment())
+    with monkeypatch.context() as patch:
+        options: dict[str, Any] = {"user": roles.new("approve"), "password": "not a secret"}
+        patch.setenv("PYMETER_DSN", psycopg.conninfo.make_conninfo(meter_dsn, **options))
+        with patch.context() as terminal:
+            terminal.setattr(corrections, "_is_interactive", lambda: True)
+            refused = pymeter("correction", "approve", opened)
+        assert (refused.status, "the preview needs the level read" in refused.err) == (2, True)
+        approved = pymeter("correction", "approve", opened)
+        assert (approved.status, "1 period of 1 subject changed" in approved.out) == (0, True), approved.err
     assert _quantity(pymeter) == "295"
 
 
@@ -193,6 +246,24 @@ def test_many_periods_are_added_up(pymeter: Run, tmp_path: Path) -> None:
     everything = pymeter("correction", "preview", opened, "--limit", "0").out
     assert "acct_59" in everything
     assert "more period" not in everything
+
+
+@pytest.mark.parametrize("columns", ["80", "100", "120"])
+def test_tables_break_no_word(
+    pymeter: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    void = {"entry": "void", "subject": "acct_1", "metric": "tokens", "idempotency_key": "req_1"}
+    opened = _staged(pymeter, tmp_path, {**void, "reason": "test"}, _adjustment(), reason="counted " * 9)
+    pymeter("correction", "approve", opened)
+    pymeter("correction", "revert", opened, "wrong")
+    monkeypatch.setenv("COLUMNS", columns)
+    listed = pymeter("correction", "list").out
+    shown = pymeter("correction", "show", opened).out
+    for word in ("approved", "reverted by", "postgres", "2026-", "reverts", "reason"):
+        assert word in listed, listed
+    for word in ("adjust", "acct_1", "tokens", "req_1", "2026-06-18 15:00", "applied", "test"):
+        assert word in shown, shown
+    assert max(map(len, (listed + shown).splitlines())) <= int(columns)
 
 
 def test_with_four_eyes_the_command_says_what_to_do(pymeter: Run, tmp_path: Path) -> None:

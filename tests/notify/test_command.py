@@ -61,8 +61,26 @@ def test_a_failure_is_told_and_has_exit_status_1_and_retry_sends_it(site: Site, 
     listed = pymeter("endpoint", "list").out
     assert "✗ ops fails since" in listed
     assert "HTTP 500; again " in pymeter("deliveries").out
+    idle = pymeter("notify", "--once", "--allow-private")
+    assert (idle.status, "✓ 0 delivered in " in idle.out) == (0, True)
+    assert "; 1 still to send, next at 20" in idle.out
+    assert pymeter("notify", "--once", "--allow-private", "--json").json["open"] == 1
     assert pymeter("endpoint", "retry", "ops", "--json").json == {"retried": 1}
     assert pymeter("notify", "--once", "--allow-private").status == 0
+
+
+@pytest.mark.parametrize("columns", ["80", "100", "120"])
+def test_the_table_of_deliveries_breaks_no_word(
+    site: Site, pymeter: Run, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    pymeter("endpoint", "define", "production", site.receiver.url.replace("http:", "https:"))
+    site.outbox.tell("customer_4711")
+    pymeter("notify", "--once")
+    monkeypatch.setenv("COLUMNS", columns)
+    shown = pymeter("deliveries").out
+    for word in ("production", "customer_4711", "planned", "address", "public", "again"):
+        assert word in shown, shown
+    assert max(map(len, shown.splitlines())) <= int(columns)
 
 
 def test_without_allow_private_this_machine_is_not_sent_to(site: Site, pymeter: Run) -> None:
@@ -93,6 +111,24 @@ def test_what_cannot_be_is_one_line(
 ) -> None:
     ran = pymeter(*args)
     assert (ran.status, message in ran.err) == (status, True), ran.err
+
+
+def test_hints_name_commands(site: Site, pymeter: Run) -> None:
+    assert "hint: `pymeter endpoint list` lists them." in pymeter("endpoint", "test", "nope").err
+    unknown = pymeter("deliveries", "nope")
+    assert (unknown.status, "no such endpoint" in unknown.err) == (1, True)
+    assert "`pymeter endpoint list`" in unknown.err
+    assert "no such endpoint" in pymeter("deliveries", "nope", "--json").err
+    pymeter("endpoint", "define", "ops", f"{site.receiver.url}/ops", "--secret-name", "HOOK_SECRET")
+    site.receiver.faults["/ops"] = ["410"]
+    site.outbox.tell("acct_1")
+    pymeter("notify", "--once", "--allow-private")
+    disabled = pymeter("endpoint", "retry", "ops")
+    assert (disabled.status, "`pymeter endpoint define`" in disabled.err) == (2, True)
+    state = pymeter("status").out
+    assert "1 delivery to ops is dead" in state
+    assert "`pymeter deliveries --state dead` and `pymeter endpoint retry`" in " ".join(state.split())
+    assert pymeter("deliveries", "ops").status == 0
 
 
 def test_a_bad_mail_server_is_refused_without_its_password(

@@ -1,0 +1,56 @@
+"""The commands that do what functions do: the database's hints name functions."""
+
+from __future__ import annotations
+
+import re
+
+_COMMANDS = {
+    "adjust": "adjust",
+    "adopt_journal": "report adopt",
+    "amend_event": "amend",
+    "approve_correction": "correction approve",
+    "catalog": "catalog",
+    "correction_entries": "correction show",
+    "corrections": "correction list",
+    "define_endpoint": "endpoint define",
+    "define_metric": "define",
+    "define_plan": "plan define",
+    "deliveries": "deliveries",
+    "endpoints": "endpoint list",
+    "events": "events",
+    "limits": "limit list",
+    "maintain": "maintain",
+    "open_correction": "correction open",
+    "plans": "plan list",
+    "pushes": "report pushes",
+    "rebuild": "rebuild",
+    "resolve_push": "report resolve",
+    "retry_deliveries": "endpoint retry",
+    "retry_pushes": "report retry",
+    "revert_correction": "correction revert",
+    "set_limit": "limit set",
+    "set_setting": "settings set",
+    "settings": "settings list",
+    "spike_alerts": "spike list",
+    "stage_correction": "correction stage",
+    "subscriptions": "subscriptions",
+    "top_up": "top-up add",
+    "top_ups": "top-up list",
+    "unsubscribe": "unsubscribe",
+    "void_event": "void",
+    "void_top_up": "top-up void",
+}
+_CALL = re.compile(rf"(?<![\w.])({'|'.join(_COMMANDS)})\((?:(\w+) => '(\w+)')?\)")
+
+
+def as_commands(text: str) -> str:
+    """The text with `pymeter endpoint list` for endpoints(), wherever there is such a command.
+
+    What the text passes to the function becomes an option: deliveries(state => 'dead').
+    """
+    return _CALL.sub(_command, text)
+
+
+def _command(call: re.Match[str]) -> str:
+    option = f" --{call[2]} {call[3]}" if call[2] else ""
+    return f"`pymeter {_COMMANDS[call[1]]}{option}`"
