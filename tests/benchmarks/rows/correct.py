@@ -21,7 +21,8 @@ SELECT * FROM meter.void_event(
 """
 _AMEND = """
 SELECT * FROM meter.amend_event(
-    'acct', '{metric}', idempotency_key => 'amend_' || nextval('amends_{metric}'), quantity => 2, reason => 'load test');
+    'acct', '{metric}', idempotency_key => 'amend_' || nextval('amends_{metric}'), quantity => 2,
+    reason => 'load test');
 """
 _ADJUST = "SELECT * FROM meter.adjust('acct', '{metric}', -1, reason => 'goodwill');"
 _VOIDS = {"sum": 3.0, "count": 3.0, "avg": 3.0, "max": 3.0, "last": 3.0, "unique": None}
@@ -68,12 +69,18 @@ def _prepare(connection: psycopg.Connection[object], events: int) -> None:
         for what in ("void", "amend"):
             connection.execute(f"CREATE SEQUENCE {what}s_{metric}".encode())
             connection.execute(
-                "SELECT count(*) FROM meter.record_batch((SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object("
+                "SELECT count(*) FROM meter.record_batch(("
+                " SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object("
                 "  'subject', 'acct', 'metric', %(metric)s::text, 'idempotency_key', %(what)s || '_' || n,"
-                "  'at', to_char(date_trunc('hour', now()) + n * interval '1 ms', 'YYYY-MM-DD\"T\"HH24:MI:SS.MSOF'),"
+                "  'at', to_char(date_trunc('hour', now()) + n * interval '1 ms',"
+                "                'YYYY-MM-DD\"T\"HH24:MI:SS.MSOF'),"
                 "  'quantity', CASE WHEN %(metric)s <> 'unique' THEN n * 7919 %% 1000 + 1 END,"
                 "  'member', CASE WHEN %(metric)s = 'unique' THEN 'm' || n END)))"
                 " FROM generate_series(1, %(events)s) n))",
-                {"metric": metric, "what": what, "events": events if what == "void" or metric == "sum" else 1},
+                {
+                    "metric": metric,
+                    "what": what,
+                    "events": events if what == "void" or metric == "sum" else 1,
+                },
             )
     connection.execute("VACUUM ANALYZE")
