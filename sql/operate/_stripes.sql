@@ -5,7 +5,7 @@ returns table (action text, object text)
 language plpgsql
 volatile
 set search_path from current
-set lock_timeout to '1s'
+set lock_timeout to '500ms'  -- shorter than deadlock_timeout: of a recorder that waits for a member of another one, this gives up first
 as $$
 #variable_conflict use_column
 declare
@@ -48,7 +48,7 @@ begin
     if v_rows > 0 and cardinality(v_batch) < cardinality(series_ids) then
         return query select 'again', 'stripes are left to merge: run maintain() again';
     end if;
-exception when lock_not_available then
+exception when lock_not_available or deadlock_detected then
     return query select 'postponed stripes', 'other transactions hold locks on them';
 end
 $$;

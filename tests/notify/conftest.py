@@ -30,9 +30,11 @@ class Outbox:
         self.ledger.define("m", "count")
         self.ledger.call("set_limit", metric="m", quota=1, action="alert", marks=[100], every=1)
 
-    def endpoint(self, name: str = "ops", types: Iterable[str] = (STEP,), **named: Any) -> Any:
+    def endpoint(self, name: str = "ops", types: Iterable[str] | None = (STEP,), **named: Any) -> Any:
         named.setdefault("url", f"https://{name}.example.com/hook")
-        return self.ledger.call("define_endpoint", name=name, types=list(types), **named)[0]
+        return self.ledger.call(
+            "define_endpoint", name=name, types=None if types is None else list(types), **named
+        )[0]
 
     def tell(self, *subjects: str) -> None:
         """Write a notification for each of these subjects."""

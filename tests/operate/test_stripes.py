@@ -118,14 +118,13 @@ def test_a_recorder_that_waited_for_the_merge_is_counted(
 
 
 @pytest.mark.parametrize("how", ["record", "batch"])
-@pytest.mark.parametrize("writes_to", ["a stripe that is deleted", "a new stripe"])
-@pytest.mark.parametrize("committed", [False, True])
-def test_a_recorder_that_knows_the_metric_as_striped_finds_its_stripe_gone(
-    ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, how: str, writes_to: str, committed: bool
+@pytest.mark.parametrize("writes_to", ["its stripe", "a new stripe"])
+def test_a_merge_is_postponed_while_a_recorder_waits_for_a_member_of_another_one(
+    ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, how: str, writes_to: str
 ) -> None:
-    """It waits for a member of another's; meanwhile the metric is striped no more, its stripes are merged."""
+    """It holds its stripe meanwhile, which the metric, no longer striped, does not need any more afterwards."""
     other = striped(ledger, new_ledger, "unique")
-    writer = other if writes_to == "a stripe that is deleted" else new_ledger("newcomer")
+    writer = other if writes_to == "its stripe" else new_ledger("newcomer")
     name = "other" if writer is other else "newcomer"
     first = new_ledger("first", autocommit=False)
     first.execute(
@@ -136,19 +135,13 @@ def test_a_recorder_that_knows_the_metric_as_striped_finds_its_stripe_gone(
     recording = Task(lambda: writer.batch([event]) if how == "batch" else writer.record(**event))
     wait_until_blocked(ledger.connection, name)
     ledger.define("hot", "unique", striped=False)
-    maintainer = new_ledger("maintainer", autocommit=False)
-    assert merged(maintainer.maintain())
-    if committed:
-        maintainer.connection.commit()
+    assert not merged(ledger.maintain())
     first.connection.rollback()
-    if not committed:
-        wait_until_blocked(ledger.connection, name)
-        maintainer.connection.commit()
     assert recording.error() is None
     consistent(ledger)
     total = ledger.usage("a", "hot", period="never")
     assert (total.quantity, total.event_count) == ledger.brute("a", "hot") == (2, 3)
-    ledger.maintain()
+    assert merged(ledger.maintain())
     assert ledger.value(STRIPES) == 0
     consistent(ledger)
     assert ledger.usage("a", "hot", period="never") == total
@@ -258,7 +251,9 @@ def test_writers_run_while_stripes_come_and_go(ledger: Ledger, new_ledger: NewLe
                     session.tamper(
                         "event_count = event_count + 1", f"stripe = 0 AND series_id = {one[0].series_id}"
                     )
-            session.rebuild()
+            # As the page says: nothing was corrected then, and the next call does it.
+            with contextlib.suppress(psycopg.errors.DeadlockDetected):
+                session.rebuild()
 
     tasks = [Task(lambda seed=seed: write(seed)) for seed in range(3)] + [Task(keep_up), Task(repair)]  # type: ignore[misc]
     time.sleep(2)
