@@ -122,7 +122,7 @@ def test_a_recorder_that_waited_for_the_merge_is_counted(
 def test_a_merge_is_postponed_while_a_recorder_waits_for_a_member_of_another_one(
     ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, how: str, writes_to: str
 ) -> None:
-    """It holds its stripe meanwhile, which the metric, no longer striped, does not need any more afterwards."""
+    """It holds its stripe meanwhile, which the metric, no longer striped, does not need afterwards."""
     other = striped(ledger, new_ledger, "unique")
     writer = other if writes_to == "its stripe" else new_ledger("newcomer")
     name = "other" if writer is other else "newcomer"
