@@ -1,4 +1,4 @@
-"""How an import is shown: its progress, and what became of its lines."""
+"""Shows an import: its progress, and the outcome of its lines."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ImportBar:
 
 
 def print_reports(reports: list[ImportReport], as_json: bool, options: ImportOptions) -> None:
-    """What became of the lines."""
+    """The outcome of the lines."""
     if not reports:
         return
     if as_json:

@@ -27,11 +27,8 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_role text := current_setting('role');
+    v_role text := _session_role();
 begin
-    if v_role = 'none' then
-        v_role := session_user;
-    end if;
     if not _is_open(_check_caller.function) or pg_has_role(v_role, current_user, 'usage') or exists (
         select from _grants() g join _level_functions() l on l.level = g.functions
         where l.function = _check_caller.function and g.role is not null and pg_has_role(v_role, g.role, 'usage')

@@ -1,9 +1,8 @@
--- Inside a SECURITY DEFINER function, current_user is the owner.
+-- Inside a SECURITY DEFINER function, current_user is the owner. Inlined: no SET, nothing outside pg_catalog.
 create or replace function _session_role()
 returns text
 language sql
 stable
-set search_path from current
 as $$
     select coalesce(nullif(current_setting('role'), 'none'), session_user)
 $$;

@@ -49,7 +49,8 @@ begin
               and (f.corrected).bucket_start >= c.bucket_start and (f.corrected).bucket_start < _bucket_end(c.bucket, c.bucket_start)
             union all
             select r.lowest, r.highest, r.latest
-            from _other_fine_buckets(c.metric, c.series_id, c.bucket_start, _bucket_end(c.bucket, c.bucket_start), array(
+            from _other_buckets(c.series_id, (select m.fine_bucket from metrics m where m.key = c.metric), c.bucket_start,
+                                _bucket_end(c.bucket, c.bucket_start), array(
                 select (f.corrected).bucket_start from fine f where f.metric = c.metric and f.subject = c.subject)) r
         ) p
         offset 0
@@ -60,7 +61,7 @@ $$;
 
 comment on function _corrected_extremes(bucket_plan) is 'What _corrected_buckets() returns for min, max and last.';
 
-create or replace function _other_fine_buckets(metric text, series_id integer, since timestamptz, until timestamptz, starts timestamptz[])
+create or replace function _other_buckets(series_id integer, bucket text, since timestamptz, until timestamptz, starts timestamptz[])
 returns setof rollups
 language plpgsql
 stable
@@ -68,22 +69,20 @@ set search_path from current
 set enable_seqscan to off
 as $$
 #variable_conflict use_column
-declare
-    v_fine text := (select m.fine_bucket from metrics m where m.key = _other_fine_buckets.metric);
 begin
     return query
     select r.*
     from (
         select r.*
         from rollups r
-        where r.series_id = _other_fine_buckets.series_id and r.bucket = v_fine and r.bucket_start >= since and r.bucket_start < until
+        where r.series_id = _other_buckets.series_id and r.bucket = _other_buckets.bucket and r.bucket_start >= since and r.bucket_start < until
         union all
-        select h.* from _open_halves(array[_other_fine_buckets.series_id]) h
-        where h.bucket = v_fine and h.bucket_start >= since and h.bucket_start < until
+        select h.* from _open_halves(array[_other_buckets.series_id]) h
+        where h.bucket = _other_buckets.bucket and h.bucket_start >= since and h.bucket_start < until
     ) r
     where r.bucket_start <> all (starts);
 end
 $$;
 
-comment on function _other_fine_buckets(text, integer, timestamptz, timestamptz, timestamptz[]) is
-    'The fine buckets of a series that start in [since, until), without those that start at the given times.';
+comment on function _other_buckets(integer, text, timestamptz, timestamptz, timestamptz[]) is
+    'The buckets of one kind of a series that start in [since, until), without those that start at the given times.';

@@ -64,14 +64,7 @@ begin
         select b.before, b.after from unnest(buckets) b
         where (b.after).bucket = v_bucket and (b.after).bucket_start >= since and (b.after).bucket_start < until
     ), other as materialized (
-        select r.*
-        from (
-            select r.* from rollups r
-            where r.series_id = v_series and r.bucket = v_bucket and r.bucket_start >= since and r.bucket_start < until
-            union all
-            select h.* from _open_halves(array[v_series]) h where h.bucket = v_bucket and h.bucket_start >= since and h.bucket_start < until
-        ) r
-        where r.bucket_start not in (select (c.after).bucket_start from changed c)
+        select * from _other_buckets(v_series, v_bucket, since, until, array(select (c.after).bucket_start from changed c))
     )
     select coalesce(max(q.quantity) filter (where q.n = 1), 0), coalesce(max(q.quantity) filter (where q.n = 2), 0) into before, after
     from (

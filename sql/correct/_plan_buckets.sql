@@ -109,7 +109,7 @@ begin
             where s.aggregate in ('min', 'max', 'last', 'unique')
             group by 1
         ) i
-        cross join lateral _left_out(i.series_id, i.since, i.until) u (event_id)
+        cross join lateral unnest((_uncounted_rows(i.series_id, i.since, i.until)).left_out) u (event_id)
         where u.event_id not in (select unnest(v_again))
         union all
         select u.event_id

@@ -65,22 +65,3 @@ $$;
 
 comment on function _replace_buckets(rollups[]) is
     'Writes whole buckets of series that have no stripes, and whose rows the caller has locked.';
-
-create or replace function _replace_rollups(buckets rollups[])
-returns void
-language plpgsql
-volatile
-set search_path from current
-as $$
-#variable_conflict use_column
-begin
-    insert into rollups as r
-    select b.* from unnest(buckets) b
-    order by b.series_id, b.bucket, b.bucket_start
-    on conflict (series_id, bucket, bucket_start, stripe) do update set
-        event_count = excluded.event_count, last_at = excluded.last_at, total = excluded.total,
-        lowest = excluded.lowest, highest = excluded.highest, latest = excluded.latest;
-end
-$$;
-
-comment on function _replace_rollups(rollups[]) is 'Writes rollups in place of those that are there.';

@@ -37,7 +37,7 @@ begin
     into v_next
     from events e
     where e.series_id = v_series and e.at >= v_start and e.at < v_end
-      and e.event_id not in (select u.event_id from _left_out(v_series, v_start, v_end) u (event_id));
+      and e.event_id not in (select unnest((_uncounted_rows(v_series, v_start, v_end)).left_out));
     perform _write_extremes(v_series, v_fine, v_start, true, v_next.lowest, v_next.highest, v_next.latest);
     if v_fine <> v_coarse then
         select min(f.lowest) as lowest, max(f.highest) as highest, max(f.latest) as latest into v_next

@@ -106,7 +106,7 @@ as $$
 #variable_conflict use_column
 declare
     v_series integer := _find_series(_window_events.metric, _window_events.subject);
-    v_out    bigint[] := array(select u.event_id from _left_out(v_series, since, until) u (event_id));
+    v_out    bigint[] := (_uncounted_rows(v_series, since, until)).left_out;
 begin
     return query
     select e.event_id, e.at

@@ -93,7 +93,7 @@ set search_path from current
 as $$
 #variable_conflict use_variable
 declare
-    v_role       text := coalesce(nullif(current_setting('role'), 'none'), session_user);  -- _session_role()
+    v_role       text := _session_role();
     v_correction bigint;
     v_void       bigint;
 begin

@@ -45,8 +45,8 @@ end
 $$;
 
 comment on function define_endpoint(text, text, text[], text, text) is
-    'Defines where notifications are sent, or changes it, and returns the endpoint. It is sent the notifications of these types that are written '
-    'from now on; {*} stands for all but usage.recorded and usage.aggregated, which are only written if an endpoint names them. format: standard '
+    'Defines where notifications are sent, or changes it, and returns the endpoint. From now on it receives the notifications of these '
+    'types; {*} stands for all but usage.recorded and usage.aggregated, which are only written if an endpoint names them. format: standard '
     '(an http or https url; Standard Webhooks), slack (a Slack webhook) or email (a mailto url). secret_name: the name of the environment '
     'variable, or of the file, from which the sender reads the secret; the secret itself never comes to the database. standard: the key that '
     'signs; without one, messages are not signed. slack: the URL, if url is null. Of an endpoint that is '

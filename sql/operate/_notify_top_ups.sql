@@ -58,7 +58,7 @@ end
 $$;
 
 comment on function _notify_top_ups(integer) is
-    'Writes a notification for each top-up that is used up, and for each that has expired, once. Looks at so many subjects: most.';
+    'Writes a notification for each top-up that is used up, and for each that has expired, once. most: how many subjects it looks at.';
 
 create or replace function _notify_top_up(metric metrics, top_up top_ups, remaining numeric, by_usage boolean, now timestamptz)
 returns integer

@@ -9,12 +9,9 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_role text := current_setting('role');
+    v_role text := _session_role();
 begin
     perform _check_name('subject', _check_own.subject);
-    if v_role = 'none' then
-        v_role := session_user;
-    end if;
     if not exists (
         select from _grants() g
         join pg_roles r on r.oid = g.role

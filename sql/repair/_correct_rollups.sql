@@ -30,11 +30,7 @@ begin
     perform _merge_stripes(v_series, array(select r from unnest(v_rows) r where r.series_id = any (v_series) and r.stripe > 0));
 
     insert into rollups select c.* from unnest(missing) c where c.series_id = any (v_series);
-    insert into rollups as r
-    select c.* from unnest(wrong) c where c.series_id = any (v_series) and c.last_at > '-infinity'
-    on conflict (series_id, bucket, bucket_start, stripe) do update set
-        event_count = excluded.event_count, last_at = excluded.last_at, total = excluded.total,
-        lowest = excluded.lowest, highest = excluded.highest, latest = excluded.latest;
+    perform _replace_rollups(array(select c from unnest(wrong) c where c.series_id = any (v_series) and c.last_at > '-infinity'));
     delete from rollups r
     using unnest(wrong) c
     where c.series_id = any (v_series) and c.last_at = '-infinity'

@@ -1,4 +1,4 @@
-"""Histories of events and corrections, and what becomes of them in a meter, in any order that is possible.
+"""Histories of events and corrections, and their effect on a meter, in any order that is possible.
 
 A step concerns lines: an event with whatever replaces it, or an adjustment. Steps of one line keep their
 order: who corrects an event knows it. All others may come in any order.

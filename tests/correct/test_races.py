@@ -158,7 +158,7 @@ def test_of_two_amends_the_second_replaces_what_the_first_has_made(
 def test_an_amend_against_a_retry_of_its_key(
     ledger: Ledger, new_ledger: NewLedger, how: str, again: str, end: str
 ) -> None:
-    """Whatever the retry is told while the amend is not committed, it counts nothing."""
+    """While the amend is not committed, a retry counts nothing, whatever its outcome."""
     prepare(ledger, "sum", [3, 2], closed=False)
     n = {"original": 3, "amended": 9, "another": 4}[again]
     first, second = new_ledger("first", autocommit=False), new_ledger("second")
