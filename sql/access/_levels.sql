@@ -25,6 +25,8 @@ as $$
         ('read', array['corrections', 'correction_entries', 'preview_correction']),
         ('admin', array['void_event', 'amend_event', 'adjust', 'open_correction', 'stage_correction']),
         ('approve', array['approve_correction', 'reject_correction', 'revert_correction']),
+        ('read', array['statements', 'statement', 'statement_document', 'late_usage', 'what_changed']),
+        ('admin', array['watermark', 'close_period', 'close_due', 'verify_statements', 'settle_late_usage', 'erase_subject']),
         ('own', array['own_usage', 'own_summary', 'own_series', 'own_usage_by', 'own_events', 'own_limits', 'own_check_quota', 'own_balance']),
         ('owner', array['grant_access', 'revoke_access'])
     ) as l (level, functions)

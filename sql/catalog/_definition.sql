@@ -1,6 +1,6 @@
 create or replace function _merged_definition(
     old metrics, key text, aggregate text, unit text, name text, description text, period text, rollup text, striped boolean,
-    max_future interval, carry boolean
+    max_future interval, carry boolean, after_close text
 )
 returns metrics
 language plpgsql
@@ -20,13 +20,14 @@ begin
     v_new.striped := coalesce(striped, old.striped, false);
     v_new.max_future := coalesce(max_future, old.max_future, interval '1 day');
     v_new.carry := coalesce(carry, old.carry and aggregate = 'last', false);
+    v_new.after_close := coalesce(after_close, old.after_close, 'accept');
     v_new.defined_at := coalesce(old.defined_at, now());
     v_new.retired_at := null;
     return v_new;
 end
 $$;
 
-comment on function _merged_definition(metrics, text, text, text, text, text, text, text, boolean, interval, boolean) is
+comment on function _merged_definition(metrics, text, text, text, text, text, text, text, boolean, interval, boolean, text) is
     'Merges the arguments of define_metric() into a stored definition: null keeps what is stored, or takes the default for a new metric.';
 
 -- Every rule for a definition, with its condition, SQLSTATE, column, message and hint. The first broken rule is the one that is reported.
@@ -59,7 +60,8 @@ begin
                extract(hour from v_future), extract(minute from v_future), extract(second from v_future)) < 0,
             '22023', 'max_future', 'max_future is negative', 'Give how far ahead of the clock an event may be, such as 1 day.'),
         (v_future > interval '100 years', '22023', 'max_future', 'max_future is more than 100 years', 'Give a shorter interval.'),
-        (metric.carry and metric.aggregate <> 'last', '22023', 'carry', 'carry needs the aggregate last', 'Leave carry out, or use last.');
+        (metric.carry and metric.aggregate <> 'last', '22023', 'carry', 'carry needs the aggregate last', 'Leave carry out, or use last.'),
+        (metric.after_close not in ('accept', 'refuse'), '22023', 'after_close', 'unknown word for after_close', 'Use accept or refuse.');
 end
 $$;
 

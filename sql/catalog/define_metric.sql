@@ -8,7 +8,8 @@ create or replace function define_metric(
     rollup text default null,
     striped boolean default null,
     max_future interval default null,
-    carry boolean default null
+    carry boolean default null,
+    after_close text default null
 )
 returns metrics
 language plpgsql
@@ -26,14 +27,15 @@ begin
     -- Refuse bad values before taking any lock.
     v_new := _merged_definition(null, define_metric.key, define_metric.aggregate, define_metric.unit, define_metric.name,
         define_metric.description, define_metric.period, define_metric.rollup, define_metric.striped, define_metric.max_future,
-        define_metric.carry);
+        define_metric.carry, define_metric.after_close);
     perform _check_metric(v_new);
 
     -- One definition at a time: two that upgrade their lock on the catalog would deadlock.
     perform _lock('catalog');
-    insert into metrics (key, aggregate, unit, name, description, period, rollup, striped, max_future, carry, defined_at, billers)
+    insert into metrics (key, aggregate, unit, name, description, period, rollup, striped, max_future, carry, after_close, defined_at,
+                         billers)
     values (v_new.key, v_new.aggregate, v_new.unit, v_new.name, v_new.description, v_new.period, v_new.rollup, v_new.striped,
-            v_new.max_future, v_new.carry, v_new.defined_at, _billers_of_new_metric())
+            v_new.max_future, v_new.carry, v_new.after_close, v_new.defined_at, _billers_of_new_metric())
     on conflict (key) do nothing
     returning * into v_metric;
     if v_metric.key is not null then
@@ -45,7 +47,7 @@ begin
     select * into strict v_old from metrics where key = define_metric.key;
     v_new := _merged_definition(v_old, define_metric.key, define_metric.aggregate, define_metric.unit, define_metric.name,
         define_metric.description, define_metric.period, define_metric.rollup, define_metric.striped, define_metric.max_future,
-        define_metric.carry);
+        define_metric.carry, define_metric.after_close);
     perform _check_metric(v_new);
     if (v_old.aggregate, v_old.period, v_old.rollup) is distinct from (v_new.aggregate, v_new.period, v_new.rollup) then
         perform _lock_definition(v_old, v_new.aggregate, v_new.period);
@@ -58,8 +60,8 @@ begin
     end if;
     update metrics m set
         aggregate = v_new.aggregate, unit = v_new.unit, name = v_new.name, description = v_new.description, period = v_new.period,
-        rollup = v_new.rollup, striped = v_new.striped, max_future = v_new.max_future, carry = v_new.carry, retired_at = null,
-        revision = m.revision + 1
+        rollup = v_new.rollup, striped = v_new.striped, max_future = v_new.max_future, carry = v_new.carry,
+        after_close = v_new.after_close, retired_at = null, revision = m.revision + 1
     where m.key = define_metric.key and v_new is distinct from v_old;
     select * into strict v_metric from metrics where key = define_metric.key;
     if v_old.rollup <> v_new.rollup then
@@ -74,13 +76,15 @@ begin
 end
 $$;
 
-comment on function define_metric(text, text, text, text, text, text, text, boolean, interval, boolean) is
+comment on function define_metric(text, text, text, text, text, text, text, boolean, interval, boolean, text) is
     'Defines a metric, or changes it. Defining a retired metric brings it back into use. Repeating a definition changes nothing, so an '
     'application may define its metrics at every start. aggregate: count, sum, min, max, avg, last or unique. period: minute, hour, day, '
     'week, month, year or never. rollup: minute, hour, day or none. max_future: how far ahead of the database''s clock an event may be. striped: '
     'spreads the writers of a busy subject over several rows. carry, only with last: a window without events has the last value '
-    'from before it. An argument that is null keeps what is stored; a new metric starts with period month, rollup hour, max_future 1 day, '
-    'striped false and carry false. An empty name or description removes it. A new rollup is rebuilt from the log at once, and recording '
+    'from before it. after_close: what record() does with a new event of a period that was closed for the subject (close_period()): accept it as '
+    'late usage, or refuse it (UM004). An argument that is null keeps what is stored; a new metric starts with period month, rollup hour, '
+    'max_future 1 day, striped false, carry false and after_close accept. An empty name or description removes it. A new rollup is rebuilt from '
+    'the log at once, and recording '
     'waits meanwhile. Returns the metric. Raises 22004 or 22023 for a bad value; UM002 if the aggregate or period of a metric that has '
     'events would change, or the rollup of one with dropped partitions, or anything that its reporting mode needs; 25001 if the '
     'aggregate, period or rollup would change in a REPEATABLE READ or SERIALIZABLE transaction; 55P03 if it waits longer than 5 seconds '

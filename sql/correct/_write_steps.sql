@@ -11,18 +11,24 @@ set enable_mergejoin to off
 set jit to off
 as $$
 #variable_conflict use_column
+declare
+    -- No watermark is drawn meanwhile: that needs the locks of corrections.
+    v_now timestamptz := greatest(clock_timestamp(), (
+        select max(r.recorded_after)
+        from (select distinct s.series_id from unnest(steps) s) s
+        cross join lateral (select r.recorded_after from series r where r.series_id = s.series_id and r.stripe = 0 offset 0) r));
 begin
     update event_kinds k set undone_by = s.event_id
     from unnest(steps) s
     where s.kind = 'void' and k.event_id = any (array[s.corrects]) and k.kind = 'void';
-    insert into event_kinds (event_id, at, corrects, correction_id, series_id, counts, kind)
-    select s.event_id, s.at, s.corrects, _write_log.correction_id, s.series_id, s.counts, s.kind from unnest(steps) s order by s.event_id;
+    insert into event_kinds (event_id, at, corrects, correction_id, series_id, counts, kind, recorded_at)
+    select s.event_id, s.at, s.corrects, _write_log.correction_id, s.series_id, s.counts, s.kind, v_now from unnest(steps) s order by s.event_id;
     insert into amended_keys (digest, event_id, at, quantity, member)
     select s.digest, s.event_id, s.at, s.quantity, s.member
     from unnest(steps) s
     where s.kind = 'usage' and s.corrects is not null and s.digest is not null;
     insert into events (event_id, at, recorded_at, series_id, quantity, member, idempotency_key, metadata)
-    select s.event_id, s.at, clock_timestamp(), s.series_id, s.quantity, s.member, s.idempotency_key, s.metadata
+    select s.event_id, s.at, v_now, s.series_id, s.quantity, s.member, s.idempotency_key, s.metadata
     from unnest(steps) s
     order by s.series_id, s.at, s.event_id;
     insert into unreported (at, event_id, series_id, biller)

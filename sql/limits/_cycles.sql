@@ -48,16 +48,10 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_rule   billing_cycles := (
-        select c from billing_cycles c where c.subject = _cycle_at.subject and c.since <= _cycle_at.at order by c.since desc limit 1);
+    v_rule   billing_cycles := _cycle_rule(_cycle_at.subject, _cycle_at.at);
     v_next   timestamptz := (select min(c.since) from billing_cycles c where c.subject = _cycle_at.subject and c.since > _cycle_at.at);
     v_number integer;
 begin
-    if v_rule.subject is null then
-        v_rule := (_cycle_at.subject, '-infinity', '1970-01-01 00:00:00+00', 'UTC', 'month');
-    elsif v_rule.timezone <> 'UTC' then
-        perform _check_timezone(v_rule.timezone);
-    end if;
     v_number := _cycle_number(v_rule, _cycle_at.at);
     return tstzrange(greatest(_cycle_start(v_rule, v_number), v_rule.since), least(_cycle_start(v_rule, v_number + 1), v_next));
 end
@@ -65,3 +59,25 @@ $$;
 
 comment on function _cycle_at(text, timestamptz) is
     'The billing cycle of a subject that contains an instant: of the rule that holds then, cut where a rule begins. The one resolver of cycles.';
+
+create or replace function _cycle_rule(subject text, at timestamptz)
+returns billing_cycles
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_rule billing_cycles := (
+        select c from billing_cycles c where c.subject = _cycle_rule.subject and c.since <= _cycle_rule.at order by c.since desc limit 1);
+begin
+    if v_rule.subject is null then
+        v_rule := (_cycle_rule.subject, '-infinity', '1970-01-01 00:00:00+00', 'UTC', 'month');
+    elsif v_rule.timezone <> 'UTC' then
+        perform _check_timezone(v_rule.timezone);
+    end if;
+    return v_rule;
+end
+$$;
+
+comment on function _cycle_rule(text, timestamptz) is 'The rule of a subject''s billing cycles that holds at an instant; without one, the calendar month.';

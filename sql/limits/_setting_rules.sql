@@ -7,6 +7,9 @@ as $$
     values
         ('admin_log_keep', '10 years', 'duration', 'How long maintain() keeps the entries of admin_log().'),
         ('four_eyes', 'false', 'boolean', 'Whether a correction must be approved by another role than the one that opened it.'),
+        ('grace', '1 hour', 'duration', 'How long after the end of a billing cycle close_due() closes it.'),
+        ('late_usage', 'ask', 'decision',
+            'What closing the next period decides about late usage: ask (nothing: settle_late_usage() does), bill or waive.'),
         ('notifications_keep', '90 days', 'duration', 'How long maintain() keeps notifications.'),
         ('reservation_ttl', '10 minutes', 'duration', 'How long a reservation holds if reserve() or extend() is given no ttl.'),
         ('reservation_ttl_max', '1 day', 'duration', 'The longest ttl that reserve() and extend() accept.')
@@ -44,6 +47,8 @@ begin
             hint = 'Use a duration such as 90 days, 12 hours or 1 year.';
     elsif _check_setting.value is not null and v_kind = 'boolean' then
         perform _check_word('value', _check_setting.value, '{false,true}');
+    elsif _check_setting.value is not null and v_kind = 'decision' then
+        perform _check_word('value', _check_setting.value, '{ask,bill,waive}');
     end if;
 end
 $$;

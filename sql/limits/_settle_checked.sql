@@ -18,6 +18,11 @@ begin
             ((hold).reservation_id, (hold).settled_for, _key_digest((hold).metric, (hold).subject, (hold).idempotency_key),
              (hold).settled_quantity, null)::keys, _settle_checked.quantity, null, true);
     end if;
+    -- What has been used is recorded, if need be in a period that is not closed.
+    if (v_locked.definition).after_close = 'refuse' and _is_closed((hold).subject, _settle_checked.at) then
+        metadata := coalesce(metadata, '{}') || jsonb_build_object('used_at', _settle_checked.at);
+        at := now();
+    end if;
     v_now := clock_timestamp();
     v_is_late := not _is_holding(hold, v_now);
     update reservations r set

@@ -14,6 +14,7 @@ declare
     v_metadata jsonb := settle.metadata;
     v_series   integer;
     v_billers  text[];
+    v_after    timestamptz;
     v_recorded recorded;
 begin
     if _is_open('settle') then perform _check_caller('settle'); end if;
@@ -36,9 +37,10 @@ begin
           and (v_metadata is null or jsonb_typeof(v_metadata) = 'object' and octet_length(v_metadata::text) <= 65536)
           and s.revision = (select m.revision from metrics m where m.key = v_hold.metric)
         returning s.series_id, s.billers, v_hold.reservation_id, 'recorded', trim_scale(s.coarse_total), s.unit, s.coarse_start,
-            nullif(s.coarse_end, 'infinity'), trim_scale(s.exhausted_at - s.coarse_total), s.limited_by
+            nullif(s.coarse_end, 'infinity'), trim_scale(s.exhausted_at - s.coarse_total), s.limited_by,
+            s.recorded_after
         into v_series, v_billers, v_recorded.event_id, v_recorded.outcome, v_recorded.quantity, v_recorded.unit, v_recorded.period_start,
-            v_recorded.period_end, v_recorded.remaining, v_recorded.limited_by;
+            v_recorded.period_end, v_recorded.remaining, v_recorded.limited_by, v_after;
     end if;
     if v_series is null then
         if v_hold.reservation_id is null then
@@ -49,7 +51,8 @@ begin
         return _settle_checked(v_hold, v_quantity, coalesce(settle.at, v_hold.at), _merged_metadata(v_hold.metadata, settle.metadata));
     end if;
     insert into events (event_id, at, recorded_at, series_id, quantity, idempotency_key, metadata)
-    values (v_hold.reservation_id, v_hold.settled_for, clock_timestamp(), v_series, v_quantity, v_hold.idempotency_key, v_metadata);
+    values (v_hold.reservation_id, v_hold.settled_for, greatest(clock_timestamp(), v_after), v_series, v_quantity, v_hold.idempotency_key,
+            v_metadata);
     if v_billers is not null then
         insert into unreported (at, event_id, series_id, biller) select v_hold.settled_for, v_hold.reservation_id, v_series, unnest(v_billers);
     end if;

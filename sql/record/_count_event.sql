@@ -49,6 +49,7 @@ begin
         if _has_first_limit(definition) then return null; end if;
         perform _open_series(definition, _count_event.subject, v_stripe, _count_event.at);
     end loop;
+    if definition.after_close = 'refuse' then perform _check_not_closed(definition.key, _count_event.subject, _count_event.at); end if;
     if definition.aggregate = 'unique' then
         select a.in_fine, a.in_coarse into v_in_fine, v_in_coarse
         from _add_event_member(definition, v_series.series_id, _count_event.at, _count_event.member) a;
@@ -60,8 +61,8 @@ begin
     end if;
 
     insert into events (event_id, at, recorded_at, series_id, quantity, member, idempotency_key, metadata)
-    values (_count_event.event_id, _count_event.at, clock_timestamp(), v_series.series_id, _count_event.quantity, _count_event.member,
-            _count_event.idempotency_key, _count_event.metadata);
+    values (_count_event.event_id, _count_event.at, greatest(clock_timestamp(), v_series.recorded_after), v_series.series_id,
+            _count_event.quantity, _count_event.member, _count_event.idempotency_key, _count_event.metadata);
     if definition.billers is not null then
         insert into unreported (at, event_id, series_id, biller)
         select _count_event.at, _count_event.event_id, v_series.series_id, unnest(definition.billers);

@@ -32,16 +32,17 @@ begin
             null;
         end;
     end loop;
+    perform _check_none_closed(batch);
     with ids as materialized (
-        select n.metric, n.subject, s.series_id, m.billers
+        select n.metric, n.subject, s.series_id, s.recorded_after, m.billers
         from (select distinct metric, subject from unnest(batch)) n
         join metrics m on m.key = n.metric
         cross join lateral (
-            select s.series_id from series s where s.metric = n.metric and s.subject = n.subject and s.stripe = 0 offset 0
+            select s.series_id, s.recorded_after from series s where s.metric = n.metric and s.subject = n.subject and s.stripe = 0 offset 0
         ) s
     ), logged as (
         insert into events (event_id, at, recorded_at, series_id, quantity, member, idempotency_key, metadata)
-        select e.event_id, e.at, clock_timestamp(), i.series_id, e.quantity, e.member, e.idempotency_key, e.metadata
+        select e.event_id, e.at, greatest(clock_timestamp(), i.recorded_after), i.series_id, e.quantity, e.member, e.idempotency_key, e.metadata
         from unnest(batch) e
         join ids i on i.metric = e.metric and i.subject = e.subject
         order by i.series_id, e.at, e.event_id

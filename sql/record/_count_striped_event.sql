@@ -12,6 +12,7 @@ declare
     v_metric   metrics := _count_striped_event.metric;
     v_stripe   smallint := _session_stripe();  -- in the condition, it would be called for every stripe of the series
     v_series   integer;
+    v_after    timestamptz;
     v_recorded recorded;
 begin
     update series s set
@@ -20,16 +21,16 @@ begin
         fine_total = s.fine_total + _count_striped_event.quantity, coarse_total = s.coarse_total + _count_striped_event.quantity
     where s.metric = v_metric.key and s.subject = _count_striped_event.subject and s.stripe = v_stripe and s.revision = v_metric.revision
       and _count_striped_event.at >= s.fine_start and _count_striped_event.at < s.fine_end
-    returning s.series_id, s.coarse_start, nullif(s.coarse_end, 'infinity')
-    into v_series, v_recorded.period_start, v_recorded.period_end;
+    returning s.series_id, s.coarse_start, nullif(s.coarse_end, 'infinity'), s.recorded_after
+    into v_series, v_recorded.period_start, v_recorded.period_end, v_after;
     if v_series is null then
         return _count_event(v_metric, _count_striped_event.subject, _count_striped_event.event_id, _count_striped_event.at,
                             _count_striped_event.quantity, null, _count_striped_event.idempotency_key, _count_striped_event.metadata,
                             _count_striped_event.total);
     end if;
     insert into events (event_id, at, recorded_at, series_id, quantity, idempotency_key, metadata)
-    values (_count_striped_event.event_id, _count_striped_event.at, clock_timestamp(), v_series, _count_striped_event.quantity,
-            _count_striped_event.idempotency_key, _count_striped_event.metadata);
+    values (_count_striped_event.event_id, _count_striped_event.at, greatest(clock_timestamp(), v_after), v_series,
+            _count_striped_event.quantity, _count_striped_event.idempotency_key, _count_striped_event.metadata);
     v_recorded.event_id := _count_striped_event.event_id;
     v_recorded.outcome := 'recorded';
     v_recorded.unit := v_metric.unit;

@@ -21,6 +21,8 @@ begin
             'Give a decimal number such as 12 or 0.5.'),
         (form_problem = 'at_not_a_time', 'at_not_a_time', '22023', 'at', 'at is not a time with a UTC offset',
             'Use ISO 8601 with an offset, such as 2026-06-18T14:30:45Z.'),
+        (form_problem = 'period_closed', 'period_closed', 'UM004', 'at', 'the period is closed for the subject',
+            'The metric refuses late usage: record it at a later time, or define the metric with after_close => ''accept''.'),
         (subject is null, 'subject_null', '22004', 'subject', 'subject is null', 'Name who consumed: an account, a user, an API key.'),
         (_is_blank(subject), 'subject_blank', '22023', 'subject', 'subject is blank', 'Name who consumed: an account, a user, an API key.'),
         (length(subject) > 512, 'subject_long', '22023', 'subject', 'subject is longer than 512 characters',

@@ -52,6 +52,7 @@ begin
     if not v_metric.limited then
         v_recorded := case
             when v_metric.striped and v_metric.aggregate in ('sum', 'count') and v_metric.period = v_metric.coarse_bucket and v_metric.billers is null
+                and v_metric.after_close = 'accept'
             then _count_striped_event(v_metric, _record_event.subject, v_event_id, _record_event.at, v_quantity,
                                       _record_event.idempotency_key, _record_event.metadata, _record_event.total)
             else _count_event(v_metric, _record_event.subject, v_event_id, _record_event.at, v_quantity, _record_event.member,

@@ -40,12 +40,12 @@ begin
         on conflict (digest) do nothing
         returning event_id
     ), locked as materialized (
-        select s.series_id
+        select s.series_id, s.recorded_after
         from (
             select distinct series_id from parsed where (select is_open from gate) and (select count(*) from owned_keys) >= 0 order by series_id
         ) p
         cross join lateral (
-            select s.series_id from series s where s.series_id = p.series_id and s.stripe = 0 offset 0 for update
+            select s.series_id, s.recorded_after from series s where s.series_id = p.series_id and s.stripe = 0 offset 0 for update
         ) s
     ), owned as materialized (
         select p.*
@@ -54,7 +54,8 @@ begin
           and (p.digest is null or p.event_id in (select event_id from owned_keys))
     ), logged as (
         insert into events (event_id, at, recorded_at, series_id, quantity, idempotency_key, metadata)
-        select event_id, at, clock_timestamp(), series_id, quantity, idempotency_key, metadata from owned
+        select event_id, at, greatest(clock_timestamp(), (select max(recorded_after) from locked)), series_id, quantity, idempotency_key, metadata
+        from owned
         order by series_id, at, event_id
     ), queued as (
         insert into unreported (at, event_id, series_id, biller)

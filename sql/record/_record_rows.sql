@@ -24,6 +24,7 @@ begin
             raise savepoint_exception;
         exception
             when savepoint_exception then null;
+            when sqlstate 'UM004' then batch := _mark_closed(batch);
             when deadlock_detected then
                 if v_attempts >= 3 then  -- what it waits for may be held by this transaction from before
                     raise;

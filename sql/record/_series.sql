@@ -6,7 +6,7 @@ language sql
 immutable parallel safe
 as $$
     select metric.aggregate in ('sum', 'count') and metric.period = metric.coarse_bucket and (not metric.striped or metric.limited)
-        and stripe = 0 and not has_stripes
+        and stripe = 0 and not has_stripes and metric.after_close <> 'refuse'
 $$;
 
 comment on function _is_ordinary(metrics, smallint, boolean) is 'The value of series.is_ordinary for a row of a series.';
@@ -28,12 +28,13 @@ begin
     with created as (
         insert into series (metric, subject, stripe, series_id, revision, has_stripes, is_ordinary, is_count, unit, billers, newest_start,
                             fine_start, fine_end, fine_last_at, coarse_start, coarse_end, coarse_last_at, fine_total, coarse_total,
-                            unchecked_below)
+                            unchecked_below, recorded_after)
         select (n.m).key, n.subject, n.stripe, coalesce(n.series_id, nextval('series_ids')),
                case when (n.m).limited then 0 else (n.m).revision end, n.stripe > 0,
                _is_ordinary(n.m, n.stripe, n.stripe > 0), (n.m).aggregate = 'count', (n.m).unit, (n.m).billers, f.start,
                f.start, _bucket_end((n.m).fine_bucket, f.start), '-infinity', c.start, _bucket_end((n.m).coarse_bucket, c.start), '-infinity',
-               t.total, t.total, case when (n.m).limited then '-infinity'::numeric else 'infinity' end
+               t.total, t.total, case when (n.m).limited then '-infinity'::numeric else 'infinity' end,
+               coalesce(w.watermark + interval '1 microsecond', '-infinity')
         from (
             select n.subject, n.stripe, o.series_id, m, _bucket_start(m.fine_bucket, n.at) as fine_start
             from unnest(metric_keys, subjects, stripes, at) n (metric, subject, stripe, at)
@@ -51,6 +52,7 @@ begin
         ) f (start)
         cross join lateral (select _bucket_start((n.m).coarse_bucket, f.start) offset 0) c (start)
         cross join lateral (select case when (n.m).aggregate in ('sum', 'count', 'avg', 'unique') then 0 end) t (total)
+        left join lateral (select w.watermark from sealed_subjects w where w.subject = n.subject offset 0) w on true
         on conflict do nothing
         returning series_id
     )

@@ -31,6 +31,7 @@ declare
     v_event_id bigint;
     v_series   integer;
     v_billers  text[];
+    v_after    timestamptz;
     v_quantity numeric := coalesce(record.quantity, 1);
     v_recorded recorded;
 begin
@@ -65,9 +66,9 @@ begin
               and s.revision = (select m.revision from metrics m where m.key = record.metric)
               and not exists (select from old_keys o where o.digest = v_digest)
             returning s.series_id, s.billers, trim_scale(s.coarse_total), s.unit, s.coarse_start, nullif(s.coarse_end, 'infinity'),
-                trim_scale(s.exhausted_at - s.coarse_total), s.limited_by
+                trim_scale(s.exhausted_at - s.coarse_total), s.limited_by, s.recorded_after
             into v_series, v_billers, v_recorded.quantity, v_recorded.unit, v_recorded.period_start, v_recorded.period_end,
-                v_recorded.remaining, v_recorded.limited_by;
+                v_recorded.remaining, v_recorded.limited_by, v_after;
         end if;
     end if;
     if v_series is null then
@@ -78,7 +79,7 @@ begin
 
     -- EVENT
     insert into events (event_id, at, recorded_at, series_id, quantity, idempotency_key, metadata)
-    values (v_event_id, record.at, clock_timestamp(), v_series, v_quantity, record.idempotency_key, record.metadata);
+    values (v_event_id, record.at, greatest(clock_timestamp(), v_after), v_series, v_quantity, record.idempotency_key, record.metadata);
     if v_billers is not null then
         insert into unreported (at, event_id, series_id, biller) select record.at, v_event_id, v_series, unnest(v_billers);
     end if;

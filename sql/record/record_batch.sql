@@ -44,6 +44,9 @@ begin
     end if;
 
     v_outcomes := array(select o from _record_rows(v_rows, coalesce(record_batch.overflow, false)) o);
+    if record_batch.on_invalid = 'raise' then
+        perform _raise_rejected(v_outcomes);
+    end if;
     if record_batch.on_refused = 'raise' then
         perform _raise_refused(v_outcomes);
     end if;

@@ -3,7 +3,8 @@
 -- needs are opened and locked: a custom plan for each slice prunes the others. Every event has a fine bucket, so these determine where the
 -- next slice begins. With sorting off, the index is the only way to the newest events.
 create or replace function _newest_events(
-    subject text, metric text, since timestamptz, until timestamptz, after_at timestamptz, after_id bigint, max_rows integer)
+    subject text, metric text, since timestamptz, until timestamptz, after_at timestamptz, after_id bigint, max_rows integer, as_of timestamptz
+)
 returns setof logged_events
 language plpgsql
 stable
@@ -38,7 +39,7 @@ begin
                 select *
                 from events e
                 where e.series_id = s.series_id and e.at >= v_since and e.at < v_until
-                  and (e.at, e.event_id) < (_newest_events.after_at, _newest_events.after_id)
+                  and (e.at, e.event_id) < (_newest_events.after_at, _newest_events.after_id) and e.recorded_at <= _newest_events.as_of
                 order by e.at desc
                 fetch first (v_left) rows with ties
             ) e
@@ -56,9 +57,9 @@ begin
 end
 $$;
 
-comment on function _newest_events(text, text, timestamptz, timestamptz, timestamptz, bigint, integer) is
+comment on function _newest_events(text, text, timestamptz, timestamptz, timestamptz, bigint, integer, timestamptz) is
     'Returns the newest events of a subject in [since, until) that come after the cursor (after_at, after_id), newest first, at most '
-    'max_rows.';
+    'max_rows; as_of: only what had been recorded by then.';
 
 -- Of a bucket that contains `until`, last_at may be later than `until`; the result is then the instant just before `until`.
 create or replace function _newest_event_before(series_ids integer[], until timestamptz)

@@ -5,7 +5,8 @@ create or replace function events(
     until timestamptz default null,
     after_id bigint default null,
     max_rows integer default 100,
-    after_at timestamptz default null
+    after_at timestamptz default null,
+    as_of timestamptz default null
 )
 returns setof logged_events
 language plpgsql
@@ -26,6 +27,7 @@ begin
     if events.metric is not null then
         perform _get_metric(events.metric);
     end if;
+    if events.as_of is not null then perform _check_as_of(events.subject, events.as_of); end if;
     if events.since is not null or events.until is not null then
         perform resolve_window(since => events.since, until => events.until);
     end if;
@@ -42,15 +44,17 @@ begin
             hint = 'Pass the event_id of the last row of the previous page as after_id. For events before a given time, use until.';
     end if;
     return query select * from _newest_events(
-        events.subject, events.metric, v_since, v_until, v_after_at, v_after_id, events.max_rows);
+        events.subject, events.metric, v_since, v_until, v_after_at, v_after_id, events.max_rows,
+        coalesce(events.as_of, 'infinity'));
     perform _check_snapshot();
 end
 $$;
 
-comment on function events(text, text, timestamptz, timestamptz, bigint, integer, timestamptz) is
+comment on function events(text, text, timestamptz, timestamptz, bigint, integer, timestamptz, timestamptz) is
     'Returns the rows of the log of a subject as they were written, newest first (by at, then by event_id). They explain a charge. kind: usage; '
     'void for a row that takes back the event corrects, with the opposite quantity; adjustment for a signed quantity that is no event. corrects of '
     'usage: the event that it replaces. correction_id: the correction that wrote the row. For the '
     'next page, pass the event_id of the last row as after_id. after_at is optional; passing the at of that row, in any precision, '
-    'saves a lookup. max_rows: 1 to 10,000. Raises UM001 for an unknown metric, 22004 or 22023 for an invalid argument. '
+    'saves a lookup. max_rows: 1 to 10,000. as_of: only rows that had been recorded up to that watermark. Raises UM001 for an unknown metric, '
+    '22004 or 22023 for an invalid argument, 55P03 for an as_of after the last watermark. '
     'Example: SELECT at, quantity, metadata FROM meter.events(''acct_1'', ''tokens'', until => ''2026-06-19'', max_rows => 2);';

@@ -4,7 +4,8 @@ create or replace function summary(
     since timestamptz default null,
     until timestamptz default null,
     timezone text default 'UTC',
-    now timestamptz default now()
+    now timestamptz default now(),
+    as_of timestamptz default null
 )
 returns setof usage_total
 language plpgsql
@@ -20,15 +21,16 @@ begin
         select u.*
         from metrics m
         cross join lateral usage(
-            summary.subject, m.key, summary.period, summary.since, summary.until, summary.timezone, summary.now) u
+            summary.subject, m.key, summary.period, summary.since, summary.until, summary.timezone, summary.now,
+            summary.as_of) u
         where m.retired_at is null or u.has_data
         order by m.key;
 end
 $$;
 
-comment on function summary(text, text, timestamptz, timestamptz, text, timestamptz) is
+comment on function summary(text, text, timestamptz, timestamptz, text, timestamptz, timestamptz) is
     'Returns the usage of a subject in a window, one row per metric, in the order of the metrics'' keys: the lines of an invoice. '
     'Metrics without usage are included, with quantity 0; retired metrics only if they have usage in the window. Without a window: '
-    'each metric''s own current period. With period cycle: in the subject''s billing cycle. Raises 22004 or 22023 for an '
-    'invalid argument, UM006 and 40001 as usage() does. '
+    'each metric''s own current period. With period cycle: in the subject''s billing cycle. as_of: only what had been recorded up to that watermark. Raises 22004 or 22023 for an '
+    'invalid argument, UM006, 40001 and 55P03 as usage() does. '
     'Example: SELECT metric, quantity, unit, event_count FROM meter.summary(''acct_1'', period => ''month'', now => ''2026-06-18'');';

@@ -1,0 +1,142 @@
+-- What metrics with after_close refuse ask. The caller has locked the row of the series: who closes the period locks it too.
+create or replace function _is_closed(subject text, at timestamptz)
+returns boolean
+language plpgsql
+volatile  -- sees what was committed while the caller waited for the row
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+begin
+    return (
+        select count(*) > 0
+        from (
+            select t.since
+            from sealed_subjects s
+            cross join lateral (
+                select t.since from statements t where t.subject_id = s.subject_id and t.until > _is_closed.at order by t.until limit 1
+            ) t
+            where s.subject = _is_closed.subject
+        ) t
+        where t.since <= _is_closed.at);
+end
+$$;
+
+comment on function _is_closed(text, timestamptz) is 'Whether a statement of the subject holds the instant.';
+
+create or replace function _check_not_closed(metric text, subject text, at timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+declare
+    v_rule record;
+begin
+    if _is_closed(_check_not_closed.subject, _check_not_closed.at) then
+        select * into v_rule from _problems() where code = 'period_closed';
+        raise exception using
+            errcode = v_rule.sqlstate, message = v_rule.message, hint = v_rule.hint, column = v_rule.parameter,
+            detail = _event_detail(_check_not_closed.subject, _check_not_closed.metric, null, null, _check_not_closed.at);
+    end if;
+end
+$$;
+
+comment on function _check_not_closed(text, text, timestamptz) is 'Raises UM004 if a statement of the subject holds the instant.';
+
+create or replace function _check_none_closed(batch batch_event[])
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    if exists (select from metrics m where m.after_close = 'refuse' and m.key in (select e.metric from unnest(batch) e)) then
+        perform _check_not_closed(e.metric, e.subject, e.at)
+        from unnest(batch) e join metrics m on m.key = e.metric
+        where m.after_close = 'refuse';
+    end if;
+end
+$$;
+
+comment on function _check_none_closed(batch_event[]) is
+    'Raises UM004 if one of the events is of a metric that refuses late usage, and of a closed period.';
+
+-- A repeat of a known key is a duplicate all the same.
+create or replace function _mark_closed(batch batch_event[])
+returns batch_event[]
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+begin
+    return array(
+        select case
+            when e.problem is null and m.after_close = 'refuse' and _is_closed(e.subject, e.at) and k.known = 0 then
+                (e.ordinal, e.subject, e.metric, e.quantity, e.member, e.idempotency_key, e.at, e.metadata, 'period_closed', null, null,
+                 e.digest)::batch_event
+            else e end
+        from unnest(batch) e
+        left join metrics m on m.key = e.metric
+        cross join lateral (
+            select count(*) as known
+            from (
+                select from keys k where k.digest = e.digest
+                union all
+                select from old_keys k where k.digest = e.digest
+            ) k
+            offset 0
+        ) k
+        order by e.ordinal);
+end
+$$;
+
+comment on function _mark_closed(batch_event[]) is
+    'The batch, in which new events of metrics that refuse late usage, and of a closed period, have the problem period_closed.';
+
+create or replace function _raise_rejected(outcomes batch_outcome[])
+returns void
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_rejected batch_outcome;
+begin
+    select * into v_rejected from unnest(outcomes) o where o.outcome = 'rejected' order by o.ordinal limit 1;
+    if found then
+        raise exception using errcode = v_rejected.sqlstate, message = v_rejected.message, hint = v_rejected.hint,
+            detail = format('Event %s.', v_rejected.ordinal), column = 'at';
+    end if;
+end
+$$;
+
+comment on function _raise_rejected(batch_outcome[]) is 'Raises the error of the first event of a batch that was rejected while it was recorded.';
+
+create or replace function _check_after_statements(subject text, since timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+declare
+    v_until timestamptz := (
+        select max(t.until) from sealed_subjects s join statements t on t.subject_id = s.subject_id where s.subject = _check_after_statements.subject);
+begin
+    if _check_after_statements.since < v_until then
+        raise exception using
+            errcode = 'UM004', message = 'a period after that time is closed', column = 'since',
+            detail = format('subject %s: closed up to %s.', quote_literal(left(_check_after_statements.subject, 80)),
+                            to_char(v_until at time zone interval '0', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')),
+            hint = 'Statements are final: pass that time, or a later one, as since.';
+    end if;
+end
+$$;
+
+comment on function _check_after_statements(text, timestamptz) is 'Raises UM004 if the subject has a statement that ends after the instant.';

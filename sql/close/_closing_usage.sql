@@ -1,0 +1,85 @@
+-- Nearly every line is of one whole bucket: then it is two look-ups by index, in one statement for all lines.
+create or replace function _closing_usage(headers statements[], sealed sealed_subjects[])
+returns table (statement_id bigint, metric text, aggregate text, unit text, event_count bigint, quantity numeric)
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+set enable_hashjoin to off
+set enable_mergejoin to off
+set jit to off
+as $$
+#variable_conflict use_column
+begin
+    return query
+    with lines as materialized (
+        select h as header, w.subject, m, s.series_id, h.since, h.until,
+               not m.carry and (h.part_starts is null or m.aggregate in ('sum', 'count')) and b.is_bucket as is_whole
+        from unnest(headers) h
+        join unnest(sealed) w on w.subject_id = h.subject_id
+        cross join metrics m
+        cross join lateral (
+            select _bucket_start(m.coarse_bucket, h.since) = h.since and _bucket_end(m.coarse_bucket, h.since) = h.until as is_bucket offset 0
+        ) b
+        cross join lateral (
+            select s.series_id from series s where s.metric = m.key and s.subject = w.subject and s.stripe = 0 offset 0
+        ) s
+    )
+    select (l.header).statement_id, (l.m).key, (l.m).aggregate, (l.m).unit, u.event_count, u.quantity
+    from lines l
+    cross join lateral (
+        select coalesce(sum(p.event_count), 0)::bigint as event_count,
+               coalesce(_quantity((l.m).aggregate, sum(p.event_count)::bigint, sum(p.total), min(p.lowest), max(p.highest), (max(p.latest))[3]), 0)
+                   as quantity
+        from (
+            select r.event_count, r.total, r.lowest, r.highest, r.latest
+            from rollups r
+            where r.series_id = l.series_id and r.bucket = (l.m).coarse_bucket and r.bucket_start = l.since
+            union all
+            select s.coarse_count, s.coarse_total, s.coarse_lowest, s.coarse_highest, s.coarse_latest
+            from series s
+            where s.series_id = l.series_id and s.coarse_start = l.since and s.coarse_last_at > '-infinity'
+        ) p
+        where l.is_whole
+        union all
+        select u.event_count, u.quantity
+        from _stated_usage(l.m, l.subject, l.header, null) u
+        where not l.is_whole
+        offset 0
+    ) u
+    where ((l.m).retired_at is null or u.event_count <> 0 or u.quantity <> 0) and u.event_count is not null;
+end
+$$;
+
+comment on function _closing_usage(statements[], sealed_subjects[]) is
+    'What new statements say of each metric that is in use, or was used in the period.';
+
+-- as_of null: now.
+create or replace function _stated_usage(
+    metric metrics, subject text, header statements, as_of timestamptz, out event_count bigint, out quantity numeric
+)
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_metric metrics := _stated_usage.metric;
+begin
+    if (header).part_starts is null or v_metric.aggregate in ('sum', 'count') then
+        select u.event_count, u.quantity into event_count, quantity
+        from _measured_usage(v_metric, _stated_usage.subject, (header).since, (header).until, as_of) u;
+    else
+        select sum(u.event_count)::bigint, trim_scale(round(sum(u.quantity * p.weight) / (header).cycle_weight, 20)) into event_count, quantity
+        from (
+            select p.start, p.weight, lead(p.start, 1, (header).until) over (order by p.start) as part_end
+            from unnest((header).part_starts, (header).part_weights) p (start, weight)
+        ) p
+        cross join lateral _measured_usage(v_metric, _stated_usage.subject, p.start, p.part_end, as_of) u;
+    end if;
+end
+$$;
+
+comment on function _stated_usage(metrics, text, statements, timestamptz) is
+    'What a statement says of a metric, computed anew: now, or as of a watermark. Of a cycle in parts, all but sum and count are each part''s value '
+    'times its share of the cycle, rounded once to 20 decimals. Raises UM006 and 40001 as usage() does.';

@@ -1,0 +1,81 @@
+-- A greatest, a latest or a distinct count is not used up: a hundred seats for ten days are not a hundred seats for a month. So where a cycle was cut,
+-- or the plans changed within it, each part counts by its share of the whole cycle, in days of the cycle's time zone (a day of 23 hours is a day).
+-- Statements keep what is computed here: later changes of cycles and plans do not change them.
+create or replace function _cycle_parts(
+    subject text, since timestamptz, until timestamptz, out part_starts timestamptz[], out part_weights numeric[], out cycle_weight numeric
+)
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_cycle  tstzrange := _cycle_at(_cycle_parts.subject, _cycle_parts.since);
+    v_rule   billing_cycles := _cycle_rule(_cycle_parts.subject, _cycle_parts.since);
+    v_number integer;
+    v_whole  tstzrange;
+    v_starts timestamptz[];
+begin
+    if v_cycle <> tstzrange(_cycle_parts.since, _cycle_parts.until) then
+        return;
+    end if;
+    v_number := _cycle_number(v_rule, _cycle_parts.since);
+    v_whole := tstzrange(_cycle_start(v_rule, v_number), _cycle_start(v_rule, v_number + 1));
+    v_starts := _cycle_parts.since || _plan_changes(_cycle_parts.subject, _cycle_parts.since, _cycle_parts.until);
+    if v_whole = v_cycle and cardinality(v_starts) = 1 then
+        return;
+    end if;
+    part_starts := v_starts;
+    part_weights := array(
+        select _local_seconds(v_rule.timezone, p.start, lead(p.start, 1, _cycle_parts.until) over (order by p.start))
+        from unnest(v_starts) p (start)
+        order by p.start);
+    cycle_weight := _local_seconds(v_rule.timezone, lower(v_whole), upper(v_whole));
+end
+$$;
+
+comment on function _cycle_parts(text, timestamptz, timestamptz) is
+    'The parts of a billing cycle of a subject that was cut, or in which its plans changed: their starts, their lengths, and the length of the whole '
+    'cycle. Nulls for any other period, which counts as a whole.';
+
+create or replace function _local_seconds(timezone text, since timestamptz, until timestamptz)
+returns numeric
+language sql
+stable
+set search_path from current
+as $$
+    select trim_scale(extract(epoch from (until at time zone z.name) - (since at time zone z.name)))
+    from (select case timezone when 'UTC' then 'Etc/UTC' else timezone end) z (name)
+$$;
+
+comment on function _local_seconds(text, timestamptz, timestamptz) is 'How long a time is, in seconds of the clock on the wall.';
+
+create or replace function _plan_changes(subject text, since timestamptz, until timestamptz)
+returns timestamptz[]
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_held subscriptions[] := array(
+        select s from subscriptions s
+        where s.subject = _plan_changes.subject and s.since < _plan_changes.until and coalesce(s.until, 'infinity') > _plan_changes.since);
+begin
+    return array(
+        select b.bound
+        from (select unnest(array[s.since, s.until]) from unnest(v_held) s union select _plan_changes.since) b (bound)
+        cross join lateral (
+            select coalesce(array_agg(distinct s.plan order by s.plan) filter (where s.since < b.bound and coalesce(s.until, 'infinity') >= b.bound), '{}')
+                       as before,
+                   coalesce(array_agg(distinct s.plan order by s.plan) filter (where s.since <= b.bound and coalesce(s.until, 'infinity') > b.bound), '{}')
+                       as after
+            from unnest(v_held) s
+        ) p
+        where b.bound > _plan_changes.since and b.bound < _plan_changes.until and p.before <> p.after
+        order by b.bound);
+end
+$$;
+
+comment on function _plan_changes(text, timestamptz, timestamptz) is
+    'When the plans of a subject change within a period, after its start.';

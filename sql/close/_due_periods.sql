@@ -1,0 +1,153 @@
+-- Subjects are enrolled when nothing else is due: that looks through all series. Postponed ones come after the others.
+create or replace function _due_periods(now timestamptz, max_rows integer)
+returns setof closing
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+set jit to off
+as $$
+#variable_conflict use_column
+declare
+    v_ended   timestamptz := _add_duration(_due_periods.now, _parse_duration(_setting_value('grace')), -1, 'UTC');
+    v_subject sealed_subjects;
+    v_cycle   tstzrange;
+    v_found   integer := 0;
+    v_again   boolean := false;
+begin
+    loop
+        for v_subject in
+            select s.*
+            from (
+                (select s.* from sealed_subjects s where s.postponed_at = '-infinity' and s.due_at <= v_ended order by s.due_at, s.subject_id
+                 limit 10 * max_rows)
+                union all
+                (select s.* from sealed_subjects s where s.postponed_at > '-infinity' and s.postponed_at < now() and s.due_at <= v_ended
+                 order by s.postponed_at, s.due_at limit max_rows)
+            ) s
+            order by s.postponed_at, s.due_at, s.subject_id
+        loop
+            v_cycle := _next_cycle(v_subject, v_ended);
+            if upper(v_cycle) <= v_ended then
+                return next (v_subject.subject, lower(v_cycle), upper(v_cycle), null, null, null, null)::closing;
+                v_found := v_found + 1;
+                exit when v_found = max_rows;
+            else
+                update sealed_subjects s set due_at = upper(v_cycle)
+                where s.subject_id = v_subject.subject_id and s.due_at <> upper(v_cycle);
+            end if;
+        end loop;
+        exit when v_found > 0 or v_again or _enroll_recorded(10 * max_rows) = 0;
+    end loop;
+end
+$$;
+
+comment on function _due_periods(timestamptz, integer) is
+    'The next billing cycle of each subject of which it ended longer before now than the setting grace; at most max_rows.';
+
+-- A subject that has no statement begins with the last cycle that has ended, or if it was not there by then with the next one.
+create or replace function _next_cycle(sealed sealed_subjects, ended timestamptz)
+returns tstzrange
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+declare
+    v_until timestamptz := (select max(t.until) from statements t where t.subject_id = (sealed).subject_id);
+    v_cycle tstzrange;
+begin
+    if v_until is not null then
+        v_cycle := _cycle_at((sealed).subject, v_until);
+        return tstzrange(v_until, upper(v_cycle));
+    end if;
+    v_cycle := _cycle_at((sealed).subject, ended);
+    if _has_usage_before((sealed).subject, lower(v_cycle)) then
+        return _cycle_at((sealed).subject, lower(v_cycle) - interval '1 microsecond');
+    end if;
+    return v_cycle;
+end
+$$;
+
+comment on function _next_cycle(sealed_subjects, timestamptz) is 'The billing cycle of a subject that is to be closed next; it may not have ended.';
+
+create or replace function _has_usage_before(subject text, until timestamptz)
+returns boolean
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+set enable_hashjoin to off
+set enable_mergejoin to off
+as $$
+#variable_conflict use_column
+begin
+    return exists (
+        select from metrics m
+        cross join lateral (
+            select s.series_id, s.fine_start, s.fine_last_at from series s where s.metric = m.key and s.subject = _has_usage_before.subject offset 0
+        ) s
+        where s.fine_last_at > '-infinity' and s.fine_start < _has_usage_before.until
+           or (select count(*) from (
+                   select from rollups r
+                   where r.series_id = s.series_id and r.bucket = m.fine_bucket and r.bucket_start < _has_usage_before.until
+                   limit 1) r) > 0);
+end
+$$;
+
+comment on function _has_usage_before(text, timestamptz) is 'Whether anything of a subject was recorded in a bucket that begins before an instant.';
+
+create or replace function _enroll_recorded(max_rows integer)
+returns bigint
+language plpgsql
+volatile
+set search_path from current
+set jit to off
+as $$
+#variable_conflict use_column
+declare
+    v_subjects text[] := array(
+        select distinct s.subject from series s
+        where s.stripe = 0 and s.newest_start > '1970-01-01 00:00:00+00' and not exists (select from sealed_subjects w where w.subject = s.subject)
+        limit max_rows);
+begin
+    perform _enroll_subjects(v_subjects);
+    return cardinality(v_subjects);
+end
+$$;
+
+comment on function _enroll_recorded(integer) is 'Makes rows of sealed_subjects for subjects that have none, at most max_rows; returns how many.';
+
+-- All at once; and if one of them cannot be closed, one by one.
+create or replace function _close_each(due closing[])
+returns setof closing
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_due closing;
+    v_ids bigint[];
+begin
+    begin
+        v_ids := array(select i from _close_periods(due) i);
+        return query
+        select s.subject, h.since, h.until, h.statement_id, 'closed', null::text, null::text
+        from unnest(v_ids) i (id) join statements h on h.statement_id = i.id join sealed_subjects s on s.subject_id = h.subject_id;
+        return;
+    exception when others then
+        if cardinality(due) = 1 then
+            update sealed_subjects s set postponed_at = clock_timestamp() where s.subject = due[1].subject;
+            return next (due[1].subject, due[1].since, due[1].until, null, 'postponed', sqlstate, sqlerrm)::closing;
+            return;
+        end if;
+    end;
+    foreach v_due in array due loop
+        return query select * from _close_each(array[v_due]);
+    end loop;
+end
+$$;
+
+comment on function _close_each(closing[]) is 'Closes periods of different subjects; returns what was done with each.';

@@ -1,0 +1,108 @@
+-- Late usage of a line is what the log says now, less what was stated and decided. Whoever asks for one subject has all of its lines computed; of all
+-- subjects, only those lines whose period has rows of the log that were recorded after its watermark.
+create or replace function _late_lines(ids bigint[], metric text)
+returns setof late_line
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+set enable_hashjoin to off
+set enable_mergejoin to off
+set jit to off
+as $$
+#variable_conflict use_column
+declare
+    v_dropped timestamptz[] := array(select _dropped_months());
+begin
+    return query
+    select t.statement_id, w.subject, m.key, t.since, t.until, coalesce(l.quantity, 0), u.quantity,
+           trim_scale(u.quantity - coalesce(l.quantity, 0) - d.billed - d.waived), d.billed, d.waived, m.unit
+    from unnest(ids) i (id)
+    join statements t on t.statement_id = i.id
+    join sealed_subjects w on w.subject_id = t.subject_id
+    cross join metrics m
+    left join lateral (
+        select l.quantity from statement_lines l
+        where l.statement_id = t.statement_id and l.kind = 'usage' and l.metric = m.key
+        offset 0
+    ) l on true
+    cross join lateral (
+        select trim_scale(coalesce(sum(d.quantity) filter (where d.decision = 'bill'), 0)) as billed,
+               trim_scale(coalesce(sum(d.quantity) filter (where d.decision = 'waive'), 0)) as waived
+        from late_decisions d
+        where d.statement_id = t.statement_id and d.metric = m.key
+        offset 0
+    ) d
+    cross join lateral (
+        select case when _overlaps_months(v_dropped, t.since, t.until) then _known_quantity(m, w.subject, t)
+                    else (_stated_usage(m, w.subject, t, null)).quantity end as quantity
+        offset 0
+    ) u
+    where (_late_lines.metric is null or m.key = _late_lines.metric) and u.quantity is not null
+    order by t.statement_id, m.key;
+end
+$$;
+
+comment on function _late_lines(bigint[], text) is
+    'Every line of statements, of one metric or (null) of all, with what the log says now and what has been decided; also of metrics that the '
+    'statement does not have. Lines that cannot be computed any more, because their period cuts a bucket of a dropped month, are left out.';
+
+create or replace function _known_quantity(metric metrics, subject text, header statements)
+returns numeric
+language plpgsql
+stable
+set search_path from current
+as $$
+begin
+    return (_stated_usage(_known_quantity.metric, _known_quantity.subject, header, null)).quantity;
+exception when sqlstate 'UM006' then
+    return null;
+end
+$$;
+
+comment on function _known_quantity(metrics, text, statements) is 'The quantity of a line now; null if retention has dropped events that it needs.';
+
+-- A month of the log is looked through for what was recorded after the first watermark of the statements that hold a part of it: of calendar months
+-- that is only what came late.
+create or replace function _touched_statements(since timestamptz, until timestamptz)
+returns bigint[]
+language plpgsql
+stable
+set search_path from current
+set plan_cache_mode to force_custom_plan
+set jit to off
+as $$
+#variable_conflict use_column
+declare
+    v_month record;
+    v_ids   bigint[] := '{}';
+begin
+    for v_month in
+        select g.month, min(t.watermark) as watermark
+        from statements t
+        cross join lateral generate_series(date_trunc('month', t.since, 'UTC'), t.until - interval '1 microsecond', interval '1 month', 'UTC') g (month)
+        where (_touched_statements.since is null or t.until > _touched_statements.since)
+          and (_touched_statements.until is null or t.since < _touched_statements.until)
+        group by 1
+    loop
+        v_ids := v_ids || array(
+            select t.statement_id
+            from (
+                select e.series_id, min(e.at) as first_at, max(e.at) as last_at, max(e.recorded_at) as recorded_at
+                from events e
+                where e.at >= v_month.month and e.at < _bucket_end('month', v_month.month) and e.recorded_at > v_month.watermark
+                group by 1
+            ) e
+            join series s on s.series_id = e.series_id and s.stripe = 0
+            join metrics m on m.key = s.metric
+            join sealed_subjects w on w.subject = s.subject
+            -- The value that a period begins with may be from before it.
+            join statements t on t.subject_id = w.subject_id and t.until > e.first_at and (t.since <= e.last_at or m.carry)
+                and t.watermark < e.recorded_at);
+    end loop;
+    return array(select distinct i from unnest(v_ids) i order by 1);
+end
+$$;
+
+comment on function _touched_statements(timestamptz, timestamptz) is
+    'The statements that may have late usage, of periods that have a part in [since, until); null leaves a side open.';

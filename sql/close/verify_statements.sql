@@ -1,0 +1,32 @@
+create or replace function verify_statements(subject text default null)
+returns setof statement_problem
+language plpgsql
+stable
+security definer
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    if _is_open('verify_statements') then perform _check_caller('verify_statements'); end if;
+    perform _check_scope(verify_statements.subject, null);
+    return query
+    select p.*
+    from sealed_subjects w
+    cross join lateral (
+        select * from _chain_problems(w)
+        union all
+        select * from _log_problems(w)
+        offset 0
+    ) p
+    where w.statements > 0 and (verify_statements.subject is null or w.subject = verify_statements.subject)
+       or exists (select from statements t where t.subject_id = w.subject_id) and verify_statements.subject = w.subject
+    order by p.subject, p.statement_id, p.line;
+    perform _check_snapshot();
+end
+$$;
+
+comment on function verify_statements(text) is
+    'Checks statements and returns only what does not fit; no row means that all is as it was closed. Checked are the hash of each statement over its '
+    'header and lines, the chain of hashes of each subject, late lines against the decisions, and every quantity against the log, read as of the '
+    'statement''s watermark (not for periods of which months were dropped). subject null: all. Raises 22023 for a blank subject, 40001 as usage() does. '
+    'Example: SELECT count(*) AS problems FROM meter.verify_statements(''acct_1'');';
