@@ -32,7 +32,8 @@ begin
     from unnest(v_headers) h, statements t
     where t.subject_id = h.subject_id and d.statement_id = any (array[t.statement_id]) and d.billed_on is null and d.decision = 'bill';
     update sealed_subjects s set
-        statements = s.statements + 1, last_hash = h.hash, due_at = greatest(s.due_at, h.until), postponed_at = '-infinity'
+        statements = s.statements + 1, last_hash = h.hash, due_at = greatest(s.due_at, upper(_cycle_at(s.subject, h.until))),
+        postponed_at = '-infinity'
     from unnest(v_headers) h
     where s.subject_id = any (array[h.subject_id]);
     perform _notify('period.closed', w.subject, null, jsonb_build_object(

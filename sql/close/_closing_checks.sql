@@ -120,7 +120,8 @@ begin
     cross join lateral (
         select count(*) filter (where e.event_id <> all (coalesce(k.uncounted, '{}'))) as events, sum(e.quantity) as total,
                min(e.quantity) as lowest, max(e.quantity) as highest, max(e.at) as last_at,
-               count(*) filter (where e.at >= l.coarse_since and e.at < l.coarse_until and e.event_id <> all (coalesce(k.uncounted, '{}'))) as coarse_events,
+               count(*) filter (
+                   where e.at >= l.coarse_since and e.at < l.coarse_until and e.event_id <> all (coalesce(k.uncounted, '{}'))) as coarse_events,
                sum(e.quantity) filter (where e.at >= l.coarse_since and e.at < l.coarse_until) as coarse_total
         from events e
         where e.series_id = l.series_id and e.at >= l.fine_since and e.at < l.fine_until
@@ -161,8 +162,9 @@ as $$
         from series s
         cross join lateral (select _bucket_sums.bucket = _bucket_sums.coarse_bucket as is_coarse) o
         where s.series_id = _bucket_sums.series_id
-          and case when o.is_coarse then s.coarse_start >= _bucket_sums.since and s.coarse_start < _bucket_sums.until and s.coarse_last_at > '-infinity'
-                   else s.fine_start >= _bucket_sums.since and s.fine_start < _bucket_sums.until and s.fine_last_at > '-infinity' end
+          and case when o.is_coarse then s.coarse_start else s.fine_start end >= _bucket_sums.since
+          and case when o.is_coarse then s.coarse_start else s.fine_start end < _bucket_sums.until
+          and case when o.is_coarse then s.coarse_last_at else s.fine_last_at end > '-infinity'
     ) p
 $$;
 

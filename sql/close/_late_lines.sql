@@ -78,11 +78,17 @@ declare
     v_ids   bigint[] := '{}';
 begin
     for v_month in
-        select g.month, min(t.watermark) as watermark
-        from statements t
-        cross join lateral generate_series(date_trunc('month', t.since, 'UTC'), t.until - interval '1 microsecond', interval '1 month', 'UTC') g (month)
-        where (_touched_statements.since is null or t.until > _touched_statements.since)
-          and (_touched_statements.until is null or t.since < _touched_statements.until)
+        select g.month at time zone interval '0' as month, min(t.watermark) as watermark
+        from (
+            select t.since, t.until, min(t.watermark) as watermark
+            from statements t
+            where (_touched_statements.since is null or t.until > _touched_statements.since)
+              and (_touched_statements.until is null or t.since < _touched_statements.until)
+            group by 1, 2
+        ) t
+        cross join lateral generate_series(
+            date_trunc('month', t.since at time zone interval '0'), (t.until - interval '1 microsecond') at time zone interval '0',
+            interval '1 month') g (month)
         group by 1
     loop
         v_ids := v_ids || array(

@@ -27,8 +27,8 @@ end
 $$;
 
 comment on function close_due(timestamptz, integer) is
-    'Closes the billing cycles that ended longer before now than the setting grace: of each subject the one that follows its last statement, or if it '
-    'has none the last one. At most max_rows (1 to 10,000), and no more after a second, because recording waits for the subjects that it closes: '
-    'commit, and call it until it returns no row with the outcome closed. A period that cannot be closed is postponed: its row says why, and it is '
-    'tried again after the others. Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. '
+    'Closes the billing cycles that ended longer before now than the setting grace: of each subject the one that follows its last statement, or if '
+    'it has none the last one. At most max_rows (1 to 10,000), and no more after a second, because recording waits for the subjects that it '
+    'closes: commit, and call it until it returns no row with the outcome closed. A period that cannot be closed is postponed: its row says why, '
+    'and it is tried again after the others. Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. '
     'Example: BEGIN; SELECT outcome, count(*) FROM meter.close_due(now => ''2026-07-02'') GROUP BY outcome; ROLLBACK;';

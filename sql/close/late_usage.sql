@@ -34,7 +34,8 @@ begin
     end if;
     return query
     select l.*
-    from _late_lines(array(select i from unnest(v_ids) i where (late_usage.after_id is null or i > late_usage.after_id) order by 1), late_usage.metric) l
+    from _late_lines(array(
+        select i from unnest(v_ids) i where late_usage.after_id is null or i > late_usage.after_id order by 1), late_usage.metric) l
     where l.delta <> 0 and (late_usage.subject is null or l.subject = late_usage.subject)
     order by l.statement_id, l.metric
     limit late_usage.max_rows;

@@ -34,9 +34,10 @@ end
 $$;
 
 comment on function settle_late_usage(bigint, text, numeric, text, text) is
-    'Decides about late usage of one line of a statement. delta: all that is open, as late_usage() shows it; if it has moved meanwhile, the outcome is '
-    'conflict, nothing is decided, and the result has what is open now. decision: bill (a late line of the subject''s next statement) or waive '
-    '(never billed). A negative delta first takes back what was waived on this line; only the rest is decided, bill being a credit then. Returns the '
-    'outcome settled, duplicate (nothing is open any more) or conflict. Raises UM001 for an unknown metric, UM007 for an unknown statement, 22004 or '
-    '22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 if the subject is being closed, 40001 as usage() does. '
-    'Example: SELECT outcome FROM meter.statements(''acct_1'') s, meter.settle_late_usage(s.statement_id, ''tokens'', 0, ''waive'');';
+    'Decides about late usage of one line of a statement. delta: all that is open, as late_usage() shows it; if it has moved meanwhile, the '
+    'outcome is conflict, nothing is decided, and the result has what is open now. decision: bill (a late line of the subject''s next statement) '
+    'or waive (never billed). A negative delta first takes back what was waived on this line; only the rest is decided, bill being a credit then. '
+    'Returns the outcome settled, duplicate (nothing is open any more) or conflict. Raises UM001 for an unknown metric, UM007 for an unknown '
+    'statement, 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 if the subject is being closed, '
+    '40001 as usage() does. Example: SELECT outcome FROM meter.statements(''acct_1'') s, meter.settle_late_usage(s.statement_id, ''tokens'', 0, '
+    '''waive'');';

@@ -31,6 +31,6 @@ end
 $$;
 
 comment on function statements(text, timestamptz, timestamptz, integer, bigint) is
-    'Lists statements, the one that was closed last first. subject null: of all subjects. since, until: only periods that have a part in that window. '
-    'At most max_rows (1 to 10,000); the next page: the statement_id of the last row as after_id. Raises 22004 or 22023 for a bad value. '
+    'Lists statements, the one that was closed last first. subject null: of all subjects. since, until: only periods that have a part in that '
+    'window. At most max_rows (1 to 10,000); the next page: the statement_id of the last row as after_id. Raises 22004 or 22023 for a bad value. '
     'Example: SELECT statement_id, since, until, hash FROM meter.statements(''acct_1'');';

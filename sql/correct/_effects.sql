@@ -16,7 +16,8 @@ begin
         group by 1, 2
     )
     select b.subject, b.metric, (b.after).bucket_start, nullif(_bucket_end(m.period, (b.after).bucket_start), 'infinity'), q.before, q.after,
-           trim_scale(q.after - q.before), false, _is_reported(m, b.subject, (b.after).bucket_start),
+           trim_scale(q.after - q.before), _holds_part_of(b.subject, (b.after).bucket_start, _bucket_end(m.period, (b.after).bucket_start)),
+           _is_reported(m, b.subject, (b.after).bucket_start),
            case when l.buckets is null then '{}' else _limits_crossed(m, b.subject, (b.after).bucket_start, l.buckets) end, null::numeric
     from unnest(buckets) b
     join metrics m on m.key = b.metric and m.period = (b.after).bucket

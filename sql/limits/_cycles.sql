@@ -80,4 +80,5 @@ begin
 end
 $$;
 
-comment on function _cycle_rule(text, timestamptz) is 'The rule of a subject''s billing cycles that holds at an instant; without one, the calendar month.';
+comment on function _cycle_rule(text, timestamptz) is
+    'The rule of a subject''s billing cycles that holds at an instant; without one, the calendar month.';

@@ -59,6 +59,7 @@ begin
         return query select * from _move_keys(v_old_keys);
         return query select * from _merge_idle_stripes(v_stripes);
         return query select * from _notify_top_ups(1000);
+        return query select * from _notify_late_usage(1000);
         return query select * from _delete_expired();
         return query select * from _tidy_reservations(maintain.keep);
     end if;
@@ -72,15 +73,15 @@ $$;
 comment on function maintain(interval, boolean) is
     'Maintains the log; run it daily. It creates the partitions of this month and the next three, moves events from the default partition to '
     'partitions of their months, moves idempotency keys that are older than two days to old_keys if there are many, and merges the rows of striped '
-    'metrics whose open bucket is over, deletes notifications and entries of admin_log that are older than settings() says, marks reservations that '
-    'have expired, and writes a notification of each, and of each top-up that is used up or has expired. Months are calendar months in UTC. With '
-    'keep, it also drops the partitions of all months that ended before now() - keep; with detach, it makes them tables of their own instead, to be '
-    'dumped and dropped. A month is kept, and a row says why, if its rollups or members differ from the log, or if its events are queued to be '
-    'reported one by one; other usage that is not reported yet is reported from the rollups later. Idempotency keys, rollups and members are never '
-    'dropped; reservations that have ended are deleted with the months that keep drops. Late events of a dropped month are counted; their partition '
-    'is verified and dropped by a later call. Once the log has 64 partitions, other months get one only if they are within a year of now, have '
-    '10,000 events, or are to be dropped; events of the rest stay in the default partition. One call creates at most 24 partitions, drops at most '
-    '24 and moves at most 1,000,000 keys; one that creates or drops partitions leaves keys and stripes to the next. A row with the action again '
-    'says that there is more to do. Returns a row for each action, and for each month that was kept or postponed. Raises 22004 for a null detach, '
-    '22023 for an invalid keep, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 after waiting for a lock for 5 seconds. Example: '
-    'SELECT * FROM meter.maintain();';
+    'metrics whose open bucket is over, deletes notifications and entries of admin_log that are older than settings() says, marks reservations '
+    'that have expired, and writes a notification of each, of each top-up that is used up or has expired, and of late usage of closed periods. '
+    'Months are calendar months in UTC. With keep, it also drops the partitions of all months that ended before now() - keep; with detach, it '
+    'makes them tables of their own instead, to be dumped and dropped. A month is kept, and a row says why, if its rollups or members differ from '
+    'the log, or if its events are queued to be reported one by one; other usage that is not reported yet is reported from the rollups later. '
+    'Idempotency keys, rollups and members are never dropped; reservations that have ended are deleted with the months that keep drops. Late '
+    'events of a dropped month are counted; their partition is verified and dropped by a later call. Once the log has 64 partitions, other months '
+    'get one only if they are within a year of now, have 10,000 events, or are to be dropped; events of the rest stay in the default partition. '
+    'One call creates at most 24 partitions, drops at most 24 and moves at most 1,000,000 keys; one that creates or drops partitions leaves keys '
+    'and stripes to the next. A row with the action again says that there is more to do. Returns a row for each action, and for each month that '
+    'was kept or postponed. Raises 22004 for a null detach, 22023 for an invalid keep, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, '
+    '55P03 after waiting for a lock for 5 seconds. Example: SELECT * FROM meter.maintain();';

@@ -1,5 +1,5 @@
--- Who creates a series of a limited metric locks its subject before. Nothing may ever be recorded here, so the open buckets are the earliest there can
--- be.
+-- Who creates a series of a limited metric locks its subject before. Nothing may ever be recorded here, so the open buckets are the earliest
+-- there can be.
 create or replace function _create_empty_series(metric_keys text[], subjects text[])
 returns void
 language plpgsql

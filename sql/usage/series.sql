@@ -60,11 +60,9 @@ end
 $$;
 
 comment on function series(text, text, timestamptz, timestamptz, text, text, timestamptz) is
-    'Returns the usage in each bucket of the window [since, until), in the order of time. The buckets tile the window. step is a '
-    'calendar unit (minute, hour, day, week, month, year) in the time zone, or cycle, the subject''s billing cycles (set_billing_cycle()), '
-    'or a duration such as 15m, counted from since. The first and the last bucket are cut to the window. A bucket without '
-    'events has quantity 0 for sum, count and unique, the value before it '
-    'for a metric with carry, and null for other metrics. as_of: only what had been recorded up to that watermark. Raises 22004 or 22023 for an invalid argument or for more than 100,000 '
-    'buckets, and otherwise as usage() does. '
-    'Example: SELECT bucket_start::date AS day, quantity, event_count '
-    'FROM meter.series(''acct_1'', ''tokens'', since => ''2026-06-16'', until => ''2026-06-19'');';
+    'Returns the usage in each bucket of the window [since, until), in the order of time. The buckets tile the window. step is a calendar unit '
+    '(minute, hour, day, week, month, year) in the time zone, or cycle, the subject''s billing cycles (set_billing_cycle()), or a duration such as '
+    '15m, counted from since. The first and the last bucket are cut to the window. A bucket without events has quantity 0 for sum, count and '
+    'unique, the value before it for a metric with carry, and null for other metrics. as_of: only what had been recorded up to that watermark. '
+    'Raises 22004 or 22023 for an invalid argument or for more than 100,000 buckets, and otherwise as usage() does. Example: SELECT '
+    'bucket_start::date AS day, quantity, event_count FROM meter.series(''acct_1'', ''tokens'', since => ''2026-06-16'', until => ''2026-06-19'');';

@@ -1,0 +1,74 @@
+-- Polled with health(): everything is counted up to a bound.
+create or replace function _closing_problems(now timestamptz)
+returns setof text
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+declare
+    v_late   timestamptz := _add_duration(now, _parse_duration(_setting_value('grace')), -1, 'UTC') - interval '24 hours';
+    v_number bigint;
+begin
+    if exists (select from statements) then
+        select count(*) into v_number
+        from (
+            (select s.statements from sealed_subjects s
+             where s.postponed_at = '-infinity' and s.due_at > '-infinity' and s.due_at <= v_late limit 10000)
+            union all
+            (select s.statements from sealed_subjects s
+             where s.postponed_at > '-infinity' and s.due_at > '-infinity' and s.due_at <= v_late limit 10000)
+        ) s
+        where s.statements > 0;
+        if v_number > 0 then
+            return next format('subjects whose billing cycle has ended more than a day ago and is not closed: %s', v_number);
+        end if;
+    end if;
+end
+$$;
+
+comment on function _closing_problems(timestamptz) is
+    'What keeps close_due() from being done: subjects that have been closed before, and whose next cycle should have been a day ago.';
+
+create or replace function _closing_notices()
+returns setof text
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+declare
+    v_number bigint;
+begin
+    select count(*) into v_number
+    from (select from sealed_subjects s where s.postponed_at > '-infinity' limit 10000) s;
+    if v_number > 0 then
+        return next format('subjects whose period could not be closed: %s; close_due() says why', v_number);
+    end if;
+    select count(*) into v_number
+    from (select t.subject_id, t.since from statements t order by t.statement_id desc limit 1000) t
+    cross join lateral (
+        select max(o.until) as until from statements o where o.subject_id = t.subject_id and o.until <= t.since offset 0
+    ) o
+    where o.until < t.since;
+    if v_number > 0 then
+        return next format('gaps between statements, among the 1,000 closed last: %s', v_number);
+    end if;
+    select count(*) into v_number
+    from (select n.statement_id, n.metric, n.quantity from late_notices n limit 10000) n
+    cross join lateral (
+        select coalesce(sum(d.quantity), 0) as decided from late_decisions d
+        where d.statement_id = n.statement_id and d.metric = n.metric
+        offset 0
+    ) d
+    where d.decided <> n.quantity;
+    if v_number > 0 then
+        return next format('lines of statements with late usage that is not decided: %s; late_usage() lists them', v_number);
+    end if;
+end
+$$;
+
+comment on function _closing_notices() is
+    'What somebody should look at: postponed periods, gaps between statements, and late usage that maintain() has told of and is not decided.';
