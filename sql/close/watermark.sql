@@ -25,8 +25,8 @@ $$;
 
 comment on function watermark(text) is
     'Draws a watermark and returns it: a time up to which nothing of the subject can be recorded any more. Whatever is asked as of it (as_of of '
-    'usage(), summary(), series() and events()) has the same answer for ever, until retention drops the events. The subject''s recording waits '
-    'until the transaction ends; later events get a later recorded_at, also after a failover to a server whose clock is behind. Raises 22004 or '
-    '22023 for a bad subject, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 if a transaction that records for the subject stays '
-    'open. Example: BEGIN; SELECT quantity FROM meter.usage(''acct_1'', ''tokens'', since => ''2026-06-01'', until => ''2026-07-01'', as_of => '
-    'meter.watermark(''acct_1'')); ROLLBACK;';
+    'usage(), summary(), series() and events()) has the same answer for ever, until retention drops the events. Draw it in a statement of its '
+    'own, and use it in a later one: a statement does not see what it has waited for. The subject''s recording waits until the transaction ends; '
+    'later events get a later recorded_at, also after a failover to a server whose clock is behind. Raises 22004 or 22023 for a bad subject, 25001 '
+    'in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 if a transaction that records for the subject stays open. '
+    'Example: BEGIN; SELECT meter.watermark(''acct_1'') <= clock_timestamp() AS drawn; ROLLBACK;';
