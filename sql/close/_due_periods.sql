@@ -1,5 +1,32 @@
--- Subjects are enrolled when nothing else is due: that looks through all series. Postponed ones come after the others.
-create or replace function _due_periods(now timestamptz, max_rows integer)
+-- Subjects that have never failed come first, then those that are not enrolled yet, which needs a look through all series, then the postponed ones.
+create or replace function _due_periods(now timestamptz, max_rows integer, give_up timestamptz)
+returns setof closing
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_ended timestamptz := _add_duration(_due_periods.now, _parse_duration(_setting_value('grace')), -1, 'UTC');
+    v_due   closing[];
+begin
+    loop
+        v_due := array(select d from _due_among(false, v_ended, _due_periods.max_rows, give_up) d);
+        exit when cardinality(v_due) = _due_periods.max_rows or clock_timestamp() > give_up or _enroll_recorded(10 * _due_periods.max_rows) = 0;
+    end loop;
+    return query
+        select d.* from unnest(v_due) d
+        union all
+        select d.* from _due_among(true, v_ended, _due_periods.max_rows - cardinality(v_due), give_up) d;
+end
+$$;
+
+comment on function _due_periods(timestamptz, integer, timestamptz) is
+    'The next billing cycle of each subject of which it ended longer before now than the setting grace; at most max_rows, and what was found by the '
+    'time to give up.';
+
+-- What this transaction has postponed is left to the next one.
+create or replace function _due_among(postponed boolean, ended timestamptz, max_rows integer, give_up timestamptz)
 returns setof closing
 language plpgsql
 volatile
@@ -9,41 +36,36 @@ set jit to off
 as $$
 #variable_conflict use_column
 declare
-    v_ended   timestamptz := _add_duration(_due_periods.now, _parse_duration(_setting_value('grace')), -1, 'UTC');
     v_subject sealed_subjects;
     v_cycle   tstzrange;
     v_found   integer := 0;
-    v_again   boolean := false;
 begin
+    for v_subject in
+        select s.*
+        from (
+            (select s.* from sealed_subjects s
+             where not _due_among.postponed and s.postponed_at = '-infinity' and s.due_at <= ended
+             order by s.due_at, s.subject_id)
+            union all
+            (select s.* from sealed_subjects s
+             where _due_among.postponed and s.postponed_at > '-infinity' and s.postponed_at < now() and s.due_at <= ended
+             order by s.postponed_at, s.due_at, s.subject_id)
+        ) s
     loop
-        for v_subject in
-            select s.*
-            from (
-                (select s.* from sealed_subjects s where s.postponed_at = '-infinity' and s.due_at <= v_ended order by s.due_at, s.subject_id
-                 limit 10 * max_rows)
-                union all
-                (select s.* from sealed_subjects s where s.postponed_at > '-infinity' and s.postponed_at < now() and s.due_at <= v_ended
-                 order by s.postponed_at, s.due_at limit max_rows)
-            ) s
-            order by s.postponed_at, s.due_at, s.subject_id
-        loop
-            v_cycle := _next_cycle(v_subject, v_ended);
-            if upper(v_cycle) <= v_ended then
-                return next (v_subject.subject, lower(v_cycle), upper(v_cycle), null, null, null, null)::closing;
-                v_found := v_found + 1;
-                exit when v_found = max_rows;
-            else
-                update sealed_subjects s set due_at = upper(v_cycle)
-                where s.subject_id = v_subject.subject_id and s.due_at <> upper(v_cycle);
-            end if;
-        end loop;
-        exit when v_found > 0 or v_again or _enroll_recorded(10 * max_rows) = 0;
+        exit when v_found = _due_among.max_rows or clock_timestamp() > give_up;
+        v_cycle := _next_cycle(v_subject, ended);
+        if upper(v_cycle) <= ended then
+            return next (v_subject.subject, lower(v_cycle), upper(v_cycle), null, null, null, null)::closing;
+            v_found := v_found + 1;
+        else
+            update sealed_subjects s set due_at = upper(v_cycle) where s.subject_id = v_subject.subject_id and s.due_at <> upper(v_cycle);
+        end if;
     end loop;
 end
 $$;
 
-comment on function _due_periods(timestamptz, integer) is
-    'The next billing cycle of each subject of which it ended longer before now than the setting grace; at most max_rows.';
+comment on function _due_among(boolean, timestamptz, integer, timestamptz) is
+    'The next billing cycles that ended by then, of subjects that could always be closed, or of those that were postponed; at most max_rows.';
 
 -- A subject that has no statement begins with the last cycle that has ended, or if it was not there by then with the next one.
 create or replace function _next_cycle(sealed sealed_subjects, ended timestamptz)
@@ -109,7 +131,7 @@ as $$
 declare
     v_subjects text[] := array(
         select distinct s.subject from series s
-        where s.stripe = 0 and s.newest_start > '1970-01-01 00:00:00+00' and not exists (select from sealed_subjects w where w.subject = s.subject)
+        where s.stripe = 0 and s.version > 0 and not exists (select from sealed_subjects w where w.subject = s.subject)
         limit max_rows);
 begin
     perform _enroll_subjects(v_subjects);

@@ -9,18 +9,17 @@ as $$
 #variable_conflict use_column
 declare
     v_now      timestamptz := coalesce(close_due.now, now());
-    v_give_up  timestamptz := clock_timestamp() + interval '1 second';
+    v_give_up  timestamptz := 'infinity';  -- nobody waits yet
     v_left     integer := close_due.max_rows;
     v_due      closing[];
-    v_done     closing[];
 begin
     if _is_open('close_due') then perform _check_caller('close_due'); end if;
     perform _check_time('now', v_now), _check_max_rows(close_due.max_rows), _check_closing();
     while v_left > 0 and clock_timestamp() < v_give_up loop
-        v_due := array(select d from _due_periods(v_now, least(v_left, 100)) d);
+        v_due := array(select d from _due_periods(v_now, least(v_left, 100), v_give_up) d);
         exit when v_due = '{}';
-        v_done := array(select c from _close_each(v_due) c);
-        return query select d.* from unnest(v_done) d;
+        v_give_up := least(v_give_up, clock_timestamp() + interval '1 second');
+        return query select d.* from _close_each(v_due) d;
         v_left := v_left - cardinality(v_due);
     end loop;
 end
