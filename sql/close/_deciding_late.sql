@@ -1,5 +1,5 @@
--- Decisions about a subject, and its closing, exclude each other.
-create or replace function _lock_sealed(subject_id integer)
+-- Decisions about a subject, changes of its cycle, and its closing exclude each other.
+create or replace function _lock_sealed(subject text)
 returns void
 language plpgsql
 volatile
@@ -8,13 +8,14 @@ set lock_timeout to '5s'
 as $$
 #variable_conflict use_column
 begin
-    perform from sealed_subjects s where s.subject_id = _lock_sealed.subject_id for update;
+    perform _enroll_subjects(array[_lock_sealed.subject]);
+    perform from sealed_subjects s where s.subject = _lock_sealed.subject for update;
 exception when lock_not_available then
-    perform _raise_busy('the subject is being closed, or its late usage decided');
+    perform _raise_busy(format('subject %s', quote_literal(left(_lock_sealed.subject, 80))));
 end
 $$;
 
-comment on function _lock_sealed(integer) is 'Locks a subject against closing until the transaction ends. Raises 55P03 after 5 seconds.';
+comment on function _lock_sealed(text) is 'Locks a subject against closing until the transaction ends. Raises 55P03 after 5 seconds.';
 
 create or replace function _decide_late(line late_line, decision text, reason text)
 returns void

@@ -18,7 +18,7 @@ begin
             hint = 'Give the delta that late_usage() shows: so nothing is decided that you have not seen.';
     end if;
     v_header := _get_statement(settle_late_usage.statement_id);
-    perform _lock_sealed(v_header.subject_id);
+    perform _lock_sealed((select w.subject from sealed_subjects w where w.subject_id = v_header.subject_id));
     select l.* into v_line from _late_lines(array[settle_late_usage.statement_id], settle_late_usage.metric) l;
     v_outcome := case
         when v_line.delta = 0 and settle_late_usage.delta <> 0 then 'duplicate'

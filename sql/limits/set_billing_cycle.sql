@@ -21,7 +21,7 @@ begin
     perform _check_name('subject', set_billing_cycle.subject, 512), _check_time('anchor', set_billing_cycle.anchor, required => true),
         _check_timezone(set_billing_cycle.timezone), _check_word('every', set_billing_cycle.every, '{week,month,year}'),
         _check_time('since', set_billing_cycle.since);
-    perform _lock_limited_subject(set_billing_cycle.subject);
+    perform _lock_sealed(set_billing_cycle.subject), _lock_limited_subject(set_billing_cycle.subject);
     -- The clock, not the beginning of the transaction: a cycle that has ended while this call waited for the lock is the past.
     v_from := coalesce(set_billing_cycle.since, clock_timestamp());
     select * into v_held from billing_cycles c where c.subject = set_billing_cycle.subject and c.since <= v_from order by c.since desc limit 1;
@@ -40,7 +40,7 @@ begin
     if v_rule = v_held and v_later = '{}' or v_later = array[v_rule] then
         return v_rule;
     end if;
-    perform _check_after_statements(set_billing_cycle.subject, v_rule.since);
+    perform _check_after_statements(set_billing_cycle.subject, case when v_rule = v_held then v_later[1].since else v_rule.since end);
     update sealed_subjects s set due_at = '-infinity' where s.subject = set_billing_cycle.subject;
     delete from billing_cycles c where c.subject = set_billing_cycle.subject and (c.since > v_from or c.since >= v_rule.since);
     insert into billing_cycles values (v_rule.*);
