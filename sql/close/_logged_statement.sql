@@ -17,7 +17,7 @@ begin
         v_starts := (header).part_starts;
     end if;
     select coalesce(sum(p.event_count), 0)::bigint,
-           case when v_parts then trim_scale(round(sum(p.quantity * (header).part_weights[p.n]) / (header).cycle_weight, 20)) else sum(p.quantity) end
+           case when v_parts then _share_of_cycle(sum(p.quantity * (header).part_weights[p.n]), (header).cycle_weight) else sum(p.quantity) end
     into event_count, quantity
     from (
         select s.n, coalesce(l.event_count, 0) as event_count,
