@@ -22,12 +22,25 @@ def define_each(ledger: Ledger, **named: Any) -> None:
         ledger.define(aggregate, aggregate, **named)
 
 
-def use(ledger: Ledger, subject: str, metric: str, n: int, moment: datetime, **named: Any) -> Any:
-    """An event: of metric unique, of the member n."""
-    given: dict[str, Any] = {"member": f"u{n}"} if metric == "unique" else {"quantity": n}
-    if metric == "count":
-        given = {}
-    return ledger.record(subject, metric, at=moment, **given, **named)
+def payload(aggregate: str, n: int) -> dict[str, Any]:
+    """What an event has of the number n."""
+    if aggregate == "count":
+        return {}
+    return {"member": f"u{n}"} if aggregate == "unique" else {"quantity": n}
+
+
+def use(
+    ledger: Ledger,
+    subject: str,
+    metric: str,
+    n: int,
+    moment: datetime,
+    *,
+    of: str | None = None,
+    **named: Any,
+) -> Any:
+    """An event. of: the metric's aggregate, if that is not its name."""
+    return ledger.record(subject, metric, at=moment, **payload(of or metric, n), **named)
 
 
 def close(ledger: Ledger, subject: str = "a", since: datetime = JUNE, until: datetime | None = None) -> Any:

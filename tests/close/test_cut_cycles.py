@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -56,7 +57,7 @@ def expected(
         (
             value(aggregate, [e for e in events if since <= e[0] < until])
             * Fraction(local(until, zone) - local(since, zone), cycle)
-            for since, until in zip(bounds, bounds[1:], strict=False)
+            for since, until in pairwise(bounds)
         ),
         Fraction(0),
     )
