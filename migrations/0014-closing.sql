@@ -231,7 +231,8 @@ create type statement_problem as (
     statement_id bigint, subject text, what text, line integer, metric text, stated text, found text);
 comment on type statement_problem is
     'What does not fit. what: hash (header or lines were changed; found is the hash that they have now), chain (the previous statement is another '
-    'one, or is missing), subject (the subject is another one), log (the log, read as of the watermark, says something else) or late (a late line '
+    'one, or is missing), subject (the subject is another or an unknown one, or its watermark was set back), log (the log, read as of the '
+    'watermark, says something else) or late (a late line '
     'differs from what was decided).';
 
 create type statement_balance as (

@@ -117,11 +117,11 @@ def without_guard(ledger: Ledger, statements: Iterable[str]) -> None:
     with ledger.connection.transaction():
         tables = [*GUARDED, "events"]
         for table in tables:
-            ledger.execute(f"ALTER TABLE meter.{table} DISABLE TRIGGER ALL")
+            ledger.execute(f"ALTER TABLE meter.{table} DISABLE TRIGGER USER")
         for statement in statements:
             ledger.execute(statement)
         for table in tables:
-            ledger.execute(f"ALTER TABLE meter.{table} ENABLE ALWAYS TRIGGER ALL")
+            ledger.execute(f"ALTER TABLE meter.{table} ENABLE TRIGGER USER")
 
 
 def moments(draw: random.Random, since: datetime, until: datetime, number: int) -> list[datetime]:

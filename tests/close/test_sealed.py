@@ -36,7 +36,7 @@ def sealed(ledger: Ledger) -> Ledger:
 
 CHANGES = {
     "update": "UPDATE meter.{} SET until = until",
-    "update of nothing that is hashed": "UPDATE meter.{} SET statement_id = statement_id WHERE statement_id = 1",
+    "update to the same": "UPDATE meter.{} SET statement_id = statement_id WHERE statement_id = 1",
     "delete": "DELETE FROM meter.{}",
     "truncate": "TRUNCATE meter.{}",
     "truncate cascade": "TRUNCATE meter.statements, meter.statement_lines CASCADE",
@@ -103,7 +103,8 @@ def test_the_guards_cannot_be_lost_to_a_partition_or_a_child(sealed: Ledger) -> 
     with refused("42501"):
         sealed.execute("UPDATE meter.statements SET until = since")
     enabled = sealed.rows(
-        "SELECT tgenabled::text AS state FROM pg_trigger WHERE NOT tgisinternal AND tgrelid = ANY(%s::regclass[])",
+        "SELECT tgenabled::text AS state FROM pg_trigger WHERE NOT tgisinternal"
+        " AND tgrelid = ANY(%s::regclass[])",
         [[f"meter.{table}" for table in GUARDED]],
     )
     assert [row.state for row in enabled] == ["A"] * 4
