@@ -16,6 +16,26 @@ $$;
 
 comment on function _lock_sealed(integer) is 'Locks a subject against closing until the transaction ends. Raises 55P03 after 5 seconds.';
 
+-- Whoever has recorded nothing has no row, and need not get one: nothing of such a subject is closed unless somebody asks for it.
+create or replace function _lock_against_closing(subject text)
+returns void
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+begin
+    if _has_usage_before(_lock_against_closing.subject, 'infinity') then
+        perform _enroll_subjects(array[_lock_against_closing.subject]);
+    end if;
+    perform _lock_sealed(s.subject_id) from sealed_subjects s where s.subject = _lock_against_closing.subject;
+end
+$$;
+
+comment on function _lock_against_closing(text) is
+    'Locks a subject that has usage or statements as _lock_sealed() does. Raises 55P03 after 5 seconds.';
+
 create or replace function _decide_late(line late_line, decision text, reason text)
 returns void
 language plpgsql

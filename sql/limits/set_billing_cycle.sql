@@ -21,7 +21,7 @@ begin
     perform _check_name('subject', set_billing_cycle.subject, 512), _check_time('anchor', set_billing_cycle.anchor, required => true),
         _check_timezone(set_billing_cycle.timezone), _check_word('every', set_billing_cycle.every, '{week,month,year}'),
         _check_time('since', set_billing_cycle.since);
-    perform _lock_limited_subject(set_billing_cycle.subject);
+    perform _lock_against_closing(set_billing_cycle.subject), _lock_limited_subject(set_billing_cycle.subject);
     -- The clock, not the beginning of the transaction: a cycle that has ended while this call waited for the lock is the past.
     v_from := coalesce(set_billing_cycle.since, clock_timestamp());
     select * into v_held from billing_cycles c where c.subject = set_billing_cycle.subject and c.since <= v_from order by c.since desc limit 1;
@@ -56,5 +56,5 @@ comment on function set_billing_cycle(text, timestamptz, text, text, timestamptz
     'zone. An anchor on the 29th to 31st means the last day of a shorter month. The first rule holds from the anchor, a change from its first '
     'start of a cycle at or after now or since; the cycle that runs then ends there. since in the past changes past cycles; one that then begins '
     'at another time is another period, for which marks fire anew. Rules that begin after now or since are replaced. The subject''s recording '
-    'waits until the transaction ends. Raises 22004 or 22023 for a bad value, UM004 if the rule would begin before the end of a statement (close_period()), 55P03 if transactions that record for the subject stay open for 5 '
-    'seconds. Example: BEGIN; SELECT since, every FROM meter.set_billing_cycle(''acct_1'', ''2026-01-31''); ROLLBACK;';
+    'waits until the transaction ends. Raises 22004 or 22023 for a bad value, UM004 if the rule would begin before the end of a statement '
+    '(close_period()), 55P03 if transactions that record for the subject, or close a period of it, stay open for 5 seconds. Example: BEGIN; SELECT since, every FROM meter.set_billing_cycle(''acct_1'', ''2026-01-31''); ROLLBACK;';
