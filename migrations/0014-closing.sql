@@ -165,6 +165,16 @@ comment on column late_notices.statement_id is 'The statement.';
 comment on column late_notices.metric is 'The metric.';
 comment on column late_notices.quantity is 'The quantity of late usage, decided or not, that was told.';
 
+create table dropped_late (
+    statement_id bigint not null,
+
+    constraint dropped_late_pkey primary key (statement_id)
+);
+
+comment on table dropped_late is
+    'Statements that had late usage in months of the log that retention has dropped: the buckets still have it, and late_usage() looks there.';
+comment on column dropped_late.statement_id is 'The statement.';
+
 create table erasures (
     series_id   integer     not null,
     transaction xid8        not null,

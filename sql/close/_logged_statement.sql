@@ -32,3 +32,22 @@ $$;
 
 comment on function _logged_statement(metrics, text, statements, timestamptz) is
     'What a statement says of a metric, computed from the log alone, as of a time; infinity: now.';
+
+create or replace function _known_statement(
+    metric metrics, subject text, header statements, as_of timestamptz, out event_count bigint, out quantity numeric
+)
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    select l.* into event_count, quantity from _logged_statement(_known_statement.metric, _known_statement.subject, header, as_of) l;
+exception when sqlstate 'UM006' then
+    event_count := null;
+    quantity := null;
+end
+$$;
+
+comment on function _known_statement(metrics, text, statements, timestamptz) is
+    'As _logged_statement(); nulls if retention has dropped events that are needed.';

@@ -62,9 +62,14 @@ begin
     from statements t
     join statement_lines l on l.statement_id = t.statement_id and l.kind = 'usage'
     join metrics m on m.key = l.metric
-    cross join lateral (select * from _logged_statement(m, (sealed).subject, t, t.watermark) offset 0) u
+    cross join lateral (
+        select * from _logged_statement(m, (sealed).subject, t, t.watermark) where v_dropped = '{}'
+        union all
+        select * from _known_statement(m, (sealed).subject, t, t.watermark) where v_dropped <> '{}'
+        offset 0
+    ) u
     where t.subject_id = (sealed).subject_id and not _overlaps_months(v_dropped, t.since, t.until)
-      and (u.quantity, u.event_count) is distinct from (l.quantity, l.event_count)
+      and u.event_count is not null and (u.quantity, u.event_count) is distinct from (l.quantity, l.event_count)
     union all
     select t.statement_id, (sealed).subject, 'late', n.line, n.metric, n.stated, n.found
     from statements t
