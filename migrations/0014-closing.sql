@@ -165,6 +165,16 @@ comment on column late_notices.statement_id is 'The statement.';
 comment on column late_notices.metric is 'The metric.';
 comment on column late_notices.quantity is 'The quantity of late usage, decided or not, that was told.';
 
+create table dropped_late (
+    statement_id bigint not null,
+
+    constraint dropped_late_pkey primary key (statement_id)
+);
+
+comment on table dropped_late is
+    'Statements that had late usage in months of the log that retention has dropped: the buckets still have it, and late_usage() looks there.';
+comment on column dropped_late.statement_id is 'The statement.';
+
 create table erasures (
     series_id   integer     not null,
     transaction xid8        not null,
@@ -231,7 +241,8 @@ create type statement_problem as (
     statement_id bigint, subject text, what text, line integer, metric text, stated text, found text);
 comment on type statement_problem is
     'What does not fit. what: hash (header or lines were changed; found is the hash that they have now), chain (the previous statement is another '
-    'one, or is missing), subject (the subject is another one), log (the log, read as of the watermark, says something else) or late (a late line '
+    'one, or is missing), subject (the subject is another or an unknown one, or its watermark was set back), log (the log, read as of the '
+    'watermark, says something else) or late (a late line '
     'differs from what was decided).';
 
 create type statement_balance as (

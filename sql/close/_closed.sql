@@ -63,7 +63,7 @@ $$;
 comment on function _check_none_closed(batch_event[]) is
     'Raises UM004 if one of the events is of a metric that refuses late usage, and of a closed period.';
 
--- A repeat of a known key is a duplicate all the same.
+-- A repeat of a known key is a duplicate all the same, and so is one of an earlier event of the batch that can be recorded.
 create or replace function _mark_closed(batch batch_event[])
 returns batch_event[]
 language plpgsql
@@ -74,23 +74,32 @@ as $$
 #variable_conflict use_column
 begin
     return array(
-        select case
-            when e.problem is null and m.after_close = 'refuse' and _is_closed(e.subject, e.at) and k.known = 0 then
-                (e.ordinal, e.subject, e.metric, e.quantity, e.member, e.idempotency_key, e.at, e.metadata, 'period_closed', null, null,
-                 e.digest)::batch_event
-            else e end
-        from unnest(batch) e
-        left join metrics m on m.key = e.metric
-        cross join lateral (
-            select count(*) as known
-            from (
-                select from keys k where k.digest = e.digest
-                union all
-                select from old_keys k where k.digest = e.digest
+        with judged as materialized (
+            select e, e.ordinal, e.digest, e.problem,
+                   coalesce(e.problem is null and m.after_close = 'refuse' and k.known = 0 and _is_closed(e.subject, e.at), false) as is_refused
+            from unnest(batch) e
+            left join metrics m on m.key = e.metric
+            cross join lateral (
+                select count(*) as known
+                from (
+                    select from keys k where k.digest = e.digest
+                    union all
+                    select from old_keys k where k.digest = e.digest
+                ) k
+                offset 0
             ) k
-            offset 0
-        ) k
-        order by e.ordinal);
+        ),
+        taken as (
+            select j.digest, min(j.ordinal) as ordinal from judged j where j.problem is null and not j.is_refused and j.digest is not null group by 1
+        )
+        select case
+            when j.is_refused and (t.ordinal is null or t.ordinal > j.ordinal) then
+                ((j.e).ordinal, (j.e).subject, (j.e).metric, (j.e).quantity, (j.e).member, (j.e).idempotency_key, (j.e).at, (j.e).metadata,
+                 'period_closed', null, null, j.digest)::batch_event
+            else j.e end
+        from judged j
+        left join taken t on t.digest = j.digest
+        order by j.ordinal);
 end
 $$;
 
@@ -116,33 +125,6 @@ end
 $$;
 
 comment on function _raise_rejected(batch_outcome[]) is 'Raises the error of the first event of a batch that was rejected while it was recorded.';
-
-create or replace function _check_after_statements(subject text, since timestamptz)
-returns void
-language plpgsql
-volatile
-set search_path from current
-set enable_seqscan to off
-as $$
-#variable_conflict use_column
-declare
-    v_until timestamptz := (
-        select max(t.until)
-        from sealed_subjects s
-        join statements t on t.subject_id = s.subject_id
-        where s.subject = _check_after_statements.subject);
-begin
-    if _check_after_statements.since < v_until then
-        raise exception using
-            errcode = 'UM004', message = 'a period after that time is closed', column = 'since',
-            detail = format('subject %s: closed up to %s.', quote_literal(left(_check_after_statements.subject, 80)),
-                            to_char(v_until at time zone interval '0', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')),
-            hint = 'Statements are final: pass that time, or a later one, as since.';
-    end if;
-end
-$$;
-
-comment on function _check_after_statements(text, timestamptz) is 'Raises UM004 if the subject has a statement that ends after the instant.';
 
 create or replace function _holds_part_of(subject text, since timestamptz, until timestamptz)
 returns boolean

@@ -41,6 +41,7 @@ begin
             where s.series_id = l.series_id and s.coarse_start = l.since and s.coarse_last_at > '-infinity'
         ) p
         where l.is_whole
+        having l.is_whole  -- without it, there is a row of no rows
         union all
         select u.event_count, u.quantity
         from _stated_usage(l.m, l.subject, l.header, null) u
@@ -70,7 +71,7 @@ begin
         select u.event_count, u.quantity into event_count, quantity
         from _measured_usage(v_metric, _stated_usage.subject, (header).since, (header).until, as_of) u;
     else
-        select sum(u.event_count)::bigint, trim_scale(round(sum(u.quantity * p.weight) / (header).cycle_weight, 20)) into event_count, quantity
+        select sum(u.event_count)::bigint, _share_of_cycle(sum(u.quantity * p.weight), (header).cycle_weight) into event_count, quantity
         from (
             select p.start, p.weight, lead(p.start, 1, (header).until) over (order by p.start) as part_end
             from unnest((header).part_starts, (header).part_weights) p (start, weight)

@@ -51,6 +51,18 @@ $$;
 
 comment on function _local_seconds(text, timestamptz, timestamptz) is 'How long a time is, in seconds of the clock on the wall.';
 
+-- A quotient has as many decimals as its dividend, but only 16 significant digits if that has fewer.
+create or replace function _share_of_cycle(weighted numeric, cycle_weight numeric)
+returns numeric
+language sql
+immutable parallel safe
+as $$
+    select trim_scale(round((weighted + 0e-60) / cycle_weight, 20))
+$$;
+
+comment on function _share_of_cycle(numeric, numeric) is
+    'The sum of the parts'' values, each times its length, by the length of the whole cycle; rounded to 20 decimals.';
+
 create or replace function _plan_changes(subject text, since timestamptz, until timestamptz)
 returns timestamptz[]
 language plpgsql

@@ -17,7 +17,7 @@ begin
         v_starts := (header).part_starts;
     end if;
     select coalesce(sum(p.event_count), 0)::bigint,
-           case when v_parts then trim_scale(round(sum(p.quantity * (header).part_weights[p.n]) / (header).cycle_weight, 20)) else sum(p.quantity) end
+           case when v_parts then _share_of_cycle(sum(p.quantity * (header).part_weights[p.n]), (header).cycle_weight) else sum(p.quantity) end
     into event_count, quantity
     from (
         select s.n, coalesce(l.event_count, 0) as event_count,
@@ -32,3 +32,22 @@ $$;
 
 comment on function _logged_statement(metrics, text, statements, timestamptz) is
     'What a statement says of a metric, computed from the log alone, as of a time; infinity: now.';
+
+create or replace function _known_statement(
+    metric metrics, subject text, header statements, as_of timestamptz, out event_count bigint, out quantity numeric
+)
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    select l.* into event_count, quantity from _logged_statement(_known_statement.metric, _known_statement.subject, header, as_of) l;
+exception when sqlstate 'UM006' then
+    event_count := null;
+    quantity := null;
+end
+$$;
+
+comment on function _known_statement(metrics, text, statements, timestamptz) is
+    'As _logged_statement(); nulls if retention has dropped events that are needed.';

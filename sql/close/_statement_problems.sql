@@ -30,6 +30,9 @@ begin
         union all
         select 'subject', encode((sealed).digest, 'hex'), encode(sha256((sealed).salt || convert_to((sealed).subject, 'UTF8')), 'hex')
         where c.is_last and (sealed).salt is not null
+        union all
+        select 'subject', format('watermark %s', (c.header).watermark), format('watermark %s', (sealed).watermark)
+        where (c.header).watermark > (sealed).watermark
     ) p
     where p.stated is distinct from p.found
     union all
@@ -59,20 +62,50 @@ begin
     from statements t
     join statement_lines l on l.statement_id = t.statement_id and l.kind = 'usage'
     join metrics m on m.key = l.metric
-    cross join lateral (select * from _logged_statement(m, (sealed).subject, t, t.watermark) offset 0) u
-    where t.subject_id = (sealed).subject_id and not _overlaps_months(v_dropped, t.since, t.until)
-      and (u.quantity, u.event_count) is distinct from (l.quantity, l.event_count)
-    union all
-    select t.statement_id, (sealed).subject, 'late', l.line, l.metric, l.quantity::text, trim_scale(d.quantity)::text
-    from statements t
-    join statement_lines l on l.statement_id = t.statement_id and l.kind = 'late'
     cross join lateral (
-        select sum(d.quantity) as quantity from late_decisions d
-        where d.billed_on = t.statement_id and d.statement_id = l.late_of and d.metric = l.metric and d.decision = 'bill'
-    ) d
-    where t.subject_id = (sealed).subject_id and d.quantity is distinct from l.quantity;
+        select * from _logged_statement(m, (sealed).subject, t, t.watermark) where v_dropped = '{}'
+        union all
+        select * from _known_statement(m, (sealed).subject, t, t.watermark) where v_dropped <> '{}'
+        offset 0
+    ) u
+    where t.subject_id = (sealed).subject_id and not _overlaps_months(v_dropped, t.since, t.until)
+      and u.event_count is not null and (u.quantity, u.event_count) is distinct from (l.quantity, l.event_count)
+    union all
+    select t.statement_id, (sealed).subject, 'late', n.line, n.metric, n.stated, n.found
+    from statements t
+    cross join lateral (
+        select l.line, coalesce(l.metric, d.metric) as metric, l.quantity::text as stated, trim_scale(d.quantity)::text as found
+        from (select l.* from statement_lines l where l.statement_id = t.statement_id and l.kind = 'late' offset 0) l
+        full join (
+            select d.statement_id, d.metric, sum(d.quantity) as quantity
+            from late_decisions d
+            where d.billed_on = t.statement_id and d.decision = 'bill'
+            group by 1, 2
+            offset 0
+        ) d on d.statement_id = l.late_of and d.metric = l.metric
+        where coalesce(l.quantity, 0) <> coalesce(d.quantity, 0)
+    ) n
+    where t.subject_id = (sealed).subject_id;
 end
 $$;
 
 comment on function _log_problems(sealed_subjects) is
     'Where a subject''s statements differ from the log, read as of their watermarks, or from the decisions about late usage.';
+
+create or replace function _lost_statements()
+returns setof statement_problem
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+begin
+    return query
+    select t.statement_id, null::text, 'subject', null::integer, null::text, format('subject_id %s', t.subject_id), null::text
+    from statements t
+    where not exists (select from sealed_subjects w where w.subject_id = t.subject_id);
+end
+$$;
+
+comment on function _lost_statements() is 'Statements of which nobody knows any more whose they are.';

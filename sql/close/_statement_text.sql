@@ -14,9 +14,12 @@ as $$
                 to_json(l.aggregate), to_json(l.event_count::text), to_json(l.kind), _json_text(l.late_of::text), to_json(l.line::text),
                 to_json(l.metric), to_json(l.quantity::text), _json_time(l.since), to_json(l.unit), _json_time(l.until)), ',' order by l.line)
          from unnest(lines) l),
-        coalesce((select '[' || string_agg(_json_time(p.start), ',' order by p.start) || ']' from unnest(header.part_starts) p (start)), 'null'),
-        coalesce((select '[' || string_agg(_json_text(p.weight::text), ',' order by p.n) || ']'
-                  from unnest(header.part_weights) with ordinality p (weight, n)), 'null'),
+        case when header.part_starts is null then 'null' else (
+            select format('[%s]', string_agg(coalesce(_json_time(p.start), 'null'), ',' order by p.n))
+            from unnest(header.part_starts) with ordinality p (start, n)) end,
+        case when header.part_weights is null then 'null' else (
+            select format('[%s]', string_agg(_json_text(p.weight::text), ',' order by p.n))
+            from unnest(header.part_weights) with ordinality p (weight, n)) end,
         _json_text(encode(header.previous_hash, 'hex')), _json_time(header.since), to_json(header.statement_id::text),
         _json_text(encode(digest, 'hex')), _json_time(header.until), _json_time(header.watermark))
 $$;

@@ -18,9 +18,10 @@ begin
         select * from _log_problems(w)
         offset 0
     ) p
-    where w.statements > 0 and (verify_statements.subject is null or w.subject = verify_statements.subject)
-       or exists (select from statements t where t.subject_id = w.subject_id) and verify_statements.subject = w.subject
-    order by p.subject, p.statement_id, p.line;
+    where verify_statements.subject is null or w.subject = verify_statements.subject
+    union all
+    select * from _lost_statements() l where verify_statements.subject is null
+    order by 2, 1, 4;
     perform _check_snapshot();
 end
 $$;

@@ -7,9 +7,7 @@ set enable_seqscan to off
 as $$
 #variable_conflict use_column
 declare
-    v_locked   record;
-    v_now      timestamptz;
-    v_is_late  boolean;
+    v_locked record;
 begin
     perform _check_settlement(hold, _settle_checked.quantity, _settle_checked.at, _settle_checked.metadata);
     select * into v_locked from _lock_holds((hold).metric, (hold).subject);
@@ -18,30 +16,54 @@ begin
             ((hold).reservation_id, (hold).settled_for, _key_digest((hold).metric, (hold).subject, (hold).idempotency_key),
              (hold).settled_quantity, null)::keys, _settle_checked.quantity, null, true);
     end if;
+    if (v_locked.definition).after_close <> 'refuse' then
+        return _write_settlement(v_locked.definition, v_locked.locked, hold, _settle_checked.quantity, _settle_checked.at, _settle_checked.metadata);
+    end if;
     -- What has been used is recorded, if need be in a period that is not closed.
-    if (v_locked.definition).after_close = 'refuse' and _is_closed((hold).subject, _settle_checked.at) then
-        metadata := coalesce(metadata, '{}') || jsonb_build_object('used_at', _settle_checked.at);
-        at := now();
-    end if;
-    v_now := clock_timestamp();
-    v_is_late := not _is_holding(hold, v_now);
-    update reservations r set
-        state = 'settled', settled_quantity = _settle_checked.quantity, settled_at = v_now, settled_for = _settle_checked.at, is_late = v_is_late
-    where r.reservation_id = (hold).reservation_id;
-    if (v_locked.definition).limited then
-        return _record_limited_event(
-            v_locked.definition, v_locked.locked, (hold).reservation_id, _settle_checked.at, _settle_checked.quantity, null, (hold).idempotency_key,
-            _settle_checked.metadata, true,
-            case when v_is_late or _settle_checked.quantity > (hold).held or _settle_checked.at <> (hold).at then 'settle' else 'held' end, null);
-    end if;
-    -- The metric is locked, and cannot get its first limit meanwhile.
-    return _count_event(v_locked.definition, (hold).subject, (hold).reservation_id, _settle_checked.at, _settle_checked.quantity, null,
-                        (hold).idempotency_key, _settle_checked.metadata, true);
+    begin
+        return _write_settlement(v_locked.definition, v_locked.locked, hold, _settle_checked.quantity, _settle_checked.at, _settle_checked.metadata);
+    exception when sqlstate 'UM004' then
+        return _write_settlement(
+            v_locked.definition, v_locked.locked, hold, _settle_checked.quantity, clock_timestamp(),
+            coalesce(_settle_checked.metadata, '{}') || jsonb_build_object('used_at', _settle_checked.at));
+    end;
 end
 $$;
 
 comment on function _settle_checked(reservations, numeric, timestamptz, jsonb) is
     'What settle() does with a locked reservation if its short way does not. Raises as settle() does.';
+
+create or replace function _write_settlement(
+    definition metrics, locked series, hold reservations, quantity numeric, at timestamptz, metadata jsonb
+)
+returns recorded
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+declare
+    v_now     timestamptz := clock_timestamp();
+    v_is_late boolean := not _is_holding(hold, v_now);
+begin
+    update reservations r set
+        state = 'settled', settled_quantity = _write_settlement.quantity, settled_at = v_now, settled_for = _write_settlement.at, is_late = v_is_late
+    where r.reservation_id = (hold).reservation_id;
+    if definition.limited then
+        return _record_limited_event(
+            definition, locked, (hold).reservation_id, _write_settlement.at, _write_settlement.quantity, null, (hold).idempotency_key,
+            _write_settlement.metadata, true,
+            case when v_is_late or _write_settlement.quantity > (hold).held or _write_settlement.at <> (hold).at then 'settle' else 'held' end, null);
+    end if;
+    -- The metric is locked, and cannot get its first limit meanwhile.
+    return _count_event(definition, (hold).subject, (hold).reservation_id, _write_settlement.at, _write_settlement.quantity, null,
+                        (hold).idempotency_key, _write_settlement.metadata, true);
+end
+$$;
+
+comment on function _write_settlement(metrics, series, reservations, numeric, timestamptz, jsonb) is
+    'Marks a reservation as settled and records its event. Raises UM004 as record() does.';
 
 -- A metric that was retired meanwhile takes the event all the same.
 create or replace function _check_settlement(hold reservations, quantity numeric, at timestamptz, metadata jsonb)

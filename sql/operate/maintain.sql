@@ -37,7 +37,7 @@ begin
                 case drift_count when 1 then '1 rollup differs' else format('%s rollups differ', drift_count) end)
             from unnest(v_verdicts) where drift_count > 0;
         v_verdicts := array(select v from unnest(v_verdicts) v where v.drift_count = 0);
-        perform _keep_totals(v, _metric_kinds()) from unnest(v_verdicts) v;
+        perform _keep_totals(v, _metric_kinds()), _keep_late(v.month) from unnest(v_verdicts) v;
     end if;
     select array_agg(month), array_agg(stray_events) into v_months, v_strays from _months_to_create(maintain.keep);
     if cardinality(v_months) > 24 then

@@ -24,7 +24,11 @@ begin
             raise savepoint_exception;
         exception
             when savepoint_exception then null;
-            when sqlstate 'UM004' then batch := _mark_closed(batch);
+            when sqlstate 'UM004' then
+                if batch = _mark_closed(batch) then
+                    raise;
+                end if;
+                batch := _mark_closed(batch);
             when deadlock_detected then
                 if v_attempts >= 3 then  -- what it waits for may be held by this transaction from before
                     raise;

@@ -81,6 +81,7 @@ def _command(part: str, options: argparse.Namespace) -> str:
         "limits": f" --rounds {options.rounds}",
         "orders": f" --rounds {options.rounds}",
         "corrections": f" --rounds {options.rounds}",
+        "sealed": f" --minutes {options.minutes:g}",
         "fuzz": f" --inputs {options.inputs}",
         "reports": f" --rounds {options.rounds}",
         "repeats": f" --rounds {options.rounds}",
@@ -93,7 +94,7 @@ def _parse(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.longrun", description=__doc__)
     parser.add_argument("--rounds", type=int, default=20, help="of kills")
     parser.add_argument("--inputs", type=int, default=100_000, help="for the fuzzer, at least")
-    parser.add_argument("--minutes", type=float, default=5, help="of storms, at least")
+    parser.add_argument("--minutes", type=float, default=5, help="of storms, and of sealed, at least")
     parser.add_argument("--only", nargs="+", metavar="PART", choices=PARTS, help=f"of {', '.join(PARTS)}")
     parser.add_argument(
         "--server",

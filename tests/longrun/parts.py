@@ -15,6 +15,8 @@ from typing import Any
 
 from pymeter import embedded
 from pymeter.migrate import migrate
+from tests.close.load import Load
+from tests.close.test_sealed_under_load import AS_DELIVERED, run_sealed
 from tests.correct.backfill import run_backfill
 from tests.correct.histories import define as define_for_histories
 from tests.correct.histories import run_histories
@@ -68,6 +70,7 @@ _KILLS = (
     ["twice", "postmaster", "terminate", "backend"],
 )
 _ROUND_SECONDS = 4.0
+_SEALED_ROUND_SECONDS = 25.0
 _EXPLORED = 500
 _REPORTERS = 8
 _EVENTS_A_ROUND = 1_500
@@ -207,6 +210,29 @@ def corrections(sizes: Sizes, result: Result, say: Say) -> None:
     )
 
 
+def sealed(sizes: Sizes, result: Result, say: Say) -> None:
+    total = Load()
+    rounds = statements = 0
+    deadline = time.monotonic() + 60 * sizes.minutes
+    with new_server(sizes.programs, AS_DELIVERED) as server:
+        while rounds == 0 or time.monotonic() < deadline:
+            load = run_sealed(server, _SEALED_ROUND_SECONDS, rounds, 2)
+            rounds += 1
+            statements += len(load.documents)
+            total.add(load)
+            say(f"round {rounds}: {len(load.documents)} statements, {dict(load.done)}")
+            result.details = {"rounds": rounds, "statements": statements, "snapshots": total.snapshots}
+            result.details |= {"kills": total.kills, "done": dict(total.done), "refused": dict(total.refused)}
+    done = total.done
+    recorded = sum(number for what, number in done.items() if what.startswith("record"))
+    result.figures = (
+        f"{rounds} rounds of 8 sessions: {recorded:,} calls that recorded, {done['correct']:,} corrections,"
+        f" {statements:,} statements, {done['decision settled']:,} decisions, {total.kills} kills;"
+        f" {total.snapshots:,} snapshots in which all added up; 0 statements changed, 0 that do not fit;"
+        f" the longest record() {total.longest_record:.1f} s"
+    )
+
+
 def fuzz(sizes: Sizes, result: Result, say: Say) -> None:
     total = Tally()
     with new_fuzzer(sizes.programs) as fuzzer:
@@ -320,6 +346,12 @@ PARTS: dict[str, tuple[str, str, Callable[[Sizes, Result, Say], None]]] = {
         "events, voids, amends, adjustments, approved and reverted corrections in random orders, compared"
         " with each other and with a naive model; then a month of a subject is replaced while it records",
         corrections,
+    ),
+    "sealed": (
+        "P12 sealed means sealed",
+        "usage, late usage, corrections, closes and decisions from 8 sessions while the server is killed;"
+        " statements compared with what they were, and with the log; the invariant in single snapshots",
+        sealed,
     ),
     "fuzz": (
         "P8 bad input is refused",
