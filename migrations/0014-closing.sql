@@ -48,6 +48,9 @@ comment on column sealed_subjects.digest is 'SHA-256 of the salt and the subject
 comment on column sealed_subjects.salt is 'Random bytes, so that nobody can find the subject by trying; null once the subject was erased.';
 comment on column sealed_subjects.last_hash is 'The hash of the last statement; null without one.';
 
+-- Who defines a new metric holds it, and whoever draws a watermark waits for that.
+insert into locks (name) values ('new metric');
+
 create sequence statement_ids as bigint cache 1;
 comment on sequence statement_ids is 'Numbers statements. Gaps mean nothing.';
 

@@ -32,6 +32,9 @@ begin
 
     -- One definition at a time: two that upgrade their lock on the catalog would deadlock.
     perform _lock('catalog');
+    if not exists (select from metrics m where m.key = define_metric.key) then
+        perform _lock('new metric');  -- watermarks wait for this transaction, which may record for the metric
+    end if;
     insert into metrics (key, aggregate, unit, name, description, period, rollup, striped, max_future, carry, after_close, defined_at,
                          billers)
     values (v_new.key, v_new.aggregate, v_new.unit, v_new.name, v_new.description, v_new.period, v_new.rollup, v_new.striped,

@@ -17,7 +17,6 @@ as $$
 #variable_conflict use_column
 declare
     v_sealed  sealed_subjects[];
-    v_ids     integer[];
     v_now     timestamptz;
     v_metrics bigint;
 begin
@@ -26,10 +25,9 @@ begin
     cross join lateral (select from sealed_subjects s where s.subject = u.u offset 0 for update) s;
     loop
         v_metrics := (select count(*) from metrics);
-        v_ids := _lock_subjects(subjects);
-        v_now := clock_timestamp();
-        -- Of a metric that is not among these yet, nothing was recorded before now.
-        exit when v_metrics = (select count(*) from metrics);
+        perform _lock_subjects(subjects);
+        v_now := _clock_between_metrics(v_metrics);
+        exit when v_now is not null;
     end loop;
     with drawn as (
         update sealed_subjects s set watermark = greatest(v_now, s.watermark + interval '1 microsecond')

@@ -39,21 +39,23 @@ set jit to off
 as $$
 #variable_conflict use_column
 declare
-    v_steps correction_step[];
-    v_taken bigint;
+    v_steps  correction_step[];
+    v_locked integer[] := _entries_series(entries);
+    v_taken  bigint;
 begin
-    perform _lock_corrections(array(
-        select distinct s.series_id
-        from (select distinct e.metric, e.subject from unnest(entries) e) e
-        cross join lateral (
-            select s.series_id from series s where s.metric = e.metric and s.subject = e.subject and s.stripe = 0 offset 0
-        ) s));
+    perform _lock_corrections(v_locked);
     loop
         v_steps := array(
             select (s.ordinal, s.outcome, s.kind, s.metric, s.subject, s.series_id,
                     case when s.kind is null then s.event_id else nextval('event_ids') end, s.at, s.quantity, s.member,
                     s.idempotency_key, s.metadata, s.corrects, s.counts, s.digest)::correction_step
             from _plan_entries(entries) s);
+        -- A series that was recorded first while the locks were waited for: nothing of it is certain, nor later than a watermark, without its own.
+        if exists (select from unnest(v_steps) s where s.series_id <> all (v_locked)) then
+            v_locked := _entries_series(entries);
+            perform _lock_corrections(v_locked);
+            continue;
+        end if;
         perform _raise_step_problem(v_steps);
         with taken as (
             insert into keys (event_id, at, digest, quantity, member)
@@ -86,6 +88,26 @@ comment on function _draw_steps(correction_entries[]) is
     'What entries of a correction are to write, with event ids, and their keys inserted. Other corrections of these series wait until the '
     'transaction ends. Raises the first problem of an entry.';
 
+create or replace function _entries_series(entries correction_entries[])
+returns integer[]
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+begin
+    return array(
+        select s.series_id
+        from (select distinct e.metric, e.subject from unnest(entries) e) e
+        cross join lateral (
+            select s.series_id from series s where s.metric = e.metric and s.subject = e.subject and s.stripe = 0 offset 0
+        ) s);
+end
+$$;
+
+comment on function _entries_series(correction_entries[]) is 'The series that entries of a correction concern, as far as they exist.';
+
 -- Few locks, however many series there are: those of one number exclude each other too.
 create or replace function _lock_corrections(series_ids integer[])
 returns void
@@ -94,11 +116,17 @@ volatile
 set search_path from current
 as $$
 #variable_conflict use_column
+declare
+    v_names  text[] := array(select distinct 'correction ' || i.series_id % 1024 from unnest(series_ids) i (series_id));
+    v_locked bigint;
 begin
-    perform from locks l
-    where l.name = any (array(select 'correction ' || i.series_id % 1024 from unnest(series_ids) i (series_id)))
-    order by l.name
-    for update;
+    loop
+        perform from locks l where l.name = any (v_names) order by l.name for update;
+        get diagnostics v_locked = row_count;
+        exit when v_locked = cardinality(v_names);
+        -- A restore of the schema without its data has no rows here.
+        insert into locks (name) select n from unnest(v_names) n order by 1 on conflict do nothing;
+    end loop;
 end
 $$;
 

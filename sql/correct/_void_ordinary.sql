@@ -31,6 +31,9 @@ begin
         return null;
     end if;
     perform from locks l where l.name = 'correction ' || v_found.series_id % 1024 for update;  -- see _lock_corrections()
+    if not found then
+        return null;
+    end if;
     update series s set
         version = s.version + 1,
         fine_count = s.fine_count - (at >= s.fine_start and at < s.fine_end)::integer,

@@ -25,6 +25,11 @@ as $$
 declare
     v_created integer[];
 begin
+    -- Where the last watermark is ahead of the clock, only that makes recorded_at later: so the next one has to be waited for.
+    perform from (select distinct u.subject from unnest(subjects) u (subject) order by 1) u
+    cross join lateral (
+        select from sealed_subjects w where w.subject = u.subject and w.watermark > clock_timestamp() - interval '1 second' offset 0 for share
+    ) w;
     with created as (
         insert into series (metric, subject, stripe, series_id, revision, has_stripes, is_ordinary, is_count, unit, billers, newest_start,
                             fine_start, fine_end, fine_last_at, coarse_start, coarse_end, coarse_last_at, fine_total, coarse_total,

@@ -1,0 +1,254 @@
+"""Nothing gets into the log at or below a watermark, whoever is recording when it is drawn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+
+from tests.close.flights import FLIGHTS, prepare, with_stripe
+from tests.close.remember import answers, assert_still_so, remember, set_watermarks_ahead
+from tests.helpers import Ledger, Task, refused
+
+NewLedger = Callable[..., Ledger]
+Wait = Callable[..., None]
+
+HOUR = timedelta(hours=1)
+# Three attempts of 0.3 seconds, and what a busy machine needs.
+GIVES_UP_SECONDS = 2
+AHEAD = pytest.mark.parametrize("ahead", [False, True], ids=["the clock is right", "the clock is behind"])
+
+
+def watermark(session: Ledger, subject: str = "a") -> datetime:
+    found: datetime = session.value("SELECT meter.watermark(%s)", [subject])
+    return found
+
+
+def wait_for(observer: Ledger, task: Task, name: str) -> bool:
+    """Until it waits for a lock, or has ended: not everything has to wait."""
+    while task.running:
+        if observer.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
+            " AND datname = current_database()",
+            [name],
+        ):
+            return True
+        time.sleep(0.002)
+    return False
+
+
+def log(ledger: Ledger) -> dict[int, datetime]:
+    return {row.event_id: row.recorded_at for row in ledger.rows("SELECT * FROM meter.events")}
+
+
+def assert_all_later(ledger: Ledger, before: dict[int, datetime], drawn: datetime) -> None:
+    """Every row that was not there before was recorded after the watermark."""
+    new = {number: recorded for number, recorded in log(ledger).items() if number not in before}
+    assert new, "nothing was recorded: this tested nothing"
+    assert min(new.values()) > drawn, (drawn, new)
+    kinds = ledger.rows("SELECT event_id, recorded_at FROM meter.event_kinds")
+    assert all(log(ledger)[row.event_id] == row.recorded_at for row in kinds)
+
+
+@AHEAD
+@pytest.mark.parametrize("flight", FLIGHTS)
+def test_what_comes_while_a_watermark_is_drawn_is_recorded_after_it(
+    ledger: Ledger, new_ledger: NewLedger, flight: str, ahead: bool
+) -> None:
+    prepare(ledger)
+    watermark(ledger)
+    if ahead:
+        set_watermarks_ahead(ledger, HOUR)
+    drawer, recorder = new_ledger("drawer", autocommit=False), new_ledger("recorder")
+    drawn = watermark(drawer)
+    remembered, before = remember(drawer, "a", drawn), log(ledger)
+    task = Task(lambda: FLIGHTS[flight](recorder))
+    wait_for(ledger, task, "recorder")
+    drawer.connection.commit()
+    task.result()
+    assert_all_later(ledger, before, drawn)
+    assert_still_so(ledger, remembered)
+    again = watermark(ledger)
+    assert again > drawn
+    assert max(log(ledger).values()) <= again
+    assert ledger.verify() == []
+
+
+# One of each way of locking is rolled back, too.
+ENDINGS = [(flight, "commit") for flight in FLIGHTS] + [
+    (flight, "rollback") for flight in ("ordinary", "new series", "a new stripe", "approval", "a new metric")
+]
+
+
+@pytest.mark.parametrize(("flight", "end"), ENDINGS)
+def test_a_watermark_waits_for_whoever_records_and_gives_up_soon(
+    ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, flight: str, end: str
+) -> None:
+    prepare(ledger)
+    recorder, drawer = new_ledger("recorder", autocommit=False), new_ledger("drawer")
+    before = log(ledger)
+    FLIGHTS[flight](recorder)
+    begin = time.monotonic()
+    with refused("55P03"):
+        watermark(drawer)
+    assert time.monotonic() - begin < GIVES_UP_SECONDS
+    assert ledger.value("SELECT count(*) FROM meter.sealed_subjects WHERE watermark > '-infinity'") == 0
+    drawn = None
+    while drawn is None:  # it may give up once more before the recorder has ended
+        task = Task(lambda: watermark(drawer))
+        wait_until_blocked(ledger.connection, "drawer")
+        getattr(recorder.connection, end)()
+        drawn = task.result() if task.error() is None else None
+    new = {number: recorded for number, recorded in log(ledger).items() if number not in before}
+    assert bool(new) == (end == "commit")
+    assert all(recorded <= drawn for recorded in new.values())
+    assert answers(ledger, "a", drawn)["event ids"] == sorted(log(ledger))
+
+
+def test_others_record_on_while_a_watermark_waits_for_a_hanging_transaction(
+    ledger: Ledger, new_ledger: NewLedger
+) -> None:
+    prepare(ledger)
+    hanging, drawer, other = (
+        new_ledger("hanging", autocommit=False),
+        new_ledger("drawer"),
+        new_ledger("other"),
+    )
+    hanging.record("a", "s", 9)
+    task = Task(lambda: watermark(drawer))
+    assert wait_for(ledger, task, "drawer")
+    waits = []
+    while task.running:
+        begin = time.monotonic()
+        other.record("b", "s", 1)
+        waits.append(time.monotonic() - begin)
+    with refused("55P03"):
+        task.result()
+    assert len(waits) > 3
+    assert max(waits) < 0.5  # of another subject
+    other.connection.execute("SET lock_timeout TO '3s'")
+    assert other.record("a", "mx", 1).outcome == "recorded"
+
+
+@pytest.mark.parametrize("restored", [False, True], ids=["as installed", "restored without data"])
+def test_an_approval_that_waits_for_another_series_is_not_overtaken(
+    ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, restored: bool
+) -> None:
+    """It has taken its time already when it waits. Locks are made anew where a restore has left none."""
+    ledger.define("s", "sum")
+    for subject in ("z", "a"):
+        ledger.record(subject, "s", 5)
+    number = ledger.value("SELECT meter.open_correction('why')")
+    for subject in ("z", "a"):
+        entry = {"entry": "adjust", "subject": subject, "metric": "s", "quantity": -1}
+        ledger.call("stage_correction", id=number, entries=Jsonb([entry]))
+    if restored:
+        ledger.execute("DELETE FROM meter.locks")
+    before = log(ledger)
+    hanging, approver, drawer = (
+        new_ledger("h", autocommit=False),
+        new_ledger("approver"),
+        new_ledger("drawer"),
+    )
+    hanging.record("z", "s", 1)
+    approving = Task(lambda: approver.call("approve_correction", id=number))
+    wait_until_blocked(ledger.connection, "approver")
+    drawing = Task(lambda: remember(drawer, "a", watermark(drawer)))
+    wait_for(ledger, drawing, "drawer")
+    hanging.connection.commit()
+    approving.result()
+    assert len(log(ledger)) == len(before) + 3
+    assert_still_so(ledger, drawing.result())
+
+
+def test_a_metric_that_gets_stripes_while_a_watermark_is_drawn(ledger: Ledger, new_ledger: NewLedger) -> None:
+    """The stripe is not there yet when rows are locked, and somebody records to it when the clock is read."""
+    sessions = {name: new_ledger(name, autocommit=False) for name in ("hanging", "recorder")}
+    drawer, other = new_ledger("drawer"), with_stripe(new_ledger("other"), 5)
+    for attempt in range(20):
+        first, second = f"first{attempt}", f"second{attempt}"
+        for key in (first, second):
+            ledger.define(key, "sum")
+            ledger.record("a", key, 1)
+        sessions["hanging"].record("a", first, 1)
+        drawing = Task(lambda: remember(drawer, "a", watermark(drawer)))
+        wait_for(ledger, drawing, "drawer")
+        ledger.define(second, "sum", striped=True)
+        other.record("a", second, 10)
+        with_stripe(sessions["recorder"], 5).record("a", second, 100)
+        sessions["hanging"].connection.commit()
+        wait_for(ledger, drawing, "drawer")
+        sessions["recorder"].connection.commit()
+        if drawing.error() is None:  # it may have given up before all was in place
+            assert_still_so(ledger, drawing.result())
+            break
+    else:
+        pytest.fail("it always gave up")
+
+
+@AHEAD
+def test_watermarks_only_grow(ledger: Ledger, ahead: bool) -> None:
+    prepare(ledger)
+    drawn = [watermark(ledger)]
+    if ahead:
+        drawn.append(set_watermarks_ahead(ledger, HOUR))
+    for _ in range(3):
+        ledger.record("a", "s", 1)
+        drawn.append(watermark(ledger))
+        drawn.append(watermark(ledger))
+    assert drawn == sorted(set(drawn))
+    assert (drawn[-1] > ledger.value("SELECT clock_timestamp()") + HOUR / 2) == ahead
+    quantities = [ledger.usage("a", "s", period="never", as_of=at).quantity for at in drawn[1 + ahead :]]
+    first = quantities[0]
+    assert quantities == [first + n // 2 for n in range(6)]
+
+
+@AHEAD
+def test_a_subject_without_series_has_watermarks_too(ledger: Ledger, ahead: bool) -> None:
+    ledger.define("s", "sum")
+    drawn = watermark(ledger, "nobody")
+    if ahead:
+        drawn = set_watermarks_ahead(ledger, HOUR, "nobody")
+    ledger.define("later", "max")
+    ledger.record("nobody", "s", 1)
+    ledger.record("nobody", "later", 1)
+    assert min(log(ledger).values()) > drawn
+    assert ledger.call("events", subject="nobody", as_of=drawn) == []
+    assert ledger.usage("nobody", "later", period="never", as_of=drawn).event_count == 0
+
+
+@pytest.mark.parametrize("level", ["REPEATABLE_READ", "SERIALIZABLE"])
+def test_watermarks_need_read_committed(ledger: Ledger, new_ledger: NewLedger, level: str) -> None:
+    session = new_ledger(autocommit=False)
+    session.connection.isolation_level = psycopg.IsolationLevel[level]
+    with refused("25001"):
+        watermark(session)
+
+
+@pytest.mark.parametrize("level", ["REPEATABLE_READ", "SERIALIZABLE"])
+@pytest.mark.parametrize(
+    "flight", ["ordinary", "maximum", "a stripe", "mixed batch", "settlement", "new series"]
+)
+def test_an_older_snapshot_records_after_a_watermark_or_not_at_all(
+    ledger: Ledger, new_ledger: NewLedger, flight: str, level: str
+) -> None:
+    """Also where only the watermark makes its time later."""
+    prepare(ledger)
+    watermark(ledger)
+    recorder = new_ledger("recorder", autocommit=False)
+    recorder.connection.isolation_level = psycopg.IsolationLevel[level]
+    recorder.execute("SELECT")
+    set_watermarks_ahead(ledger, HOUR)
+    before = log(ledger)
+    drawn = watermark(ledger)
+    try:
+        FLIGHTS[flight](recorder)
+        recorder.connection.commit()
+    except psycopg.errors.SerializationFailure:
+        assert log(ledger) == before
+    else:
+        assert_all_later(ledger, before, drawn)
