@@ -21,12 +21,12 @@ as $$
 #variable_conflict use_column
 begin
     return array(
-        with recursive found as (
-            select e.correction_id from correction_entries e where e.subject = _corrections_of.subject
-            union
-            select c.correction_id from found f join corrections c on c.reverts = f.correction_id
+        with found as (
+            select distinct e.correction_id from correction_entries e where e.subject = _corrections_of.subject
         )
-        select f.correction_id from found f);
+        select f.correction_id from found f
+        union all
+        select c.correction_id from found f join corrections c on c.reverts = f.correction_id);
 end
 $$;
 
