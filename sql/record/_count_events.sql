@@ -107,7 +107,7 @@ begin
         elsif _lock_batch.stripe = 0 then
             perform _lock_rows(v_rows);
         end if;
-        return array(select a from _batch_amounts(batch, _lock_batch.stripe) a);
+        return case when not _is_erased(batch, v_rows) then array(select a from _batch_amounts(batch, _lock_batch.stripe) a) end;
     end if;
     v_amounts := array(select a from _batch_amounts(batch, _lock_batch.stripe) a);
     if _lock_batch.stripe > 0 and not _lock_stripes(v_amounts, v_created) then
@@ -115,34 +115,10 @@ begin
     elsif _lock_batch.stripe = 0 then
         perform _lock_rows(v_amounts);
     end if;
-    return v_amounts;
+    return case when not _is_erased(batch, v_amounts) then v_amounts end;
 end
 $$;
 
 comment on function _lock_batch(batch_event[], smallint) is
     'What a batch adds to each bucket. The rows of series that it belongs to are created, and locked until the transaction ends. Null if one of '
-    'them was deleted meanwhile.';
-
-create or replace function _batch_rows(batch batch_event[], stripe smallint)
-returns rollups[]
-language plpgsql
-stable
-set search_path from current
-set enable_seqscan to off
-set jit to off
-as $$
-#variable_conflict use_column
-begin
-    return array(
-        select (null, 0, null, s.series_id, case when m.striped and not m.limited then _batch_rows.stripe else 0 end, m.fine_bucket, null, null, null,
-                null)::rollups
-        from (select distinct e.metric, e.subject from unnest(batch) e) n
-        join metrics m on m.key = n.metric
-        cross join lateral (
-            select s.series_id from series s where s.metric = n.metric and s.subject = n.subject and s.stripe = 0 offset 0
-        ) s);
-end
-$$;
-
-comment on function _batch_rows(batch_event[], smallint) is
-    'The rows of series that a batch adds to, each as an amount of nothing.';
+    'them was deleted meanwhile, or its subject erased.';

@@ -89,17 +89,18 @@ comment on function _repeated_result(metrics, text, keys, numeric, text, boolean
     'The result of record() for a repeat of an event; first: its id, time, quantity and member, and the digest of its key, if it '
     'has one.';
 
--- Inlined: no SET, nothing outside pg_catalog.
+-- No member is empty: where the member of the first event was erased, the key has an empty text instead. (Null, without a quantity, is the key of a
+-- reservation.) Inlined: no SET, nothing outside pg_catalog.
 create or replace function _is_same_payload(first_quantity numeric, first_member text, quantity numeric, member text)
 returns boolean
 language sql
 immutable parallel safe
 as $$
-    select first_quantity is not distinct from quantity and first_member is not distinct from member
+    select first_quantity is not distinct from quantity and first_member is not distinct from member or first_member is not distinct from ''
 $$;
 
 comment on function _is_same_payload(numeric, text, numeric, text) is
-    'Whether a repeat has the payload of the first event: its quantity (1 and 1.0 are equal) and its member.';
+    'Whether a repeat has the payload of the first event: its quantity (1 and 1.0 are equal) and its member, unless that was erased.';
 
 create or replace function _is_amended_payload(digest uuid, quantity numeric, member text)
 returns boolean

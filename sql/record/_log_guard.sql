@@ -1,9 +1,20 @@
+-- The one exception to append-only: erasing a subject removes texts. What an event counts, and when, stays.
 create or replace function _guard_log()
 returns trigger
 language plpgsql
 set search_path from current
 as $$
+#variable_conflict use_column
 begin
+    if tg_op = 'UPDATE' then
+        if row(new.event_id, new.at, new.recorded_at, new.series_id, new.quantity, new.member is null)
+            is not distinct from row(old.event_id, old.at, old.recorded_at, old.series_id, old.quantity, old.member is null)
+            and new.idempotency_key is null and new.metadata is null
+            and exists (select from erasures e where e.series_id = old.series_id and e.transaction = pg_current_xact_id())
+        then
+            return new;
+        end if;
+    end if;
     raise exception using
         errcode = '42501',
         message = 'the log is append-only',

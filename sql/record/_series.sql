@@ -82,6 +82,7 @@ as $$
 declare
     v_fine   timestamptz := _bucket_start((_open_series.metric).fine_bucket, _open_series.at);
     v_series series;
+    v_id     integer;
 begin
     select * into v_series
     from series s
@@ -93,7 +94,13 @@ begin
         end if;
         perform _create_series(array[(_open_series.metric).key], array[_open_series.subject], array[_open_series.stripe], array[_open_series.at]);
         if _open_series.stripe > 0 then
-            perform _note_stripes(_series_id(_open_series.metric, _open_series.subject, _open_series.at));
+            v_id := _series_id(_open_series.metric, _open_series.subject, _open_series.at);
+            perform _note_stripes(v_id);
+            -- While row 0 was waited for, its subject may have been erased: then this row is nobody's, and the caller tries again.
+            if v_id <> _series_id(_open_series.metric, _open_series.subject, _open_series.at) then
+                delete from series s where s.metric = (_open_series.metric).key and s.subject = _open_series.subject
+                    and s.stripe = _open_series.stripe and s.series_id = v_id;
+            end if;
         end if;
         return;
     end if;

@@ -108,6 +108,15 @@ begin
             old.customer, old.event_name, old.value, old.stamped_at) then
             return new;
         end if;
+        -- Erasing a subject. What is yet to be sent stays: the customer is another text then.
+        if (new.push_id, new.metric, new.biller, new.bucket_start, new.event_id, new.mode, new.identifier, new.event_name, new.value, new.stamped_at)
+           is not distinct from
+           (old.push_id, old.metric, old.biller, old.bucket_start, old.event_id, old.mode, old.identifier, old.event_name, old.value, old.stamped_at)
+           and (new.customer = old.customer or old.customer = old.subject and new.customer = new.subject and old.settled_at is not null)
+           and exists (select from erasures e where e.transaction = pg_current_xact_id())
+        then
+            return new;
+        end if;
     end if;
     raise exception using
         errcode = '42501', message = 'the content of a push cannot be changed',
