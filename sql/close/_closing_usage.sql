@@ -41,6 +41,7 @@ begin
             where s.series_id = l.series_id and s.coarse_start = l.since and s.coarse_last_at > '-infinity'
         ) p
         where l.is_whole
+        having l.is_whole  -- without it, there is a row of no rows
         union all
         select u.event_count, u.quantity
         from _stated_usage(l.m, l.subject, l.header, null) u
