@@ -18,13 +18,16 @@ from events e
 where e.series_id = k.series_id and e.at = k.at and e.event_id = k.event_id;
 comment on column event_kinds.recorded_at is 'As in events.';
 
+create sequence sealed_subject_ids as integer cache 1;
+comment on sequence sealed_subject_ids is 'Numbers the subjects of statements. Gaps mean nothing.';
+
 -- No statement has the text of its subject, but a digest of it with the salt. Erasing a subject removes text and salt from here.
 create table sealed_subjects (
     watermark    timestamptz not null,
     due_at       timestamptz not null default '-infinity',
     postponed_at timestamptz not null default '-infinity',
     statements   bigint      not null default 0,
-    subject_id   integer     not null generated always as identity,
+    subject_id   integer     not null default nextval('sealed_subject_ids'),
     subject      text        collate "C" not null,
     digest       bytea       not null,
     salt         bytea,

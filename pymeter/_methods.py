@@ -12,6 +12,7 @@ from pymeter.models import (
     AccessRight,
     ActiveTopUp,
     AdminEntry,
+    AfterClose,
     Aggregate,
     Balance,
     BatchOutcome,
@@ -20,6 +21,7 @@ from pymeter.models import (
     CalendarStep,
     ClaimedDelivery,
     ClaimedPush,
+    Closing,
     Corrected,
     Correction,
     CorrectionEffect,
@@ -35,6 +37,9 @@ from pymeter.models import (
     EndpointStatus,
     Event,
     Health,
+    LateDecision,
+    LateSettlement,
+    LateUsage,
     Level,
     Limit,
     LimitAction,
@@ -70,6 +75,9 @@ from pymeter.models import (
     SettledHour,
     SettledPush,
     SpikeAlert,
+    StatementHeader,
+    StatementLine,
+    StatementProblem,
     SubjectActivity,
     SubjectMapping,
     SubjectPeriod,
@@ -1124,6 +1132,7 @@ class Methods:
         striped: bool | None = None,
         max_future: timedelta | None = None,
         carry: bool | None = None,
+        after_close: AfterClose | None = None,
     ) -> Metric:
         """Define a metric, or change one. What is left out stays as it is.
 
@@ -1140,6 +1149,8 @@ class Methods:
                 waiting.
             max_future: How far ahead of the clock an event may lie; one day for a new metric.
             carry: For ``last``: whether a window without events answers with the last value before it.
+            after_close: What becomes of a new event of a period that is closed for its subject: ``accept``
+                it as late usage, or ``refuse`` it with PeriodSealed. A new metric accepts.
 
         Returns:
             The metric as it is now.
@@ -1163,6 +1174,7 @@ class Methods:
                 striped=striped,
                 max_future=max_future,
                 carry=carry,
+                after_close=after_close,
             )
         )
 
@@ -1355,6 +1367,7 @@ class Methods:
         until: datetime | None = None,
         timezone: str = "UTC",
         now: datetime | None = None,
+        as_of: datetime | None = None,
     ) -> UsageTotal:
         """Return the usage of one metric in one window.
 
@@ -1369,6 +1382,7 @@ class Methods:
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
             now: The moment to ask about; the database's clock unless given.
+            as_of: A watermark (`watermark`): only what had been recorded up to then.
 
         Returns:
             The quantity; zero of zero events when there was none.
@@ -1377,12 +1391,22 @@ class Methods:
             UnknownMetric: the catalog has no such metric.
             InvalidInput: the window is given in both forms, is empty or reversed, or has an unknown
                 word or zone.
+            LockUnavailable: `as_of` is later than the subject's last watermark.
 
         Example:
             meter.usage("acct_1", "tokens", period="30 days").quantity
         """
         return self._run(
-            calls.usage(subject, metric, period=period, since=since, until=until, timezone=timezone, now=now)
+            calls.usage(
+                subject,
+                metric,
+                period=period,
+                since=since,
+                until=until,
+                timezone=timezone,
+                now=now,
+                as_of=as_of,
+            )
         )
 
     def summary(
@@ -1394,6 +1418,7 @@ class Methods:
         until: datetime | None = None,
         timezone: str = "UTC",
         now: datetime | None = None,
+        as_of: datetime | None = None,
     ) -> list[UsageTotal]:
         """Return an invoice's lines: the usage of every metric in one window.
 
@@ -1407,6 +1432,7 @@ class Methods:
             until: The window's end, not included. Instead of `period`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
             now: The moment to ask about; the database's clock unless given.
+            as_of: A watermark (`watermark`): only what had been recorded up to then.
 
         Returns:
             A line for each metric that is in use, zeros included, and for each retired one that has
@@ -1415,13 +1441,16 @@ class Methods:
         Raises:
             InvalidInput: the window is given in both forms, is empty or reversed, or has an unknown
                 word or zone.
+            LockUnavailable: `as_of` is later than the subject's last watermark.
 
         Example:
             for line in meter.summary("acct_1", period="month"):
                 print(line.metric, line.quantity, line.unit)
         """
         return self._run(
-            calls.summary(subject, period=period, since=since, until=until, timezone=timezone, now=now)
+            calls.summary(
+                subject, period=period, since=since, until=until, timezone=timezone, now=now, as_of=as_of
+            )
         )
 
     def series(
@@ -1433,6 +1462,7 @@ class Methods:
         *,
         step: CalendarStep | str = "day",
         timezone: str = "UTC",
+        as_of: datetime | None = None,
     ) -> list[UsageBucket]:
         """Return the usage step by step over [`since`, `until`), gaps filled: a chart plots it as it is.
 
@@ -1447,6 +1477,7 @@ class Methods:
             step: A calendar word (``minute hour day week month year``); ``cycle``, the subject's billing
                 cycles; or a duration such as ``15m``, counted from `since`.
             timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
+            as_of: A watermark (`watermark`): only what had been recorded up to then.
 
         Returns:
             A row for each step, in order.
@@ -1454,11 +1485,14 @@ class Methods:
         Raises:
             UnknownMetric: the catalog has no such metric.
             InvalidInput: the range or the step is not allowed.
+            LockUnavailable: `as_of` is later than the subject's last watermark.
 
         Example:
             meter.series("acct_1", "tokens", midnight, midnight + timedelta(days=1), step="hour")
         """
-        return self._run(calls.series(subject, metric, since, until, step=step, timezone=timezone))
+        return self._run(
+            calls.series(subject, metric, since, until, step=step, timezone=timezone, as_of=as_of)
+        )
 
     def usage_by(
         self,
@@ -1658,6 +1692,7 @@ class Methods:
         after_id: int | None = None,
         max_rows: int = 100,
         after_at: datetime | None = None,
+        as_of: datetime | None = None,
     ) -> list[Event]:
         """Return a page of the log, newest first: why was this charged?
 
@@ -1669,6 +1704,7 @@ class Methods:
             after_id: The last row's ``event_id``, for the next page; `iter_events` does that.
             max_rows: The length of a page, at most 10,000.
             after_at: The last row's ``at``: optional, saves a look-up.
+            as_of: A watermark (`watermark`): only what had been recorded up to then.
 
         Returns:
             A page of events.
@@ -1676,6 +1712,7 @@ class Methods:
         Raises:
             UnknownMetric: the catalog has no such metric.
             InvalidInput: a value is not allowed.
+            LockUnavailable: `as_of` is later than the subject's last watermark.
 
         Example:
             meter.events("acct_1", "tokens", max_rows=10)
@@ -1689,6 +1726,7 @@ class Methods:
                 after_id=after_id,
                 max_rows=max_rows,
                 after_at=after_at,
+                as_of=as_of,
             )
         )
 
@@ -2034,6 +2072,307 @@ class Methods:
             [entry.outcome for entry in meter.correction_entries(7)]
         """
         return self._run(calls.correction_entries(id, max_rows=max_rows, after_ordinal=after_ordinal))
+
+    def watermark(self, subject: str) -> datetime:
+        """Draw a watermark: a time up to which nothing of the subject can be recorded any more.
+
+        What is asked as of it (`usage`, `summary`, `series`, `events`) has the same answer for ever. The
+        subject's recording waits until the transaction ends.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+
+        Returns:
+            The watermark.
+
+        Raises:
+            InvalidInput: the subject is not allowed.
+            LockUnavailable: a transaction that records for the subject stays open.
+            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+        Example:
+            meter.usage("acct_1", "tokens", period="month", as_of=meter.watermark("acct_1"))
+        """
+        return self._run(calls.watermark(subject))
+
+    def close_period(
+        self,
+        subject: str,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        period: SubjectPeriod | None = None,
+        now: datetime | None = None,
+    ) -> StatementHeader:
+        """Close a period of a subject with a statement, which never changes.
+
+        What is recorded for the period later is late usage. Closing the same period again returns its
+        statement. Without `since`, `until` and `period`: the last billing cycle that ended before `now`. The
+        subject's recording waits until the transaction ends, so commit at once.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            since: The period's start.
+            until: The period's end, not included.
+            period: The last one of its kind that ended before `now`: ``minute hour day week month year``
+                in UTC, or ``cycle``.
+            now: The moment that counts as now; the database's clock unless given.
+
+        Returns:
+            The statement's header; `statement` has its lines.
+
+        Raises:
+            InvalidInput: a value is not allowed, the period has not ended, or a part of it is closed already.
+            CannotClose: a reservation of the period is open, or buckets differ from the log.
+            LockUnavailable: a transaction that records for the subject stays open; nothing was changed.
+            EventsDropped: the period cuts a bucket of a dropped month.
+            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+        Example:
+            meter.close_period("acct_1", period="month").statement_id
+        """
+        return self._run(calls.close_period(subject, since, until, period=period, now=now))
+
+    def close_due(self, *, now: datetime | None = None, max_rows: int = 1000) -> list[Closing]:
+        """Close the billing cycles that ended longer ago than the setting ``grace``.
+
+        Of each subject: the cycle after its last statement; without a statement the last one that ended. It
+        ends after a second, because recording waits for what it closes: commit, and call it again until no
+        row has the outcome ``closed``.
+
+        Args:
+            now: The moment that counts as now; the database's clock unless given.
+            max_rows: How many to close at most, 1 to 10,000.
+
+        Returns:
+            A row for each period: ``closed``, or ``postponed`` with the reason.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+        Example:
+            while any(period.outcome == "closed" for period in meter.close_due()):
+                pass
+        """
+        return self._run(calls.close_due(now=now, max_rows=max_rows))
+
+    def statements(
+        self,
+        subject: str | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        max_rows: int = 100,
+        after_id: int | None = None,
+    ) -> list[StatementHeader]:
+        """Return statements, the one that was closed last first.
+
+        Args:
+            subject: Those of this subject; all unless given.
+            since: Only periods that end after this.
+            until: Only periods that begin before this.
+            max_rows: The length of a page, at most 10,000.
+            after_id: The last row's ``statement_id``, for the next page.
+
+        Returns:
+            A page of headers.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
+            [header.hash for header in meter.statements("acct_1")]
+        """
+        return self._run(
+            calls.statements(subject, since=since, until=until, max_rows=max_rows, after_id=after_id)
+        )
+
+    def statement(self, statement_id: int) -> list[StatementLine]:
+        """Return the lines of a statement: one for each metric, then those of earlier periods.
+
+        Args:
+            statement_id: The statement, of `statements` or `close_period`.
+
+        Returns:
+            The lines, in their order.
+
+        Raises:
+            NotFound: there is no such statement.
+
+        Example:
+            for line in meter.statement(7):
+                print(line.kind, line.metric, line.quantity, line.unit)
+        """
+        return self._run(calls.statement(statement_id))
+
+    def statement_document(self, statement_id: int) -> str:
+        """Return a statement as the text whose SHA-256 is its hash: JSON, always the same.
+
+        Keep it outside of the database, and nobody can change the statement unnoticed.
+
+        Args:
+            statement_id: The statement, of `statements` or `close_period`.
+
+        Returns:
+            The text; it names the subject only by a digest.
+
+        Raises:
+            NotFound: there is no such statement.
+
+        Example:
+            hashlib.sha256(meter.statement_document(7).encode()).hexdigest()
+        """
+        return self._run(calls.statement_document(statement_id))
+
+    def verify_statements(self, subject: str | None = None) -> list[StatementProblem]:
+        """Check statements: their hashes, their chain, and their quantities against the log.
+
+        Args:
+            subject: Those of this subject; all unless given.
+
+        Returns:
+            What does not fit. Nothing means that all is as it was closed.
+
+        Raises:
+            InvalidInput: the subject is not allowed.
+
+        Example:
+            assert meter.verify_statements() == []
+        """
+        return self._run(calls.verify_statements(subject))
+
+    def late_usage(
+        self,
+        subject: str | None = None,
+        metric: str | None = None,
+        *,
+        statement_id: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        max_rows: int = 1000,
+        after_id: int | None = None,
+    ) -> list[LateUsage]:
+        """Return the lines of statements whose usage has changed since, and is not decided yet.
+
+        Args:
+            subject: Those of this subject; all unless given.
+            metric: Those of this metric.
+            statement_id: Those of this statement.
+            since: Only periods that end after this.
+            until: Only periods that begin before this.
+            max_rows: The length of a page, at most 10,000.
+            after_id: The last statement that is complete, for the next page.
+
+        Returns:
+            The lines, by statement and metric; ``delta`` is what is open.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            NotFound: there is no such statement.
+            InvalidInput: a value is not allowed.
+
+        Example:
+            {(late.statement_id, late.metric): late.delta for late in meter.late_usage("acct_1")}
+        """
+        return self._run(
+            calls.late_usage(
+                subject,
+                metric,
+                statement_id=statement_id,
+                since=since,
+                until=until,
+                max_rows=max_rows,
+                after_id=after_id,
+            )
+        )
+
+    def settle_late_usage(
+        self,
+        statement_id: int,
+        metric: str,
+        delta: Quantity,
+        decision: LateDecision,
+        *,
+        reason: str | None = None,
+    ) -> LateSettlement:
+        """Decide about late usage of one line of a statement.
+
+        A negative delta first takes back what was waived on the line; billing the rest is a credit.
+
+        Args:
+            statement_id: The statement.
+            metric: The metric's key.
+            delta: All that is open, as `late_usage` returns it: nothing is decided that you have not seen.
+            decision: ``bill``, with the subject's next statement; or ``waive``.
+            reason: Why.
+
+        Returns:
+            The outcome: ``settled``, ``duplicate`` (nothing is open) or ``conflict`` (the delta has moved).
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            NotFound: there is no such statement.
+            InvalidInput: a value is not allowed.
+            LockUnavailable: the subject is being closed.
+            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+        Example:
+            for late in meter.late_usage("acct_1"):
+                meter.settle_late_usage(late.statement_id, late.metric, late.delta, "bill")
+        """
+        return self._run(calls.settle_late_usage(statement_id, metric, delta, decision, reason=reason))
+
+    def what_changed(
+        self,
+        statement_id: int,
+        metric: str | None = None,
+        *,
+        max_rows: int = 100,
+        after_id: int | None = None,
+    ) -> list[Event]:
+        """Return the rows of the log behind late usage, in the order of recording.
+
+        Args:
+            statement_id: The statement.
+            metric: Only of this metric.
+            max_rows: The length of a page, at most 10,000.
+            after_id: The last row's ``event_id``, for the next page.
+
+        Returns:
+            What was recorded for the period after it was closed.
+
+        Raises:
+            NotFound: there is no such statement.
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: a value is not allowed.
+
+        Example:
+            [event.quantity for event in meter.what_changed(7, "tokens")]
+        """
+        return self._run(calls.what_changed(statement_id, metric, max_rows=max_rows, after_id=after_id))
+
+    def erase_subject(self, subject: str, pseudonym: str) -> int:
+        """Remove a subject's name, members, keys and metadata everywhere; totals and statements stay.
+
+        Key digests stay, so that old retries remain duplicates. It cannot be undone.
+
+        Args:
+            subject: Who consumed: an account, an organisation, an API key.
+            pseudonym: The name that takes its place.
+
+        Returns:
+            How many rows of the log were rewritten.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            LockUnavailable: a transaction that records for the subject stays open; nothing was changed.
+            MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
+
+        Example:
+            meter.erase_subject("acct_1", "erased_4711")
+        """
+        return self._run(calls.erase_subject(subject, pseudonym))
 
     def settings(self) -> list[Setting]:
         """Return the settings of the meter.

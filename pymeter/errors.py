@@ -125,6 +125,12 @@ class NotInstalled(MeterError):
     default_sqlstate = "55000"
 
 
+class CannotClose(MeterError):
+    """The period cannot be closed yet: a reservation of it is open, or its buckets drift (55000)."""
+
+    default_sqlstate = "55000"
+
+
 class ReportingStopped(MeterError):
     """The journal was restored, copied or failed over: see ``pymeter report adopt`` (55000)."""
 
@@ -182,6 +188,8 @@ class meter_errors(AbstractContextManager[None]):
         if kind is NotInstalled and diag.table_name == "report_journals":
             # adopt_journal() names its parameter: the journal is not stopped.
             kind = MeterError if diag.column_name == "force" else ReportingStopped
+        elif kind is NotInstalled and diag.table_name == "statements":
+            kind = CannotClose
         # PostgreSQL's own hint for a missing function speaks of type casts, which helps nobody here.
         hint = diag.message_hint if kind is not NotInstalled or error.sqlstate == "55000" else None
         raise kind(

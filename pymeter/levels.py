@@ -10,6 +10,7 @@ _CALLS: Final = {
         settings billing_cycle plans subscriptions limits effective_limits overruns notifications
         reservations top_ups balance
         corrections correction_entries preview_correction
+        statements statement statement_document late_usage what_changed
         endpoints deliveries spike_alerts
     """,
     "write": "record record_batch known_events reserve reserve_batch settle release extend",
@@ -24,6 +25,7 @@ _CALLS: Final = {
         set_setting admin_log set_billing_cycle define_plan subscribe unsubscribe set_limit remove_limit
         top_up void_top_up
         void_event amend_event adjust open_correction stage_correction
+        watermark close_period close_due verify_statements settle_late_usage erase_subject
         define_biller report_metric report_subject resolve_push retry_pushes leave_pushes adopt_journal
         define_endpoint remove_endpoint test_endpoint retry_deliveries set_spike_alert remove_spike_alert
     """,

@@ -16,6 +16,19 @@ from __future__ import annotations
 from pymeter.calls.access_calls import access, grant_access, revoke_access
 from pymeter.calls.call import Call
 from pymeter.calls.catalog_calls import catalog, define_metric, retire_metric
+from pymeter.calls.close_calls import (
+    close_due,
+    close_period,
+    erase_subject,
+    late_usage,
+    settle_late_usage,
+    statement,
+    statement_document,
+    statements,
+    verify_statements,
+    watermark,
+    what_changed,
+)
 from pymeter.calls.correct_calls import (
     adjust,
     amend_event,
@@ -137,6 +150,8 @@ __all__ = [
     "check_quota",
     "claim_deliveries",
     "claim_pushes",
+    "close_due",
+    "close_period",
     "confirm_push",
     "correction_entries",
     "corrections",
@@ -147,6 +162,7 @@ __all__ = [
     "deliveries",
     "effective_limits",
     "endpoints",
+    "erase_subject",
     "events",
     "extend",
     "fail_pushes",
@@ -154,6 +170,7 @@ __all__ = [
     "health",
     "judge_spikes",
     "known_events",
+    "late_usage",
     "leave_pushes",
     "limits",
     "maintain",
@@ -211,9 +228,13 @@ __all__ = [
     "settle",
     "settle_deliveries",
     "settle_hour",
+    "settle_late_usage",
     "settle_pushes",
     "spike_alerts",
     "stage_correction",
+    "statement",
+    "statement_document",
+    "statements",
     "subjects",
     "subscribe",
     "subscriptions",
@@ -227,6 +248,9 @@ __all__ = [
     "usage",
     "usage_by",
     "verify",
+    "verify_statements",
     "void_event",
     "void_top_up",
+    "watermark",
+    "what_changed",
 ]

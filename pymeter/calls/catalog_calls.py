@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from pymeter.calls import argument, result
 from pymeter.calls.call import Call
-from pymeter.models import Aggregate, Metric, Period, Rollup
+from pymeter.models import AfterClose, Aggregate, Metric, Period, Rollup
 
 
 def define_metric(
@@ -21,6 +21,7 @@ def define_metric(
     striped: bool | None = None,
     max_future: timedelta | None = None,
     carry: bool | None = None,
+    after_close: AfterClose | None = None,
 ) -> Call[Metric]:
     """Define a metric, or change one. What is left out stays as it is.
 
@@ -37,6 +38,8 @@ def define_metric(
             waiting.
         max_future: How far ahead of the clock an event may lie; one day for a new metric.
         carry: For ``last``: whether a window without events answers with the last value before it.
+        after_close: What becomes of a new event of a period that is closed for its subject: ``accept``
+            it as late usage, or ``refuse`` it with PeriodSealed. A new metric accepts.
 
     Returns:
         The metric as it is now.
@@ -61,6 +64,7 @@ def define_metric(
             argument.boolean("striped", striped),
             argument.interval("max_future", max_future),
             argument.boolean("carry", carry),
+            argument.text("after_close", after_close),
         ),
         result.one(Metric),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar
 
@@ -36,6 +37,19 @@ def number(rows: Sequence[Row]) -> int:
     """The one value of the one row, a whole number."""
     (value,) = rows[0].values()
     return int(value)
+
+
+def word(rows: Sequence[Row]) -> str:
+    """The one value of the one row, a text."""
+    (value,) = rows[0].values()
+    return str(value)
+
+
+def moment(rows: Sequence[Row]) -> datetime:
+    """The one value of the one row, a time."""
+    (value,) = rows[0].values()
+    assert isinstance(value, datetime)
+    return value.astimezone(UTC)
 
 
 def truth(rows: Sequence[Row]) -> bool:

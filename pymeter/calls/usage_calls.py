@@ -31,6 +31,7 @@ def usage(
     until: datetime | None = None,
     timezone: str = "UTC",
     now: datetime | None = None,
+    as_of: datetime | None = None,
 ) -> Call[UsageTotal]:
     """Return the usage of one metric in one window.
 
@@ -45,6 +46,7 @@ def usage(
         until: The window's end, not included. Instead of `period`.
         timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
         now: The moment to ask about; the database's clock unless given.
+        as_of: A watermark (`watermark`): only what had been recorded up to then.
 
     Returns:
         The quantity; zero of zero events when there was none.
@@ -53,6 +55,7 @@ def usage(
         UnknownMetric: the catalog has no such metric.
         InvalidInput: the window is given in both forms, is empty or reversed, or has an unknown
             word or zone.
+        LockUnavailable: `as_of` is later than the subject's last watermark.
 
     Example:
         meter.usage("acct_1", "tokens", period="30 days").quantity
@@ -63,6 +66,7 @@ def usage(
             argument.text("subject", subject, required=True),
             argument.text("metric", metric, required=True),
             *argument.window(period, since, until, timezone, now),
+            argument.time("as_of", as_of),
         ),
         result.one(UsageTotal),
     )
@@ -76,6 +80,7 @@ def summary(
     until: datetime | None = None,
     timezone: str = "UTC",
     now: datetime | None = None,
+    as_of: datetime | None = None,
 ) -> Call[list[UsageTotal]]:
     """Return an invoice's lines: the usage of every metric in one window.
 
@@ -89,6 +94,7 @@ def summary(
         until: The window's end, not included. Instead of `period`.
         timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
         now: The moment to ask about; the database's clock unless given.
+        as_of: A watermark (`watermark`): only what had been recorded up to then.
 
     Returns:
         A line for each metric that is in use, zeros included, and for each retired one that has
@@ -97,6 +103,7 @@ def summary(
     Raises:
         InvalidInput: the window is given in both forms, is empty or reversed, or has an unknown
             word or zone.
+        LockUnavailable: `as_of` is later than the subject's last watermark.
 
     Example:
         for line in meter.summary("acct_1", period="month"):
@@ -107,6 +114,7 @@ def summary(
         (
             argument.text("subject", subject, required=True),
             *argument.window(period, since, until, timezone, now),
+            argument.time("as_of", as_of),
         ),
         result.every(UsageTotal),
     )
@@ -120,6 +128,7 @@ def series(
     *,
     step: CalendarStep | str = "day",
     timezone: str = "UTC",
+    as_of: datetime | None = None,
 ) -> Call[list[UsageBucket]]:
     """Return the usage step by step over [`since`, `until`), gaps filled: a chart plots it as it is.
 
@@ -134,6 +143,7 @@ def series(
         step: A calendar word (``minute hour day week month year``); ``cycle``, the subject's billing
             cycles; or a duration such as ``15m``, counted from `since`.
         timezone: The name of the zone whose calendar counts, such as ``Europe/Berlin``.
+        as_of: A watermark (`watermark`): only what had been recorded up to then.
 
     Returns:
         A row for each step, in order.
@@ -141,6 +151,7 @@ def series(
     Raises:
         UnknownMetric: the catalog has no such metric.
         InvalidInput: the range or the step is not allowed.
+        LockUnavailable: `as_of` is later than the subject's last watermark.
 
     Example:
         meter.series("acct_1", "tokens", midnight, midnight + timedelta(days=1), step="hour")
@@ -154,6 +165,7 @@ def series(
             argument.time("until", until, required=True),
             argument.text("step", step, required=True),
             argument.text("timezone", timezone, required=True),
+            argument.time("as_of", as_of),
         ),
         result.every(UsageBucket),
     )
@@ -359,6 +371,7 @@ def events(
     after_id: int | None = None,
     max_rows: int = 100,
     after_at: datetime | None = None,
+    as_of: datetime | None = None,
 ) -> Call[list[Event]]:
     """Return a page of the log, newest first: why was this charged?
 
@@ -370,6 +383,7 @@ def events(
         after_id: The last row's ``event_id``, for the next page; `iter_events` does that.
         max_rows: The length of a page, at most 10,000.
         after_at: The last row's ``at``: optional, saves a look-up.
+        as_of: A watermark (`watermark`): only what had been recorded up to then.
 
     Returns:
         A page of events.
@@ -377,6 +391,7 @@ def events(
     Raises:
         UnknownMetric: the catalog has no such metric.
         InvalidInput: a value is not allowed.
+        LockUnavailable: `as_of` is later than the subject's last watermark.
 
     Example:
         meter.events("acct_1", "tokens", max_rows=10)
@@ -391,6 +406,7 @@ def events(
             argument.integer("after_id", "bigint", after_id),
             argument.integer("max_rows", "integer", max_rows),
             argument.time("after_at", after_at),
+            argument.time("as_of", as_of),
         ),
         result.every(Event),
     )

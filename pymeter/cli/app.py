@@ -10,6 +10,7 @@ from pymeter import __version__
 from pymeter.cli import (
     access,
     catalog,
+    closing,
     correcting,
     corrections,
     events,
@@ -124,7 +125,7 @@ def options(
 _START = "Start here"
 _RECORD = "Define and record"
 _ASK = "Ask"
-_CORRECT = "Correct"
+_CORRECT = "Correct and close"
 _LIMIT = "Limit"
 _REPORT = "Notify and report"
 _KEEP = "Install and keep"
@@ -149,6 +150,10 @@ add_command(app, correcting.void, _CORRECT)
 add_command(app, correcting.amend, _CORRECT)
 add_command(app, correcting.adjust, _CORRECT, context_settings={"ignore_unknown_options": True})
 app.add_typer(corrections.correction, name="correction", rich_help_panel=_CORRECT)
+add_command(app, closing.close, _CORRECT)
+add_command(app, closing.statement, _CORRECT)
+add_command(app, closing.late, _CORRECT)
+add_command(app, closing.erase, _CORRECT)
 app.add_typer(limits.limit, name="limit", rich_help_panel=_LIMIT)
 app.add_typer(limits.plan, name="plan", rich_help_panel=_LIMIT)
 add_command(app, limits.subscribe, _LIMIT)

@@ -17,6 +17,7 @@ from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.text import Text
 
+from pymeter.cli import closing_display
 from pymeter.cli.chart import chart
 from pymeter.cli.errors import CliError
 from pymeter.cli.events import events_table
@@ -26,7 +27,7 @@ from pymeter.cli.target import Target
 from pymeter.cli.usage import room
 from pymeter.client import Meter
 from pymeter.migrate import migrate
-from pymeter.models import Aggregate, BatchOutcome, UsageTotal
+from pymeter.models import Aggregate, BatchOutcome, StatementHeader, UsageTotal
 from pymeter.program_connection import ProgramPool, transaction
 from pymeter.sample import METRICS, Sample, make_sample
 from pymeter.secrets import without_password
@@ -36,6 +37,7 @@ _BATCH = 1000
 _BUSIEST = 3
 _CALLERS = 32
 _LOCK_SECONDS_MAX = 10
+_PERIOD = timedelta(days=1)
 
 
 def run(console: Console, database: Target, schema: str, seed: int) -> None:
@@ -52,7 +54,9 @@ def run(console: Console, database: Target, schema: str, seed: int) -> None:
         _reserve(console, meter)
         _chart(console, meter, sample, busiest)
         _explain(console, meter, sample, busiest)
-        _dispute(console, meter, sample, busiest)
+        header = _close(console, meter, sample, busiest)
+        _dispute(console, meter, header)
+        _bill_late(console, meter, sample, header)
         _verify(console, meter)
     _farewell(console, database, schema, busiest)
 
@@ -305,11 +309,20 @@ def _explain(console: Console, meter: Meter, sample: Sample, subject: str) -> No
     )
 
 
-def _dispute(console: Console, meter: Meter, sample: Sample, subject: str) -> None:
+def _close(console: Console, meter: Meter, sample: Sample, subject: str) -> StatementHeader:
+    """The first of the sample's days becomes a statement."""
+    header = meter.close_period(subject, sample.since, sample.since + _PERIOD)
+    _title(console, "A period is closed", "its statement never changes")
+    _show(console, closing_display.statement(header, meter.statement(header.statement_id), "UTC"))
+    return header
+
+
+def _dispute(console: Console, meter: Meter, header: StatementHeader) -> None:
     """A charge is disputed, found in the log, and taken back; the log keeps both."""
-    charges = meter.events(subject, "tokens", since=sample.since, until=sample.until, max_rows=1000)
+    subject = header.subject
+    charges = meter.events(subject, "tokens", since=header.since, until=header.until, max_rows=1000)
     charge = max(charges, key=lambda event: event.quantity or 0)
-    before = meter.usage(subject, "tokens", since=sample.since, until=sample.until)
+    before = meter.usage(subject, "tokens", since=header.since, until=header.until)
     when = moment(charge.at.replace(microsecond=0))
     _title(console, "A charge is disputed", f"{subject} did not ask for what was counted at {when} UTC")
     done = meter.void_event(
@@ -318,7 +331,7 @@ def _dispute(console: Console, meter: Meter, sample: Sample, subject: str) -> No
     end = charge.at + timedelta(microseconds=1)
     rows = meter.events(subject, "tokens", since=charge.at, until=end)
     _show(console, events_table([row for row in rows if charge.event_id in (row.event_id, row.corrects)]))
-    after = meter.usage(subject, "tokens", since=sample.since, until=sample.until)
+    after = meter.usage(subject, "tokens", since=header.since, until=header.until)
     _show(
         console,
         good(
@@ -333,6 +346,18 @@ def _dispute(console: Console, meter: Meter, sample: Sample, subject: str) -> No
     )
 
 
+def _bill_late(console: Console, meter: Meter, sample: Sample, closed: StatementHeader) -> None:
+    """The statement stays as it is; what changed is decided, and stands on the next one."""
+    _title(console, "Late usage", f"what has changed since statement {closed.statement_id}, and is decided")
+    late = meter.late_usage(closed.subject)
+    _show(console, closing_display.late(late, "UTC", hint=False))
+    for line in late:
+        meter.settle_late_usage(line.statement_id, line.metric, line.delta, "bill", reason="disputed")
+    header = meter.close_period(closed.subject, closed.until, sample.until)
+    _title(console, "The next statement", "the disputed charge is a line of its own")
+    _show(console, closing_display.statement(header, meter.statement(header.statement_id), "UTC"))
+
+
 def _verify(console: Console, meter: Meter) -> None:
     _title(console, "Do the numbers equal the log?")
     started = time.monotonic()
@@ -342,7 +367,14 @@ def _verify(console: Console, meter: Meter) -> None:
         raise CliError(
             f"{len(drifts)} rollups differ from the log", "This must not happen: please report it.", status=1
         )
+    if problems := meter.verify_statements():
+        raise CliError(
+            f"{len(problems)} lines of statements do not fit",
+            "This must not happen: please report it.",
+            status=1,
+        )
     _show(console, good(f"verify: no drift; every rollup was computed again from the log ({seconds:.1f} s)"))
+    _show(console, good("statements: as they were closed, and equal to the log as of then"))
 
 
 def _farewell(console: Console, database: Target, schema: str, subject: str) -> None:

@@ -19,12 +19,14 @@ from pymeter.cli.exporting import ExportedEvent, Reasons, exported_rows
 from pymeter.cli.options import (
     AsCsv,
     AsJson,
+    AsOf,
     OnlyMetric,
     Since,
     Subject,
     Until,
     Zone,
     form,
+    read_moment,
     read_window,
     read_zone,
 )
@@ -58,6 +60,7 @@ def events(
     until: Until = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many.")] = 20,
     after_id: Annotated[int | None, typer.Option(help="Show older events than this one.")] = None,
+    as_of: AsOf = None,
     timezone: Zone = "UTC",
     as_json: AsJson = False,
     as_csv: AsCsv = False,
@@ -65,9 +68,12 @@ def events(
     """Show a subject's newest events: what a total consists of."""
     wanted = form(as_json, as_csv)
     start, end = read_window(since, until, timezone)
+    final = read_moment(as_of, timezone, "--as-of")
     read_zone(timezone)
     with ctx.obj.meter() as meter:
-        rows = meter.events(subject, metric, since=start, until=end, after_id=after_id, max_rows=limit)
+        rows = meter.events(
+            subject, metric, since=start, until=end, after_id=after_id, max_rows=limit, as_of=final
+        )
     if wanted is Form.csv:
         write_csv(sys.stdout, Event, rows, mark_escaped=True)
         return

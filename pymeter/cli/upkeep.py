@@ -15,19 +15,23 @@ from rich.progress import MofNCompleteColumn
 from rich.table import Table
 from rich.text import Text
 
+from pymeter.cli.closing_display import problems
 from pymeter.cli.commands import as_commands
 from pymeter.cli.errors import SAYS_NO, CliError
 from pymeter.cli.options import AsCsv, AsJson, OnlyMetric, OnlySubject, form
 from pymeter.cli.output import (
+    Form,
     bad,
     counted,
     good,
     moment,
     note,
     number,
+    print_json,
     progress,
     show,
     stderr,
+    stdout,
     table,
 )
 from pymeter.cli.patience import when_free
@@ -189,7 +193,10 @@ def verify(
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """Recompute all rollups from the log, and show which differ.
+    """Recompute rollups and statements, and show which differ.
+
+    Everything is computed again from the log. With --csv, statements that differ are told on standard error.
+    In JSON, their rows are the ones with a statement_id.
 
     Exit status 1: at least one differs.
     """
@@ -199,8 +206,15 @@ def verify(
         bar.add_task("recomputing from the log", total=None)
         drifts = meter.verify(subject, metric)
         unknown = {drift.metric for drift in drifts} - {known.key for known in meter.catalog()}
-    show(drifts, Drift, partial(_drift_report, unknown), wanted)
-    if drifts:
+        found = [p for p in meter.verify_statements(subject) if metric is None or p.metric == metric]
+        closed = bool(found or meter.statements(subject, max_rows=1))
+    if wanted is Form.json:
+        print_json([*drifts, *found])
+    else:
+        show(drifts, Drift, partial(_drift_report, unknown), wanted)
+        if closed and (found or wanted is Form.table):
+            (stdout() if wanted is Form.table else stderr()).print(problems(found))
+    if drifts or found:
         raise typer.Exit(SAYS_NO)
 
 

@@ -16,6 +16,7 @@ from pymeter.cli.errors import COULD_NOT_RUN, SAYS_NO, fail
 from pymeter.cli.options import (
     AsCsv,
     AsJson,
+    AsOf,
     MetricKey,
     PeriodOption,
     Since,
@@ -23,6 +24,7 @@ from pymeter.cli.options import (
     Until,
     Zone,
     form,
+    read_moment,
     read_window,
     read_zone,
 )
@@ -52,6 +54,7 @@ def usage(
     period: PeriodOption = None,
     since: Since = None,
     until: Until = None,
+    as_of: AsOf = None,
     timezone: Zone = "UTC",
     by: Annotated[str | None, typer.Option(help="Group by this field of the metadata.")] = None,
     as_json: AsJson = False,
@@ -63,8 +66,13 @@ def usage(
     """
     wanted = form(as_json, as_csv)
     start, end = read_window(since, until, timezone)
+    final = read_moment(as_of, timezone, "--as-of")
+    if by is not None and as_of is not None:
+        raise typer.BadParameter("--by and --as-of exclude each other")
     with ctx.obj.meter() as meter:
-        total = meter.usage(subject, metric, period=period, since=start, until=end, timezone=timezone)
+        total = meter.usage(
+            subject, metric, period=period, since=start, until=end, timezone=timezone, as_of=final
+        )
         groups = (
             meter.usage_by(subject, metric, by, period=period, since=start, until=end, timezone=timezone)
             if by is not None
@@ -91,6 +99,7 @@ def summary(
     period: PeriodOption = None,
     since: Since = None,
     until: Until = None,
+    as_of: AsOf = None,
     timezone: Zone = "UTC",
     as_json: AsJson = False,
     as_csv: AsCsv = False,
@@ -101,8 +110,9 @@ def summary(
     """
     wanted = form(as_json, as_csv)
     start, end = read_window(since, until, timezone)
+    final = read_moment(as_of, timezone, "--as-of")
     with ctx.obj.meter() as meter:
-        totals = meter.summary(subject, period=period, since=start, until=end, timezone=timezone)
+        totals = meter.summary(subject, period=period, since=start, until=end, timezone=timezone, as_of=final)
     show(totals, UsageTotal, lambda rows: _totals(subject, rows, timezone), wanted)
 
 
@@ -179,6 +189,7 @@ def series(
         str | None,
         typer.Option(help="minute, hour, day, week, month, year, cycle; or a duration."),
     ] = None,
+    as_of: AsOf = None,
     timezone: Zone = "UTC",
     as_json: AsJson = False,
     as_csv: AsCsv = False,
@@ -189,6 +200,7 @@ def series(
     """
     wanted = form(as_json, as_csv)
     start, end = read_window(since, until, timezone)
+    final = read_moment(as_of, timezone, "--as-of")
     with ctx.obj.meter() as meter:
         if start is None and end is None:
             period = period or "month"
@@ -201,7 +213,9 @@ def series(
         if around.since is None or around.until is None:
             raise typer.BadParameter("a series needs a window with two ends: give --period, or --since")
         step = step or _fitting_step(around.until - around.since)
-        buckets = meter.series(subject, metric, around.since, around.until, step=step, timezone=timezone)
+        buckets = meter.series(
+            subject, metric, around.since, around.until, step=step, timezone=timezone, as_of=final
+        )
         unit = meter.usage(subject, metric).unit
     title = Text(visible(f"{metric} of {subject} in {unit} per {step}"), style="bold")
     show(buckets, UsageBucket, lambda rows: Group(title, chart(rows, stdout(), timezone, unit)), wanted)

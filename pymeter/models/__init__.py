@@ -9,7 +9,19 @@ The models of ``sql/<folder>/`` are in ``<folder>.py``; what they are made of in
 from __future__ import annotations
 
 from pymeter.models.access import AccessRight, Level
-from pymeter.models.catalog import Aggregate, Metric, Period, Rollup
+from pymeter.models.catalog import AfterClose, Aggregate, Metric, Period, Rollup
+from pymeter.models.close import (
+    Closing,
+    LateDecision,
+    LateSettlement,
+    LateUsage,
+    LineKind,
+    ProblemKind,
+    SettledLate,
+    StatementHeader,
+    StatementLine,
+    StatementProblem,
+)
 from pymeter.models.correct import (
     AdjustEntry,
     AmendEntry,
@@ -97,6 +109,7 @@ __all__ = [
     "ActiveTopUp",
     "AdjustEntry",
     "AdminEntry",
+    "AfterClose",
     "Aggregate",
     "AmendEntry",
     "Balance",
@@ -107,6 +120,7 @@ __all__ = [
     "CalendarStep",
     "ClaimedDelivery",
     "ClaimedPush",
+    "Closing",
     "Corrected",
     "Correction",
     "CorrectionEffect",
@@ -124,10 +138,14 @@ __all__ = [
     "EntryKind",
     "Event",
     "Health",
+    "LateDecision",
+    "LateSettlement",
+    "LateUsage",
     "Level",
     "Limit",
     "LimitAction",
     "LimitSource",
+    "LineKind",
     "MaintenanceAction",
     "Metric",
     "MetricMapping",
@@ -140,6 +158,7 @@ __all__ = [
     "Period",
     "Plan",
     "PlannedPush",
+    "ProblemKind",
     "Push",
     "PushState",
     "PushStatus",
@@ -162,8 +181,12 @@ __all__ = [
     "Setting",
     "SettledDelivery",
     "SettledHour",
+    "SettledLate",
     "SettledPush",
     "SpikeAlert",
+    "StatementHeader",
+    "StatementLine",
+    "StatementProblem",
     "SubjectActivity",
     "SubjectMapping",
     "SubjectPeriod",

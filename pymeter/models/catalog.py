@@ -10,6 +10,7 @@ from pymeter.models.values import Model, Moment
 Aggregate = Literal["sum", "count", "min", "max", "avg", "last", "unique"]
 Period = Literal["minute", "hour", "day", "week", "month", "year", "never"]
 Rollup = Literal["minute", "hour", "day", "none"]
+AfterClose = Literal["accept", "refuse"]
 
 
 class Metric(Model):
@@ -41,3 +42,5 @@ class Metric(Model):
     """The longer one of period and rollup; the same as fine_bucket if there is only one kind."""
     limited: bool = False
     """Whether it has had a limit: recording then looks at limits."""
+    after_close: AfterClose = "accept"
+    """What becomes of a new event of a closed period: late usage, or it is refused."""

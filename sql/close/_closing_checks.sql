@@ -56,7 +56,7 @@ begin
     ) r
     limit 1;
     if v_hold.reservation_id is not null then
-        raise exception using errcode = '55000', message = 'a reservation of the period is open',
+        raise exception using errcode = '55000', message = 'a reservation of the period is open', table = 'statements',
             detail = format('subject %s, metric %s, reservation %s.', quote_literal(left(v_hold.subject, 80)), quote_literal(v_hold.metric),
                 v_hold.reservation_id),
             hint = 'Settle or release it, or wait until it has expired.';
@@ -79,7 +79,7 @@ declare
 begin
     select * into v_drift from _drifting_metrics(closings) limit 1;
     if found then
-        raise exception using errcode = '55000', message = 'buckets of the period do not equal the log',
+        raise exception using errcode = '55000', message = 'buckets of the period do not equal the log', table = 'statements',
             detail = format('subject %s, metric %s.', quote_literal(left(v_drift.subject, 80)), quote_literal(v_drift.metric)),
             hint = format('Look at SELECT * FROM %I.verify(%L), and correct them with rebuild().', current_schema(), left(v_drift.subject, 80));
     end if;

@@ -1,7 +1,6 @@
 -- The short way for a batch of ordinary events. One statement reads, checks, and writes keys and events; it writes nothing unless the whole
 -- batch is ordinary. Rows pass from step to step inside it, in the lock order of the package: keys, then rows of series, and only then the clock
--- is read for recorded_at. What it says about keys that maintain() has moved is asked by a later statement, see
--- _record_event(); and so is whether limits, which may have changed while keys and rows were waited for, leave room for all.
+-- is read for recorded_at. A later statement asks about keys that maintain() has moved, see _record_event(); and whether limits still leave room.
 create or replace function _record_ordinary_batch(events jsonb)
 returns setof batch_outcome
 language plpgsql

@@ -39,8 +39,7 @@ end
 $$;
 
 comment on function _record_rows(batch_event[], boolean) is
-    'Records the events of a batch that break no rule, and returns the outcome of each, in order. overflow: as in record(). Raises 40001 as '
-    'record() does.';
+    'Records the events of a batch that break no rule; returns their outcomes in order. overflow: as in record(). Raises 40001 as record() does.';
 
 create or replace function _limited_metrics(batch batch_event[])
 returns text[]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from decimal import Decimal
 from typing import Any
@@ -140,6 +141,9 @@ READING: dict[str, dict[str, Any]] = {
     "overruns": {},
     "reservations": {},
     "corrections": {},
+    "statements": {},
+    "late_usage": {},
+    "verify_statements": {},
     "endpoints": {},
     "deliveries": {},
     "spike_alerts": {},
@@ -158,12 +162,13 @@ READING: dict[str, dict[str, Any]] = {
     "confirm_push": {"biller": "stripe", "worker": "w", "identifier": "pm_1", "attempt": 1},
 }
 MAY_BE_EMPTY = {
-    *("verify", "overruns", "preview_pushes", "uncertain_hours", "reconcilable_ranges"),
+    *("verify", "verify_statements", "overruns", "preview_pushes", "uncertain_hours", "reconcilable_ranges"),
     *("endpoints", "deliveries", "spike_alerts"),
     *("reconciliation", "report_mappings", "pushes", "plans", "subscriptions", "limits", "effective_limits"),
     "reservations",
     "top_ups",
     "corrections",
+    *("statements", "late_usage"),
 }
 WRITING: dict[str, dict[str, Any]] = {
     "define_metric": {"key": "seats", "aggregate": "last", "unit": "seat", "max_future": "2 days"},
@@ -181,6 +186,9 @@ WRITING: dict[str, dict[str, Any]] = {
     "top_up": {"subject": "a", "metric": "tokens", "quantity": 200, "idempotency_key": "invoice_17"},
     "adjust": {"subject": "a", "metric": "tokens", "quantity": -1.5, "reason": "goodwill"},
     "open_correction": {"reason": "a fault"},
+    "watermark": {"subject": "a"},
+    "close_period": {"subject": "a", "period": "month"},
+    "close_due": {"max_rows": 10},
     "define_endpoint": {"name": "ops", "url": "https://example.com/hook", "types": ["*"]},
     "plan_deliveries": {},
     "claim_deliveries": {"worker": "w"},
@@ -234,6 +242,9 @@ def test_every_function_that_can_be_granted_is_called_below(ledger: Ledger) -> N
         # Which need an event or a correction: test_a_correction_is_opened_staged_and_decided.
         *("void_event", "amend_event", "stage_correction", "preview_correction", "correction_entries"),
         *("approve_correction", "reject_correction", "revert_correction"),
+        # Which need a statement: test_a_period_is_closed_and_late_usage_decided.
+        *("statement", "statement_document", "settle_late_usage", "what_changed"),
+        "erase_subject",  # which needs a subject: test_a_subject_is_erased.
         *("settle", "release", "extend"),  # which need a reservation: test_a_reservation_is_settled.
         # Which need an endpoint or an alert: test_an_endpoint_and_an_alert_come_and_go.
         *("test_endpoint", "remove_endpoint", "remove_spike_alert"),
@@ -298,6 +309,35 @@ def test_a_correction_is_opened_staged_and_decided(rest: Rest) -> None:
     other = {"id": rest.post("open_correction", {"reason": "another"})}
     rest.post("reject_correction", other | {"reason": "no"})
     assert rest.post("corrections", {"state": "rejected"})[0]["decision"] == "no"
+
+
+def test_a_period_is_closed_and_late_usage_decided(rest: Rest) -> None:
+    event = {"subject": "a", "metric": "tokens", "quantity": 5.5, "at": "2026-06-18T14:30:00Z"}
+    rest.post("record", event)
+    june = {"subject": "a", "since": "2026-06-01T00:00:00Z", "until": "2026-07-01T00:00:00Z"}
+    header = rest.post("close_period", june)
+    given = {"statement_id": header["statement_id"]}
+    (line,) = rest.post("statement", given)
+    assert (line["metric"], line["quantity"], line["kind"]) == ("tokens", Decimal("5.5"), "usage")
+    document = rest.post("statement_document", given)
+    assert hashlib.sha256(document.encode()).hexdigest() == header["hash"]
+    rest.post("record", event | {"quantity": 2})
+    (late,) = rest.post("late_usage", given)
+    assert (late["stated"], late["current"], late["delta"]) == (Decimal("5.5"), Decimal("7.5"), 2)
+    assert [row["quantity"] for row in rest.post("what_changed", given)] == [2]
+    as_of = {"metric": "tokens", **june, "as_of": header["watermark"]}
+    assert rest.post("usage", as_of)["quantity"] == Decimal("5.5")
+    decision = given | {"metric": "tokens", "delta": 2, "decision": "bill"}
+    assert rest.post("settle_late_usage", decision)["outcome"] == "settled"
+    assert rest.post("settle_late_usage", decision)["outcome"] == "duplicate"
+    assert [row["hash"] for row in rest.post("statements", {"subject": "a"})] == [header["hash"]]
+    assert rest.post("verify_statements", {}) == []
+
+
+def test_a_subject_is_erased(rest: Rest) -> None:
+    rest.post("record", {"subject": "a", "metric": "tokens", "quantity": 5, "metadata": {"ip": "::1"}})
+    assert rest.post("erase_subject", {"subject": "a", "pseudonym": "erased_1"}) == 1
+    assert rest.post("usage", {"subject": "erased_1", "metric": "tokens"})["quantity"] == 5
 
 
 def test_a_plan_and_its_limits_begin_and_end(rest: Rest) -> None:

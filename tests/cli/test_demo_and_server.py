@@ -54,7 +54,10 @@ def test_the_demo_shows_everything_and_is_clean_to_run_twice(
             r"req-\d+",
             r"user=user-\d{3} ",
             r"model=(?:small|large|embed) ",
+            r"Statement 1 of \S+ ",
+            r"Of earlier periods\s+metric .*\n.*\n +tokens +-[\d,]+ +tokens ",
             r"✓ verify: no drift",
+            r"✓ statements: as they were closed",
         ):
             assert re.search(shown, ran.out), shown
     counts = [re.findall(r"^ +(?:recorded|duplicate) .*?(?= *$)", ran.out, re.MULTILINE) for ran in runs]

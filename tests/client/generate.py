@@ -24,7 +24,7 @@ PACKAGE = Path(pymeter.__file__).resolve().parent
 COMMAND = "python -m tests.client.generate"
 
 MODULES = (
-    *("catalog_calls", "record_calls", "usage_calls", "correct_calls"),
+    *("catalog_calls", "record_calls", "usage_calls", "correct_calls", "close_calls"),
     *("limits_calls", "notify_calls", "own_calls"),
     "repair_calls",
     "operate_calls",

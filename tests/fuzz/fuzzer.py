@@ -229,6 +229,7 @@ class Fuzzer:
             _bind(connection)
             _limit(connection)
             _correct(connection)
+            _close(connection)
             _tell(connection)
             _report(connection)
             self.functions = {f.name: f for f in read_functions(connection)}
@@ -354,6 +355,27 @@ def _correct(connection: psycopg.Connection[Any]) -> None:
         " FROM unnest(%s::text[]) s, meter.catalog() WHERE aggregate <> 'unique' AND retired_at IS NULL",
         [list(SUBJECTS)],
     )
+
+
+def _close(connection: psycopg.Connection[Any]) -> None:
+    """Some periods are closed, and some usage comes late; some of it is decided."""
+    closed = connection.execute(
+        "SELECT h.statement_id::text, h.watermark::text FROM unnest(%s::text[]) subject,"
+        " meter.close_period(subject, '2024-03-05Z', '2024-03-06Z') h",
+        [list(SUBJECTS)],
+    ).fetchall()
+    teach("statement_id", [number for number, _ in closed])
+    teach("as_of", [min(watermark for _, watermark in closed)])
+    connection.execute(
+        "SELECT meter.record(s, key, 1, at => '2024-03-05 12:00Z')"
+        " FROM unnest(%s::text[]) s, meter.catalog()"
+        " WHERE aggregate <> 'unique' AND period <> 'never' AND retired_at IS NULL",
+        [list(SUBJECTS)],
+    )
+    assert connection.execute(
+        "SELECT meter.settle_late_usage(statement_id, metric, delta, 'bill')"
+        " FROM meter.late_usage() WHERE metric = 'by sum'"
+    ).fetchall()
 
 
 def _tell(connection: psycopg.Connection[Any]) -> None:

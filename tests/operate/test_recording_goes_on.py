@@ -72,6 +72,12 @@ OTHERS = {
     "revert_correction": "SELECT meter.revert_correction(max(correction_id), 'x')"
     " FROM meter.corrections('approved')",
     "reject_correction": "SELECT meter.reject_correction(meter.open_correction('x'), 'x')",
+    "watermark": "SELECT meter.watermark('s0')",
+    "close_period": "SELECT meter.close_period('s0', '2026-01-01Z', '2026-02-01Z', now => '2026-02-02Z')",
+    "close_due": "SELECT * FROM meter.close_due()",
+    "settle_late_usage": "SELECT meter.settle_late_usage(max(statement_id), 'm', 0, 'waive')"
+    " FROM meter.statements('s0')",
+    "erase_subject": "SELECT meter.erase_subject('s0', 'erased')",
     "define_endpoint": "SELECT meter.define_endpoint('ops', 'https://example.com', '{usage.recorded}')",
     "test_endpoint": "SELECT meter.test_endpoint('ops')",
     "plan_deliveries": "SELECT meter.plan_deliveries()",

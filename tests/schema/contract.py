@@ -17,7 +17,7 @@ CONTRACT = """
 catalog:
   define_metric(key text, aggregate text, unit text, name text = null, description text = null,
     period text = null, rollup text = null, striped boolean = null, max_future interval = null,
-    carry boolean = null) -> metrics
+    carry boolean = null, after_close text = null) -> metrics
   retire_metric(key text) -> metrics
   catalog() -> setof metrics
 record:
@@ -29,11 +29,13 @@ record:
   known_events(events jsonb) -> setof batch_outcome
 usage:
   usage(subject text, metric text, period text = null, since timestamptz = null,
-    until timestamptz = null, timezone text = 'UTC', now timestamptz = now()) -> usage_total
+    until timestamptz = null, timezone text = 'UTC', now timestamptz = now(),
+    as_of timestamptz = null) -> usage_total
   summary(subject text, period text = null, since timestamptz = null, until timestamptz = null,
-    timezone text = 'UTC', now timestamptz = now()) -> setof usage_total
+    timezone text = 'UTC', now timestamptz = now(),
+    as_of timestamptz = null) -> setof usage_total
   series(subject text, metric text, since timestamptz, until timestamptz, step text = 'day',
-    timezone text = 'UTC') -> setof usage_bucket
+    timezone text = 'UTC', as_of timestamptz = null) -> setof usage_bucket
   usage_by(subject text, metric text, dimension text, period text = null, since timestamptz = null,
     until timestamptz = null, timezone text = 'UTC', now timestamptz = now()) -> setof usage_group
   check_quota(subject text, metric text, quota numeric = null, requested numeric = null,
@@ -46,7 +48,7 @@ usage:
     after_at timestamptz = null) -> setof subject_activity
   events(subject text, metric text = null, since timestamptz = null, until timestamptz = null,
     after_id bigint = null, max_rows integer = 100,
-    after_at timestamptz = null) -> setof logged_events
+    after_at timestamptz = null, as_of timestamptz = null) -> setof logged_events
   resolve_window(period text = null, since timestamptz = null, until timestamptz = null,
     timezone text = 'UTC', now timestamptz = now()) -> tstzrange
 correct:
@@ -67,6 +69,24 @@ correct:
     after_id bigint = null) -> setof correction
   correction_entries(id bigint, max_rows integer = null,
     after_ordinal integer = 0) -> setof correction_entry
+close:
+  watermark(subject text) -> timestamptz
+  close_period(subject text, since timestamptz = null, until timestamptz = null, period text = null,
+    now timestamptz = now()) -> statement_header
+  close_due(now timestamptz = now(), max_rows integer = 1000) -> setof closing
+  statements(subject text = null, since timestamptz = null, until timestamptz = null,
+    max_rows integer = 100, after_id bigint = null) -> setof statement_header
+  statement(statement_id bigint) -> setof statement_line
+  statement_document(statement_id bigint) -> text
+  verify_statements(subject text = null) -> setof statement_problem
+  late_usage(subject text = null, metric text = null, statement_id bigint = null,
+    since timestamptz = null, until timestamptz = null, max_rows integer = 1000,
+    after_id bigint = null) -> setof late_line
+  settle_late_usage(statement_id bigint, metric text, delta numeric, decision text,
+    reason text = null) -> late_settlement
+  what_changed(statement_id bigint, metric text = null, max_rows integer = 100,
+    after_id bigint = null) -> setof logged_events
+  erase_subject(subject text, pseudonym text) -> bigint
 limits:
   settings() -> setof setting
   set_setting(name text, value text) -> setting
@@ -206,7 +226,7 @@ RESULTS = """
 metrics(key text, aggregate text, unit text, name text, description text, period text, rollup text,
   striped boolean, max_future interval, defined_at timestamptz, retired_at timestamptz,
   billers text[], carry boolean, revision integer, fine_bucket text, coarse_bucket text,
-  limited boolean)
+  limited boolean, after_close text)
 recorded(event_id bigint, outcome text, quantity numeric, unit text, period_start timestamptz,
   period_end timestamptz, remaining numeric, limited_by text)
 batch_outcome(ordinal bigint, event_id bigint, outcome text, sqlstate text, message text, hint text)
@@ -226,6 +246,19 @@ correction(correction_id bigint, state text, reason text, entries bigint, opened
 correction_entry(ordinal integer, entry text, subject text, metric text, corrects bigint,
   quantity numeric, member text, idempotency_key text, at timestamptz, metadata jsonb, reason text,
   outcome text, event_id bigint)
+statement_header(statement_id bigint, subject text, since timestamptz, until timestamptz,
+  closed_at timestamptz, watermark timestamptz, previous_hash text, hash text, lines bigint,
+  closed_by text)
+statement_line(line integer, kind text, metric text, quantity numeric, unit text, aggregate text,
+  event_count bigint, since timestamptz, until timestamptz, late_of bigint)
+closing(subject text, since timestamptz, until timestamptz, statement_id bigint, outcome text,
+  sqlstate text, message text)
+late_line(statement_id bigint, subject text, metric text, since timestamptz, until timestamptz,
+  stated numeric, current numeric, delta numeric, billed numeric, waived numeric, unit text)
+late_settlement(statement_id bigint, metric text, outcome text, delta numeric, billed numeric,
+  waived numeric)
+statement_problem(statement_id bigint, subject text, what text, line integer, metric text,
+  stated text, found text)
 setting(name text, value text, default_value text, description text)
 admin_log(entry_id bigint, changed_at timestamptz, role text, application text, action text,
   object text, before jsonb, after jsonb)

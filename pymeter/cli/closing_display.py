@@ -1,0 +1,202 @@
+"""How statements, late usage and what closing did are shown: tables that a customer could read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from pymeter.cli.effects import signed
+from pymeter.cli.output import (
+    bad,
+    below,
+    counted,
+    good,
+    is_narrow,
+    minute,
+    moment,
+    note,
+    number,
+    table,
+    window,
+)
+from pymeter.cli.visible import visible
+from pymeter.models import Closing, LateUsage, StatementHeader, StatementLine, StatementProblem
+
+_HASH_SHOWN = 12
+
+
+def closed_line(header: StatementHeader, timezone: str) -> Text:
+    """What closing one period made."""
+    period = window(header.since, header.until, timezone)
+    return good(
+        f"statement {header.statement_id} of {header.subject}: {period}, {counted(header.lines, 'line')}"
+    )
+
+
+def closings(done: Sequence[Closing], timezone: str) -> RenderableType:
+    """What close_due() did: how many periods were closed, and why others were not."""
+    closed = [one for one in done if one.outcome == "closed"]
+    postponed = [one for one in done if one.outcome == "postponed"]
+    if not done:
+        return good("nothing is due")
+    subjects = len({one.subject for one in closed})
+    lines: list[RenderableType] = [
+        good(f"closed {counted(len(closed), 'period')} of {counted(subjects, 'subject')}")
+    ]
+    if postponed:
+        result = table("subject", f"period ({timezone})", "why", "SQLSTATE", unfolded=("SQLSTATE",))
+        for one in postponed:
+            period = window(one.since, one.until, timezone).removesuffix(f" {timezone}")
+            result.add_row(one.subject, period, one.message or "", one.sqlstate or "")
+        lines += [
+            bad(f"postponed {counted(len(postponed), 'period')}; the next call tries again"),
+            result,
+        ]
+    return Group(*lines)
+
+
+def headers(found: Sequence[StatementHeader], timezone: str) -> RenderableType:
+    """Statements, a line for each."""
+    if not found:
+        return note("no statements")
+    period, closed = f"period ({timezone})", f"closed ({timezone})"
+    result = table(
+        *("id", "subject", period, "lines", closed, "hash"),
+        numbers=("id", "lines"),
+        unfolded=(closed, "hash"),
+    )
+    for one in found:
+        result.add_row(
+            str(one.statement_id),
+            one.subject,
+            _period(one.since, one.until, timezone),
+            number(one.lines),
+            minute(one.closed_at, timezone),
+            f"{one.hash[:_HASH_SHOWN]}…",
+        )
+    return result
+
+
+def statement(header: StatementHeader, lines: Sequence[StatementLine], timezone: str) -> RenderableType:
+    """A statement as its subject may read it."""
+    usage = [line for line in lines if line.kind == "usage"]
+    late = [line for line in lines if line.kind == "late"]
+    parts: list[RenderableType] = [
+        Text.assemble(
+            (visible(f"Statement {header.statement_id} of {header.subject}"), "bold"),
+            (f"  {window(header.since, header.until, timezone)}", "dim"),
+        )
+    ]
+    if usage:
+        result = table("metric", "quantity", "unit", "events", numbers=("quantity", "events"))
+        for line in usage:
+            result.add_row(line.metric, number(line.quantity), _unit(line), number(line.event_count))
+        parts.append(result)
+    else:
+        parts.append(note("no usage"))
+    if late:
+        parts += [Text("Of earlier periods", style="bold"), _late_table(late, timezone)]
+    if not any(line.quantity or line.event_count for line in lines):
+        parts.append(note("nothing was recorded in this period"))
+    parts += [note(line) for line in _seal(header, timezone)]
+    return Group(*parts)
+
+
+def _late_table(late: Sequence[StatementLine], timezone: str) -> RenderableType:
+    period = f"period ({timezone})"
+    result = table("metric", "quantity", "unit", period, "statement", numbers=("quantity", "statement"))
+    for line in late:
+        result.add_row(
+            line.metric,
+            signed(line.quantity),
+            _unit(line),
+            _period(line.since, line.until, timezone),
+            "" if line.late_of is None else str(line.late_of),
+        )
+    return result
+
+
+def _seal(header: StatementHeader, timezone: str) -> list[str]:
+    closed = moment(header.closed_at.replace(microsecond=0), timezone)
+    sealed = header.watermark.astimezone(UTC).replace(tzinfo=None).isoformat()
+    lines = [
+        f"closed {closed} {timezone} by {header.closed_by}",
+        f"as of {sealed}Z: what was recorded later is late usage",
+        f"SHA-256 {header.hash}",
+    ]
+    return lines if header.previous_hash is None else [*lines, f"follows {header.previous_hash}"]
+
+
+def _unit(line: StatementLine) -> str:
+    return line.unit + (f" ({line.aggregate})" if line.aggregate not in {"sum", "count"} else "")
+
+
+def _period(since: datetime, until: datetime, timezone: str) -> RenderableType:
+    whole = window(since, until, timezone).removesuffix(f" {timezone}")
+    if not is_narrow() or len(whole) <= len("2026-06-01 → 2026-07-01"):
+        return Text(whole)
+    first, _, last = whole.partition(" → ")
+    return Group(Text(f"{first} →"), Text(last))
+
+
+def late(found: Sequence[LateUsage], timezone: str, *, hint: bool = True) -> RenderableType:
+    """Usage that came after its period was closed, as somebody decides about it."""
+    if not found:
+        return good("no late usage is open")
+    period, narrow = f"period ({timezone})", is_narrow()
+    numbers = ("id", "stated", "now", "decided", "open")
+    first = ["id", "subject, metric"] if narrow else ["id", "subject", "metric"]
+    result = table(*first, period, "stated", "now", "decided", "open", "unit", numbers=numbers)
+    for one in found:
+        names = [below(one.subject, one.metric)] if narrow else [one.subject, one.metric]
+        result.add_row(
+            str(one.statement_id),
+            *names,
+            _period(one.since, one.until, timezone),
+            number(one.stated),
+            number(one.current),
+            _decided(one),
+            signed(one.delta),
+            one.unit,
+        )
+    if not hint:
+        return result
+    one = found[0]
+    call = f"pymeter late --settle {one.statement_id} {one.metric} {one.delta:f} bill"
+    return Group(result, note(f"decide: {call}, or waive"))
+
+
+def _decided(one: LateUsage) -> RenderableType:
+    decided = (("billed", one.billed), ("waived", one.waived))
+    texts = [Text(f"{signed(quantity).plain} {word}") for word, quantity in decided if quantity]
+    return Group(*texts or [Text("-")])
+
+
+def problems(found: Sequence[StatementProblem]) -> RenderableType:
+    """What does not fit in statements."""
+    if not found:
+        return good("every statement is as it was closed")
+    result = table("statement", "subject", "what", "line", "stated", "found", numbers=("statement",))
+    for one in found:
+        line = "" if one.line is None else f"{one.line} {one.metric}"
+        result.add_row(
+            "-" if one.statement_id is None else str(one.statement_id),
+            one.subject,
+            one.what,
+            line,
+            _shortened(one.stated),
+            _shortened(one.found),
+        )
+    count = counted(len({one.statement_id for one in found}), "statement")
+    does = "does" if count.startswith("1 ") else "do"
+    return Group(result, bad(f"{count} {does} not fit: look for who changed it, and restore a backup beside"))
+
+
+def _shortened(text: str | None) -> str:
+    """A hash in a form that fits a table."""
+    if text is None:
+        return "none"
+    return f"{text[:_HASH_SHOWN]}…" if len(text) == 64 and " " not in text else text

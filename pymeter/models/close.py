@@ -1,0 +1,114 @@
+"""Closed periods, and usage that came after: sql/close/."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Literal
+
+from pymeter.models.values import Model, Moment
+
+LineKind = Literal["usage", "late"]
+LateDecision = Literal["bill", "waive"]
+SettledLate = Literal["settled", "duplicate", "conflict"]
+ProblemKind = Literal["hash", "chain", "subject", "log", "late"]
+
+
+class StatementHeader(Model):
+    """A closed period [since, until) of a subject."""
+
+    statement_id: int
+    subject: str
+    since: Moment
+    until: Moment
+    closed_at: Moment
+    watermark: Moment
+    """The statement holds what had been recorded up to here."""
+    previous_hash: str | None = None
+    """The hash of the subject's previous statement; None for the first one."""
+    hash: str
+    """SHA-256 of ``statement_document``, hexadecimal."""
+    lines: int
+    closed_by: str
+    """The role that closed it."""
+
+
+class StatementLine(Model):
+    """A line of a statement."""
+
+    line: int
+    """Its position, from 1."""
+    kind: LineKind
+    """``late``: of an earlier period, billed with this statement."""
+    metric: str
+    quantity: Decimal
+    """Of a late line: how much more or less than had been stated."""
+    unit: str
+    aggregate: str
+    event_count: int
+    """0 for a late line."""
+    since: Moment
+    until: Moment
+    late_of: int | None = None
+    """The statement of the earlier period; None for kind ``usage``."""
+
+
+class Closing(Model):
+    """What ``close_due`` did with a period."""
+
+    subject: str
+    since: Moment
+    until: Moment
+    statement_id: int | None = None
+    """None if it was postponed."""
+    outcome: Literal["closed", "postponed"]
+    sqlstate: str | None = None
+    message: str | None = None
+    """Why it was postponed."""
+
+
+class LateUsage(Model):
+    """A line of a statement whose usage has changed since: current = stated + billed + waived + delta."""
+
+    statement_id: int
+    subject: str
+    metric: str
+    since: Moment
+    until: Moment
+    stated: Decimal
+    """What the statement says."""
+    current: Decimal
+    """What is counted now."""
+    delta: Decimal
+    """What is not decided yet."""
+    billed: Decimal
+    waived: Decimal
+    unit: str
+
+
+class LateSettlement(Model):
+    """What ``settle_late_usage`` did."""
+
+    statement_id: int
+    metric: str
+    outcome: SettledLate
+    """``duplicate``: nothing was left to decide. ``conflict``: the delta has moved; nothing was decided."""
+    delta: Decimal
+    """What is still open."""
+    billed: Decimal
+    waived: Decimal
+
+
+class StatementProblem(Model):
+    """What does not fit in a statement, or between statements."""
+
+    statement_id: int | None = None
+    """None if the statement is missing."""
+    subject: str
+    what: ProblemKind
+    """``hash``: header or lines were changed. ``chain``: another statement comes before, or one is missing.
+    ``subject``: it is another one's. ``log``: the log as of the watermark says something else. ``late``: a
+    late line differs from what was decided."""
+    line: int | None = None
+    metric: str | None = None
+    stated: str | None = None
+    found: str | None = None
