@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pymeter.async_client import AsyncMeter
     from pymeter.client import Meter
     from pymeter.errors import (
+        CannotClose,
         DuplicateEvent,
         EventsDropped,
         InvalidInput,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "AsyncMeter": "pymeter.async_client",
+    "CannotClose": "pymeter.errors",
     "DuplicateEvent": "pymeter.errors",
     "EventsDropped": "pymeter.errors",
     "InvalidInput": "pymeter.errors",
@@ -64,6 +66,7 @@ _LAZY = {
 
 __all__ = [
     "AsyncMeter",
+    "CannotClose",
     "DuplicateEvent",
     "EventsDropped",
     "InvalidInput",
