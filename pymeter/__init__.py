@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pymeter.async_client import AsyncMeter
     from pymeter.client import Meter
     from pymeter.errors import (
-        CannotClose,
         DuplicateEvent,
         EventsDropped,
         InvalidInput,
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
         MetricForbids,
         NotFound,
         NotInstalled,
+        NotReady,
         NullInput,
         PeriodSealed,
         QuotaExceeded,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "AsyncMeter": "pymeter.async_client",
-    "CannotClose": "pymeter.errors",
+    "NotReady": "pymeter.errors",
     "DuplicateEvent": "pymeter.errors",
     "EventsDropped": "pymeter.errors",
     "InvalidInput": "pymeter.errors",
@@ -66,7 +66,6 @@ _LAZY = {
 
 __all__ = [
     "AsyncMeter",
-    "CannotClose",
     "DuplicateEvent",
     "EventsDropped",
     "InvalidInput",
@@ -79,6 +78,7 @@ __all__ = [
     "NewEvent",
     "NotFound",
     "NotInstalled",
+    "NotReady",
     "NullInput",
     "PeriodSealed",
     "QuotaExceeded",

@@ -97,7 +97,7 @@ def test_a_metric_may_refuse_what_comes_after_closing(meter: Meter) -> None:
 def test_a_period_that_cannot_be_closed_yet_is_no_missing_installation(meter: Meter) -> None:
     held = meter.reserve("acct_1", "tokens", 1)
     now = datetime.now(UTC) + timedelta(minutes=1)
-    with pytest.raises(errors.CannotClose) as caught:
+    with pytest.raises(errors.NotReady) as caught:
         meter.close_period("acct_1", JUNE, now, now=now)
     assert caught.value.sqlstate == "55000"
     assert "Settle or release it" in (caught.value.hint or "")

@@ -82,8 +82,8 @@ CODES = (
         "The tables are there, but not the functions; or a restore has opened functions to everybody, and"
         " nothing can be granted. Or reporting is stopped, because its journal was restored, copied or failed"
         " over (`ReportingStopped`). Or `adopt_journal()` was called for a journal that is not stopped"
-        " (`MeterError`). Or a period cannot be closed yet, because a reservation of it is open, or buckets"
-        " differ from the log (`CannotClose`).",
+        " (`MeterError`). Or a period cannot be closed, or a subject erased, before something is done that"
+        " the HINT names (`NotReady`).",
         "After `pymeter migrate`, `pymeter report adopt`, or `pymeter rebuild`.",
     ),
     Code(
