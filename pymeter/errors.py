@@ -126,7 +126,7 @@ class NotInstalled(MeterError):
 
 
 class NotReady(MeterError):
-    """Something has to be done before: settle a reservation, decide a correction; the hint says it (55000)."""
+    """Something has to be done before, such as settling a reservation; the hint says what (55000)."""
 
     default_sqlstate = "55000"
 
