@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         MetricForbids,
         NotFound,
         NotInstalled,
+        NotReady,
         NullInput,
         PeriodSealed,
         QuotaExceeded,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "AsyncMeter": "pymeter.async_client",
+    "NotReady": "pymeter.errors",
     "DuplicateEvent": "pymeter.errors",
     "EventsDropped": "pymeter.errors",
     "InvalidInput": "pymeter.errors",
@@ -76,6 +78,7 @@ __all__ = [
     "NewEvent",
     "NotFound",
     "NotInstalled",
+    "NotReady",
     "NullInput",
     "PeriodSealed",
     "QuotaExceeded",

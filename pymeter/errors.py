@@ -125,8 +125,8 @@ class NotInstalled(MeterError):
     default_sqlstate = "55000"
 
 
-class CannotClose(MeterError):
-    """The period cannot be closed yet: a reservation of it is open, or its buckets drift (55000)."""
+class NotReady(MeterError):
+    """Something has to be done before, such as settling a reservation; the hint says what (55000)."""
 
     default_sqlstate = "55000"
 
@@ -188,8 +188,8 @@ class meter_errors(AbstractContextManager[None]):
         if kind is NotInstalled and diag.table_name == "report_journals":
             # adopt_journal() names its parameter: the journal is not stopped.
             kind = MeterError if diag.column_name == "force" else ReportingStopped
-        elif kind is NotInstalled and diag.table_name == "statements":
-            kind = CannotClose
+        elif kind is NotInstalled and (diag.table_name == "statements" or diag.column_name == "subject"):
+            kind = NotReady
         # PostgreSQL's own hint for a missing function speaks of type casts, which helps nobody here.
         hint = diag.message_hint if kind is not NotInstalled or error.sqlstate == "55000" else None
         raise kind(

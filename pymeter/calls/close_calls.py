@@ -70,7 +70,7 @@ def close_period(
 
     Raises:
         InvalidInput: a value is not allowed, the period has not ended, or a part of it is closed already.
-        CannotClose: a reservation of the period is open, or buckets differ from the log.
+        NotReady: a reservation of the period is open, or buckets differ from the log.
         LockUnavailable: a transaction that records for the subject stays open; nothing was changed.
         EventsDropped: the period cuts a bucket of a dropped month.
         MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
@@ -359,7 +359,9 @@ def erase_subject(subject: str, pseudonym: str) -> Call[int]:
         How many rows of the log were rewritten.
 
     Raises:
-        InvalidInput: a value is not allowed.
+        InvalidInput: a value is not allowed, or the pseudonym is in use.
+        NotFound: the subject is not known.
+        NotReady: a correction of the subject is open, or its usage is still to be reported.
         LockUnavailable: a transaction that records for the subject stays open; nothing was changed.
         MeterError: (25001) in a REPEATABLE READ or SERIALIZABLE transaction.
 

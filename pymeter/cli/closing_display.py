@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -165,7 +166,7 @@ def late(found: Sequence[LateUsage], timezone: str, *, hint: bool = True) -> Ren
     if not hint:
         return result
     one = found[0]
-    call = f"pymeter late --settle {one.statement_id} {one.metric} {one.delta:f} bill"
+    call = f"pymeter late --settle {one.statement_id} {shlex.quote(one.metric)} {one.delta:f} bill"
     return Group(result, note(f"decide: {call}, or waive"))
 
 

@@ -43,7 +43,12 @@ CODES = (
         "An event would go beyond a limit, and the caller asked to be refused: `strict`, or `on_refused`.",
         "When there is room; or with `overflow`.",
     ),
-    Code("UM004", "The period is sealed. Reserved: nothing raises it yet.", "No."),
+    Code(
+        "UM004",
+        "The period is closed: the metric refuses late usage (`after_close`), or a billing cycle would begin"
+        " before the end of a statement.",
+        "No: record at a later time, or begin later.",
+    ),
     Code("UM005", "A duplicate or a conflict, and the caller asked to be refused: `strict`.", "No."),
     Code(
         "UM006",
@@ -77,8 +82,9 @@ CODES = (
         "The tables are there, but not the functions; or a restore has opened functions to everybody, and"
         " nothing can be granted. Or reporting is stopped, because its journal was restored, copied or failed"
         " over (`ReportingStopped`). Or `adopt_journal()` was called for a journal that is not stopped"
-        " (`MeterError`).",
-        "After `pymeter migrate`, or `pymeter report adopt`.",
+        " (`MeterError`). Or a period cannot be closed, or a subject erased, before something is done that"
+        " the HINT names (`NotReady`).",
+        "After `pymeter migrate`, `pymeter report adopt`, or `pymeter rebuild`.",
     ),
     Code(
         "55P03",

@@ -32,6 +32,7 @@ _FOLDERS = {
     "record": "recording usage",
     "usage": "asking about it",
     "correct": "taking back, amending and adjusting what was recorded",
+    "close": "periods that are final",
     "limits": "who may use how much",
     "notify": "being told in time",
     "repair": "proving and repairing the rollups",
@@ -68,6 +69,11 @@ flowchart TB
         unreported["unreported: the queue"] --> pushes["pushes: the journal of what was sent"]
         reported["reported: how much of each bucket has been planned"]
     end
+    subgraph closing ["closed periods: append-only, never rebuilt"]
+        statements["statements, statement_lines: what was stated"]
+        late["late_decisions: what was decided about late usage"]
+    end
+    series -- "a period is closed" --> statements
     events --> series
     events --> members
     events --> dropped
