@@ -101,7 +101,7 @@ begin
             select s.series_id from series s where s.metric = m.key and s.subject = u.subject and s.stripe = 0 offset 0
         ) s
         order by m.limited desc, s.series_id);
-    perform _lock_corrections(v_ids), _lock_series(v_ids, '300ms');
+    perform _lock_corrections(v_ids), _lock_series_soon(v_ids);
     return v_ids;
 end
 $$;
