@@ -1,5 +1,6 @@
--- A greatest, a latest or a distinct count is not used up: a hundred seats for ten days are not a hundred seats for a month. So where a cycle was cut,
--- or the plans changed within it, each part counts by its share of the whole cycle, in days of the cycle's time zone (a day of 23 hours is a day).
+-- A greatest, a latest or a distinct count is not used up: a hundred seats for ten days are not a hundred seats for a month. So where a cycle was
+-- cut, or the plans changed within it, each part counts by its share of the whole cycle, in days of the cycle's time zone (a day of 23 hours is a
+-- day).
 -- Statements keep what is computed here: later changes of cycles and plans do not change them.
 create or replace function _cycle_parts(
     subject text, since timestamptz, until timestamptz, out part_starts timestamptz[], out part_weights numeric[], out cycle_weight numeric
@@ -78,10 +79,10 @@ begin
         select b.bound
         from (select unnest(array[s.since, s.until]) from unnest(v_held) s union select _plan_changes.since) b (bound)
         cross join lateral (
-            select coalesce(array_agg(distinct s.plan order by s.plan) filter (where s.since < b.bound and coalesce(s.until, 'infinity') >= b.bound), '{}')
-                       as before,
-                   coalesce(array_agg(distinct s.plan order by s.plan) filter (where s.since <= b.bound and coalesce(s.until, 'infinity') > b.bound), '{}')
-                       as after
+            select coalesce(array_agg(distinct s.plan order by s.plan)
+                       filter (where s.since < b.bound and coalesce(s.until, 'infinity') >= b.bound), '{}') as before,
+                   coalesce(array_agg(distinct s.plan order by s.plan)
+                       filter (where s.since <= b.bound and coalesce(s.until, 'infinity') > b.bound), '{}') as after
             from unnest(v_held) s
         ) p
         where b.bound > _plan_changes.since and b.bound < _plan_changes.until and p.before <> p.after

@@ -1,5 +1,5 @@
--- Whoever records waits behind every row that is locked here already. So what nobody holds is locked first, and then there are 300 milliseconds for all
--- the rest together, not for each. That is less than deadlock_timeout, so the order does not matter. Row 0 comes before the other stripes.
+-- Whoever records waits behind every row that is locked here already. So what nobody holds is locked first, and then there are 300 milliseconds for
+-- all the rest together, not for each. That is less than deadlock_timeout, so the order does not matter. Row 0 comes before the other stripes.
 create or replace function _lock_series_soon(series_ids integer[])
 returns void
 language plpgsql

@@ -19,10 +19,10 @@ begin
                case when v_carry then coalesce(lead(n.month) over w, _bucket_end('month', n.month)) else _bucket_end('month', n.month) end as until,
                case when v_carry then min(n.watermark) over (order by n.month desc) else n.watermark end as watermark
         from (
-            select g.month, min(t.watermark) as watermark
+            select g.month at time zone interval '0' as month, min(t.watermark) as watermark
             from statements t
-            cross join lateral generate_series(
-                date_trunc('month', t.since, 'UTC'), t.until - interval '1 microsecond', interval '1 month', 'UTC') g (month)
+            cross join lateral generate_series(_bucket_start('month', t.since) at time zone interval '0',
+                (t.until - interval '1 microsecond') at time zone interval '0', interval '1 month') g (month)
             where (_touched_statements.since is null or t.until > _touched_statements.since)
               and (_touched_statements.until is null or t.since < _touched_statements.until)
             group by 1
@@ -63,12 +63,14 @@ begin
     join series s on s.series_id = e.series_id and s.stripe = 0
     join metrics m on m.key = s.metric
     join sealed_subjects w on w.subject = s.subject
-    join statements t on t.subject_id = w.subject_id and t.until > e.first_at and (t.since <= e.last_at or m.carry) and t.watermark < e.recorded_at;
+    join statements t on t.subject_id = w.subject_id and t.watermark < e.recorded_at
+        and t.until > e.first_at and (t.since <= e.last_at or m.carry);
 end
 $$;
 
 comment on function _touched_in(timestamptz, timestamptz, timestamptz) is
-    'The statements of which the log in [since, until) may have rows that were recorded after their watermark; recorded_after: not after any of these.';
+    'The statements of which the log in [since, until) may have rows that were recorded after their watermark; recorded_after: not after any of '
+    'these.';
 
 -- maintain() calls it before it locks the log, as _keep_totals().
 create or replace function _keep_late(month timestamptz)

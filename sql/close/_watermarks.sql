@@ -47,8 +47,8 @@ end
 $$;
 
 comment on function _draw_watermarks(text[]) is
-    'Draws a watermark for each of different subjects, and locks their series until the transaction ends. Raises 55P03 if a lock is not had within 300 '
-    'milliseconds.';
+    'Draws a watermark for each of different subjects, and locks their series until the transaction ends. Raises 55P03 if the '
+    'locks are not had within about 300 milliseconds.';
 
 create or replace function _enroll_subjects(subjects text[])
 returns void
