@@ -45,8 +45,8 @@ end
 $$;
 
 comment on function _draw_watermarks(text[]) is
-    'Draws a watermark for each of different subjects, and locks their series until the transaction ends. Raises 55P03 if a lock is not had within '
-    '300 milliseconds.';
+    'Draws a watermark for each of different subjects, and locks their series until the transaction ends. Raises 55P03 if the '
+    'locks are not had within about 300 milliseconds.';
 
 create or replace function _enroll_subjects(subjects text[])
 returns void
@@ -99,7 +99,7 @@ begin
             select s.series_id from series s where s.metric = m.key and s.subject = u.subject and s.stripe = 0 offset 0
         ) s
         order by m.limited desc, s.series_id);
-    perform _lock_corrections(v_ids), _lock_series(v_ids, '300ms');
+    perform _lock_corrections(v_ids), _lock_series_soon(v_ids);
     return v_ids;
 end
 $$;

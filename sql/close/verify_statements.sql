@@ -29,5 +29,6 @@ $$;
 comment on function verify_statements(text) is
     'Checks statements and returns only what does not fit; no row means that all is as it was closed. Checked are the hash of each statement over '
     'its header and lines, the chain of hashes of each subject, late lines against the decisions, and every quantity against the log, read as of '
-    'the statement''s watermark (not for periods of which months were dropped). subject null: all. Raises 22023 for a blank subject, 40001 as '
-    'usage() does. Example: SELECT count(*) AS problems FROM meter.verify_statements(''acct_1'');';
+    'the statement''s watermark (not where months were dropped that it needs). subject null: all. Raises 22023 for a blank subject, 40001 as '
+    'usage() does. '
+    'Example: SELECT count(*) AS problems FROM meter.verify_statements(''acct_1'');';

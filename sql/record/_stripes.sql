@@ -38,6 +38,11 @@ begin
         update series s set has_stripes = true, is_ordinary = false, version = s.version + 1
         where s.series_id = _note_stripes.series_id and s.stripe = 0;
     end if;
+    -- A watermark may have been drawn while this waited, by a transaction that could not see the new row.
+    update series s set recorded_after = z.recorded_after
+    from series z
+    where z.series_id = _note_stripes.series_id and z.stripe = 0 and s.series_id = _note_stripes.series_id and s.stripe > 0
+      and s.recorded_after < z.recorded_after;
 end
 $$;
 

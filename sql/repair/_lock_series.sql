@@ -1,6 +1,6 @@
 -- Nobody creates a stripe while row 0 is locked. So of a series that may get stripes, row 0 is locked before the others are looked for: then
 -- nothing is left to lock later, out of order.
-create or replace function _lock_series(series_ids integer[], patience text default '1s')
+create or replace function _lock_series(series_ids integer[])
 returns series[]
 language plpgsql
 volatile
@@ -13,7 +13,6 @@ declare
     v_id   integer;
     v_rows series[] := '{}';
 begin
-    perform set_config('lock_timeout', patience, true);
     if not exists (
         select from series s join metrics m on m.key = s.metric
         where s.series_id = any (series_ids) and s.stripe = 0 and (s.has_stripes or m.striped)
@@ -33,6 +32,5 @@ begin
 end
 $$;
 
-comment on function _lock_series(integer[], text) is
-    'Locks all rows of series in the given order, which is that of the package, until the transaction ends, and returns them. '
-    'patience: how long it waits for each, before 55P03.';
+comment on function _lock_series(integer[]) is
+    'Locks all rows of series in the given order, which is that of the package, until the transaction ends, and returns them.';

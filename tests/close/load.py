@@ -32,7 +32,6 @@ METRICS = {
     "limited": "sum",
     "refusing": "count",
 }
-STATEMENTS_MAX = 60
 RECORDING = ("40001",)  # what a recorder may be told; never a deadlock, never a lock that it did not get
 # Somebody else is at it; or it is too late: a part is closed already, an event is gone or is corrected since.
 OTHERWISE = ("55P03", "40001", "40P01", "22023", "UM004", "UM007", "55000")
@@ -67,6 +66,7 @@ class Load:
     documents: dict[int, str] = field(default_factory=dict)
     snapshots: int = 0
     kills: int = 0
+    statements: int = 60  # that close_period() stops at
     longest_record: float = 0
     longest_wait_for_closer: float = 0
 
@@ -178,7 +178,7 @@ class Session:
             self.corrections.append(done.correction_id)
 
     def close_period(self) -> None:
-        if len(self.load.documents) >= STATEMENTS_MAX:
+        if len(self.load.documents) >= self.load.statements:
             return
         since = FIRST + timedelta(days=self.draw.randrange(WEEKS * 7))
         until = since + timedelta(days=self.draw.choice((1, 7, 20)), hours=self.draw.choice((0, 5)))
@@ -252,15 +252,16 @@ def run_load(
     *,
     kill: Callable[[], None] | None = None,
     kills: int = 0,
+    look: bool = True,
+    statements: int = 60,
 ) -> Load:
-    """``sessions``: application_name -> what that session does. Someone looks on all the time."""
-    load = Load()
+    """``sessions``: application_name -> what that session does. look: somebody compares all the time."""
+    load = Load(statements=statements)
     stopped = threading.Event()
     workers = [Session(dsn, name, acts, seed, load) for name, acts in sessions.items()]
     threads = [threading.Thread(target=worker.run, args=(stopped,), daemon=True) for worker in workers]
-    threads += [
-        threading.Thread(target=look, args=(dsn, load, stopped), daemon=True) for look in (_look, _watch)
-    ]
+    lookers = (_look, _watch) if look else (_watch,)
+    threads += [threading.Thread(target=t, args=(dsn, load, stopped), daemon=True) for t in lookers]
     for thread in threads:
         thread.start()
     started = time.monotonic()

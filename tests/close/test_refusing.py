@@ -114,8 +114,13 @@ def test_of_a_batch_that_skips_only_such_events_are_rejected(ledger: Ledger, kin
     assert use(ledger, "a", "m", 5, JULY, of=aggregate, idempotency_key="later").outcome == "recorded"
 
 
-def test_what_was_used_under_a_hold_is_recorded_now_with_when_it_was_used(ledger: Ledger) -> None:
+@pytest.mark.parametrize("limited", [False, True])
+def test_what_was_used_under_a_hold_is_recorded_now_with_when_it_was_used(
+    ledger: Ledger, limited: bool
+) -> None:
     ledger.define("m", "sum", after_close="refuse")
+    if limited:
+        ledger.call("set_limit", metric="m", quota=1000)
     hold = ledger.call("reserve", subject="a", metric="m", quantity=5)[0]
     until = ledger.value("SELECT clock_timestamp()")
     ledger.call("release", reservation_id=hold.reservation_id)
@@ -186,10 +191,13 @@ def test_a_recorder_that_waits_for_the_row_while_the_period_is_closed_is_refused
     assert late(ledger) == {}
 
 
+@pytest.mark.parametrize("limited", [False, True])
 def test_a_hold_that_is_settled_while_the_period_is_closed_counts_now(
-    ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait
+    ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, limited: bool
 ) -> None:
     ledger.define("m", "sum", after_close="refuse")
+    if limited:
+        ledger.call("set_limit", metric="m", quota=1000)
     hold = ledger.call("reserve", subject="a", metric="m", quantity=5)[0]
     until = ledger.value("SELECT clock_timestamp()")
     ledger.call("release", reservation_id=hold.reservation_id)
