@@ -74,7 +74,7 @@ def test_a_void_and_its_revert_count_from_when_they_were_recorded(ledger: Ledger
     found.append(remember(ledger, "a", watermark(ledger)))
     ledger.call("void_event", subject="a", metric="m", idempotency_key="high", reason="again")
     found.append(remember(ledger, "a", watermark(ledger)))
-    first, second, third, fourth = (one.answers["usage m"] for one in found)
+    first, second, third, fourth = (one.answers["all m"] for one in found)
     assert (first, second) == (third, fourth)
     assert first != second
     assert [one.answers["events"] for one in found] == [2, 3, 4, 5]

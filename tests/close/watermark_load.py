@@ -16,15 +16,18 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from tests.close.remember import Remembered, assert_still_so, remember
+from tests.close.remember import UNTIL, Remembered, assert_still_so, remember
 from tests.helpers import Ledger, Task, at
 
 METRICS = {key: key for key in ("count", "sum", "min", "max", "avg", "last", "unique")}
 SESSIONS = 8
+_PAUSE_SECONDS = 0.05
 # What an honest caller tries again, or what has just been changed by another one.
 TOLERATED = ("55P03", "40001", "40P01", "22023", "UM007", "57014")
 _DAYS = (0, 0, 0, 1, 20, 45)
 PROBE = "probe"
+# The days of nearly all events; the others are in the totals.
+_SINCE = UNTIL - timedelta(days=50)
 
 
 @dataclass
@@ -57,17 +60,18 @@ class Worker:
         self.draw = random.Random(name)
         self.prepares = prepares
         self.number = 0
+        self.two_phases = False
         self.keys: list[tuple[str, str, str]] = []
         self.corrections: list[int] = []
 
     def run(self, stopped: threading.Event) -> None:
         with psycopg.connect(self.dsn, application_name=self.name) as connection:
             session = Ledger(connection)
-            while not stopped.is_set():
+            while not stopped.wait(_PAUSE_SECONDS):
                 try:
                     self.transaction(session, connection)
                 except psycopg.Error as error:
-                    connection.rollback()
+                    connection.tpc_rollback() if self.two_phases else connection.rollback()
                     if error.sqlstate not in TOLERATED:
                         raise
                     self.load.refused[str(error.sqlstate)] += 1
@@ -75,9 +79,10 @@ class Worker:
     def transaction(self, session: Ledger, connection: psycopg.Connection[Any]) -> None:
         self.number += 1
         end = self.draw.choices(
-            ["commit", "rollback", "prepare", "hang"], [80, 10, 5 if self.prepares else 0, 2]
+            ["commit", "rollback", "prepare", "hang"], [80, 10, 2 if self.prepares else 0, 0.5]
         )[0]
-        if end == "prepare":
+        self.two_phases = end == "prepare"
+        if self.two_phases:
             connection.tpc_begin(f"{self.name}-{self.number}")
         subject, done = self.draw.choice(self.subjects), []
         for _ in range(self.draw.choice([1, 1, 2, 4])):
@@ -89,7 +94,7 @@ class Worker:
             what(session, subject)
         if end == "prepare":
             connection.tpc_prepare()
-            time.sleep(self.draw.uniform(0, 0.5))
+            time.sleep(self.draw.uniform(0, 0.2))
             connection.tpc_commit() if self.draw.random() < 0.7 else connection.tpc_rollback()
         elif end == "rollback":
             connection.rollback()
@@ -186,7 +191,7 @@ def keep_up(dsn: str, stopped: threading.Event) -> None:
                 continue
 
 
-def run_load(dsn: str, watermarks: int, *, subjects: int = 4, seed: int = 0, prepares: bool = False) -> Load:
+def run_load(dsn: str, watermarks: int, *, subjects: int = 12, seed: int = 0, prepares: bool = False) -> Load:
     """Until so many watermarks were drawn, and every answer as of each was kept."""
     load = Load()
     begin = time.monotonic()
@@ -213,7 +218,7 @@ def run_load(dsn: str, watermarks: int, *, subjects: int = 4, seed: int = 0, pre
                 finally:
                     load.longest_draw = max(load.longest_draw, time.monotonic() - drawing)
                 try:
-                    load.remembered.append(remember(session, subject, drawn))
+                    load.remembered.append(remember(session, subject, drawn, days_since=_SINCE))
                 except psycopg.errors.SerializationFailure:
                     load.refused["40001 of a reader"] += 1
     finally:
@@ -230,7 +235,7 @@ def assert_all_still_so(dsn: str, remembered: list[Remembered]) -> None:
     def check(part: list[Remembered]) -> None:
         with psycopg.connect(dsn, autocommit=True) as connection:
             for one in part:
-                assert_still_so(Ledger(connection), one)
+                assert_still_so(Ledger(connection), one, days_since=_SINCE)
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(check, [remembered[n::2] for n in range(2)]))

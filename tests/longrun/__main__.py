@@ -81,6 +81,7 @@ def _command(part: str, options: argparse.Namespace) -> str:
         "limits": f" --rounds {options.rounds}",
         "orders": f" --rounds {options.rounds}",
         "corrections": f" --rounds {options.rounds}",
+        "as-of": f" --rounds {options.rounds}",
         "fuzz": f" --inputs {options.inputs}",
         "reports": f" --rounds {options.rounds}",
         "repeats": f" --rounds {options.rounds}",
