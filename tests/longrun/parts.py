@@ -353,8 +353,8 @@ PARTS: dict[str, tuple[str, str, Callable[[Sizes, Result, Say], None]]] = {
     "as-of": (
         "What is at or below a watermark is final",
         "watermarks are drawn while 8 sessions record and correct, commit, roll back, prepare and hang; what"
-        " summary(), series() and events() said as of each is asked again after rebuild(), maintain(), kill -9,"
-        " a dump and restore, and a failover by archived WAL to a server whose clock is behind",
+        " summary(), series() and events() said as of each is asked again after repairs, maintain(),"
+        " kill -9, a dump and restore, and a failover by archived WAL to a server whose clock is behind",
         as_of,
     ),
     "fuzz": (
