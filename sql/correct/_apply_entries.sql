@@ -51,7 +51,7 @@ begin
                     s.idempotency_key, s.metadata, s.corrects, s.counts, s.digest)::correction_step
             from _plan_entries(entries) s);
         -- A series that was recorded first while the locks were waited for: nothing of it is certain, nor later than a watermark, without its own.
-        if exists (select from unnest(v_steps) s where s.series_id <> all (v_locked)) then
+        if exists (select from unnest(v_steps) s where s.series_id is not null and s.series_id <> all (v_locked)) then
             v_locked := _entries_series(entries);
             perform _lock_corrections(v_locked);
             continue;

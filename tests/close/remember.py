@@ -27,13 +27,26 @@ class Remembered:
 
 
 def remember(
-    ledger: Ledger, subject: str, as_of: datetime, *, metrics: Sequence[str] | None = None, step: str = "day"
+    ledger: Ledger,
+    subject: str,
+    as_of: datetime,
+    *,
+    metrics: Sequence[str] | None = None,
+    step: str = "day",
+    days_since: datetime = SINCE,
 ) -> Remembered:
-    return Remembered(subject, as_of, answers(ledger, subject, as_of, metrics=metrics, step=step))
+    found = answers(ledger, subject, as_of, metrics=metrics, step=step, days_since=days_since)
+    return Remembered(subject, as_of, found)
 
 
 def answers(
-    ledger: Ledger, subject: str, as_of: datetime, *, metrics: Sequence[str] | None = None, step: str = "day"
+    ledger: Ledger,
+    subject: str,
+    as_of: datetime,
+    *,
+    metrics: Sequence[str] | None = None,
+    step: str = "day",
+    days_since: datetime = SINCE,
 ) -> Answers:
     """usage(), summary(), series() by day, and events(), as of a watermark.
 
@@ -43,17 +56,19 @@ def answers(
     if keys is None:
         keys = [row.key for row in ledger.rows("SELECT key FROM meter.metrics ORDER BY key")]
     found: Answers = {}
-    for name, window in (("all", (SINCE, UNTIL)), ("cut", CUT)):
-        given = {"since": window[0], "until": window[1], "as_of": as_of}
-        for row in ledger.call("summary", subject=subject, **given):
+    for name, window in (
+        ("all", {"period": "never"}),
+        ("since", {"since": SINCE, "until": UNTIL}),
+        ("cut", {"since": CUT[0], "until": CUT[1]}),
+    ):
+        if name == "since" and days_since != SINCE:
+            continue
+        for row in ledger.call("summary", subject=subject, as_of=as_of, **window):
             if row.has_data and row.metric in keys:
-                found[f"summary {name} {row.metric}"] = (row.quantity, row.event_count)
+                found[f"{name} {row.metric}"] = (row.quantity, row.event_count)
     for key in keys:
-        row = ledger.usage(subject, key, period="never", as_of=as_of)
-        if row.has_data:
-            found[f"usage {key}"] = (row.quantity, row.event_count)
         days = ledger.call(
-            "series", subject=subject, metric=key, since=SINCE, until=UNTIL, step=step, as_of=as_of
+            "series", subject=subject, metric=key, since=days_since, until=UNTIL, step=step, as_of=as_of
         )
         if used := [(day.bucket_start, day.quantity, day.event_count) for day in days if day.event_count]:
             found[f"series {key}"] = used

@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from tests.close.flights import FLIGHTS, prepare, with_stripe
 from tests.close.remember import answers, assert_still_so, remember, set_watermarks_ahead
-from tests.helpers import Ledger, Task, refused
+from tests.helpers import Ledger, Task, at, refused
 
 NewLedger = Callable[..., Ledger]
 Wait = Callable[..., None]
@@ -252,3 +252,13 @@ def test_an_older_snapshot_records_after_a_watermark_or_not_at_all(
         assert log(ledger) == before
     else:
         assert_all_later(ledger, before, drawn)
+
+
+def test_an_adjustment_of_a_subject_that_nobody_knows(ledger: Ledger) -> None:
+    """There is no series whose corrections could be locked before it is made."""
+    ledger.define("s", "sum")
+    ledger.connection.execute("SET statement_timeout TO '10s'")
+    ledger.call("adjust", subject="a", metric="s", quantity=3, at=at("2026-06-18"), reason="goodwill")
+    drawn = watermark(ledger)
+    ledger.call("adjust", subject="a", metric="s", quantity=4, at=at("2026-06-18"), reason="goodwill")
+    assert ledger.usage("a", "s", period="never", as_of=drawn).quantity == 3

@@ -17,6 +17,9 @@ from pymeter import embedded
 from pymeter.migrate import migrate
 from tests.close.load import Load
 from tests.close.test_sealed_under_load import AS_DELIVERED, run_sealed
+from tests.close.survive import archived_server, survive
+from tests.close.watermark_load import define as define_for_watermarks
+from tests.close.watermark_load import run_load
 from tests.correct.backfill import run_backfill
 from tests.correct.histories import define as define_for_histories
 from tests.correct.histories import run_histories
@@ -78,6 +81,7 @@ _ORDERS_A_ROUND = 25
 _HISTORIES_A_ROUND = 10
 _BACKFILLED_A_ROUND = 5_000
 _LIMITED_CALLS_A_ROUND = 5_000
+_WATERMARKS_A_ROUND = 50
 _HISTORIES_A_ROUND = 100
 _ROOT = Path(__file__).parents[2]
 _ISOLATIONS = ("read committed", "repeatable read", "serializable")
@@ -233,6 +237,31 @@ def sealed(sizes: Sizes, result: Result, say: Say) -> None:
     )
 
 
+def as_of(sizes: Sizes, result: Result, say: Say) -> None:
+    number = _WATERMARKS_A_ROUND * sizes.rounds
+    with (
+        archived_server(sizes.programs, Path(tempfile.gettempdir())) as archived,
+        new_database(archived.server.dsn) as dsn,
+    ):
+        migrate(dsn)
+        with connect(dsn, "longrun") as connection:
+            define_for_watermarks(Ledger(connection))
+        load = run_load(dsn, number, subjects=max(3, number // 20), prepares=True)
+        result.details = {name: value for name, value in vars(load).items() if name != "remembered"}
+        say(f"{number} watermarks in {load.seconds:.0f} s; {result.details}")
+        assert load.longest_draw < 2, load.longest_draw
+        assert load.longest_wait < 2, load.longest_wait
+        survive(archived, dsn, load.remembered, say, sample=50)
+    events = sum(count for what, count in load.recorded.items() if not what.endswith("rollback"))
+    result.figures = (
+        f"{number} watermarks in {load.seconds:.0f} s beside {events:,} recordings and corrections;"
+        f" {load.gave_up} more gave up (55P03); drawn or given up within {load.longest_draw * 1000:.0f} ms;"
+        " the longest record() of a subject whose watermarks are drawn"
+        f" {load.longest_wait * 1000:.0f} ms; every answer the same after repairs, kill -9, a restore and a"
+        " failover to a server whose clock is an hour behind"
+    )
+
+
 def fuzz(sizes: Sizes, result: Result, say: Say) -> None:
     total = Tally()
     with new_fuzzer(sizes.programs) as fuzzer:
@@ -352,6 +381,13 @@ PARTS: dict[str, tuple[str, str, Callable[[Sizes, Result, Say], None]]] = {
         "usage, late usage, corrections, closes and decisions from 8 sessions while the server is killed;"
         " statements compared with what they were, and with the log; the invariant in single snapshots",
         sealed,
+    ),
+    "as-of": (
+        "What is at or below a watermark is final",
+        "watermarks are drawn while 8 sessions record and correct, commit, roll back, prepare and hang; what"
+        " summary(), series() and events() said as of each is asked again after repairs, maintain(),"
+        " kill -9, a dump and restore, and a failover by archived WAL to a server whose clock is behind",
+        as_of,
     ),
     "fuzz": (
         "P8 bad input is refused",

@@ -9,6 +9,7 @@ from tests.benchmarks.harness import Row
 from tests.benchmarks.rows import (
     batch,
     clients,
+    close,
     correct,
     first,
     growth,
@@ -35,6 +36,7 @@ ROWS: dict[str, Rows] = {
     "instructions": instructions.rows,
     "limits": limits.rows,
     "correct": correct.rows,
+    "close": close.rows,
     "hot": hot.rows,
     "batch": batch.rows,
     "window": window.rows,

@@ -1,0 +1,71 @@
+"""Reads as of a watermark against a scan of what was recorded after it, and what a watermark costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import LiteralString
+
+import psycopg
+
+from tests.benchmarks import seed
+from tests.benchmarks.bench import Bench, calls, connected, short
+from tests.benchmarks.harness import Row, Side, Target
+
+_DAYS = 30
+_LATE = 1_000
+_AS_OF: LiteralString = "SELECT * FROM meter.usage('acct_0', 'tokens', since => %s, until => %s, as_of => %s)"
+_NOW: LiteralString = "SELECT * FROM meter.usage('acct_0', 'tokens', since => %s, until => %s)"
+_AFTER: LiteralString = "SELECT sum(quantity), count(*) FROM meter.events WHERE recorded_at > %s"
+_DRAW: LiteralString = "SELECT meter.watermark('acct_drawn')"
+_RECORD: LiteralString = "SELECT * FROM meter.record('acct_drawn', 'tokens', 3)"
+
+
+def rows(bench: Bench) -> Iterator[Row]:
+    events, seconds = bench.scale.window_events, bench.scale.seconds
+    until = seed.recent()
+    since = until - _DAYS * seed.DAY
+    with bench.database() as dsn, connected(dsn) as connection:
+        seed.define(connection, "tokens")
+        seed.partitions(connection, since, until)
+        seed.log(connection, "tokens", events=events, since=since, until=until, metadata=True)
+        seed.settle(connection, "tokens")
+        (drawn,) = connection.execute("SELECT meter.watermark('acct_0')").fetchone() or (None,)
+        _record_late(connection)
+        for late in (_LATE, 10 * _LATE):
+            yield Row(
+                name=f"as of a watermark, {short(late)} of {short(events)} events later",
+                unit="ms",
+                ours=Side("usage(as_of)", calls(connection, _AS_OF, [since, until, drawn], seconds)),
+                baseline=Side("a scan of what came after", calls(connection, _AFTER, [drawn], seconds)),
+                target=Target("<=", 3) if late > _LATE else None,
+                note="A sum of 30 days, both ends between hour marks: that of now less what came after.",
+            )
+            for _ in range(9 if late == _LATE else 0):
+                _record_late(connection)
+        yield Row(
+            name="as of a watermark, against now",
+            unit="ms",
+            ours=Side("usage(as_of)", calls(connection, _AS_OF, [since, until, drawn], seconds)),
+            baseline=Side("usage()", calls(connection, _NOW, [since, until], seconds)),
+            note=f"For information: {short(10 * _LATE)} events were recorded after the watermark.",
+        )
+        for number in range(9):
+            seed.define(connection, f"metric_{number}")
+        connection.execute(_RECORD)
+        yield Row(
+            name="watermark, 11 metrics",
+            unit="ms",
+            ours=Side("watermark()", calls(connection, _DRAW, [], seconds)),
+            baseline=Side("record()", calls(connection, _RECORD, [], seconds)),
+            note="For information. Its locks are of every series of the subject.",
+        )
+
+
+def _record_late(connection: psycopg.Connection[object]) -> None:
+    connection.execute(
+        "SELECT count(*) FROM meter.record_batch(("
+        " SELECT jsonb_agg(jsonb_build_object('subject', 'acct_0', 'metric', 'tokens', 'quantity', 1,"
+        "  'at', to_char(now() - n * interval '41 minutes', 'YYYY-MM-DD\"T\"HH24:MI:SS.MSOF')))"
+        " FROM generate_series(3, %s) n))",
+        [_LATE + 2],
+    )
