@@ -1,10 +1,10 @@
-"""Erasing beside all else, made by construction: nothing is lost, double, or left under the old text's series."""
+"""Erasing beside all else, made by construction: nothing is lost, double, or left in the wrong series."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +20,6 @@ Wait = Callable[..., None]
 DAY = at("2026-06-18 10:00")
 MONTH = {"since": at("2026-06-01"), "until": at("2026-07-01")}
 ENDS = pytest.mark.parametrize("end", ["commit", "rollback"])
-TEXTS = {"idempotency_key": "k2", "at": DAY}
 
 # What is recorded: a metric, its definition, and the call.
 PATHS: dict[str, tuple[dict[str, Any], str]] = {
@@ -61,7 +60,9 @@ def event(aggregate: str, n: int, **named: Any) -> dict[str, Any]:
 def record(ledger: Ledger, how: str, given: dict[str, Any]) -> str:
     if how == "batch":
         return str(ledger.batch([given | {"metadata": {"field": "x"}}])[0].outcome)
-    return str(ledger.record(given.pop("subject"), given.pop("metric"), metadata={"field": "x"}, **given).outcome)
+    return str(
+        ledger.record(given.pop("subject"), given.pop("metric"), metadata={"field": "x"}, **given).outcome
+    )
 
 
 def erase(ledger: Ledger, subject: str = "a", pseudonym: str = "nobody") -> int:
@@ -181,7 +182,10 @@ def test_others_record_on_while_a_subject_is_erased(ledger: Ledger, new_ledger: 
                 {"subject": "a", "metric": "m", "quantity": 1, "at": DAY, "metadata": {"field": n}}
                 for n in range(first, first + 1000)
             ]
-            + [{"subject": "a", "metric": "users", "member": str(n), "at": DAY} for n in range(first, first + 1000)]
+            + [
+                {"subject": "a", "metric": "users", "member": str(n), "at": DAY}
+                for n in range(first, first + 1000)
+            ]
         )
     stop = threading.Event()
     worst = [0.0] * 4
@@ -216,7 +220,7 @@ def test_others_record_on_while_a_subject_is_erased(ledger: Ledger, new_ledger: 
 
 
 @pytest.fixture
-def reported(ledger: Ledger) -> Iterator[Ledger]:
+def reported(ledger: Ledger) -> Ledger:
     """Usage of a that is on its way to customer cus_1."""
     now = ledger.value("SELECT date_trunc('hour', now()) - interval '2 hours'")
     define(ledger, {"aggregate": "sum"})
@@ -225,7 +229,7 @@ def reported(ledger: Ledger) -> Iterator[Ledger]:
     for quantity in (5, 7):
         ledger.record("a", "m", quantity, at=now)
         ledger.call("plan_pushes")
-    yield ledger
+    return ledger
 
 
 def sent(ledger: Ledger) -> list[tuple[str, Any]]:
@@ -300,9 +304,7 @@ def test_deliveries_that_are_planned_meanwhile_have_the_pseudonym(
     ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, end: str
 ) -> None:
     define(ledger, {"aggregate": "sum"})
-    ledger.call(
-        "define_endpoint", name="ops", url="https://example.com", types=["*", "usage.recorded"]
-    )
+    ledger.call("define_endpoint", name="ops", url="https://example.com", types=["*", "usage.recorded"])
     record(ledger, "record", event("sum", 1))
     ledger.call("adjust", subject="a", metric="m", quantity=-1, at=DAY, reason="x")
     eraser, planner = new_ledger("eraser", autocommit=False), new_ledger("planner")
@@ -312,7 +314,9 @@ def test_deliveries_that_are_planned_meanwhile_have_the_pseudonym(
     getattr(eraser.connection, end)()
     task.result()
     name = "nobody" if end == "commit" else "a"
-    told = ledger.rows("SELECT subject, body::jsonb ->> 'subject' AS body FROM meter.deliveries WHERE subject <> ''")
+    told = ledger.rows(
+        "SELECT subject, body::jsonb ->> 'subject' AS body FROM meter.deliveries WHERE subject <> ''"
+    )
     assert told == [(name, name)] * 2
     found = ledger.value("SELECT count(*) FROM meter.deliveries WHERE body ~ '\"(k1|reason)\"'")
     assert found == (0 if end == "commit" else 2)

@@ -44,12 +44,11 @@ def test_totals_stay_and_old_retries_are_duplicates(ledger: Ledger, aggregate: s
     change = payload(aggregate, 5)
     ledger.call("amend_event", subject="a", metric="m", idempotency_key="k3", reason="x", **change)
     before = ledger.usage("a", "m", **MONTH)
-    hours = ledger.call("series", subject="a", metric="m", step="hour", since=DAY, until=DAY + timedelta(days=1))
+    day = {"step": "hour", "since": DAY, "until": DAY + timedelta(days=1)}
+    hours = ledger.call("series", subject="a", metric="m", **day)
     assert erase(ledger) == (9 if aggregate == "unique" else 6)
     assert ledger.usage("nobody", "m", **MONTH) == before
-    assert hours == ledger.call(
-        "series", subject="nobody", metric="m", step="hour", since=DAY, until=DAY + timedelta(days=1)
-    )
+    assert ledger.call("series", subject="nobody", metric="m", **day) == hours
     assert ledger.verify() == []
     assert ledger.rebuild() == 0
     assert ledger.usage("a", "m", **MONTH).event_count == 0
@@ -229,7 +228,9 @@ def test_the_reason_of_a_correction_of_several_subjects_stays_unless_it_names_th
         ledger.call("approve_correction", id=opened)
     erase(ledger, "alice")
     assert [c.reason for c in ledger.call("corrections")] == ["erased", "a faulty meter"]
-    told = ledger.rows("SELECT subject, data ->> 'reason' FROM meter.notifications WHERE type ~ 'corr' ORDER BY 1, 2")
+    told = ledger.rows(
+        "SELECT subject, data ->> 'reason' FROM meter.notifications WHERE type ~ 'corr' ORDER BY 1, 2"
+    )
     assert told == [("bob", "a faulty meter"), ("bob", None), ("nobody", None), ("nobody", None)]
     assert [(e.subject, e.reason) for e in ledger.call("correction_entries", id=1)] == [
         ("nobody", None),

@@ -21,7 +21,7 @@ MARK = "zqxj"
 SUBJECT = f"{MARK}_'\"\\subject"
 ROLE = "erased_reader"
 OLD = at("2024-03-05 10:20")
-# What has parameters that name a subject, or bring texts, and is called as another function that is called here.
+# Parameters that name a subject, or bring texts.
 _TEXTS = {"subject", "member", "idempotency_key", "metadata", "reason", "entries", "events", "requests"}
 
 
@@ -43,7 +43,9 @@ class Words:
         self.called.add(function)
         return self.ledger.call(function, **named)
 
-    def event(self, metric: str, quantity: Any = None, member: str | None = None, **named: Any) -> dict[str, Any]:
+    def event(
+        self, metric: str, quantity: Any = None, member: str | None = None, **named: Any
+    ) -> dict[str, Any]:
         event = {
             "subject": SUBJECT,
             "metric": metric,
@@ -133,9 +135,7 @@ def record(words: Words) -> None:
 def hold(words: Words) -> None:
     given = {"subject": SUBJECT, "metric": "tokens", "quantity": 2}
     for end in ("held", "settled", "released"):
-        held = words.call(
-            "reserve", **given, idempotency_key=words.word("key"), metadata=words.metadata()
-        )[0]
+        held = words.call("reserve", **given, idempotency_key=words.word("key"), metadata=words.metadata())[0]
         if end == "settled":
             words.call("settle", reservation_id=held.reservation_id, quantity=1, metadata=words.metadata())
         elif end == "released":
@@ -274,8 +274,7 @@ def state(ledger: Ledger, subject: str, now: datetime) -> dict[str, Any]:
         "usage": [ledger.usage(subject, metric, **window) for metric in metrics if metric != "users"],
         "users": ledger.usage(subject, "users", since=now - timedelta(days=3), until=now + timedelta(days=4)),
         "months": [
-            ledger.usage(subject, metric, period="cycle", now=now)
-            for metric in ("tokens", "peak", "striped")
+            ledger.usage(subject, metric, period="cycle", now=now) for metric in ("tokens", "peak", "striped")
         ],
         "statements": [
             (s.statement_id, s.since, s.until, s.hash, s.previous_hash)
@@ -284,14 +283,18 @@ def state(ledger: Ledger, subject: str, now: datetime) -> dict[str, Any]:
         "late": [row._replace(subject="") for row in ledger.call("late_usage", subject=subject)],
         "balance": ledger.call("balance", subject=subject, metric="tokens", at=now),
         "limits": [
-            row._replace(subject="") for row in ledger.call("limits") if getattr(row, "subject", "") == subject
+            row._replace(subject="")
+            for row in ledger.call("limits")
+            if getattr(row, "subject", "") == subject
         ],
         "subscriptions": [
-            (s.subscription_id, s.plan, s.since, s.until) for s in ledger.call("subscriptions", subject=subject)
+            (s.subscription_id, s.plan, s.since, s.until)
+            for s in ledger.call("subscriptions", subject=subject)
         ],
         "cycle": ledger.call("billing_cycle", subject=subject, at=now),
         "reported": ledger.rows(
-            "SELECT biller, metric, bucket_start, quantity FROM meter.reported WHERE subject = %s ORDER BY 1, 2, 3",
+            "SELECT biller, metric, bucket_start, quantity FROM meter.reported WHERE subject = %s"
+            " ORDER BY 1, 2, 3",
             [subject],
         ),
     }
@@ -300,7 +303,9 @@ def state(ledger: Ledger, subject: str, now: datetime) -> dict[str, Any]:
 def test_no_table_has_a_text_of_an_erased_subject(words: Words) -> None:
     use_everything(words)
     ledger = words.ledger
-    assert {"meter.events", "meter.keys", "meter.correction_entries", "meter.deliveries"} <= left(ledger).keys()
+    assert {"meter.events", "meter.keys", "meter.correction_entries", "meter.deliveries"} <= left(
+        ledger
+    ).keys()
     now = ledger.value("SELECT now()")
     before = state(ledger, SUBJECT, now)
     assert before["reported"]

@@ -67,6 +67,8 @@ correct:
     after_id bigint = null) -> setof correction
   correction_entries(id bigint, max_rows integer = null,
     after_ordinal integer = 0) -> setof correction_entry
+close:
+  erase_subject(subject text, pseudonym text) -> bigint
 limits:
   settings() -> setof setting
   set_setting(name text, value text) -> setting
