@@ -288,3 +288,23 @@ def test_a_watermark_and_a_statement_wait_or_are_of_the_pseudonym(
     ((later,),) = ledger.call("watermark", subject="nobody")
     record(ledger, "record", event("sum", 3, subject="nobody", at=DAY + timedelta(hours=1)))
     assert ledger.value("SELECT max(recorded_at) FROM meter.events") > later
+
+
+@ENDS
+@pytest.mark.parametrize("aggregate", ["sum", "unique"])
+def test_a_rebuild_that_waits_finds_the_members_that_there_are_now(
+    ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, aggregate: str, end: str
+) -> None:
+    define(ledger, {"aggregate": aggregate})
+    for n in (1, 2):
+        record(ledger, "record", event(aggregate, n))
+    ledger.tamper("total = 99")
+    eraser, other = new_ledger("eraser", autocommit=False), new_ledger("rebuilder")
+    erase(eraser)
+    task = Task(other.rebuild)
+    wait_until_blocked(ledger.connection, "rebuilder")
+    getattr(eraser.connection, end)()
+    assert task.result() > 0
+    assert ledger.verify() == []
+    used = ledger.usage("nobody" if end == "commit" else "a", "m", **MONTH)
+    assert (used.quantity, used.event_count) == (3 if aggregate == "sum" else 2, 2)
