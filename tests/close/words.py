@@ -217,7 +217,8 @@ def deliver(words: Words) -> None:
                 "delivery_id": claimed_one.delivery_id,
                 "attempt": claimed_one.attempt,
                 "message_id": claimed_one.message_id,
-                "outcome": "delivered",
+                "outcome": "failed" if claimed_one.subject == SUBJECT else "delivered",
+                "error": f"no {SUBJECT} here" if claimed_one.subject == SUBJECT else None,
             }
         ]
         ledger.call("settle_deliveries", worker="w", results=Jsonb(results))
