@@ -89,6 +89,7 @@ returns void
 language plpgsql
 volatile
 set search_path from current
+set lock_timeout to '5s'
 as $$
 #variable_conflict use_column
 begin
@@ -99,4 +100,4 @@ begin
 end
 $$;
 
-comment on function _unbind_subject(text) is 'Revokes the access of roles that are bound to a subject to it. Raises 55P03 after lock_timeout.';
+comment on function _unbind_subject(text) is 'Revokes the access of roles that are bound to a subject to it. Raises 55P03 after 5 seconds.';

@@ -121,5 +121,5 @@ end
 $$;
 
 comment on function _erase_events(integer[]) is
-    'Removes keys and metadata from the log of series, and replaces members, in the log and where their digests are. Returns how many rows of the log '
-    'it rewrote.';
+    'Removes keys and metadata from the log of series, and replaces members, in the log and where their digests are. Returns how many rows of it '
+    'were rewritten.';

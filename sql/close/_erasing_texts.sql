@@ -86,7 +86,8 @@ begin
     )
     select coalesce(array_agg(e.notification_id), '{}') into v_ids from erased e;
     update deliveries d set
-        subject = n.subject, lane = coalesce(n.subject, ''), error = null, body = _message_body(n, e.format)
+        subject = n.subject, lane = coalesce(n.subject, ''), body = _message_body(n, e.format),
+        error = case when strpos(d.error, _erase_notifications.subject) = 0 then d.error end
     from notifications n, endpoints e
     where d.notification_id = any (v_ids) and n.notification_id = d.notification_id and e.name = d.endpoint;
     -- What is left of endpoints or notifications that are gone.

@@ -73,7 +73,8 @@ end
 $$;
 
 comment on function _touched_in(timestamptz, timestamptz, timestamptz) is
-    'The statements of which the log in [since, until) may have rows that were recorded after their watermark; recorded_after: not after any of these.';
+    'The statements of which the log in [since, until) may have rows that were recorded after their watermark; recorded_after: not after any of '
+    'these.';
 
 -- maintain() calls it before it locks the log, as _keep_totals().
 create or replace function _keep_late(month timestamptz)

@@ -31,14 +31,14 @@ end
 $$;
 
 comment on function erase_subject(text, text) is
-    'Removes a subject''s text, the members, idempotency keys and metadata of its events, and the reasons given for its corrections, top-ups and late '
-    'usage, from every table, for ever; returns how many rows of the log it rewrote. Quantities, times, totals, limits, holds and statements stay, '
-    'under the pseudonym, a text of 1 to 512 characters that is no subject yet. A member becomes a random text, so distinct counts stay. The hashes '
-    'of statements stay valid. Old retries with the erased text and key remain duplicates; what is recorded under the erased text later begins a '
-    'new subject. Roles that were bound to the subject no longer are. The subject''s recording waits until the transaction ends; nobody else''s does. '
-    'It is the only function that changes the log, and cannot be undone; sql/close/README.md says what it does not reach. Raises 22004 or 22023 for '
-    'a bad name or a pseudonym that is in use, UM007 for a subject that is not known (any more), 55000 while a correction of the subject is open, or '
-    'while something is still to be sent to a biller whose customer the subject''s text is, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, '
-    '55P03 if a transaction that records for the subject stays open, or maintain(), reporting or a delivery holds a lock for 5 seconds (nothing was '
-    'changed: try again). Example: BEGIN; SELECT meter.erase_subject(''acct_1'', ''erased_1'') AS rows; SELECT quantity FROM '
-    'meter.usage(''erased_1'', ''tokens''); ROLLBACK;';
+    'Removes a subject''s text, the members, idempotency keys and metadata of its events, and the reasons given for its corrections, top-ups and '
+    'late usage, from every table, for ever; returns how many rows of the log it rewrote. Quantities, times, totals, limits, holds and statements '
+    'stay, under the pseudonym, a text of 1 to 512 characters that is no subject yet. A member becomes a random text, so distinct counts stay. The '
+    'hashes of statements stay valid. Old retries with the erased text and key remain duplicates; what is recorded under the erased text later '
+    'begins a new subject. Roles that were bound to the subject no longer are. The subject''s recording waits until the transaction ends; nobody '
+    'else''s does. It is the only function that changes the log, and cannot be undone; sql/close/README.md says what it does not reach. Raises 22004 '
+    'or 22023 for a bad name or a pseudonym that is in use, UM007 for a subject that is not known (any more), 55000 while a correction of the '
+    'subject is open, or while something is still to be sent to a biller whose customer the subject''s text is, 25001 in a REPEATABLE READ or '
+    'SERIALIZABLE transaction, 55P03 if a transaction that records for the subject stays open, or maintain(), reporting or a delivery holds a lock '
+    'for 5 seconds (nothing was changed: try again). Example: BEGIN; SELECT meter.erase_subject(''acct_1'', ''erased_1'') > 0 AS erased; SELECT '
+    'quantity FROM meter.usage(''erased_1'', ''tokens''); ROLLBACK;';

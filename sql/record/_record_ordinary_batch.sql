@@ -35,15 +35,13 @@ begin
         select bool_and(is_ordinary) and count(*) = jsonb_array_length(_record_ordinary_batch.events) as is_open from parsed
     ), owned_keys as (
         insert into keys (event_id, at, digest, quantity)
-        select event_id, at, digest, quantity from parsed where digest is not null and (select is_open from gate)
-        order by digest, n
+        select event_id, at, digest, quantity from parsed where digest is not null and (select is_open from gate) order by digest, n
         on conflict (digest) do nothing
         returning event_id
     ), locked as materialized (
         select s.series_id, s.recorded_after, s.subject <> p.subject as is_erased
         from (
-            select distinct series_id, subject from parsed
-            where (select is_open from gate) and (select count(*) from owned_keys) >= 0 order by series_id
+            select distinct series_id, subject from parsed where (select is_open from gate) and (select count(*) from owned_keys) >= 0 order by 1
         ) p
         cross join lateral (
             select s.series_id, s.recorded_after, s.subject from series s where s.series_id = p.series_id and s.stripe = 0 offset 0 for update
@@ -66,10 +64,9 @@ begin
         from owned
         group by fine_start, series_id, fine_bucket
     )
-    select (select is_open from gate), (select array_agg(f::rollups) from fine f),
-           array_agg(o.event_id order by p.n), array_agg(p.digest order by p.n), array_agg(p.quantity order by p.n),
-           (select bool_or(is_erased) from locked)
-    into v_written, v_fine, v_ids, v_digests, v_quantities, v_erased
+    select (select is_open from gate), (select bool_or(is_erased) from locked), (select array_agg(f::rollups) from fine f),
+           array_agg(o.event_id order by p.n), array_agg(p.digest order by p.n), array_agg(p.quantity order by p.n)
+    into v_written, v_erased, v_fine, v_ids, v_digests, v_quantities
     from parsed p left join owned o on o.n = p.n;
     if v_written is not true then
         return;

@@ -1,10 +1,10 @@
-"""Erasing beside all else, made by construction: nothing is lost, double, or left under the old text's series."""
+"""Erasing beside all else, made by construction: nothing is lost, double, or left in the wrong series."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +20,6 @@ Wait = Callable[..., None]
 DAY = at("2026-06-18 10:00")
 MONTH = {"since": at("2026-06-01"), "until": at("2026-07-01")}
 ENDS = pytest.mark.parametrize("end", ["commit", "rollback"])
-TEXTS = {"idempotency_key": "k2", "at": DAY}
 
 # What is recorded: a metric, its definition, and the call.
 PATHS: dict[str, tuple[dict[str, Any], str]] = {
@@ -61,7 +60,9 @@ def event(aggregate: str, n: int, **named: Any) -> dict[str, Any]:
 def record(ledger: Ledger, how: str, given: dict[str, Any]) -> str:
     if how == "batch":
         return str(ledger.batch([given | {"metadata": {"field": "x"}}])[0].outcome)
-    return str(ledger.record(given.pop("subject"), given.pop("metric"), metadata={"field": "x"}, **given).outcome)
+    return str(
+        ledger.record(given.pop("subject"), given.pop("metric"), metadata={"field": "x"}, **given).outcome
+    )
 
 
 def erase(ledger: Ledger, subject: str = "a", pseudonym: str = "nobody") -> int:
@@ -181,7 +182,10 @@ def test_others_record_on_while_a_subject_is_erased(ledger: Ledger, new_ledger: 
                 {"subject": "a", "metric": "m", "quantity": 1, "at": DAY, "metadata": {"field": n}}
                 for n in range(first, first + 1000)
             ]
-            + [{"subject": "a", "metric": "users", "member": str(n), "at": DAY} for n in range(first, first + 1000)]
+            + [
+                {"subject": "a", "metric": "users", "member": str(n), "at": DAY}
+                for n in range(first, first + 1000)
+            ]
         )
     stop = threading.Event()
     worst = [0.0] * 4
@@ -213,109 +217,6 @@ def test_others_record_on_while_a_subject_is_erased(ledger: Ledger, new_ledger: 
         assert ledger.usage(f"b{n}", metric, **MONTH).event_count == count > 0
     assert ledger.usage("nobody", "users", **MONTH).quantity == 6000
     assert ledger.verify() == []
-
-
-@pytest.fixture
-def reported(ledger: Ledger) -> Iterator[Ledger]:
-    """Usage of a that is on its way to customer cus_1."""
-    now = ledger.value("SELECT date_trunc('hour', now()) - interval '2 hours'")
-    define(ledger, {"aggregate": "sum"})
-    ledger.call("report_metric", metric="m", event_name="m")
-    ledger.call("report_subject", subject="a", customer="cus_1")
-    for quantity in (5, 7):
-        ledger.record("a", "m", quantity, at=now)
-        ledger.call("plan_pushes")
-    yield ledger
-
-
-def sent(ledger: Ledger) -> list[tuple[str, Any]]:
-    return [tuple(r) for r in ledger.rows("SELECT subject, value FROM meter.pushes ORDER BY push_id")]
-
-
-@ENDS
-def test_usage_that_is_planned_meanwhile_is_reported_once(
-    reported: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, end: str
-) -> None:
-    ledger = reported
-    moment = ledger.value("SELECT date_trunc('hour', now()) - interval '2 hours'")
-    ledger.record("a", "m", 1, at=moment)
-    eraser, planner = new_ledger("eraser", autocommit=False), new_ledger("planner")
-    erase(eraser)
-    task = Task(lambda: planner.call("plan_pushes"))
-    wait_until_blocked(ledger.connection, "planner")
-    getattr(eraser.connection, end)()
-    task.result()
-    name = "nobody" if end == "commit" else "a"
-    assert sent(ledger) == [(name, 5), (name, 7), (name, 1)]
-    assert ledger.rows("SELECT subject, quantity FROM meter.reported") == [(name, 13)]
-    ledger.record(name, "m", 2, at=moment)
-    ledger.call("plan_pushes")
-    assert sent(ledger)[3:] == [(name, 2)]
-    claimed = ledger.call("claim_pushes", biller="stripe", worker="w")
-    assert [c.customer for c in claimed] == ["cus_1"] * 4
-
-
-@ENDS
-def test_pushes_that_are_being_sent_are_settled_under_the_pseudonym(
-    reported: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, end: str
-) -> None:
-    ledger = reported
-    claimed = ledger.call("claim_pushes", biller="stripe", worker="w")
-    eraser, worker = new_ledger("eraser", autocommit=False), new_ledger("worker")
-    erase(eraser)
-    results = Jsonb([{"push_id": c.push_id, "attempt": c.attempt, "outcome": "delivered"} for c in claimed])
-    task = Task(lambda: worker.call("settle_pushes", biller="stripe", worker="w", results=results))
-    wait_until_blocked(ledger.connection, "worker")
-    getattr(eraser.connection, end)()
-    assert {p.state for p in task.result()} == {"delivered"}
-    assert ledger.value("SELECT count(*) FROM meter.pushes WHERE state = 'delivered'") == len(claimed)
-
-
-def test_a_subject_that_the_biller_knows_by_its_text_has_to_be_reported_first(reported: Ledger) -> None:
-    """What is sent under a text cannot lose it; what was sent can."""
-    ledger = reported
-    ledger.call("define_biller", biller="plain", subject_is_customer=True)
-    ledger.call("report_metric", metric="m", event_name="m", biller="plain")
-    assert ledger.value("SELECT count(*) FROM meter.unreported") > 0
-    for done in ("queued", "planned", "sending"):
-        with pytest.raises(psycopg.Error) as refused:
-            erase(ledger)
-        assert refused.value.sqlstate == "55000", done
-        if done == "queued":
-            ledger.call("plan_pushes", biller="plain")
-        elif done == "planned":
-            claimed = ledger.call("claim_pushes", biller="plain", worker="w")
-    results = [{"push_id": c.push_id, "attempt": c.attempt, "outcome": "delivered"} for c in claimed]
-    ledger.call("settle_pushes", biller="plain", worker="w", results=Jsonb(results))
-    erase(ledger)
-    assert ledger.rows("SELECT subject, customer FROM meter.pushes WHERE biller = 'plain'") == [
-        ("nobody", "nobody")
-    ]
-    assert ledger.rows("SELECT customer FROM meter.report_lanes WHERE biller = 'plain'") == [("nobody",)]
-    assert ledger.call("preview_pushes", biller="plain") == []
-
-
-@ENDS
-def test_deliveries_that_are_planned_meanwhile_have_the_pseudonym(
-    ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, end: str
-) -> None:
-    define(ledger, {"aggregate": "sum"})
-    ledger.call(
-        "define_endpoint", name="ops", url="https://example.com", types=["*", "usage.recorded"]
-    )
-    record(ledger, "record", event("sum", 1))
-    ledger.call("adjust", subject="a", metric="m", quantity=-1, at=DAY, reason="x")
-    eraser, planner = new_ledger("eraser", autocommit=False), new_ledger("planner")
-    erase(eraser)
-    task = Task(lambda: planner.call("plan_deliveries"))
-    wait_until_blocked(ledger.connection, "planner")
-    getattr(eraser.connection, end)()
-    task.result()
-    name = "nobody" if end == "commit" else "a"
-    told = ledger.rows("SELECT subject, body::jsonb ->> 'subject' AS body FROM meter.deliveries WHERE subject <> ''")
-    assert told == [(name, name)] * 2
-    found = ledger.value("SELECT count(*) FROM meter.deliveries WHERE body ~ '\"(k1|reason)\"'")
-    assert found == (0 if end == "commit" else 2)
 
 
 @ENDS
@@ -387,3 +288,23 @@ def test_a_watermark_and_a_statement_wait_or_are_of_the_pseudonym(
     ((later,),) = ledger.call("watermark", subject="nobody")
     record(ledger, "record", event("sum", 3, subject="nobody", at=DAY + timedelta(hours=1)))
     assert ledger.value("SELECT max(recorded_at) FROM meter.events") > later
+
+
+@ENDS
+@pytest.mark.parametrize("aggregate", ["sum", "unique"])
+def test_a_rebuild_that_waits_finds_the_members_that_there_are_now(
+    ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, aggregate: str, end: str
+) -> None:
+    define(ledger, {"aggregate": aggregate})
+    for n in (1, 2):
+        record(ledger, "record", event(aggregate, n))
+    ledger.tamper("total = 99")
+    eraser, other = new_ledger("eraser", autocommit=False), new_ledger("rebuilder")
+    erase(eraser)
+    task = Task(other.rebuild)
+    wait_until_blocked(ledger.connection, "rebuilder")
+    getattr(eraser.connection, end)()
+    assert task.result() > 0
+    assert ledger.verify() == []
+    used = ledger.usage("nobody" if end == "commit" else "a", "m", **MONTH)
+    assert (used.quantity, used.event_count) == (3 if aggregate == "sum" else 2, 2)

@@ -395,6 +395,9 @@ def _tell(connection: psycopg.Connection[Any]) -> None:
 def _report(connection: psycopg.Connection[Any]) -> None:
     """What can be reported is: some of it is planned, being sent or uncertain, and more is queued."""
     connection.execute("SELECT meter.define_biller(subject_is_customer => true)")
+    # Only these can be erased while something is to be sent.
+    for n, subject in enumerate(SUBJECTS[1:]):
+        connection.execute("SELECT meter.report_subject(%s, %s)", [subject, f"cus_{n}"])
     connection.execute(
         "SELECT meter.report_metric(key, key) FROM meter.catalog()"
         " WHERE aggregate IN ('sum', 'count') AND rollup = 'hour'"

@@ -393,6 +393,7 @@ _SENSIBLE: dict[str, st.SearchStrategy[str]] = {
     "state": st.sampled_from(("planned", "delivered", "dead")),
     "anchor": _between(400, 36),
     "member": st.sampled_from(("ana", "ben")),
+    "pseudonym": st.sampled_from(("erased 1", "erased 2", "erased 3")),
     "role": st.sampled_from((FREE, FREE, BOUND)),
     "worker": st.just("worker"),
     "customer": st.sampled_from(SUBJECTS),

@@ -16,8 +16,8 @@ from typing import Any
 from pymeter import embedded
 from pymeter.migrate import migrate
 from tests.close.load import Load
-from tests.close.test_sealed_under_load import AS_DELIVERED, run_sealed
 from tests.close.survive import archived_server, survive
+from tests.close.test_sealed_under_load import AS_DELIVERED, run_sealed
 from tests.close.watermark_load import define as define_for_watermarks
 from tests.close.watermark_load import run_load
 from tests.correct.backfill import run_backfill
