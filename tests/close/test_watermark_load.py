@@ -16,7 +16,7 @@ def test_what_was_answered_under_load_is_answered_after_repairs_and_corrections(
     ledger: Ledger, meter_dsn: str
 ) -> None:
     define(ledger)
-    load = run_load(meter_dsn, at_length(40, 200))
+    load = run_load(meter_dsn, at_length(24, 200))
     ends = {what.split(", ")[1] for what in load.recorded}
     assert ends >= {"commit", "rollback"}
     assert {what.split(", ")[0] for what in load.recorded} >= {
@@ -28,9 +28,9 @@ def test_what_was_answered_under_load_is_answered_after_repairs_and_corrections(
     }
     assert load.longest_draw < 3
     assert load.longest_wait < 3
-    assert sum(one.answers["events"] > 0 for one in load.remembered) > 20
+    assert sum(one.answers["events"] > 0 for one in load.remembered) >= 16
     assert_all_still_so(meter_dsn, load.remembered)
-    later = run_load(meter_dsn, 5, seed=1)
+    later = run_load(meter_dsn, 2, seed=1)
     ledger.rebuild()
     ledger.upkeep()
     with psycopg.connect(meter_dsn, autocommit=True) as connection:
