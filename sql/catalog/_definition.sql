@@ -89,3 +89,23 @@ end
 $$;
 
 comment on function _check_metric(metrics) is 'Raises 22004 or 22023 for a definition that breaks a rule.';
+
+-- What a statement says would differ from the log, although nothing came later.
+create or replace function _check_carry(old metrics, new metrics)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    if old.carry <> new.carry and exists (select from statement_lines l where l.metric = old.key) then
+        raise exception using
+            errcode = 'UM002', message = 'cannot change the carry of a metric that is on a statement', column = 'carry',
+            detail = format('metric %s, carry %s.', quote_literal(old.key), old.carry),
+            hint = 'Define a new metric under another key, and retire this one.';
+    end if;
+end
+$$;
+
+comment on function _check_carry(metrics, metrics) is 'Raises UM002 if carry would change and a statement has a line of the metric.';

@@ -58,6 +58,7 @@ begin
     if v_new is distinct from v_old then
         perform _lock_metric(define_metric.key);
     end if;
+    perform _check_carry(v_old, v_new);
     if v_old.rollup <> v_new.rollup then
         perform _close_series(v_old.key);
     end if;
@@ -80,16 +81,15 @@ end
 $$;
 
 comment on function define_metric(text, text, text, text, text, text, text, boolean, interval, boolean, text) is
-    'Defines a metric, or changes it. Defining a retired metric brings it back into use. Repeating a definition changes nothing, so an '
-    'application may define its metrics at every start. aggregate: count, sum, min, max, avg, last or unique. period: minute, hour, day, '
-    'week, month, year or never. rollup: minute, hour, day or none. max_future: how far ahead of the database''s clock an event may be. striped: '
-    'spreads the writers of a busy subject over several rows. carry, only with last: a window without events has the last value '
-    'from before it. after_close: what record() does with a new event of a period that was closed for the subject (close_period()): accept it as '
-    'late usage, or refuse it (UM004). An argument that is null keeps what is stored; a new metric starts with period month, rollup hour, '
-    'max_future 1 day, striped false, carry false and after_close accept. An empty name or description removes it. A new rollup is rebuilt from '
-    'the log at once, and recording '
-    'waits meanwhile. Returns the metric. Raises 22004 or 22023 for a bad value; UM002 if the aggregate or period of a metric that has '
-    'events would change, or the rollup of one with dropped partitions, or anything that its reporting mode needs; 25001 if the '
-    'aggregate, period or rollup would change in a REPEATABLE READ or SERIALIZABLE transaction; 55P03 if it waits longer than 5 seconds '
-    'for transactions that use the catalog. '
-    'Example: SELECT key, aggregate, unit, period, rollup, max_future FROM meter.define_metric(''tokens'', ''sum'', ''token'');';
+    'Defines a metric, or changes it. Defining a retired metric brings it back into use. Repeating a definition changes nothing, so an application '
+    'may define its metrics at every start. aggregate: count, sum, min, max, avg, last or unique. period: minute, hour, day, week, month, year or '
+    'never. rollup: minute, hour, day or none. max_future: how far ahead of the database''s clock an event may be. striped: spreads the writers of '
+    'a busy subject over several rows. carry, only with last: a window without events has the last value from before it. after_close: what '
+    'record() does with a new event of a period that was closed for the subject (close_period()): accept it as late usage, or refuse it (UM004). '
+    'An argument that is null keeps what is stored; a new metric starts with period month, rollup hour, max_future 1 day, striped false, carry '
+    'false and after_close accept. An empty name or description removes it. A new rollup is rebuilt from the log at once, and recording waits '
+    'meanwhile. Returns the metric. Raises 22004 or 22023 for a bad value; UM002 if the aggregate or period of a metric that has events would '
+    'change, the carry of one that is on a statement, or the rollup of one with dropped partitions, or anything that its reporting mode needs; '
+    '25001 if the aggregate, period or rollup would change in a REPEATABLE READ or SERIALIZABLE transaction; 55P03 if it waits longer than 5 '
+    'seconds for transactions that use the catalog. Example: SELECT key, aggregate, unit, period, rollup, max_future FROM '
+    'meter.define_metric(''tokens'', ''sum'', ''token'');';

@@ -125,26 +125,3 @@ end
 $$;
 
 comment on function _raise_rejected(batch_outcome[]) is 'Raises the error of the first event of a batch that was rejected while it was recorded.';
-
-create or replace function _holds_part_of(subject text, since timestamptz, until timestamptz)
-returns boolean
-language plpgsql
-stable
-set search_path from current
-set enable_seqscan to off
-as $$
-#variable_conflict use_column
-begin
-    return (
-        select count(*) > 0
-        from (
-            select
-            from sealed_subjects s
-            join statements t on t.subject_id = s.subject_id and t.until > _holds_part_of.since and t.since < _holds_part_of.until
-            where s.subject = _holds_part_of.subject
-            limit 1
-        ) t);
-end
-$$;
-
-comment on function _holds_part_of(text, timestamptz, timestamptz) is 'Whether a statement of the subject holds a part of [since, until).';

@@ -27,13 +27,9 @@ begin
     where s.metric = _void_ordinary.metric and s.subject = _void_ordinary.subject and s.stripe = 0
       and m.aggregate <> 'unique' and not m.limited and not m.striped
       and not exists (select from settings o where o.name = 'four_eyes');
-    if v_found.series_id is null then
-        return null;
-    end if;
+    if v_found.series_id is null then return null; end if;
     perform from locks l where l.name = 'correction ' || v_found.series_id % 1024 for update;  -- see _lock_corrections()
-    if not found then
-        return null;
-    end if;
+    if not found then return null; end if;
     update series s set
         version = s.version + 1,
         fine_count = s.fine_count - (at >= s.fine_start and at < s.fine_end)::integer,

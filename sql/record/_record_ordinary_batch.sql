@@ -54,15 +54,12 @@ begin
     ), logged as (
         insert into events (event_id, at, recorded_at, series_id, quantity, idempotency_key, metadata)
         select event_id, at, greatest(clock_timestamp(), (select max(recorded_after) from locked)), series_id, quantity, idempotency_key, metadata
-        from owned
-        order by series_id, at, event_id
+        from owned order by series_id, at, event_id
     ), queued as (
-        insert into unreported (at, event_id, series_id, biller)
-        select at, event_id, series_id, unnest(billers) from owned where billers is not null
+        insert into unreported (at, event_id, series_id, biller) select at, event_id, series_id, unnest(billers) from owned where billers is not null
     ), fine as (
         select fine_start, count(*), max(at), series_id, 0::smallint, fine_bucket, sum(quantity), null::numeric, null::numeric, null::numeric[]
-        from owned
-        group by fine_start, series_id, fine_bucket
+        from owned group by fine_start, series_id, fine_bucket
     )
     select (select is_open from gate), (select bool_or(is_erased) from locked), (select array_agg(f::rollups) from fine f),
            array_agg(o.event_id order by p.n), array_agg(p.digest order by p.n), array_agg(p.quantity order by p.n)

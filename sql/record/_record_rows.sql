@@ -25,14 +25,10 @@ begin
         exception
             when savepoint_exception then null;
             when sqlstate 'UM004' then
-                if batch = _mark_closed(batch) then
-                    raise;
-                end if;
+                if batch = _mark_closed(batch) then raise; end if;
                 batch := _mark_closed(batch);
             when deadlock_detected then
-                if v_attempts >= 3 then  -- what it waits for may be held by this transaction from before
-                    raise;
-                end if;
+                if v_attempts >= 3 then raise; end if;  -- what it waits for may be held by this transaction from before
         end;
     end loop;
 end

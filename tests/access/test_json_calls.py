@@ -248,7 +248,6 @@ def test_every_function_that_can_be_granted_is_called_below(ledger: Ledger) -> N
         *("settle", "release", "extend"),  # which need a reservation: test_a_reservation_is_settled.
         # Which need an endpoint or an alert: test_an_endpoint_and_an_alert_come_and_go.
         *("test_endpoint", "remove_endpoint", "remove_spike_alert"),
-        "erase_subject",  # which needs a subject: test_a_subject_is_erased.
         "known_events",  # whose array is no parameter of a GET; it has tests of its own
     }
 
@@ -387,8 +386,3 @@ def test_refusals_arrive_by_their_sqlstate(rest: Rest, function: str, body: str,
     with pytest.raises(psycopg.Error) as caught:
         rest.post(function, body)
     assert caught.value.sqlstate == sqlstate
-
-
-def test_a_subject_is_erased(rest: Rest) -> None:
-    rest.post("record", {"subject": "a", "metric": "tokens", "quantity": 3, "metadata": {"model": "m"}})
-    assert rest.post("erase_subject", {"subject": "a", "pseudonym": "nobody"}) == 1

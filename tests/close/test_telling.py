@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
+import pytest
 from psycopg.types.json import Jsonb
 
 from tests.helpers import Ledger, at
@@ -124,3 +126,15 @@ def test_a_preview_says_whether_the_period_is_closed(ledger: Ledger) -> None:
     preview = ledger.call("preview_correction", id=correction)
     assert [(row.since, row.closed) for row in preview] == [(JUNE[0], True), (JULY[0], False)]
     assert ledger.call("approve_correction", id=correction) == preview
+
+
+def test_carry_is_settled_once_a_statement_has_the_metric(ledger: Ledger) -> None:
+    ledger.call("define_metric", key="seats", aggregate="last", unit="seat")
+    ledger.call("record", subject="acct_1", metric="seats", quantity=5, at=at("2026-05-10"))
+    ledger.call("define_metric", key="seats", aggregate="last", unit="seat", carry=True)
+    closed(ledger, *JUNE)
+    with pytest.raises(psycopg.Error) as refused:
+        ledger.call("define_metric", key="seats", aggregate="last", unit="seat", carry=False)
+    assert refused.value.sqlstate == "UM002"
+    ledger.call("define_metric", key="seats", aggregate="last", unit="chair", carry=True)
+    assert ledger.rows("SELECT open FROM meter.statement_balances WHERE open <> 0") == []

@@ -408,7 +408,6 @@ _SENSIBLE: dict[str, st.SearchStrategy[str]] = {
     "idempotency_key": st.sampled_from(("k1", "k1", "k1", "k2")),
     "after_close": st.sampled_from(("accept", "refuse")),
     "decision": st.sampled_from(("bill", "waive")),
-    "pseudonym": st.sampled_from(("erased_1", "erased_2", "acct_1")),
     "reason": st.sampled_from(("goodwill", "a fault")),
     "requests": st.lists(
         st.fixed_dictionaries(

@@ -89,7 +89,6 @@ OTHERS = {
     "set_spike_alert": "SELECT meter.set_spike_alert('m', 3)",
     "judge_spikes": "SELECT meter.judge_spikes()",
     "remove_spike_alert": "SELECT meter.remove_spike_alert('m')",
-    "erase_subject": "SELECT meter.erase_subject('a', 'erased')",
     "grant_access": "SELECT meter.grant_access('pymeter_reader', 'read')",
     "revoke_access": "SELECT meter.revoke_access('pymeter_reader', 'read')",
 }
