@@ -11,12 +11,14 @@ set jit to off
 as $$
 #variable_conflict use_column
 declare
+    v_latest  timestamptz;
     v_sealed  sealed_subjects[];
     v_headers statements[];
     v_lines   statement_lines[];
 begin
-    perform _check_no_drift(closings);
-    v_sealed := array(select w from _draw_watermarks(array(select c.subject from unnest(closings) c)) w);
+    -- Rows may be from a server whose clock was ahead. A statement holds them, so they are not later than its watermark.
+    v_latest := _check_no_drift(closings);
+    v_sealed := array(select w from _draw_watermarks(array(select c.subject from unnest(closings) c), v_latest) w);
     perform _check_not_overlapping(closings), _check_no_open_hold(closings), _decide_by_setting(v_sealed);
     v_headers := array(
         select (nextval('statement_ids'), c.since, c.until, clock_timestamp(), w.watermark, w.subject_id, 1, _session_role(), p.part_starts,

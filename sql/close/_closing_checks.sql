@@ -68,22 +68,27 @@ comment on function _check_no_open_hold(closing[]) is 'Raises 55000 if a reserva
 
 -- The log is compared with the short buckets that lie within the period, and with the long ones. Months that were dropped cannot be compared.
 create or replace function _check_no_drift(closings closing[])
-returns void
+returns timestamptz
 language plpgsql
 volatile
 set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_drift record;
+    v_found record;
 begin
-    select * into v_drift from _drifting_metrics(closings) limit 1;
-    if found then
+    select bool_or(c.has_drifted) as has_drifted, min(c.subject) filter (where c.has_drifted) as subject,
+           min(c.metric) filter (where c.has_drifted) as metric, max(c.recorded_at) as recorded_at
+    into v_found
+    from _compared_metrics(closings) c;
+    if v_found.has_drifted then
         raise exception using errcode = '55000', message = 'buckets of the period do not equal the log', table = 'statements',
-            detail = format('subject %s, metric %s.', quote_literal(left(v_drift.subject, 80)), quote_literal(v_drift.metric)),
-            hint = format('Look at SELECT * FROM %I.verify(%L), and correct them with rebuild().', current_schema(), left(v_drift.subject, 80));
+            detail = format('subject %s, metric %s.', quote_literal(left(v_found.subject, 80)), quote_literal(v_found.metric)),
+            hint = format('Look at SELECT * FROM %I.verify(%L), and correct them with rebuild().', current_schema(), left(v_found.subject, 80));
     end if;
+    return v_found.recorded_at;
 end
 $$;
 
-comment on function _check_no_drift(closing[]) is 'Raises 55000 if buckets of one of the periods differ from the log.';
+comment on function _check_no_drift(closing[]) is
+    'When the last row of the periods was recorded. Raises 55000 if buckets of one of them differ from the log.';

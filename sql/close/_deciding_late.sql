@@ -58,3 +58,18 @@ $$;
 
 comment on function _decide_by_setting(sealed_subjects[]) is
     'Decides about all open late usage of subjects as the setting late_usage says, unless that is ask.';
+
+create or replace function _is_decided(id bigint, metric text)
+returns boolean
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+begin
+    return exists (select from late_decisions d where d.statement_id = id and d.metric = _is_decided.metric);
+end
+$$;
+
+comment on function _is_decided(bigint, text) is 'Whether anything was decided about late usage of a metric of a statement.';

@@ -3,7 +3,7 @@
 -- is not there yet could be made, and recorded to, by a transaction that is not seen: so every metric gets one. These locks come before those of
 -- others: sealed_subjects, locks, and then as stated in sql/record/record.sql. Who draws a watermark gives up long before a deadlock is looked for,
 -- so no recorder is ever chosen as its victim.
-create or replace function _draw_watermarks(subjects text[])
+create or replace function _draw_watermarks(subjects text[], at_least timestamptz default null)
 returns setof sealed_subjects
 language plpgsql
 volatile
@@ -30,7 +30,7 @@ begin
         exit when v_now is not null;
     end loop;
     with drawn as (
-        update sealed_subjects s set watermark = greatest(v_now, s.watermark + interval '1 microsecond')
+        update sealed_subjects s set watermark = greatest(v_now, at_least, s.watermark + interval '1 microsecond')
         from unnest(subjects) u
         where s.subject = any (array[u])
         returning s.*
@@ -44,8 +44,8 @@ begin
 end
 $$;
 
-comment on function _draw_watermarks(text[]) is
-    'Draws a watermark for each of different subjects, and locks their series until the transaction ends. Raises 55P03 if the '
+comment on function _draw_watermarks(text[], timestamptz) is
+    'Draws a watermark for each of different subjects, not before at_least, and locks their series until the transaction ends. Raises 55P03 if the '
     'locks are not had within about 300 milliseconds.';
 
 create or replace function _enroll_subjects(subjects text[])

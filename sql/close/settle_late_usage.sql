@@ -21,7 +21,8 @@ begin
     perform _lock_sealed((select w.subject from sealed_subjects w where w.subject_id = v_header.subject_id));
     select l.* into v_line from _late_lines(array[settle_late_usage.statement_id], settle_late_usage.metric) l;
     v_outcome := case
-        when v_line.delta = 0 and settle_late_usage.delta <> 0 then 'duplicate'
+        when v_line.delta = 0 and settle_late_usage.delta <> 0 and _is_decided(settle_late_usage.statement_id, settle_late_usage.metric)
+            then 'duplicate'
         when v_line.delta is distinct from settle_late_usage.delta then 'conflict'
         else 'settled' end;
     if v_outcome = 'settled' and v_line.delta <> 0 then

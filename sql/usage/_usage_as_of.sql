@@ -97,8 +97,8 @@ begin
             errcode = '55P03', message = 'as_of is later than the last watermark of the subject', column = 'as_of',
             detail = format('as_of %s, last watermark %s.', to_char(_check_as_of.as_of at time zone interval '0', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
                 coalesce(to_char(nullif(v_watermark, '-infinity') at time zone interval '0', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'none')),
-            hint = format('What has been recorded up to then is not final yet. Draw one: SELECT %I.watermark(%L).', current_schema(),
-                left(_check_as_of.subject, 80));
+            hint = format('What has been recorded up to then is not final yet. Draw a watermark with SELECT %I.watermark(%L), and pass what it '
+                'returns as as_of, in a later statement.', current_schema(), left(_check_as_of.subject, 80));
     end if;
 end
 $$;

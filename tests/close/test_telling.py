@@ -138,3 +138,23 @@ def test_carry_is_settled_once_a_statement_has_the_metric(ledger: Ledger) -> Non
     assert refused.value.sqlstate == "UM002"
     ledger.call("define_metric", key="seats", aggregate="last", unit="chair", carry=True)
     assert ledger.rows("SELECT open FROM meter.statement_balances WHERE open <> 0") == []
+
+
+def test_a_delta_that_was_never_there_is_a_conflict_and_no_duplicate(ledger: Ledger) -> None:
+    ledger.call("define_metric", key="tokens", aggregate="sum", unit="token")
+    header = closed(ledger, *JUNE)
+
+    def settled(delta: int) -> tuple[str, int]:
+        row = ledger.call(
+            "settle_late_usage",
+            statement_id=header.statement_id,
+            metric="tokens",
+            delta=delta,
+            decision="bill",
+        )[0]
+        return row.outcome, row.billed
+
+    assert settled(3) == ("conflict", 0)
+    record(ledger, 3, "2026-06-10")
+    assert settled(3) == ("settled", 3)
+    assert settled(3) == ("duplicate", 3)
