@@ -17,6 +17,7 @@ begin
             return (select w.watermark from _draw_watermarks(array[watermark.subject]) w);
         exception when lock_not_available or deadlock_detected then
             exit when v_attempts = 3;
+            perform pg_sleep_for('20 ms');  -- all locks are given up: who waits for one of them goes first
         end;
     end loop;
     perform _raise_subject_busy(watermark.subject);

@@ -137,8 +137,28 @@ def test_others_record_on_while_a_watermark_waits_for_a_hanging_transaction(
         task.result()
     assert len(waits) > 3
     assert max(waits) < 0.5  # of another subject
-    other.connection.execute("SET lock_timeout TO '3s'")
-    assert other.record("a", "mx", 1).outcome == "recorded"
+
+
+def test_between_two_attempts_of_a_watermark_others_of_the_subject_record(
+    ledger: Ledger, new_ledger: NewLedger
+) -> None:
+    """They wait for one attempt, not for all: who tries again lets others go first."""
+    prepare(ledger)
+    hanging, drawer, other = (
+        new_ledger("hanging", autocommit=False),
+        new_ledger("drawer"),
+        new_ledger("other"),
+    )
+    hanging.record("a", "s", 9)
+    task = Task(lambda: watermark(drawer))
+    assert wait_for(ledger, task, "drawer")
+    recorded = []
+    while task.running:
+        other.record("a", "lim", 1)  # its row is locked before the one that is waited for
+        recorded.append(task.running)
+    with refused("55P03"):
+        task.result()
+    assert recorded.count(True) >= 2, recorded
 
 
 @pytest.mark.parametrize("restored", [False, True], ids=["as installed", "restored without data"])
