@@ -10,6 +10,7 @@ _CALLS: Final = {
         settings billing_cycle plans subscriptions limits effective_limits overruns notifications
         reservations top_ups balance
         corrections correction_entries preview_correction
+        rate
         endpoints deliveries spike_alerts
     """,
     "write": "record record_batch known_events reserve reserve_batch settle release extend",

@@ -23,6 +23,7 @@ as $$
         ('admin', array['set_setting', 'admin_log', 'set_billing_cycle', 'define_plan', 'subscribe', 'unsubscribe', 'set_limit',
                         'remove_limit', 'top_up', 'void_top_up']),
         ('read', array['corrections', 'correction_entries', 'preview_correction']),
+        ('read', array['rate']),
         ('admin', array['void_event', 'amend_event', 'adjust', 'open_correction', 'stage_correction']),
         ('approve', array['approve_correction', 'reject_correction', 'revert_correction']),
         ('own', array['own_usage', 'own_summary', 'own_series', 'own_usage_by', 'own_events', 'own_limits', 'own_check_quota', 'own_balance']),

@@ -181,6 +181,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "correction_entries": models.CorrectionEntry,
     "notifications": models.Notification,
     "overruns": models.Overrun,
+    "rate": models.RatedLine,
     "reserve": models.Reserved,
     "reserve_batch": models.ReservedInBatch,
     "settle": models.Recorded,

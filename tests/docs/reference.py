@@ -33,6 +33,7 @@ _FOLDERS = {
     "usage": "asking about it",
     "correct": "taking back, amending and adjusting what was recorded",
     "limits": "who may use how much",
+    "pricing": "what usage costs",
     "notify": "being told in time",
     "repair": "proving and repairing the rollups",
     "report": "telling a biller such as Stripe, each unit once",

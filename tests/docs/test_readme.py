@@ -62,7 +62,8 @@ def test_every_example_prints_what_the_page_shows(
 
 def test_the_pages_are_where_a_reader_looks_for_them() -> None:
     rooms = {"catalog", "record", "usage", "correct", "limits", "notify", "report", "access", "operate"} | {
-        "repair"
+        "pricing",
+        "repair",
     }
     expected = {"", "migrations", *(f"sql/{room}" for room in rooms)}
     expected |= {"pymeter", "pymeter/cli", "pymeter/importing", "tests", "tests/benchmarks", "tests/longrun"}
