@@ -18,12 +18,7 @@ def _text(value: Decimal) -> str:
 
 
 # Type checkers see the types that a caller may pass; the validated value is always a Decimal.
-Amount = Annotated[
-    Quantity,
-    BeforeValidator(to_decimal),
-    Field(union_mode="left_to_right"),
-    PlainSerializer(_text, str, "json"),
-]
+Amount = Annotated[Quantity, BeforeValidator(to_decimal), PlainSerializer(_text, str, "json")]
 
 
 class RatedLine(Model):
@@ -36,7 +31,7 @@ class RatedLine(Model):
     unit_amount: Decimal | None
     flat_amount: Decimal | None
     amount: Decimal | None
-    """quantity * unit_amount + flat_amount, exact. None: a combination without a cell, so the price is unknown."""
+    """quantity * unit_amount + flat_amount, exact. None: no cell fits, so the price is unknown."""
     explanation: str
     """The same for people."""
 

@@ -141,7 +141,7 @@ READING: dict[str, dict[str, Any]] = {
     "overruns": {},
     "reservations": {},
     "corrections": {},
-    "rate": {"price": {"model": "unit", "unit_amount": "0.002"}, "quantity": 1500.5},
+    "rate": {"price": {"model": "unit", "unit_amount": "0.002"}, "quantity": 1500},
     "endpoints": {},
     "deliveries": {},
     "spike_alerts": {},

@@ -1,6 +1,6 @@
 """What prices mean, once more: in fractions, from the text of sql/pricing/README.md, tier by tier.
 
-``problem`` says whether a document is a price; ``rated`` what a slice costs. ``random_price`` makes valid ones.
+``is_price`` says whether a document is a price, ``rated`` what a slice costs; ``random_price`` makes prices.
 """
 
 from __future__ import annotations

@@ -85,7 +85,8 @@ def test_a_compiled_price_has_the_same_amount(db: Connection) -> None:
         found = db.execute(
             "SELECT (SELECT coalesce(sum(amount), 0) FROM rate(p, q, b, f, e, null, x)),"
             " _price_amount(_compile_price(p), q, b, f, e, x)"
-            " FROM (VALUES (%s, %s::numeric, %s::numeric, %s, %s::numeric, %s::numeric)) v (p, q, b, f, e, x)",
+            " FROM (VALUES (%s, %s::numeric, %s::numeric, %s, %s::numeric, %s::numeric))"
+            " v (p, q, b, f, e, x)",
             given,
         ).fetchone()
         assert found is not None
