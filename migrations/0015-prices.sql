@@ -9,14 +9,14 @@ comment on type rated_line is
     'the price says nothing about this quantity. explanation: the same for people.';
 
 create type compiled_price as (
-    model text, upper_bounds numeric[], thresholds numeric[], unit_amounts numeric[], flat_amounts numeric[], intercepts numeric[],
+    model text, upper_bounds numeric[], unit_amounts numeric[], flat_amounts numeric[], intercepts numeric[],
     zero_amount numeric, package_size numeric, fixed_amount numeric, free_events numeric, divide_by numeric, inverse numeric, rounding text,
     free_units numeric, kept numeric, maximum_amount numeric, minimum_amount numeric, cells jsonb);
 comment on type compiled_price is
-    'A price that was checked, as the arithmetic reads it. A model without tiers has one. upper_bounds: inclusive, the last is null; thresholds: '
-    'the others negated, in ascending order, for width_bucket(). In tier t, a quantity costs intercepts[t] + quantity * unit_amounts[t]; a quantity of 0 '
-    'costs zero_amount. inverse: 1 / divide_by, where that ends. kept: the fraction that a discount leaves. cells: of a matrix, each with the '
-    'fields when (without the keys that may have any value) and price.';
+    'A price that was checked, as the arithmetic reads it. A model without tiers has one. upper_bounds: inclusive, of all tiers but the last. '
+    'In tier t, a quantity costs intercepts[t] + quantity * unit_amounts[t]; a quantity of 0 costs zero_amount. inverse: 1 / divide_by, where '
+    'that ends. kept: the fraction that a discount leaves. cells: of a matrix, each with the fields when (without the keys that may have any '
+    'value) and price.';
 
 create type priced_quantity as (
     converted numeric, units numeric, quantity numeric, tier integer, unit_amount numeric, flat_amount numeric, amount numeric);

@@ -21,8 +21,7 @@ begin
     elsif v_model = 'matrix' then
         v_price.cells := _compile_cells(price, path);
     else
-        v_price.upper_bounds := '{null}';
-        v_price.thresholds := '{}';
+        v_price.upper_bounds := '{}';
         v_price.unit_amounts := array[case v_model
             when 'flat' then 0 when 'percentage' then _read_number(price, path, 'percent') * 0.01 else _read_number(price, path, 'unit_amount') end];
         v_price.flat_amounts := array[case v_model when 'flat' then _read_number(price, path, 'flat_amount') else 0 end];

@@ -17,7 +17,6 @@ declare
     v_base      numeric := 0;
     v_graduated boolean := compiled.model = 'graduated';
     v_uppers    numeric[] := '{}';
-    v_negated   numeric[] := '{}';
     v_units     numeric[] := '{}';
     v_flats     numeric[] := '{}';
     v_starts    numeric[] := '{}';
@@ -37,18 +36,16 @@ begin
         end if;
         -- Graduated: what the tiers before it cost in full, less what its own rate would have been for them.
         v_base := case when v_graduated then v_base + v_flat else v_flat end;
-        v_uppers := v_uppers || v_upper;
         v_units := v_units || v_unit;
         v_flats := v_flats || v_flat;
         v_starts := v_starts || case when v_graduated then v_base - v_lower * v_unit else v_base end;
         if v_upper is not null then
-            v_negated := -v_upper || v_negated;
+            v_uppers := v_uppers || v_upper;
             v_base := v_base + (v_upper - v_lower) * v_unit;
             v_lower := v_upper;
         end if;
     end loop;
     v_price.upper_bounds := v_uppers;
-    v_price.thresholds := v_negated;
     v_price.unit_amounts := v_units;
     v_price.flat_amounts := v_flats;
     v_price.intercepts := v_starts;

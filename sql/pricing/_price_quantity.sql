@@ -54,7 +54,10 @@ begin
     end if;
     v_result.quantity := v_number;
     if v_number > 0 then
-        v_tier := cardinality(price.unit_amounts) - width_bucket(-v_number, price.thresholds);
+        v_tier := width_bucket(v_number, price.upper_bounds) + 1;
+        if v_number = price.upper_bounds[v_tier - 1] then
+            v_tier := v_tier - 1;  -- bounds are inclusive
+        end if;
         v_result.flat_amount := price.flat_amounts[v_tier];
         v_result.amount := price.intercepts[v_tier] + v_number * price.unit_amounts[v_tier];
     else
