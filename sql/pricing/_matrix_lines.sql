@@ -32,7 +32,7 @@ begin
         conditions := _check_combination(v_entry -> 'when', v_path || '.when');
         quantity := _read_entry(v_entry, v_path, 'quantity');
         billed := _read_entry(v_entry, v_path, 'billed');
-        event_count := _read_entry(v_entry, v_path, 'event_count');
+        event_count := case when v_entry ? 'event_count' then _read_entry(v_entry, v_path, 'event_count') end;
         billed_events := _read_entry(v_entry, v_path, 'billed_events');
         if billed < 0 or billed + quantity < 0 or billed_events < 0 or billed_events + event_count < 0 then
             perform _refuse_dimensions(v_path, 'takes back more than was billed');

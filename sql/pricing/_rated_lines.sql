@@ -61,7 +61,8 @@ begin
         end if;
         if v_from < v_to or v_flat <> 0 then
             v_lines := v_lines || (v_tier, v_sign * (v_to - v_from), v_units[v_tier], v_flat, v_sign * (v_to - v_from) * v_units[v_tier] + v_flat,
-                _explain_units(v_from, v_to, v_sign, v_units[v_tier], v_flat))::rated_line;
+                case when v_sign < 0 then 'taken back: ' else '' end || _units_text(v_from, v_to) || ': '
+                || _product_text(v_sign * (v_to - v_from), v_units[v_tier], v_flat))::rated_line;
         end if;
     end loop;
     return v_lines;

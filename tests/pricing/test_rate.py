@@ -222,6 +222,59 @@ def test_a_matrix_bounds_the_sum_of_its_combinations(db: Connection) -> None:
             db.execute("SELECT rate(%s, 15, dimensions => %s)", [Jsonb(price), Jsonb(wrong)])
 
 
+def test_slices_of_a_matrix_add_up_too(db: Connection) -> None:
+    rng = random.Random(11)
+    names = ("a", "b", "c")
+    for _ in range(200):
+        inner = [model.random_price(rng, rng.choice(model.MODELS)) for _ in names]
+        for price in inner:
+            price.pop("currency", None)
+        matrix = {
+            "model": "matrix",
+            "dimensions": ["kind"],
+            "cells": [{"when": {"kind": n}, "price": p} for n, p in zip(names, inner, strict=True)],
+            **{k: v for k, v in model._extras(rng).items() if k not in ("convert", "free_units")},
+        }
+        billed = {name: (Fraction(0), 0) for name in names}
+        paid, wholes = Fraction(0), [quantities(rng, 3) for _ in names]
+        for position, slices in enumerate(zip(*wholes, strict=True), 1):
+            counts = [rng.randint(0, 3) for _ in names]
+            before = sum(units for units, _ in billed.values())
+            entries = [
+                {
+                    "when": {"kind": name},
+                    "quantity": str(model.exact(quantity)),
+                    "billed": str(model.exact(billed[name][0])),
+                    "event_count": count,
+                    "billed_events": billed[name][1],
+                }
+                for name, quantity, count in zip(names, slices, counts, strict=True)
+            ]
+            paid += total(
+                db, matrix, model.exact(Fraction(sum(slices))), billed=model.exact(Fraction(before)),
+                final=position == 3, dimensions=entries,
+            )  # fmt: skip
+            for name, quantity, count in zip(names, slices, counts, strict=True):
+                billed[name] = (billed[name][0] + quantity, billed[name][1] + count)
+        whole = sum(
+            (
+                model.rated(price, billed[name][0], events=billed[name][1])
+                for name, price in zip(names, inner, strict=True)
+            ),
+            Fraction(0),
+        )
+        assert paid == model.bounded(matrix, whole), (matrix, wholes)
+
+
+def test_events_of_a_combination_have_to_be_counted(db: Connection) -> None:
+    cell = {"when": {}, "model": "percentage", "percent": 2, "fixed_amount": 1}
+    matrix = {"model": "matrix", "dimensions": ["kind"], "cells": [cell]}
+    with refused("22004", "event_count"):
+        rate(db, matrix, 5, dimensions=[{"when": {"kind": "a"}, "quantity": 5}])
+    given = [{"when": {"kind": "a"}, "quantity": 5, "event_count": 3}]
+    assert total(db, matrix, 5, dimensions=given) == Fraction("3.1")
+
+
 @pytest.mark.parametrize(
     ("given", "sqlstate", "column"),
     [
@@ -276,6 +329,11 @@ def test_it_is_immutable_safe_in_parallel_and_reads_no_table(db: Connection) -> 
         [[f.stem for f in Path(__file__).parents[2].joinpath("sql/pricing").glob("*.sql")]],
     ).fetchall()
     assert rows == []
+    with db.transaction():
+        parallel = "debug_parallel_query" if db.info.server_version >= 160000 else "force_parallel_mode"
+        db.execute("SELECT set_config(%s, 'on', true)", [parallel])
+        query = "SELECT sum(amount) FROM generate_series(1, 50) q, rate(%s, q)"
+        assert db.execute(query, [Jsonb(UNIT)]).fetchone() == (2550,)
     before = db.execute("SELECT sum(seq_scan + coalesce(idx_scan, 0)) FROM pg_stat_user_tables").fetchone()
     rate(db, UNIT, 5)
     db.execute("SELECT pg_stat_force_next_flush()")
