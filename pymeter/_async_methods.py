@@ -30,12 +30,14 @@ from pymeter.models import (
     CycleLength,
     Delivery,
     DeliveryState,
+    Dimensions,
     Drift,
     EffectiveLimit,
     Endpoint,
     EndpointFormat,
     EndpointStatus,
     Event,
+    GivenPrice,
     Health,
     LateDecision,
     LateSettlement,
@@ -58,6 +60,7 @@ from pymeter.models import (
     PushStatus,
     Quantity,
     QuotaStatus,
+    RatedLine,
     ReconcilableRange,
     Reconciliation,
     Recorded,
@@ -3090,6 +3093,49 @@ class AsyncMethods:
         """
         return await self._run(
             calls.reservations(subject, metric=metric, state=state, max_rows=max_rows, before_id=before_id)
+        )
+
+    async def rate(
+        self,
+        price: GivenPrice,
+        quantity: Quantity,
+        *,
+        billed: Quantity = 0,
+        final: bool = True,
+        event_count: int | None = None,
+        dimensions: Dimensions | None = None,
+        billed_events: int = 0,
+    ) -> list[RatedLine]:
+        """Return what a quantity costs, line by line; the sum of the amounts is the price, exact.
+
+        Args:
+            price: A price, or its JSON object.
+            quantity: Of the whole period or of a slice of it; a slice may take units back.
+            billed: The quantity of the same period that was rated before; the lines are the difference.
+            final: Whether no slice follows: then what is due without usage, such as a minimum, is due.
+            event_count: The number of events of the quantity, for percentages with a fixed amount.
+            dimensions: For a matrix, the combination of the quantity, or a list of all its combinations.
+            billed_events: The number of events of what was rated before.
+
+        Returns:
+            The lines, those of tiers first, then discount, maximum and minimum.
+
+        Raises:
+            InvalidInput: the price or another value is not allowed; the detail has the path in the price.
+
+        Example:
+            meter.rate({"model": "unit", "unit_amount": "0.002"}, 1500)
+        """
+        return await self._run(
+            calls.rate(
+                price,
+                quantity,
+                billed=billed,
+                final=final,
+                event_count=event_count,
+                dimensions=dimensions,
+                billed_events=billed_events,
+            )
         )
 
     async def define_endpoint(

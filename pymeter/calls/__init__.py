@@ -97,6 +97,7 @@ from pymeter.calls.own_calls import (
     own_usage,
     own_usage_by,
 )
+from pymeter.calls.pricing_calls import rate
 from pymeter.calls.record_calls import known_events, record, record_batch
 from pymeter.calls.repair_calls import rebuild, verify
 from pymeter.calls.report_calls import (
@@ -191,6 +192,7 @@ __all__ = [
     "preview_correction",
     "preview_pushes",
     "pushes",
+    "rate",
     "rebuild",
     "reconcilable_ranges",
     "reconcile_range",

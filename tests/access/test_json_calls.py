@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from tests.access.conftest import Roles
 from tests.helpers import Ledger
@@ -144,6 +145,7 @@ READING: dict[str, dict[str, Any]] = {
     "statements": {},
     "late_usage": {},
     "verify_statements": {},
+    "rate": {"price": {"model": "unit", "unit_amount": "0.002"}, "quantity": 1500},
     "endpoints": {},
     "deliveries": {},
     "spike_alerts": {},
@@ -263,7 +265,7 @@ def test_functions_that_read_answer_in_a_read_only_transaction(
     named = ", ".join(f"{name} => %s" for name in arguments)
     expected = ledger.value(
         f"SELECT coalesce(json_agg(t), '[]') FROM (SELECT * FROM meter.{function}({named})) t",
-        list(arguments.values()),
+        [Jsonb(value) if isinstance(value, dict) else value for value in arguments.values()],
     )
     answer = rest.post(function, arguments)
     if function in ("resolve_window", "billing_cycle", "confirm_push"):

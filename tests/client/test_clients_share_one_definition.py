@@ -189,6 +189,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "what_changed": models.Event,
     "notifications": models.Notification,
     "overruns": models.Overrun,
+    "rate": models.RatedLine,
     "reserve": models.Reserved,
     "reserve_batch": models.ReservedInBatch,
     "settle": models.Recorded,

@@ -34,6 +34,7 @@ _FOLDERS = {
     "correct": "taking back, amending and adjusting what was recorded",
     "close": "periods that are final",
     "limits": "who may use how much",
+    "pricing": "what usage costs",
     "notify": "being told in time",
     "repair": "proving and repairing the rollups",
     "report": "telling a biller such as Stripe, each unit once",

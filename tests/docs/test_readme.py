@@ -63,6 +63,7 @@ def test_every_example_prints_what_the_page_shows(
 def test_the_pages_are_where_a_reader_looks_for_them() -> None:
     rooms = {"catalog", "record", "usage", "correct", "close", "limits", "notify", "report", "access"} | {
         "operate",
+        "pricing",
         "repair",
     }
     expected = {"", "migrations", *(f"sql/{room}" for room in rooms)}

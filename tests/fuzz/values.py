@@ -366,6 +366,22 @@ def _mostly(good: st.SearchStrategy[Any], bad: st.SearchStrategy[Any]) -> st.Sea
     return st.sampled_from([False] * 5 + [True]).flatmap(lambda is_bad: bad if is_bad else good)
 
 
+_PRICES = tuple(
+    json.dumps(price)
+    for price in (
+        {"model": "unit", "unit_amount": "0.002", "minimum_amount": 5},
+        {"model": "flat", "flat_amount": 10, "discount_percent": "12.5"},
+        {"model": "package", "package_size": 10, "unit_amount": "1.5", "free_units": 3},
+        {"model": "percentage", "percent": "2.9", "fixed_amount": "0.3", "free_events": 2},
+        {
+            "model": "volume",
+            "tiers": [{"up_to": 5, "unit_amount": 2}, {"up_to": None, "unit_amount": 1, "flat_amount": 3}],
+            "convert": {"divide_by": 3},
+        },
+        {"model": "matrix", "dimensions": ["model"], "cells": [{"when": {"model": "m"}, "unit_amount": 2}]},
+    )
+)
+
 _SENSIBLE: dict[str, st.SearchStrategy[str]] = {
     "subject": st.sampled_from(SUBJECTS),
     "metric": st.sampled_from(METRICS),
@@ -405,6 +421,11 @@ _SENSIBLE: dict[str, st.SearchStrategy[str]] = {
     "until": _between(35, 0),
     "events": _events(),
     "entries": _entries(),
+    "price": st.sampled_from(_PRICES),
+    "dimensions": st.sampled_from(('{"model": "m"}', '{"model": "n"}', "{}")),
+    "billed": st.sampled_from(("0", "0", "2.5", "100")),
+    "billed_events": st.sampled_from(("0", "7")),
+    "event_count": st.sampled_from(("0", "3", "50")),
     "idempotency_key": st.sampled_from(("k1", "k1", "k1", "k2")),
     "after_close": st.sampled_from(("accept", "refuse")),
     "decision": st.sampled_from(("bill", "waive")),

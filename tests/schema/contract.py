@@ -128,6 +128,9 @@ limits:
   extend(reservation_id bigint, ttl interval = null) -> reserved
   reservations(subject text = null, metric text = null, state text = null, max_rows integer = 100,
     before_id bigint = null) -> setof reservations
+pricing:
+  rate(price jsonb, quantity numeric, billed numeric = 0, final boolean = true,
+    event_count numeric = null, dimensions jsonb = null, billed_events numeric = 0) -> setof rated_line
 notify:
   define_endpoint(name text, url text, types text[] = null, secret_name text = null,
     format text = 'standard') -> endpoints
@@ -284,6 +287,8 @@ balance(quota numeric, used numeric, held numeric, overrun numeric, top_ups nume
   top_ups_left numeric, remaining numeric, limited_by text, since timestamptz, until timestamptz)
 notifications(notification_id bigint, type text, subject text, metric text, data jsonb,
   created_at timestamptz, planned_at timestamptz)
+rated_line(tier integer, quantity numeric, unit_amount numeric, flat_amount numeric, amount numeric,
+  explanation text)
 reserved(reservation_id bigint, outcome text, held numeric, used numeric, held_total numeric,
   remaining numeric, quota numeric, limited_by text, expires_at timestamptz)
 reserved_batch(ordinal bigint, reservation_id bigint, outcome text, held numeric, used numeric,
