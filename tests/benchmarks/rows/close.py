@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import LiteralString
 
@@ -9,10 +10,12 @@ import psycopg
 
 from tests.benchmarks import seed
 from tests.benchmarks.bench import Bench, calls, connected, short
-from tests.benchmarks.harness import Row, Side, Target
+from tests.benchmarks.harness import Row, Sample, Side, Target
 
 _DAYS = 30
 _LATE = 1_000
+_SUBJECTS, _MONTHS = 100, 10
+_AGGREGATES = ("sum", "sum", "sum", "sum", "count", "avg", "max", "min", "last", "unique")
 _AS_OF: LiteralString = "SELECT * FROM meter.usage('acct_0', 'tokens', since => %s, until => %s, as_of => %s)"
 _NOW: LiteralString = "SELECT * FROM meter.usage('acct_0', 'tokens', since => %s, until => %s)"
 _AFTER: LiteralString = "SELECT sum(quantity), count(*) FROM meter.events WHERE recorded_at > %s"
@@ -59,6 +62,48 @@ def rows(bench: Bench) -> Iterator[Row]:
             baseline=Side("record()", calls(connection, _RECORD, [], seconds)),
             note="For information. Its locks are of every series of the subject.",
         )
+    with bench.database() as dsn, connected(dsn) as connection:
+        _record_subjects(connection)
+        yield Row(
+            name="close_due, subjects (10 metrics, 100 events of each)",
+            unit="calls/s",
+            ours=Side("close_due()", lambda: _close_next(connection)),
+            least=500,
+            note="Compared with the log, stated and hashed; 100 subjects a call.",
+        )
+
+
+def _record_subjects(connection: psycopg.Connection[object]) -> None:
+    """Nine months of nothing, so that each call of close_due() has another month to close."""
+    for number, aggregate in enumerate(_AGGREGATES):
+        connection.execute("SELECT meter.define_metric(%s, %s, 'unit')", [f"metric_{number}", aggregate])
+        for month in range(1, _MONTHS + 1):
+            connection.execute(
+                "SELECT count(*) FROM meter.record_batch(("
+                " SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object("
+                "  'subject', 'acct_' || s, 'metric', %(metric)s::text,"
+                "  'at', to_char(make_date(2026, %(month)s, 1) + (n * 7 + s %% 7) * interval '1 hour',"
+                '                \'YYYY-MM-DD"T"HH24:MI:SS"Z"\'),'
+                "  'quantity', CASE WHEN %(aggregate)s <> 'unique' THEN n END,"
+                "  'member', CASE WHEN %(aggregate)s = 'unique' THEN 'm' || n END)))"
+                " FROM generate_series(1, %(subjects)s) s, generate_series(0, 99) n))",
+                {"metric": f"metric_{number}", "aggregate": aggregate, "month": month, "subjects": _SUBJECTS},
+            )
+    connection.execute("VACUUM ANALYZE")
+    connection.execute("SELECT count(*) FROM meter.close_due('2026-02-02', %s)", [_SUBJECTS])
+
+
+def _close_next(connection: psycopg.Connection[object]) -> Sample:
+    (month,) = connection.execute(
+        "SELECT extract(month FROM max(until))::int FROM meter.statements()"
+    ).fetchone() or (0,)
+    start = time.perf_counter()
+    (closed,) = connection.execute(
+        "SELECT count(*) FROM meter.close_due(make_date(2026, %s, 2), %s) WHERE outcome = 'closed'",
+        [month % 12 + 1, _SUBJECTS],
+    ).fetchone() or (0,)
+    assert closed == _SUBJECTS, closed
+    return Sample(closed / (time.perf_counter() - start), [])
 
 
 def _record_late(connection: psycopg.Connection[object]) -> None:
