@@ -15,6 +15,7 @@ declare
     v_headers statements[];
     v_lines   statement_lines[];
 begin
+    perform _hold_carry();
     perform _check_no_drift(closings);
     v_sealed := array(select w from _draw_watermarks(array(select c.subject from unnest(closings) c)) w);
     perform _check_not_overlapping(closings), _check_no_open_hold(closings), _decide_by_setting(v_sealed);
