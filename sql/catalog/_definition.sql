@@ -90,7 +90,7 @@ $$;
 
 comment on function _check_metric(metrics) is 'Raises 22004 or 22023 for a definition that breaks a rule.';
 
--- What a statement says would differ from the log, although nothing came later.
+-- What a statement says would differ from the log, although nothing came later. A retired metric carries no value into later periods.
 create or replace function _check_carry(old metrics, new metrics)
 returns void
 language plpgsql
@@ -104,8 +104,20 @@ begin
             errcode = 'UM002', message = 'cannot change the carry of a metric that is on a statement', column = 'carry',
             detail = format('metric %s, carry %s.', quote_literal(old.key), old.carry),
             hint = 'Define a new metric under another key, and retire this one.';
+    elsif new.carry and old.retired_at is not null and exists (
+        select from statements t
+        where t.until > old.retired_at
+          and (t.since >= old.retired_at or t.part_starts[cardinality(t.part_starts)] >= old.retired_at))
+    then
+        raise exception using
+            errcode = 'UM002', message = 'cannot bring back a metric with carry after periods were closed without it', column = 'key',
+            detail = format('metric %s, retired at %s.', quote_literal(old.key),
+                            to_char(old.retired_at at time zone interval '0', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')),
+            hint = 'Define a new metric under another key: this one would carry its last value into the closed periods.';
     end if;
 end
 $$;
 
-comment on function _check_carry(metrics, metrics) is 'Raises UM002 if carry would change and a statement has a line of the metric.';
+comment on function _check_carry(metrics, metrics) is
+    'Raises UM002 if carry would change and a statement has a line of the metric, or if a metric with carry would be in use again and a period that '
+    'began after it was retired is closed.';

@@ -89,7 +89,8 @@ comment on function define_metric(text, text, text, text, text, text, text, bool
     'An argument that is null keeps what is stored; a new metric starts with period month, rollup hour, max_future 1 day, striped false, carry '
     'false and after_close accept. An empty name or description removes it. A new rollup is rebuilt from the log at once, and recording waits '
     'meanwhile. Returns the metric. Raises 22004 or 22023 for a bad value; UM002 if the aggregate or period of a metric that has events would '
-    'change, the carry of one that is on a statement, or the rollup of one with dropped partitions, or anything that its reporting mode needs; '
+    'change, the carry of one that is on a statement, or the rollup of one with dropped partitions, or anything that its reporting mode needs, or '
+    'if one with carry was retired and a later period is closed; '
     '25001 if the aggregate, period or rollup would change in a REPEATABLE READ or SERIALIZABLE transaction; 55P03 if it waits longer than 5 '
     'seconds for transactions that use the catalog. Example: SELECT key, aggregate, unit, period, rollup, max_future FROM '
     'meter.define_metric(''tokens'', ''sum'', ''token'');';

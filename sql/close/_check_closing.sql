@@ -34,3 +34,20 @@ end
 $$;
 
 comment on function _raise_subject_busy(text) is 'Raises 55P03: the series of a subject could not be locked in time.';
+
+-- define_metric() locks the row of a metric before it looks for statements.
+create or replace function _hold_carry()
+returns void
+language plpgsql
+volatile
+set search_path from current
+set lock_timeout to '300ms'
+as $$
+#variable_conflict use_column
+begin
+    perform from metrics m where m.aggregate = 'last' order by m.key for share;
+end
+$$;
+
+comment on function _hold_carry() is
+    'Locks the metrics that may have carry against changes, until the transaction ends. Raises 55P03 if that takes 300 milliseconds.';

@@ -16,6 +16,7 @@ declare
     v_headers statements[];
     v_lines   statement_lines[];
 begin
+    perform _hold_carry();
     -- Rows may be from a server whose clock was ahead. A statement holds them, so they are not later than its watermark.
     v_latest := _check_no_drift(closings);
     v_sealed := array(select w from _draw_watermarks(array(select c.subject from unnest(closings) c), v_latest) w);

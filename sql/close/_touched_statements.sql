@@ -1,6 +1,7 @@
 -- A month of the log is looked through for what was recorded after the first watermark of the statements that hold a part of it: of calendar months
 -- that is only what came late. The value that a period begins with may be from any time before it: so with such metrics, a month is looked through
--- from the first watermark of all later statements on, and months without statements, too.
+-- from the first watermark of all later statements on, and months without statements, too. All that is before the first partition counts as one
+-- month, and so does all that is after the last: a period may be of centuries.
 create or replace function _touched_statements(since timestamptz, until timestamptz)
 returns bigint[]
 language plpgsql
@@ -13,13 +14,17 @@ declare
     v_carry boolean := exists (select from metrics m where m.carry);
     v_range record;
     v_ids   bigint[] := array(select d.statement_id from dropped_late d);
+    v_first timestamp := (select min(m.month) at time zone interval '0' - interval '1 month' from log_months m);
+    v_last  timestamp := (select max(m.month) at time zone interval '0' + interval '1 month' from log_months m);
 begin
     for v_range in
-        select case when v_carry and lag(n.month) over w is null then '-infinity' else n.month end as since,
-               case when v_carry then coalesce(lead(n.month) over w, _bucket_end('month', n.month)) else _bucket_end('month', n.month) end as until,
+        select case when n.is_first or v_carry and lag(n.month) over w is null then '-infinity' else n.month end as since,
+               case when n.is_last then 'infinity' when v_carry then coalesce(lead(n.month) over w, _bucket_end('month', n.month))
+                    else _bucket_end('month', n.month) end as until,
                case when v_carry then min(n.watermark) over (order by n.month desc) else n.watermark end as watermark
         from (
-            select g.month at time zone interval '0' as month, min(t.watermark) as watermark
+            select g.month at time zone interval '0' as month, min(t.watermark) as watermark,
+                   g.month = v_first as is_first, g.month = v_last as is_last
             from (
                 select t.since, t.until, min(t.watermark) as watermark
                 from statements t
@@ -28,9 +33,9 @@ begin
                 group by 1, 2
             ) t
             cross join lateral generate_series(
-                date_trunc('month', t.since at time zone interval '0'), (t.until - interval '1 microsecond') at time zone interval '0',
-                interval '1 month') g (month)
-            group by 1
+                greatest(v_first, least(v_last, date_trunc('month', t.since at time zone interval '0'))),
+                greatest(v_first, least(v_last, (t.until - interval '1 microsecond') at time zone interval '0')), interval '1 month') g (month)
+            group by 1, 3, 4
         ) n
         window w as (order by n.month)
     loop
