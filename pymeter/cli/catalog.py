@@ -65,8 +65,7 @@ def define(
         str | None,
         typer.Option(
             "--after-close",
-            metavar="accept|refuse",
-            help="New events of a closed period. New: accept.",
+            help="accept or refuse: new events of a closed period. New: accept.",
             rich_help_panel=_EVENTS,
         ),
     ] = None,
