@@ -24,7 +24,7 @@ from pymeter.cli.output import (
 )
 from pymeter.cli.patience import when_free
 from pymeter.cli.target import Context
-from pymeter.models import Aggregate, Metric, Period, Rollup
+from pymeter.models import AfterClose, Aggregate, Metric, Period, Rollup
 
 _BUCKETS = "How it is added up"
 _EVENTS = "Which events, and windows without any"
@@ -61,6 +61,14 @@ def define(
             rich_help_panel=_EVENTS,
         ),
     ] = None,
+    after_close: Annotated[
+        str | None,
+        typer.Option(
+            "--after-close",
+            help="accept or refuse: new events of a closed period. New: accept.",
+            rich_help_panel=_EVENTS,
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="A title.")] = None,
     description: Annotated[str | None, typer.Option(help="What is counted, and why.")] = None,
     as_json: AsJson = False,
@@ -87,6 +95,7 @@ def define(
                 striped=striped,
                 max_future=ahead,
                 carry=carry,
+                after_close=cast(AfterClose | None, after_close),
             )
         )
     show(metric, Metric, _defined, form(as_json))

@@ -10,6 +10,7 @@ from rich.console import Group
 from rich.progress import ProgressColumn, TextColumn
 
 from pymeter.cli import closing_display as display
+from pymeter.cli.closing_checks import check_both_ends, check_recorded, naming_the_last_period
 from pymeter.cli.errors import SAYS_NO, CliError
 from pymeter.cli.events import events_table
 from pymeter.cli.limits import MaxRows
@@ -25,7 +26,7 @@ from pymeter.cli.options import (
     read_window,
     read_zone,
 )
-from pymeter.cli.output import Form, bad, counted, good, note, number, print_json, progress, show, stdout
+from pymeter.cli.output import Form, counted, good, note, print_json, progress, show, stdout
 from pymeter.cli.patience import when_free
 from pymeter.cli.target import Context
 from pymeter.client import Meter
@@ -54,6 +55,9 @@ def close(
         str | None,
         typer.Option("--period", "-p", help="The last hour, day, week, month, year or cycle that ended."),
     ] = None,
+    new: Annotated[
+        bool, typer.Option("--new", help="Also a subject for which nothing was ever recorded.")
+    ] = False,
     timezone: Zone = "UTC",
     as_json: AsJson = False,
 ) -> None:
@@ -71,24 +75,31 @@ def close(
     read_zone(timezone)
     wanted = form(as_json)
     if subject is None:
-        if start is not None or end is not None or period is not None:
-            raise typer.BadParameter("--since, --until and --period need a SUBJECT")
+        if start is not None or end is not None or period is not None or new:
+            raise typer.BadParameter("--since, --until, --period and --new need a SUBJECT")
         with ctx.obj.meter() as meter:
             done = _close_all(meter)
         show(done, Closing, lambda rows: display.closings(rows, timezone), wanted)
         if any(one.outcome == "postponed" for one in done):
             raise typer.Exit(SAYS_NO)
         return
+    check_both_ends(start, end)
     with ctx.obj.meter() as meter:
-        header = when_free(
-            lambda: meter.close_period(subject, start, end, period=cast("SubjectPeriod | None", period))
-        )
+        before = meter.statements(subject, max_rows=1)
+        if not before and not new:
+            check_recorded(meter, subject)
+        with naming_the_last_period(subject, start, end):
+            header = when_free(
+                lambda: meter.close_period(subject, start, end, period=cast("SubjectPeriod | None", period))
+            )
         lines = _lines_of(meter, header.statement_id) if wanted is Form.table else []
+    was_closed = bool(before) and header.statement_id <= before[0].statement_id
     show(
         header,
         StatementHeader,
         lambda one: Group(
-            display.closed_line(one, timezone), *([display.statement(one, lines, timezone)] if lines else [])
+            display.closed_line(one, timezone, was_closed=was_closed),
+            *([display.statement(one, lines, timezone)] if lines else []),
         ),
         wanted,
     )
@@ -237,14 +248,8 @@ def _settle(ctx: Context, settle: tuple[int, str, str, str], reason: str | None,
                 statement_id, metric, delta, cast(LateDecision, decision), reason=reason
             )
         )
-    decided = f"billed {number(done.billed)}, waived {number(done.waived)} in all"
-    what = f"{metric} of statement {statement_id}"
-    lines = {
-        "settled": good(f"{what}: {decided}"),
-        "duplicate": good(f"{what}: nothing is open; {decided}"),
-        "conflict": bad(f"{what}: {number(done.delta)} is open now; nothing was decided"),
-    }
-    show(done, LateSettlement, lambda one: lines[one.outcome], wanted)
+        unit = next((one.unit for one in meter.catalog() if one.key == done.metric), "")
+    show(done, LateSettlement, lambda one: display.settled(one, unit, decision), wanted)
     if done.outcome == "conflict":
         raise typer.Exit(SAYS_NO)
 
@@ -258,7 +263,10 @@ def erase(
 ) -> None:
     """Erase who a subject was; totals and statements stay.
 
-    It cannot be undone. Backups, replicas' archives and billers keep what they have.
+        pymeter erase anna@example.com erased_1
+
+    Stop first what records for it. It cannot be undone. Backups, replicas' archives and billers keep what
+    they have.
     """
     wanted = form(as_json)
     if not yes:
@@ -271,6 +279,6 @@ def erase(
     show(
         {"pseudonym": pseudonym, "rows": count},
         None,
-        lambda _: good(f"erased: its usage is that of {pseudonym} now; {counted(count, 'row')} rewritten"),
+        lambda _: display.erased(pseudonym, count),
         wanted,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -24,13 +25,24 @@ from pymeter.cli.output import (
     window,
 )
 from pymeter.cli.visible import visible
-from pymeter.models import Closing, LateUsage, StatementHeader, StatementLine, StatementProblem
+from pymeter.models import (
+    Closing,
+    LateSettlement,
+    LateUsage,
+    StatementHeader,
+    StatementLine,
+    StatementProblem,
+)
 
 _HASH_SHOWN = 12
+_CLOSED_SHOWN = 10
 
 
-def closed_line(header: StatementHeader, timezone: str) -> Text:
-    """What closing one period made."""
+def closed_line(header: StatementHeader, timezone: str, *, was_closed: bool = False) -> Text:
+    """What closing one period made, or that it had been closed before."""
+    if was_closed:
+        when = minute(header.closed_at, timezone)
+        return good(f"already closed {when} as statement {header.statement_id}")
     period = window(header.since, header.until, timezone)
     return good(
         f"statement {header.statement_id} of {header.subject}: {period}, {counted(header.lines, 'line')}"
@@ -38,7 +50,7 @@ def closed_line(header: StatementHeader, timezone: str) -> Text:
 
 
 def closings(done: Sequence[Closing], timezone: str) -> RenderableType:
-    """What close_due() did: how many periods were closed, and why others were not."""
+    """What close_due() did: which periods were closed, and why others were not."""
     closed = [one for one in done if one.outcome == "closed"]
     postponed = [one for one in done if one.outcome == "postponed"]
     if not done:
@@ -47,11 +59,19 @@ def closings(done: Sequence[Closing], timezone: str) -> RenderableType:
     lines: list[RenderableType] = [
         good(f"closed {counted(len(closed), 'period')} of {counted(subjects, 'subject')}")
     ]
+    if closed:
+        lines.append(_closed_table(closed[:_CLOSED_SHOWN], timezone))
+    if len(closed) > _CLOSED_SHOWN:
+        lines.append(note(f"and {number(len(closed) - _CLOSED_SHOWN)} more: pymeter statement lists them"))
     if postponed:
         result = table("subject", f"period ({timezone})", "why", "SQLSTATE", unfolded=("SQLSTATE",))
         for one in postponed:
-            period = window(one.since, one.until, timezone).removesuffix(f" {timezone}")
-            result.add_row(one.subject, period, one.message or "", one.sqlstate or "")
+            result.add_row(
+                one.subject,
+                _plain_period(one.since, one.until, timezone),
+                one.message or "",
+                one.sqlstate or "",
+            )
         lines += [
             bad(f"postponed {counted(len(postponed), 'period')}; the next call tries again"),
             result,
@@ -59,15 +79,23 @@ def closings(done: Sequence[Closing], timezone: str) -> RenderableType:
     return Group(*lines)
 
 
+def _closed_table(closed: Sequence[Closing], timezone: str) -> RenderableType:
+    result = table("statement", "subject", f"period ({timezone})", numbers=("statement",))
+    for one in closed:
+        result.add_row(str(one.statement_id), one.subject, _period(one.since, one.until, timezone))
+    return result
+
+
 def headers(found: Sequence[StatementHeader], timezone: str) -> RenderableType:
     """Statements, a line for each."""
     if not found:
         return note("no statements")
     period, closed = f"period ({timezone})", f"closed ({timezone})"
+    last = [] if is_narrow() else ["hash"]
     result = table(
-        *("id", "subject", period, "lines", closed, "hash"),
+        *("id", "subject", period, "lines", closed, *last),
         numbers=("id", "lines"),
-        unfolded=(closed, "hash"),
+        unfolded=(closed, *last),
     )
     for one in found:
         result.add_row(
@@ -76,7 +104,7 @@ def headers(found: Sequence[StatementHeader], timezone: str) -> RenderableType:
             _period(one.since, one.until, timezone),
             number(one.lines),
             minute(one.closed_at, timezone),
-            f"{one.hash[:_HASH_SHOWN]}…",
+            *[f"{one.hash[:_HASH_SHOWN]}…" for _ in last],
         )
     return result
 
@@ -135,9 +163,25 @@ def _unit(line: StatementLine) -> str:
     return line.unit + (f" ({line.aggregate})" if line.aggregate not in {"sum", "count"} else "")
 
 
+def _plain_period(since: datetime, until: datetime, timezone: str) -> str:
+    """A period without its zone; a whole month as 2026-06."""
+    first, last = (moment(edge, timezone) for edge in (since, until))
+    if (
+        first.endswith("-01 00:00:00")
+        and last.endswith("-01 00:00:00")
+        and _months(last) - _months(first) == 1
+    ):
+        return first[:7]
+    return window(since, until, timezone).removesuffix(f" {timezone}")
+
+
+def _months(text: str) -> int:
+    return int(text[:4]) * 12 + int(text[5:7])
+
+
 def _period(since: datetime, until: datetime, timezone: str) -> RenderableType:
-    whole = window(since, until, timezone).removesuffix(f" {timezone}")
-    if not is_narrow() or len(whole) <= len("2026-06-01 → 2026-07-01"):
+    whole = _plain_period(since, until, timezone)
+    if not is_narrow() or len(whole) <= len("2026-06"):
         return Text(whole)
     first, _, last = whole.partition(" → ")
     return Group(Text(f"{first} →"), Text(last))
@@ -148,32 +192,66 @@ def late(found: Sequence[LateUsage], timezone: str, *, hint: bool = True) -> Ren
     if not found:
         return good("no late usage is open")
     period, narrow = f"period ({timezone})", is_narrow()
+    decided = [] if narrow and not any(one.billed or one.waived for one in found) else ["decided"]
     numbers = ("id", "stated", "now", "decided", "open")
     first = ["id", "subject, metric"] if narrow else ["id", "subject", "metric"]
-    result = table(*first, period, "stated", "now", "decided", "open", "unit", numbers=numbers)
+    last = ["open"] if narrow else ["open", "unit"]
+    result = table(*first, period, "stated", "now", *decided, *last, numbers=numbers)
     for one in found:
         names = [below(one.subject, one.metric)] if narrow else [one.subject, one.metric]
+        delta = signed(one.delta)
         result.add_row(
             str(one.statement_id),
             *names,
             _period(one.since, one.until, timezone),
             number(one.stated),
             number(one.current),
-            _decided(one),
-            signed(one.delta),
-            one.unit,
+            *[_decided(one) for _ in decided],
+            *([below(delta, one.unit)] if narrow else [delta, one.unit]),
         )
     if not hint:
         return result
     one = found[0]
-    call = f"pymeter late --settle {one.statement_id} {shlex.quote(one.metric)} {one.delta:f} bill"
+    call = settle_call(one.statement_id, one.metric, one.delta)
     return Group(result, note(f"decide: {call}, or waive"))
+
+
+def settle_call(statement_id: int, metric: str, delta: Decimal, decision: str = "bill") -> str:
+    """The command that decides about a line."""
+    return f"pymeter late --settle {statement_id} {shlex.quote(metric)} {delta:f} {decision}"
+
+
+def settled(done: LateSettlement, unit: str, decision: str) -> RenderableType:
+    """What deciding about late usage did; of a conflict, what to look at and what to type then."""
+    what = f"{done.metric} of statement {done.statement_id}"
+    decided = f"billed {number(done.billed)}, waived {number(done.waived)} {unit} in all"
+    if done.outcome == "settled":
+        return good(f"{what}: {decided}")
+    if done.outcome == "duplicate":
+        return good(f"{what}: nothing is open; {decided}")
+    see = f"see: pymeter statement {done.statement_id} --changes"
+    if done.delta:
+        see += f"; then: {settle_call(done.statement_id, done.metric, done.delta, decision)}"
+    return Group(bad(f"{what}: {number(done.delta)} {unit} is open now; nothing was decided"), note(see))
 
 
 def _decided(one: LateUsage) -> RenderableType:
     decided = (("billed", one.billed), ("waived", one.waived))
     texts = [Text(f"{signed(quantity).plain} {word}") for word, quantity in decided if quantity]
     return Group(*texts or [Text("-")])
+
+
+def erased(pseudonym: str, rewritten: int) -> RenderableType:
+    """What erasing a subject did, and what is left to do."""
+    had = (
+        f"{number(rewritten)} had keys, members or metadata"
+        if rewritten
+        else "none had keys, members or metadata"
+    )
+    return Group(
+        good(f"erased: its usage is that of {pseudonym} now; every event is kept, {had}"),
+        note("next: VACUUM the tables of the meter, and let backups expire; take the name off billing jobs"),
+    )
 
 
 def problems(found: Sequence[StatementProblem]) -> RenderableType:

@@ -38,6 +38,7 @@ from pymeter.cli.output import (
     note,
     number,
     plain,
+    recorded_up_to,
     show,
     stderr,
     stdout,
@@ -77,6 +78,8 @@ def events(
     if wanted is Form.csv:
         write_csv(sys.stdout, Event, rows, mark_escaped=True)
         return
+    if wanted is Form.table and final is not None:
+        stdout().print(note(recorded_up_to(final, timezone)))
     show(rows, Event, lambda page: events_table(page, timezone) if page else note("no events"), wanted)
     if wanted is Form.table and len(rows) == limit:
         stdout().print(note(f"next page: --after-id {rows[-1].event_id}"))

@@ -24,7 +24,14 @@ PeriodOption = Annotated[
 ]
 Since = Annotated[str | None, typer.Option(help="Start, inclusive: 2026-11-01 or 2026-11-01T09:00.")]
 Until = Annotated[str | None, typer.Option(help="End, exclusive.")]
-AsOf = Annotated[str | None, typer.Option("--as-of", help="A watermark: only what was recorded up to then.")]
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        help="Only what was recorded up to then: a time of recording, as a statement's watermark or what"
+        " watermark() returned.",
+    ),
+]
 Zone = Annotated[
     str, typer.Option("--timezone", "-z", help="Zone of periods, and of times without an offset.")
 ]

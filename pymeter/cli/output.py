@@ -133,6 +133,13 @@ def minute(value: datetime | None, timezone: str = "UTC") -> str:
     return moment(None if value is None else value.replace(microsecond=0), timezone)[:16]
 
 
+def recorded_up_to(as_of: datetime | None, timezone: str = "UTC") -> str:
+    """What a header says of an answer as of a watermark; empty for one of now."""
+    if as_of is None:
+        return ""
+    return f"as recorded up to {moment(as_of.replace(microsecond=0), timezone)} {timezone}"
+
+
 def word(value: Any) -> str:
     """A setting as SQL and JSON have it too: true, null, 35 days."""
     if value is None or isinstance(value, bool):

@@ -34,6 +34,7 @@ from pymeter.cli.output import (
     moment,
     note,
     number,
+    recorded_up_to,
     show,
     stdout,
     table,
@@ -79,7 +80,7 @@ def usage(
             else None
         )
     if groups is None:
-        show(total, UsageTotal, lambda one: _totals(subject, [one], timezone), wanted)
+        show(total, UsageTotal, lambda one: _totals(subject, [one], timezone, final), wanted)
     else:
         title, around = f"{metric} of {subject} by {by}", window(total.since, total.until, timezone)
         show(groups, UsageGroup, partial(_groups, title, around, by or "", total.unit), wanted)
@@ -113,7 +114,7 @@ def summary(
     final = read_moment(as_of, timezone, "--as-of")
     with ctx.obj.meter() as meter:
         totals = meter.summary(subject, period=period, since=start, until=end, timezone=timezone, as_of=final)
-    show(totals, UsageTotal, lambda rows: _totals(subject, rows, timezone), wanted)
+    show(totals, UsageTotal, lambda rows: _totals(subject, rows, timezone, final), wanted)
 
 
 def totals(
@@ -149,7 +150,9 @@ def _totals_table(rows: list[SubjectTotal]) -> RenderableType:
     return result
 
 
-def _totals(subject: str, totals: list[UsageTotal], timezone: str) -> RenderableType:
+def _totals(
+    subject: str, totals: list[UsageTotal], timezone: str, as_of: datetime | None = None
+) -> RenderableType:
     windows = {(total.since, total.until) for total in totals}
     same = len(windows) == 1
     result = table(
@@ -166,7 +169,8 @@ def _totals(subject: str, totals: list[UsageTotal], timezone: str) -> Renderable
             *when,
             style=None if total.has_data else "dim",
         )
-    return _titled(subject, window(*windows.pop(), timezone) if same else "", result)
+    around = window(*windows.pop(), timezone) if same else ""
+    return _titled(subject, around, result, recorded_up_to(as_of, timezone))
 
 
 def _is_missing(total: UsageTotal) -> bool:
@@ -174,8 +178,9 @@ def _is_missing(total: UsageTotal) -> bool:
     return not total.has_data and total.aggregate in {"min", "max", "avg", "last"}
 
 
-def _titled(title: str, around: str, result: RenderableType) -> RenderableType:
-    return Group(Text.assemble((visible(title), "bold"), (f"  {around}", "dim")), result)
+def _titled(title: str, around: str, result: RenderableType, as_of: str = "") -> RenderableType:
+    header = Text.assemble((visible(title), "bold"), (f"  {around}", "dim"))
+    return Group(header, *([note(as_of)] if as_of else []), result)
 
 
 def series(
@@ -218,7 +223,8 @@ def series(
         )
         unit = meter.usage(subject, metric).unit
     title = Text(visible(f"{metric} of {subject} in {unit} per {step}"), style="bold")
-    show(buckets, UsageBucket, lambda rows: Group(title, chart(rows, stdout(), timezone, unit)), wanted)
+    header = [title, *([note(recorded_up_to(final, timezone))] if final is not None else [])]
+    show(buckets, UsageBucket, lambda rows: Group(*header, chart(rows, stdout(), timezone, unit)), wanted)
 
 
 def _fitting_step(length: timedelta) -> str:

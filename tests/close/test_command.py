@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -51,8 +52,10 @@ def test_a_period_is_closed_once_and_shown_as_a_statement(
     rows = [line.split() for line in table]
     assert ["seats", "3", "seat", "(max)", "1"] in rows
     assert ["tokens", "5", "token", "1"] in rows
-    assert pymeter("close", "acct_1", *JUNE).out == done.out
     number = first.split()[2]
+    again = pymeter("close", "acct_1", *JUNE).out.splitlines()
+    assert re.fullmatch(rf"✓ already closed \d{{4}}-\d\d-\d\d \d\d:\d\d as statement {number}", again[0])
+    assert again[1:] == table
     assert pymeter("statement", number).out.splitlines() == table
     assert _is_narrow(done.out)
 
@@ -108,8 +111,18 @@ def test_due_periods_are_closed_all_at_once(pymeter: Run) -> None:
     for n in range(2, 131):
         _record(pymeter, "1", "2026-06-18", subject=f"acct_{n}")
     done = pymeter("close")
-    assert (done.status, done.out) == (0, "✓ closed 130 periods of 130 subjects\n")
-    assert len(pymeter("statement", "-n", "1000", "--json").json) == 130
+    assert done.status == 0
+    first, *lines = done.out.splitlines()
+    assert first == "✓ closed 130 periods of 130 subjects"
+    stated = {
+        (str(row["statement_id"]), row["subject"])
+        for row in pymeter("statement", "-n", "1000", "--json").json
+    }
+    assert len(stated) == 130
+    shown = [tuple(words[:2]) for words in map(str.split, lines) if words[:1] and words[0].isdigit()]
+    assert len(shown) == 10
+    assert set(shown) <= stated
+    assert lines[-1] == "and 120 more: pymeter statement lists them"
     again = pymeter("close")
     assert (again.status, again.out) == (0, "✓ nothing is due\n")
     assert pymeter("close", "--json").json == []
@@ -125,6 +138,7 @@ def test_what_cannot_be_closed_is_postponed_with_the_reason(
     done = pymeter("close")
     assert done.status == 1
     assert "✓ closed 1 period of 1 subject\n" in done.out
+    assert any("acct_1" in line for line in done.out.partition("✗")[0].splitlines())
     assert "✗ postponed 1 period; the next call tries again" in done.out
     assert all(word in done.out for word in ("acct_2", "55000"))
     assert _is_narrow(done.out)
@@ -135,7 +149,7 @@ def test_what_cannot_be_closed_is_postponed_with_the_reason(
     assert alone.status == 1
     assert "pymeter rebuild" in alone.err
     pymeter("rebuild")
-    assert pymeter("close").out == "✓ closed 1 period of 1 subject\n"
+    assert pymeter("close").out.startswith("✓ closed 1 period of 1 subject\n")
 
 
 def test_late_usage_is_shown_and_decided_and_billed_next(
@@ -149,21 +163,31 @@ def test_late_usage_is_shown_and_decided_and_billed_next(
     assert _is_narrow(shown.out)
     assert f"pymeter late --settle {number} tokens 3 bill" in shown.out
     (row,) = [line.split() for line in shown.out.splitlines() if line.split()[:1] == [number]]
-    assert row[-5:] == ["5", "8", "-", "+3", "token"]
+    assert row == [number, "acct_1", "2026-06", "5", "8", "+3"]
     (late,) = pymeter("late", "--json").json
     assert (late["stated"], late["current"], late["delta"]) == ("5", "8", "3")
     moved = pymeter("late", "--settle", number, "tokens", "2", "bill")
-    assert (moved.status, "3 is open now; nothing was decided" in moved.out) == (1, True)
+    assert (moved.status, moved.out.splitlines()) == (
+        1,
+        [
+            f"✗ tokens of statement {number}: 3 token is open now; nothing was decided",
+            f"see: pymeter statement {number} --changes; then: pymeter late --settle {number} tokens 3 bill",
+        ],
+    )
     settled = pymeter("late", "--settle", number, "tokens", "3", "bill", "-r", "agreed")
     assert (settled.status, settled.out) == (
         0,
-        f"✓ tokens of statement {number}: billed 3, waived 0 in all\n",
+        f"✓ tokens of statement {number}: billed 3, waived 0 token in all\n",
     )
-    assert "nothing is open" in pymeter("late", "--settle", number, "tokens", "3", "bill").out
+    duplicate = pymeter("late", "--settle", number, "tokens", "3", "bill")
+    assert (duplicate.status, duplicate.out) == (
+        0,
+        f"✓ tokens of statement {number}: nothing is open; billed 3, waived 0 token in all\n",
+    )
     events = pymeter("statement", number, "--changes", "--json").json
     assert [event["quantity"] for event in events] == ["3"]
     following = pymeter("close", "acct_1", *JULY).out
-    assert [f"tokens +3 token 2026-06-01 → 2026-07-01 {number}".split()] == [
+    assert [f"tokens +3 token 2026-06 {number}".split()] == [
         line.split() for line in following.splitlines() if "+3" in line
     ]
     assert _is_narrow(following)
@@ -190,6 +214,13 @@ def test_reads_as_of_a_watermark_stay_what_they_were(pymeter: Run) -> None:
         assert {row["metric"]: row["quantity"] for row in summary}["tokens"] == expected
         assert [row["quantity"] for row in series] == [expected]
         assert sum(int(row["quantity"]) for row in events) == int(expected)
+    when = datetime.fromisoformat(watermark).astimezone(UTC)
+    header = f"as recorded up to {when:%Y-%m-%d %H:%M:%S} UTC"
+    for command in (("usage", "acct_1", "tokens"), ("summary", "acct_1"), ("series", "acct_1", "tokens")):
+        assert header in pymeter(*command, *JUNE, *then).out.splitlines()[1]
+        assert "as recorded" not in pymeter(*command, *JUNE).out
+    assert pymeter("events", "acct_1", *then).out.startswith(header)
+    assert "as recorded" not in pymeter("events", "acct_1").out
     beyond = pymeter("usage", "acct_1", "tokens", "--as-of", "2100-01-01")
     assert (beyond.status, "watermark" in beyond.err) == (1, True)
 
@@ -220,5 +251,18 @@ def test_erasing_needs_a_yes(pymeter: Run) -> None:
     assert [row["subject"] for row in pymeter("subjects", "--json").json] == ["acct_1"]
     done = pymeter("erase", "acct_1", "erased_1", "--yes")
     assert done.status == 0
-    assert done.out.startswith("✓ erased: its usage is that of erased_1 now; ")
+    first, following = done.out.splitlines()
+    assert first == (
+        "✓ erased: its usage is that of erased_1 now; every event is kept, none had keys, members or metadata"
+    )
+    assert all(word in following for word in ("VACUUM", "backups", "billing jobs"))
     assert [row["subject"] for row in pymeter("subjects", "--json").json] == ["erased_1"]
+    assert len(pymeter("events", "erased_1", "--json").json) == 2
+
+
+def test_erasing_says_how_many_events_had_something_to_erase(pymeter: Run) -> None:
+    for extra in (("--key", "job_1"), ("--metadata", '{"model": "large"}'), ()):
+        assert pymeter("record", "acct_2", "tokens", "1", *extra).status == 0
+    done = pymeter("erase", "acct_2", "erased_2", "--yes")
+    assert "every event is kept, 2 had keys, members or metadata\n" in done.out
+    assert len(pymeter("events", "erased_2", "--json").json) == 3
