@@ -16,6 +16,9 @@ begin
     if settle_late_usage.delta is null then
         raise exception using errcode = '22004', message = 'delta is null', column = 'delta',
             hint = 'Give the delta that late_usage() shows: so nothing is decided that you have not seen.';
+    elsif settle_late_usage.delta in ('NaN', 'Infinity', '-Infinity') then
+        raise exception using errcode = '22023', message = 'delta is not finite', column = 'delta',
+            hint = 'Give the delta that late_usage() shows.';
     end if;
     v_header := _get_statement(settle_late_usage.statement_id);
     perform _lock_sealed((select w.subject from sealed_subjects w where w.subject_id = v_header.subject_id));
