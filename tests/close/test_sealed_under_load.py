@@ -58,4 +58,4 @@ def test_what_is_sealed_stays_sealed_while_eight_sessions_do_everything_and_the_
     assert load.kills == 1
     for what in ("record_single", "record_batch", "correct", "close_period", "close_due", "decision settled"):
         assert load.done[what] > 0, load.done
-    assert len(load.documents) > 5
+    assert load.documents

@@ -77,7 +77,7 @@ OTHERS = {
     "close_due": "SELECT * FROM meter.close_due()",
     "settle_late_usage": "SELECT meter.settle_late_usage(max(statement_id), 'm', 0, 'waive')"
     " FROM meter.statements('s0')",
-    "erase_subject": "SELECT meter.erase_subject('s0', 'erased')",
+    "erase_subject": "SELECT meter.erase_subject('gone', 'erased')",
     "define_endpoint": "SELECT meter.define_endpoint('ops', 'https://example.com', '{usage.recorded}')",
     "test_endpoint": "SELECT meter.test_endpoint('ops')",
     "plan_deliveries": "SELECT meter.plan_deliveries()",
@@ -134,6 +134,7 @@ def busy(ledger: Ledger, new_ledger: NewLedger) -> Ledger:
     ledger.define("other", "sum")
     for n in range(RECORDERS):
         ledger.record(f"s{n}", "m", 1)
+    ledger.record("gone", "members", member="u")
     ledger.record("z", "m", 1)
     ledger.record("z", "m", 1, at=datetime.now(UTC) - timedelta(days=200))
     ledger.tamper("total = 99", "metric = 'm'")
