@@ -35,7 +35,11 @@ FROM meter.metrics m
 LEFT JOIN meter.logged_events e ON e.metric = m.key AND e.subject = %(subject)s AND e.kind <> 'void'
     AND NOT EXISTS (
         SELECT FROM meter.event_kinds v
-        WHERE v.corrects = e.event_id AND v.kind = 'void' AND v.undone_by IS NULL)
+        LEFT JOIN meter.event_kinds u ON u.event_id = v.undone_by
+        WHERE v.corrects = e.event_id AND v.kind = 'void'
+            AND v.recorded_at <= coalesce(%(as_of)s::timestamptz, 'infinity')
+            AND (u.event_id IS NULL OR u.recorded_at > coalesce(%(as_of)s::timestamptz, 'infinity')))
+    AND e.recorded_at <= coalesce(%(as_of)s::timestamptz, 'infinity')
     AND e.at >= coalesce(%(since)s::timestamptz, '-infinity')
     AND e.at < coalesce(%(until)s::timestamptz, 'infinity')
 WHERE m.key = %(metric)s
@@ -73,14 +77,17 @@ def batch_recorded(connection: psycopg.Connection[Any], values: Values, rows: Ro
 def used(connection: psycopg.Connection[Any], values: Values, rows: Rows) -> None:
     """The answer is the aggregate of the log over the window that it names."""
     for row in rows:
-        _equals_log(connection, values["subject"], row)
+        _equals_log(connection, values["subject"], row, values.get("as_of"))
 
 
-def _equals_log(connection: psycopg.Connection[Any], subject: str | None, row: dict[str, Any]) -> None:
+def _equals_log(
+    connection: psycopg.Connection[Any], subject: str | None, row: dict[str, Any], as_of: Any
+) -> None:
     # A month that was dropped is in the rollups alone.
     if row["since"] is None or row["since"].year < 2022:
         return
     question = {"subject": subject, "metric": row["metric"], "since": row["since"], "until": row["until"]}
+    question["as_of"] = as_of
     found = connection.execute(_IN_LOG, question).fetchone()
     assert found is not None
     events, quantity = found
