@@ -79,6 +79,9 @@ def test_p4_rebuild_restores_striped_rollups(
 def stripe(ledger: Ledger, new_ledger: Callable[..., Ledger], aggregate: str, start: int) -> None:
     """Two sessions that are in flight at once: the second one writes to a stripe."""
     first = new_ledger(f"first{start}", autocommit=False)
+    # Of more than 64 sessions, two may have one stripe; then the second would wait for the first.
+    for session, number in ((ledger, 1), (first, 2)):
+        session.execute(f"SET pymeter.stripe = {number}")
     if aggregate == "unique":  # a member that is new to a bucket is waited for
         for number in (start, start + 1):
             ledger.record("a", "m", at=at("2026-06-18 10:00"), **payload(aggregate, number))
