@@ -14,7 +14,7 @@ from tests.benchmarks.harness import Row, Sample, Side, Target
 
 _DAYS = 30
 _LATE = 1_000
-_SUBJECTS, _MONTHS = 100, 10
+_MONTHS = 10
 _AGGREGATES = ("sum", "sum", "sum", "sum", "count", "avg", "max", "min", "last", "unique")
 _AS_OF: LiteralString = "SELECT * FROM meter.usage('acct_0', 'tokens', since => %s, until => %s, as_of => %s)"
 _NOW: LiteralString = "SELECT * FROM meter.usage('acct_0', 'tokens', since => %s, until => %s)"
@@ -63,18 +63,19 @@ def rows(bench: Bench) -> Iterator[Row]:
             note="For information. Its locks are of every series of the subject.",
         )
     with bench.database() as dsn, connected(dsn) as connection:
-        _record_subjects(connection)
+        subjects = max(5, min(100, bench.scale.window_events // 10_000))
+        _record_subjects(connection, subjects)
         yield Row(
             name="close_due, subjects (10 metrics, 100 events of each)",
             unit="calls/s",
-            ours=Side("close_due()", lambda: _close_next(connection)),
+            ours=Side("close_due()", lambda: _close_next(connection, subjects)),
             least=500,
             note="Compared with the log, stated and hashed; 100 subjects a call.",
         )
 
 
-def _record_subjects(connection: psycopg.Connection[object]) -> None:
-    """Nine months of nothing, so that each call of close_due() has another month to close."""
+def _record_subjects(connection: psycopg.Connection[object], subjects: int) -> None:
+    """Months of usage, so that each call of close_due() has another one to close."""
     for number, aggregate in enumerate(_AGGREGATES):
         connection.execute("SELECT meter.define_metric(%s, %s, 'unit')", [f"metric_{number}", aggregate])
         for month in range(1, _MONTHS + 1):
@@ -87,22 +88,22 @@ def _record_subjects(connection: psycopg.Connection[object]) -> None:
                 "  'quantity', CASE WHEN %(aggregate)s <> 'unique' THEN n END,"
                 "  'member', CASE WHEN %(aggregate)s = 'unique' THEN 'm' || n END)))"
                 " FROM generate_series(1, %(subjects)s) s, generate_series(0, 99) n))",
-                {"metric": f"metric_{number}", "aggregate": aggregate, "month": month, "subjects": _SUBJECTS},
+                {"metric": f"metric_{number}", "aggregate": aggregate, "month": month, "subjects": subjects},
             )
     connection.execute("VACUUM ANALYZE")
-    connection.execute("SELECT count(*) FROM meter.close_due('2026-02-02', %s)", [_SUBJECTS])
+    connection.execute("SELECT count(*) FROM meter.close_due('2026-02-02', %s)", [subjects])
 
 
-def _close_next(connection: psycopg.Connection[object]) -> Sample:
+def _close_next(connection: psycopg.Connection[object], subjects: int) -> Sample:
     (month,) = connection.execute(
         "SELECT extract(month FROM max(until))::int FROM meter.statements()"
     ).fetchone() or (0,)
     start = time.perf_counter()
     (closed,) = connection.execute(
         "SELECT count(*) FROM meter.close_due(make_date(2026, %s, 2), %s) WHERE outcome = 'closed'",
-        [month % 12 + 1, _SUBJECTS],
+        [month % 12 + 1, subjects],
     ).fetchone() or (0,)
-    assert closed == _SUBJECTS, closed
+    assert closed == subjects, closed
     return Sample(closed / (time.perf_counter() - start), [])
 
 
