@@ -11,7 +11,7 @@ alter table metrics add constraint after_close_is_known check (after_close in ('
 comment on column metrics.after_close is
     'What record() does with an event of a period that has been closed for the subject: accept (it is late usage) or refuse (UM004).';
 
--- As in the log, so that what counted at a time is told without it. A row whose month was dropped is from before all watermarks that matter.
+-- A copy, so that nobody has to look into the log for what counted at a time. A row whose month was dropped counts as recorded long ago.
 alter table event_kinds add column recorded_at timestamptz not null default '-infinity';
 update event_kinds k set recorded_at = e.recorded_at
 from events e
@@ -51,7 +51,7 @@ comment on column sealed_subjects.digest is 'SHA-256 of the salt and the subject
 comment on column sealed_subjects.salt is 'Random bytes, so that nobody can find the subject by trying; null once the subject was erased.';
 comment on column sealed_subjects.last_hash is 'The hash of the last statement; null without one.';
 
--- Who defines a new metric holds it, and whoever draws a watermark waits for that.
+-- define_metric() locks it for a new metric; watermark() waits for that.
 insert into locks (name) values ('new metric');
 
 create sequence statement_ids as bigint cache 1;
@@ -166,7 +166,7 @@ create table late_notices (
     constraint late_notices_pkey primary key (statement_id, metric)
 );
 
-comment on table late_notices is 'The late usage that a notification has told of, so that each change is told once.';
+comment on table late_notices is 'How much late usage of a line the last notification reported. A change is reported once.';
 comment on column late_notices.statement_id is 'The statement.';
 comment on column late_notices.metric is 'The metric.';
 comment on column late_notices.quantity is 'The quantity of late usage, decided or not, that was told.';

@@ -1152,7 +1152,7 @@ class Methods:
                 waiting.
             max_future: How far ahead of the clock an event may lie; one day for a new metric.
             carry: For ``last``: whether a window without events answers with the last value before it.
-            after_close: What becomes of a new event of a period that is closed for its subject: ``accept``
+            after_close: What to do with a new event of a period that is closed for its subject: ``accept``
                 it as late usage, or ``refuse`` it with PeriodSealed. A new metric accepts.
 
         Returns:

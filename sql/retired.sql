@@ -18,3 +18,4 @@ drop function if exists events(text, text, timestamptz, timestamptz, bigint, int
 drop function if exists _newest_events(text, text, timestamptz, timestamptz, timestamptz, bigint, integer);
 drop function if exists define_metric(text, text, text, text, text, text, text, boolean, interval, boolean);
 drop function if exists _merged_definition(metrics, text, text, text, text, text, text, text, boolean, interval, boolean);
+drop function if exists _check_read_committed();

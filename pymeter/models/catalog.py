@@ -43,4 +43,4 @@ class Metric(Model):
     limited: bool = False
     """Whether it has had a limit: recording then looks at limits."""
     after_close: AfterClose = "accept"
-    """What becomes of a new event of a closed period: late usage, or it is refused."""
+    """Whether a new event of a closed period is accepted, as late usage, or refused."""

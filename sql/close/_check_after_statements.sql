@@ -3,15 +3,9 @@ returns void
 language plpgsql
 volatile
 set search_path from current
-set enable_seqscan to off
 as $$
-#variable_conflict use_column
 declare
-    v_until timestamptz := (
-        select max(t.until)
-        from sealed_subjects s
-        join statements t on t.subject_id = s.subject_id
-        where s.subject = _check_after_statements.subject);
+    v_until timestamptz := _closed_until(_check_after_statements.subject);
 begin
     if _check_after_statements.since < v_until then
         raise exception using
@@ -24,6 +18,22 @@ end
 $$;
 
 comment on function _check_after_statements(text, timestamptz) is 'Raises UM004 if the subject has a statement that ends after the instant.';
+
+create or replace function _closed_until(subject text)
+returns timestamptz
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+begin
+    return (
+        select max(t.until) from sealed_subjects s join statements t on t.subject_id = s.subject_id where s.subject = _closed_until.subject);
+end
+$$;
+
+comment on function _closed_until(text) is 'The end of the latest period of a subject that a statement holds; null without one.';
 
 create or replace function _holds_part_of(subject text, since timestamptz, until timestamptz)
 returns boolean

@@ -6,11 +6,7 @@ volatile
 set search_path from current
 as $$
 begin
-    if current_setting('transaction_isolation') <> 'read committed' then
-        raise exception using
-            errcode = '25001', message = 'closing needs a READ COMMITTED transaction',
-            hint = 'Use a transaction of its own: an older snapshot may miss what others have just committed.';
-    end if;
+    perform _check_read_committed('closing');
     lock table only events in access share mode;
 end
 $$;

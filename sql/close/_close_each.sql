@@ -17,7 +17,7 @@ begin
         from unnest(v_ids) i (id) join statements h on h.statement_id = i.id join sealed_subjects s on s.subject_id = h.subject_id;
         return;
     exception when others then
-        if cardinality(due) = 1 and _is_closed_beyond(due[1].subject, due[1].since) then
+        if cardinality(due) = 1 and _closed_until(due[1].subject) > due[1].since then
             v_ids := array[_closed_as(due[1].subject, due[1].since, due[1].until)];
             return query select due[1].subject, due[1].since, due[1].until, i.id, 'closed', null::text, null::text from unnest(v_ids) i (id)
                 where i.id is not null;
@@ -35,21 +35,3 @@ end
 $$;
 
 comment on function _close_each(closing[]) is 'Closes periods of different subjects; returns what was done with each.';
-
-create or replace function _is_closed_beyond(subject text, at timestamptz)
-returns boolean
-language plpgsql
-volatile
-set search_path from current
-set enable_seqscan to off
-as $$
-#variable_conflict use_column
-begin
-    return exists (
-        select from sealed_subjects s
-        join statements t on t.subject_id = s.subject_id and t.until > _is_closed_beyond.at
-        where s.subject = _is_closed_beyond.subject);
-end
-$$;
-
-comment on function _is_closed_beyond(text, timestamptz) is 'Whether a subject has a statement that ends after an instant.';

@@ -1,22 +1,5 @@
 -- Names are copied by many functions, each under some lock. Erasing takes these before it reads: reporting (billers, lanes), maintain(), who writes
 -- and claims deliveries (endpoints), who decides on corrections; and then, giving up soon, what recording, limits and watermarks take.
-create or replace function _check_erasing()
-returns void
-language plpgsql
-volatile
-set search_path from current
-as $$
-begin
-    if current_setting('transaction_isolation') <> 'read committed' then
-        raise exception using
-            errcode = '25001', message = 'erasing needs a READ COMMITTED transaction',
-            hint = 'Use a transaction of its own: an older snapshot may miss what others have just committed.';
-    end if;
-end
-$$;
-
-comment on function _check_erasing() is 'Raises 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
-
 create or replace function _lock_for_erasing(subject text)
 returns void
 language plpgsql

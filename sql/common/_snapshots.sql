@@ -1,5 +1,5 @@
--- Locks protect planned and claimed pushes. After waiting for a lock, only a new snapshot shows what its holder has committed.
-create or replace function _check_read_committed()
+-- After waiting for a lock, only a new snapshot shows what its holder has committed.
+create or replace function _check_read_committed(work text default 'reporting')
 returns void
 language plpgsql
 stable
@@ -8,13 +8,14 @@ as $$
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception using
-            errcode = '25001', message = 'reporting needs a READ COMMITTED transaction',
+            errcode = '25001', message = work || ' needs a READ COMMITTED transaction',
             hint = 'Use a transaction of its own: an older snapshot may miss what others have just committed.';
     end if;
 end
 $$;
 
-comment on function _check_read_committed() is 'Raises 25001 in a REPEATABLE READ or SERIALIZABLE transaction.';
+comment on function _check_read_committed(text) is
+    'Raises 25001 in a REPEATABLE READ or SERIALIZABLE transaction. work: what is to be done in it.';
 
 -- maintain() moves stray events from the default partition to their months, as new rows. An older snapshot sees them in neither place; at
 -- READ COMMITTED too, because a statement takes its snapshot before it waits for a lock on events.
