@@ -18,6 +18,7 @@ from pymeter.models import (
     BatchOutcome,
     Biller,
     BillingCycle,
+    BillTiming,
     CalendarStep,
     ClaimedDelivery,
     ClaimedPush,
@@ -39,6 +40,8 @@ from pymeter.models import (
     Event,
     GivenPrice,
     Health,
+    Invoice,
+    InvoiceLine,
     LateDecision,
     LateSettlement,
     LateUsage,
@@ -54,7 +57,9 @@ from pymeter.models import (
     Overrun,
     Period,
     Plan,
+    PlanMinimum,
     PlannedPush,
+    PlanPrice,
     Push,
     PushState,
     PushStatus,
@@ -86,6 +91,7 @@ from pymeter.models import (
     SubjectPeriod,
     SubjectTotal,
     Subscription,
+    TiersAfterChange,
     TopUp,
     TopUpSource,
     UncertainHour,
@@ -1100,6 +1106,37 @@ class SubjectReads(_Group):
             meter.own_balance("acct_1", "tokens").remaining
         """
         return self._run(calls.own_balance(self.subject, metric, at=at))
+
+    def invoice(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        period: SubjectPeriod | str | None = None,
+        now: datetime | None = None,
+    ) -> list[InvoiceLine]:
+        """Return what `invoice` does, for a role that was granted read on this subject alone.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            since: The window's start, included.
+            until: The window's end, not included.
+            period: ``cycle`` or a calendar word, the one that contains `now`; instead of a range. The
+                running cycle if neither is given.
+            now: The moment to ask about; the database's clock unless given.
+
+        Returns:
+            The lines, a total for each currency at the end.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            EventsDropped: events that an amount depends on were dropped.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            meter.own_invoice("acct_1", period="cycle")
+        """
+        return self._run(calls.own_invoice(self.subject, since=since, until=until, period=period, now=now))
 
 
 class Methods:
@@ -3122,6 +3159,203 @@ class Methods:
             )
         )
 
+    def define_price(
+        self,
+        plan: str,
+        item: str,
+        price: GivenPrice,
+        *,
+        metric: str | None = None,
+        name: str | None = None,
+        since: datetime | None = None,
+        subject: str | None = None,
+        bill: BillTiming | None = None,
+        prorate: bool | None = None,
+        tiers_after_change: TiersAfterChange | None = None,
+    ) -> PlanPrice:
+        """Define a line of a plan, or change it from a time on.
+
+        Args:
+            plan: The plan's key.
+            item: The line's key within the plan.
+            price: A price, or its JSON object. The plan's first price fixes its currency.
+            metric: What is priced; a fixed fee of each billing cycle unless given.
+            name: A title for people.
+            since: From when; unless given, a first version holds from the beginning, a change from now.
+            subject: A line of this subject alone, which replaces the plan's.
+            bill: Of a fee: ``arrears`` (the default) or ``advance``, with the invoice of the cycle before.
+            prorate: Of a fee: whether a part of a cycle costs a part, by days: it does unless False.
+            tiers_after_change: Whether a change within a cycle lets tiers ``continue`` (the default) or
+                ``restart``.
+
+        Returns:
+            The version. Defining what holds already changes nothing.
+
+        Raises:
+            NotFound: there is no such plan.
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: the price or another value is not allowed, such as another currency.
+            LockUnavailable: another session is changing prices.
+
+        Example:
+            meter.define_price("pro", "tokens", {"model": "unit", "unit_amount": "0.002"}, metric="tokens")
+        """
+        return self._run(
+            calls.define_price(
+                plan,
+                item,
+                price,
+                metric=metric,
+                name=name,
+                since=since,
+                subject=subject,
+                bill=bill,
+                prorate=prorate,
+                tiers_after_change=tiers_after_change,
+            )
+        )
+
+    def retire_price(
+        self, plan: str, item: str, *, at: datetime | None = None, subject: str | None = None
+    ) -> PlanPrice:
+        """End a line of a plan, until it is defined again.
+
+        Args:
+            plan: The plan's key.
+            item: The line's key within the plan.
+            at: When; now unless given.
+            subject: End this subject's own line, so that the plan's holds again.
+
+        Returns:
+            The version that ends it, or the one that had ended it before.
+
+        Raises:
+            NotFound: there is no such plan or line.
+            InvalidInput: a value is not allowed.
+            LockUnavailable: another session is changing prices.
+
+        Example:
+            meter.retire_price("pro", "tokens")
+        """
+        return self._run(calls.retire_price(plan, item, at=at, subject=subject))
+
+    def prices(
+        self, plan: str | None = None, *, at: datetime | None = None, subject: str | None = None
+    ) -> list[PlanPrice]:
+        """Return the lines of plans that hold at a moment.
+
+        Args:
+            plan: One plan's; all unless given.
+            at: When; now unless given.
+            subject: With this subject's own lines instead of those that they replace.
+
+        Returns:
+            The lines, by plan and item.
+
+        Raises:
+            NotFound: there is no such plan.
+            InvalidInput: a value is not allowed.
+
+        Example:
+            meter.prices("pro")
+        """
+        return self._run(calls.prices(plan, at=at, subject=subject))
+
+    def set_plan_minimum(
+        self, plan: str, amount: Quantity | None, *, since: datetime | None = None
+    ) -> PlanMinimum:
+        """Set what a whole billing cycle of a plan costs at least.
+
+        Args:
+            plan: The plan's key.
+            amount: In the plan's currency; None: nothing.
+            since: From when; unless given, a first minimum holds from the beginning, a change from now.
+
+        Returns:
+            The minimum.
+
+        Raises:
+            NotFound: there is no such plan.
+            InvalidInput: a value is not allowed.
+            LockUnavailable: another session is changing prices.
+
+        Example:
+            meter.set_plan_minimum("pro", 50)
+        """
+        return self._run(calls.set_plan_minimum(plan, amount, since=since))
+
+    def invoice(
+        self,
+        subject: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        period: SubjectPeriod | str | None = None,
+        now: datetime | None = None,
+        as_of: datetime | None = None,
+    ) -> list[InvoiceLine]:
+        """Return what a subject owes for a window, line by line; nothing is stored.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            since: The window's start, included.
+            until: The window's end, not included.
+            period: ``cycle`` or a calendar word, the one that contains `now`; instead of a range. The
+                running cycle if neither is given.
+            now: The moment to ask about; the database's clock unless given.
+            as_of: By what was known at this watermark.
+
+        Returns:
+            The lines, a total for each currency at the end.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            EventsDropped: events that an amount depends on were dropped.
+            LockUnavailable: `as_of` is after the last watermark.
+
+        Example:
+            [(line.name or line.item, line.amount) for line in meter.invoice("acct_1")]
+        """
+        return self._run(
+            calls.invoice(subject, since=since, until=until, period=period, now=now, as_of=as_of)
+        )
+
+    def invoice_json(
+        self,
+        subject: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        period: SubjectPeriod | str | None = None,
+        now: datetime | None = None,
+        as_of: datetime | None = None,
+    ) -> Invoice:
+        """Return what `invoice` does as one document.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            since: The window's start, included.
+            until: The window's end, not included.
+            period: ``cycle`` or a calendar word, the one that contains `now`; instead of a range. The
+                running cycle if neither is given.
+            now: The moment to ask about; the database's clock unless given.
+            as_of: By what was known at this watermark.
+
+        Returns:
+            The header, the lines and the totals.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            EventsDropped: events that an amount depends on were dropped.
+            LockUnavailable: `as_of` is after the last watermark.
+
+        Example:
+            meter.invoice_json("acct_1").totals["EUR"].amount
+        """
+        return self._run(
+            calls.invoice_json(subject, since=since, until=until, period=period, now=now, as_of=as_of)
+        )
+
     def define_endpoint(
         self,
         name: str,
@@ -3724,6 +3958,38 @@ class Methods:
             meter.own_balance("acct_1", "tokens").remaining
         """
         return self._run(calls.own_balance(subject, metric, at=at))
+
+    def own_invoice(
+        self,
+        subject: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        period: SubjectPeriod | str | None = None,
+        now: datetime | None = None,
+    ) -> list[InvoiceLine]:
+        """Return what `invoice` does, for a role that was granted read on this subject alone.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            since: The window's start, included.
+            until: The window's end, not included.
+            period: ``cycle`` or a calendar word, the one that contains `now`; instead of a range. The
+                running cycle if neither is given.
+            now: The moment to ask about; the database's clock unless given.
+
+        Returns:
+            The lines, a total for each currency at the end.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            EventsDropped: events that an amount depends on were dropped.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            meter.own_invoice("acct_1", period="cycle")
+        """
+        return self._run(calls.own_invoice(subject, since=since, until=until, period=period, now=now))
 
     def rebuild(self, subject: str | None = None, metric: str | None = None) -> int:
         """Recompute rollups from the log, while others record.

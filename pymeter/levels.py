@@ -11,7 +11,7 @@ _CALLS: Final = {
         reservations top_ups balance
         corrections correction_entries preview_correction
         statements statement statement_document late_usage what_changed
-        rate
+        rate prices invoice invoice_json
         endpoints deliveries spike_alerts
     """,
     "write": "record record_batch known_events reserve reserve_batch settle release extend",
@@ -25,13 +25,17 @@ _CALLS: Final = {
         define_metric retire_metric verify rebuild maintain access
         set_setting admin_log set_billing_cycle define_plan subscribe unsubscribe set_limit remove_limit
         top_up void_top_up
+        define_price retire_price set_plan_minimum
         void_event amend_event adjust open_correction stage_correction
         watermark close_period close_due verify_statements settle_late_usage erase_subject
         define_biller report_metric report_subject resolve_push retry_pushes leave_pushes adopt_journal
         define_endpoint remove_endpoint test_endpoint retry_deliveries set_spike_alert remove_spike_alert
     """,
     "approve": "approve_correction reject_correction revert_correction",
-    "own": "own_usage own_summary own_series own_usage_by own_events own_limits own_check_quota own_balance",
+    "own": """
+        own_usage own_summary own_series own_usage_by own_events own_limits own_check_quota own_balance
+        own_invoice
+    """,
     "owner": "grant_access revoke_access",
 }
 LEVELS: Final = {call: level for level, calls in _CALLS.items() for call in calls.split()}

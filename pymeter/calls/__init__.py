@@ -91,13 +91,22 @@ from pymeter.calls.own_calls import (
     own_balance,
     own_check_quota,
     own_events,
+    own_invoice,
     own_limits,
     own_series,
     own_summary,
     own_usage,
     own_usage_by,
 )
-from pymeter.calls.pricing_calls import rate
+from pymeter.calls.pricing_calls import (
+    define_price,
+    invoice,
+    invoice_json,
+    prices,
+    rate,
+    retire_price,
+    set_plan_minimum,
+)
 from pymeter.calls.record_calls import known_events, record, record_batch
 from pymeter.calls.repair_calls import rebuild, verify
 from pymeter.calls.report_calls import (
@@ -160,6 +169,7 @@ __all__ = [
     "define_endpoint",
     "define_metric",
     "define_plan",
+    "define_price",
     "deliveries",
     "effective_limits",
     "endpoints",
@@ -169,6 +179,8 @@ __all__ = [
     "fail_pushes",
     "grant_access",
     "health",
+    "invoice",
+    "invoice_json",
     "judge_spikes",
     "known_events",
     "late_usage",
@@ -181,6 +193,7 @@ __all__ = [
     "own_balance",
     "own_check_quota",
     "own_events",
+    "own_invoice",
     "own_limits",
     "own_series",
     "own_summary",
@@ -191,6 +204,7 @@ __all__ = [
     "plans",
     "preview_correction",
     "preview_pushes",
+    "prices",
     "pushes",
     "rate",
     "rebuild",
@@ -217,6 +231,7 @@ __all__ = [
     "resolve_push",
     "resolve_window",
     "retire_metric",
+    "retire_price",
     "retry_deliveries",
     "retry_pushes",
     "revert_correction",
@@ -224,6 +239,7 @@ __all__ = [
     "series",
     "set_billing_cycle",
     "set_limit",
+    "set_plan_minimum",
     "set_setting",
     "set_spike_alert",
     "settings",

@@ -7,12 +7,14 @@ from datetime import datetime
 from pymeter.calls import argument, result
 from pymeter.calls.call import Call
 from pymeter.calls.limits_calls import balance, effective_limits
+from pymeter.calls.pricing_calls import invoice
 from pymeter.calls.usage_calls import events, series, summary, usage, usage_by
 from pymeter.models import (
     Balance,
     CalendarStep,
     EffectiveLimit,
     Event,
+    InvoiceLine,
     Quantity,
     QuotaStatus,
     SubjectPeriod,
@@ -298,3 +300,36 @@ def own_balance(subject: str, metric: str, *, at: datetime | None = None) -> Cal
     """
     call = balance(subject, metric, at=at)
     return Call("own_balance", call.arguments, call.result)
+
+
+def own_invoice(
+    subject: str,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    period: SubjectPeriod | str | None = None,
+    now: datetime | None = None,
+) -> Call[list[InvoiceLine]]:
+    """Return what `invoice` does, for a role that was granted read on this subject alone.
+
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        since: The window's start, included.
+        until: The window's end, not included.
+        period: ``cycle`` or a calendar word, the one that contains `now`; instead of a range. The
+            running cycle if neither is given.
+        now: The moment to ask about; the database's clock unless given.
+
+    Returns:
+        The lines, a total for each currency at the end.
+
+    Raises:
+        InvalidInput: a value is not allowed.
+        EventsDropped: events that an amount depends on were dropped.
+        psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+    Example:
+        meter.own_invoice("acct_1", period="cycle")
+    """
+    call = invoice(subject, since=since, until=until, period=period, now=now)
+    return Call("own_invoice", call.arguments, call.result)

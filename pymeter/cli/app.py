@@ -17,6 +17,7 @@ from pymeter.cli import (
     importing,
     limits,
     notifying,
+    prices,
     record,
     reporting,
     reserve,
@@ -126,7 +127,7 @@ _START = "Start here"
 _RECORD = "Define and record"
 _ASK = "Ask"
 _CORRECT = "Correct and close"
-_LIMIT = "Limit"
+_LIMIT = "Limit and price"
 _REPORT = "Notify and report"
 _KEEP = "Install and keep"
 
@@ -166,6 +167,8 @@ add_command(app, reserve.reserve, _LIMIT, context_settings={"ignore_unknown_opti
 add_command(app, reserve.settle, _LIMIT, context_settings={"ignore_unknown_options": True})
 add_command(app, reserve.release, _LIMIT)
 add_command(app, reserve.reservations, _LIMIT)
+app.add_typer(prices.price, name="price", rich_help_panel=_LIMIT)
+add_command(app, prices.invoice, _LIMIT)
 add_command(app, limits.notifications, _REPORT)
 add_command(app, notifying.notify, _REPORT)
 app.add_typer(notifying.endpoint, name="endpoint", rich_help_panel=_REPORT)

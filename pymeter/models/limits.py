@@ -64,6 +64,8 @@ class Plan(Model):
     name: str | None = None
     """A title for people."""
     defined_at: Moment
+    currency: str | None = None
+    """ISO 4217: that of its prices; None without any."""
 
 
 class Subscription(Model):

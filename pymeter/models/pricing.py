@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter
 
-from pymeter.models.values import Model, Quantity, to_decimal
+from pymeter.models.values import Model, Moment, Quantity, to_decimal
 
 PriceModel = Literal["unit", "flat", "package", "graduated", "volume", "percentage", "matrix"]
 
@@ -34,6 +34,102 @@ class RatedLine(Model):
     """quantity * unit_amount + flat_amount, exact. None: no cell fits, so the price is unknown."""
     explanation: str
     """The same for people."""
+
+
+InvoiceKind = Literal["usage", "fee", "discount", "true_up", "total"]
+BillTiming = Literal["advance", "arrears"]
+TiersAfterChange = Literal["continue", "restart"]
+
+
+class PlanPrice(Model):
+    """A version of a line of a plan."""
+
+    price_version: int
+    plan: str
+    item: str
+    metric: str | None = None
+    """None: a fixed fee."""
+    name: str | None = None
+    subject: str | None = None
+    """Whose line; None: of everybody who has the plan."""
+    price: dict[str, Any] | None = None
+    """The price's JSON object; None: the line ends."""
+    currency: str
+    bill: BillTiming
+    prorate: bool
+    tiers_after_change: TiersAfterChange
+    since: Moment | None = None
+    """From when it holds; None: from the beginning."""
+    recorded_at: Moment
+    recorded_by: str
+
+
+class PlanMinimum(Model):
+    """What a whole cycle of a plan costs at least."""
+
+    plan: str
+    amount: Decimal | None = None
+    """None: there is no minimum."""
+    currency: str
+    since: Moment | None = None
+    """From when it holds; None: from the beginning."""
+    recorded_at: Moment | None = None
+    recorded_by: str | None = None
+
+
+class InvoiceLine(Model):
+    """A line of an invoice."""
+
+    item: str | None = None
+    """The line of the plan; None for usage without a price, for the minimum of a plan, and for a total."""
+    metric: str | None = None
+    kind: InvoiceKind
+    since: Moment
+    until: Moment
+    quantity: Decimal | None = None
+    """What ``unit_amount`` is paid for; of a fee, how much of a cycle."""
+    unit: str | None = None
+    unit_amount: Decimal | None = None
+    """A rate of the price, never an average."""
+    exact_amount: Decimal | None = None
+    """Not rounded. None: no price says what this costs."""
+    amount: Decimal | None = None
+    """Rounded so that the lines add up to the total."""
+    currency: str | None = None
+    price_version: int | None = None
+    explanation: str
+    """For people: how the amount comes about."""
+    plan: str | None = None
+    tier: int | None = None
+    flat_amount: Decimal | None = None
+    event_count: int | None = None
+    name: str | None = None
+
+
+class InvoiceHeader(Model):
+    """What an invoice is of."""
+
+    subject: str
+    since: Moment
+    until: Moment
+    as_of: Moment | None = None
+
+
+class InvoiceTotal(Model):
+    """The sum of the lines of a currency; None if a line has no amount."""
+
+    exact_amount: Decimal | None = None
+    amount: Decimal | None = None
+
+
+class Invoice(Model):
+    """An invoice as one document."""
+
+    header: InvoiceHeader
+    lines: list[InvoiceLine]
+    """Without the totals."""
+    totals: dict[str, InvoiceTotal]
+    """By currency."""
 
 
 class _Part(BaseModel):

@@ -72,6 +72,9 @@ begin
     update limits l set subject = _erase_limits.pseudonym where l.subject = _erase_limits.subject;
     update subscriptions s set subject = _erase_limits.pseudonym where s.subject = _erase_limits.subject;
     update billing_cycles c set subject = _erase_limits.pseudonym where c.subject = _erase_limits.subject;
+    update subscription_history h set subject = _erase_limits.pseudonym where h.subject = _erase_limits.subject;
+    update cycle_history h set subject = _erase_limits.pseudonym where h.subject = _erase_limits.subject;
+    update plan_prices p set subject = _erase_limits.pseudonym where p.subject = _erase_limits.subject;
     update fired_marks f set subject = _erase_limits.pseudonym where f.subject = _erase_limits.subject;
     update spike_alerts a set subject = _erase_limits.pseudonym where a.subject = _erase_limits.subject;
     update detected_spikes d set subject = _erase_limits.pseudonym where d.subject = _erase_limits.subject;

@@ -1,8 +1,8 @@
 -- Everybody takes recorded_at after locking the row of a series, and keeps that lock until the end of the transaction; corrections take it under a
 -- lock of their own. So whoever has all of these locks knows that all of the subject's rows with an earlier recorded_at are committed. A series that
 -- is not there yet could be made, and recorded to, by a transaction that is not seen: so every metric gets one. These locks come before those of
--- others: sealed_subjects, locks, and then as stated in sql/record/record.sql. Who draws a watermark gives up long before a deadlock is looked for,
--- so no recorder is ever chosen as its victim.
+-- others: sealed_subjects, locks (prices first), and then as stated in sql/record/record.sql. Who draws a watermark gives up long before a deadlock
+-- is looked for, so no recorder is ever chosen as its victim.
 create or replace function _draw_watermarks(subjects text[], at_least timestamptz default null)
 returns setof sealed_subjects
 language plpgsql
@@ -23,6 +23,7 @@ begin
     perform _enroll_subjects(subjects);
     perform from (select u from unnest(subjects) u order by 1) u
     cross join lateral (select from sealed_subjects s where s.subject = u.u offset 0 for update) s;
+    perform _keep_prices();
     loop
         v_metrics := (select count(*) from metrics);
         perform _lock_subjects(subjects);

@@ -6,13 +6,16 @@ set search_path from current
 as $$
     values
         ('admin_log_keep', '10 years', 'duration', 'How long maintain() keeps the entries of admin_log().'),
+        ('currency', 'USD', 'currency', 'The currency of plans whose first price names none.'),
         ('four_eyes', 'false', 'boolean', 'Whether a correction must be approved by another role than the one that opened it.'),
         ('grace', '1 hour', 'duration', 'How long after the end of a billing cycle close_due() closes it.'),
         ('late_usage', 'ask', 'decision',
             'What closing the next period decides about late usage: ask (nothing: settle_late_usage() does), bill or waive.'),
         ('notifications_keep', '90 days', 'duration', 'How long maintain() keeps notifications.'),
         ('reservation_ttl', '10 minutes', 'duration', 'How long a reservation holds if reserve() or extend() is given no ttl.'),
-        ('reservation_ttl_max', '1 day', 'duration', 'The longest ttl that reserve() and extend() accept.')
+        ('reservation_ttl_max', '1 day', 'duration', 'The longest ttl that reserve() and extend() accept.'),
+        ('rounding', 'total', 'rounding',
+            'What invoice() rounds first: total (lines are adjusted so that they add up to it) or line (the total is the sum of rounded lines).')
 $$;
 
 comment on function _setting_rules() is 'Every setting: its name, its default, the kind of its values, and what it does.';
@@ -49,6 +52,10 @@ begin
         perform _check_word('value', _check_setting.value, '{false,true}');
     elsif _check_setting.value is not null and v_kind = 'decision' then
         perform _check_word('value', _check_setting.value, '{ask,bill,waive}');
+    elsif _check_setting.value is not null and v_kind = 'rounding' then
+        perform _check_word('value', _check_setting.value, '{line,total}');
+    elsif _check_setting.value is not null and v_kind = 'currency' then
+        perform _currency_decimals(_check_setting.value);
     end if;
 end
 $$;

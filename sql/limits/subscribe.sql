@@ -17,7 +17,7 @@ begin
         raise exception using errcode = '22023', message = 'the subscription is empty or reversed', column = 'until',
             hint = 'since must be before until.';
     end if;
-    perform _lock_limited_subject(subscribe.subject);
+    perform _lock_sealed(subscribe.subject), _lock_limited_subject(subscribe.subject);
     select * into v_other
     from subscriptions s
     where s.subject = subscribe.subject and s.plan = subscribe.plan
@@ -33,11 +33,12 @@ begin
                 quote_literal(subscribe.plan), v_other.since, coalesce(v_other.until::text, 'further notice')),
             hint = 'End that subscription first with unsubscribe(), or choose another time.';
     end if;
+    perform _check_currencies(subscribe.subject, subscribe.plan, subscribe.since, subscribe.until);
     insert into subscriptions (subject, plan, since, until)
     values (subscribe.subject, subscribe.plan, subscribe.since, subscribe.until)
     returning * into v_new;
-    perform _limits_changed(subscribe.subject), _log_change('subscribe', subscribe.subject, null, to_jsonb(v_new)),
-        _notify('subscription.changed', subscribe.subject, null, to_jsonb(v_new));
+    perform _note_subscriptions(subscribe.subject), _limits_changed(subscribe.subject),
+        _log_change('subscribe', subscribe.subject, null, to_jsonb(v_new)), _notify('subscription.changed', subscribe.subject, null, to_jsonb(v_new));
     return v_new;
 end
 $$;
@@ -45,6 +46,6 @@ $$;
 comment on function subscribe(text, text, timestamptz, timestamptz) is
     'Subscribes a subject to a plan in [since, until), and returns the subscription; without until it is open. The plan''s limits then hold for '
     'the subject. A repetition with the same times changes nothing. The subject''s recording waits until the transaction ends. Raises 22004 or '
-    '22023 for a bad value or an overlap with another subscription to the same plan, UM007 for an unknown plan, 55P03 if transactions that '
-    'record for the subject stay open for 5 seconds. Example: BEGIN; SELECT plan FROM meter.define_plan(''pro''); SELECT subject, plan, until '
-    'FROM meter.subscribe(''acct_1'', ''pro'', since => ''2026-06-01''); ROLLBACK;';
+    '22023 for a bad value, an overlap with another subscription to the same plan or with a plan of another currency, UM007 for an unknown plan, '
+    '55P03 if transactions that record for the subject stay open for 5 seconds. Example: BEGIN; SELECT plan FROM meter.define_plan(''pro''); '
+    'SELECT subject, plan, until FROM meter.subscribe(''acct_1'', ''pro'', since => ''2026-06-01''); ROLLBACK;';

@@ -12,7 +12,7 @@ declare
 begin
     if _is_open('unsubscribe') then perform _check_caller('unsubscribe'); end if;
     perform _check_name('subject', unsubscribe.subject, 512), _check_plan(unsubscribe.plan),
-        _check_time('at', unsubscribe.at, required => true), _lock_limited_subject(unsubscribe.subject);
+        _check_time('at', unsubscribe.at, required => true), _lock_sealed(unsubscribe.subject), _lock_limited_subject(unsubscribe.subject);
     select * into v_before
     from subscriptions s
     where s.subject = unsubscribe.subject and s.plan = unsubscribe.plan and coalesce(s.until, 'infinity') >= unsubscribe.at
@@ -33,7 +33,7 @@ begin
     else
         update subscriptions s set until = unsubscribe.at where s.subscription_id = v_before.subscription_id returning * into v_after;
     end if;
-    perform _limits_changed(unsubscribe.subject),
+    perform _note_subscriptions(unsubscribe.subject), _limits_changed(unsubscribe.subject),
         _log_change('unsubscribe', unsubscribe.subject, to_jsonb(v_before), to_jsonb(v_after)),
         _notify('subscription.changed', unsubscribe.subject, null, to_jsonb(v_after));
     return v_after;

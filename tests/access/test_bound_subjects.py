@@ -20,6 +20,7 @@ OWN: dict[str, dict[str, Any]] = {
     "own_limits": {"metric": "tokens"},
     "own_check_quota": {"metric": "tokens", "requested": 100},
     "own_balance": {"metric": "tokens"},
+    "own_invoice": {},
 }
 # Where the name is another one.
 OF = {"own_limits": "effective_limits"}

@@ -146,6 +146,9 @@ READING: dict[str, dict[str, Any]] = {
     "late_usage": {},
     "verify_statements": {},
     "rate": {"price": {"model": "unit", "unit_amount": "0.002"}, "quantity": 1500},
+    "prices": {},
+    "invoice": {"subject": "a", "period": "month"},
+    "invoice_json": {"subject": "a", "since": "2026-06-01T00:00:00Z", "until": "2026-07-01T00:00:00Z"},
     "endpoints": {},
     "deliveries": {},
     "spike_alerts": {},
@@ -170,6 +173,7 @@ MAY_BE_EMPTY = {
     "reservations",
     "top_ups",
     "corrections",
+    "prices",
     *("statements", "late_usage"),
 }
 WRITING: dict[str, dict[str, Any]] = {
@@ -241,6 +245,7 @@ def test_every_function_that_can_be_granted_is_called_below(ledger: Ledger) -> N
         "resolve_push",  # which needs a push that is uncertain
         # Which need a plan, a limit or a top-up: test_a_plan_and_its_limits_begin_and_end.
         *("subscribe", "unsubscribe", "remove_limit", "void_top_up"),
+        *("define_price", "retire_price", "set_plan_minimum"),  # which need a plan: test_a_plan_has_prices.
         # Which need an event or a correction: test_a_correction_is_opened_staged_and_decided.
         *("void_event", "amend_event", "stage_correction", "preview_correction", "correction_entries"),
         *("approve_correction", "reject_correction", "revert_correction"),
@@ -268,7 +273,7 @@ def test_functions_that_read_answer_in_a_read_only_transaction(
         [Jsonb(value) if isinstance(value, dict) else value for value in arguments.values()],
     )
     answer = rest.post(function, arguments)
-    if function in ("resolve_window", "billing_cycle", "confirm_push"):
+    if function in ("resolve_window", "billing_cycle", "confirm_push", "invoice_json"):
         assert answer == expected[0][function]
     else:
         found = answer if isinstance(answer, list) else [answer]
@@ -281,6 +286,15 @@ def test_functions_that_write_answer_too(rest: Rest, ledger: Ledger, function: s
     assert not ledger.row(SIGNATURE, [function]).reads
     answer = rest.post(function, WRITING[function])
     assert answer is not None
+
+
+def test_a_plan_has_prices(rest: Rest) -> None:
+    rest.post("define_plan", {"plan": "pro"})
+    line = {"plan": "pro", "item": "base"}
+    defined = rest.post("define_price", line | {"price": {"model": "flat", "flat_amount": "20"}})
+    assert (defined["currency"], defined["price"]["flat_amount"]) == ("USD", "20")
+    assert rest.post("set_plan_minimum", {"plan": "pro", "amount": "50"})["amount"] == 50
+    assert rest.post("retire_price", line | {"at": "2026-07-01T00:00:00Z"})["price"] is None
 
 
 def test_a_reservation_is_settled(rest: Rest) -> None:

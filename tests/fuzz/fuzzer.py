@@ -310,6 +310,12 @@ def _limit(connection: psycopg.Connection[Any]) -> None:
                 " FROM meter.catalog() WHERE aggregate IN ('count', 'unique') AND retired_at IS NULL",
                 [subject],
             )
+    connection.execute(
+        'SELECT meter.define_price(plan, \'base\', \'{"model": "flat", "flat_amount": 5}\'),'
+        " meter.define_price(plan, 'usage', '{\"model\": \"unit\", \"unit_amount\": 2}', metric => 'by sum'),"
+        " meter.define_price(plan, 'seats', '{\"model\": \"unit\", \"unit_amount\": 2}', metric => 'by max')"
+        " FROM unnest('{pro,free}'::text[]) plan"
+    )
     connection.execute("SELECT meter.set_limit('by sum', 1000, plan => 'pro')")
     connection.execute("SELECT meter.set_limit('by sum', 1000000, period => '30 days', action => 'alert')")
     connection.execute(

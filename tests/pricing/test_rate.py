@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -322,13 +323,31 @@ def test_a_refusal_names_the_path(db: Connection) -> None:
     assert caught.value.diag.message_detail.startswith("$.tiers[1].up_to ")
 
 
+FILES = (
+    *("rate", "_check_price", "_compile_price", "_compile_tiers", "_compile_cells", "_price_fields"),
+    *("_refuse_price", "_price_quantity", "_rate_matrix", "_rated_lines", "_matrix_lines", "_explain"),
+)
+FUNCTIONS = [
+    name
+    for file in FILES
+    for name in re.findall(
+        r"^create or replace function (\w+)",
+        Path(__file__).parents[2].joinpath(f"sql/pricing/{file}.sql").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+]
+
+
 def test_it_is_immutable_safe_in_parallel_and_reads_no_table(db: Connection) -> None:
     rows = db.execute(
         "SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'meter'::regnamespace"
         " AND (p.provolatile, p.proparallel) <> ('i', 's') AND p.proname = ANY (%s)",
-        [[f.stem for f in Path(__file__).parents[2].joinpath("sql/pricing").glob("*.sql")]],
+        [FUNCTIONS],
     ).fetchall()
     assert rows == []
+    assert db.execute("SELECT count(*) FROM pg_proc WHERE proname = ANY (%s)", [FUNCTIONS]).fetchone() == (
+        len(FUNCTIONS),
+    )
     with db.transaction():
         parallel = "debug_parallel_query" if db.info.server_version >= 160000 else "force_parallel_mode"
         db.execute("SELECT set_config(%s, 'on', true)", [parallel])

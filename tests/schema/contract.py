@@ -131,6 +131,16 @@ limits:
 pricing:
   rate(price jsonb, quantity numeric, billed numeric = 0, final boolean = true,
     event_count numeric = null, dimensions jsonb = null, billed_events numeric = 0) -> setof rated_line
+  define_price(plan text, item text, price jsonb, metric text = null, name text = null,
+    since timestamptz = null, subject text = null, bill text = 'arrears', prorate boolean = true,
+    tiers_after_change text = 'continue') -> plan_price
+  retire_price(plan text, item text, at timestamptz = now(), subject text = null) -> plan_price
+  prices(plan text = null, at timestamptz = now(), subject text = null) -> setof plan_price
+  set_plan_minimum(plan text, amount numeric, since timestamptz = null) -> plan_minimum
+  invoice(subject text, since timestamptz = null, until timestamptz = null, period text = null,
+    now timestamptz = now(), as_of timestamptz = null) -> setof invoice_line
+  invoice_json(subject text, since timestamptz = null, until timestamptz = null, period text = null,
+    now timestamptz = now(), as_of timestamptz = null) -> jsonb
 notify:
   define_endpoint(name text, url text, types text[] = null, secret_name text = null,
     format text = 'standard') -> endpoints
@@ -171,6 +181,8 @@ own:
   own_check_quota(subject text, metric text, requested numeric = null,
     now timestamptz = now()) -> quota_status
   own_balance(subject text, metric text, at timestamptz = now()) -> balance
+  own_invoice(subject text, since timestamptz = null, until timestamptz = null, period text = null,
+    now timestamptz = now()) -> setof invoice_line
 access:
   grant_access(role text, level text, subject text = null) -> void
   revoke_access(role text, level text = null, subject text = null) -> void
@@ -266,7 +278,7 @@ setting(name text, value text, default_value text, description text)
 admin_log(entry_id bigint, changed_at timestamptz, role text, application text, action text,
   object text, before jsonb, after jsonb)
 billing_cycles(subject text, since timestamptz, anchor timestamptz, timezone text, every text)
-plans(plan text, name text, defined_at timestamptz)
+plans(plan text, name text, defined_at timestamptz, currency text)
 subscriptions(subscription_id bigint, subject text, plan text, since timestamptz, until timestamptz)
 limits(limit_id bigint, metric text, name text, period text, subject text, plan text,
   since timestamptz, quota numeric, action text, marks numeric[], every numeric, rollover_min numeric,
@@ -289,6 +301,15 @@ notifications(notification_id bigint, type text, subject text, metric text, data
   created_at timestamptz, planned_at timestamptz)
 rated_line(tier integer, quantity numeric, unit_amount numeric, flat_amount numeric, amount numeric,
   explanation text)
+plan_price(price_version bigint, plan text, item text, metric text, name text, subject text,
+  price jsonb, currency text, bill text, prorate boolean, tiers_after_change text,
+  since timestamptz, recorded_at timestamptz, recorded_by text)
+plan_minimum(plan text, amount numeric, currency text, since timestamptz, recorded_at timestamptz,
+  recorded_by text)
+invoice_line(item text, metric text, kind text, since timestamptz, until timestamptz, quantity numeric,
+  unit text, unit_amount numeric, exact_amount numeric, amount numeric, currency text,
+  price_version bigint, explanation text, plan text, tier integer, flat_amount numeric,
+  event_count bigint, name text)
 reserved(reservation_id bigint, outcome text, held numeric, used numeric, held_total numeric,
   remaining numeric, quota numeric, limited_by text, expires_at timestamptz)
 reserved_batch(ordinal bigint, reservation_id bigint, outcome text, held numeric, used numeric,

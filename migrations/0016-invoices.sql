@@ -1,0 +1,174 @@
+-- depends: 0015-prices
+-- Rate cards: versions of the lines of plans, and of their minimums, in two times: from when they hold, and when they were recorded. So an invoice
+-- as of a watermark has the prices that were known then.
+
+insert into locks (name) values ('prices') on conflict do nothing;
+
+alter table plans add column currency text collate "C";
+comment on column plans.currency is 'The currency of its prices, ISO 4217, fixed with the first one; null: it has no price yet.';
+
+create sequence price_ids as bigint;
+comment on sequence price_ids is 'Numbers versions of prices and minimums of plans in the order in which they were recorded. Gaps mean nothing.';
+
+create table plan_prices (
+    price_id           bigint      not null default nextval('price_ids'),
+    since              timestamptz not null,
+    recorded_at        timestamptz not null,
+    prorate            boolean     not null,
+    plan               text        collate "C" not null,
+    item               text        collate "C" not null,
+    subject            text        collate "C",
+    metric             text        collate "C",
+    name               text        collate "C",
+    currency           text        collate "C" not null,
+    bill               text        collate "C" not null,
+    tiers_after_change text        collate "C" not null,
+    recorded_by        text        collate "C" not null,
+    price              jsonb,
+
+    constraint plan_prices_pkey primary key (price_id),
+    constraint bill_is_known check (bill in ('advance', 'arrears')),
+    constraint tiers_after_change_is_known check (tiers_after_change in ('continue', 'restart'))
+);
+
+create index plan_prices_by_item on plan_prices (plan, subject, item, since, price_id);
+
+comment on table plan_prices is
+    'Versions of the lines of plans. Append-only. At an instant, of the versions of a plan, item and subject that have begun, the one holds that '
+    'begins last, and of these the one that was recorded last. A subject''s own line replaces the plan''s.';
+comment on column plan_prices.price_id is 'Identifies the version: price_version elsewhere.';
+comment on column plan_prices.since is 'From when it holds; -infinity: from the beginning.';
+comment on column plan_prices.recorded_at is 'When it was recorded: later than every watermark that was drawn without it.';
+comment on column plan_prices.prorate is 'Of a fee: whether a part of a cycle costs a part of it.';
+comment on column plan_prices.plan is 'A key of plans.';
+comment on column plan_prices.item is 'The key of the line within the plan.';
+comment on column plan_prices.subject is 'Whose line; null: of everybody who has the plan.';
+comment on column plan_prices.metric is 'What is priced: a key of metrics; null: a fixed fee.';
+comment on column plan_prices.name is 'A title for people; null when the key says enough.';
+comment on column plan_prices.currency is 'ISO 4217; that of the plan.';
+comment on column plan_prices.bill is 'Of a fee: advance (with the invoice of the cycle before) or arrears.';
+comment on column plan_prices.tiers_after_change is
+    'Whether the quantity of the same cycle that earlier versions have billed counts in the tiers of this one: continue, or restart.';
+comment on column plan_prices.recorded_by is 'The role that recorded it.';
+comment on column plan_prices.price is 'The price, as rate() takes it; null: the line ends here.';
+
+create table plan_minimums (
+    minimum_id  bigint      not null default nextval('price_ids'),
+    since       timestamptz not null,
+    recorded_at timestamptz not null,
+    plan        text        collate "C" not null,
+    recorded_by text        collate "C" not null,
+    amount      numeric,
+
+    constraint plan_minimums_pkey primary key (minimum_id),
+    constraint amount_is_not_negative check (amount >= 0)
+);
+
+create index plan_minimums_by_plan on plan_minimums (plan, since, minimum_id);
+
+comment on table plan_minimums is 'Versions of what a cycle of a plan costs at least. Append-only, and read as plan_prices is.';
+comment on column plan_minimums.minimum_id is 'Identifies the version.';
+comment on column plan_minimums.since is 'From when it holds; -infinity: from the beginning.';
+comment on column plan_minimums.recorded_at is 'As in plan_prices.';
+comment on column plan_minimums.plan is 'A key of plans.';
+comment on column plan_minimums.recorded_by is 'The role that recorded it.';
+comment on column plan_minimums.amount is 'How much a whole cycle costs at least, in the currency of the plan; null: no minimum.';
+
+-- Subscriptions and cycles are changed in place. What they were at a watermark is kept beside them.
+
+create sequence history_ids as bigint;
+comment on sequence history_ids is 'Numbers the rows of subscription_history and cycle_history. Gaps mean nothing.';
+
+create table subscription_history (
+    history_id  bigint        not null default nextval('history_ids'),
+    recorded_at timestamptz   not null,
+    subject     text          collate "C" not null,
+    plans       text[]        collate "C" not null,
+    starts      timestamptz[] not null,
+    ends        timestamptz[] not null,
+
+    constraint subscription_history_pkey primary key (subject, recorded_at, history_id)
+);
+
+comment on table subscription_history is 'All subscriptions of a subject, after each change. Append-only.';
+comment on column subscription_history.history_id is 'Ascending in the order of the changes of a subject.';
+comment on column subscription_history.recorded_at is 'When it was changed: later than every watermark of the subject that was drawn without it.';
+comment on column subscription_history.subject is 'Whose subscriptions.';
+comment on column subscription_history.plans is 'The plan of each subscription.';
+comment on column subscription_history.starts is 'From when, for each of them.';
+comment on column subscription_history.ends is 'Until when (exclusive), for each of them; a null element: open.';
+
+create table cycle_history (
+    history_id  bigint        not null default nextval('history_ids'),
+    recorded_at timestamptz   not null,
+    subject     text          collate "C" not null,
+    starts      timestamptz[] not null,
+    anchors     timestamptz[] not null,
+    timezones   text[]        collate "C" not null,
+    lengths     text[]        collate "C" not null,
+
+    constraint cycle_history_pkey primary key (subject, recorded_at, history_id)
+);
+
+comment on table cycle_history is 'All rules of a subject''s billing cycles, after each change. Append-only.';
+comment on column cycle_history.history_id is 'Ascending in the order of the changes of a subject.';
+comment on column cycle_history.recorded_at is 'As in subscription_history.';
+comment on column cycle_history.subject is 'Whose cycles.';
+comment on column cycle_history.starts is 'The since of each rule, as in billing_cycles.';
+comment on column cycle_history.anchors is 'The anchor of each rule.';
+comment on column cycle_history.timezones is 'The time zone of each rule.';
+comment on column cycle_history.lengths is 'The length of the cycles of each rule: week, month or year.';
+
+insert into subscription_history (recorded_at, subject, plans, starts, ends)
+select '-infinity', s.subject, array_agg(s.plan order by s.since, s.plan), array_agg(s.since order by s.since, s.plan),
+       array_agg(s.until order by s.since, s.plan)
+from subscriptions s
+group by 2;
+
+insert into cycle_history (recorded_at, subject, starts, anchors, timezones, lengths)
+select '-infinity', c.subject, array_agg(c.since order by c.since), array_agg(c.anchor order by c.since), array_agg(c.timezone order by c.since),
+       array_agg(c.every order by c.since)
+from billing_cycles c
+group by 2;
+
+create type plan_price as (
+    price_version bigint, plan text, item text, metric text, name text, subject text, price jsonb, currency text, bill text, prorate boolean,
+    tiers_after_change text, since timestamptz, recorded_at timestamptz, recorded_by text);
+comment on type plan_price is
+    'A version of a line of a plan. metric null: a fixed fee. subject null: of everybody who has the plan. price null: the line ends with since. '
+    'since null: it holds from the beginning.';
+
+create type plan_minimum as (
+    plan text, amount numeric, currency text, since timestamptz, recorded_at timestamptz, recorded_by text);
+comment on type plan_minimum is
+    'What a whole cycle of a plan costs at least, in currency, from since on; since null: from the beginning. amount null: no minimum.';
+
+create type invoice_line as (
+    item text, metric text, kind text, since timestamptz, until timestamptz, quantity numeric, unit text, unit_amount numeric,
+    exact_amount numeric, amount numeric, currency text, price_version bigint, explanation text, plan text, tier integer, flat_amount numeric,
+    event_count bigint, name text);
+comment on type invoice_line is
+    'A line of an invoice. kind: usage, fee, discount, true_up or total (one for each currency, at the end). exact_amount: not rounded; amount: in '
+    'decimals of the currency, so that the lines add up to the total. Both are null if no price says what the quantity costs; a usage line '
+    'without an item is of usage that no plan of the subject has a price for. unit_amount, flat_amount, tier: those of the price, see rate(). '
+    'event_count: of the events of the segment, in its first line. price_version: the version of the plan''s line.';
+
+-- What invoices are computed with.
+
+create type invoice_cycle as (
+    since timestamptz, until timestamptz, whole_since timestamptz, whole_until timestamptz, timezone text);
+comment on type invoice_cycle is
+    'A billing cycle [since, until); whole_since and whole_until: what it would be if no other rule of cycles cut it.';
+
+create type invoice_scope as (
+    subject text, since timestamptz, until timestamptz, as_of timestamptz, known_at timestamptz, is_cycle boolean, ends_cycle boolean,
+    cycles invoice_cycle[], next_cycle invoice_cycle);
+comment on type invoice_scope is
+    'What an invoice is of: the window [since, until) of a subject, with what was known at known_at (infinity: now; as_of is null). is_cycle: the '
+    'window is a billing cycle; ends_cycle: it ends with one. cycles: those that have a part in the window; next_cycle: the one that contains until.';
+
+create type invoice_segment as (
+    plan text, item text, subscribed_at timestamptz, since timestamptz, until timestamptz, price_version bigint, metric text, name text,
+    price jsonb, currency text, bill text, prorate boolean, tiers_after_change text);
+comment on type invoice_segment is
+    'A time [since, until) in which a subject has a plan and one version of a line of it holds. subscribed_at: the start of the subscription.';

@@ -1,0 +1,74 @@
+-- A fee that is not prorated is due in the window that has the end of its cycle, so windows that tile bill it once.
+create or replace function _due_fees(scope invoice_scope, segments invoice_segment[])
+returns table (segment invoice_segment, since timestamptz, until timestamptz, part numeric, whole numeric, is_next boolean)
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    return query
+    select p.s, p.starts_at, p.ends_at,
+           case when (p.s).prorate then _local_seconds(p.timezone, p.starts_at, p.ends_at)
+                else _local_seconds(p.timezone, p.whole_since, p.whole_until) end,
+           _local_seconds(p.timezone, p.whole_since, p.whole_until), p.is_next
+    from (
+        select s, c.is_next, c.timezone, c.whole_since, c.whole_until,
+               case when (s).prorate then greatest((s).since, c.starts_at) else c.since end as starts_at,
+               case when (s).prorate then least((s).until, c.ends_at) else c.until end as ends_at,
+               row_number() over (partition by (s).plan, (s).item, (s).prorate, c.since order by (s).since desc) as n
+        from unnest(segments) s
+        join (
+            select c.*, greatest(c.since, scope.since) as starts_at, least(c.until, scope.until) as ends_at, false as is_next
+            from unnest(scope.cycles) c
+            union all
+            select c.*, c.since, c.until, true
+            from unnest(array[scope.next_cycle]) c
+            where scope.ends_cycle
+        ) c on case
+            when (s).prorate then (s).since < c.ends_at and (s).until > c.starts_at
+            else (s).since < c.until and (s).until > c.since and (c.is_next or c.until <= scope.until) end
+        where (s).metric is null
+    ) p
+    where ((p.s).prorate or p.n = 1) and case (p.s).bill when 'advance' then scope.ends_cycle else not p.is_next end
+    order by (p.s).plan, (p.s).item, p.starts_at;
+end
+$$;
+
+comment on function _due_fees(invoice_scope, invoice_segment[]) is
+    'The fees that are due in a window: which part of which whole billing cycle, in seconds. is_next: of the cycle after the window, in advance. Of '
+    'one that is not prorated, the version that held last in the cycle counts.';
+
+create or replace function _fee_lines(scope invoice_scope, segments invoice_segment[])
+returns setof invoice_line
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_due  record;
+    v_fee  invoice_segment;
+    v_line rated_line;
+    v_rate numeric;
+begin
+    for v_due in select * from _due_fees(scope, segments) loop
+        v_fee := v_due.segment;
+        foreach v_line in array _rate_one(_compile_price(v_fee.price), 1, 0, true, 0, 0) loop
+            v_rate := case when v_line.tier is not null then coalesce(nullif(v_line.unit_amount, 0), v_line.flat_amount) end;
+            return next (
+                v_fee.item, null, case when v_line.tier is not null then 'fee' else _kind_of_line(null, v_line.amount) end, v_due.since, v_due.until,
+                case when v_line.tier is not null then _portion(1, v_due.part, v_due.whole) end, null, v_rate,
+                _portion(v_line.amount, v_due.part, v_due.whole), null, v_fee.currency, v_fee.price_version,
+                case when v_line.tier is null then v_line.explanation || '; ' else '' end || case when v_due.is_next then 'next cycle, in advance: '
+                    when v_fee.bill = 'advance' then 'this cycle: ' else '' end
+                || case when v_due.part = v_due.whole then 'one cycle'
+                        else format('%s x %s', trim_scale(v_line.amount), _days_text(v_due.part, v_due.whole)) end,
+                v_fee.plan, null, null, null, v_fee.name)::invoice_line;
+        end loop;
+    end loop;
+end
+$$;
+
+comment on function _fee_lines(invoice_scope, invoice_segment[]) is
+    'The lines of an invoice for fixed fees, not rounded. quantity: how much of a cycle; unit_amount: the fee of a whole one.';

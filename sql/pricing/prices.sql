@@ -1,0 +1,35 @@
+create or replace function prices(plan text default null, at timestamptz default now(), subject text default null)
+returns setof plan_price
+language plpgsql
+stable
+security definer
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+begin
+    if _is_open('prices') then perform _check_caller('prices'); end if;
+    perform _check_time('at', prices.at, required => true), _check_scope(prices.subject, null);
+    if prices.plan is not null then
+        perform _check_plan(prices.plan);
+    end if;
+    return query
+    select v.*
+    from plans p
+    cross join lateral (
+        select distinct i.item
+        from plan_prices i
+        where i.plan = p.plan and (i.subject is null or i.subject = prices.subject)
+        offset 0
+    ) i
+    cross join lateral _held_price(p.plan, i.item, prices.subject, prices.at, 'infinity') h
+    cross join lateral _as_plan_price(h) v
+    where (prices.plan is null or p.plan = prices.plan) and h.price is not null
+    order by p.plan, i.item;
+end
+$$;
+
+comment on function prices(text, timestamptz, text) is
+    'Returns the lines of plans that hold at a time, ordered by plan and item. plan null: of all plans. subject: with this subject''s own lines '
+    'instead of those that they replace. Raises UM007 for an unknown plan, 22004 or 22023 for a bad value. Example: SELECT plan, item, metric, '
+    'price FROM meter.prices();';
