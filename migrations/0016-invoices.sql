@@ -146,12 +146,13 @@ comment on type plan_minimum is
 create type invoice_line as (
     item text, metric text, kind text, since timestamptz, until timestamptz, quantity numeric, unit text, unit_amount numeric,
     exact_amount numeric, amount numeric, currency text, price_version bigint, explanation text, plan text, tier integer, flat_amount numeric,
-    event_count bigint, name text);
+    event_count bigint, name text, late_of bigint);
 comment on type invoice_line is
-    'A line of an invoice. kind: usage, fee, discount, true_up or total (one for each currency, at the end). exact_amount: not rounded; amount: in '
+    'A line of an invoice. kind: usage, fee, discount, true_up, late or total (one for each currency, at the end). exact_amount: not rounded; amount: in '
     'decimals of the currency, so that the lines add up to the total. Both are null if no price says what the quantity costs; a usage line '
     'without an item is of usage that no plan of the subject has a price for. unit_amount, flat_amount, tier: those of the price, see rate(). '
-    'event_count: of the events of the segment, in its first line. price_version: the version of the plan''s line.';
+    'event_count: of the events of the segment, in its first line. price_version: the version of the plan''s line. late_of: of a late line, the '
+    'statement of the period that it belongs to; quantity and amounts are then how much more or less than had been stated and billed.';
 
 -- What invoices are computed with.
 
@@ -162,13 +163,99 @@ comment on type invoice_cycle is
 
 create type invoice_scope as (
     subject text, since timestamptz, until timestamptz, as_of timestamptz, known_at timestamptz, is_cycle boolean, ends_cycle boolean,
-    cycles invoice_cycle[], next_cycle invoice_cycle);
+    cycles invoice_cycle[], next_cycle invoice_cycle, part_starts timestamptz[], part_weights numeric[], cycle_weight numeric);
 comment on type invoice_scope is
     'What an invoice is of: the window [since, until) of a subject, with what was known at known_at (infinity: now; as_of is null). is_cycle: the '
-    'window is a billing cycle; ends_cycle: it ends with one. cycles: those that have a part in the window; next_cycle: the one that contains until.';
+    'window is a billing cycle; ends_cycle: it ends with one. cycles: those that have a part in the window; next_cycle: the one that contains until. '
+    'part_starts, part_weights, cycle_weight: as in statements.';
 
 create type invoice_segment as (
     plan text, item text, subscribed_at timestamptz, since timestamptz, until timestamptz, price_version bigint, metric text, name text,
     price jsonb, currency text, bill text, prorate boolean, tiers_after_change text);
 comment on type invoice_segment is
-    'A time [since, until) in which a subject has a plan and one version of a line of it holds. subscribed_at: the start of the subscription.';
+    'A time [since, until) in which a subject has a plan and one version of a line of it holds. subscribed_at: the start of the subscription. '
+    'plan, item and price null: no plan has a price for the metric in this time.';
+
+create type segment_usage as (segment integer, event_count bigint, quantity numeric, combinations jsonb);
+comment on type segment_usage is
+    'What was used in a segment, which is given by its position. quantity: of a sum or count, how much; else the value, not weighed by time. '
+    'combinations: for a matrix, the usage of each combination of values of metadata, here and (billed, billed_events) in the segments before.';
+
+create type metric_usage as (
+    statement_id bigint, metric text, aggregate text, unit text, event_count bigint, quantity numeric);
+comment on type metric_usage is 'What a period, whose statement it is, holds of a metric.';
+
+create type billed_fee as (
+    plan text, item text, since timestamptz, until timestamptz, amount numeric, currency text, price_version bigint, name text, statement_id bigint,
+    cycle timestamptz, is_next boolean);
+comment on type billed_fee is
+    'A fee that an earlier statement has billed for a cycle of the window, or (is_next) for the one after it. cycle: when that starts.';
+
+create type invoice_minimum as (
+    plan text, since timestamptz, until timestamptz, amount numeric, currency text, billed numeric);
+comment on type invoice_minimum is
+    'What a plan costs at least in a window. billed: what earlier statements have billed of it in advance.';
+
+create type invoice_basis as (
+    scope invoice_scope, segments invoice_segment[], usage segment_usage[], fees invoice_line[], minimums invoice_minimum[], currencies text[],
+    by_line boolean);
+comment on type invoice_basis is
+    'All that the lines of an invoice are computed from. currencies: those that have a total in any case; by_line: the setting rounding.';
+
+-- Statements in money. Those of subjects without prices stay as they were, in format 1.
+
+alter table statements add column usage jsonb;
+alter table statements add column basis jsonb;
+comment on column statements.usage is
+    'How much was used of each metric: an object of its event_count and quantity; null: the usage lines say so.';
+comment on column statements.basis is
+    'What the amounts were computed from (invoice_basis, without the subject): prices, usage, fees and minimums; null: there were no prices.';
+
+alter table statement_lines
+    alter column event_count drop not null, alter column metric drop not null, alter column aggregate drop not null,
+    alter column unit drop not null, alter column quantity drop not null,
+    add column price_version bigint, add column tier integer, add column plan text collate "C", add column item text collate "C",
+    add column name text collate "C", add column currency text collate "C", add column unit_amount numeric, add column flat_amount numeric,
+    add column exact_amount numeric, add column amount numeric, add column explanation text;
+alter table statement_lines drop constraint kind_is_known;
+alter table statement_lines add constraint kind_is_known check (kind in ('usage', 'fee', 'discount', 'true_up', 'late', 'credit', 'tax', 'total'));
+comment on column statement_lines.event_count is 'How many events the quantity is of, in the first line of them; 0 for a late line.';
+comment on column statement_lines.kind is
+    'As in invoice_line. usage: of the statement''s own period; late: of an earlier one, billed with this statement.';
+comment on column statement_lines.metric is 'What was consumed: a key of metrics; null: a fee, a minimum or a total.';
+comment on column statement_lines.aggregate is 'The metric''s aggregate.';
+comment on column statement_lines.unit is 'The metric''s unit; null where the quantity is in another one.';
+comment on column statement_lines.quantity is 'How much; of a late line, how much more or less than had been stated.';
+comment on column statement_lines.price_version is 'As in invoice_line.';
+comment on column statement_lines.tier is 'As in invoice_line.';
+comment on column statement_lines.plan is 'As in invoice_line.';
+comment on column statement_lines.item is 'As in invoice_line.';
+comment on column statement_lines.name is 'As in invoice_line.';
+comment on column statement_lines.currency is 'ISO 4217; null: no price.';
+comment on column statement_lines.unit_amount is 'As in invoice_line.';
+comment on column statement_lines.flat_amount is 'As in invoice_line.';
+comment on column statement_lines.exact_amount is 'As in invoice_line.';
+comment on column statement_lines.amount is 'As in invoice_line.';
+comment on column statement_lines.explanation is 'As in invoice_line.';
+
+alter table late_decisions add column logged jsonb, add column billed jsonb;
+comment on column late_decisions.logged is
+    'What the log then said of each segment of the metric (segment_usage); null: the statement has no basis, or the log was dropped.';
+comment on column late_decisions.billed is 'That part of it which is stated or to be billed, after this decision; null as in logged.';
+
+alter type statement_line
+    add attribute item text, add attribute unit_amount numeric, add attribute exact_amount numeric, add attribute amount numeric,
+    add attribute currency text, add attribute price_version bigint, add attribute explanation text, add attribute plan text,
+    add attribute tier integer, add attribute flat_amount numeric, add attribute name text;
+comment on type statement_line is
+    'A line of a statement, as invoice() has it. kind late: of an earlier period, whose statement late_of is; quantity and amounts are then how much '
+    'more or less than had been stated and billed. aggregate: that of the metric.';
+
+create type new_statement as (header statements, lines statement_lines[]);
+comment on type new_statement is 'A statement that is to be written.';
+
+alter type late_line add attribute amount numeric, add attribute currency text;
+comment on type late_line is
+    'Usage that came after its period was closed. stated: what the statement says; current: what the log says now; billed, waived: what has been '
+    'decided; delta: what has not, so that current = stated + billed + waived + delta. amount: what delta costs at the prices of the statement, '
+    'in currency; null: unknown, or there were no prices.';

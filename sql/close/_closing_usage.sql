@@ -1,6 +1,6 @@
 -- Nearly every line is of one whole bucket: then it is two look-ups by index, in one statement for all lines.
 create or replace function _closing_usage(headers statements[], sealed sealed_subjects[])
-returns table (statement_id bigint, metric text, aggregate text, unit text, event_count bigint, quantity numeric)
+returns setof metric_usage
 language plpgsql
 volatile
 set search_path from current
@@ -44,7 +44,7 @@ begin
         having l.is_whole  -- without it, there is a row of no rows
         union all
         select u.event_count, u.quantity
-        from _stated_usage(l.m, l.subject, l.header, null) u
+        from _stated_usage(l.m, _statement_scope(l.header, l.subject), null) u
         where not l.is_whole
         offset 0
     ) u
@@ -57,7 +57,7 @@ comment on function _closing_usage(statements[], sealed_subjects[]) is
 
 -- as_of null: now.
 create or replace function _stated_usage(
-    metric metrics, subject text, header statements, as_of timestamptz, out event_count bigint, out quantity numeric
+    metric metrics, scope invoice_scope, as_of timestamptz, out event_count bigint, out quantity numeric
 )
 language plpgsql
 stable
@@ -67,20 +67,59 @@ as $$
 declare
     v_metric metrics := _stated_usage.metric;
 begin
-    if (header).part_starts is null or v_metric.aggregate in ('sum', 'count') then
+    if (scope).part_starts is null or v_metric.aggregate in ('sum', 'count') then
         select u.event_count, u.quantity into event_count, quantity
-        from _measured_usage(v_metric, _stated_usage.subject, (header).since, (header).until, as_of) u;
+        from _measured_usage(v_metric, (scope).subject, (scope).since, (scope).until, as_of) u;
     else
-        select sum(u.event_count)::bigint, _share_of_cycle(sum(u.quantity * p.weight), (header).cycle_weight) into event_count, quantity
+        select sum(u.event_count)::bigint, _share_of_cycle(sum(u.quantity * p.weight), (scope).cycle_weight) into event_count, quantity
         from (
-            select p.start, p.weight, lead(p.start, 1, (header).until) over (order by p.start) as part_end
-            from unnest((header).part_starts, (header).part_weights) p (start, weight)
+            select p.start, p.weight, lead(p.start, 1, (scope).until) over (order by p.start) as part_end
+            from unnest((scope).part_starts, (scope).part_weights) p (start, weight)
         ) p
-        cross join lateral _measured_usage(v_metric, _stated_usage.subject, p.start, p.part_end, as_of) u;
+        cross join lateral _measured_usage(v_metric, (scope).subject, p.start, p.part_end, as_of) u;
     end if;
 end
 $$;
 
-comment on function _stated_usage(metrics, text, statements, timestamptz) is
+comment on function _stated_usage(metrics, invoice_scope, timestamptz) is
     'What a statement says of a metric, computed anew: now, or as of a watermark. Of a cycle in parts, all but sum and count are each part''s value '
     'times its share of the cycle, rounded once to 20 decimals. Raises UM006 and 40001 as usage() does.';
+
+-- Inlined: no SET, nothing outside pg_catalog.
+create or replace function _statement_scope(header statements, subject text)
+returns invoice_scope
+language sql
+immutable
+as $$
+    select row(subject, header.since, header.until, null, null, null, null, null, null, header.part_starts, header.part_weights,
+               header.cycle_weight)
+$$;
+
+comment on function _statement_scope(statements, text) is 'The period of a statement and its parts.';
+
+create or replace function _stated_of(header statements, metric text)
+returns metric_usage
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+declare
+    v_usage metric_usage := ((header).statement_id, _stated_of.metric, null, null, 0, 0);
+begin
+    if (header).usage is not null then
+        v_usage.quantity := coalesce(((header).usage -> _stated_of.metric ->> 'quantity')::numeric, 0);
+        v_usage.event_count := coalesce(((header).usage -> _stated_of.metric ->> 'event_count')::bigint, 0);
+    else
+        select l.quantity, l.event_count into v_usage.quantity, v_usage.event_count
+        from statement_lines l
+        where l.statement_id = (header).statement_id and l.kind = 'usage' and l.metric = _stated_of.metric;
+        v_usage.quantity := coalesce(v_usage.quantity, 0);
+        v_usage.event_count := coalesce(v_usage.event_count, 0);
+    end if;
+    return v_usage;
+end
+$$;
+
+comment on function _stated_of(statements, text) is 'What a statement says of a metric; 0 if it does not have it.';

@@ -3,7 +3,8 @@
 -- is a day).
 -- Statements keep what is computed here: later changes of cycles and plans do not change them.
 create or replace function _cycle_parts(
-    subject text, since timestamptz, until timestamptz, out part_starts timestamptz[], out part_weights numeric[], out cycle_weight numeric
+    subject text, since timestamptz, until timestamptz, known_at timestamptz, out part_starts timestamptz[], out part_weights numeric[],
+    out cycle_weight numeric
 )
 language plpgsql
 stable
@@ -11,33 +12,29 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_cycle  tstzrange := _cycle_at(_cycle_parts.subject, _cycle_parts.since);
-    v_rule   billing_cycles := _cycle_rule(_cycle_parts.subject, _cycle_parts.since);
-    v_number integer;
-    v_whole  tstzrange;
+    v_cycle  invoice_cycle := _invoice_cycle(_known_cycles(_cycle_parts.subject, _cycle_parts.known_at), _cycle_parts.since);
     v_starts timestamptz[];
 begin
-    if v_cycle <> tstzrange(_cycle_parts.since, _cycle_parts.until) then
+    if (v_cycle.since, v_cycle.until) is distinct from (_cycle_parts.since, _cycle_parts.until) then
         return;
     end if;
-    v_number := _cycle_number(v_rule, _cycle_parts.since);
-    v_whole := tstzrange(_cycle_start(v_rule, v_number), _cycle_start(v_rule, v_number + 1));
-    v_starts := _cycle_parts.since || _plan_changes(_cycle_parts.subject, _cycle_parts.since, _cycle_parts.until);
-    if v_whole = v_cycle and cardinality(v_starts) = 1 then
+    v_starts := _cycle_parts.since
+        || _plan_changes(_cycle_parts.subject, _cycle_parts.since, _cycle_parts.until, _cycle_parts.known_at);
+    if (v_cycle.whole_since, v_cycle.whole_until) = (v_cycle.since, v_cycle.until) and cardinality(v_starts) = 1 then
         return;
     end if;
     part_starts := v_starts;
     part_weights := array(
-        select _local_seconds(v_rule.timezone, p.start, lead(p.start, 1, _cycle_parts.until) over (order by p.start))
+        select _local_seconds(v_cycle.timezone, p.start, lead(p.start, 1, _cycle_parts.until) over (order by p.start))
         from unnest(v_starts) p (start)
         order by p.start);
-    cycle_weight := _local_seconds(v_rule.timezone, lower(v_whole), upper(v_whole));
+    cycle_weight := _local_seconds(v_cycle.timezone, v_cycle.whole_since, v_cycle.whole_until);
 end
 $$;
 
-comment on function _cycle_parts(text, timestamptz, timestamptz) is
-    'The parts of a billing cycle of a subject that was cut, or in which its plans changed: their starts, their lengths, and the length of the whole '
-    'cycle. Nulls for any other period, which counts as a whole.';
+comment on function _cycle_parts(text, timestamptz, timestamptz, timestamptz) is
+    'The parts of a billing cycle of a subject that was cut, or in which its plans changed, as of a time: their starts, their lengths, and the '
+    'length of the whole cycle. Nulls for any other period, which counts as a whole.';
 
 create or replace function _local_seconds(timezone text, since timestamptz, until timestamptz)
 returns numeric
@@ -63,30 +60,22 @@ $$;
 comment on function _share_of_cycle(numeric, numeric) is
     'The sum of the parts'' values, each times its length, by the length of the whole cycle; rounded to 20 decimals.';
 
-create or replace function _plan_changes(subject text, since timestamptz, until timestamptz)
+create or replace function _plan_changes(subject text, since timestamptz, until timestamptz, known_at timestamptz)
 returns timestamptz[]
 language plpgsql
 stable
 set search_path from current
 as $$
 #variable_conflict use_column
-declare
-    v_held subscriptions[] := array(
-        select s from subscriptions s
-        where s.subject = _plan_changes.subject and s.since < _plan_changes.until and coalesce(s.until, 'infinity') > _plan_changes.since);
 begin
     return array(
-        select b.bound
-        from (select unnest(array[s.since, s.until]) from unnest(v_held) s union select _plan_changes.since) b (bound)
-        cross join lateral (
-            select array_agg(distinct s.plan order by s.plan) filter (where s.since < b.bound and coalesce(s.until, 'infinity') >= b.bound) as before,
-                   array_agg(distinct s.plan order by s.plan) filter (where s.since <= b.bound and coalesce(s.until, 'infinity') > b.bound) as after
-            from unnest(v_held) s
-        ) p
-        where b.bound > _plan_changes.since and b.bound < _plan_changes.until and p.before is distinct from p.after
+        select distinct b.bound
+        from _subscribed_times(_plan_changes.subject, _plan_changes.since, _plan_changes.until, _plan_changes.known_at) s
+        cross join lateral (values (s.starts_at), (s.ends_at)) b (bound)
+        where b.bound > _plan_changes.since and b.bound < _plan_changes.until
         order by b.bound);
 end
 $$;
 
-comment on function _plan_changes(text, timestamptz, timestamptz) is
-    'When the plans of a subject change within a period, after its start.';
+comment on function _plan_changes(text, timestamptz, timestamptz, timestamptz) is
+    'When the plans of a subject change within a period, after its start, as of a time.';

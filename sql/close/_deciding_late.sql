@@ -23,18 +23,55 @@ language plpgsql
 volatile
 set search_path from current
 as $$
-declare
-    v_back numeric := least(greatest(- line.delta, 0), greatest(line.waived, 0));
+#variable_conflict use_column
 begin
-    insert into late_decisions (statement_id, decided_by, metric, decision, quantity, reason)
-    select line.statement_id, _session_role(), line.metric, d.decision, d.quantity, _decide_late.reason
-    from (values ('waive', - v_back), (_decide_late.decision, line.delta + v_back)) d (decision, quantity)
+    insert into late_decisions (statement_id, decided_at, decided_by, metric, decision, quantity, reason, logged, billed)
+    select d.statement_id, d.decided_at, d.decided_by, d.metric, d.decision, d.quantity, d.reason, d.logged, d.billed
+    from _next_decisions(line, _decide_late.decision, _decide_late.reason) d;
+end
+$$;
+
+comment on function _decide_late(late_line, text, text) is 'Writes the decision about all that is open of a line.';
+
+-- In each segment, what is billed changes by what the log has gained since the last decision. Where nothing is waived, all that is logged is billed.
+-- So what is billed sums to what was stated and decided to be billed, and an amount that was waived stays where it was.
+create or replace function _next_decisions(line late_line, decision text, reason text)
+returns setof late_decisions
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+declare
+    v_back   numeric := least(greatest(- line.delta, 0), greatest(line.waived, 0));
+    v_header statements := (select t from statements t where t.statement_id = line.statement_id);
+    v_last   late_decisions := (
+        select d from late_decisions d where d.statement_id = line.statement_id and d.metric = line.metric order by d.decision_id desc limit 1);
+    v_at     timestamptz := (
+        select greatest(clock_timestamp(), w.watermark + interval '1 microsecond') from sealed_subjects w where w.subject_id = v_header.subject_id);
+    v_logged segment_usage[];
+    v_billed segment_usage[];
+    v_waived numeric := line.waived - v_back + case when _next_decisions.decision = 'waive' then line.delta + v_back else 0 end;
+begin
+    if v_header.basis is not null then
+        v_logged := _logged_segments(v_header, line.subject, line.metric);
+        v_billed := case
+            when v_waived = 0 then v_logged
+            when _next_decisions.decision = 'waive' or line.delta + v_back = 0 then _decided_segments(v_header, line.metric, v_last.billed)
+            else _added_usage(_decided_segments(v_header, line.metric, v_last.billed), v_logged,
+                              _decided_segments(v_header, line.metric, v_last.logged)) end;
+    end if;
+    return query
+    select null::bigint, line.statement_id, null::bigint, v_at, _session_role(), line.metric, d.decision, d.quantity, _next_decisions.reason,
+           to_jsonb(v_logged), to_jsonb(v_billed)
+    from (values ('waive', - v_back), (_next_decisions.decision, line.delta + v_back)) d (decision, quantity)
     where d.quantity <> 0;
 end
 $$;
 
-comment on function _decide_late(late_line, text, text) is
-    'Writes the decision about all that is open of a line. A negative delta first takes back what was waived.';
+comment on function _next_decisions(late_line, text, text) is
+    'The decisions that settle all that is open of a line: a negative delta first takes back what was waived.';
 
 create or replace function _decide_by_setting(sealed sealed_subjects[])
 returns void

@@ -15,17 +15,13 @@ declare
     v_dropped timestamptz[] := array(select _dropped_months());
 begin
     return query
-    select t.statement_id, w.subject, m.key, t.since, t.until, coalesce(l.quantity, 0), u.quantity,
-           trim_scale(u.quantity - coalesce(l.quantity, 0) - d.billed - d.waived), d.billed, d.waived, m.unit
+    select t.statement_id, w.subject, m.key, t.since, t.until, l.quantity, u.quantity, trim_scale(u.quantity - l.quantity - d.billed - d.waived),
+           d.billed, d.waived, m.unit, null::numeric, null::text
     from unnest(ids) i (id)
     join statements t on t.statement_id = i.id
     join sealed_subjects w on w.subject_id = t.subject_id
     cross join metrics m
-    left join lateral (
-        select l.quantity from statement_lines l
-        where l.statement_id = t.statement_id and l.kind = 'usage' and l.metric = m.key
-        offset 0
-    ) l on true
+    cross join lateral (select (_stated_of(t, m.key)).quantity offset 0) l
     cross join lateral (
         select trim_scale(coalesce(sum(d.quantity) filter (where d.decision = 'bill'), 0)) as billed,
                trim_scale(coalesce(sum(d.quantity) filter (where d.decision = 'waive'), 0)) as waived
@@ -35,7 +31,7 @@ begin
     ) d
     cross join lateral (
         select case when _overlaps_months(v_dropped, t.since, t.until) then _known_quantity(m, w.subject, t)
-                    else (_stated_usage(m, w.subject, t, null)).quantity end as quantity
+                    else (_stated_usage(m, _statement_scope(t, w.subject), null)).quantity end as quantity
         offset 0
     ) u
     where (_late_lines.metric is null or m.key = _late_lines.metric) and u.quantity is not null
@@ -45,7 +41,8 @@ $$;
 
 comment on function _late_lines(bigint[], text) is
     'Every line of statements, of one metric or (null) of all, with what the log says now and what has been decided; also of metrics that the '
-    'statement does not have. Lines that cannot be computed any more, because their period cuts a bucket of a dropped month, are left out.';
+    'statement does not have; without amounts. Lines that cannot be computed any more, because their period cuts a bucket of a dropped month, are '
+    'left out.';
 
 create or replace function _known_quantity(metric metrics, subject text, header statements)
 returns numeric
@@ -54,7 +51,7 @@ stable
 set search_path from current
 as $$
 begin
-    return (_stated_usage(_known_quantity.metric, _known_quantity.subject, header, null)).quantity;
+    return (_stated_usage(_known_quantity.metric, _statement_scope(header, _known_quantity.subject), null)).quantity;
 exception when sqlstate 'UM006' then
     return null;
 end

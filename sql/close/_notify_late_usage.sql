@@ -24,7 +24,7 @@ begin
         insert into late_notices (statement_id, metric, quantity) values (v_line.statement_id, v_line.metric, v_line.current - v_line.stated)
         on conflict (statement_id, metric) do update set quantity = excluded.quantity;
         continue when v_line.delta = 0;
-        perform _notify('usage.late', v_line.subject, v_line.metric, to_jsonb(v_line) - '{subject,metric}'::text[]);
+        perform _notify('usage.late', v_line.subject, v_line.metric, to_jsonb(_with_amount(v_line)) - '{subject,metric}'::text[]);
         v_count := v_count + 1;
     end loop;
     if v_count > 0 then

@@ -19,8 +19,7 @@ begin
     select c.statement_id, (sealed).subject, p.what, null::integer, null::text, p.stated, p.found
     from chain c
     cross join lateral (
-        select 'hash' as what, encode(c.hash, 'hex') as stated, encode(sha256(convert_to(_statement_text(c.header, (sealed).digest, array(
-                   select l from statement_lines l where l.statement_id = c.statement_id order by l.line)), 'UTF8')), 'hex') as found
+        select 'hash' as what, encode(c.hash, 'hex') as stated, encode(_statement_hash(c.header, (sealed).digest), 'hex') as found
         union all
         select 'chain', encode(c.previous_hash, 'hex'), encode(c.expected, 'hex')
         union all
@@ -43,6 +42,21 @@ $$;
 
 comment on function _chain_problems(sealed_subjects) is 'What does not fit in the chain of a subject''s statements.';
 
+create or replace function _statement_hash(header statements, digest bytea)
+returns bytea
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+begin
+    return sha256(convert_to(_statement_text(header, digest, array(
+        select l from statement_lines l where l.statement_id = (header).statement_id order by l.line)), 'UTF8'));
+end
+$$;
+
+comment on function _statement_hash(statements, bytea) is 'The hash that a statement should have.';
+
 -- A line is computed from the log alone: a row of it that was tampered with shows, though its buckets be as they were.
 create or replace function _log_problems(sealed sealed_subjects)
 returns setof statement_problem
@@ -60,7 +74,15 @@ begin
     select t.statement_id, (sealed).subject, 'log', l.line, l.metric, format('%s of %s events', l.quantity, l.event_count),
            format('%s of %s events', u.quantity, u.event_count)
     from statements t
-    join statement_lines l on l.statement_id = t.statement_id and l.kind = 'usage'
+    cross join lateral (
+        select l.line, l.metric, l.quantity, l.event_count
+        from statement_lines l
+        where t.usage is null and l.statement_id = t.statement_id and l.kind = 'usage'
+        union all
+        select (select min(l.line) from statement_lines l where l.statement_id = t.statement_id and l.kind = 'usage' and l.metric = u.key),
+               u.key, (u.value ->> 'quantity')::numeric, (u.value ->> 'event_count')::bigint
+        from jsonb_each(case jsonb_typeof(t.usage) when 'object' then t.usage else '{}' end) u
+    ) l
     join metrics m on m.key = l.metric
     cross join lateral (
         select * from _logged_statement(m, (sealed).subject, t, t.watermark) where v_dropped = '{}'
@@ -69,28 +91,12 @@ begin
         offset 0
     ) u
     where t.subject_id = (sealed).subject_id and not _overlaps_months(v_dropped, t.since, t.until)
-      and u.event_count is not null and (u.quantity, u.event_count) is distinct from (l.quantity, l.event_count)
-    union all
-    select t.statement_id, (sealed).subject, 'late', n.line, n.metric, n.stated, n.found
-    from statements t
-    cross join lateral (
-        select l.line, coalesce(l.metric, d.metric) as metric, l.quantity::text as stated, trim_scale(d.quantity)::text as found
-        from (select l.* from statement_lines l where l.statement_id = t.statement_id and l.kind = 'late' offset 0) l
-        full join (
-            select d.statement_id, d.metric, sum(d.quantity) as quantity
-            from late_decisions d
-            where d.billed_on = t.statement_id and d.decision = 'bill'
-            group by 1, 2
-            offset 0
-        ) d on d.statement_id = l.late_of and d.metric = l.metric
-        where coalesce(l.quantity, 0) <> coalesce(d.quantity, 0)
-    ) n
-    where t.subject_id = (sealed).subject_id;
+      and u.event_count is not null and (u.quantity, u.event_count) is distinct from (l.quantity, l.event_count);
 end
 $$;
 
 comment on function _log_problems(sealed_subjects) is
-    'Where a subject''s statements differ from the log, read as of their watermarks, or from the decisions about late usage.';
+    'Where a subject''s statements differ from the log, read as of their watermarks.';
 
 create or replace function _lost_statements()
 returns setof statement_problem

@@ -6,14 +6,11 @@ language sql
 stable
 set search_path from current
 as $$
-    select format('{"closed_at":%s,"closed_by":%s,"cycle_weight":%s,"format":%s,"lines":[%s],"part_starts":%s,"part_weights":%s,'
-            '"previous_hash":%s,"since":%s,"statement_id":%s,"subject_digest":%s,"until":%s,"watermark":%s}',
+    select format('{%s"closed_at":%s,"closed_by":%s,"cycle_weight":%s,"format":%s,"lines":[%s],"part_starts":%s,"part_weights":%s,'
+            '"previous_hash":%s,"since":%s,"statement_id":%s,"subject_digest":%s,"until":%s,%s"watermark":%s}',
+        case when header.format > 1 or header.basis is not null then format('"basis":%s,', _json_text(header.basis::text)) end,
         _json_time(header.closed_at), to_json(header.closed_by), _json_text(header.cycle_weight::text), to_json(header.format::text),
-        (select string_agg(format('{"aggregate":%s,"event_count":%s,"kind":%s,"late_of":%s,"line":%s,"metric":%s,"quantity":%s,"since":%s,'
-                    '"unit":%s,"until":%s}',
-                to_json(l.aggregate), to_json(l.event_count::text), to_json(l.kind), _json_text(l.late_of::text), to_json(l.line::text),
-                to_json(l.metric), to_json(l.quantity::text), _json_time(l.since), to_json(l.unit), _json_time(l.until)), ',' order by l.line)
-         from unnest(lines) l),
+        case when header.format = 1 and not _have_amounts(lines) then _quantity_lines_text(lines) else _lines_text(lines) end,
         case when header.part_starts is null then 'null' else (
             select format('[%s]', string_agg(coalesce(_json_time(p.start), 'null'), ',' order by p.n))
             from unnest(header.part_starts) with ordinality p (start, n)) end,
@@ -21,10 +18,62 @@ as $$
             select format('[%s]', string_agg(_json_text(p.weight::text), ',' order by p.n))
             from unnest(header.part_weights) with ordinality p (weight, n)) end,
         _json_text(encode(header.previous_hash, 'hex')), _json_time(header.since), to_json(header.statement_id::text),
-        _json_text(encode(digest, 'hex')), _json_time(header.until), _json_time(header.watermark))
+        _json_text(encode(digest, 'hex')), _json_time(header.until),
+        case when header.format > 1 or header.usage is not null then format('"usage":%s,', _json_text(header.usage::text)) end,
+        _json_time(header.watermark))
 $$;
 
-comment on function _statement_text(statements, bytea, statement_lines[]) is 'The text of a statement whose SHA-256 is its hash.';
+comment on function _statement_text(statements, bytea, statement_lines[]) is
+    'The text of a statement whose SHA-256 is its hash. Format 1 has quantities; format 2 has amounts, and what they were computed from, as texts.';
+
+create or replace function _have_amounts(lines statement_lines[])
+returns boolean
+language sql
+immutable parallel safe
+set search_path from current
+as $$
+    select exists (
+        select from unnest(lines) l
+        where num_nonnulls(l.price_version, l.tier, l.plan, l.item, l.name, l.currency, l.unit_amount, l.flat_amount, l.exact_amount, l.amount,
+                           l.explanation) > 0)
+$$;
+
+comment on function _have_amounts(statement_lines[]) is
+    'Whether lines of a statement have anything that format 1 does not have: there, they were tampered with.';
+
+create or replace function _quantity_lines_text(lines statement_lines[])
+returns text
+language sql
+stable
+set search_path from current
+as $$
+    select string_agg(format('{"aggregate":%s,"event_count":%s,"kind":%s,"late_of":%s,"line":%s,"metric":%s,"quantity":%s,"since":%s,"unit":%s,'
+            '"until":%s}',
+        _json_text(l.aggregate), _json_text(l.event_count::text), to_json(l.kind), _json_text(l.late_of::text), to_json(l.line::text),
+        _json_text(l.metric), _json_text(l.quantity::text), _json_time(l.since), _json_text(l.unit), _json_time(l.until)), ',' order by l.line)
+    from unnest(lines) l
+$$;
+
+comment on function _quantity_lines_text(statement_lines[]) is 'The lines of a statement in format 1.';
+
+create or replace function _lines_text(lines statement_lines[])
+returns text
+language sql
+stable
+set search_path from current
+as $$
+    select string_agg(format('{"aggregate":%s,"amount":%s,"currency":%s,"event_count":%s,"exact_amount":%s,"explanation":%s,"flat_amount":%s,'
+            '"item":%s,"kind":%s,"late_of":%s,"line":%s,"metric":%s,"name":%s,"plan":%s,"price_version":%s,"quantity":%s,"since":%s,"tier":%s,'
+            '"unit":%s,"unit_amount":%s,"until":%s}',
+        _json_text(l.aggregate), _json_text(l.amount::text), _json_text(l.currency), _json_text(l.event_count::text),
+        _json_text(l.exact_amount::text), _json_text(l.explanation), _json_text(l.flat_amount::text), _json_text(l.item), to_json(l.kind),
+        _json_text(l.late_of::text), to_json(l.line::text), _json_text(l.metric), _json_text(l.name), _json_text(l.plan),
+        _json_text(l.price_version::text), _json_text(l.quantity::text), _json_time(l.since), _json_text(l.tier::text), _json_text(l.unit),
+        _json_text(l.unit_amount::text), _json_time(l.until)), ',' order by l.line)
+    from unnest(lines) l
+$$;
+
+comment on function _lines_text(statement_lines[]) is 'The lines of a statement in format 2.';
 
 -- Inlined: no SET, nothing outside pg_catalog.
 create or replace function _json_text(value text)
@@ -46,26 +95,6 @@ as $$
 $$;
 
 comment on function _json_time(timestamptz) is 'A time as JSON, in UTC with six digits.';
-
-create or replace function _hashed(headers statements[], sealed sealed_subjects[], lines statement_lines[])
-returns setof statements
-language plpgsql
-stable
-set search_path from current
-set jit to off
-as $$
-#variable_conflict use_column
-begin
-    return query
-    select h.statement_id, h.since, h.until, h.closed_at, h.watermark, h.subject_id, h.format, h.closed_by, h.part_starts, h.part_weights,
-           h.cycle_weight, h.previous_hash, sha256(convert_to(_statement_text(h, w.digest, l.lines), 'UTF8'))
-    from unnest(headers) h
-    join unnest(sealed) w on w.subject_id = h.subject_id
-    left join (select l.statement_id, array_agg(l) as lines from unnest(lines) l group by 1) l on l.statement_id = h.statement_id;
-end
-$$;
-
-comment on function _hashed(statements[], sealed_subjects[], statement_lines[]) is 'New statements with their hashes.';
 
 create or replace function _headers(ids bigint[])
 returns setof statement_header

@@ -16,6 +16,8 @@ begin
         select * from _chain_problems(w)
         union all
         select * from _log_problems(w)
+        union all
+        select * from _late_problems(w)
         offset 0
     ) p
     where verify_statements.subject is null or w.subject = verify_statements.subject

@@ -39,7 +39,7 @@ comment on function _due_fees(invoice_scope, invoice_segment[]) is
     'The fees that are due in a window: which part of which whole billing cycle, in seconds. is_next: of the cycle after the window, in advance. Of '
     'one that is not prorated, the version that held last in the cycle counts.';
 
-create or replace function _fee_lines(scope invoice_scope, segments invoice_segment[])
+create or replace function _full_fee_lines(scope invoice_scope, segments invoice_segment[])
 returns setof invoice_line
 language plpgsql
 stable
@@ -57,18 +57,18 @@ begin
         foreach v_line in array _rate_one(_compile_price(v_fee.price), 1, 0, true, 0, 0) loop
             v_rate := case when v_line.tier is not null then coalesce(nullif(v_line.unit_amount, 0), v_line.flat_amount) end;
             return next (
-                v_fee.item, null, case when v_line.tier is not null then 'fee' else _kind_of_line(null, v_line.amount) end, v_due.since, v_due.until,
+                v_fee.item, null, case when v_line.tier is not null then 'fee' else _kind_of_line(v_line) end, v_due.since, v_due.until,
                 case when v_line.tier is not null then _portion(1, v_due.part, v_due.whole) end, null, v_rate,
                 _portion(v_line.amount, v_due.part, v_due.whole), null, v_fee.currency, v_fee.price_version,
                 case when v_line.tier is null then v_line.explanation || '; ' else '' end || case when v_due.is_next then 'next cycle, in advance: '
                     when v_fee.bill = 'advance' then 'this cycle: ' else '' end
                 || case when v_due.part = v_due.whole then 'one cycle'
                         else format('%s x %s', trim_scale(v_line.amount), _days_text(v_due.part, v_due.whole)) end,
-                v_fee.plan, null, null, null, v_fee.name)::invoice_line;
+                v_fee.plan, null, null, null, v_fee.name, null)::invoice_line;
         end loop;
     end loop;
 end
 $$;
 
-comment on function _fee_lines(invoice_scope, invoice_segment[]) is
-    'The lines of an invoice for fixed fees, not rounded. quantity: how much of a cycle; unit_amount: the fee of a whole one.';
+comment on function _full_fee_lines(invoice_scope, invoice_segment[]) is
+    'The lines of an invoice for fixed fees, whatever was billed of them before. quantity: how much of a cycle; unit_amount: the fee of a whole one.';

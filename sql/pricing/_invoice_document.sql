@@ -20,7 +20,7 @@ as $$
         'until', _utc_text((line).until), 'quantity', trim_scale((line).quantity)::text, 'unit', (line).unit,
         'unit_amount', trim_scale((line).unit_amount)::text, 'exact_amount', trim_scale((line).exact_amount)::text, 'amount', (line).amount::text,
         'currency', (line).currency, 'price_version', (line).price_version, 'explanation', (line).explanation, 'plan', (line).plan,
-        'tier', (line).tier, 'flat_amount', trim_scale((line).flat_amount)::text, 'event_count', (line).event_count)
+        'tier', (line).tier, 'flat_amount', trim_scale((line).flat_amount)::text, 'event_count', (line).event_count, 'late_of', (line).late_of)
 $$;
 
 comment on function _line_document(invoice_line) is 'A line of an invoice as JSON: quantities and amounts are strings.';

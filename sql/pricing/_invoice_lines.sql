@@ -1,5 +1,5 @@
--- The one computation of what is billed: previews, documents and whatever else states an amount call it. Planning would take longer than all else.
-create or replace function _invoice_lines(scope invoice_scope)
+-- The one computation of what is billed: previews, documents, statements and late usage call it. Planning would take longer than all else.
+create or replace function _priced_lines(basis invoice_basis, late invoice_line[])
 returns setof invoice_line
 language plpgsql
 stable
@@ -9,16 +9,87 @@ set jit to off
 as $$
 #variable_conflict use_column
 declare
-    v_segments invoice_segment[] := array(select s from _invoice_segments(scope) s);
-    v_lines    invoice_line[] := array(select l from _usage_lines(scope, v_segments) l) || array(select l from _fee_lines(scope, v_segments) l);
+    v_lines invoice_line[] := array(select l from _usage_lines(basis) l) || basis.fees;
 begin
-    v_lines := v_lines || array(select l from _minimum_lines(scope, v_lines) l) || array(select l from _unpriced_lines(scope, v_segments) l);
-    v_lines := array(select l from _rounded_lines(v_lines, _setting_value('rounding') = 'line') l);
+    v_lines := v_lines || array(select l from _minimum_lines(basis, v_lines) l) || late;
+    v_lines := array(select l from _rounded_lines(v_lines, basis.by_line) l);
     return query select l.* from unnest(v_lines) l;
-    return query select l.* from _total_lines(scope, v_lines) l;
+    return query select l.* from _total_lines(basis, v_lines) l;
+end
+$$;
+
+comment on function _priced_lines(invoice_basis, invoice_line[]) is
+    'The lines of an invoice: those of each plan by item and time, its minimum, usage without a price, late lines, and the totals.';
+
+-- What a statement holds is final: so is its invoice.
+create or replace function _invoice_lines(scope invoice_scope)
+returns setof invoice_line
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_id    bigint := _statement_of(scope);
+    v_scope invoice_scope := scope;
+    v_basis invoice_basis;
+begin
+    if v_id is not null then
+        return query select l.* from _stated_lines(v_id) l;
+    else
+        select p.* into v_scope.part_starts, v_scope.part_weights, v_scope.cycle_weight
+        from _cycle_parts(v_scope.subject, v_scope.since, v_scope.until, v_scope.known_at) p;
+        v_basis := _invoice_basis(v_scope);
+        v_basis.usage := array(select u from _segments_usage(v_basis, '{}', v_scope.as_of) u);
+        return query select l.* from _priced_lines(v_basis, array(select l from _late_invoice_lines(v_scope) l)) l;
+    end if;
     perform _check_snapshot();
 end
 $$;
 
 comment on function _invoice_lines(invoice_scope) is
-    'The lines of an invoice: those of each plan by item and time, its minimum, usage without a price, and the totals. Raises as invoice() does.';
+    'The lines of an invoice: of a period that was closed before as_of, those of its statement. Raises as invoice() does.';
+
+create or replace function _statement_of(scope invoice_scope)
+returns bigint
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+begin
+    return (
+        select t.statement_id
+        from sealed_subjects w
+        cross join lateral (
+            select t.statement_id
+            from statements t
+            where t.subject_id = w.subject_id and t.until = scope.until and t.since = scope.since and t.watermark < scope.known_at
+            offset 0
+        ) t
+        where w.subject = scope.subject);
+end
+$$;
+
+comment on function _statement_of(invoice_scope) is 'The statement that holds just the window, and was made before as_of; null without one.';
+
+create or replace function _stated_lines(id bigint)
+returns setof invoice_line
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+begin
+    return query
+    select l.item, l.metric, l.kind, l.since, l.until, l.quantity, l.unit, l.unit_amount, l.exact_amount, l.amount, l.currency, l.price_version,
+           l.explanation, l.plan, l.tier, l.flat_amount, l.event_count, l.name, l.late_of
+    from statement_lines l
+    where l.statement_id = id
+    order by l.line;
+end
+$$;
+
+comment on function _stated_lines(bigint) is 'The lines of a statement as those of an invoice.';

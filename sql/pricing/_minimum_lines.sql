@@ -1,5 +1,5 @@
-create or replace function _due_minimums(scope invoice_scope)
-returns table (plan text, since timestamptz, until timestamptz, amount numeric)
+create or replace function _due_minimums(scope invoice_scope, billed billed_fee[])
+returns setof invoice_minimum
 language plpgsql
 stable
 set search_path from current
@@ -8,8 +8,12 @@ set jit to off
 as $$
 #variable_conflict use_column
 begin
+    if not exists (select from plan_minimums) then
+        return;
+    end if;
     return query
-    select d.plan, min(d.since), max(d.until), sum(_portion(d.amount, d.part, d.whole))
+    select d.plan, min(d.since), max(d.until), sum(_portion(d.amount, d.part, d.whole)), p.currency,
+           (select coalesce(sum(b.amount), 0) from unnest(billed) b where b.plan = d.plan and not b.is_next)
     from (
         -- Parts of one cycle with one amount are added up before they are divided.
         select p.plan, (m.m).amount, min(greatest(p.since, c.since)) as since, max(least(p.until, c.until)) as until,
@@ -33,15 +37,17 @@ begin
         where (m.m).amount > 0
         group by p.plan, (m.m).amount, c.since, c.whole_since, c.whole_until, c.timezone
     ) d
-    group by 1;
+    join plans p on p.plan = d.plan
+    group by d.plan, p.currency
+    order by d.plan;
 end
 $$;
 
-comment on function _due_minimums(invoice_scope) is
+comment on function _due_minimums(invoice_scope, billed_fee[]) is
     'What the plans of a subject cost at least in a window: for each cycle, the part of its days in which the subject had the plan and the minimum '
-    'held.';
+    'held. billed: the fees of these cycles that earlier statements have billed in advance.';
 
-create or replace function _minimum_lines(scope invoice_scope, lines invoice_line[])
+create or replace function _minimum_lines(basis invoice_basis, lines invoice_line[])
 returns setof invoice_line
 language plpgsql
 stable
@@ -49,25 +55,21 @@ set search_path from current
 as $$
 #variable_conflict use_column
 begin
-    if not exists (select from plan_minimums) then
-        return;
-    end if;
     return query
-    select null::text, null::text, 'true_up', d.since, d.until, null::numeric, null::text, null::numeric, d.amount - l.amount, null::numeric,
-           p.currency, null::bigint, format('minimum %s; without it: %s', trim_scale(d.amount), trim_scale(l.amount)), d.plan, null::integer,
-           null::numeric, null::bigint, null::text
-    from _due_minimums(scope) d
-    join plans p on p.plan = d.plan
+    select null::text, null::text, 'true_up', m.since, m.until, null::numeric, null::text, null::numeric, m.amount - l.amount, null::numeric,
+           m.currency, null::bigint, format('minimum %s; without it: %s', trim_scale(m.amount), trim_scale(l.amount)), m.plan, null::integer,
+           null::numeric, null::bigint, null::text, null::bigint
+    from unnest(basis.minimums) m
     cross join lateral (
-        select case when count(*) = count(l.exact_amount) then coalesce(sum(l.exact_amount), 0) end as amount
+        select case when count(*) = count(l.exact_amount) then coalesce(sum(l.exact_amount), 0) + m.billed end as amount
         from unnest(lines) l
-        where l.plan = d.plan and l.since < scope.until
+        where l.plan = m.plan and l.since < (basis.scope).until
     ) l
-    where d.amount > l.amount
-    order by d.plan;
+    where m.amount > l.amount
+    order by m.plan;
 end
 $$;
 
-comment on function _minimum_lines(invoice_scope, invoice_line[]) is
+comment on function _minimum_lines(invoice_basis, invoice_line[]) is
     'The lines for what is missing to the minimum of a plan; lines: those of the plans, of which fees for the next cycle do not count. No line if '
     'an amount is unknown.';

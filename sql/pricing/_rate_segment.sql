@@ -1,99 +1,91 @@
-create or replace function _rate_segment(
-    price jsonb, scope invoice_scope, series_metric metrics, earlier tstzmultirange, since timestamptz, until timestamptz, billed numeric,
-    quantity numeric, billed_events numeric, event_count numeric, is_last boolean, out lines rated_line[], out converts boolean
+create or replace function _segment_lines(
+    segment invoice_segment, metric metrics, billed numeric, quantity numeric, billed_events bigint, event_count bigint, combinations jsonb,
+    is_last boolean, note text
 )
+returns setof invoice_line
 language plpgsql
-stable
+immutable
 set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_price   compiled_price := _compile_price(_rate_segment.price);
+    v_price compiled_price := _compile_price(segment.price);
+    v_unit  text := case when not _converts(v_price) then (metric).unit end;
+    v_count bigint := _segment_lines.event_count;
+    v_line  rated_line;
+begin
+    foreach v_line in array _rate_segment(v_price, _segment_lines.billed, _segment_lines.quantity, _segment_lines.billed_events,
+                                          _segment_lines.event_count, _segment_lines.combinations, is_last) loop
+        return next (
+            segment.item, segment.metric, _kind_of_line(v_line), segment.since, segment.until, v_line.quantity,
+            case when v_line.quantity is not null then v_unit end, v_line.unit_amount, v_line.amount, null, segment.currency,
+            segment.price_version, v_line.explanation || coalesce('; ' || note, ''), segment.plan, v_line.tier, v_line.flat_amount, v_count,
+            segment.name, null)::invoice_line;
+        v_count := null;
+    end loop;
+end
+$$;
+
+comment on function _segment_lines(invoice_segment, metrics, numeric, numeric, bigint, bigint, jsonb, boolean, text) is
+    'The lines of an invoice for the usage of a segment with a price, not rounded. billed and billed_events: of the segments before that its tiers '
+    'go on counting from. is_last: no segment of the line follows.';
+
+create or replace function _rate_segment(
+    price compiled_price, billed numeric, quantity numeric, billed_events bigint, event_count bigint, combinations jsonb, is_last boolean
+)
+returns rated_line[]
+language plpgsql
+immutable parallel safe
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
     v_billed  numeric := greatest(_rate_segment.billed, 0);
     v_slice   numeric := greatest(_rate_segment.billed + _rate_segment.quantity, 0) - v_billed;
     v_before  numeric := greatest(_rate_segment.billed_events, 0);
     v_events  numeric := greatest(_rate_segment.billed_events + _rate_segment.event_count, 0) - v_before;
     v_entries jsonb;
+    v_lines   rated_line[];
 begin
-    converts := v_price.package_size is not null or v_price.divide_by is not null or exists (
-        select from jsonb_array_elements(v_price.cells) c where c -> 'price' ?| '{package_size,convert}');
-    if v_price.model = 'matrix' then
-        v_entries := _combined_usage(scope, series_metric, _price_dimensions(_rate_segment.price), earlier, _rate_segment.since, _rate_segment.until);
+    if price.cells is not null then
+        v_entries := _rated_combinations(_rate_segment.combinations);
         select coalesce(sum((e ->> 'quantity')::numeric), 0), coalesce(sum((e ->> 'billed')::numeric), 0) into v_slice, v_billed
         from jsonb_array_elements(v_entries) e;
-        lines := _rate_matrix(v_price, v_slice, v_billed, is_last, v_events, v_entries, v_before);
-    else
-        lines := _rate_one(v_price, v_slice, v_billed, is_last, v_events, v_before);
+        return _rate_matrix(price, v_slice, v_billed, is_last, v_events, v_entries, v_before);
     end if;
-    if _rate_segment.billed + _rate_segment.quantity < 0 and v_price.cells is null and cardinality(lines) > 0 then
-        lines[1].explanation := lines[1].explanation || format('; the usage is negative: %s',
+    v_lines := _rate_one(price, v_slice, v_billed, is_last, v_events, v_before);
+    if _rate_segment.billed + _rate_segment.quantity < 0 and cardinality(v_lines) > 0 then
+        v_lines[1].explanation := v_lines[1].explanation || format('; the usage is negative: %s',
             trim_scale(_rate_segment.billed + _rate_segment.quantity));
     end if;
+    return v_lines;
 end
 $$;
 
-comment on function _rate_segment(
-    jsonb, invoice_scope, metrics, tstzmultirange, timestamptz, timestamptz, numeric, numeric, numeric, numeric, boolean) is
-    'The lines of rate() for the usage of a segment. earlier: the times of the segments that billed and billed_events are of. is_last: no segment '
-    'of the line follows. converts: the lines are not in the metric''s unit. Raises UM006 and 40001 as usage() does.';
+comment on function _rate_segment(compiled_price, numeric, numeric, bigint, bigint, jsonb, boolean) is
+    'The lines of rate() for the usage of a segment. A usage that is negative counts as 0.';
 
-create or replace function _price_dimensions(price jsonb)
-returns text[]
+-- Inlined: no SET, nothing outside pg_catalog. By what the line is, not by its sign: a discount may be taken back.
+create or replace function _kind_of_line(line rated_line)
+returns text
+language sql
+immutable parallel safe
+as $$
+    select case when line.tier is not null or line.amount is null then 'usage' when line.explanation like 'minimum%' then 'true_up'
+                else 'discount' end
+$$;
+
+comment on function _kind_of_line(rated_line) is
+    'The kind of the line of an invoice that a line of rate() becomes: a discount or a maximum is a discount, a minimum a true_up.';
+
+create or replace function _converts(price compiled_price)
+returns boolean
 language sql
 immutable parallel safe
 set search_path from current
 as $$
-    select array(select jsonb_array_elements_text(price -> 'dimensions'))
+    select price.package_size is not null or price.divide_by is not null or exists (
+        select from jsonb_array_elements(price.cells) c where c -> 'price' ?| '{package_size,convert}')
 $$;
 
-comment on function _price_dimensions(jsonb) is 'The metadata keys of a matrix.';
-
--- A void has the metadata of the row that it takes back, so both sum to nothing, and then the combination was not used. One whose sum is negative
--- counts as 0.
-create or replace function _combined_usage(
-    scope invoice_scope, series_metric metrics, dimensions text[], earlier tstzmultirange, since timestamptz, until timestamptz
-)
-returns jsonb
-language plpgsql
-stable
-set search_path from current
-set plan_cache_mode to force_custom_plan
-set jit to off
-as $$
-#variable_conflict use_column
-declare
-    v_series  integer := _find_series(series_metric.key, scope.subject);
-    v_since   timestamptz := least(lower(earlier), _combined_usage.since);
-    v_entries jsonb;
-begin
-    select coalesce(jsonb_agg(jsonb_build_object(
-        'when', g.conditions, 'quantity', greatest(g.billed + g.quantity, 0) - greatest(g.billed, 0), 'billed', greatest(g.billed, 0),
-        'event_count', greatest(g.billed_events + g.events, 0) - greatest(g.billed_events, 0), 'billed_events', greatest(g.billed_events, 0))
-        order by g.conditions::text collate "C"), '[]')
-    into v_entries
-    from (
-        select e.conditions, coalesce(sum(e.quantity) filter (where not e.is_earlier), 0) as quantity,
-               coalesce(sum(e.quantity) filter (where e.is_earlier), 0) as billed,
-               coalesce(sum(e.counts) filter (where not e.is_earlier), 0) as events,
-               coalesce(sum(e.counts) filter (where e.is_earlier), 0) as billed_events
-        from (
-            select (select coalesce(jsonb_object_agg(d, v.metadata ->> d) filter (where v.metadata ->> d is not null), '{}')
-                    from unnest(dimensions) d) as conditions,
-                   v.quantity, v.at < _combined_usage.since as is_earlier,
-                   coalesce((select k.counts from event_kinds k where k.event_id = v.event_id), 1) as counts
-            from events v
-            where v.series_id = v_series and v.at >= v_since and v.at < _combined_usage.until and v.recorded_at <= scope.known_at
-              and (v.at >= _combined_usage.since or earlier @> v.at)
-        ) e
-        group by 1
-    ) g
-    where g.quantity <> 0 or g.billed <> 0 or g.events <> 0 or g.billed_events <> 0;
-    perform _check_edges(series_metric, v_series, (v_since, _combined_usage.until, _combined_usage.until, _combined_usage.until,
-        _combined_usage.until, _combined_usage.until)::window_cut, 'A matrix needs the log. Use a window after the dropped months.');
-    return v_entries;
-end
-$$;
-
-comment on function _combined_usage(invoice_scope, metrics, text[], tstzmultirange, timestamptz, timestamptz) is
-    'The usage of [since, until) for each combination of values of metadata, as rate() takes dimensions; billed: that of the earlier times. Raises '
-    'UM006 and 40001 as _check_edges() does.';
+comment on function _converts(compiled_price) is 'Whether the lines of a price have another unit than the metric.';
