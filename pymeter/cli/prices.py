@@ -155,8 +155,9 @@ def invoice(
     subject: Subject,
     period: Annotated[
         str | None,
-        typer.Option("--period", "-p", help="cycle (the default), month, year ...: the running one."),
+        typer.Option("--period", "-p", help="cycle (the default), month, year ...: the one of --at."),
     ] = None,
+    at: Annotated[str | None, typer.Option(help="A time in the period; default: now.")] = None,
     since: Since = None,
     until: Until = None,
     as_of: Annotated[str | None, typer.Option(help="By what was known at this watermark.")] = None,
@@ -166,13 +167,19 @@ def invoice(
 ) -> None:
     """Show what a subject owes, line by line.
 
-    pymeter invoice acct_1 --since 2026-06-01 --until 2026-07-01
+        pymeter invoice acct_1
+        pymeter invoice acct_1 --at 2026-06-15
+        pymeter invoice acct_1 --since 2026-06-01 --until 2026-07-01
+
+    Of the billing cycle unless said otherwise. Nothing is stored: it is a preview as long as usage arrives.
+    --csv has the lines without the total.
     """
     wanted = form(as_json, as_csv)
     start, end = read_window(since, until, timezone)
+    then = read_moment(at, timezone, "--at")
     known = read_moment(as_of, timezone, "--as-of")
     with ctx.obj.meter() as meter:
-        found = meter.invoice_json(subject, since=start, until=end, period=period, as_of=known)
+        found = meter.invoice_json(subject, since=start, until=end, period=period, now=then, as_of=known)
     if wanted is Form.csv:
         show(found.lines, InvoiceLine, lambda _: Text(), wanted)
     else:

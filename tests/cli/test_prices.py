@@ -179,6 +179,8 @@ def test_an_invoice_of_a_period_or_as_of_a_watermark(pymeter: Run, meter: Meter)
     )
     assert [one["totals"]["USD"]["amount"] for one in (now, then)] == ["10.00", "1.00"]
     assert "as recorded up to" in pymeter("invoice", "acct_1", "--as-of", mark).out
+    june = pymeter("invoice", "acct_1", "--at", "2026-06-15", "--json").json["header"]
+    assert (june["since"], june["until"]) == ("2026-06-01T00:00:00Z", "2026-07-01T00:00:00Z")
 
 
 def test_usage_without_a_price_is_shown(pymeter: Run) -> None:
