@@ -17,10 +17,11 @@ from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.text import Text
 
-from pymeter.cli import closing_display, price_display
+from pymeter.cli import closing_display
 from pymeter.cli.chart import chart
 from pymeter.cli.errors import CliError
 from pymeter.cli.events import events_table
+from pymeter.cli.invoice_display import InvoiceSheet
 from pymeter.cli.output import bad, good, moment, note, number, progress, table, window
 from pymeter.cli.server import find_psql
 from pymeter.cli.target import Target
@@ -337,7 +338,7 @@ def _price(console: Console, meter: Meter, sample: Sample, subject: str) -> None
     meter.subscribe(subject, _PLAN, since=sample.since)
     found = meter.invoice_json(subject, since=sample.since, until=sample.until)
     priced = [line for line in found.lines if line.currency is not None]
-    _show(console, price_display.InvoiceSheet(found.model_copy(update={"lines": priced}), "UTC"))
+    _show(console, InvoiceSheet(found.model_copy(update={"lines": priced}), "UTC"))
     unpriced = len(found.lines) - len(priced)
     _show(console, note(f"{unpriced} metrics have no price: pymeter invoice shows them without an amount"))
 

@@ -1,45 +1,19 @@
-"""How prices and invoices are shown: a price in words, and an invoice that a customer could read."""
+"""How prices are shown: in words."""
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, Group, RenderableType
-from rich.constrain import Constrain
-from rich.padding import Padding
+from rich.console import Group, RenderableType
 from rich.text import Text
 
-from pymeter.cli.output import (
-    Table,
-    below,
-    good,
-    is_narrow,
-    minute,
-    note,
-    number,
-    recorded_up_to,
-    table,
-    window,
-)
+from pymeter.cli.output import below, good, is_narrow, minute, note, number, table
 from pymeter.cli.visible import visible
-from pymeter.models import Invoice, InvoiceLine, PlanMinimum, PlanPrice
+from pymeter.models import PlanMinimum, PlanPrice
 
 _SHOWN_MAX = 8
-_DECIMALS_MAX = 6
-_GAP = 3
-_CELL_MAX = 30
-_FIRST_MIN = 16
-_SMALL = Decimal("0.001")
-_LONG = re.compile(rf"\b(?!0\.000)(\d+\.\d{{{_DECIMALS_MAX}}})\d{{{_DECIMALS_MAX},}}")
-
-
-# --- prices -------------------------------------------------------------------------------------------------
 
 
 def prices(found: list[PlanPrice], timezone: str) -> RenderableType:
@@ -190,105 +164,6 @@ def _begins(one: PlanPrice | PlanMinimum, timezone: str) -> str:
 
 def _day(one: PlanPrice | PlanMinimum, timezone: str) -> str:
     return minute(one.since, timezone).removesuffix(" 00:00")
-
-
-# --- invoices -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Row:
-    title: str
-    cells: tuple[str, str, str, str]
-    """Quantity, unit, rate, amount."""
-    about: str = ""
-
-
-class InvoiceSheet:
-    """An invoice: a row for each line, below it how the amount comes about, and the total of a currency."""
-
-    def __init__(self, found: Invoice, timezone: str) -> None:
-        head = found.header
-        self._head = head
-        self._timezone = timezone
-        self._rows = [_row(line, found, timezone) for line in found.lines]
-        self._totals = [
-            _Row("total", ("", "", "", f"{money(total.amount)} {currency}"))
-            for currency, total in sorted(found.totals.items())
-        ]
-        self._priced = any(line.currency is not None for line in found.lines)
-
-    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        head, zone = self._head, self._timezone
-        period = "  ".join(
-            filter(None, (window(head.since, head.until, zone), recorded_up_to(head.as_of, zone)))
-        )
-        yield Text.assemble((visible(head.subject), "bold"), (f"  {period}", "dim"))
-        if not self._rows:
-            yield note("nothing to bill")
-            return
-        names = _Row("", ("quantity", "unit", "rate", "amount"))
-        rows = [names, *self._rows, *self._totals]
-        widths = [min(_CELL_MAX, max(cell_len(row.cells[n]) for row in rows)) for n in range(4)]
-        taken = sum(widths) + 4 * _GAP + 1
-        wanted = max(taken + max(cell_len(row.title) for row in rows), *(cell_len(r.about) + 4 for r in rows))
-        first = max(_FIRST_MIN, min(options.max_width, wanted) - taken)
-        rule = Text(" " + "─" * (first + taken - 1), style="dim")
-        yield Text("")
-        yield _cells(names, first, widths, "bold cyan")
-        yield rule
-        for row in self._rows:
-            yield _cells(row, first, widths)
-            if row.about:
-                about = Padding(Text(visible(row.about), style="dim"), (0, 0, 0, 3))
-                yield Constrain(about, first + taken)
-        if self._totals:
-            yield rule
-        for row in self._totals:
-            yield _cells(row, first, widths, "bold")
-        yield Text("")
-        if not self._priced:
-            subject = shlex.quote(head.subject)
-            yield note(f"nothing has a price; subscribe the subject: pymeter subscribe {subject} PLAN")
-
-
-def _cells(row: _Row, first: int, widths: list[int], style: str = "") -> RenderableType:
-    result = Table.grid(padding=(0, _GAP, 0, 0), pad_edge=False)
-    result.add_column(width=first + 1, overflow="fold")
-    for width, justify in zip(widths, ("right", "left", "right", "right"), strict=True):
-        result.add_column(width=width, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    result.add_row(*(Text(visible(cell), style=style) for cell in (" " + row.title, *row.cells)))
-    return result
-
-
-def _row(line: InvoiceLine, found: Invoice, timezone: str) -> _Row:
-    head = found.header
-    same = (line.since, line.until) == (head.since, head.until)
-    when = "" if same else window(line.since, line.until, timezone).removesuffix(f" {timezone}")
-    price = "no price" if line.currency is None else f"{money(line.amount)} {line.currency}"
-    cells = (
-        "" if line.quantity is None else _quantity(line.quantity),
-        line.unit or "",
-        "" if line.unit_amount is None else number(line.unit_amount),
-        price,
-    )
-    return _Row(_title(line), cells, ", ".join(filter(None, (when, _LONG.sub(r"\1…", line.explanation)))))
-
-
-def _title(line: InvoiceLine) -> str:
-    what = line.name or line.item or line.metric
-    if what is None:
-        return f"minimum of {line.plan}"
-    kind = {"usage": "", "fee": "", "true_up": ": minimum"}
-    return what + kind.get(line.kind, f": {line.kind}")
-
-
-def _quantity(value: Decimal) -> str:
-    """Exact, or the first decimals of a share that does not end, and a sign that there are more."""
-    exact = number(value)
-    whole, _, decimals = exact.partition(".")
-    if len(decimals) < 2 * _DECIMALS_MAX or abs(value) < _SMALL:
-        return exact
-    return f"{whole}.{decimals[:_DECIMALS_MAX]}…"
 
 
 def money(amount: Decimal | None) -> str:

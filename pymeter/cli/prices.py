@@ -11,6 +11,7 @@ from rich.text import Text
 
 from pymeter.cli import price_display
 from pymeter.cli.help import add_command
+from pymeter.cli.invoice_display import InvoiceSheet
 from pymeter.cli.options import (
     AsCsv,
     AsJson,
@@ -183,7 +184,7 @@ def invoice(
     if wanted is Form.csv:
         show(found.lines, InvoiceLine, lambda _: Text(), wanted)
     else:
-        show(found, None, lambda one: price_display.InvoiceSheet(one, timezone), wanted)
+        show(found, None, lambda one: InvoiceSheet(one, timezone), wanted)
 
 
 add_command(price, define)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from pymeter import Meter
 from tests.cli.conftest import Run
@@ -165,6 +166,23 @@ def test_an_invoice_fits_80_columns_and_explains_on_lines_of_its_own(
     assert "Ein langer Name Ein langer Name" in told
     in_csv = pymeter("invoice", "acct_1", *JUNE, "--csv").out
     assert ",1.33333333333333333333,seat,0.0000025," in in_csv
+
+
+def test_an_invoice_without_room_for_columns_loses_nothing(
+    pymeter: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pymeter("price", "define", "pro", "tokens", TOKENS, "-m", "tokens", "--name", "価格" * 8)
+    pymeter("record", "acct_1", "tokens", "5000", "--at", "2026-06-18")
+    wide, narrow = [], []
+    for columns, shown in ((80, wide), (30, narrow)):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        shown += pymeter("invoice", "acct_1", *JUNE).out.splitlines()
+    assert max(cell_len(line) for line in narrow) <= 30
+    assert "".join(narrow).count("価格" * 8) == "".join(wide).count("価格" * 8) == 2
+    lines = [line.split() for line in narrow]
+    assert ["4,000", "token", "at", "0.002"] in lines
+    assert ["8.00", "USD"] in lines
+    assert lines[-3:-1] == [["total"], ["18.00", "USD"]]
 
 
 def test_an_invoice_of_a_period_or_as_of_a_watermark(pymeter: Run, meter: Meter) -> None:
