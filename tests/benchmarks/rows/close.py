@@ -14,7 +14,6 @@ from tests.benchmarks.harness import Row, Sample, Side, Target
 
 _DAYS = 30
 _LATE = 1_000
-_MONTHS = 10
 AGGREGATES = ("sum", "sum", "sum", "sum", "count", "avg", "max", "min", "last", "unique")
 _AS_OF: LiteralString = "SELECT * FROM meter.usage('acct_0', 'tokens', since => %s, until => %s, as_of => %s)"
 _NOW: LiteralString = "SELECT * FROM meter.usage('acct_0', 'tokens', since => %s, until => %s)"
@@ -64,7 +63,7 @@ def rows(bench: Bench) -> Iterator[Row]:
         )
     with bench.database() as dsn, connected(dsn) as connection:
         subjects = subjects_of(bench)
-        record_subjects(connection, subjects)
+        record_subjects(connection, subjects, bench.scale.rounds)
         close_first(connection, subjects)
         yield Row(
             name="close_due, subjects (10 metrics, 100 events of each)",
@@ -80,11 +79,11 @@ def subjects_of(bench: Bench) -> int:
     return max(5, min(100, bench.scale.window_events // 10_000))
 
 
-def record_subjects(connection: psycopg.Connection[object], subjects: int) -> None:
-    """Months of usage, so that each measurement has another one to close."""
+def record_subjects(connection: psycopg.Connection[object], subjects: int, rounds: int) -> None:
+    """Months of usage, one for the first statements and another one for each round."""
     for number, aggregate in enumerate(AGGREGATES):
         connection.execute("SELECT meter.define_metric(%s, %s, 'unit')", [f"metric_{number}", aggregate])
-        for month in range(1, _MONTHS + 1):
+        for month in range(1, min(rounds, 9) + 2):
             connection.execute(
                 "SELECT count(*) FROM meter.record_batch(("
                 " SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object("

@@ -142,7 +142,7 @@ def _closing(subjects: int, bench: Bench) -> Iterator[Row]:
         connected(bare_dsn) as bare,
     ):
         for one in (connection, bare):
-            record_subjects(one, subjects)
+            record_subjects(one, subjects, bench.scale.rounds)
         connection.execute("SELECT meter.define_plan('pro')")
         _define_fee(connection)
         for number, price in enumerate(_TEN_PRICES):
