@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Literal
 
@@ -45,9 +46,9 @@ class InvoiceSheet:
     def __init__(self, found: Invoice, timezone: str) -> None:
         head = found.header
         self._subject = head.subject
-        self._period = "  ".join(
-            filter(None, (window(head.since, head.until, timezone), recorded_up_to(head.as_of, timezone)))
-        )
+        preview = "" if head.as_of or head.until <= datetime.now(UTC) else "preview: it has not ended"
+        period = (window(head.since, head.until, timezone), recorded_up_to(head.as_of, timezone), preview)
+        self._period = "  ".join(filter(None, period))
         self._rows = [_row(line, found, timezone) for line in found.lines]
         self._totals = [
             _Row("total", ("", "", "", f"{money(total.amount)} {currency}"))

@@ -38,8 +38,9 @@ def test_a_price_is_defined_listed_and_ended(pymeter: Run) -> None:
     assert all(word in shown for word in ("Tokens", "a fee", "always"))
     assert [row["item"] for row in pymeter("price", "list", "--json").json] == ["base", "tokens"]
     assert pymeter("price", "list", "--csv").out.startswith("price_version,plan,item,")
-    ended = pymeter("price", "retire", "pro", "base", "--at", "2026-07-01")
-    assert "pro, base: ends, since 2026-07-01 UTC" in ended.out
+    end = ("price", "retire", "pro", "base", "--at", "2026-07-01")
+    assert "pro, base: ends, since 2026-07-01 UTC" in pymeter(*end).out
+    assert pymeter(*end, "--json").json["price"] is None
     assert [row["item"] for row in pymeter("price", "list", "--at", "2026-08-01", "--json").json] == [
         "tokens"
     ]
@@ -54,6 +55,10 @@ def test_an_invoice_is_a_table_that_a_customer_can_read(pymeter: Run) -> None:
     )
     least = pymeter("price", "minimum", "pro", "100.00", "--since", "2026-06-01").out
     assert least == "✓ pro: at least 100.00 USD a cycle, since 2026-06-01 UTC\n"
+    assert (
+        pymeter("price", "minimum", "pro", "100", "--since", "2026-06-01", "--json").json["amount"]
+        == "100.00"
+    )
     pymeter("record", "acct_1", "tokens", "5000", "--at", "2026-06-18")
     shown = pymeter("invoice", "acct_1", *JUNE).out
     lines = [line.split() for line in shown.splitlines()]
@@ -197,6 +202,8 @@ def test_an_invoice_of_a_period_or_as_of_a_watermark(pymeter: Run, meter: Meter)
     )
     assert [one["totals"]["USD"]["amount"] for one in (now, then)] == ["10.00", "1.00"]
     assert "as recorded up to" in pymeter("invoice", "acct_1", "--as-of", mark).out
+    assert "preview: it has not ended" in pymeter("invoice", "acct_1").out
+    assert "preview" not in pymeter("invoice", "acct_1", *JUNE).out
     june = pymeter("invoice", "acct_1", "--at", "2026-06-15", "--json").json["header"]
     assert (june["since"], june["until"]) == ("2026-06-01T00:00:00Z", "2026-07-01T00:00:00Z")
 
