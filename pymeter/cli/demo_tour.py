@@ -21,7 +21,8 @@ from pymeter.cli import closing_display
 from pymeter.cli.chart import chart
 from pymeter.cli.errors import CliError
 from pymeter.cli.events import events_table
-from pymeter.cli.output import bad, good, moment, number, progress, table, window
+from pymeter.cli.invoice_display import InvoiceSheet
+from pymeter.cli.output import bad, good, moment, note, number, progress, table, window
 from pymeter.cli.server import find_psql
 from pymeter.cli.target import Target
 from pymeter.cli.usage import room
@@ -38,6 +39,24 @@ _BUSIEST = 3
 _CALLERS = 32
 _LOCK_SECONDS_MAX = 10
 _PERIOD = timedelta(days=1)
+_PLAN = "pro"
+_PRICES: tuple[tuple[str, str | None, str, dict[str, Any]], ...] = (
+    ("base", None, "Platform fee", {"model": "flat", "flat_amount": "20"}),
+    ("seats", "seats", "Seats", {"model": "unit", "unit_amount": "5"}),
+    (
+        "tokens",
+        "tokens",
+        "Tokens",
+        {
+            "model": "graduated",
+            "tiers": [
+                {"up_to": 100_000, "unit_amount": "0.0001"},
+                {"up_to": None, "unit_amount": "0.00002"},
+            ],
+        },
+    ),
+)
+"""The lines of the plan: item, metric, title, price."""
 
 
 def run(console: Console, database: Target, schema: str, seed: int) -> None:
@@ -54,6 +73,7 @@ def run(console: Console, database: Target, schema: str, seed: int) -> None:
         _reserve(console, meter)
         _chart(console, meter, sample, busiest)
         _explain(console, meter, sample, busiest)
+        _price(console, meter, sample, busiest)
         header = _close(console, meter, sample, busiest)
         _dispute(console, meter, header)
         _bill_late(console, meter, sample, header)
@@ -307,6 +327,20 @@ def _explain(console: Console, meter: Meter, sample: Sample, subject: str) -> No
         console,
         events_table(meter.events(subject, "tokens", since=sample.since, until=sample.until, max_rows=5)),
     )
+
+
+def _price(console: Console, meter: Meter, sample: Sample, subject: str) -> None:
+    """A plan of three lines, and what the subject owes for the window so far."""
+    _title(console, "What does it cost?", f"a fee, seats, and tokens in tiers: the plan {_PLAN}")
+    meter.define_plan(_PLAN)
+    for item, metric, name, price in _PRICES:
+        meter.define_price(_PLAN, item, price, metric=metric, name=name)
+    meter.subscribe(subject, _PLAN, since=sample.since)
+    found = meter.invoice_json(subject, since=sample.since, until=sample.until)
+    priced = [line for line in found.lines if line.currency is not None]
+    _show(console, InvoiceSheet(found.model_copy(update={"lines": priced}), "UTC"))
+    unpriced = len(found.lines) - len(priced)
+    _show(console, note(f"{unpriced} metrics have no price: pymeter invoice shows them without an amount"))
 
 
 def _close(console: Console, meter: Meter, sample: Sample, subject: str) -> StatementHeader:

@@ -91,7 +91,7 @@ def read_duration(text: str | None, option: str) -> timedelta | None:
     return timedelta(**{_UNITS[match[2][0]]: int(match[1])})
 
 
-def read_json_object(text: str | None, option: str) -> Any:
+def read_json_object(text: str | None, option: str, example: str = '{"model": "large"}') -> Any:
     """A JSON object."""
     if text is None:
         return None
@@ -100,7 +100,7 @@ def read_json_object(text: str | None, option: str) -> Any:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise typer.BadParameter(f'{option}: write a JSON object, such as \'{{"model": "large"}}\'')
+        raise typer.BadParameter(f"{option}: write a JSON object, such as '{example}'")
     return value
 
 

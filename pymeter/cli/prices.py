@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+import sys
+from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
-from rich.console import Group, RenderableType
 from rich.text import Text
 
-from pymeter import exact_json
+from pymeter.cli import price_display
 from pymeter.cli.help import add_command
+from pymeter.cli.invoice_display import InvoiceSheet
 from pymeter.cli.options import (
     AsCsv,
     AsJson,
@@ -23,10 +24,10 @@ from pymeter.cli.options import (
     read_moment,
     read_window,
 )
-from pymeter.cli.output import Form, below, good, moment, note, number, show, table, window
+from pymeter.cli.output import Form, show
 from pymeter.cli.suggestions import SuggestingGroup
 from pymeter.cli.target import Context
-from pymeter.models import BillTiming, Invoice, InvoiceLine, PlanMinimum, PlanPrice, TiersAfterChange
+from pymeter.models import BillTiming, InvoiceLine, PlanMinimum, PlanPrice, TiersAfterChange
 
 PlanKey = Annotated[str, typer.Argument(help="The plan's key.")]
 Item = Annotated[str, typer.Argument(help="The line's key within the plan.")]
@@ -45,7 +46,12 @@ def define(
     ctx: Context,
     plan: PlanKey,
     item: Item,
-    document: Annotated[str, typer.Argument(metavar="PRICE", help="The price, a JSON object.")],
+    document: Annotated[
+        str | None, typer.Argument(metavar="PRICE", help="The price, a JSON object.", show_default=False)
+    ] = None,
+    file: Annotated[
+        str | None, typer.Option("--price", help="A file with the price; - is the standard input.")
+    ] = None,
     metric: Annotated[
         str | None, typer.Option("--metric", "-m", help="What is priced. Default: a fixed fee.")
     ] = None,
@@ -65,9 +71,10 @@ def define(
     """Define a line of a plan, or change it from a time on.
 
     pymeter price define pro tokens '{"model": "unit", "unit_amount": "0.002"}' -m tokens
+    pymeter price define pro base --price base.json --bill advance
     """
     begins = read_moment(since, timezone, "--since")
-    value = read_json_object(document, "PRICE")
+    value = _read_price(document, file)
     with ctx.obj.meter() as meter:
         found = meter.define_price(
             plan,
@@ -81,26 +88,24 @@ def define(
             prorate=prorate,
             tiers_after_change=cast(TiersAfterChange, tiers),
         )
-    show(found, PlanPrice, lambda one: good(_described(one, timezone)), form(as_json))
+    show(found, PlanPrice, lambda one: price_display.defined(one, timezone), form(as_json))
 
 
-def _described(one: PlanPrice, timezone: str) -> str:
-    whose = "" if one.subject is None else f" of {one.subject}"
-    what = "ends" if one.price is None else _summary(one)
-    return f"{one.plan}, {one.item}{whose}: {what}, {_from(one, timezone)} (version {one.price_version})"
+_PRICE_EXAMPLE = '{"model": "unit", "unit_amount": "0.002"}'
 
 
-def _from(one: PlanPrice, timezone: str) -> str:
-    return "from the beginning" if one.since is None else f"since {moment(one.since, timezone)} {timezone}"
-
-
-def _summary(one: PlanPrice) -> str:
-    document: dict[str, Any] = one.price or {}
-    model = document.get("model")
-    rate = document.get("unit_amount", document.get("flat_amount"))
-    kind = f"{model}" if rate is None else f"{model} {rate}"
-    what = f"per {one.metric}" if one.metric is not None else f"fee in {one.bill}"
-    return f"{kind} {one.currency} {what}"
+def _read_price(document: str | None, file: str | None) -> Any:
+    """The price as text on the command line, or from a file."""
+    if (document is None) == (file is None):
+        raise typer.BadParameter(
+            f"PRICE: write the price, such as '{_PRICE_EXAMPLE}', or name a file with it: --price FILE"
+        )
+    if file is not None:
+        try:
+            document = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError:
+            raise typer.BadParameter(f"--price: {file} is not UTF-8 text") from None
+    return read_json_object(document, "PRICE" if file is None else f"--price {file}", _PRICE_EXAMPLE)
 
 
 def retire(
@@ -111,7 +116,7 @@ def retire(
     then = read_moment(at, timezone, "--at")
     with ctx.obj.meter() as meter:
         found = meter.retire_price(plan, item, at=then, subject=subject)
-    show(found, PlanPrice, lambda one: good(_described(one, timezone)), form(as_json))
+    show(found, PlanPrice, lambda one: price_display.defined(one, timezone), form(as_json))
 
 
 def minimum(
@@ -126,14 +131,7 @@ def minimum(
     begins = read_moment(since, timezone, "--since")
     with ctx.obj.meter() as meter:
         found = meter.set_plan_minimum(plan, None if amount == "none" else amount, since=begins)
-    show(found, PlanMinimum, _minimum, form(as_json))
-
-
-def _minimum(one: PlanMinimum) -> Text:
-    return good(
-        f"{one.plan}: "
-        + ("no minimum" if one.amount is None else f"at least {_money(one.amount)} {one.currency}")
-    )
+    show(found, PlanMinimum, lambda one: price_display.minimum(one, timezone), form(as_json))
 
 
 def list_(
@@ -150,26 +148,7 @@ def list_(
     then = read_moment(at, timezone, "--at")
     with ctx.obj.meter() as meter:
         found = meter.prices(plan, at=then, subject=subject)
-    show(found, PlanPrice, lambda rows: _prices(rows, timezone), wanted)
-
-
-def _prices(found: list[PlanPrice], timezone: str) -> RenderableType:
-    if not found:
-        return note("no prices")
-    result = table(
-        "plan", "item", "of", "price", "currency", f"since ({timezone})", "version", numbers=("version",)
-    )
-    for one in found:
-        result.add_row(
-            one.plan,
-            below(one.item, one.name or ""),
-            one.metric or f"fee, {one.bill}",
-            exact_json.dumps({k: v for k, v in (one.price or {}).items() if k != "currency"}),
-            one.currency,
-            "the beginning" if one.since is None else moment(one.since, timezone),
-            str(one.price_version),
-        )
-    return result
+    show(found, PlanPrice, lambda rows: price_display.prices(rows, timezone), wanted)
 
 
 def invoice(
@@ -177,8 +156,9 @@ def invoice(
     subject: Subject,
     period: Annotated[
         str | None,
-        typer.Option("--period", "-p", help="cycle (the default), month, year ...: the running one."),
+        typer.Option("--period", "-p", help="cycle (the default), month, year ...: the one of --at."),
     ] = None,
+    at: Annotated[str | None, typer.Option(help="A time in the period; default: now.")] = None,
     since: Since = None,
     until: Until = None,
     as_of: Annotated[str | None, typer.Option(help="By what was known at this watermark.")] = None,
@@ -188,59 +168,23 @@ def invoice(
 ) -> None:
     """Show what a subject owes, line by line.
 
-    pymeter invoice acct_1 --since 2026-06-01 --until 2026-07-01
+        pymeter invoice acct_1
+        pymeter invoice acct_1 --at 2026-06-15
+        pymeter invoice acct_1 --since 2026-06-01 --until 2026-07-01
+
+    Of the billing cycle unless said otherwise. Nothing is stored: it is a preview as long as usage arrives.
+    --csv has the lines without the total.
     """
     wanted = form(as_json, as_csv)
     start, end = read_window(since, until, timezone)
+    then = read_moment(at, timezone, "--at")
     known = read_moment(as_of, timezone, "--as-of")
     with ctx.obj.meter() as meter:
-        found = meter.invoice_json(subject, since=start, until=end, period=period, as_of=known)
+        found = meter.invoice_json(subject, since=start, until=end, period=period, now=then, as_of=known)
     if wanted is Form.csv:
         show(found.lines, InvoiceLine, lambda _: Text(), wanted)
     else:
-        show(found, None, lambda one: _invoice(one, timezone), wanted)
-
-
-def _invoice(found: Invoice, timezone: str) -> RenderableType:
-    head = found.header
-    title = Text.assemble((head.subject, "bold"), ("  " + window(head.since, head.until, timezone), "dim"))
-    if not found.lines:
-        return Group(title, note("nothing to bill"))
-    result = table("line", "quantity", "unit", "rate", "amount", "", numbers=("quantity", "rate", "amount"))
-    for line in found.lines:
-        when = window(line.since, line.until, timezone)
-        same = (line.since, line.until) == (head.since, head.until)
-        result.add_row(
-            below(_title(line), "" if same else when, line.explanation),
-            ""
-            if line.quantity is None
-            else number(line.quantity.quantize(Decimal("1e-6")) if line.kind == "fee" else line.quantity),
-            line.unit or "",
-            "" if line.unit_amount is None else number(line.unit_amount),
-            "no price"
-            if line.currency is None
-            else "unknown"
-            if line.amount is None
-            else _money(line.amount),
-            line.currency or "",
-        )
-    for position, (currency, total) in enumerate(sorted(found.totals.items())):
-        if position == 0:
-            result.add_section()
-        shown = "unknown" if total.amount is None else _money(total.amount)
-        result.add_row(Text("total", style="bold"), "", "", "", Text(shown, style="bold"), currency)
-    return Group(title, result)
-
-
-def _title(line: InvoiceLine) -> str:
-    what = line.name or line.item or line.metric
-    if what is None:
-        return f"minimum of {line.plan}"
-    return what if line.kind in ("usage", "fee") else f"{what}: {line.kind.replace('_', ' ')}"
-
-
-def _money(amount: Decimal) -> str:
-    return f"{amount:,f}"
+        show(found, None, lambda one: InvoiceSheet(one, timezone), wanted)
 
 
 add_command(price, define)

@@ -14,7 +14,6 @@ _SYNONYMS = {
     "health": "status",
     "init": "migrate",
     "install": "migrate",
-    "invoice": "summary",
     "list": "catalog",
     "ls": "catalog",
     "log": "events",

@@ -30,12 +30,14 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server goes with it
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     scale = SCALES[options.scale]
+    if options.rounds:
+        scale = replace(scale, rounds=options.rounds)
     if options.growth:
         scale = replace(scale, growth_events=tuple(options.growth))
     if options.window:
         scale = replace(scale, window_events_max=options.window)
     started = datetime.now(UTC)
-    harness = Harness(options.rounds or scale.rounds)
+    harness = Harness(scale.rounds)
     command = shlex.join(["python", "-m", "tests.benchmarks", *arguments])
     with nullcontext(options.dsn) if options.dsn else measured_server(options.directory) as dsn:
         settings = settings_of(dsn)

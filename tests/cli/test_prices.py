@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+from pathlib import Path
 
+import pytest
+from rich.cells import cell_len
+
+from pymeter import Meter
 from tests.cli.conftest import Run
 
 TIERS = '[{"up_to": 1000, "unit_amount": "0.01"}, {"up_to": null, "unit_amount": "0.002"}]'
@@ -19,24 +24,26 @@ def _plan(pymeter: Run) -> None:
 
 
 def test_a_price_is_defined_listed_and_ended(pymeter: Run) -> None:
-    assert pymeter("price", "list").out == "no prices\n"
+    nothing = pymeter("price", "list").out
+    assert nothing == "no prices; begin with: pymeter price define PLAN ITEM PRICE --metric METRIC\n"
     given = ("price", "define", "pro", "tokens", TOKENS, "--metric", "tokens", "--name", "Tokens")
     version = pymeter(*given, "--json").json["price_version"]
     assert pymeter(*given).out == (
-        f"✓ pro, tokens: graduated USD per tokens, from the beginning (version {version})\n"
+        "✓ pro, tokens: graduated, USD a unit; to 1,000 0.01; beyond 0.002, from the beginning"
+        f" (version {version})\n"
     )
     fee = ("price", "define", "pro", "base", '{"model": "flat", "flat_amount": "20"}', "--bill", "advance")
-    assert "flat 20 USD fee in advance" in pymeter(*fee).out
+    assert "20 USD a cycle, in advance, from the beginning" in pymeter(*fee).out
     shown = pymeter("price", "list", "pro").out
-    assert all(word in shown for word in ("Tokens", "fee, advance", "the beginning"))
+    assert all(word in shown for word in ("Tokens", "a fee", "always"))
     assert [row["item"] for row in pymeter("price", "list", "--json").json] == ["base", "tokens"]
     assert pymeter("price", "list", "--csv").out.startswith("price_version,plan,item,")
-    ended = pymeter("price", "retire", "pro", "base", "--at", "2026-07-01")
-    assert "pro, base: ends, since 2026-07-01 00:00:00 UTC" in ended.out
+    end = ("price", "retire", "pro", "base", "--at", "2026-07-01")
+    assert "pro, base: ends, since 2026-07-01 UTC" in pymeter(*end).out
+    assert pymeter(*end, "--json").json["price"] is None
     assert [row["item"] for row in pymeter("price", "list", "--at", "2026-08-01", "--json").json] == [
         "tokens"
     ]
-    assert pymeter("price", "define", "pro", "base", "20").status == 2
     unknown = pymeter("price", "define", "max", "base", TOKENS)
     assert (unknown.status, "`pymeter plan define`" in unknown.err) == (1, True)
 
@@ -46,7 +53,12 @@ def test_an_invoice_is_a_table_that_a_customer_can_read(pymeter: Run) -> None:
     pymeter(
         "price", "define", "pro", "base", '{"model": "flat", "flat_amount": "20"}', "--name", "Platform fee"
     )
-    assert pymeter("price", "minimum", "pro", "100.00").out == "✓ pro: at least 100.00 USD\n"
+    least = pymeter("price", "minimum", "pro", "100.00", "--since", "2026-06-01").out
+    assert least == "✓ pro: at least 100.00 USD a cycle, since 2026-06-01 UTC\n"
+    assert (
+        pymeter("price", "minimum", "pro", "100", "--since", "2026-06-01", "--json").json["amount"]
+        == "100.00"
+    )
     pymeter("record", "acct_1", "tokens", "5000", "--at", "2026-06-18")
     shown = pymeter("invoice", "acct_1", *JUNE).out
     lines = [line.split() for line in shown.splitlines()]
@@ -63,7 +75,142 @@ def test_an_invoice_is_a_table_that_a_customer_can_read(pymeter: Run) -> None:
     assert pymeter("invoice", "acct_1", *JUNE, "--csv").out.startswith("item,metric,kind,")
 
 
+def test_a_price_is_read_from_a_file_or_the_standard_input(pymeter: Run, tmp_path: Path) -> None:
+    given = ("price", "define", "pro", "tokens", "-m", "tokens", "--json")
+    file = tmp_path / "price.json"
+    file.write_text(f"\ufeff{TOKENS}\n", encoding="utf-8")
+    first = pymeter(*given, "--price", file).json
+    assert first["price"] == json.loads(TOKENS)
+    assert pymeter(*given, "--price", "-", input=TOKENS).json == first, "what holds already"
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ((), "name a file with it: --price FILE"),
+        (("20",), '\'{"model": "unit", "unit_amount": "0.002"}\''),
+        ((TOKENS, "--price", "-"), "name a file with it: --price FILE"),
+        (("--price", "nowhere.json"), "nowhere.json: No such file or directory"),
+        (("--price", "picture.png"), "picture.png is not UTF-8 text"),
+        (("--price", "text.txt"), "--price text.txt: write a JSON object"),
+        (("{}",), "[22023]"),
+    ],
+)
+def test_what_is_no_price_is_refused(pymeter: Run, tmp_path: Path, args: tuple[str, ...], said: str) -> None:
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\xff")
+    (tmp_path / "text.txt").write_text("20")
+    ran = pymeter("price", "define", "pro", "base", *args)
+    folded = " ".join(ran.err.replace("│", " ").split())
+    assert (ran.status, ran.out, said in folded) == (2, "", True), ran.err
+    assert pymeter("price", "list", "--json").json == []
+
+
+def test_prices_are_told_in_words_on_80_columns(pymeter: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    cells = [
+        {"when": {"size": "large"}, "unit_amount": "3"},
+        {"when": {"size": "small"}, "price": {"model": "package", "package_size": 10, "unit_amount": 2}},
+    ]
+    bounds = {"free_units": 100, "discount_percent": 10, "maximum_amount": 50, "minimum_amount": "5.5"}
+    tiers: list[dict[str, int | None]] = [
+        {"up_to": n if n < 10 else None, "unit_amount": 20 - n, "flat_amount": n % 2} for n in range(1, 11)
+    ]
+    thousands = {"divide_by": 1000, "round": "up"}
+    for item, document in {
+        "cells": {"model": "matrix", "dimensions": ["size"], "cells": cells},
+        "many": {"model": "volume", "flat_at_zero": False, "tiers": tiers},
+        "share": {"model": "percentage", "percent": "2.5", "fixed_amount": "0.30", "free_events": 3},
+        "units": {"model": "unit", "unit_amount": "0.0000025", "convert": thousands, **bounds},
+        "whole": {"model": "flat", "flat_amount": 1234567},
+    }.items():
+        pymeter("price", "define", "pro", item, json.dumps(document), "-m", "tokens", "--tiers", "restart")
+    flat = '{"model": "flat", "flat_amount": 7}'
+    pymeter("price", "define", "pro", "own", flat, "-s", "acct_1", "--no-prorate", "--name", "Own fee")
+    shown = pymeter("price", "list", "pro", "--subject", "acct_1").out
+    assert max(map(len, shown.splitlines())) <= 80
+    told = " ".join(shown.split())
+    for words in (
+        "by size always",
+        "size large: 3 USD a unit size small: 2 USD per package of 10",
+        "volume, USD a unit",
+        "to 1 19 + 1 flat to 2 18 to 3 17 + 1 flat",
+        "and 2 more tiers no flat amount at 0",
+        "2.5 % + 0.3 USD an event",
+        "3 events free",
+        "0.0000025 USD a unit",
+        "units of 1,000, rounded up",
+        "100 units free 10 % off at most 50 at least 5.5",
+        "1,234,567 USD a cycle",
+        "7 USD a cycle, in arrears",
+        "in full for a part of a cycle",
+        "tiers restart after a change",
+        "Own fee",
+        "for acct_1",
+        "of tokens",
+    ):
+        assert words in told, (words, shown)
+
+
+def test_an_invoice_fits_80_columns_and_explains_on_lines_of_its_own(
+    pymeter: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    pymeter("define", "seats", "max", "seat")
+    fee = {"model": "flat", "flat_amount": 20, "minimum_amount": 25}
+    pymeter("price", "define", "pro", "seats", '{"model": "unit", "unit_amount": "0.0000025"}', "-m", "seats")
+    pymeter("price", "define", "pro", "base", json.dumps(fee), "--name", "Ein langer Name " * 6)
+    pymeter("price", "define", "pro", "seats", '{"model": "unit", "unit_amount": 6}', "-m", "seats",
+            "--since", "2026-06-20")  # fmt: skip
+    pymeter("record", "acct_1", "seats", "10", "--at", "2026-06-18")
+    shown = pymeter("invoice", "acct_1", *JUNE).out
+    assert max(map(len, shown.splitlines())) <= 80
+    told = " ".join(shown.split())
+    assert "seats 1.333333… seat 0.0000025 0.00 USD 2026-06-16 → 2026-06-20, units above 0 up to" in told, (
+        "a share that does not end is cut, and says so; a rate is exact"
+    )
+    assert "Ein langer Name Ein langer Name" in told
+    in_csv = pymeter("invoice", "acct_1", *JUNE, "--csv").out
+    assert ",1.33333333333333333333,seat,0.0000025," in in_csv
+
+
+def test_an_invoice_without_room_for_columns_loses_nothing(
+    pymeter: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pymeter("price", "define", "pro", "tokens", TOKENS, "-m", "tokens", "--name", "価格" * 8)
+    pymeter("record", "acct_1", "tokens", "5000", "--at", "2026-06-18")
+    wide, narrow = [], []
+    for columns, shown in ((80, wide), (30, narrow)):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        shown += pymeter("invoice", "acct_1", *JUNE).out.splitlines()
+    assert max(cell_len(line) for line in narrow) <= 30
+    assert "".join(narrow).count("価格" * 8) == "".join(wide).count("価格" * 8) == 2
+    lines = [line.split() for line in narrow]
+    assert ["4,000", "token", "at", "0.002"] in lines
+    assert ["8.00", "USD"] in lines
+    assert lines[-3:-1] == [["total"], ["18.00", "USD"]]
+
+
+def test_an_invoice_of_a_period_or_as_of_a_watermark(pymeter: Run, meter: Meter) -> None:
+    pymeter("price", "define", "pro", "tokens", TOKENS, "-m", "tokens")
+    pymeter("record", "acct_1", "tokens", "100")
+    pymeter("invoice", "acct_1", "--period", "month")
+    mark = meter.watermark("acct_1").isoformat()
+    pymeter("record", "acct_1", "tokens", "900")
+    now, then = (
+        pymeter("invoice", "acct_1", "--period", "month", "--json", *more).json
+        for more in ((), ("--as-of", mark))
+    )
+    assert [one["totals"]["USD"]["amount"] for one in (now, then)] == ["10.00", "1.00"]
+    assert "as recorded up to" in pymeter("invoice", "acct_1", "--as-of", mark).out
+    assert "preview: it has not ended" in pymeter("invoice", "acct_1").out
+    assert "preview" not in pymeter("invoice", "acct_1", *JUNE).out
+    june = pymeter("invoice", "acct_1", "--at", "2026-06-15", "--json").json["header"]
+    assert (june["since"], june["until"]) == ("2026-06-01T00:00:00Z", "2026-07-01T00:00:00Z")
+
+
 def test_usage_without_a_price_is_shown(pymeter: Run) -> None:
     pymeter("record", "acct_1", "tokens", "7", "--at", "2026-06-18")
-    assert "no price" in pymeter("invoice", "acct_1", *JUNE).out
+    shown = pymeter("invoice", "acct_1", *JUNE).out
+    assert "no price" in shown
+    assert "pymeter subscribe acct_1 PLAN" in shown
     assert pymeter("invoice", "acct_1", "--since", "2026-06-01").status == 2

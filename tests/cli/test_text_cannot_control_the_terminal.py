@@ -33,6 +33,11 @@ def evil(meter: Meter) -> str:
     meter.report_metric("tokens", EVIL, biller=EVIL)
     meter.report_subject(EVIL, EVIL, biller=EVIL)
     meter.record(EVIL, "tokens", 6)
+    meter.define_plan("pro")
+    when = {"model": "matrix", "dimensions": [EVIL], "cells": [{"when": {EVIL: EVIL}, "unit_amount": 1}]}
+    meter.define_price("pro", "cells", when, metric="tokens", name=EVIL)
+    meter.define_price("pro", "base", {"model": "flat", "flat_amount": 20}, name=EVIL, subject=EVIL)
+    meter.subscribe(EVIL, "pro")
     return EVIL
 
 
@@ -54,6 +59,12 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("verify",),
     ("rebuild",),
     ("status",),
+    ("price", "list"),
+    ("price", "list", "--subject", EVIL),
+    ("price", "retire", "pro", "base", "--subject", EVIL),
+    ("price", "define", "pro", EVIL, "{}"),
+    ("invoice", EVIL),
+    ("invoice", f"{EVIL}?"),
     ("retire", EVIL),
     ("report", "status", "--biller", EVIL),
     ("report", "mappings", "--biller", EVIL),
