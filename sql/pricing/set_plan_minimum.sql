@@ -27,7 +27,7 @@ begin
     end if;
     v_held := _minimum_at(set_plan_minimum.plan, v_since, 'infinity');
     if v_held.amount is not distinct from set_plan_minimum.amount
-        and (v_held.minimum_id is null or set_plan_minimum.since is null or v_held.since = v_since) then
+        and (set_plan_minimum.since is null or v_held.since = v_since) then
         v_new := v_held;
     else
         insert into plan_minimums (since, recorded_at, plan, recorded_by, amount)

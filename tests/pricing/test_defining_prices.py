@@ -163,6 +163,7 @@ WRONG: list[tuple[dict[str, Any], str, str | None]] = [
     ({"bill": "later"}, "22023", "bill"),
     ({"bill": None}, "22004", "bill"),
     ({"prorate": None}, "22004", "prorate"),
+    ({"name": "Tokens", "prorate": None}, "22004", "prorate"),
     ({"tiers_after_change": "stop"}, "22023", "tiers_after_change"),
     ({"name": ""}, "22023", "name"),
     ({"subject": ""}, "22023", "subject"),
@@ -185,6 +186,15 @@ def test_what_is_no_line_is_refused(
 def test_a_minimum_that_is_no_amount_is_refused(billing: Billing, amount: Decimal) -> None:
     with refused("22023", "amount"):
         billing.ledger.call("set_plan_minimum", plan="pro", amount=amount)
+
+
+@pytest.mark.parametrize("end_first", [True, False])
+def test_versions_of_a_minimum_may_be_recorded_in_any_order(billing: Billing, end_first: bool) -> None:
+    versions = [(at("2026-05-01"), Decimal(50)), (at("2026-06-01"), None)]
+    for since, amount in reversed(versions) if end_first else versions:
+        billing.ledger.call("set_plan_minimum", plan="pro", amount=amount, since=since)
+    assert amounts(billing.invoice("2026-05-01", "2026-06-01")) == [50]
+    assert amounts(billing.invoice()) == []
 
 
 def test_a_line_that_never_was_cannot_be_retired(billing: Billing) -> None:
