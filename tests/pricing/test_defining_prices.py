@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -195,6 +196,25 @@ def test_versions_of_a_minimum_may_be_recorded_in_any_order(billing: Billing, en
         billing.ledger.call("set_plan_minimum", plan="pro", amount=amount, since=since)
     assert amounts(billing.invoice("2026-05-01", "2026-06-01")) == [50]
     assert amounts(billing.invoice()) == []
+
+
+def test_the_change_that_is_recorded_last_holds_even_if_its_transaction_began_first(
+    billing: Billing, new_ledger: Callable[..., Ledger]
+) -> None:
+    def change(ledger: Ledger, amount: int) -> None:
+        price = Jsonb(unit(amount))
+        ledger.call("define_price", plan="pro", item="tokens", price=price, metric="tokens")
+        ledger.call("set_plan_minimum", plan="pro", amount=amount)
+
+    change(billing.ledger, 1)
+    slow = new_ledger("slow", autocommit=False)
+    assert slow.value("SELECT now()")
+    change(billing.ledger, 2)
+    change(slow, 3)
+    slow.connection.commit()
+    assert [row.price["unit_amount"] for row in listed(billing)] == [3]
+    day = billing.ledger.value("SELECT date_trunc('day', now(), 'UTC')") + timedelta(days=40)
+    assert total(billing.invoice(day, day + timedelta(days=400))).amount > 36
 
 
 def test_a_line_that_never_was_cannot_be_retired(billing: Billing) -> None:
