@@ -47,5 +47,6 @@ comment on function subscribe(text, text, timestamptz, timestamptz) is
     'Subscribes a subject to a plan in [since, until), and returns the subscription; without until it is open. The plan''s limits then hold for '
     'the subject. A repetition with the same times changes nothing. The subject''s recording waits until the transaction ends. Raises 22004 or '
     '22023 for a bad value, an overlap with another subscription to the same plan or with a plan of another currency, UM007 for an unknown plan, '
-    '55P03 if transactions that record for the subject stay open for 5 seconds. Example: BEGIN; SELECT plan FROM meter.define_plan(''pro''); '
-    'SELECT subject, plan, until FROM meter.subscribe(''acct_1'', ''pro'', since => ''2026-06-01''); ROLLBACK;';
+    '55P03 if transactions that record for the subject stay open for 5 seconds, or one that gives a plan its first price '
+    'for 2. Example: BEGIN; SELECT plan FROM meter.define_plan(''pro''); SELECT subject, plan, until '
+    'FROM meter.subscribe(''acct_1'', ''pro'', since => ''2026-06-01''); ROLLBACK;';

@@ -49,7 +49,11 @@ declare
     v_currency text;
     v_clash    record;
 begin
-    select p.currency into v_currency from plans p where p.plan = _fix_currency.plan for no key update;
+    -- A currency that is fixed stays, so only a plan without one is locked: otherwise subscribe() would wait for every change of a price.
+    select p.currency into v_currency from plans p where p.plan = _fix_currency.plan;
+    if v_currency is null then
+        select p.currency into v_currency from plans p where p.plan = _fix_currency.plan for no key update;
+    end if;
     perform _currency_decimals(coalesce(_fix_currency.currency, v_currency, _setting_value('currency')));
     if v_currency <> _fix_currency.currency then
         raise exception using
@@ -93,32 +97,31 @@ language plpgsql
 volatile
 set search_path from current
 set enable_seqscan to off
+set lock_timeout to '2s'
 as $$
 #variable_conflict use_column
 declare
     v_plan  plans;
     v_other plans;
+    v_plans text[] := array(
+        select s.plan from subscriptions s
+        where s.subject = _check_currencies.subject and s.since < coalesce(_check_currencies.until, 'infinity')
+          and coalesce(s.until, 'infinity') > _check_currencies.since) || _check_currencies.plan;
 begin
-    select * into v_plan from plans p where p.plan = _check_currencies.plan for share;
-    for v_other in
-        select p.*
-        from plans p
-        where p.plan = any (array(
-            select s.plan from subscriptions s
-            where s.subject = _check_currencies.subject and s.since < coalesce(_check_currencies.until, 'infinity')
-              and coalesce(s.until, 'infinity') > _check_currencies.since))
-        order by p.plan
-        for share
-    loop
-        if v_other.currency <> v_plan.currency then
-            perform _refuse_currencies(_check_currencies.subject, v_plan.plan, v_plan.currency, v_other.plan, v_other.currency);
-        end if;
-    end loop;
+    perform from plans p where p.plan = any (v_plans) and p.currency is null order by p.plan for share;
+    select * into v_plan from plans p where p.plan = _check_currencies.plan;
+    select * into v_other from plans p where p.plan = any (v_plans) and p.currency <> v_plan.currency order by p.plan limit 1;
+    if v_other.plan is not null then
+        perform _refuse_currencies(_check_currencies.subject, v_plan.plan, v_plan.currency, v_other.plan, v_other.currency);
+    end if;
+exception when lock_not_available then
+    perform _raise_busy(format('plan %s', quote_literal(_check_currencies.plan)));
 end
 $$;
 
 comment on function _check_currencies(text, text, timestamptz, timestamptz) is
-    'Raises 22023 if a subject has a plan of another currency at the same time. Keeps those plans'' currencies until the transaction ends.';
+    'Raises 22023 if a subject has a plan of another currency at the same time; 55P03 if another session gives one of the plans its currency for '
+    'more than 2 seconds. Those of the plans that have none yet get none until the transaction ends.';
 
 create or replace function _refuse_currencies(subject text, plan text, currency text, other_plan text, other_currency text)
 returns void

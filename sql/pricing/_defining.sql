@@ -57,17 +57,16 @@ set enable_seqscan to off
 as $$
 #variable_conflict use_column
 begin
-    return coalesce(_effective_since.since, case
-        when exists (
-            select from plan_prices p
-            where p.plan = _effective_since.plan and p.item = _effective_since.item and p.subject is not distinct from _effective_since.subject)
-            then now()
-        else '-infinity' end);
+    return coalesce(_effective_since.since, (
+        select case when count(*) = 0 then '-infinity' else greatest(now(), max(p.since) filter (where p.since <= clock_timestamp())) end
+        from plan_prices p
+        where p.plan = _effective_since.plan and p.item = _effective_since.item and p.subject is not distinct from _effective_since.subject));
 end
 $$;
 
 comment on function _effective_since(text, text, text, timestamptz) is
-    'From when a version holds: since; without it, the first version of a line holds from the beginning, a change from now.';
+    'From when a version holds: since; without it, the first version of a line holds from the beginning, a change from now. Now is the beginning of '
+    'the transaction, or that of a version which another session has recorded after it.';
 
 create or replace function _same_version(version plan_prices, other plan_prices)
 returns boolean

@@ -43,6 +43,12 @@ begin
     end loop;
     if v_sum <> whole_quantity or v_billed <> whole_billed then
         perform _refuse_dimensions('$', format('sums to quantity %s and billed %s, not to those that were passed', v_sum, v_billed));
+    elsif exists (
+        select from jsonb_array_elements(dimensions) e
+        group by _check_combination(e.value -> 'when', '$')
+        having count(*) > 1
+    ) then
+        perform _refuse_dimensions('$', 'lists a combination twice');
     end if;
 end
 $$;

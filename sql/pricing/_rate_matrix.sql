@@ -50,8 +50,8 @@ begin
     loop
         v_cell := _find_cell(price.cells, v_one.conditions);
         if v_cell is null then
-            -- No usage of an unknown combination costs nothing; usage of one has no amount.
-            continue when v_one.quantity = 0 and v_one.billed = 0;
+            -- No usage of an unknown combination costs nothing, whatever another price said of it before; usage of one has no amount.
+            continue when v_one.quantity = 0;
             v_unknown := true;
             v_lines := v_lines || (null, v_one.quantity, null, null, null,
                 format('error: no cell for %s', coalesce(v_one.name, 'usage without dimensions')))::rated_line;

@@ -28,7 +28,8 @@ begin
         _check_word('tiers_after_change', define_price.tiers_after_change, '{continue,restart}');
     if define_price.name is not null then
         perform _check_name('name', define_price.name, 512);
-    elsif define_price.prorate is null then
+    end if;
+    if define_price.prorate is null then
         raise exception using errcode = '22004', message = 'prorate is null', column = 'prorate', hint = 'Pass true or false.';
     end if;
     v_new.recorded_at := _prices_recorded_at();

@@ -23,11 +23,14 @@ begin
     v_recorded_at := _prices_recorded_at();
     v_currency := _fix_currency(set_plan_minimum.plan, null);
     if v_since is null then
-        v_since := case when exists (select from plan_minimums m where m.plan = set_plan_minimum.plan) then now() else '-infinity' end;
+        select case when count(*) = 0 then '-infinity' else greatest(now(), max(m.since) filter (where m.since <= clock_timestamp())) end
+        into v_since
+        from plan_minimums m
+        where m.plan = set_plan_minimum.plan;
     end if;
     v_held := _minimum_at(set_plan_minimum.plan, v_since, 'infinity');
     if v_held.amount is not distinct from set_plan_minimum.amount
-        and (v_held.minimum_id is null or set_plan_minimum.since is null or v_held.since = v_since) then
+        and (set_plan_minimum.since is null or v_held.since = v_since) then
         v_new := v_held;
     else
         insert into plan_minimums (since, recorded_at, plan, recorded_by, amount)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -163,6 +164,7 @@ WRONG: list[tuple[dict[str, Any], str, str | None]] = [
     ({"bill": "later"}, "22023", "bill"),
     ({"bill": None}, "22004", "bill"),
     ({"prorate": None}, "22004", "prorate"),
+    ({"name": "Tokens", "prorate": None}, "22004", "prorate"),
     ({"tiers_after_change": "stop"}, "22023", "tiers_after_change"),
     ({"name": ""}, "22023", "name"),
     ({"subject": ""}, "22023", "subject"),
@@ -185,6 +187,34 @@ def test_what_is_no_line_is_refused(
 def test_a_minimum_that_is_no_amount_is_refused(billing: Billing, amount: Decimal) -> None:
     with refused("22023", "amount"):
         billing.ledger.call("set_plan_minimum", plan="pro", amount=amount)
+
+
+@pytest.mark.parametrize("end_first", [True, False])
+def test_versions_of_a_minimum_may_be_recorded_in_any_order(billing: Billing, end_first: bool) -> None:
+    versions = [(at("2026-05-01"), Decimal(50)), (at("2026-06-01"), None)]
+    for since, amount in reversed(versions) if end_first else versions:
+        billing.ledger.call("set_plan_minimum", plan="pro", amount=amount, since=since)
+    assert amounts(billing.invoice("2026-05-01", "2026-06-01")) == [50]
+    assert amounts(billing.invoice()) == []
+
+
+def test_the_change_that_is_recorded_last_holds_even_if_its_transaction_began_first(
+    billing: Billing, new_ledger: Callable[..., Ledger]
+) -> None:
+    def change(ledger: Ledger, amount: int) -> None:
+        price = Jsonb(unit(amount))
+        ledger.call("define_price", plan="pro", item="tokens", price=price, metric="tokens")
+        ledger.call("set_plan_minimum", plan="pro", amount=amount)
+
+    change(billing.ledger, 1)
+    slow = new_ledger("slow", autocommit=False)
+    assert slow.value("SELECT now()")
+    change(billing.ledger, 2)
+    change(slow, 3)
+    slow.connection.commit()
+    assert [row.price["unit_amount"] for row in listed(billing)] == [3]
+    day = billing.ledger.value("SELECT date_trunc('day', now(), 'UTC')") + timedelta(days=40)
+    assert total(billing.invoice(day, day + timedelta(days=400))).amount > 36
 
 
 def test_a_line_that_never_was_cannot_be_retired(billing: Billing) -> None:

@@ -218,7 +218,8 @@ def test_a_matrix_bounds_the_sum_of_its_combinations(db: Connection) -> None:
     assert total(db, price, 3, billed=15, dimensions=later) == Fraction("1.5")
     with refused("22023", "dimensions"):
         rate(db, price, 14, dimensions=both)
-    for wrong in ("x", 5, [5], [{"when": {}}], [{"when": {"model": []}, "quantity": 15}]):
+    twice = [both[0], {**both[0], "quantity": 5}]
+    for wrong in ("x", 5, [5], [{"when": {}}], [{"when": {"model": []}, "quantity": 15}], twice):
         with refused("22023", "dimensions"):
             db.execute("SELECT rate(%s, 15, dimensions => %s)", [Jsonb(price), Jsonb(wrong)])
 
