@@ -160,7 +160,7 @@ def _seal(header: StatementHeader, timezone: str) -> list[str]:
 
 
 def _unit(line: StatementLine) -> str:
-    return line.unit + (f" ({line.aggregate})" if line.aggregate not in {"sum", "count"} else "")
+    return (line.unit or "") + (f" ({line.aggregate})" if line.aggregate not in {"sum", "count"} else "")
 
 
 def _plain_period(since: datetime, until: datetime, timezone: str) -> str:

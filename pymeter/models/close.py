@@ -7,7 +7,7 @@ from typing import Literal
 
 from pymeter.models.values import Model, Moment
 
-LineKind = Literal["usage", "late"]
+LineKind = Literal["usage", "fee", "discount", "true_up", "late", "total"]
 LateDecision = Literal["bill", "waive"]
 SettledLate = Literal["settled", "duplicate", "conflict"]
 ProblemKind = Literal["hash", "chain", "subject", "log", "late"]
@@ -39,17 +39,34 @@ class StatementLine(Model):
     """Its position, from 1."""
     kind: LineKind
     """``late``: of an earlier period, billed with this statement."""
-    metric: str
-    quantity: Decimal
-    """Of a late line: how much more or less than had been stated."""
-    unit: str
-    aggregate: str
-    event_count: int
-    """0 for a late line."""
+    metric: str | None = None
+    """None for a fee, the minimum of a plan, and a total."""
+    quantity: Decimal | None = None
+    """Of a late line: how much more or less than had been stated and billed."""
+    unit: str | None = None
+    aggregate: str | None = None
+    event_count: int | None = None
+    """Of the events of the quantity, in the first line of them; 0 for a late line."""
     since: Moment
     until: Moment
     late_of: int | None = None
-    """The statement of the earlier period; None for kind ``usage``."""
+    """The statement of the earlier period; None unless the line is ``late``."""
+    item: str | None = None
+    """The line of the plan; None for usage without a price, for the minimum of a plan, and for a total."""
+    unit_amount: Decimal | None = None
+    """A rate of the price, never an average."""
+    exact_amount: Decimal | None = None
+    """Not rounded. None: no price says what this costs."""
+    amount: Decimal | None = None
+    """Rounded so that the lines add up to the total."""
+    currency: str | None = None
+    price_version: int | None = None
+    explanation: str | None = None
+    """For people: how the amount comes about."""
+    plan: str | None = None
+    tier: int | None = None
+    flat_amount: Decimal | None = None
+    name: str | None = None
 
 
 class Closing(Model):
@@ -83,6 +100,9 @@ class LateUsage(Model):
     billed: Decimal
     waived: Decimal
     unit: str
+    amount: Decimal | None = None
+    """What delta costs at the prices of the statement; None: unknown, or there were no prices."""
+    currency: str | None = None
 
 
 class LateSettlement(Model):

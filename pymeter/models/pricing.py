@@ -36,7 +36,7 @@ class RatedLine(Model):
     """The same for people."""
 
 
-InvoiceKind = Literal["usage", "fee", "discount", "true_up", "total"]
+InvoiceKind = Literal["usage", "fee", "discount", "true_up", "late", "total"]
 BillTiming = Literal["advance", "arrears"]
 TiersAfterChange = Literal["continue", "restart"]
 
@@ -104,6 +104,8 @@ class InvoiceLine(Model):
     flat_amount: Decimal | None = None
     event_count: int | None = None
     name: str | None = None
+    late_of: int | None = None
+    """The statement of the earlier period that a line of kind ``late`` belongs to."""
 
 
 class InvoiceHeader(Model):

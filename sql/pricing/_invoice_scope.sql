@@ -43,8 +43,8 @@ end
 $$;
 
 comment on function _invoice_scope(text, timestamptz, timestamptz, text, timestamptz, timestamptz) is
-    'What an invoice is of: the arguments of invoice(), resolved with the billing cycles as of as_of; without the parts of the cycle. Raises 22023 as resolve_window() does, for a '
-    'window that is open at an end, and for one of more than 1,200 cycles.';
+    'What an invoice is of: the arguments of invoice(), resolved with the billing cycles as of as_of; without the parts of the cycle. Raises 22023 '
+    'as resolve_window() does, for a window that is open at an end, and for one of more than 1,200 cycles.';
 
 create or replace function _invoice_cycle(rules billing_cycles[], at timestamptz)
 returns invoice_cycle

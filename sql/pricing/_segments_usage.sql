@@ -50,8 +50,8 @@ end
 $$;
 
 comment on function _segments_usage(invoice_basis, metric_usage[], timestamptz, text) is
-    'The usage of each segment of an invoice, of all metrics or of one: now, or as of a watermark. A metric without any price has one quantity, as statements state it. Raises '
-    'UM006 and 40001 as usage() does.';
+    'The usage of each segment of an invoice, of all metrics or of one: now, or as of a watermark. A metric without any price has one quantity, as '
+    'statements state it. Raises UM006 and 40001 as usage() does.';
 
 -- As in _usage_lines(): a metric that changes, or a version that says so, starts anew.
 create or replace function _earlier_times(segments invoice_segment[], segment integer)

@@ -265,11 +265,14 @@ statement_header(statement_id bigint, subject text, since timestamptz, until tim
   closed_at timestamptz, watermark timestamptz, previous_hash text, hash text, lines bigint,
   closed_by text)
 statement_line(line integer, kind text, metric text, quantity numeric, unit text, aggregate text,
-  event_count bigint, since timestamptz, until timestamptz, late_of bigint)
+  event_count bigint, since timestamptz, until timestamptz, late_of bigint, item text,
+  unit_amount numeric, exact_amount numeric, amount numeric, currency text, price_version bigint,
+  explanation text, plan text, tier integer, flat_amount numeric, name text)
 closing(subject text, since timestamptz, until timestamptz, statement_id bigint, outcome text,
   sqlstate text, message text)
 late_line(statement_id bigint, subject text, metric text, since timestamptz, until timestamptz,
-  stated numeric, current numeric, delta numeric, billed numeric, waived numeric, unit text)
+  stated numeric, current numeric, delta numeric, billed numeric, waived numeric, unit text,
+  amount numeric, currency text)
 late_settlement(statement_id bigint, metric text, outcome text, delta numeric, billed numeric,
   waived numeric)
 statement_problem(statement_id bigint, subject text, what text, line integer, metric text,
@@ -309,7 +312,7 @@ plan_minimum(plan text, amount numeric, currency text, since timestamptz, record
 invoice_line(item text, metric text, kind text, since timestamptz, until timestamptz, quantity numeric,
   unit text, unit_amount numeric, exact_amount numeric, amount numeric, currency text,
   price_version bigint, explanation text, plan text, tier integer, flat_amount numeric,
-  event_count bigint, name text)
+  event_count bigint, name text, late_of bigint)
 reserved(reservation_id bigint, outcome text, held numeric, used numeric, held_total numeric,
   remaining numeric, quota numeric, limited_by text, expires_at timestamptz)
 reserved_batch(ordinal bigint, reservation_id bigint, outcome text, held numeric, used numeric,
