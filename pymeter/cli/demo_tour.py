@@ -17,7 +17,7 @@ from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.text import Text
 
-from pymeter.cli import closing_display
+from pymeter.cli import closing_display, late_display
 from pymeter.cli.chart import chart
 from pymeter.cli.errors import CliError
 from pymeter.cli.events import events_table
@@ -384,7 +384,7 @@ def _bill_late(console: Console, meter: Meter, sample: Sample, closed: Statement
     """The statement stays as it is; what changed is decided, and stands on the next one."""
     _title(console, "Late usage", f"what has changed since statement {closed.statement_id}, and is decided")
     late = meter.late_usage(closed.subject)
-    _show(console, closing_display.late(late, "UTC", hint=False))
+    _show(console, late_display.late(late, "UTC", hint=False))
     for line in late:
         meter.settle_late_usage(line.statement_id, line.metric, line.delta, "bill", reason="disputed")
     header = meter.close_period(closed.subject, closed.until, sample.until)

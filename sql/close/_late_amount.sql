@@ -28,13 +28,14 @@ begin
         from jsonb_to_recordset(v_header.basis -> 'segments') s (metric text, currency text)
         where s.metric = line.metric;
     end if;
-    if v_sums.currencies = 1 and v_sums.is_known then
+    if v_sums.currencies = 1 then
         v_line.currency := v_sums.currency;
-        v_line.amount := round(v_sums.amount, _currency_decimals(v_sums.currency));
+        v_line.amount := case when v_sums.is_known then round(v_sums.amount, _currency_decimals(v_sums.currency)) end;
     end if;
     return v_line;
 end
 $$;
 
 comment on function _with_amount(late_line) is
-    'A line with the amount that billing all that is open of it would add to the next statement; null if that is unknown, or there are no prices.';
+    'A line with the amount that billing all that is open of it would add to the next statement; null if that is unknown. currency '
+    'is null, too, without prices, and with several currencies.';

@@ -74,6 +74,7 @@ $$;
 
 comment on function _statement_of(invoice_scope) is 'The statement that holds just the window, and was made before as_of; null without one.';
 
+-- Statements of subjects without prices have no explanations.
 create or replace function _stated_lines(id bigint)
 returns setof invoice_line
 language plpgsql
@@ -85,7 +86,9 @@ as $$
 begin
     return query
     select l.item, l.metric, l.kind, l.since, l.until, l.quantity, l.unit, l.unit_amount, l.exact_amount, l.amount, l.currency, l.price_version,
-           l.explanation, l.plan, l.tier, l.flat_amount, l.event_count, l.name, l.late_of
+           coalesce(l.explanation, case l.kind when 'late' then 'the statement has no prices'
+                                               else 'no plan of the subject has a price for this metric' end),
+           l.plan, l.tier, l.flat_amount, l.event_count, l.name, l.late_of
     from statement_lines l
     where l.statement_id = id
     order by l.line;
