@@ -108,3 +108,44 @@ def test_a_total_that_is_unknown_is_null_in_the_header(billing: Billing) -> None
     billing.price("tokens", {"model": "matrix", "dimensions": ["size"], "cells": cells})
     billing.use(5, metadata={"size": "small"})
     assert close(billing.ledger).totals == {"USD": None}
+
+
+def tiers(model: str, *tiers: tuple[int | None, int]) -> dict[str, Any]:
+    return {"model": model, "tiers": [{"up_to": up_to, "unit_amount": amount} for up_to, amount in tiers]}
+
+
+@pytest.mark.parametrize(
+    ("price", "minimum", "stated", "more", "lines"),
+    [
+        (unit(10), None, (5, 50), 3, [(3, 10, 30)]),
+        (tiers("volume", (15, 10), (None, 5)), None, (15, 150), 1, [(-15, 10, -150), (16, 5, 80)]),
+        (tiers("volume", (100, 10), (None, 9)), None, (90, 900), 20, [(-90, 10, -900), (110, 9, 990)]),
+        (tiers("graduated", (10, 2), (30, 3), (None, 5)), None, (15, 35), 5, [(5, 3, 15)]),
+        (unit(10), 100, (5, 100), 3, [(3, 10, 30), (None, None, -30)]),
+    ],
+    ids=["unit", "volume, dearer in all", "volume", "graduated", "minimum"],
+)
+def test_the_worked_examples_of_the_page(
+    billing: Billing,
+    price: Any,
+    minimum: int | None,
+    stated: tuple[int, int],
+    more: int,
+    lines: list[tuple[int | None, int | None, int]],
+) -> None:
+    ledger = billing.ledger
+    billing.price("tokens", price)
+    if minimum is not None:
+        ledger.call("set_plan_minimum", plan="pro", amount=minimum, since=MONTH[0])
+    billing.use(stated[0])
+    june = close(ledger)
+    assert june.totals == {"USD": f"{stated[1]}.00"}
+    billing.use(more)
+    (open_,) = ledger.call("late_usage", subject=SUBJECT)
+    assert (open_.delta, open_.amount) == (more, sum(amount for _, _, amount in lines))
+    settle(ledger, june.statement_id, more, "bill")
+    july = close(ledger, JULY)
+    late = [one for one in ledger.call("statement", statement_id=july.statement_id) if one.kind == "late"]
+    assert [(one.quantity, one.unit_amount, one.amount) for one in late] == lines
+    assert {(one.late_of, one.since, one.until) for one in late} == {(june.statement_id, *MONTH)}
+    assert ledger.call("verify_statements") == []
