@@ -2199,7 +2199,7 @@ class AsyncMethods:
             max_rows: How many to close at most, 1 to 10,000.
 
         Returns:
-            A row for each period: ``closed``, or ``postponed`` with the reason.
+            A row for each period: ``closed`` with its statement's totals, or ``postponed`` with the reason.
 
         Raises:
             InvalidInput: a value is not allowed.
@@ -2243,7 +2243,9 @@ class AsyncMethods:
         )
 
     async def statement(self, statement_id: int) -> list[StatementLine]:
-        """Return the lines of a statement: one for each metric, then those of earlier periods.
+        """Return the lines of a statement: those that `invoice` had when the period was closed.
+
+        Of a subject without prices: a line for each metric, then late lines of earlier periods.
 
         Args:
             statement_id: The statement, of `statements` or `close_period`.
@@ -2256,7 +2258,7 @@ class AsyncMethods:
 
         Example:
             for line in meter.statement(7):
-                print(line.kind, line.metric, line.quantity, line.unit)
+                print(line.kind, line.metric, line.quantity, line.amount)
         """
         return await self._run(calls.statement(statement_id))
 
@@ -2363,6 +2365,7 @@ class AsyncMethods:
 
         Returns:
             The outcome: ``settled``, ``duplicate`` (nothing is open) or ``conflict`` (the delta has moved).
+            Also what a decision to bill adds to the next statement.
 
         Raises:
             UnknownMetric: the catalog has no such metric.

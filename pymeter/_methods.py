@@ -2185,7 +2185,7 @@ class Methods:
             max_rows: How many to close at most, 1 to 10,000.
 
         Returns:
-            A row for each period: ``closed``, or ``postponed`` with the reason.
+            A row for each period: ``closed`` with its statement's totals, or ``postponed`` with the reason.
 
         Raises:
             InvalidInput: a value is not allowed.
@@ -2229,7 +2229,9 @@ class Methods:
         )
 
     def statement(self, statement_id: int) -> list[StatementLine]:
-        """Return the lines of a statement: one for each metric, then those of earlier periods.
+        """Return the lines of a statement: those that `invoice` had when the period was closed.
+
+        Of a subject without prices: a line for each metric, then late lines of earlier periods.
 
         Args:
             statement_id: The statement, of `statements` or `close_period`.
@@ -2242,7 +2244,7 @@ class Methods:
 
         Example:
             for line in meter.statement(7):
-                print(line.kind, line.metric, line.quantity, line.unit)
+                print(line.kind, line.metric, line.quantity, line.amount)
         """
         return self._run(calls.statement(statement_id))
 
@@ -2349,6 +2351,7 @@ class Methods:
 
         Returns:
             The outcome: ``settled``, ``duplicate`` (nothing is open) or ``conflict`` (the delta has moved).
+            Also what a decision to bill adds to the next statement.
 
         Raises:
             UnknownMetric: the catalog has no such metric.

@@ -103,7 +103,7 @@ def close_due(*, now: datetime | None = None, max_rows: int = 1000) -> Call[list
         max_rows: How many to close at most, 1 to 10,000.
 
     Returns:
-        A row for each period: ``closed``, or ``postponed`` with the reason.
+        A row for each period: ``closed`` with its statement's totals, or ``postponed`` with the reason.
 
     Raises:
         InvalidInput: a value is not allowed.
@@ -160,7 +160,9 @@ def statements(
 
 
 def statement(statement_id: int) -> Call[list[StatementLine]]:
-    """Return the lines of a statement: one for each metric, then those of earlier periods.
+    """Return the lines of a statement: those that `invoice` had when the period was closed.
+
+    Of a subject without prices: a line for each metric, then late lines of earlier periods.
 
     Args:
         statement_id: The statement, of `statements` or `close_period`.
@@ -173,7 +175,7 @@ def statement(statement_id: int) -> Call[list[StatementLine]]:
 
     Example:
         for line in meter.statement(7):
-            print(line.kind, line.metric, line.quantity, line.unit)
+            print(line.kind, line.metric, line.quantity, line.amount)
     """
     return Call(
         "statement",
@@ -287,6 +289,7 @@ def settle_late_usage(
 
     Returns:
         The outcome: ``settled``, ``duplicate`` (nothing is open) or ``conflict`` (the delta has moved).
+        Also what a decision to bill adds to the next statement.
 
     Raises:
         UnknownMetric: the catalog has no such metric.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from decimal import Decimal
 from typing import Annotated, Any, cast
 
 import typer
@@ -10,6 +11,7 @@ from rich.console import Group
 from rich.progress import ProgressColumn, TextColumn
 
 from pymeter.cli import closing_display as display
+from pymeter.cli import late_display
 from pymeter.cli.closing_checks import check_both_ends, check_recorded, naming_the_last_period
 from pymeter.cli.errors import SAYS_NO, CliError
 from pymeter.cli.events import events_table
@@ -108,6 +110,7 @@ def close(
 def _close_all(meter: Meter) -> list[Closing]:
     """What was done with each period: of several attempts the last one. Each batch is a transaction."""
     done: dict[tuple[Any, ...], Closing] = {}
+    sums: dict[str, Decimal | None] = {}
     count: ProgressColumn = TextColumn("{task.fields[closed]}", style="cyan")
     with progress(count) as bar:
         task = bar.add_task("closing", total=None, closed="")
@@ -117,7 +120,8 @@ def _close_all(meter: Meter) -> list[Closing]:
             if all(one.outcome != "closed" for one in batch):
                 return list(done.values())
             closed = sum(one.outcome == "closed" for one in done.values())
-            bar.update(task, closed=f"{counted(closed, 'period')} closed")
+            so_far = display.totals(display.add_totals(sums, batch))
+            bar.update(task, closed=", ".join(filter(None, (f"{counted(closed, 'period')} closed", so_far))))
 
 
 def _lines_of(meter: Meter, statement_id: int) -> list[StatementLine]:
@@ -235,7 +239,7 @@ def late(
     read_zone(timezone)
     with ctx.obj.meter() as meter:
         found = meter.late_usage(subject, metric, since=start, until=end, max_rows=limit)
-    show(found, LateUsage, lambda rows: display.late(rows, timezone), wanted)
+    show(found, LateUsage, lambda rows: late_display.late(rows, timezone), wanted)
     if wanted is Form.table and len(found) == limit:
         stdout().print(note("there may be more: name a subject, or --since and --until"))
 
@@ -249,7 +253,7 @@ def _settle(ctx: Context, settle: tuple[int, str, str, str], reason: str | None,
             )
         )
         unit = next((one.unit for one in meter.catalog() if one.key == done.metric), "")
-    show(done, LateSettlement, lambda one: display.settled(one, unit, decision), wanted)
+    show(done, LateSettlement, lambda one: late_display.settled(one, unit, decision), wanted)
     if done.outcome == "conflict":
         raise typer.Exit(SAYS_NO)
 

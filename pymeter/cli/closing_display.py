@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -11,9 +10,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from pymeter.cli.effects import signed
+from pymeter.cli.invoice_display import LineSheet
 from pymeter.cli.output import (
     bad,
-    below,
     counted,
     good,
     is_narrow,
@@ -24,11 +23,10 @@ from pymeter.cli.output import (
     table,
     window,
 )
+from pymeter.cli.price_display import money
 from pymeter.cli.visible import visible
 from pymeter.models import (
     Closing,
-    LateSettlement,
-    LateUsage,
     StatementHeader,
     StatementLine,
     StatementProblem,
@@ -56,9 +54,9 @@ def closings(done: Sequence[Closing], timezone: str) -> RenderableType:
     if not done:
         return good("nothing is due")
     subjects = len({one.subject for one in closed})
-    lines: list[RenderableType] = [
-        good(f"closed {counted(len(closed), 'period')} of {counted(subjects, 'subject')}")
-    ]
+    sums = totals(add_totals({}, closed))
+    first = f"closed {counted(len(closed), 'period')} of {counted(subjects, 'subject')}"
+    lines: list[RenderableType] = [good(f"{first}: {sums}" if sums else first)]
     if closed:
         lines.append(_closed_table(closed[:_CLOSED_SHOWN], timezone))
     if len(closed) > _CLOSED_SHOWN:
@@ -80,10 +78,29 @@ def closings(done: Sequence[Closing], timezone: str) -> RenderableType:
 
 
 def _closed_table(closed: Sequence[Closing], timezone: str) -> RenderableType:
-    result = table("statement", "subject", f"period ({timezone})", numbers=("statement",))
+    has_totals = any(one.totals for one in closed)
+    more = ["total"] if has_totals else []
+    result = table("statement", "subject", f"period ({timezone})", *more, numbers=("statement", "total"))
     for one in closed:
-        result.add_row(str(one.statement_id), one.subject, _period(one.since, one.until, timezone))
+        total = [totals(one.totals or {}) or "-"] if has_totals else []
+        result.add_row(
+            str(one.statement_id), one.subject, period_cell(one.since, one.until, timezone), *total
+        )
     return result
+
+
+def totals(found: Mapping[str, Decimal | None]) -> str:
+    """Amounts by currency: 95.00 EUR, 4 JPY."""
+    return ", ".join(f"{money(amount)} {currency}" for currency, amount in sorted(found.items()))
+
+
+def add_totals(sums: dict[str, Decimal | None], closed: Iterable[Closing]) -> dict[str, Decimal | None]:
+    """Add what was closed to `sums`, by currency; None where an amount is unknown."""
+    for one in closed:
+        for currency, amount in (one.totals or {}).items():
+            before = sums.get(currency, Decimal(0))
+            sums[currency] = None if amount is None or before is None else before + amount
+    return sums
 
 
 def headers(found: Sequence[StatementHeader], timezone: str) -> RenderableType:
@@ -92,17 +109,19 @@ def headers(found: Sequence[StatementHeader], timezone: str) -> RenderableType:
         return note("no statements")
     period, closed = f"period ({timezone})", f"closed ({timezone})"
     last = [] if is_narrow() else ["hash"]
+    has_totals = any(one.totals for one in found)
     result = table(
-        *("id", "subject", period, "lines", closed, *last),
-        numbers=("id", "lines"),
+        *("id", "subject", period, "lines", *(["total"] if has_totals else []), closed, *last),
+        numbers=("id", "lines", "total"),
         unfolded=(closed, *last),
     )
     for one in found:
         result.add_row(
             str(one.statement_id),
             one.subject,
-            _period(one.since, one.until, timezone),
+            period_cell(one.since, one.until, timezone),
             number(one.lines),
+            *([totals(one.totals) or "-"] if has_totals else []),
             minute(one.closed_at, timezone),
             *[f"{one.hash[:_HASH_SHOWN]}…" for _ in last],
         )
@@ -110,15 +129,25 @@ def headers(found: Sequence[StatementHeader], timezone: str) -> RenderableType:
 
 
 def statement(header: StatementHeader, lines: Sequence[StatementLine], timezone: str) -> RenderableType:
-    """A statement as its subject may read it."""
+    """A statement as its subject may read it: with prices, as an invoice."""
+    title = Text.assemble(
+        (visible(f"Statement {header.statement_id} of {header.subject}"), "bold"),
+        (f"  {window(header.since, header.until, timezone)}", "dim"),
+    )
+    if any(line.currency is not None for line in lines):
+        priced = [line for line in lines if line.kind != "total"]
+        sheet = LineSheet(priced, header.totals, (header.since, header.until), timezone)
+        body: list[RenderableType] = [Text(""), sheet, Text("")]
+    else:
+        body = _quantities(lines, timezone)
+    return Group(title, *body, *(note(line) for line in _seal(header, timezone)))
+
+
+def _quantities(lines: Sequence[StatementLine], timezone: str) -> list[RenderableType]:
+    """The lines of a statement without prices."""
     usage = [line for line in lines if line.kind == "usage"]
     late = [line for line in lines if line.kind == "late"]
-    parts: list[RenderableType] = [
-        Text.assemble(
-            (visible(f"Statement {header.statement_id} of {header.subject}"), "bold"),
-            (f"  {window(header.since, header.until, timezone)}", "dim"),
-        )
-    ]
+    parts: list[RenderableType] = []
     if usage:
         result = table("metric", "quantity", "unit", "events", numbers=("quantity", "events"))
         for line in usage:
@@ -130,8 +159,7 @@ def statement(header: StatementHeader, lines: Sequence[StatementLine], timezone:
         parts += [Text("Of earlier periods", style="bold"), _late_table(late, timezone)]
     if not any(line.quantity or line.event_count for line in lines):
         parts.append(note("nothing was recorded in this period"))
-    parts += [note(line) for line in _seal(header, timezone)]
-    return Group(*parts)
+    return parts
 
 
 def _late_table(late: Sequence[StatementLine], timezone: str) -> RenderableType:
@@ -142,7 +170,7 @@ def _late_table(late: Sequence[StatementLine], timezone: str) -> RenderableType:
             line.metric,
             signed(line.quantity),
             _unit(line),
-            _period(line.since, line.until, timezone),
+            period_cell(line.since, line.until, timezone),
             "" if line.late_of is None else str(line.late_of),
         )
     return result
@@ -179,66 +207,12 @@ def _months(text: str) -> int:
     return int(text[:4]) * 12 + int(text[5:7])
 
 
-def _period(since: datetime, until: datetime, timezone: str) -> RenderableType:
+def period_cell(since: datetime, until: datetime, timezone: str) -> RenderableType:
     whole = _plain_period(since, until, timezone)
     if not is_narrow() or len(whole) <= len("2026-06"):
         return Text(whole)
     first, _, last = whole.partition(" → ")
     return Group(Text(f"{first} →"), Text(last))
-
-
-def late(found: Sequence[LateUsage], timezone: str, *, hint: bool = True) -> RenderableType:
-    """Usage that came after its period was closed, as somebody decides about it."""
-    if not found:
-        return good("no late usage is open")
-    period, narrow = f"period ({timezone})", is_narrow()
-    decided = [] if narrow and not any(one.billed or one.waived for one in found) else ["decided"]
-    numbers = ("id", "stated", "now", "decided", "open")
-    first = ["id", "subject, metric"] if narrow else ["id", "subject", "metric"]
-    last = ["open"] if narrow else ["open", "unit"]
-    result = table(*first, period, "stated", "now", *decided, *last, numbers=numbers)
-    for one in found:
-        names = [below(one.subject, one.metric)] if narrow else [one.subject, one.metric]
-        delta = signed(one.delta)
-        result.add_row(
-            str(one.statement_id),
-            *names,
-            _period(one.since, one.until, timezone),
-            number(one.stated),
-            number(one.current),
-            *[_decided(one) for _ in decided],
-            *([below(delta, one.unit)] if narrow else [delta, one.unit]),
-        )
-    if not hint:
-        return result
-    one = found[0]
-    call = settle_call(one.statement_id, one.metric, one.delta)
-    return Group(result, note(f"decide: {call}, or waive"))
-
-
-def settle_call(statement_id: int, metric: str, delta: Decimal, decision: str = "bill") -> str:
-    """The command that decides about a line."""
-    return f"pymeter late --settle {statement_id} {shlex.quote(metric)} {delta:f} {decision}"
-
-
-def settled(done: LateSettlement, unit: str, decision: str) -> RenderableType:
-    """What deciding about late usage did; of a conflict, what to look at and what to type then."""
-    what = f"{done.metric} of statement {done.statement_id}"
-    decided = f"billed {number(done.billed)}, waived {number(done.waived)} {unit} in all"
-    if done.outcome == "settled":
-        return good(f"{what}: {decided}")
-    if done.outcome == "duplicate":
-        return good(f"{what}: nothing is open; {decided}")
-    see = f"see: pymeter statement {done.statement_id} --changes"
-    if done.delta:
-        see += f"; then: {settle_call(done.statement_id, done.metric, done.delta, decision)}"
-    return Group(bad(f"{what}: {number(done.delta)} {unit} is open now; nothing was decided"), note(see))
-
-
-def _decided(one: LateUsage) -> RenderableType:
-    decided = (("billed", one.billed), ("waived", one.waived))
-    texts = [Text(f"{signed(quantity).plain} {word}") for word, quantity in decided if quantity]
-    return Group(*texts or [Text("-")])
 
 
 def erased(pseudonym: str, rewritten: int) -> RenderableType:

@@ -17,7 +17,7 @@ from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.text import Text
 
-from pymeter.cli import closing_display
+from pymeter.cli import closing_display, late_display
 from pymeter.cli.chart import chart
 from pymeter.cli.errors import CliError
 from pymeter.cli.events import events_table
@@ -346,7 +346,7 @@ def _price(console: Console, meter: Meter, sample: Sample, subject: str) -> None
 def _close(console: Console, meter: Meter, sample: Sample, subject: str) -> StatementHeader:
     """The first of the sample's days becomes a statement."""
     header = meter.close_period(subject, sample.since, sample.since + _PERIOD)
-    _title(console, "A period is closed", "its statement never changes")
+    _title(console, "A period is closed", "its statement, the invoice of a day, never changes")
     _show(console, closing_display.statement(header, meter.statement(header.statement_id), "UTC"))
     return header
 
@@ -382,11 +382,12 @@ def _dispute(console: Console, meter: Meter, header: StatementHeader) -> None:
 
 def _bill_late(console: Console, meter: Meter, sample: Sample, closed: StatementHeader) -> None:
     """The statement stays as it is; what changed is decided, and stands on the next one."""
-    _title(console, "Late usage", f"what has changed since statement {closed.statement_id}, and is decided")
+    _title(console, "Late usage", f"what has changed since statement {closed.statement_id}, in money, too")
     late = meter.late_usage(closed.subject)
-    _show(console, closing_display.late(late, "UTC", hint=False))
+    _show(console, late_display.late(late, "UTC", hint=False))
     for line in late:
-        meter.settle_late_usage(line.statement_id, line.metric, line.delta, "bill", reason="disputed")
+        done = meter.settle_late_usage(line.statement_id, line.metric, line.delta, "bill", reason="disputed")
+        _show(console, late_display.settled(done, line.unit, "bill"))
     header = meter.close_period(closed.subject, closed.until, sample.until)
     _title(console, "The next statement", "the disputed charge is a line of its own")
     _show(console, closing_display.statement(header, meter.statement(header.statement_id), "UTC"))

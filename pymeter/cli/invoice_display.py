@@ -1,10 +1,10 @@
-"""How an invoice is shown: a sheet that a customer could read."""
+"""How invoices, and statements with amounts, are shown: a sheet that a customer could read."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -19,7 +19,7 @@ from rich.text import Text
 from pymeter.cli.output import Table, note, number, recorded_up_to, window
 from pymeter.cli.price_display import money
 from pymeter.cli.visible import visible
-from pymeter.models import Invoice, InvoiceLine
+from pymeter.models import Invoice, InvoiceLine, StatementLine
 
 _DECIMALS_MAX = 6
 _GAP = 3
@@ -38,31 +38,34 @@ class _Row:
 
 
 _NAMES = _Row("", ("quantity", "unit", "rate", "amount"))
+_EARLIER = _Row("usage of earlier periods", ("", "", "", ""))
 
 
-class InvoiceSheet:
-    """An invoice: a row for each line, below it how the amount comes about, and the total of a currency."""
+Line = InvoiceLine | StatementLine
 
-    def __init__(self, found: Invoice, timezone: str) -> None:
-        head = found.header
-        self._subject = head.subject
-        preview = "" if head.as_of or head.until <= datetime.now(UTC) else "preview: it has not ended"
-        period = (window(head.since, head.until, timezone), recorded_up_to(head.as_of, timezone), preview)
-        self._period = "  ".join(filter(None, period))
-        self._rows = [_row(line, found, timezone) for line in found.lines]
+
+class LineSheet:
+    """A row for each line, below it how the amount comes about; then earlier periods, and the totals."""
+
+    def __init__(
+        self,
+        lines: Sequence[Line],
+        totals: Mapping[str, Decimal | None],
+        period: tuple[datetime, datetime],
+        timezone: str,
+    ) -> None:
+        own, late = (
+            [_row(line, period, timezone) for line in lines if (line.kind == "late") is is_late]
+            for is_late in (False, True)
+        )
+        self._parts = [part for part in (own, [_EARLIER, *late] if late else []) if part]
         self._totals = [
-            _Row("total", ("", "", "", f"{money(total.amount)} {currency}"))
-            for currency, total in sorted(found.totals.items())
+            _Row("total", ("", "", "", f"{money(amount)} {currency}"))
+            for currency, amount in sorted(totals.items())
         ]
-        self._priced = any(line.currency is not None for line in found.lines)
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        yield Text.assemble((visible(self._subject), "bold"), (f"  {self._period}", "dim"))
-        if not self._rows:
-            yield note("nothing to bill")
-            return
-        yield Text("")
-        rows = [_NAMES, *self._rows, *self._totals]
+        rows = [_NAMES, *(row for part in self._parts for row in part), *self._totals]
         widths = [max(cell_len(row.cells[n]) for row in rows) for n in range(len(_NAMES.cells))]
         taken = sum(widths) + len(widths) * _GAP + 1
         if taken + _TITLE_MIN > options.max_width:
@@ -70,19 +73,16 @@ class InvoiceSheet:
         else:
             texts = [taken + cell_len(row.title) for row in rows] + [cell_len(row.about) + 4 for row in rows]
             yield from self._table(widths, min(options.max_width, max(texts)))
-        yield Text("")
-        if not self._priced:
-            subject = shlex.quote(self._subject)
-            yield note(f"nothing has a price; subscribe the subject: pymeter subscribe {subject} PLAN")
 
     def _table(self, widths: list[int], width: int) -> Iterator[RenderableType]:
         rule = Text(" " + "─" * (width - 1), style="dim")
         yield _cells(_NAMES, widths, width, "bold cyan")
-        yield rule
-        for row in self._rows:
-            yield _cells(row, widths, width)
-            if row.about:
-                yield Constrain(Padding(Text(row.about, style="dim"), (0, 0, 0, 3)), width)
+        for part in self._parts:
+            yield rule
+            for row in part:
+                yield _cells(row, widths, width, "bold" if row is _EARLIER else "")
+                if row.about:
+                    yield Constrain(Padding(Text(row.about, style="dim"), (0, 0, 0, 3)), width)
         if self._totals:
             yield rule
         for row in self._totals:
@@ -90,13 +90,39 @@ class InvoiceSheet:
 
     def _stacked(self) -> Iterator[RenderableType]:
         """Without columns: on a narrow terminal, and for numbers that fill a wide one."""
-        for row in (*self._rows, *self._totals):
+        for row in (*(row for part in self._parts for row in part), *self._totals):
             quantity, unit, rate, amount = row.cells
-            yield Text(row.title, style="bold" if row in self._totals else "")
+            yield Text(row.title, style="bold" if row is _EARLIER or row in self._totals else "")
             counted = " ".join(filter(None, (quantity, unit, f"at {rate}" if rate else "")))
             for text, style in ((counted, ""), (row.about, "dim"), (amount, "bold")):
                 if text:
                     yield Padding(Text(text, style=style, overflow="fold"), (0, 0, 0, 2))
+
+
+class InvoiceSheet:
+    """An invoice: of whom and when, its lines, and the total of each currency."""
+
+    def __init__(self, found: Invoice, timezone: str) -> None:
+        head = found.header
+        self._subject = head.subject
+        preview = "" if head.as_of or head.until <= datetime.now(UTC) else "preview: it has not ended"
+        period = (window(head.since, head.until, timezone), recorded_up_to(head.as_of, timezone), preview)
+        self._period = "  ".join(filter(None, period))
+        self._lines = found.lines
+        totals = {currency: total.amount for currency, total in found.totals.items()}
+        self._sheet = LineSheet(found.lines, totals, (head.since, head.until), timezone)
+
+    def __rich_console__(self, _: Console, __: ConsoleOptions) -> Iterator[RenderableType]:
+        yield Text.assemble((visible(self._subject), "bold"), (f"  {self._period}", "dim"))
+        if not self._lines:
+            yield note("nothing to bill")
+            return
+        yield Text("")
+        yield self._sheet
+        yield Text("")
+        if not any(line.currency is not None for line in self._lines):
+            subject = shlex.quote(self._subject)
+            yield note(f"nothing has a price; subscribe the subject: pymeter subscribe {subject} PLAN")
 
 
 def _cells(row: _Row, widths: list[int], width: int, style: str = "") -> RenderableType:
@@ -108,10 +134,11 @@ def _cells(row: _Row, widths: list[int], width: int, style: str = "") -> Rendera
     return result
 
 
-def _row(line: InvoiceLine, found: Invoice, timezone: str) -> _Row:
-    head = found.header
-    same = (line.since, line.until) == (head.since, head.until)
+def _row(line: Line, period: tuple[datetime, datetime], timezone: str) -> _Row:
+    same = (line.since, line.until) == period
     when = "" if same else window(line.since, line.until, timezone).removesuffix(f" {timezone}")
+    if line.late_of is not None:
+        when = f"{when} (statement {line.late_of})".strip()
     price = "no price" if line.currency is None else f"{money(line.amount)} {line.currency}"
     cells = (
         "" if line.quantity is None else _quantity(line.quantity),
@@ -119,15 +146,15 @@ def _row(line: InvoiceLine, found: Invoice, timezone: str) -> _Row:
         "" if line.unit_amount is None else number(line.unit_amount),
         price,
     )
-    about = ", ".join(filter(None, (when, _LONG.sub(r"\1…", line.explanation))))
+    about = ", ".join(filter(None, (when, _LONG.sub(r"\1…", line.explanation or ""))))
     return _Row(visible(_title(line)), cells, visible(about))
 
 
-def _title(line: InvoiceLine) -> str:
+def _title(line: Line) -> str:
     what = line.name or line.item or line.metric
     if what is None:
         return f"minimum of {line.plan}"
-    kind = {"usage": "", "fee": "", "true_up": ": minimum"}
+    kind = {"usage": "", "fee": "", "late": "", "true_up": ": minimum"}
     return what + kind.get(line.kind, f": {line.kind}")
 
 

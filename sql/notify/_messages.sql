@@ -43,6 +43,17 @@ $$;
 
 comment on function _shortened(text) is 'A text for people, of at most 3,000 characters: the data of an event may be long.';
 
+create or replace function _edge_text(edge jsonb)
+returns text
+language sql
+stable
+set search_path from current
+as $$
+    select regexp_replace(to_char((edge #>> '{}')::timestamptz at time zone interval '0', 'YYYY-MM-DD HH24:MI:SS'), '( 00:00)?:00$', '')
+$$;
+
+comment on function _edge_text(jsonb) is 'An edge of a period for people, in UTC: a day, if it is the start of one.';
+
 create or replace function _message_text(notification notifications)
 returns text
 language sql
@@ -57,6 +68,15 @@ as $$
         when notification.type = 'spike.detected' then
             format('spike.detected: %s has used %s %s of %s since %s, %s times what is usual (%s).', notification.subject, d ->> 'quantity',
                 d ->> 'unit', notification.metric, d ->> 'since', d ->> 'ratio', d ->> 'expected')
+        when notification.type = 'period.closed' then
+            format('period.closed: %s is closed from %s to %s UTC, statement %s%s.', notification.subject, _edge_text(d -> 'since'),
+                _edge_text(d -> 'until'), d ->> 'statement_id', ': ' || (
+                    select string_agg(format('%s %s', coalesce(t.value, 'unknown'), t.key), ', ' order by t.key)
+                    from jsonb_each_text(d -> 'totals') t))
+        when notification.type = 'usage.late' then
+            format('usage.late: %s has %s %s of %s from %s to %s UTC, statement %s says %s. To be decided: %s%s.', notification.subject,
+                d ->> 'current', d ->> 'unit', notification.metric, _edge_text(d -> 'since'), _edge_text(d -> 'until'), d ->> 'statement_id',
+                d ->> 'stated', d ->> 'delta', ', ' || coalesce(d ->> 'amount', 'unknown') || ' ' || (d ->> 'currency'))
     end, notification.type || ': ' || concat_ws(', ', notification.subject, notification.metric) || coalesce(' ' || nullif(d::text, '{}'), '')))
     from (values (notification.data)) n (d)
 $$;

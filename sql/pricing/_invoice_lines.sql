@@ -74,6 +74,7 @@ $$;
 
 comment on function _statement_of(invoice_scope) is 'The statement that holds just the window, and was made before as_of; null without one.';
 
+-- Statements of subjects without prices have no explanations.
 create or replace function _stated_lines(id bigint)
 returns setof invoice_line
 language plpgsql

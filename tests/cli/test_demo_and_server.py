@@ -61,7 +61,10 @@ def test_the_demo_shows_everything_and_is_clean_to_run_twice(
             r" total +[\d,]+\.\d\d USD",
             r"3 metrics have no price",
             r"Statement 1 of \S+ ",
-            r"Of earlier periods\s+metric .*\n.*\n +tokens +-[\d,]+ +tokens ",
+            r"Statement 1 of \S+ .*\n(?:.*\n)+? +total +[\d,]+\.\d\d USD",
+            r"the subject's next statement: -[\d.]+ USD",
+            r"usage of earlier periods\s+Tokens +-[\d,]+ +tokens +0\.0000?[12] +-[\d.]+ USD\n"
+            r" +\S+ \S+ → \S+ \S+ \(statement 1\), now: units ",
             r"✓ verify: no drift",
             r"✓ statements: as they were closed",
         ):

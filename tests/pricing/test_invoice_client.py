@@ -77,3 +77,13 @@ def test_the_async_client_answers_the_same(meter: Meter, meter_dsn: str) -> None
             return await made.invoice("acct_1", **JUNE), await made.invoice_json("acct_1", **JUNE)
 
     assert asyncio.run(ask()) == (meter.invoice("acct_1", **JUNE), meter.invoice_json("acct_1", **JUNE))
+
+
+def test_an_invoice_of_a_closed_period_without_prices_is_read_too(meter: Meter) -> None:
+    meter.record("acct_2", "tokens", 5, at=datetime(2026, 6, 18, tzinfo=UTC))
+    before = meter.invoice_json("acct_2", **JUNE)
+    meter.close_period("acct_2", **JUNE)
+    assert meter.invoice_json("acct_2", **JUNE) == before
+    assert [line.explanation for line in before.lines] == [
+        "no plan of the subject has a price for this metric"
+    ]
