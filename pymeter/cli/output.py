@@ -183,7 +183,10 @@ def _visible_cell(cell: RenderableType | None) -> RenderableType | None:
 
 
 def table(*columns: str, numbers: Sequence[str] = (), unfolded: Sequence[str] = ()) -> Table:
-    """An empty table. The columns `numbers` are aligned right; they, and `unfolded`, keep to one line."""
+    """An empty table. The columns `numbers` are aligned right; they, and `unfolded`, keep to one line.
+
+    What is too long for its line ends with an ellipsis: a number without its last digits is another number.
+    """
     result = Table(
         box=box.SIMPLE_HEAD,
         header_style="bold cyan",
@@ -195,7 +198,7 @@ def table(*columns: str, numbers: Sequence[str] = (), unfolded: Sequence[str] = 
             Text(visible(column)),
             justify="right" if column in numbers else "left",
             no_wrap=column in numbers or column in unfolded,
-            overflow="fold",
+            overflow="ellipsis" if column in numbers or column in unfolded else "fold",
         )
     return result
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from pymeter.cli.chart import chart
-from pymeter.cli.output import moment, number, plain, window
+from pymeter.cli.output import moment, number, plain, table, window
 from pymeter.models import UsageBucket
 
 MIDNIGHT = datetime(2026, 6, 18, tzinfo=UTC)
@@ -118,3 +118,13 @@ def test_a_terminal_without_blocks_gets_ascii() -> None:
     text = "\n".join(drawn([1, 2], timedelta(days=1), encoding="ascii"))
     assert text.isascii()
     assert "#" in text
+
+
+@pytest.mark.parametrize("width", range(20, 60))
+def test_a_number_that_is_too_long_for_the_terminal_says_so(width: int) -> None:
+    shown = io.StringIO()
+    rows = table("metric", "rate", "amount", numbers=("rate", "amount"))
+    rows.add_row("tokens of a long name", "0.123456", "15,241,481.36")
+    Console(file=shown, width=width).print(rows)
+    digits = [cell for cell in shown.getvalue().split() if cell[0].isdecimal()]
+    assert all(cell in ("0.123456", "15,241,481.36") or cell.endswith("…") for cell in digits), digits
