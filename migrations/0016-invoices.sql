@@ -202,6 +202,9 @@ create type invoice_basis as (
 comment on type invoice_basis is
     'All that the lines of an invoice are computed from. currencies: those that have a total in any case; by_line: the setting rounding.';
 
+comment on column statements.part_weights is
+    'How long each part is, in seconds, of which each day of the cycle''s time zone has 86400, whether it has 23, 24 or 25 hours.';
+
 -- Statements in money. Those of subjects without prices stay as they were, in format 1.
 
 alter table statements add column usage jsonb;

@@ -58,7 +58,6 @@ def test_an_adjustment_under_a_matrix_price_is_not_lost_in_silence(billing: Bill
     assert total(lines).amount != 30 or any("negative" in line.explanation for line in lines)
 
 
-@pytest.mark.xfail(strict=True, reason="parts of days are measured on a wall clock that goes back")
 def test_time_in_the_hour_that_comes_twice_is_not_negative(ledger: Ledger) -> None:
     billing = Billing(ledger, metrics={"seats": "max"}, subscribe=False)
     anchor = at("2025-12-31T23:00+00:00")
