@@ -85,7 +85,9 @@ as $$
 begin
     return query
     select l.item, l.metric, l.kind, l.since, l.until, l.quantity, l.unit, l.unit_amount, l.exact_amount, l.amount, l.currency, l.price_version,
-           l.explanation, l.plan, l.tier, l.flat_amount, l.event_count, l.name, l.late_of
+           coalesce(l.explanation, case l.kind when 'late' then 'the statement has no prices'
+                                               else 'no plan of the subject has a price for this metric' end),
+           l.plan, l.tier, l.flat_amount, l.event_count, l.name, l.late_of
     from statement_lines l
     where l.statement_id = id
     order by l.line;

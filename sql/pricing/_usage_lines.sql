@@ -29,7 +29,8 @@ begin
         select s.* into v_share from _share_of_segment(v_scope, v_metric, v_segment, v_usage.quantity) s;
         if v_segment.item is null then
             return query select * from _unpriced_line(
-                v_scope, v_metric, v_segment, v_usage.event_count, _portion(v_share.weighed, 1, v_share.whole), v_share.note);
+                v_scope, v_metric, v_segment, v_usage.event_count, _portion(v_share.weighed, 1, v_share.whole), v_share.note,
+                cardinality(basis.currencies) > 0);
             continue;
         end if;
         if (v_before.plan, v_before.item) is distinct from (v_segment.plan, v_segment.item) then
@@ -94,7 +95,7 @@ comment on function _share_of_segment(invoice_scope, metrics, invoice_segment, n
     'billing cycle, or, of a window that is no cycle, of the window. note says so where they differ.';
 
 create or replace function _unpriced_line(
-    scope invoice_scope, metric metrics, segment invoice_segment, event_count bigint, quantity numeric, note text
+    scope invoice_scope, metric metrics, segment invoice_segment, event_count bigint, quantity numeric, note text, is_priced boolean
 )
 returns setof invoice_line
 language plpgsql
@@ -106,7 +107,7 @@ declare
     v_is_whole boolean := (segment.since, segment.until) = (scope.since, scope.until);
 begin
     if _unpriced_line.event_count <> 0 or _unpriced_line.quantity <> 0
-        or v_is_whole and ((metric).retired_at is null or (metric).retired_at > scope.known_at)
+        or v_is_whole and not is_priced and ((metric).retired_at is null or (metric).retired_at > scope.known_at)
     then
         return next (
             null, (metric).key, 'usage', segment.since, segment.until, _unpriced_line.quantity, (metric).unit, null, null, null, null, null,
@@ -117,6 +118,6 @@ begin
 end
 $$;
 
-comment on function _unpriced_line(invoice_scope, metrics, invoice_segment, bigint, numeric, text) is
-    'The line for usage that no plan of the subject has a price for: without amounts. Zero usage has one if the metric has no price at all, and is '
-    'in use.';
+comment on function _unpriced_line(invoice_scope, metrics, invoice_segment, bigint, numeric, text, boolean) is
+    'The line for usage that no plan of the subject has a price for: without amounts. Zero usage has one only if the subject''s plans have no prices '
+    'at all (is_priced is false), and the metric is in use.';

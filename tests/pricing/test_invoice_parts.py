@@ -28,7 +28,6 @@ def test_a_combination_without_a_cell_matters_only_where_it_is_used(billing: Bil
     assert total(billing.invoice()).amount == 40
 
 
-@pytest.mark.xfail(strict=True, reason="the kind of a line follows the sign of its amount")
 @pytest.mark.parametrize(
     ("more", "kind"),
     [
@@ -71,7 +70,6 @@ def test_time_in_the_hour_that_comes_twice_is_not_negative(ledger: Ledger) -> No
     assert all(line.quantity > 0 for line in lines if line.kind in ("usage", "fee"))
 
 
-@pytest.mark.xfail(strict=True, reason="what is due without usage depends on which part comes last")
 def test_what_is_due_after_a_restart_does_not_depend_on_the_order_of_parts(billing: Billing) -> None:
     owed = set()
     for day, month in (("2026-06-03", "06"), ("2026-07-23", "07")):
