@@ -148,8 +148,8 @@ create type invoice_line as (
     exact_amount numeric, amount numeric, currency text, price_version bigint, explanation text, plan text, tier integer, flat_amount numeric,
     event_count bigint, name text, late_of bigint);
 comment on type invoice_line is
-    'A line of an invoice. kind: usage, fee, discount, true_up, late or total (one for each currency, at the end). exact_amount: not rounded; amount: in '
-    'decimals of the currency, so that the lines add up to the total. Both are null if no price says what the quantity costs; a usage line '
+    'A line of an invoice. kind: usage, fee, discount, true_up, late or total (one for each currency, at the end). exact_amount: not rounded; '
+    'amount: in decimals of the currency, so that the lines add up to the total. Both are null if no price says what the quantity costs; a usage line '
     'without an item is of usage that no plan of the subject has a price for. unit_amount, flat_amount, tier: those of the price, see rate(). '
     'event_count: of the events of the segment, in its first line. price_version: the version of the plan''s line. late_of: of a late line, the '
     'statement of the period that it belongs to; quantity and amounts are then how much more or less than had been stated and billed.';
@@ -262,3 +262,20 @@ comment on type late_line is
     'Usage that came after its period was closed. stated: what the statement says; current: what the log says now; billed, waived: what has been '
     'decided; delta: what has not, so that current = stated + billed + waived + delta. amount: what delta costs at the prices of the statement, '
     'in currency; null: unknown, or there were no prices.';
+
+alter type statement_header add attribute totals jsonb;
+comment on type statement_header is
+    'A closed period [since, until) of a subject: it holds what had been recorded up to watermark. hash: SHA-256 of the statement''s text, '
+    'hexadecimal; previous_hash: that of the subject''s previous statement, null for the first one. lines: how many statement() returns. totals: an '
+    'object of the total of each currency, as text, null where it is unknown; empty without prices.';
+
+alter type closing add attribute totals jsonb;
+comment on type closing is
+    'What close_due() did with a period. outcome: closed (statement_id is its statement, totals are those of it) or postponed (sqlstate and message '
+    'say why: it is tried again by a later call).';
+
+alter type late_settlement add attribute amount numeric, add attribute currency text;
+comment on type late_settlement is
+    'What settle_late_usage() did. outcome: settled, duplicate (nothing was left to decide) or conflict (the delta has moved: it is returned). '
+    'billed, waived: all that is decided of this line. amount: what this decision adds to the next statement, in currency; null: nothing, unknown, '
+    'or there were no prices.';

@@ -19,3 +19,4 @@ drop function if exists _newest_events(text, text, timestamptz, timestamptz, tim
 drop function if exists define_metric(text, text, text, text, text, text, text, boolean, interval, boolean);
 drop function if exists _merged_definition(metrics, text, text, text, text, text, text, text, boolean, interval, boolean);
 drop function if exists _check_read_committed();
+drop function if exists _decide_late(late_line, text, text);

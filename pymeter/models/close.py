@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Literal
 
+from pydantic import Field
+
 from pymeter.models.values import Model, Moment
 
 LineKind = Literal["usage", "fee", "discount", "true_up", "late", "total"]
@@ -30,6 +32,8 @@ class StatementHeader(Model):
     lines: int
     closed_by: str
     """The role that closed it."""
+    totals: dict[str, Decimal | None] = Field(default_factory=dict)
+    """By currency; None where a line has no amount. Empty without prices."""
 
 
 class StatementLine(Model):
@@ -81,6 +85,8 @@ class Closing(Model):
     sqlstate: str | None = None
     message: str | None = None
     """Why it was postponed."""
+    totals: dict[str, Decimal | None] | None = None
+    """Of the statement, by currency; None if it was postponed."""
 
 
 class LateUsage(Model):
@@ -116,6 +122,9 @@ class LateSettlement(Model):
     """What is still open."""
     billed: Decimal
     waived: Decimal
+    amount: Decimal | None = None
+    """What the decision adds to the next statement; None: nothing, unknown, or there were no prices."""
+    currency: str | None = None
 
 
 class StatementProblem(Model):

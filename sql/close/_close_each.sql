@@ -13,18 +13,20 @@ begin
     begin
         v_ids := array(select i from _close_periods(due) i);
         return query
-        select s.subject, h.since, h.until, h.statement_id, 'closed', null::text, null::text
+        select s.subject, h.since, h.until, h.statement_id, 'closed', null::text, null::text, _stated_totals(h.statement_id)
         from unnest(v_ids) i (id) join statements h on h.statement_id = i.id join sealed_subjects s on s.subject_id = h.subject_id;
         return;
     exception when others then
         if cardinality(due) = 1 and _closed_until(due[1].subject) > due[1].since then
             v_ids := array[_closed_as(due[1].subject, due[1].since, due[1].until)];
-            return query select due[1].subject, due[1].since, due[1].until, i.id, 'closed', null::text, null::text from unnest(v_ids) i (id)
-                where i.id is not null;
+            return query
+            select due[1].subject, due[1].since, due[1].until, i.id, 'closed', null::text, null::text, _stated_totals(i.id)
+            from unnest(v_ids) i (id)
+            where i.id is not null;
             return;
         elsif cardinality(due) = 1 then
             update sealed_subjects s set postponed_at = clock_timestamp() where s.subject = due[1].subject;
-            return next (due[1].subject, due[1].since, due[1].until, null, 'postponed', sqlstate, sqlerrm)::closing;
+            return next (due[1].subject, due[1].since, due[1].until, null, 'postponed', sqlstate, sqlerrm, null)::closing;
             return;
         end if;
     end;

@@ -17,7 +17,8 @@ $$;
 
 comment on function _lock_sealed(text) is 'Locks a subject against closing until the transaction ends. Raises 55P03 after 5 seconds.';
 
-create or replace function _decide_late(line late_line, decision text, reason text)
+-- A line and its decisions are from one snapshot: else usage that arrives in between would be billed by a decision that does not count it.
+create or replace function _write_decisions(decisions late_decisions[])
 returns void
 language plpgsql
 volatile
@@ -27,11 +28,11 @@ as $$
 begin
     insert into late_decisions (statement_id, decided_at, decided_by, metric, decision, quantity, reason, logged, billed)
     select d.statement_id, d.decided_at, d.decided_by, d.metric, d.decision, d.quantity, d.reason, d.logged, d.billed
-    from _next_decisions(line, _decide_late.decision, _decide_late.reason) d;
+    from unnest(decisions) d;
 end
 $$;
 
-comment on function _decide_late(late_line, text, text) is 'Writes the decision about all that is open of a line.';
+comment on function _write_decisions(late_decisions[]) is 'Writes decisions about late usage, in their order.';
 
 -- In each segment, what is billed changes by what the log has gained since the last decision. Where nothing is waived, all that is logged is billed.
 -- So what is billed sums to what was stated and decided to be billed, and an amount that was waived stays where it was.
@@ -85,10 +86,12 @@ declare
     v_decision text := _setting_value('late_usage');
 begin
     if v_decision <> 'ask' then
-        perform _decide_late(l, v_decision, 'by the setting late_usage')
-        from _late_lines(array(
-            select t.statement_id from unnest(sealed) w join statements t on t.subject_id = w.subject_id order by 1), null) l
-        where l.delta <> 0;
+        perform _write_decisions(array(
+            select d
+            from _late_lines(array(
+                select t.statement_id from unnest(sealed) w join statements t on t.subject_id = w.subject_id order by 1), null) l
+            cross join lateral _next_decisions(l, v_decision, 'by the setting late_usage') d
+            where l.delta <> 0));
     end if;
 end
 $$;

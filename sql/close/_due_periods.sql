@@ -55,7 +55,7 @@ begin
         exit when v_found = _due_among.max_rows or clock_timestamp() > give_up;
         v_cycle := _next_cycle(v_subject, ended);
         if upper(v_cycle) <= ended then
-            return next (v_subject.subject, lower(v_cycle), upper(v_cycle), null, null, null, null)::closing;
+            return next (v_subject.subject, lower(v_cycle), upper(v_cycle), null, null, null, null, null)::closing;
             v_found := v_found + 1;
         else
             update sealed_subjects s set due_at = upper(v_cycle) where s.subject_id = v_subject.subject_id and s.due_at <> upper(v_cycle);

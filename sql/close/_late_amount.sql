@@ -15,7 +15,7 @@ begin
         return v_line;
     end if;
     select min(l.currency) as currency, count(distinct l.currency) as currencies, coalesce(sum(l.sign * l.exact_amount), 0) as amount,
-           count(l.currency) = count(l.exact_amount) as is_known
+           count(l.currency) = count(l.exact_amount) as is_known, count(*) as lines
     into v_sums
     from (
         select l.currency, l.exact_amount, 1 as sign
@@ -23,6 +23,11 @@ begin
         union all
         select l.currency, l.exact_amount, -1 from _late_of_statement(v_header, line.subject, 'infinity', '{}') l
     ) l;
+    if v_sums.lines = 0 then  -- nothing that is billed changes
+        select min(s.currency), count(distinct s.currency) into v_sums.currency, v_sums.currencies
+        from jsonb_to_recordset(v_header.basis -> 'segments') s (metric text, currency text)
+        where s.metric = line.metric;
+    end if;
     if v_sums.currencies = 1 and v_sums.is_known then
         v_line.currency := v_sums.currency;
         v_line.amount := round(v_sums.amount, _currency_decimals(v_sums.currency));

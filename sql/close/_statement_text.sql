@@ -107,7 +107,7 @@ as $$
 begin
     return query
     select t.statement_id, s.subject, t.since, t.until, t.closed_at, t.watermark, encode(t.previous_hash, 'hex'), encode(t.hash, 'hex'),
-           (select count(*) from statement_lines l where l.statement_id = t.statement_id), t.closed_by
+           (select count(*) from statement_lines l where l.statement_id = t.statement_id), t.closed_by, _stated_totals(t.statement_id)
     from unnest(ids) with ordinality i (id, n)
     join statements t on t.statement_id = i.id
     join sealed_subjects s on s.subject_id = t.subject_id
@@ -116,3 +116,18 @@ end
 $$;
 
 comment on function _headers(bigint[]) is 'Statements by their ids, in the given order, as statements() returns them.';
+
+create or replace function _stated_totals(id bigint)
+returns jsonb
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+begin
+    return _totals(array(select l from statement_lines l where l.statement_id = id and l.kind = 'total'));
+end
+$$;
+
+comment on function _stated_totals(bigint) is 'The totals of a statement, as _totals() has them.';

@@ -24,7 +24,7 @@ begin
     if v_id is null then
         begin
             v_id := (select c from _close_periods(array[
-                (close_period.subject, lower(v_window), upper(v_window), null, null, null, null)::closing]) c);
+                (close_period.subject, lower(v_window), upper(v_window), null, null, null, null, null)::closing]) c);
         exception
             when lock_not_available or deadlock_detected then
                 perform _raise_subject_busy(close_period.subject);

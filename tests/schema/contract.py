@@ -263,18 +263,18 @@ correction_entry(ordinal integer, entry text, subject text, metric text, correct
   outcome text, event_id bigint)
 statement_header(statement_id bigint, subject text, since timestamptz, until timestamptz,
   closed_at timestamptz, watermark timestamptz, previous_hash text, hash text, lines bigint,
-  closed_by text)
+  closed_by text, totals jsonb)
 statement_line(line integer, kind text, metric text, quantity numeric, unit text, aggregate text,
   event_count bigint, since timestamptz, until timestamptz, late_of bigint, item text,
   unit_amount numeric, exact_amount numeric, amount numeric, currency text, price_version bigint,
   explanation text, plan text, tier integer, flat_amount numeric, name text)
 closing(subject text, since timestamptz, until timestamptz, statement_id bigint, outcome text,
-  sqlstate text, message text)
+  sqlstate text, message text, totals jsonb)
 late_line(statement_id bigint, subject text, metric text, since timestamptz, until timestamptz,
   stated numeric, current numeric, delta numeric, billed numeric, waived numeric, unit text,
   amount numeric, currency text)
 late_settlement(statement_id bigint, metric text, outcome text, delta numeric, billed numeric,
-  waived numeric)
+  waived numeric, amount numeric, currency text)
 statement_problem(statement_id bigint, subject text, what text, line integer, metric text,
   stated text, found text)
 setting(name text, value text, default_value text, description text)
