@@ -1,5 +1,5 @@
--- What a correction changes in money. Rows are priced one after the other, so that those of a billing cycle sum to the change of its invoice, whatever
--- the tiers and the minimum of the plan. Nothing is computed for subjects that never had a plan with prices.
+-- What a correction changes in money. Rows are priced one after the other, so that those of a billing cycle sum to the change of its invoice,
+-- whatever the tiers and the minimum of the plan. Nothing is computed for subjects that never had a plan with prices.
 create or replace function _with_amounts(effects correction_effect[], steps correction_step[])
 returns setof correction_effect
 language plpgsql
@@ -16,8 +16,10 @@ begin
     for v_one in
         select p.subject, array_agg(p.piece order by p.n) as pieces
         from (
-            select e.subject, e.n, (e.n, e.metric, e.since, coalesce(e.until, 'infinity'), e.before, e.after, array_agg(s.step))::effect_piece as piece
-            from unnest(effects) with ordinality e (subject, metric, since, until, before, after, delta, closed, reported, limits, amount, currency, n)
+            select e.subject, e.n,
+                   (e.n, e.metric, e.since, coalesce(e.until, 'infinity'), e.before, e.after, array_agg(s.step))::effect_piece as piece
+            from unnest(effects) with ordinality e (subject, metric, since, until, before, after, delta, closed, reported, limits, amount, currency,
+                n)
             join (
                 select s as step, s.subject, s.metric, _bucket_start(m.period, s.at) as since
                 from unnest(steps) s
@@ -36,7 +38,8 @@ begin
     from unnest(effects) with ordinality e (subject, metric, since, until, before, after, delta, closed, reported, limits, amount, currency, n)
     left join (
         select a.effect, coalesce(min(a.currency) filter (where a.amount <> 0), min(a.currency)) as currency,
-               case when bool_and(a.amount is not null) and count(distinct a.currency) filter (where a.amount <> 0) < 2 then sum(a.amount) end as amount
+               case when bool_and(a.amount is not null) and count(distinct a.currency) filter (where a.amount <> 0) < 2
+                    then sum(a.amount) end as amount
         from unnest(v_amounts) a
         group by 1
     ) a on a.effect = e.n

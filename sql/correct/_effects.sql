@@ -33,7 +33,8 @@ begin
 end
 $$;
 
-comment on function _effects(corrected_bucket[]) is 'What preview_correction() and approve_correction() return of the buckets that change, without amounts.';
+comment on function _effects(corrected_bucket[]) is
+    'What preview_correction() and approve_correction() return of the buckets that change, without amounts.';
 
 create or replace function _is_reported(metric metrics, subject text, period_start timestamptz)
 returns boolean

@@ -124,7 +124,8 @@ begin
     if (select m.aggregate in ('sum', 'count') from metrics m where m.key = piece.metric) then
         return (select sum(s.quantity) from unnest(piece.steps) s);
     end if;
-    return case when (header).part_starts is null and (header).since = piece.since and (header).until = piece.until then piece.after - piece.before end;
+    return case when (header).part_starts is null and (header).since = piece.since and (header).until = piece.until
+                then piece.after - piece.before end;
 end
 $$;
 
