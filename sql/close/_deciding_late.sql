@@ -78,7 +78,7 @@ comment on function _next_decisions(late_line, text, text, segment_usage[]) is
 create or replace function _decide_by_setting(sealed sealed_subjects[])
 returns void
 language plpgsql
-volatile
+stable
 set search_path from current
 set enable_seqscan to off
 as $$

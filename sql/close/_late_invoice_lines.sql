@@ -1,5 +1,5 @@
 -- Late lines are on the statement that is made next, whatever its period: so an invoice shows them if it could be that one.
-create or replace function _late_invoice_lines(scope invoice_scope)
+create or replace function _late_invoice_lines(scope invoice_scope, predicts boolean)
 returns setof invoice_line
 language plpgsql
 stable
@@ -19,7 +19,9 @@ begin
     then
         return;
     end if;
-    v_predicted := _predicted_decisions(scope, v_sealed);
+    if predicts then
+        v_predicted := _predicted_decisions(scope, v_sealed);
+    end if;
     for v_header in
         select t.*
         from statements t
@@ -36,9 +38,9 @@ begin
 end
 $$;
 
-comment on function _late_invoice_lines(invoice_scope) is
-    'The late lines of an invoice, not rounded: those that wait for the subject''s next statement, and what the setting late_usage will bill with '
-    'it; as of a watermark, those of the statement that was made then.';
+comment on function _late_invoice_lines(invoice_scope, boolean) is
+    'The late lines of an invoice, not rounded: those that wait for the subject''s next statement, and (predicts) what the setting late_usage '
+    'will bill with it; as of a watermark, those of the statement that was made then.';
 
 create or replace function _predicted_decisions(scope invoice_scope, sealed sealed_subjects)
 returns late_decisions[]

@@ -41,7 +41,7 @@ begin
         from _cycle_parts(v_scope.subject, v_scope.since, v_scope.until, v_scope.known_at) p;
         v_basis := _invoice_basis(v_scope);
         v_basis.usage := array(select u from _segments_usage(v_basis, '{}', v_scope.as_of) u);
-        return query select l.* from _priced_lines(v_basis, array(select l from _late_invoice_lines(v_scope) l)) l;
+        return query select l.* from _priced_lines(v_basis, array(select l from _late_invoice_lines(v_scope, true) l)) l;
     end if;
     perform _check_snapshot();
 end

@@ -26,7 +26,8 @@ begin
                    partition by m.currency order by (m.exact_amount - m.nearest) * sign(m.units) desc nulls last, m.position) as rank
         from missing m
     )
-    select r.item, r.metric, r.kind, r.since, r.until, r.quantity, r.unit, r.unit_amount, r.exact_amount,
+    select r.item, r.metric, r.kind, r.since, r.until, trim_scale(r.quantity), r.unit, r.unit_amount,
+           trim_scale(r.exact_amount),
            r.nearest + case when r.rank <= abs(r.units) then sign(r.units) * ('1e-' || r.decimals)::numeric else 0 end,
            r.currency, r.price_version, r.explanation, r.plan, r.tier, r.flat_amount, r.event_count, r.name, r.late_of
     from ranked r
@@ -49,7 +50,8 @@ as $$
 begin
     return query
     select null::text, null::text, 'total', (basis.scope).since, (basis.scope).until, null::numeric, null::text, null::numeric,
-           case when t.is_known then t.exact_amount end, case when t.is_known then round(t.amount, _currency_decimals(t.currency)) end, t.currency,
+           case when t.is_known then trim_scale(t.exact_amount) end,
+           case when t.is_known then round(t.amount, _currency_decimals(t.currency)) end, t.currency,
            null::bigint, case when not t.is_known then 'unknown: a line has no amount' when t.lines = 1 then 'sum of 1 line'
                else format('sum of %s lines', t.lines) end,
            null::text, null::integer, null::numeric, null::bigint, null::text, null::bigint
