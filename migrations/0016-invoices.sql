@@ -286,7 +286,7 @@ comment on type correction_effect is
     'closed: whether a statement holds the period. reported: whether some of its usage has been planned for a biller. limits: the names of limits '
     'whose usage goes from below the quota to at least the quota, or back. amount: how much more or less it costs, in currency: where no statement '
     'holds the usage, by how much the invoice of its billing cycle changes, after the rows before; where one does, by how much the amount of its '
-    'late usage changes; null: unknown, or there are no prices.';
+    'late usage changes; both before credits and taxes; null: unknown, or there are no prices.';
 
 create type effect_piece as (
     effect bigint, metric text, since timestamptz, until timestamptz, before numeric, after numeric, steps correction_step[]);

@@ -29,7 +29,7 @@ begin
         where i.item is not null
         order by i.n);
     v_basis.usage := array(select u from _segments_usage(v_basis, '{}', null) u);
-    v_late := array(select l from _late_invoice_lines(v_scope) l);
+    v_late := array(select l from _late_invoice_lines(v_scope, true) l);
     v_before := array(select l from _priced_lines(v_basis, v_late) l where l.kind = 'total');
     foreach v_piece in array pieces loop
         v_changes := _segment_changes(v_basis.segments, v_piece);

@@ -136,7 +136,8 @@ def test_invoices_of_windows_that_tile_a_cycle_sum_to_its_fee(
         (begin + timedelta(hours=n) for n in range(int((end - begin) / timedelta(hours=1)))),
         key=lambda hour: abs(offset(hour + timedelta(hours=1), zone) - offset(hour, zone)),
     )
-    cuts = {begin, end, change} | {change + timedelta(seconds=draw.randint(-90000, 90000)) for _ in range(25)}
+    cuts = {begin, end, *(change + timedelta(minutes=n) for n in (0, 1, 30, 40, 59, 60, 61, 80))}
+    cuts |= {change + timedelta(seconds=draw.randint(-90000, 90000)) for _ in range(20)}
     bounds = sorted(cut for cut in cuts if begin <= cut <= end)
     fees = [exact(billing.invoice(*window)) for window in pairwise(bounds)]
     assert min(fees) > 0
