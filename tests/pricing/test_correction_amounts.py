@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.helpers import Ledger, at
+from tests.helpers import Ledger, Task, at
 from tests.pricing.billing import MONTH, SUBJECT, Billing, flat, total, unit
 
 JULY = (at("2026-07-01"), at("2026-08-01"))
@@ -265,16 +265,32 @@ def test_combinations_of_a_matrix_are_priced_each_by_its_cell(billing: Billing) 
     assert (row.delta, row.amount) == (1, None)
 
 
-def test_amounts_are_computed_before_recorders_have_to_wait(
-    billing: Billing, new_ledger: Callable[..., Ledger]
+def test_whoever_records_does_not_wait_while_amounts_are_computed(
+    billing: Billing, new_ledger: Callable[..., Ledger], wait_until_blocked: Callable[..., None]
 ) -> None:
-    """What is recorded after a preview changes before and after of a sum, and the amount with the tiers."""
+    """Only prices read the table of minimums: approving waits for it, with nothing of the series locked."""
+    ledger = billing.ledger
+    billing.price("tokens", unit(2))
+    number = stage(ledger, adjustment(5))
+    blocker, approver, recorder = new_ledger(autocommit=False), new_ledger("approver"), new_ledger()
+    blocker.connection.execute("LOCK TABLE meter.plan_minimums IN ACCESS EXCLUSIVE MODE")
+    approving = Task(lambda: approver.call("approve_correction", id=number))
+    wait_until_blocked(ledger.connection, "approver")
+    recorder.execute("SET statement_timeout = '20s'")
+    assert recorder.record(SUBJECT, "tokens", 8, at=at("2026-06-10")).quantity == 8
+    blocker.connection.commit()
+    (applied,) = approving.result()
+    assert (applied.before, applied.after, applied.amount) == (8, 13, 10)
+
+
+def test_what_is_recorded_after_a_preview_changes_the_amount_with_the_tiers(billing: Billing) -> None:
+    """Then approving says what the correction changes by then."""
     ledger = billing.ledger
     billing.price("tokens", {"model": "graduated", "tiers": [
         {"up_to": 10, "unit_amount": 2}, {"up_to": None, "unit_amount": 1}]})  # fmt: skip
     number = stage(ledger, adjustment(5))
     (shown,) = ledger.call("preview_correction", id=number)
-    new_ledger().record(SUBJECT, "tokens", 8, at=at("2026-06-10"))
+    billing.use(8)
     (applied,) = ledger.call("approve_correction", id=number)
     assert (shown.amount, applied.amount) == (10, 7)
     assert shown.delta == applied.delta
