@@ -202,6 +202,9 @@ create type invoice_basis as (
 comment on type invoice_basis is
     'All that the lines of an invoice are computed from. currencies: those that have a total in any case; by_line: the setting rounding.';
 
+comment on column statements.part_weights is
+    'How long each part is, in seconds, of which each day of the cycle''s time zone has 86400, whether it has 23, 24 or 25 hours.';
+
 -- Statements in money. Those of subjects without prices stay as they were, in format 1.
 
 alter table statements add column usage jsonb;
@@ -276,3 +279,25 @@ comment on type late_settlement is
     'What settle_late_usage() did. outcome: settled, duplicate (nothing was left to decide) or conflict (the delta has moved: it is returned). '
     'billed, waived: all that is decided of this line. amount: what this decision adds to the next statement, in currency; null: nothing, unknown, '
     'or there were no prices.';
+
+alter type correction_effect add attribute currency text;
+comment on type correction_effect is
+    'What a correction changes in one period [since, until) of a metric; until is null if the period never ends. before and after: the quantity. '
+    'closed: whether a statement holds the period. reported: whether some of its usage has been planned for a biller. limits: the names of limits '
+    'whose usage goes from below the quota to at least the quota, or back. amount: how much more or less it costs, in currency: where no statement '
+    'holds the usage, by how much the invoice of its billing cycle changes, after the rows before; where one does, by how much the amount of its '
+    'late usage changes; both before credits and taxes; null: unknown, or there are no prices.';
+
+create type effect_piece as (
+    effect bigint, metric text, since timestamptz, until timestamptz, before numeric, after numeric, steps correction_step[]);
+comment on type effect_piece is
+    'What a correction changes in the period [since, until) of a metric of a subject, and (steps) what it writes there, or in one window of it. '
+    'effect: the position of the row that preview_correction() returns. until: infinity for a period that never ends.';
+
+create type effect_amount as (effect bigint, amount numeric, currency text);
+comment on type effect_amount is
+    'By how much a row of preview_correction() changes a total of an invoice, or late usage, in one currency; amount null: unknown.';
+
+create type billed_window as (since timestamptz, until timestamptz, statement_id bigint);
+comment on type billed_window is
+    'A time of a subject that is billed as one: that of a statement, or what statements have left of a billing cycle (statement_id null).';

@@ -1984,7 +1984,8 @@ class Methods:
             id: The correction.
 
         Returns:
-            A row for each subject, metric and period, with the quantity before and after.
+            A row for each subject, metric and period, with the quantity before and after, and what
+            that changes in money.
 
         Raises:
             NotFound: there is no such correction.

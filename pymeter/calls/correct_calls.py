@@ -236,7 +236,8 @@ def preview_correction(id: int) -> Call[list[CorrectionEffect]]:
         id: The correction.
 
     Returns:
-        A row for each subject, metric and period, with the quantity before and after.
+        A row for each subject, metric and period, with the quantity before and after, and what
+        that changes in money.
 
     Raises:
         NotFound: there is no such correction.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -36,14 +37,15 @@ def describe_effects(
             number(effect.before),
             number(effect.after),
             signed(effect.delta),
-            *([signed(effect.amount)] if has_amount else []),
+            *([_money(effect.amount, effect.currency)] if has_amount else []),
             _notes(effect),
         )
     left = len(effects) - len(shown)
     more = (
         [note(f"and {counted(left, 'more period')}: --limit 0 shows all, --csv writes them")] if left else []
     )
-    return Group(result, *more, _totals(effects, aggregates))
+    owed = [_owed(effects)] if has_amount else []
+    return Group(result, *more, _totals(effects, aggregates), *owed)
 
 
 def added_up(effects: Sequence[CorrectionEffect]) -> str:
@@ -69,6 +71,26 @@ def signed(value: Decimal | None) -> Text:
         return Text("-")
     text = number(value)
     return Text(f"+{text}", style="green") if value > 0 else Text(text, style="red" if value < 0 else "dim")
+
+
+def _money(amount: Decimal | None, currency: str | None) -> Text:
+    """An amount with its sign, its decimals and its currency."""
+    if amount is None:
+        return Text("-")
+    style = "green" if amount > 0 else "red" if amount < 0 else "dim"
+    return Text(f"{amount:+,f} {currency}" if amount else f"{amount:,f} {currency}", style=style)
+
+
+def _owed(effects: Sequence[CorrectionEffect]) -> Text:
+    """By how much all that is owed changes: amounts add up, those of one subject too."""
+    sums: dict[str, Decimal] = defaultdict(Decimal)
+    for effect in effects:
+        if effect.amount is not None and effect.currency is not None:
+            sums[effect.currency] += effect.amount
+    parts = [_money(amount, currency) for currency, amount in sorted(sums.items())]
+    unknown = len([effect for effect in effects if effect.amount is None])
+    without = f"; {counted(unknown, 'period')} without an amount" if unknown else ""
+    return Text.assemble("in money: ", Text(", ").join(parts), without)
 
 
 def _notes(effect: CorrectionEffect) -> Text:

@@ -107,7 +107,10 @@ class CorrectionEffect(Model):
     limits: list[str]
     """The limits whose usage goes from below the quota to at least the quota, or back."""
     amount: Decimal | None = None
-    """What the delta is worth; None without a price."""
+    """How much more or less the usage costs: on the invoice of its billing cycle, after the rows before; or
+    as late usage of a statement. None if that is unknown, or there are no prices."""
+    currency: str | None = None
+    """The currency of the amount."""
 
 
 class Correction(Model):

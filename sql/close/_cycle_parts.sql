@@ -36,18 +36,6 @@ comment on function _cycle_parts(text, timestamptz, timestamptz, timestamptz) is
     'The parts of a billing cycle of a subject that was cut, or in which its plans changed, as of a time: their starts, their lengths, and the '
     'length of the whole cycle. Nulls for any other period, which counts as a whole.';
 
-create or replace function _local_seconds(timezone text, since timestamptz, until timestamptz)
-returns numeric
-language sql
-stable
-set search_path from current
-as $$
-    select trim_scale(extract(epoch from (until at time zone z.name) - (since at time zone z.name)))
-    from (select case timezone when 'UTC' then 'Etc/UTC' else timezone end) z (name)
-$$;
-
-comment on function _local_seconds(text, timestamptz, timestamptz) is 'How long a time is, in seconds of the clock on the wall.';
-
 -- A quotient has as many decimals as its dividend, but only 16 significant digits if that has fewer.
 create or replace function _share_of_cycle(weighted numeric, cycle_weight numeric)
 returns numeric

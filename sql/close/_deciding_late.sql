@@ -36,7 +36,7 @@ comment on function _write_decisions(late_decisions[]) is 'Writes decisions abou
 
 -- In each segment, what is billed changes by what the log has gained since the last decision. Where nothing is waived, all that is logged is billed.
 -- So what is billed sums to what was stated and decided to be billed, and an amount that was waived stays where it was.
-create or replace function _next_decisions(line late_line, decision text, reason text)
+create or replace function _next_decisions(line late_line, decision text, reason text, added segment_usage[] default null)
 returns setof late_decisions
 language plpgsql
 stable
@@ -56,7 +56,7 @@ declare
     v_waived numeric := line.waived - v_back + case when _next_decisions.decision = 'waive' then line.delta + v_back else 0 end;
 begin
     if v_header.basis is not null then
-        v_logged := _logged_segments(v_header, line.subject, line.metric);
+        v_logged := _with_added(_logged_segments(v_header, line.subject, line.metric), added);
         v_billed := case
             when v_waived = 0 then v_logged
             when _next_decisions.decision = 'waive' or line.delta + v_back = 0 then _decided_segments(v_header, line.metric, v_last.billed)
@@ -71,8 +71,9 @@ begin
 end
 $$;
 
-comment on function _next_decisions(late_line, text, text) is
-    'The decisions that settle all that is open of a line: a negative delta first takes back what was waived.';
+comment on function _next_decisions(late_line, text, text, segment_usage[]) is
+    'The decisions that settle all that is open of a line: a negative delta first takes back what was waived. added: what the log does not have yet, '
+    'but the line does.';
 
 create or replace function _decide_by_setting(sealed sealed_subjects[])
 returns void

@@ -1,4 +1,4 @@
-create or replace function _with_amount(line late_line)
+create or replace function _with_amount(line late_line, added segment_usage[] default null)
 returns late_line
 language plpgsql
 stable
@@ -19,7 +19,7 @@ begin
     into v_sums
     from (
         select l.currency, l.exact_amount, 1 as sign
-        from _late_of_statement(v_header, line.subject, 'infinity', array(select d from _next_decisions(line, 'bill', null) d)) l
+        from _late_of_statement(v_header, line.subject, 'infinity', array(select d from _next_decisions(line, 'bill', null, added) d)) l
         union all
         select l.currency, l.exact_amount, -1 from _late_of_statement(v_header, line.subject, 'infinity', '{}') l
     ) l;
@@ -36,6 +36,6 @@ begin
 end
 $$;
 
-comment on function _with_amount(late_line) is
-    'A line with the amount that billing all that is open of it would add to the next statement; null if that is unknown. currency '
-    'is null, too, without prices, and with several currencies.';
+comment on function _with_amount(late_line, segment_usage[]) is
+    'A line with the amount that billing all that is open of it would add to the next statement; null if that is unknown. currency is null, too, '
+    'without prices, and with several currencies. added: as in _next_decisions().';

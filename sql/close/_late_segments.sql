@@ -62,6 +62,22 @@ $$;
 
 comment on function _added_usage(segment_usage[], segment_usage[], segment_usage[]) is 'billed + logged - logged_before, segment by segment.';
 
+-- Segments that added does not have stay as they are.
+create or replace function _with_added(usage segment_usage[], added segment_usage[])
+returns segment_usage[]
+language sql
+immutable parallel safe
+set search_path from current
+as $$
+    select case when _with_added.added is null then _with_added.usage else (
+        select array_agg((u.segment, u.event_count + coalesce(a.event_count, 0), u.quantity + coalesce(a.quantity, 0),
+                          _added_combinations(u.combinations, a.combinations, null))::segment_usage order by u.segment)
+        from unnest(_with_added.usage) u
+        left join unnest(_with_added.added) a on a.segment = u.segment) end
+$$;
+
+comment on function _with_added(segment_usage[], segment_usage[]) is 'usage + added, segment by segment; null if usage is.';
+
 create or replace function _added_combinations(billed jsonb, logged jsonb, logged_before jsonb)
 returns jsonb
 language sql

@@ -18,7 +18,7 @@ begin
     select b.subject, b.metric, (b.after).bucket_start, nullif(_bucket_end(m.period, (b.after).bucket_start), 'infinity'), q.before, q.after,
            trim_scale(q.after - q.before), _holds_part_of(b.subject, (b.after).bucket_start, _bucket_end(m.period, (b.after).bucket_start)),
            _is_reported(m, b.subject, (b.after).bucket_start),
-           case when l.buckets is null then '{}' else _limits_crossed(m, b.subject, (b.after).bucket_start, l.buckets) end, null::numeric
+           case when l.buckets is null then '{}' else _limits_crossed(m, b.subject, (b.after).bucket_start, l.buckets) end, null::numeric, null::text
     from unnest(buckets) b
     join metrics m on m.key = b.metric and m.period = (b.after).bucket
     left join limited l on l.metric = b.metric and l.subject = b.subject
@@ -33,7 +33,8 @@ begin
 end
 $$;
 
-comment on function _effects(corrected_bucket[]) is 'What preview_correction() and approve_correction() return of the buckets that change.';
+comment on function _effects(corrected_bucket[]) is
+    'What preview_correction() and approve_correction() return of the buckets that change, without amounts.';
 
 create or replace function _is_reported(metric metrics, subject text, period_start timestamptz)
 returns boolean

@@ -129,7 +129,7 @@ begin
     perform _notify_correction('correction.applied', done.correction_id, reason, array[
         (subject, metric.key, v_since, nullif(_bucket_end(metric.period, v_since), 'infinity'), before, done.quantity,
          trim_scale(done.quantity - before), _holds_part_of(subject, v_since, _bucket_end(metric.period, v_since)), false, '{}',
-         null)::correction_effect]);
+         null, null)::correction_effect]);
 end
 $$;
 

@@ -10,7 +10,6 @@ as $$
 declare
     v_correction corrections;
     v_steps      correction_step[];
-    v_plan       bucket_plan;
     v_effects    correction_effect[];
 begin
     if _is_open('preview_correction') then perform _check_caller('preview_correction'); end if;
@@ -25,10 +24,7 @@ begin
         perform _check_snapshot();
     end if;
     perform _raise_step_problem(v_steps);
-    v_plan := _plan_buckets(v_steps);
-    v_effects := array(
-        select f
-        from _effects(array(select b from _corrected_buckets(v_plan, array(select c from _member_changes(v_plan) c)) b)) f);
+    v_effects := array(select f from _planned_effects(v_steps) f);
     perform _check_snapshot();
     return query select * from unnest(v_effects);
 end
@@ -37,7 +33,7 @@ $$;
 comment on function preview_correction(bigint) is
     'What approving an open correction would change now: one row for each subject, metric and period, with the quantity before and after. It only '
     'reads. approve_correction() returns the same rows, unless something has been recorded or corrected in between: then they differ, '
-    'of a sum or count in before and after, not in delta. Raises '
+    'of a sum or count in before and after, not in delta. amount: by how much it changes what the subject owes, see the type. Raises '
     'UM007 for an unknown correction, 22023 if it is not open, the errors of entries that can no longer be applied, and 40001 as usage() '
     'does. '
     'Example: BEGIN; SELECT meter.stage_correction(meter.open_correction(''goodwill''), ''[{"entry": "adjust", "subject": "acct_9", "metric": '

@@ -51,7 +51,8 @@ begin
         v_entries := _rated_combinations(_rate_segment.combinations);
         select coalesce(sum((e ->> 'quantity')::numeric), 0), coalesce(sum((e ->> 'billed')::numeric), 0) into v_slice, v_billed
         from jsonb_array_elements(v_entries) e;
-        return _rate_matrix(price, v_slice, v_billed, is_last, v_events, v_entries, v_before);
+        return _note_negative(price, _rate_segment.combinations,
+                              _rate_matrix(price, v_slice, v_billed, is_last, v_events, v_entries, v_before));
     end if;
     v_lines := _rate_one(price, v_slice, v_billed, is_last, v_events, v_before);
     if _rate_segment.billed + _rate_segment.quantity < 0 and cardinality(v_lines) > 0 then

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -18,6 +19,7 @@ from tests.helpers import AGGREGATES, Ledger, at
 
 WHOLE = ("sum", "count")
 Event = tuple[datetime, int]
+MICROSECOND = timedelta(microseconds=1)
 
 
 def value(aggregate: str, events: Sequence[Event]) -> Fraction:
@@ -35,11 +37,22 @@ def value(aggregate: str, events: Sequence[Event]) -> Fraction:
     }[aggregate]()
 
 
-def local(moment: datetime, zone: str) -> int:
-    """Seconds on the wall's clock, from some instant on."""
-    return int(
-        (moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None) - datetime(2020, 1, 1)).total_seconds()
-    )
+@functools.cache
+def midnight(day: date, zone: str) -> datetime:
+    """When a day begins: the last minute at which the clock shows 0:00, or the first one after it."""
+    shown = datetime.combine(day, time())
+    minutes = [shown.replace(tzinfo=UTC) + timedelta(minutes=n) for n in range(-16 * 60, 16 * 60)]
+    clock = [(u.astimezone(ZoneInfo(zone)).replace(tzinfo=None), u) for u in minutes]
+    return max((u for c, u in clock if c == shown), default=None) or min(u for c, u in clock if c > shown)
+
+
+def local(moment: datetime, zone: str) -> Fraction:
+    """Days of the zone from some instant on: those that have passed, and the part of the one that has not."""
+    day = moment.astimezone(ZoneInfo(zone)).date() + timedelta(days=1)
+    while midnight(day, zone) > moment:
+        day -= timedelta(days=1)
+    begin, end = midnight(day, zone), midnight(day + timedelta(days=1), zone)
+    return day.toordinal() + Fraction((moment - begin) // MICROSECOND, (end - begin) // MICROSECOND)
 
 
 def expected(
@@ -56,7 +69,7 @@ def expected(
     return sum(
         (
             value(aggregate, [e for e in events if since <= e[0] < until])
-            * Fraction(local(until, zone) - local(since, zone), cycle)
+            * ((local(until, zone) - local(since, zone)) / cycle)
             for since, until in pairwise(bounds)
         ),
         Fraction(0),
@@ -75,7 +88,7 @@ def assert_states(
 ) -> None:
     """Random events before, within and after; each aggregate is stated as the fractions say, to 20 digits."""
     draw = random.Random(seed)
-    bounds = [since, *parts, until]
+    bounds = [bound.astimezone(UTC) for bound in (since, *parts, until)]
     log: dict[str, list[Event]] = defaultdict(list)
     near = [bound + timedelta(microseconds=shift) for bound in bounds for shift in (-1, 0)]
     for aggregate in AGGREGATES:
@@ -168,8 +181,18 @@ def test_a_cycle_that_is_cut_and_has_a_change_of_plans(ledger: Ledger) -> None:
     [
         ("America/New_York", "2026-03", "2026-03-10"),  # a day of 23 hours
         ("America/New_York", "2025-11", "2025-11-02 12:00"),  # one of 25, itself the bound of a part
+        ("America/New_York", "2025-11", "2025-11-02 01:30"),  # in the hour that comes twice
         ("Europe/Berlin", "2026-03", "2026-03-29 12:00"),
+        ("Europe/Berlin", "2026-10", "2026-10-25 02:59:59.999999"),
         ("Australia/Lord_Howe", "2026-04", "2026-04-20"),  # half an hour
+        ("Australia/Lord_Howe", "2026-04", "2026-04-05 01:45"),
+        ("America/Sao_Paulo", "2018-02", "2018-02-17 23:30"),  # midnight becomes 23:00
+        ("America/Sao_Paulo", "2018-11", "2018-11-04 01:00"),  # midnight does not exist
+        ("Asia/Beirut", "2026-03", "2026-03-29 13:00"),
+        ("America/St_Johns", "2010-11", "2010-11-07 00:00:30"),  # 00:01 becomes 23:01 of the day before
+        ("America/Havana", "2025-11", "2025-11-02 00:30"),  # midnight comes twice
+        ("Pacific/Apia", "2011-12", "2011-12-29 18:00"),  # the 30th does not exist
+        ("Pacific/Apia", "2011-12", "2011-12-31"),
         ("Asia/Kolkata", "2026-06", "2026-06-09"),
     ],
 )

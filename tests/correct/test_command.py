@@ -190,6 +190,19 @@ def test_a_file_of_entries_is_staged_as_a_whole(pymeter: Run, tmp_path: Path) ->
     assert staged.json["entries"] == 2, staged.err
 
 
+def test_a_preview_adds_up_what_it_changes_in_money(pymeter: Run, tmp_path: Path) -> None:
+    pymeter("plan", "define", "pro")
+    pymeter("price", "define", "pro", "tokens", '{"model": "unit", "unit_amount": 0.5}', "--metric", "tokens")
+    pymeter("subscribe", "acct_1", "pro", "--since", "2026-06-01")
+    more = _adjustment("3")
+    opened = _staged(
+        pymeter, tmp_path, more, {**more, "subject": "acct_2"}, {**more, "at": "2026-07-02T00:00Z"}
+    )
+    shown = pymeter("correction", "preview", opened).out
+    assert shown.count("+1.50 USD") == 2
+    assert "in money: +3.00 USD; 1 period without an amount" in shown
+
+
 def test_at_a_terminal_it_shows_the_preview_and_asks(
     pymeter: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import random
+from datetime import datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
+from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from tests.helpers import Ledger, at
-from tests.pricing.billing import SUBJECT, Billing, amounts, flat, priced, total, unit
+from tests.pricing.billing import SUBJECT, Billing, amounts, exact, flat, priced, total, unit
 
 
 def adjust(billing: Billing, quantity: int, when: str) -> None:
@@ -47,17 +52,38 @@ def test_what_is_taken_back_has_the_kind_that_it_had(
     assert changed == [(kind, at("2026-06-01")), (kind, at("2026-06-15"))]
 
 
-@pytest.mark.xfail(strict=True, reason="an adjustment has no combination")
-def test_an_adjustment_under_a_matrix_price_is_not_lost_in_silence(billing: Billing) -> None:
+@pytest.mark.parametrize("adjusted_in", ["06", "07"])
+def test_an_adjustment_under_a_matrix_price_is_not_lost_in_silence(
+    billing: Billing, adjusted_in: str
+) -> None:
+    """It has no dimensions, and no cell says what it is worth; the month without it is not concerned."""
     cells = [{"when": {"m": "x"}, "unit_amount": 3}]
+    billing.price("tokens", {"model": "matrix", "dimensions": ["m"], "cells": cells})
+    billing.use(10, metadata={"m": "x"})
+    adjust(billing, -4, f"2026-{adjusted_in}-11")
+    lines = billing.invoice()
+    assert total(lines).amount == (None if adjusted_in == "06" else 30)
+    assert sum(line.quantity for line in priced(lines)) == (6 if adjusted_in == "06" else 10)
+    unknown = [line.explanation for line in priced(lines) if line.amount is None]
+    expected = ["error: no cell for usage without dimensions; it is negative: -4"]
+    assert unknown == (expected if adjusted_in == "06" else [])
+
+
+def test_negative_usage_of_a_combination_with_a_cell_costs_nothing_and_says_so(billing: Billing) -> None:
+    """10 of x at 3; -4 without dimensions, which lowers what follows there: 6 more are 2 at 2."""
+    cells = [{"when": {"m": "x"}, "unit_amount": 3}, {"when": {}, "unit_amount": 2}]
     billing.price("tokens", {"model": "matrix", "dimensions": ["m"], "cells": cells})
     billing.use(10, metadata={"m": "x"})
     adjust(billing, -4, "2026-06-11")
     lines = billing.invoice()
-    assert total(lines).amount != 30 or any("negative" in line.explanation for line in lines)
+    assert total(lines).amount == 30
+    assert "usage without dimensions is negative: -4" in lines[0].explanation
+    billing.use(6, "2026-06-12")
+    lines = billing.invoice()
+    assert total(lines).amount == 34
+    assert not any("negative" in line.explanation for line in lines)
 
 
-@pytest.mark.xfail(strict=True, reason="parts of days are measured on a wall clock that goes back")
 def test_time_in_the_hour_that_comes_twice_is_not_negative(ledger: Ledger) -> None:
     billing = Billing(ledger, metrics={"seats": "max"}, subscribe=False)
     anchor = at("2025-12-31T23:00+00:00")
@@ -82,3 +108,43 @@ def test_what_is_due_after_a_restart_does_not_depend_on_the_order_of_parts(billi
         billing.use(1, day)
         owed.add(total(billing.invoice(f"2026-{month}-01", f"2026-{int(month) + 1:02}-01")).amount)
     assert len(owed) == 1
+
+
+@pytest.mark.parametrize(
+    ("zone", "since", "until"),
+    [
+        ("Europe/Berlin", "2026-09-30T22:00+00:00", "2026-10-31T23:00+00:00"),
+        ("Australia/Lord_Howe", "2026-03-31T13:00+00:00", "2026-04-30T13:30+00:00"),
+        ("America/Sao_Paulo", "2018-02-01T02:00+00:00", "2018-03-01T03:00+00:00"),
+        ("Asia/Beirut", "2026-02-28T22:00+00:00", "2026-03-31T21:00+00:00"),
+        ("America/St_Johns", "2010-11-01T02:30+00:00", "2010-12-01T03:30+00:00"),
+        ("Pacific/Apia", "2011-12-01T10:00+00:00", "2011-12-31T10:00+00:00"),
+    ],
+)
+def test_invoices_of_windows_that_tile_a_cycle_sum_to_its_fee(
+    ledger: Ledger, zone: str, since: str, until: str
+) -> None:
+    """Also with many windows about the time at which clocks change; each has a positive part."""
+    billing = Billing(ledger, subscribe=False)
+    begin, end = at(since), at(until)
+    ledger.call("set_billing_cycle", subject=SUBJECT, anchor=begin, timezone=zone)
+    billing.fee("base", flat("31000"))
+    billing.subscribe("pro", "2010-01-01")
+    assert [line.exact_amount for line in priced(billing.invoice(begin, end))] == [31000]
+    draw = random.Random(zone)
+    change = max(
+        (begin + timedelta(hours=n) for n in range(int((end - begin) / timedelta(hours=1)))),
+        key=lambda hour: abs(offset(hour + timedelta(hours=1), zone) - offset(hour, zone)),
+    )
+    cuts = {begin, end, *(change + timedelta(minutes=n) for n in (0, 1, 30, 40, 59, 60, 61, 80))}
+    cuts |= {change + timedelta(seconds=draw.randint(-90000, 90000)) for _ in range(20)}
+    bounds = sorted(cut for cut in cuts if begin <= cut <= end)
+    fees = [exact(billing.invoice(*window)) for window in pairwise(bounds)]
+    assert min(fees) > 0
+    assert abs(sum(fees) - 31000) < Fraction(len(fees), 10**15)
+
+
+def offset(moment: datetime, zone: str) -> timedelta:
+    found = moment.astimezone(ZoneInfo(zone)).utcoffset()
+    assert found is not None
+    return found

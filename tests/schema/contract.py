@@ -254,7 +254,8 @@ quota_status(metric text, allowed boolean, used numeric, remaining numeric, quot
   since timestamptz, until timestamptz, held numeric, overrun numeric, limited_by text)
 corrected(correction_id bigint, event_id bigint, outcome text, quantity numeric)
 correction_effect(subject text, metric text, since timestamptz, until timestamptz, before numeric,
-  after numeric, delta numeric, closed boolean, reported boolean, limits text[], amount numeric)
+  after numeric, delta numeric, closed boolean, reported boolean, limits text[], amount numeric,
+  currency text)
 correction(correction_id bigint, state text, reason text, entries bigint, opened_by text,
   opened_at timestamptz, decided_by text, decided_at timestamptz, decision text, reverts bigint,
   reverted_by bigint)
