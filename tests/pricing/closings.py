@@ -14,8 +14,9 @@ JUNE, JULY, AUGUST, SEPTEMBER, OCTOBER = (at(f"2026-{month:02}-01") for month in
 MAY = at("2026-05-01")
 AFTER = {MAY: JUNE, JUNE: JULY, JULY: AUGUST, AUGUST: SEPTEMBER, SEPTEMBER: OCTOBER}
 COLUMNS = (
-    "item", "metric", "kind", "since", "until", "quantity", "unit", "unit_amount", "exact_amount", "amount", "currency",
-    "price_version", "explanation", "plan", "tier", "flat_amount", "event_count", "name", "late_of",
+    "item", "metric", "kind", "since", "until", "quantity", "unit", "unit_amount", "exact_amount", "amount",
+    "currency", "price_version", "explanation", "plan", "tier", "flat_amount", "event_count", "name",
+    "late_of",
 )  # fmt: skip
 SETTINGS = ("ask", "bill", "waive")
 
@@ -51,7 +52,8 @@ def settle_all(ledger: Ledger, decision: str = "bill", subject: str = SUBJECT) -
     found = ledger.call("late_usage", subject=subject)
     for line in found:
         settled = ledger.call(
-            "settle_late_usage", statement_id=line.statement_id, metric=line.metric, delta=line.delta, decision=decision,
+            "settle_late_usage", statement_id=line.statement_id, metric=line.metric, delta=line.delta,
+            decision=decision,
         )[0]  # fmt: skip
         assert settled.outcome == "settled"
     return len(found)
@@ -70,7 +72,7 @@ def billed_of(ledger: Ledger, statement_id: int) -> Fraction:
     """All that was billed for the usage of a period: by its statement, and by late lines of later ones."""
     rows = ledger.rows(
         "SELECT exact_amount FROM meter.statement_lines WHERE currency IS NOT NULL AND (late_of = %s"
-        " OR statement_id = %s AND kind NOT IN ('late', 'fee', 'total'))",
+        " OR statement_id = %s AND kind NOT IN ('late', 'total') AND (metric IS NOT NULL OR item IS NULL))",
         [statement_id, statement_id],
     )
     return sum((Fraction(row.exact_amount) for row in rows), Fraction(0))
@@ -84,5 +86,5 @@ def assert_sums(rows: Iterable[Any]) -> None:
         if any(row.exact_amount is None for row in own):
             assert total.amount is None
         else:
-            assert total.exact_amount == sum(row.exact_amount for row in own)
+            assert Fraction(total.exact_amount) == sum(Fraction(row.exact_amount) for row in own)
             assert total.amount == sum(row.amount for row in own)
