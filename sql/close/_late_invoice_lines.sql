@@ -58,7 +58,7 @@ begin
         select d
         from _late_lines(array(select t.statement_id from statements t where t.subject_id = (sealed).subject_id order by 1), null) l
         cross join lateral _next_decisions(l, v_decision, null) d
-        where l.delta <> 0);
+        where l.delta <> 0 or _has_moved(l));
 end
 $$;
 

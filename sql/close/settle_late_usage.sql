@@ -28,7 +28,7 @@ begin
             then 'duplicate'
         when v_line.delta is distinct from settle_late_usage.delta then 'conflict'
         else 'settled' end;
-    if v_outcome = 'settled' and v_line.delta <> 0 then
+    if v_outcome = 'settled' and (v_line.delta <> 0 or _has_moved(v_line)) then
         perform _decide_late(v_line, settle_late_usage.decision, settle_late_usage.reason);
         select l.* into v_line from _late_lines(array[settle_late_usage.statement_id], settle_late_usage.metric) l;
     end if;
@@ -38,7 +38,7 @@ end
 $$;
 
 comment on function settle_late_usage(bigint, text, numeric, text, text) is
-    'Decides about late usage of one line of a statement. delta: all that is open, as late_usage() shows it; if it has moved meanwhile, the '
+    'Decides about late usage of one line of a statement. delta: all that is open, as late_usage() shows it, also 0; if it has moved meanwhile, the '
     'outcome is conflict, nothing is decided, and the result has what is open now. decision: bill (a late line of the subject''s next statement) '
     'or waive (never billed). A negative delta first takes back what was waived on this line; only the rest is decided, bill being a credit then. '
     'Returns the outcome settled, duplicate (nothing is open any more) or conflict. Raises UM001 for an unknown metric, UM007 for an unknown '

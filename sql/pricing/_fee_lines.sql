@@ -1,5 +1,5 @@
--- A fee that is not prorated, or is billed in advance, is due in the window that has the end of its cycle: so windows that tile bill it once, and what
--- was billed in advance is taken off where the whole is due.
+-- A fee that is not prorated, or is billed in advance, is due in the window with the end of its cycle: so windows that tile bill it once, and
+-- what was billed in advance is taken off where the whole is due.
 create or replace function _due_fees(scope invoice_scope, segments invoice_segment[])
 returns table (segment invoice_segment, since timestamptz, until timestamptz, part numeric, whole numeric, is_next boolean)
 language plpgsql

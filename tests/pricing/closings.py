@@ -88,3 +88,9 @@ def assert_sums(rows: Iterable[Any]) -> None:
         else:
             assert Fraction(total.exact_amount) == sum(Fraction(row.exact_amount) for row in own)
             assert total.amount == sum(row.amount for row in own)
+
+
+def total_of(ledger: Ledger, statement_id: int) -> Any:
+    """The only total of a statement."""
+    (row,) = of_kind(ledger, statement_id, "total")
+    return row.amount

@@ -125,10 +125,10 @@ class ClosedLife(Life):
     def compare(self) -> int:
         """What was billed of every period of which nothing is waived or open; how many these are."""
         balances = self.ledger.rows("SELECT * FROM meter.statement_balances")
-        apart = {row.statement_id for row in balances if row.waived != 0 or row.open != 0} | self.waited()
+        left = {row.statement_id for row in balances if row.open != 0} | self.apart()
         compared = 0
         for one in self.closed:
-            if one.header.statement_id not in apart:
+            if one.header.statement_id not in left:
                 one.account.usage = self.account.usage
                 found = billed_of(self.ledger, one.header.statement_id)
                 expected = one.account.owes_for_usage(one.header.since, one.header.until)
@@ -136,9 +136,9 @@ class ClosedLife(Life):
                 compared += 1
         return compared
 
-    def waited(self) -> set[int]:
+    def apart(self) -> set[int]:
         rows = self.ledger.rows(
             "SELECT DISTINCT statement_id FROM meter.late_decisions"
-            " WHERE billed_on IS NULL AND decision = 'bill'"
+            " WHERE billed_on IS NULL AND decision = 'bill' OR decision = 'waive'"
         )
         return {row.statement_id for row in rows}

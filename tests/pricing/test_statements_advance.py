@@ -166,9 +166,10 @@ class FeeLife(Life):
             self.final += sum((own(account, *key[:2], *cycle) for key in account.lines), Fraction(0))
             following = account.cycle(until)
             if not any(s < following[1] <= u for s, u in self.closed):
-                self.ahead[until] = sum(
-                    (account._fee(*key[:2], *following, "advance") for key in account.lines), Fraction(0)
-                )
+                for start, due in (
+                    one for key in account.lines for one in ahead(account, *key[:2], *following)
+                ):
+                    self.ahead[start] = self.ahead.get(start, Fraction(0)) + due
 
 
 def arrears(account: Account, plan: str, item: str, since: datetime, until: datetime) -> Fraction:
@@ -184,6 +185,25 @@ def arrears(account: Account, plan: str, item: str, since: datetime, until: date
 def own(account: Account, plan: str, item: str, since: datetime, until: datetime) -> Fraction:
     """What is due at the end of a cycle, of the whole of it."""
     return account._fee(plan, item, since, until) - arrears(account, plan, item, since, until)
+
+
+def ahead(
+    account: Account, plan: str, item: str, since: datetime, until: datetime
+) -> list[tuple[Any, Fraction]]:
+    """What is billed of a cycle in advance, by where its lines start: the cycle may be cut later."""
+    found: list[tuple[Any, Fraction]] = []
+    before: Version | None = None
+    rest = account._fee(plan, item, since, until, "advance")
+    for day in _days(since, until):
+        version = account.held(plan, item, day) if plan in account.plans(day) else None
+        if version and version.prorate and version.bill == "advance":
+            if before is None or before.terms != version.terms:
+                found.append((day, Fraction(0)))
+            share = rated(version.price or {}, Fraction(1)) / account.whole_days(day)
+            found[-1] = (found[-1][0], found[-1][1] + share)
+            rest -= share
+        before = version
+    return [*found, (since, rest)]
 
 
 @pytest.mark.at_length

@@ -1,4 +1,4 @@
-"""The worked examples of late usage in money, as a program does it: record, close, late, decide, close the next."""
+"""The worked examples of late usage in money, record, close, late, decide, close the next."""
 
 from __future__ import annotations
 
@@ -114,7 +114,8 @@ def test_of_adjustments_only_what_is_approved_and_not_reverted_is_billed(billing
     for quantity, approve, revert in ((2, False, False), (3, True, False), (4, True, True)):
         number = ledger.value("SELECT meter.open_correction('why')")
         entry = {
-            "entry": "adjust", "subject": SUBJECT, "metric": "tokens", "quantity": quantity, "at": "2026-06-15T00:00:00Z"
+            "entry": "adjust", "subject": SUBJECT, "metric": "tokens", "quantity": quantity,
+            "at": "2026-06-15T00:00:00Z",
         }  # fmt: skip
         ledger.rows("SELECT meter.stage_correction(%s, %s)", [number, Jsonb([entry])])
         if approve:
