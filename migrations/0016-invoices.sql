@@ -212,7 +212,8 @@ alter table statements add column basis jsonb;
 comment on column statements.usage is
     'How much was used of each metric: an object of its event_count and quantity; null: the usage lines say so.';
 comment on column statements.basis is
-    'What the amounts were computed from (invoice_basis, without the subject): prices, usage, fees and minimums; null: there were no prices.';
+    'What the amounts were computed from (invoice_basis, without the subject): prices, usage, fees, minimums, and the decisions about late usage '
+    'since the statement before; null: there were no prices.';
 
 alter table statement_lines
     alter column event_count drop not null, alter column metric drop not null, alter column aggregate drop not null,

@@ -20,3 +20,10 @@ drop function if exists define_metric(text, text, text, text, text, text, text, 
 drop function if exists _merged_definition(metrics, text, text, text, text, text, text, text, boolean, interval, boolean);
 drop function if exists _check_read_committed();
 drop function if exists _decide_late(late_line, text, text);
+drop function if exists _closing_usage(statements[], sealed_subjects[]);
+drop function if exists _cycle_parts(text, timestamptz, timestamptz);
+drop function if exists _hashed(statements[], sealed_subjects[], statement_lines[]);
+drop function if exists _late_to_bill(integer);
+drop function if exists _lines_to_write(statements[], sealed_subjects[]);
+drop function if exists _plan_changes(text, timestamptz, timestamptz);
+drop function if exists _stated_usage(metrics, text, statements, timestamptz);

@@ -51,29 +51,38 @@ declare
         select d from late_decisions d where d.statement_id = line.statement_id and d.metric = line.metric order by d.decision_id desc limit 1);
     v_at     timestamptz := (
         select greatest(clock_timestamp(), w.watermark + interval '1 microsecond') from sealed_subjects w where w.subject_id = v_header.subject_id);
+    v_is_back boolean := v_back <> 0 and line.delta + v_back = 0;
     v_logged segment_usage[];
+    v_before segment_usage[];
     v_billed segment_usage[];
     v_waived numeric := line.waived - v_back + case when _next_decisions.decision = 'waive' then line.delta + v_back else 0 end;
+    v_is_all boolean := v_waived = 0 and (line.delta <> 0 or _next_decisions.decision = 'bill') and not exists (
+        select from late_decisions d
+        where d.statement_id = line.statement_id and d.metric = line.metric and d.decision = 'waive' and d.quantity = 0);
 begin
     if v_header.basis is not null then
         v_logged := _with_added(_logged_segments(v_header, line.subject, line.metric), added);
+        v_before := _decided_segments(v_header, line.metric, v_last.billed);
         v_billed := case
-            when v_waived = 0 then v_logged
-            when _next_decisions.decision = 'waive' or line.delta + v_back = 0 then _decided_segments(v_header, line.metric, v_last.billed)
-            else _added_usage(_decided_segments(v_header, line.metric, v_last.billed), v_logged,
-                              _decided_segments(v_header, line.metric, v_last.logged)) end;
+            when v_is_all then v_logged
+            when _next_decisions.decision = 'waive' or v_is_back then v_before
+            else _added_usage(v_before, v_logged, _decided_segments(v_header, line.metric, v_last.logged)) end;
     end if;
     return query
     select null::bigint, line.statement_id, null::bigint, v_at, _session_role(), line.metric, d.decision, d.quantity, _next_decisions.reason,
            to_jsonb(v_logged), to_jsonb(v_billed)
     from (values ('waive', - v_back), (_next_decisions.decision, line.delta + v_back)) d (decision, quantity)
-    where d.quantity <> 0;
+    where d.quantity <> 0
+    union all
+    select null, line.statement_id, null, v_at, _session_role(), line.metric, _next_decisions.decision, 0, _next_decisions.reason,
+           to_jsonb(v_logged), to_jsonb(v_billed)
+    where line.delta = 0 or v_is_back and _next_decisions.decision = 'bill' and to_jsonb(v_billed) <> to_jsonb(v_before);
 end
 $$;
 
 comment on function _next_decisions(late_line, text, text, segment_usage[]) is
-    'The decisions that settle all that is open of a line: a negative delta first takes back what was waived. added: what the log does not have yet, '
-    'but the line does.';
+    'The decisions that settle all that is open of a line: a negative delta first takes back what was waived; of usage that has only moved, the '
+    'quantity is 0. added: what the log does not have yet, but the line does.';
 
 create or replace function _decide_by_setting(sealed sealed_subjects[])
 returns void
@@ -92,7 +101,7 @@ begin
             from _late_lines(array(
                 select t.statement_id from unnest(sealed) w join statements t on t.subject_id = w.subject_id order by 1), null) l
             cross join lateral _next_decisions(l, v_decision, 'by the setting late_usage') d
-            where l.delta <> 0));
+            where l.delta <> 0 or _has_moved(l)));
     end if;
 end
 $$;

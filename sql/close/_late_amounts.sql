@@ -30,6 +30,8 @@ begin
     from (
         select l.*, true as is_now from unnest(v_now) l where l.kind in ('usage', 'discount', 'true_up')
         union all
+        select l.*, true from _late_quantities(header, known_at, true) l
+        union all
         select l.*, false from unnest(v_before) l
     ) b
     group by b.item, b.metric, b.since, b.until, b.unit_amount, b.currency, b.price_version, b.plan, b.tier, b.name

@@ -60,7 +60,7 @@ begin
         select d
         from _late_lines(array(select t.statement_id from statements t where t.subject_id = (sealed).subject_id order by 1), null) l
         cross join lateral _next_decisions(l, v_decision, null) d
-        where l.delta <> 0);
+        where l.delta <> 0 or _has_moved(l));
 end
 $$;
 
@@ -87,7 +87,7 @@ $$;
 comment on function _unbilled_decisions(bigint, timestamptz) is
     'The decisions to bill late usage of a statement that no earlier statement has billed, as of a time.';
 
-create or replace function _late_quantities(header statements, known_at timestamptz)
+create or replace function _late_quantities(header statements, known_at timestamptz, are_billed boolean default false)
 returns setof invoice_line
 language plpgsql
 stable
@@ -102,7 +102,16 @@ begin
            null::text, null::integer, null::numeric, 0::bigint, null::text, (header).statement_id
     from (
         select d.metric, trim_scale(sum(d.quantity)) as quantity
-        from _unbilled_decisions((header).statement_id, _late_quantities.known_at) d
+        from (
+            select u.metric, u.quantity, u.billed
+            from _unbilled_decisions((header).statement_id, _late_quantities.known_at) u
+            where not are_billed
+            union all
+            select d.metric, d.quantity, d.billed
+            from late_decisions d
+            join statements t on t.statement_id = d.billed_on
+            where are_billed and d.statement_id = (header).statement_id and t.watermark < _late_quantities.known_at
+        ) d
         where d.billed is null
         group by 1
     ) d
@@ -112,5 +121,6 @@ begin
 end
 $$;
 
-comment on function _late_quantities(statements, timestamptz) is
-    'The late lines of a statement''s period that have a quantity only: it was made without prices, or what they need of the log was dropped.';
+comment on function _late_quantities(statements, timestamptz, boolean) is
+    'The late lines of a statement''s period that have a quantity only: it was made without prices, or what they need of the log was dropped. '
+    'are_billed: those that earlier statements have, else those that none has.';

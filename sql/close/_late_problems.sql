@@ -1,4 +1,5 @@
--- Late lines are computed anew from the decisions. A statement whose hash does not fit cannot be computed with.
+-- Decisions are compared with what statements with amounts say of them, and late lines are computed anew from the decisions. A statement whose hash
+-- does not fit cannot be computed with.
 create or replace function _late_problems(sealed sealed_subjects)
 returns setof statement_problem
 language plpgsql
@@ -13,6 +14,8 @@ begin
     with intact as materialized (
         select o from statements o where o.subject_id = (sealed).subject_id and o.hash = _statement_hash(o, (sealed).digest)
     )
+    select p.* from intact i cross join lateral _decision_problems(i.o, (sealed).subject) p where (i.o).basis is not null
+    union all
     select t.statement_id, (sealed).subject, 'late', n.line, n.metric, n.stated, n.found
     from statements t
     cross join lateral (
@@ -25,7 +28,7 @@ begin
         full join (
             select l.metric, _late_text(l.late_of, l.metric, l.plan, l.item, l.tier, l.quantity, l.exact_amount, l.since) as found
             from intact i
-            cross join lateral _late_of_statement(i.o, (sealed).subject, t.watermark, '{}') l
+            cross join lateral _recomputed_late(i.o, (sealed).subject, t.watermark) l
             where (i.o).watermark < t.watermark
               and exists (select from late_decisions d where d.statement_id = (i.o).statement_id and d.billed_on = t.statement_id)
         ) f on f.found = s.stated

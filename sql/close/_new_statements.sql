@@ -19,7 +19,7 @@ declare
         from unnest(closings) c
         join unnest(sealed) w on w.subject = c.subject
         cross join lateral _cycle_parts(c.subject, c.since, c.until, 'infinity') p);
-    v_usage   metric_usage[] := array(select u from _closing_usage(v_headers, sealed) u);
+    v_usage   metric_usage[] := array(select u from _closing_metrics(v_headers, sealed) u);
     v_lines   statement_lines[] := array(
         select l from _quantity_lines(array(select h from unnest(v_headers) h where h.format = 1), v_usage) l);
     v_one     record;

@@ -22,7 +22,7 @@ begin
     v_new.header.usage := (
         select coalesce(jsonb_object_agg(u.metric, jsonb_build_object('event_count', u.event_count, 'quantity', trim_scale(u.quantity)::text)), '{}')
         from unnest(_priced_statement.usage) u);
-    v_new.header.basis := _without_subject(v_basis);
+    v_new.header.basis := _without_subject(v_basis) || jsonb_build_object('decisions', _sealed_decisions(header));
     v_lines := array(select l from _priced_lines(v_basis, array(select l from _late_invoice_lines(v_scope, false) l)) l);
     v_new.lines := array(
         select ((header).statement_id, l.late_of, l.event_count, l.since, l.until, n, l.kind, l.metric, m.aggregate, l.unit, l.quantity,

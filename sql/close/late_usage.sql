@@ -38,7 +38,7 @@ begin
         select l.*
         from _late_lines(array(
             select i from unnest(v_ids) i where late_usage.after_id is null or i > late_usage.after_id order by 1), late_usage.metric) l
-        where l.delta <> 0 and (late_usage.subject is null or l.subject = late_usage.subject)
+        where (late_usage.subject is null or l.subject = late_usage.subject) and (l.delta <> 0 or _has_moved(l))
         order by l.statement_id, l.metric
         limit late_usage.max_rows
     ) l
@@ -50,7 +50,8 @@ $$;
 
 comment on function late_usage(text, text, bigint, timestamptz, timestamptz, integer, bigint) is
     'Returns the lines of statements whose usage has changed since, and of which something is not decided yet (delta): usage that came late, or '
-    'was corrected; amount: what that costs at the prices of the statement. Nulls mean all; since and until: only periods that have a part in that '
+    'was corrected; amount: what that costs at the prices of the statement. delta is 0 where only the amount is another one: usage has moved '
+    'between times or values of metadata with different prices. Nulls mean all; since and until: only periods that have a part in that '
     'window. Of all subjects, it looks through the log for what was recorded after the periods were closed. Ordered by statement and metric, at '
     'most max_rows (1 to 10,000); the next page: the last statement that is complete as after_id. Raises UM001 for an unknown metric, UM007 for an '
     'unknown statement, 22004 or 22023 for a bad value, 40001 as usage() does. Example: SELECT metric, stated, current, delta FROM '

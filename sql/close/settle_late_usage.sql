@@ -25,7 +25,7 @@ begin
     v_header := _get_statement(settle_late_usage.statement_id);
     perform _lock_sealed((select w.subject from sealed_subjects w where w.subject_id = v_header.subject_id));
     select l as line, array(select d from _next_decisions(l, settle_late_usage.decision, settle_late_usage.reason) d) as decisions,
-           case when settle_late_usage.decision = 'bill' then _with_amount(l) end as priced
+           case when settle_late_usage.decision = 'bill' then _with_amount(l) end as priced, _has_moved(l) as has_moved
     into v_found
     from _late_lines(array[settle_late_usage.statement_id], settle_late_usage.metric) l;
     v_line := v_found.line;
@@ -34,7 +34,7 @@ begin
             then 'duplicate'
         when v_line.delta is distinct from settle_late_usage.delta then 'conflict'
         else 'settled' end;
-    if v_outcome = 'settled' and v_line.delta <> 0 then
+    if v_outcome = 'settled' and (v_line.delta <> 0 or v_found.has_moved) then
         perform _write_decisions(v_found.decisions);
         v_added := v_found.priced;
         select l.* into v_line from _late_lines(array[settle_late_usage.statement_id], settle_late_usage.metric) l;
@@ -45,7 +45,7 @@ end
 $$;
 
 comment on function settle_late_usage(bigint, text, numeric, text, text) is
-    'Decides about late usage of one line of a statement. delta: all that is open, as late_usage() shows it; if it has moved meanwhile, the '
+    'Decides about late usage of one line of a statement. delta: all that is open, as late_usage() shows it, also 0; if it has moved meanwhile, the '
     'outcome is conflict, nothing is decided, and the result has what is open now. decision: bill (a late line of the subject''s next statement) '
     'or waive (never billed). A negative delta first takes back what was waived on this line; only the rest is decided, bill being a credit then. '
     'Returns the outcome settled, duplicate (nothing is open any more) or conflict, and in amount what the decision adds to the next statement, as '

@@ -93,7 +93,7 @@ begin
         v_after.delta := trim_scale(v_before.delta + v_delta);
         v_after.amount := null;
         v_after := _with_amount(v_after, v_added);
-        return next (v_piece.effect, _open_amount(v_after) - _open_amount(v_before), coalesce(v_after.currency, v_before.currency))::effect_amount;
+        return next (v_piece.effect, _amount_of_delta(v_after) - _amount_of_delta(v_before), coalesce(v_after.currency, v_before.currency))::effect_amount;
         v_before := v_after;
     end loop;
 end
@@ -103,15 +103,15 @@ comment on function _closed_amounts(text, billed_window, effect_piece[]) is
     'By how much the amount of late usage of a statement changes, for each piece of a correction, after the pieces of its metric before it.';
 
 -- Inlined: no SET, nothing outside pg_catalog. Null: unknown.
-create or replace function _open_amount(line late_line)
+create or replace function _amount_of_delta(line late_line)
 returns numeric
 language sql
 immutable parallel safe
 as $$
-    select case when line.delta = 0 then 0 else line.amount end
+    select case when line.delta = 0 then coalesce(line.amount, 0) else line.amount end
 $$;
 
-comment on function _open_amount(late_line) is 'What billing all that is open of a line costs.';
+comment on function _amount_of_delta(late_line) is 'What billing all that is open of a line costs.';
 
 create or replace function _piece_delta(header statements, piece effect_piece)
 returns numeric

@@ -55,6 +55,7 @@ as $$
 declare
     v_first   timestamptz := (scope.cycles[1]).since;
     v_subject integer := (select w.subject_id from sealed_subjects w where w.subject = scope.subject and w.statements > 0);
+    v_bills_next boolean := _bills_next(scope);
 begin
     if v_subject is null then
         return;
@@ -78,7 +79,7 @@ begin
         join (
             select c.since, c.until, false as is_next from unnest(scope.cycles) c where c.until <= scope.until
             union all
-            select c.since, c.until, true from unnest(array[scope.next_cycle]) c where scope.ends_cycle
+            select c.since, c.until, true from unnest(array[scope.next_cycle]) c where v_bills_next
         ) c on l.since >= c.since and l.since < c.until
         where c.is_next or l.since >= t.until
     ) b
@@ -90,6 +91,32 @@ $$;
 
 comment on function _billed_fees(invoice_scope) is
     'What earlier statements have billed of the fees of a window: in advance for its cycles, and anything for the one after it.';
+
+-- What a statement that holds the end of a cycle says of its fees is final.
+create or replace function _bills_next(scope invoice_scope)
+returns boolean
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+begin
+    return scope.ends_cycle and not exists (
+        select
+        from sealed_subjects w
+        cross join lateral (
+            select from statements t
+            where t.subject_id = w.subject_id and t.until >= (scope.next_cycle).until and t.since < (scope.next_cycle).until
+              and t.watermark < scope.known_at
+            offset 0
+        ) t
+        where w.subject = scope.subject);
+end
+$$;
+
+comment on function _bills_next(invoice_scope) is
+    'Whether a window bills fees of the cycle after it in advance: it ends with a cycle, and the next one is not closed yet.';
 
 create or replace function _cycle_of(scope invoice_scope, at timestamptz)
 returns timestamptz

@@ -1,4 +1,5 @@
--- A fee that is not prorated is due in the window that has the end of its cycle, so windows that tile bill it once.
+-- A fee that is not prorated, or is billed in advance, is due in the window with the end of its cycle: so windows that tile bill it once, and
+-- what was billed in advance is taken off where the whole is due.
 create or replace function _due_fees(scope invoice_scope, segments invoice_segment[])
 returns table (segment invoice_segment, since timestamptz, until timestamptz, part numeric, whole numeric, is_next boolean)
 language plpgsql
@@ -14,8 +15,10 @@ begin
            _local_seconds(p.timezone, p.whole_since, p.whole_until), p.is_next
     from (
         select s, c.is_next, c.timezone, c.whole_since, c.whole_until,
-               case when (s).prorate then greatest((s).since, c.starts_at) else c.since end as starts_at,
-               case when (s).prorate then least((s).until, c.ends_at) else c.until end as ends_at,
+               case when not (s).prorate then c.since when (s).bill = 'advance' then greatest((s).since, c.since)
+                    else greatest((s).since, c.starts_at) end as starts_at,
+               case when not (s).prorate then c.until when (s).bill = 'advance' then least((s).until, c.until)
+                    else least((s).until, c.ends_at) end as ends_at,
                row_number() over (partition by (s).plan, (s).item, (s).prorate, c.since order by (s).since desc) as n
         from unnest(segments) s
         join (
@@ -24,13 +27,13 @@ begin
             union all
             select c.*, c.since, c.until, true
             from unnest(array[scope.next_cycle]) c
-            where scope.ends_cycle
+            where _bills_next(scope)
         ) c on case
-            when (s).prorate then (s).since < c.ends_at and (s).until > c.starts_at
+            when (s).prorate and (s).bill = 'arrears' then (s).since < c.ends_at and (s).until > c.starts_at
             else (s).since < c.until and (s).until > c.since and (c.is_next or c.until <= scope.until) end
         where (s).metric is null
     ) p
-    where ((p.s).prorate or p.n = 1) and case (p.s).bill when 'advance' then scope.ends_cycle else not p.is_next end
+    where ((p.s).prorate or p.n = 1) and ((p.s).bill = 'advance' or not p.is_next)
     order by (p.s).plan, (p.s).item, p.starts_at;
 end
 $$;

@@ -35,6 +35,8 @@ begin
         end if;
         if (v_before.plan, v_before.item) is distinct from (v_segment.plan, v_segment.item) then
             v_is_used := false;
+        elsif _starts_anew(v_before, v_segment) then
+            v_is_used := v_is_used or v_billed > 0;
         end if;
         if v_n = 1 or _starts_anew(v_before, v_segment) then
             v_billed := 0;
@@ -47,8 +49,7 @@ begin
         return query
         select *
         from _segment_lines(v_segment, v_metric, v_billed, v_after - v_billed, v_events, v_usage.event_count, v_usage.combinations,
-            (v_next.plan, v_next.item) is distinct from (v_segment.plan, v_segment.item) and (v_billed > 0 or not v_is_used), v_share.note);
-        v_is_used := v_is_used or v_after > 0;
+            (v_next.plan, v_next.item) is distinct from (v_segment.plan, v_segment.item) and not v_is_used, v_share.note);
         v_before := v_segment;
         v_billed := v_after;
         v_events := v_events + v_usage.event_count;

@@ -20,6 +20,10 @@ VALUES = ("seats",)
 FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
 
 
+class Adjustment(Fraction):
+    """A quantity that is no event."""
+
+
 @dataclass(frozen=True)
 class Version:
     """A line of a plan from a time on; price None: it ends. Ordered by since, then by number."""
@@ -131,6 +135,15 @@ class Account:
             due += max(own, floor) + ahead
         return due
 
+    def owes_for_usage(self, since: datetime, until: datetime) -> Fraction:
+        """The same without fees: what is billed late is a part of it."""
+        fees = Fraction(0)
+        for plan in sorted({plan for plan, _, _ in self.subscriptions}):
+            items = sorted({item for name, item, _ in self.lines if name == plan})
+            fees += sum((self._fee(plan, i, since, until) for i in items), Fraction(0))
+            fees += sum((self._fee(plan, i, *self.cycle(until), "advance") for i in items), Fraction(0))
+        return self.owes(since, until) - fees
+
     def _item(self, plan: str, item: str, since: datetime, until: datetime) -> Fraction:
         return self._fee(plan, item, since, until) + self._metered(plan, item, since, until)
 
@@ -172,7 +185,7 @@ class Account:
 
     def _metered(self, plan: str, item: str, since: datetime, until: datetime) -> Fraction:
         days = [(d, v) for d, v in self._priced_days(plan, item, since, until) if v.metric is not None]
-        total, billed, events = Fraction(0), Fraction(0), 0
+        total, billed, events, used = Fraction(0), Fraction(0), 0, False
         before: tuple[datetime, Version] | None = None
         for position, (day, version) in enumerate(days):
             assert version.price is not None
@@ -180,12 +193,15 @@ class Account:
                 again = self.subscribed_since(plan, day) != self.subscribed_since(plan, before[0])
                 gap = before[0] + DAY != day or before[1].terms != version.terms
                 if again or (gap and version.tiers == "restart"):
+                    used = used or billed > 0
                     billed, events = Fraction(0), 0
             found = self._events(version.metric, day, day + DAY)
             in_parts = version.metric in VALUES
             quantity = self._share(days, position) if in_parts else sum(found, Fraction(0))
-            total += rated(version.price, quantity, billed, position == len(days) - 1, len(found), events)
-            billed, events = billed + quantity, events + len(found)
+            due = position == len(days) - 1 and not used
+            count = sum(not isinstance(q, Adjustment) for q in found)
+            total += rated(version.price, quantity, billed, due, count, events)
+            billed, events = billed + quantity, events + count
             before = (day, version)
         return total
 

@@ -143,7 +143,7 @@ def test_a_fee_in_advance_is_of_the_next_cycle_too(billing: Billing) -> None:
     lines = priced(billing.invoice())
     assert [(line.kind, line.amount) for line in lines] == [("fee", 30), ("fee", 62)]
     assert spans(lines) == [MONTH, (MONTH[1], at("2026-08-01"))]
-    assert amounts(billing.invoice("2026-06-16", "2026-07-01")) == [15, 62]
+    assert amounts(billing.invoice("2026-06-16", "2026-07-01")) == [30, 62]
     assert amounts(billing.invoice("2026-06-01", "2026-06-16")) == []
     billing.ledger.call("unsubscribe", subject=SUBJECT, plan="pro", at=at("2026-07-16"))
     assert amounts(billing.invoice()) == [30, 30]

@@ -101,6 +101,9 @@ class Life:
         anchor = datetime(2024, 1, self.rng.randint(1, 28), tzinfo=UTC)
         every, since = self.rng.choice(["month", "month", "week"]), day(self.rng)
         self.ledger.call("set_billing_cycle", subject=SUBJECT, anchor=anchor, every=every, since=since)
+        self.read_rules()
+
+    def read_rules(self) -> None:
         self.account.rules = [
             Rule(r.since, r.anchor, r.every)
             for r in self.ledger.rows("SELECT since, anchor, every FROM meter.billing_cycles")

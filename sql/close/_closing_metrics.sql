@@ -1,5 +1,5 @@
 -- Nearly every line is of one whole bucket: then it is two look-ups by index, in one statement for all lines.
-create or replace function _closing_usage(headers statements[], sealed sealed_subjects[])
+create or replace function _closing_metrics(headers statements[], sealed sealed_subjects[])
 returns setof metric_usage
 language plpgsql
 volatile
@@ -52,7 +52,7 @@ begin
 end
 $$;
 
-comment on function _closing_usage(statements[], sealed_subjects[]) is
+comment on function _closing_metrics(statements[], sealed_subjects[]) is
     'What new statements say of each metric that is in use, or was used in the period.';
 
 -- as_of null: now.
