@@ -32,18 +32,22 @@ set enable_seqscan to off
 as $$
 #variable_conflict use_column
 declare
-    v_header statements := (select t from statements t where t.statement_id = line.statement_id);
-    v_lines  bigint;
+    v_header    statements := (select t from statements t where t.statement_id = line.statement_id);
+    v_predicted late_decisions[] := array(select d from _next_decisions(line, 'bill', null, added) d);
+    v_lines     bigint;
 begin
+    currencies := 0;
+    if v_header.basis is null or exists (select from unnest(v_predicted) p where p.billed is null) then
+        return;
+    end if;
     select min(l.currency), count(distinct l.currency), coalesce(sum(l.sign * l.exact_amount), 0), count(l.currency) = count(l.exact_amount), count(*)
     into currency, currencies, amount, is_known, v_lines
     from (
         select l.currency, l.exact_amount, 1 as sign
-        from _late_of_statement(v_header, line.subject, 'infinity', array(select d from _next_decisions(line, 'bill', null, added) d)) l
+        from _late_of_statement(v_header, line.subject, 'infinity', v_predicted) l
         union all
         select l.currency, l.exact_amount, -1 from _late_of_statement(v_header, line.subject, 'infinity', '{}') l
-    ) l
-    where v_header.basis is not null;
+    ) l;
     if v_lines = 0 then  -- nothing that is billed changes
         select min(s.currency), count(distinct s.currency) into currency, currencies
         from jsonb_to_recordset(v_header.basis -> 'segments') s (metric text, currency text)
@@ -54,4 +58,4 @@ $$;
 
 comment on function _open_amount(late_line, segment_usage[]) is
     'What billing all that is open of a line would add to the next statement, not rounded; currencies: how many the late lines have, 0 without '
-    'prices. added: as in _next_decisions().';
+    'prices, or if what they need of the log was dropped. added: as in _next_decisions().';
