@@ -75,11 +75,11 @@ $$;
 
 comment on function _lines_text(statement_lines[]) is 'The lines of a statement in format 2.';
 
--- Inlined: no SET, nothing outside pg_catalog.
+-- Inlined: no SET, nothing outside pg_catalog, and no more immutable than to_json().
 create or replace function _json_text(value text)
 returns text
 language sql
-immutable parallel safe
+stable parallel safe
 as $$
     select coalesce(to_json(value)::text, 'null')
 $$;

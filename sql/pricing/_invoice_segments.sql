@@ -14,28 +14,33 @@ declare
 begin
     return query
     with pieces as (
-        select b.plan, b.item, b.subscribed_at, b.start as since,
+        select b.plan, b.item, b.subscribed_at, b.start as since, b.only,
                lead(b.start, 1, b.ends_at) over (partition by b.plan, b.item, b.subscribed_at order by b.start) as until
         from (
-            select distinct i.plan, v.item, i.subscribed_at, i.ends_at, greatest(v.since, i.starts_at) as start
+            -- Most lines have one version: it need not be looked up.
+            select distinct on (i.plan, v.item, i.subscribed_at, greatest(v.since, i.starts_at))
+                   i.plan, v.item, i.subscribed_at, i.ends_at, greatest(v.since, i.starts_at) as start,
+                   case when count(*) over (partition by i.plan, v.item, i.subscribed_at) = 1 then v.version end as only
             from _subscribed_times(scope.subject, v_since, v_until, scope.known_at) i
             cross join lateral (
-                select p.item, p.since
+                select p.item, p.since, p as version
                 from plan_prices p
                 where p.plan = i.plan and p.subject is null and p.since < i.ends_at and p.recorded_at <= scope.known_at
                 union all
-                select p.item, p.since
+                select p.item, p.since, p
                 from plan_prices p
                 where p.plan = i.plan and p.subject = scope.subject and p.since < i.ends_at and p.recorded_at <= scope.known_at
                 offset 0
             ) v
         ) b
     ), held as (
-        select p.plan, p.item, p.subscribed_at, p.since, p.until, h,
-               lag(p.until) over w is distinct from p.since or not _same_version(lag(h) over w, h) as is_new
+        select p.plan, p.item, p.subscribed_at, p.since, p.until, l.h,
+               lag(p.until) over w is distinct from p.since or not _same_version(lag(l.h) over w, l.h) as is_new
         from pieces p
-        cross join lateral _held_price(p.plan, p.item, scope.subject, p.since, scope.known_at) h
-        where h.price is not null
+        cross join lateral (
+            select case when p.only is null then _held_price(p.plan, p.item, scope.subject, p.since, scope.known_at) else p.only end as h offset 0
+        ) l
+        where (l.h).price is not null
         window w as (partition by p.plan, p.item, p.subscribed_at order by p.since)
     ), numbered as (
         select h.*, count(*) filter (where h.is_new) over (partition by h.plan, h.item, h.subscribed_at order by h.since) as n
