@@ -13,7 +13,9 @@ declare
     v_segment invoice_segment;
     v_usage   segment_usage;
     v_metric  metrics;
-    v_share   record;
+    v_part    numeric;
+    v_whole   numeric;
+    v_note    text;
     v_next    invoice_segment;
     v_billed  numeric;
     v_after   numeric;
@@ -26,10 +28,15 @@ begin
         v_next := basis.segments[v_n + 1];
         v_usage := basis.usage[v_n];
         v_metric := (select m from metrics m where m.key = v_segment.metric);
-        select s.* into v_share from _share_of_segment(v_scope, v_metric, v_segment, v_usage.quantity) s;
+        v_part := v_usage.quantity;
+        v_whole := 1;
+        v_note := null;
+        if v_metric.aggregate not in ('sum', 'count') then
+            select s.* into v_part, v_whole, v_note from _share_of_segment(v_scope, v_metric, v_segment, v_part) s;
+        end if;
         if v_segment.item is null then
             return query select * from _unpriced_line(
-                v_scope, v_metric, v_segment, v_usage.event_count, _portion(v_share.weighed, 1, v_share.whole), v_share.note,
+                v_scope, v_metric, v_segment, v_usage.event_count, _portion(v_part, 1, v_whole), v_note,
                 cardinality(basis.currencies) > 0);
             continue;
         end if;
@@ -43,13 +50,13 @@ begin
             v_weighed := 0;
             v_events := 0;
         end if;
-        v_weighed := v_weighed + v_share.weighed;
+        v_weighed := v_weighed + v_part;
         -- The quotient of the sum, not the sum of quotients: so the last one is rounded once.
-        v_after := _portion(v_weighed, 1, v_share.whole);
+        v_after := case when v_whole = 1 then v_weighed else _portion(v_weighed, 1, v_whole) end;
         return query
         select *
         from _segment_lines(v_segment, v_metric, v_billed, v_after - v_billed, v_events, v_usage.event_count, v_usage.combinations,
-            (v_next.plan, v_next.item) is distinct from (v_segment.plan, v_segment.item) and not v_is_used, v_share.note);
+            (v_next.plan, v_next.item) is distinct from (v_segment.plan, v_segment.item) and not v_is_used, v_note);
         v_before := v_segment;
         v_billed := v_after;
         v_events := v_events + v_usage.event_count;
@@ -74,9 +81,7 @@ declare
 begin
     weighed := quantity;
     whole := 1;
-    if (metric).aggregate in ('sum', 'count')
-        or (scope.since, scope.until) = (segment.since, segment.until) and (segment.item is null or scope.cycle_weight is null)
-    then
+    if (scope.since, scope.until) = (segment.since, segment.until) and (segment.item is null or scope.cycle_weight is null) then
         return;
     end if;
     v_cycle := scope.cycles[1];
@@ -92,7 +97,7 @@ end
 $$;
 
 comment on function _share_of_segment(invoice_scope, metrics, invoice_segment, numeric) is
-    'The usage of a segment is weighed / whole. A value that is no sum or count is weighed with the time of the segment; whole is that of the whole '
+    'What a segment has of a value that is no sum or count: weighed / whole. It is weighed with the time of the segment; whole is that of the whole '
     'billing cycle, or, of a window that is no cycle, of the window. note says so where they differ.';
 
 create or replace function _unpriced_line(
