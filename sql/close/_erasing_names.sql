@@ -81,6 +81,10 @@ begin
     update top_ups t set
         subject = _erase_limits.pseudonym, idempotency_key = gen_random_uuid()::text, reason = null, void_reason = null
     where t.subject = _erase_limits.subject;
+    update taxes t set subject = _erase_limits.pseudonym where t.subject = _erase_limits.subject;
+    update credits c set
+        subject = _erase_limits.pseudonym, idempotency_key = gen_random_uuid()::text, reason = null, void_reason = null
+    where c.subject = _erase_limits.subject;
 end
 $$;
 

@@ -28,7 +28,7 @@ begin
                     'no longer: ' || max(b.explanation) filter (where b.kind <> 'late'), 'no longer billed'),
            b.plan, b.tier, nullif(sum(case when b.is_now then b.flat_amount else - b.flat_amount end), 0), 0::bigint, b.name, (header).statement_id
     from (
-        select l.*, true as is_now from unnest(v_now) l where l.kind not in ('fee', 'total')
+        select l.*, true as is_now from unnest(v_now) l where l.kind in ('usage', 'discount', 'true_up')
         union all
         select l.*, false from unnest(v_before) l
     ) b
