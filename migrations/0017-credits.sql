@@ -13,7 +13,7 @@ create table credits (
     statement_id    bigint,
     priority        integer     not null,
     subject         text        collate "C" not null,
-    idempotency_key text        collate "C" not null,
+    idempotency_key text        collate "C",
     currency        text        collate "C" not null,
     source          text        collate "C" not null,
     recorded_by     text        collate "C" not null,
@@ -23,10 +23,13 @@ create table credits (
 
     constraint credits_pkey primary key (credit_id),
     constraint credits_by_key unique (subject, idempotency_key),
+    constraint a_grant_has_a_key check ((idempotency_key is null) = (statement_id is not null)),
     constraint amount_is_positive check (amount > 0),
     constraint since_is_before_expires_at check (since < expires_at),
     constraint source_is_known check (source in ('paid', 'promotional'))
 );
+
+create index credits_by_statement on credits (statement_id) where statement_id is not null;
 
 comment on table credits is 'Money that pays a subject''s statements.';
 comment on column credits.credit_id is 'Identifies the credit.';
@@ -37,7 +40,7 @@ comment on column credits.voided_at is 'When what was left of it was taken back;
 comment on column credits.statement_id is 'The statement whose negative total it is; null: it was granted.';
 comment on column credits.priority is 'Lower ones are drawn first.';
 comment on column credits.subject is 'Whose.';
-comment on column credits.idempotency_key is 'Makes a repeated grant_credit() the same credit.';
+comment on column credits.idempotency_key is 'Makes a repeated grant_credit() the same credit; null: the credit is of a statement.';
 comment on column credits.currency is 'ISO 4217: it pays for lines of this currency.';
 comment on column credits.source is 'paid or promotional; of equal priority and expiry, promotional ones are drawn first.';
 comment on column credits.recorded_by is 'The role that granted it, or closed the statement.';
@@ -62,6 +65,11 @@ create table credit_draws (
 create index credit_draws_by_credit on credit_draws (credit_id);
 create index credit_draws_by_statement on credit_draws (statement_id);
 create index credit_draws_refunds on credit_draws (refund_of) where refund_of is not null;
+
+create trigger draws_are_final before update or delete on credit_draws for each row execute function _guard_statements();
+create trigger draws_are_not_truncated before truncate on credit_draws for each statement execute function _guard_statements();
+alter table credit_draws enable always trigger draws_are_final;
+alter table credit_draws enable always trigger draws_are_not_truncated;
 
 comment on table credit_draws is 'What statements have drawn of credits, and given back. Append-only.';
 comment on column credit_draws.draw_id is 'Identifies the draw, in the order of recording.';
@@ -126,3 +134,9 @@ alter type invoice_basis add attribute credits invoice_credit[], add attribute d
 comment on type invoice_basis is
     'All that the lines of an invoice are computed from. currencies: those that have a total in any case; by_line: the setting rounding; credits: in '
     'the order in which they are drawn; draws: what a negative total gives back, in the order of recording.';
+
+comment on type statement_problem is
+    'What does not fit. what: hash (header or lines were changed; found is the hash that they have now), chain (the previous statement is another '
+    'one, or is missing), subject (the subject is another or an unknown one, or its watermark was set back), log (the log, read as of the '
+    'watermark, says something else), late (a late line differs from what was decided) or credit (what was drawn of a credit, or granted, differs '
+    'from the lines, or more was drawn than there was).';

@@ -22,22 +22,40 @@ begin
             'amount', 'amount is not positive, too large, or has more decimals than the currency',
             format('Pass a number above 0 with at most %s decimals.', v_decimals)),
         (_check_credit.priority is null, '22004', 'priority', 'priority is null', 'Lower ones are drawn first; the default is 50.'),
-        (length(_check_credit.reason) > 1000, '22023', 'reason', 'reason is too long', 'Give at most 1,000 characters.'),
-        (coalesce(_check_credit.since, now()) >= _check_credit.expires_at, '22023', 'expires_at', 'expires_at is not after since',
-            'Pass a later expires_at, or null for a credit that does not expire.')
+        (length(_check_credit.reason) > 1000, '22023', 'reason', 'reason is too long', 'Give at most 1,000 characters.')
     ) as r (is_broken, sqlstate, parameter, message, hint)
     where r.is_broken
     limit 1;
     if found then
         raise exception using errcode = v_rule.sqlstate, message = v_rule.message, column = v_rule.parameter, hint = v_rule.hint,
-            detail = format('amount %s %s, since %s, expires_at %s.', coalesce(left(_check_credit.amount::text, 80), 'null'), _check_credit.currency,
-                coalesce(_check_credit.since::text, 'null'), coalesce(_check_credit.expires_at::text, 'null'));
+            detail = format('amount %s %s, priority %s.', coalesce(left(_check_credit.amount::text, 80), 'null'), _check_credit.currency,
+                coalesce(_check_credit.priority::text, 'null'));
     end if;
+    perform _check_credit_times(_check_credit.since, _check_credit.expires_at);
 end
 $$;
 
 comment on function _check_credit(text, numeric, text, text, integer, timestamptz, timestamptz, text, text) is
     'Raises 22004 or 22023 for a bad value of a credit.';
+
+-- Without since, a repetition may come when the credit has expired.
+create or replace function _check_credit_times(since timestamptz, expires_at timestamptz)
+returns void
+language plpgsql
+stable
+set search_path from current
+as $$
+begin
+    if since >= expires_at then
+        raise exception using
+            errcode = '22023', message = 'expires_at is not after since', column = 'expires_at',
+            detail = format('since %s, expires_at %s.', since, expires_at),
+            hint = 'Pass a later expires_at, or null for a credit that does not expire.';
+    end if;
+end
+$$;
+
+comment on function _check_credit_times(timestamptz, timestamptz) is 'Raises 22023 if a credit would never be in force. since null: not known yet.';
 
 create or replace function _check_same_credit(stored credits, requested credits)
 returns void

@@ -73,7 +73,7 @@ begin
     order by l.statement_id, l.line;
     insert into credits (recorded_at, since, statement_id, priority, subject, idempotency_key, currency, source, recorded_by, reason, amount)
     select (n.header).watermark + interval '1 microsecond', (n.header).until, l.statement_id, 50, w.subject,
-           format('statement %s %s', l.statement_id, l.currency), l.currency, 'paid', (n.header).closed_by,
+           null, l.currency, 'paid', (n.header).closed_by,
            format('the negative total of statement %s', l.statement_id), l.amount
     from unnest(statements) n
     cross join lateral unnest(n.lines) l

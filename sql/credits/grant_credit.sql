@@ -14,6 +14,7 @@ language plpgsql
 volatile
 security definer
 set search_path from current
+set enable_seqscan to off
 as $$
 #variable_conflict use_column
 declare
@@ -42,6 +43,7 @@ begin
         perform _check_same_credit(v_stored, v_new);
         return _credit(v_stored.credit_id);
     end if;
+    perform _check_credit_times(v_new.since, v_new.expires_at);
     insert into credits (recorded_at, since, expires_at, priority, subject, idempotency_key, currency, source, recorded_by, reason, amount)
     values (_history_recorded_at(v_new.subject), v_new.since, v_new.expires_at, v_new.priority, v_new.subject, v_new.idempotency_key,
             v_new.currency, v_new.source, _session_role(), v_new.reason, v_new.amount)

@@ -24,6 +24,9 @@ begin
             hint = 'credits() lists those of a subject.';
     end if;
     perform _lock_sealed(v_before.subject);
+    if not exists (select from credits c where c.credit_id = void_credit.credit_id and c.subject = v_before.subject) then
+        perform _raise_busy(format('credit %s, whose subject was erased meanwhile', void_credit.credit_id));
+    end if;
     update credits c set voided_at = _history_recorded_at(v_before.subject), void_reason = void_credit.reason
     where c.credit_id = void_credit.credit_id and c.voided_at is null
     returning c.* into v_after;
