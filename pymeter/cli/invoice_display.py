@@ -37,11 +37,14 @@ class _Row:
     about: str = ""
 
 
+_AFTER = ("credit", "tax")
+_TOTAL = "total"
 _NAMES = _Row("", ("quantity", "unit", "rate", "amount"))
 
 
 class InvoiceSheet:
-    """An invoice: a row for each line, below it how the amount comes about, and the total of a currency."""
+    """An invoice: a row for each line, below it how the amount comes about; then for each currency the
+    subtotal, credits, taxes and the total."""
 
     def __init__(self, found: Invoice, timezone: str) -> None:
         head = found.header
@@ -49,11 +52,8 @@ class InvoiceSheet:
         preview = "" if head.as_of or head.until <= datetime.now(UTC) else "preview: it has not ended"
         period = (window(head.since, head.until, timezone), recorded_up_to(head.as_of, timezone), preview)
         self._period = "  ".join(filter(None, period))
-        self._rows = [_row(line, found, timezone) for line in found.lines]
-        self._totals = [
-            _Row("total", ("", "", "", f"{money(total.amount)} {currency}"))
-            for currency, total in sorted(found.totals.items())
-        ]
+        self._rows = [_row(line, found, timezone) for line in found.lines if line.kind not in _AFTER]
+        self._totals = [row for currency in sorted(found.totals) for row in _sums(found, currency)]
         self._priced = any(line.currency is not None for line in found.lines)
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
@@ -86,13 +86,15 @@ class InvoiceSheet:
         if self._totals:
             yield rule
         for row in self._totals:
-            yield _cells(row, widths, width, "bold")
+            yield _cells(row, widths, width, "bold" if row.title == _TOTAL else "")
+            if row.about:
+                yield Constrain(Padding(Text(row.about, style="dim"), (0, 0, 0, 3)), width)
 
     def _stacked(self) -> Iterator[RenderableType]:
         """Without columns: on a narrow terminal, and for numbers that fill a wide one."""
         for row in (*self._rows, *self._totals):
             quantity, unit, rate, amount = row.cells
-            yield Text(row.title, style="bold" if row in self._totals else "")
+            yield Text(row.title, style="bold" if row in self._totals and row.title == _TOTAL else "")
             counted = " ".join(filter(None, (quantity, unit, f"at {rate}" if rate else "")))
             for text, style in ((counted, ""), (row.about, "dim"), (amount, "bold")):
                 if text:
@@ -123,7 +125,29 @@ def _row(line: InvoiceLine, found: Invoice, timezone: str) -> _Row:
     return _Row(visible(_title(line)), cells, visible(about))
 
 
+def _sums(found: Invoice, currency: str) -> Iterator[_Row]:
+    """What is below the lines of a currency; a subtotal only if something comes between it and the total."""
+    lines = [line for line in found.lines if line.currency == currency]
+    after = [line for line in lines if line.kind in _AFTER]
+    if after:
+        amounts = [line.amount for line in lines if line.kind not in _AFTER]
+        known = [amount for amount in amounts if amount is not None]
+        yield _sum("subtotal", sum(known, Decimal(0)) if len(known) == len(amounts) else None, currency)
+    for line in after:
+        yield _sum(_title(line), line.amount, currency, line.explanation)
+    yield _sum(_TOTAL, found.totals[currency].amount, currency)
+
+
+def _sum(title: str, amount: Decimal | None, currency: str, explanation: str = "") -> _Row:
+    about = _LONG.sub(r"\1…", explanation)
+    return _Row(visible(title), ("", "", "", f"{money(amount)} {currency}"), visible(about))
+
+
 def _title(line: InvoiceLine) -> str:
+    if line.kind == "credit":
+        return "new credit" if line.item is None else f"credit {line.item}"
+    if line.kind == "tax":
+        return line.item or ""
     what = line.name or line.item or line.metric
     if what is None:
         return f"minimum of {line.plan}"
