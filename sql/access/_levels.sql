@@ -21,11 +21,10 @@ as $$
         ('admin', array['define_metric', 'retire_metric', 'verify', 'rebuild', 'maintain', 'access', 'define_endpoint', 'remove_endpoint',
                         'test_endpoint', 'retry_deliveries', 'set_spike_alert', 'remove_spike_alert', 'remove_limit', 'top_up', 'void_top_up']),
         ('admin', array['define_biller', 'report_metric', 'report_subject', 'resolve_push', 'retry_pushes', 'leave_pushes', 'adopt_journal',
-                        'set_setting', 'admin_log', 'set_billing_cycle', 'define_plan', 'subscribe', 'unsubscribe', 'set_limit']),
-        ('approve', array['approve_correction', 'reject_correction', 'revert_correction']),
+                        'set_setting', 'admin_log', 'set_billing_cycle', 'define_plan', 'subscribe', 'unsubscribe', 'set_limit', 'set_tax']),
+        ('approve', array['approve_correction', 'reject_correction', 'revert_correction']), ('admin', array['grant_credit', 'void_credit']),
         ('admin', array['void_event', 'amend_event', 'adjust', 'open_correction', 'stage_correction', 'watermark', 'close_period', 'close_due',
-                        'verify_statements', 'settle_late_usage', 'erase_subject', 'define_price', 'retire_price', 'set_plan_minimum', 'grant_credit',
-                        'void_credit', 'set_tax']),
+                        'verify_statements', 'settle_late_usage', 'erase_subject', 'define_price', 'retire_price', 'set_plan_minimum']),
         ('own', array['own_usage', 'own_summary', 'own_series', 'own_usage_by', 'own_events', 'own_limits', 'own_check_quota', 'own_balance',
                       'own_invoice', 'own_credits']), ('owner', array['grant_access', 'revoke_access'])
     ) as l (level, functions)
