@@ -28,6 +28,8 @@ from pymeter.models import (
     CorrectionEffect,
     CorrectionEntry,
     CorrectionState,
+    Credit,
+    CreditSource,
     CycleLength,
     Delivery,
     DeliveryState,
@@ -91,6 +93,7 @@ from pymeter.models import (
     SubjectPeriod,
     SubjectTotal,
     Subscription,
+    Tax,
     TiersAfterChange,
     TopUp,
     TopUpSource,
@@ -1106,6 +1109,25 @@ class SubjectReads(_Group):
             meter.own_balance("acct_1", "tokens").remaining
         """
         return self._run(calls.own_balance(self.subject, metric, at=at))
+
+    def credits(self, *, at: datetime | None = None) -> list[Credit]:
+        """Return the credits of a subject, for a role that was granted read on this subject alone.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            at: When; now unless given.
+
+        Returns:
+            What `credits` returns.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            [(credit.remaining, credit.currency) for credit in meter.own_credits("acct_1")]
+        """
+        return self._run(calls.own_credits(self.subject, at=at))
 
     def invoice(
         self,
@@ -3360,6 +3382,143 @@ class Methods:
             calls.invoice_json(subject, since=since, until=until, period=period, now=now, as_of=as_of)
         )
 
+    def grant_credit(
+        self,
+        subject: str,
+        amount: Quantity,
+        currency: str,
+        idempotency_key: str,
+        *,
+        priority: int = 50,
+        since: datetime | None = None,
+        expires_at: datetime | None = None,
+        source: CreditSource = "paid",
+        reason: str | None = None,
+    ) -> Credit:
+        """Give a subject money that pays its next statements, before tax.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            amount: How much, with the decimals of the currency.
+            currency: ISO 4217, such as ``EUR``; it pays for lines of this currency.
+            idempotency_key: A repetition with the same key is the same credit and changes nothing.
+            priority: Lower ones are drawn first; then the one that expires earlier, promotional before paid.
+            since: It pays for periods that end after this; now unless given.
+            expires_at: It pays for periods that end up to this; for ever unless given.
+            source: ``paid`` or ``promotional``.
+            reason: Why, for people.
+
+        Returns:
+            The credit.
+
+        Raises:
+            IdempotencyConflict: the key was used for another credit.
+            InvalidInput: a value is not allowed.
+            LockUnavailable: the subject's period is being closed.
+
+        Example:
+            meter.grant_credit("acct_1", 50, "EUR", "welcome", source="promotional")
+        """
+        return self._run(
+            calls.grant_credit(
+                subject,
+                amount,
+                currency,
+                idempotency_key,
+                priority=priority,
+                since=since,
+                expires_at=expires_at,
+                source=source,
+                reason=reason,
+            )
+        )
+
+    def void_credit(self, credit_id: int, reason: str) -> Credit:
+        """Take back what is left of a credit; statements that it has paid stay as they are.
+
+        Args:
+            credit_id: The credit's id.
+            reason: Why, for people.
+
+        Returns:
+            The credit; one that is void already is returned unchanged.
+
+        Raises:
+            NotFound: there is no such credit.
+            InvalidInput: a value is not allowed.
+            LockUnavailable: the subject's period is being closed.
+
+        Example:
+            meter.void_credit(17, "granted twice")
+        """
+        return self._run(calls.void_credit(credit_id, reason))
+
+    def credits(self, subject: str, *, at: datetime | None = None) -> list[Credit]:
+        """Return the credits that would pay for a period that ends at a moment, in the order of drawing.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            at: When; now unless given.
+
+        Returns:
+            The credits, with what statements have drawn and what is left; void ones are left out.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
+            sum(credit.remaining for credit in meter.credits("acct_1") if credit.currency == "EUR")
+        """
+        return self._run(calls.credits(subject, at=at))
+
+    def set_tax(
+        self,
+        subject: str,
+        percent: Quantity | None,
+        *,
+        inclusive: bool = False,
+        name: str = "tax",
+        since: datetime | None = None,
+    ) -> Tax:
+        """Set a tax of a subject from a time on.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            percent: Of what is left to pay after credits; None: it is not due any more.
+            inclusive: Prices contain it: it is shown, not added.
+            name: What it is called on invoices; several names are several taxes.
+            since: From when; unless given, a first version holds from the beginning, a change from now.
+
+        Returns:
+            The tax. Setting what holds already changes nothing.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            LockUnavailable: the subject's period is being closed.
+
+        Example:
+            meter.set_tax("acct_1", 19, name="VAT")
+        """
+        return self._run(calls.set_tax(subject, percent, inclusive=inclusive, name=name, since=since))
+
+    def taxes(self, subject: str, *, at: datetime | None = None) -> list[Tax]:
+        """Return the taxes of a subject for a period that ends at a moment.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            at: When; now unless given.
+
+        Returns:
+            The taxes, by name.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
+            [(tax.name, tax.percent) for tax in meter.taxes("acct_1")]
+        """
+        return self._run(calls.taxes(subject, at=at))
+
     def define_endpoint(
         self,
         name: str,
@@ -3962,6 +4121,25 @@ class Methods:
             meter.own_balance("acct_1", "tokens").remaining
         """
         return self._run(calls.own_balance(subject, metric, at=at))
+
+    def own_credits(self, subject: str, *, at: datetime | None = None) -> list[Credit]:
+        """Return the credits of a subject, for a role that was granted read on this subject alone.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            at: When; now unless given.
+
+        Returns:
+            What `credits` returns.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            [(credit.remaining, credit.currency) for credit in meter.own_credits("acct_1")]
+        """
+        return self._run(calls.own_credits(subject, at=at))
 
     def own_invoice(
         self,

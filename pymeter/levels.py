@@ -11,7 +11,7 @@ _CALLS: Final = {
         reservations top_ups balance
         corrections correction_entries preview_correction
         statements statement statement_document late_usage what_changed
-        rate prices invoice invoice_json
+        rate prices invoice invoice_json credits taxes
         endpoints deliveries spike_alerts
     """,
     "write": "record record_batch known_events reserve reserve_batch settle release extend",
@@ -26,6 +26,7 @@ _CALLS: Final = {
         set_setting admin_log set_billing_cycle define_plan subscribe unsubscribe set_limit remove_limit
         top_up void_top_up
         define_price retire_price set_plan_minimum
+        grant_credit void_credit set_tax
         void_event amend_event adjust open_correction stage_correction
         watermark close_period close_due verify_statements settle_late_usage erase_subject
         define_biller report_metric report_subject resolve_push retry_pushes leave_pushes adopt_journal
@@ -34,7 +35,7 @@ _CALLS: Final = {
     "approve": "approve_correction reject_correction revert_correction",
     "own": """
         own_usage own_summary own_series own_usage_by own_events own_limits own_check_quota own_balance
-        own_invoice
+        own_invoice own_credits
     """,
     "owner": "grant_access revoke_access",
 }

@@ -42,6 +42,7 @@ from pymeter.calls.correct_calls import (
     stage_correction,
     void_event,
 )
+from pymeter.calls.credits_calls import credits, grant_credit, set_tax, taxes, void_credit
 from pymeter.calls.limits_calls import (
     admin_log,
     balance,
@@ -90,6 +91,7 @@ from pymeter.calls.operate_calls import health, maintain
 from pymeter.calls.own_calls import (
     own_balance,
     own_check_quota,
+    own_credits,
     own_events,
     own_invoice,
     own_limits,
@@ -165,6 +167,7 @@ __all__ = [
     "confirm_push",
     "correction_entries",
     "corrections",
+    "credits",
     "define_biller",
     "define_endpoint",
     "define_metric",
@@ -178,6 +181,7 @@ __all__ = [
     "extend",
     "fail_pushes",
     "grant_access",
+    "grant_credit",
     "health",
     "invoice",
     "invoice_json",
@@ -192,6 +196,7 @@ __all__ = [
     "overruns",
     "own_balance",
     "own_check_quota",
+    "own_credits",
     "own_events",
     "own_invoice",
     "own_limits",
@@ -242,6 +247,7 @@ __all__ = [
     "set_plan_minimum",
     "set_setting",
     "set_spike_alert",
+    "set_tax",
     "settings",
     "settle",
     "settle_deliveries",
@@ -257,6 +263,7 @@ __all__ = [
     "subscribe",
     "subscriptions",
     "summary",
+    "taxes",
     "test_endpoint",
     "top_up",
     "top_ups",
@@ -267,6 +274,7 @@ __all__ = [
     "usage_by",
     "verify",
     "verify_statements",
+    "void_credit",
     "void_event",
     "void_top_up",
     "watermark",

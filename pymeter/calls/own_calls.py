@@ -6,12 +6,14 @@ from datetime import datetime
 
 from pymeter.calls import argument, result
 from pymeter.calls.call import Call
+from pymeter.calls.credits_calls import credits
 from pymeter.calls.limits_calls import balance, effective_limits
 from pymeter.calls.pricing_calls import invoice
 from pymeter.calls.usage_calls import events, series, summary, usage, usage_by
 from pymeter.models import (
     Balance,
     CalendarStep,
+    Credit,
     EffectiveLimit,
     Event,
     InvoiceLine,
@@ -300,6 +302,27 @@ def own_balance(subject: str, metric: str, *, at: datetime | None = None) -> Cal
     """
     call = balance(subject, metric, at=at)
     return Call("own_balance", call.arguments, call.result)
+
+
+def own_credits(subject: str, *, at: datetime | None = None) -> Call[list[Credit]]:
+    """Return the credits of a subject, for a role that was granted read on this subject alone.
+
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        at: When; now unless given.
+
+    Returns:
+        What `credits` returns.
+
+    Raises:
+        InvalidInput: a value is not allowed.
+        psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+    Example:
+        [(credit.remaining, credit.currency) for credit in meter.own_credits("acct_1")]
+    """
+    call = credits(subject, at=at)
+    return Call("own_credits", call.arguments, call.result)
 
 
 def own_invoice(

@@ -13,6 +13,7 @@ from pymeter.cli import (
     closing,
     correcting,
     corrections,
+    credits,
     events,
     importing,
     limits,
@@ -169,6 +170,8 @@ add_command(app, reserve.release, _LIMIT)
 add_command(app, reserve.reservations, _LIMIT)
 app.add_typer(prices.price, name="price", rich_help_panel=_LIMIT)
 add_command(app, prices.invoice, _LIMIT)
+app.add_typer(credits.credit, name="credit", rich_help_panel=_LIMIT)
+app.add_typer(credits.tax, name="tax", rich_help_panel=_LIMIT)
 add_command(app, limits.notifications, _REPORT)
 add_command(app, notifying.notify, _REPORT)
 app.add_typer(notifying.endpoint, name="endpoint", rich_help_panel=_REPORT)

@@ -18,6 +18,7 @@ _COMMANDS = {
     "define_metric": "define",
     "define_plan": "plan define",
     "define_price": "price define",
+    "credits": "credit list",
     "deliveries": "deliveries",
     "endpoints": "endpoint list",
     "erase_subject": "erase",
@@ -47,6 +48,7 @@ _COMMANDS = {
     "top_ups": "top-up list",
     "unsubscribe": "unsubscribe",
     "verify_statements": "verify",
+    "void_credit": "credit void",
     "void_event": "void",
     "void_top_up": "top-up void",
 }

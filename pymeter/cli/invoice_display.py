@@ -37,6 +37,8 @@ class _Row:
     about: str = ""
 
 
+_AFTER = ("credit", "tax")
+_TOTAL = "total"
 _NAMES = _Row("", ("quantity", "unit", "rate", "amount"))
 _EARLIER = _Row("usage of earlier periods", ("", "", "", ""))
 
@@ -45,7 +47,8 @@ Line = InvoiceLine | StatementLine
 
 
 class LineSheet:
-    """A row for each line, below it how the amount comes about; then earlier periods, and the totals."""
+    """A row for each line, below it how the amount comes about; then earlier periods; then for each currency
+    the subtotal, credits, taxes and the total."""
 
     def __init__(
         self,
@@ -55,13 +58,16 @@ class LineSheet:
         timezone: str,
     ) -> None:
         own, late = (
-            [_row(line, period, timezone) for line in lines if (line.kind == "late") is is_late]
+            [
+                _row(line, period, timezone)
+                for line in lines
+                if line.kind not in _AFTER and (line.kind == "late") is is_late
+            ]
             for is_late in (False, True)
         )
         self._parts = [part for part in (own, [_EARLIER, *late] if late else []) if part]
         self._totals = [
-            _Row("total", ("", "", "", f"{money(amount)} {currency}"))
-            for currency, amount in sorted(totals.items())
+            row for currency, amount in sorted(totals.items()) for row in _sums(lines, amount, currency)
         ]
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
@@ -86,13 +92,16 @@ class LineSheet:
         if self._totals:
             yield rule
         for row in self._totals:
-            yield _cells(row, widths, width, "bold")
+            yield _cells(row, widths, width, "bold" if row.title == _TOTAL else "")
+            if row.about:
+                yield Constrain(Padding(Text(row.about, style="dim"), (0, 0, 0, 3)), width)
 
     def _stacked(self) -> Iterator[RenderableType]:
         """Without columns: on a narrow terminal, and for numbers that fill a wide one."""
         for row in (*(row for part in self._parts for row in part), *self._totals):
             quantity, unit, rate, amount = row.cells
-            yield Text(row.title, style="bold" if row is _EARLIER or row in self._totals else "")
+            is_head = row is _EARLIER or (row in self._totals and row.title == _TOTAL)
+            yield Text(row.title, style="bold" if is_head else "")
             counted = " ".join(filter(None, (quantity, unit, f"at {rate}" if rate else "")))
             for text, style in ((counted, ""), (row.about, "dim"), (amount, "bold")):
                 if text:
@@ -150,7 +159,29 @@ def _row(line: Line, period: tuple[datetime, datetime], timezone: str) -> _Row:
     return _Row(visible(_title(line)), cells, visible(about))
 
 
+def _sums(lines: Sequence[Line], total: Decimal | None, currency: str) -> Iterator[_Row]:
+    """What is below the lines of a currency; a subtotal only if something comes between it and the total."""
+    lines = [line for line in lines if line.currency == currency]
+    after = [line for line in lines if line.kind in _AFTER]
+    if after:
+        amounts = [line.amount for line in lines if line.kind not in (*_AFTER, _TOTAL)]
+        known = [amount for amount in amounts if amount is not None]
+        yield _sum("subtotal", sum(known, Decimal(0)) if len(known) == len(amounts) else None, currency)
+    for line in after:
+        yield _sum(_title(line), line.amount, currency, line.explanation or "")
+    yield _sum(_TOTAL, total, currency)
+
+
+def _sum(title: str, amount: Decimal | None, currency: str, explanation: str = "") -> _Row:
+    about = _LONG.sub(r"\1…", explanation)
+    return _Row(visible(title), ("", "", "", f"{money(amount)} {currency}"), visible(about))
+
+
 def _title(line: Line) -> str:
+    if line.kind == "credit":
+        return "new credit" if line.item is None else f"credit {line.item}"
+    if line.kind == "tax":
+        return line.item or ""
     what = line.name or line.item or line.metric
     if what is None:
         return f"minimum of {line.plan}"

@@ -36,6 +36,7 @@ from pymeter.models.correct import (
     RecordEntry,
     VoidEntry,
 )
+from pymeter.models.credits import Credit, CreditSource, Tax
 from pymeter.models.limits import (
     ActiveTopUp,
     AdminEntry,
@@ -158,6 +159,8 @@ __all__ = [
     "CorrectionEntry",
     "CorrectionOutcome",
     "CorrectionState",
+    "Credit",
+    "CreditSource",
     "CycleLength",
     "Delivery",
     "DeliveryState",
@@ -240,6 +243,7 @@ __all__ = [
     "SubjectPeriod",
     "SubjectTotal",
     "Subscription",
+    "Tax",
     "Tier",
     "TiersAfterChange",
     "TopUp",

@@ -9,10 +9,10 @@ from pydantic import Field
 
 from pymeter.models.values import Model, Moment
 
-LineKind = Literal["usage", "fee", "discount", "true_up", "late", "total"]
+LineKind = Literal["usage", "fee", "discount", "true_up", "late", "credit", "tax", "total"]
 LateDecision = Literal["bill", "waive"]
 SettledLate = Literal["settled", "duplicate", "conflict"]
-ProblemKind = Literal["hash", "chain", "subject", "log", "late"]
+ProblemKind = Literal["hash", "chain", "subject", "log", "late", "credit"]
 
 
 class StatementHeader(Model):
@@ -44,7 +44,7 @@ class StatementLine(Model):
     kind: LineKind
     """``late``: of an earlier period, billed with this statement."""
     metric: str | None = None
-    """None for a fee, the minimum of a plan, and a total."""
+    """None for a fee, the minimum of a plan, a credit, a tax, and a total."""
     quantity: Decimal | None = None
     """Of a late line: how much more or less than had been stated and billed."""
     unit: str | None = None
@@ -54,9 +54,11 @@ class StatementLine(Model):
     since: Moment
     until: Moment
     late_of: int | None = None
-    """The statement of the earlier period; None unless the line is ``late``."""
+    """The statement of the earlier period that the line is ``late`` usage of, or that had drawn what a line
+    of kind ``credit`` gives back; None for others."""
     item: str | None = None
-    """The line of the plan; None for usage without a price, for the minimum of a plan, and for a total."""
+    """The line of the plan; None for usage without a price, for the minimum of a plan, and for a total. Of a
+    credit its id, None for one that the statement grants; of a tax its name."""
     unit_amount: Decimal | None = None
     """A rate of the price, never an average."""
     exact_amount: Decimal | None = None
@@ -136,7 +138,7 @@ class StatementProblem(Model):
     what: ProblemKind
     """``hash``: header or lines were changed. ``chain``: another statement comes before, or one is missing.
     ``subject``: it is another one's. ``log``: the log as of the watermark says something else. ``late``: a
-    late line differs from what was decided."""
+    late line differs from what was decided. ``credit``: draws of credits differ from the lines."""
     line: int | None = None
     metric: str | None = None
     stated: str | None = None

@@ -36,7 +36,7 @@ class RatedLine(Model):
     """The same for people."""
 
 
-InvoiceKind = Literal["usage", "fee", "discount", "true_up", "late", "total"]
+InvoiceKind = Literal["usage", "fee", "discount", "true_up", "late", "credit", "tax", "total"]
 BillTiming = Literal["advance", "arrears"]
 TiersAfterChange = Literal["continue", "restart"]
 
@@ -81,13 +81,14 @@ class InvoiceLine(Model):
     """A line of an invoice."""
 
     item: str | None = None
-    """The line of the plan; None for usage without a price, for the minimum of a plan, and for a total."""
+    """The line of the plan; None for usage without a price, for the minimum of a plan, and for a total. Of a
+    credit its id, None for one that the statement grants; of a tax its name."""
     metric: str | None = None
     kind: InvoiceKind
     since: Moment
     until: Moment
     quantity: Decimal | None = None
-    """What ``unit_amount`` is paid for; of a fee, how much of a cycle."""
+    """What ``unit_amount`` is paid for; of a fee, how much of a cycle; of a tax, the net amount."""
     unit: str | None = None
     unit_amount: Decimal | None = None
     """A rate of the price, never an average."""
@@ -105,7 +106,8 @@ class InvoiceLine(Model):
     event_count: int | None = None
     name: str | None = None
     late_of: int | None = None
-    """The statement of the earlier period that a line of kind ``late`` belongs to."""
+    """The statement of the earlier period that a line of kind ``late`` belongs to, or that had drawn what a
+    line of kind ``credit`` gives back."""
 
 
 class InvoiceHeader(Model):

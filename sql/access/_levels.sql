@@ -11,7 +11,7 @@ as $$
                        'resolve_window', 'health', 'settings', 'billing_cycle', 'plans', 'subscriptions', 'limits', 'effective_limits',
                        'overruns', 'notifications', 'reservations', 'top_ups', 'balance', 'endpoints', 'deliveries', 'spike_alerts',
                        'corrections', 'correction_entries', 'preview_correction', 'statements', 'statement', 'statement_document',
-                       'late_usage', 'what_changed', 'rate', 'prices', 'invoice', 'invoice_json']),
+                       'late_usage', 'what_changed', 'rate', 'prices', 'invoice', 'invoice_json', 'credits', 'taxes']),
         ('write', array['record', 'record_batch', 'known_events', 'reserve', 'reserve_batch', 'settle', 'release', 'extend']),
         -- The functions that a reporter calls in its loop. Mappings and manual decisions need the level admin.
         ('report', array['plan_pushes', 'preview_pushes', 'claim_pushes', 'confirm_push', 'settle_pushes', 'release_pushes', 'uncertain_hours',
@@ -21,12 +21,12 @@ as $$
         ('admin', array['define_metric', 'retire_metric', 'verify', 'rebuild', 'maintain', 'access', 'define_endpoint', 'remove_endpoint',
                         'test_endpoint', 'retry_deliveries', 'set_spike_alert', 'remove_spike_alert', 'remove_limit', 'top_up', 'void_top_up']),
         ('admin', array['define_biller', 'report_metric', 'report_subject', 'resolve_push', 'retry_pushes', 'leave_pushes', 'adopt_journal',
-                        'set_setting', 'admin_log', 'set_billing_cycle', 'define_plan', 'subscribe', 'unsubscribe', 'set_limit']),
-        ('approve', array['approve_correction', 'reject_correction', 'revert_correction']),
+                        'set_setting', 'admin_log', 'set_billing_cycle', 'define_plan', 'subscribe', 'unsubscribe', 'set_limit', 'set_tax']),
+        ('approve', array['approve_correction', 'reject_correction', 'revert_correction']), ('admin', array['grant_credit', 'void_credit']),
         ('admin', array['void_event', 'amend_event', 'adjust', 'open_correction', 'stage_correction', 'watermark', 'close_period', 'close_due',
                         'verify_statements', 'settle_late_usage', 'erase_subject', 'define_price', 'retire_price', 'set_plan_minimum']),
         ('own', array['own_usage', 'own_summary', 'own_series', 'own_usage_by', 'own_events', 'own_limits', 'own_check_quota', 'own_balance',
-                      'own_invoice']), ('owner', array['grant_access', 'revoke_access'])
+                      'own_invoice', 'own_credits']), ('owner', array['grant_access', 'revoke_access'])
     ) as l (level, functions)
     cross join lateral unnest(l.functions) as f (function)
 $$;

@@ -17,12 +17,13 @@ declare
 begin
     perform _hold_carry();
     -- Rows may be from a server whose clock was ahead. A statement holds them, so they are not later than its watermark.
-    v_latest := _check_no_drift(closings);
+    v_latest := greatest(_check_no_drift(closings), _latest_change(array(select c.subject from unnest(closings) c)));
     v_sealed := array(select w from _draw_watermarks(array(select c.subject from unnest(closings) c), v_latest) w);
     perform _check_not_overlapping(closings), _check_no_open_hold(closings), _decide_by_setting(v_sealed);
     v_new := array(select n from _new_statements(closings, v_sealed) n);
     insert into statements select (n.header).* from unnest(v_new) n;
     insert into statement_lines select l.* from unnest(v_new) n, unnest(n.lines) l;
+    perform _write_payments(v_new, v_sealed);
     update late_decisions d set billed_on = (n.header).statement_id
     from unnest(v_new) n, statements t
     where t.subject_id = (n.header).subject_id and d.statement_id = any (array[t.statement_id]) and d.billed_on is null and d.decision = 'bill';

@@ -81,6 +81,11 @@ begin
     update top_ups t set
         subject = _erase_limits.pseudonym, idempotency_key = gen_random_uuid()::text, reason = null, void_reason = null
     where t.subject = _erase_limits.subject;
+    update taxes t set subject = _erase_limits.pseudonym where t.subject = _erase_limits.subject;
+    update credits c set
+        subject = _erase_limits.pseudonym, idempotency_key = case when c.idempotency_key is not null then gen_random_uuid()::text end,
+        reason = case when c.statement_id is not null then c.reason end, void_reason = null
+    where c.subject = _erase_limits.subject;
 end
 $$;
 

@@ -61,7 +61,7 @@ begin
            l.explanation, l.plan, l.tier, l.flat_amount, l.event_count, l.name, l.late_of
     from statement_lines l
     join statements t on t.statement_id = l.statement_id
-    where l.late_of = id and t.watermark < _billed_lines.known_at;
+    where l.late_of = id and l.kind = 'late' and t.watermark < _billed_lines.known_at;
 end
 $$;
 

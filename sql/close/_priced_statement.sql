@@ -10,6 +10,7 @@ as $$
 declare
     v_scope invoice_scope := _invoice_scope(_priced_statement.subject, (header).since, (header).until, null, null, null);
     v_basis invoice_basis;
+    v_late  invoice_line[];
     v_lines invoice_line[];
     v_new   new_statement;
 begin
@@ -18,12 +19,14 @@ begin
     v_scope.cycle_weight := (header).cycle_weight;
     v_basis := _invoice_basis(v_scope);
     v_basis.usage := array(select u from _segments_usage(v_basis, _priced_statement.usage, null) u);
+    v_late := array(select l from _late_invoice_lines(v_scope, false) l);
+    v_basis := _with_payments(v_basis, v_late);
     v_new.header := header;
     v_new.header.usage := (
         select coalesce(jsonb_object_agg(u.metric, jsonb_build_object('event_count', u.event_count, 'quantity', trim_scale(u.quantity)::text)), '{}')
         from unnest(_priced_statement.usage) u);
     v_new.header.basis := _without_subject(v_basis) || jsonb_build_object('decisions', _sealed_decisions(header));
-    v_lines := array(select l from _priced_lines(v_basis, array(select l from _late_invoice_lines(v_scope, false) l)) l);
+    v_lines := array(select l from _priced_lines(v_basis, v_late) l);
     v_new.lines := array(
         select ((header).statement_id, l.late_of, l.event_count, l.since, l.until, n, l.kind, l.metric, m.aggregate, l.unit, l.quantity,
                 l.price_version, l.tier, l.plan, l.item, l.name, l.currency, l.unit_amount, l.flat_amount, l.exact_amount, l.amount,

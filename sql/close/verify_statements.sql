@@ -18,6 +18,8 @@ begin
         select * from _log_problems(w)
         union all
         select * from _late_problems(w)
+        union all
+        select * from _credit_problems(w)
         offset 0
     ) p
     where verify_statements.subject is null or w.subject = verify_statements.subject
@@ -30,7 +32,7 @@ $$;
 
 comment on function verify_statements(text) is
     'Checks statements and returns only what does not fit; no row means that all is as it was closed. Checked are the hash of each statement over '
-    'its header and lines, the chain of hashes of each subject, late lines against the decisions, and every quantity against the log, read as of '
-    'the statement''s watermark (not where months were dropped that it needs). subject null: all. Raises 22023 for a blank subject, 40001 as '
-    'usage() does. '
+    'its header and lines, the chain of hashes of each subject, late lines against the decisions, draws of credits against the lines, and every '
+    'quantity against the log, read as of the statement''s watermark (not where months were dropped that it needs). subject null: all. Raises 22023 '
+    'for a blank subject, 40001 as usage() does. '
     'Example: SELECT count(*) AS problems FROM meter.verify_statements(''acct_1'');';

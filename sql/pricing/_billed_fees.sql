@@ -73,7 +73,7 @@ begin
         cross join lateral (
             select l.*
             from statement_lines l
-            where l.statement_id = t.statement_id and l.metric is null and l.item is not null and l.kind <> 'late'
+            where l.statement_id = t.statement_id and l.metric is null and l.item is not null and l.kind in ('fee', 'discount', 'true_up')
             offset 0
         ) l
         join (

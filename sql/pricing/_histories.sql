@@ -18,6 +18,37 @@ $$;
 comment on function _history_recorded_at(text) is
     'When a change of a subject''s subscriptions or cycles is recorded: after all that was recorded before.';
 
+-- The server that recorded it may have had a clock that was ahead of this one.
+create or replace function _latest_change(subjects text[])
+returns timestamptz
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+set enable_hashjoin to off
+set enable_mergejoin to off
+set jit to off
+as $$
+#variable_conflict use_column
+begin
+    return (
+        select greatest(max(s.recorded_at), max(y.recorded_at), max(c.recorded_at), max(t.recorded_at))
+        from unnest(subjects) u (subject)
+        cross join lateral (
+            select max(h.recorded_at) as recorded_at from subscription_history h where h.subject = u.subject offset 0
+        ) s
+        cross join lateral (
+            select max(h.recorded_at) as recorded_at from cycle_history h where h.subject = u.subject offset 0
+        ) y
+        cross join lateral (
+            select max(greatest(c.recorded_at, c.voided_at)) as recorded_at from credits c where c.subject = u.subject offset 0
+        ) c
+        cross join lateral (select max(t.recorded_at) as recorded_at from taxes t where t.subject = u.subject offset 0) t);
+end
+$$;
+
+comment on function _latest_change(text[]) is 'When what statements of subjects are computed with, prices aside, was changed last; null if never.';
+
 create or replace function _note_subscriptions(subject text)
 returns void
 language plpgsql

@@ -13,13 +13,15 @@ declare
 begin
     v_lines := v_lines || array(select l from _minimum_lines(basis, v_lines) l) || late;
     v_lines := array(select l from _rounded_lines(v_lines, basis.by_line) l);
+    v_lines := v_lines || array(select l from _credit_lines(basis, v_lines) l);
+    v_lines := v_lines || array(select l from _tax_lines(basis, v_lines) l);
     return query select l.* from unnest(v_lines) l;
     return query select l.* from _total_lines(basis, v_lines) l;
 end
 $$;
 
 comment on function _priced_lines(invoice_basis, invoice_line[]) is
-    'The lines of an invoice: those of each plan by item and time, its minimum, usage without a price, late lines, and the totals.';
+    'The lines of an invoice: those of each plan by item and time, its minimum, usage without a price, late lines, credits, taxes, and the totals.';
 
 -- What a statement holds is final: so is its invoice.
 create or replace function _invoice_lines(scope invoice_scope)
@@ -32,6 +34,7 @@ as $$
 declare
     v_id    bigint := _statement_of(scope);
     v_scope invoice_scope := scope;
+    v_late  invoice_line[];
     v_basis invoice_basis;
 begin
     if v_id is not null then
@@ -41,7 +44,8 @@ begin
         from _cycle_parts(v_scope.subject, v_scope.since, v_scope.until, v_scope.known_at) p;
         v_basis := _invoice_basis(v_scope);
         v_basis.usage := array(select u from _segments_usage(v_basis, '{}', v_scope.as_of) u);
-        return query select l.* from _priced_lines(v_basis, array(select l from _late_invoice_lines(v_scope, true) l)) l;
+        v_late := array(select l from _late_invoice_lines(v_scope, true) l);
+        return query select l.* from _priced_lines(_with_payments(v_basis, v_late), v_late) l;
     end if;
     perform _check_snapshot();
 end

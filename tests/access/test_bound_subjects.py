@@ -21,6 +21,7 @@ OWN: dict[str, dict[str, Any]] = {
     "own_check_quota": {"metric": "tokens", "requested": 100},
     "own_balance": {"metric": "tokens"},
     "own_invoice": {},
+    "own_credits": {},
 }
 # Where the name is another one.
 OF = {"own_limits": "effective_limits"}

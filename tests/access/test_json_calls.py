@@ -149,6 +149,8 @@ READING: dict[str, dict[str, Any]] = {
     "prices": {},
     "invoice": {"subject": "a", "period": "month"},
     "invoice_json": {"subject": "a", "since": "2026-06-01T00:00:00Z", "until": "2026-07-01T00:00:00Z"},
+    "credits": {"subject": "a"},
+    "taxes": {"subject": "a"},
     "endpoints": {},
     "deliveries": {},
     "spike_alerts": {},
@@ -173,7 +175,7 @@ MAY_BE_EMPTY = {
     "reservations",
     "top_ups",
     "corrections",
-    "prices",
+    *("prices", "credits", "taxes"),
     *("statements", "late_usage"),
 }
 WRITING: dict[str, dict[str, Any]] = {
@@ -190,6 +192,8 @@ WRITING: dict[str, dict[str, Any]] = {
     "define_plan": {"plan": "pro"},
     "set_limit": {"metric": "tokens", "quota": 1000.5, "marks": [50, 99.5]},
     "top_up": {"subject": "a", "metric": "tokens", "quantity": 200, "idempotency_key": "invoice_17"},
+    "grant_credit": {"subject": "a", "amount": 20.5, "currency": "EUR", "idempotency_key": "welcome"},
+    "set_tax": {"subject": "a", "percent": 19, "name": "VAT"},
     "adjust": {"subject": "a", "metric": "tokens", "quantity": -1.5, "reason": "goodwill"},
     "open_correction": {"reason": "a fault"},
     "watermark": {"subject": "a"},
@@ -245,6 +249,7 @@ def test_every_function_that_can_be_granted_is_called_below(ledger: Ledger) -> N
         "resolve_push",  # which needs a push that is uncertain
         # Which need a plan, a limit or a top-up: test_a_plan_and_its_limits_begin_and_end.
         *("subscribe", "unsubscribe", "remove_limit", "void_top_up"),
+        "void_credit",  # which needs a credit: test_a_credit_is_granted_and_taken_back
         *("define_price", "retire_price", "set_plan_minimum"),  # which need a plan: test_a_plan_has_prices.
         # Which need an event or a correction: test_a_correction_is_opened_staged_and_decided.
         *("void_event", "amend_event", "stage_correction", "preview_correction", "correction_entries"),
@@ -295,6 +300,16 @@ def test_a_plan_has_prices(rest: Rest) -> None:
     assert (defined["currency"], defined["price"]["flat_amount"]) == ("USD", "20")
     assert rest.post("set_plan_minimum", {"plan": "pro", "amount": "50"})["amount"] == 50
     assert rest.post("retire_price", line | {"at": "2026-07-01T00:00:00Z"})["price"] is None
+
+
+def test_a_credit_is_granted_and_taken_back(rest: Rest) -> None:
+    given = {"subject": "a", "amount": "20.50", "currency": "EUR", "idempotency_key": "k"}
+    credit = rest.post("grant_credit", given | {"since": "2026-01-01T00:00:00Z"})
+    assert (credit["remaining"], credit["source"]) == (Decimal("20.5"), "paid")
+    assert rest.post("credits", {"subject": "a"}) == [credit]
+    void = rest.post("void_credit", {"credit_id": credit["credit_id"], "reason": "a mistake"})
+    assert (void["remaining"], void["void_reason"]) == (0, "a mistake")
+    assert rest.post("credits", {"subject": "a"}) == []
 
 
 def test_a_reservation_is_settled(rest: Rest) -> None:

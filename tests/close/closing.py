@@ -116,7 +116,7 @@ def documents(ledger: Ledger) -> dict[int, str]:
 def without_guard(ledger: Ledger, statements: Iterable[str]) -> None:
     """As a superuser could: the triggers are switched off meanwhile."""
     with ledger.connection.transaction():
-        tables = [*GUARDED, "events"]
+        tables = [*GUARDED, "credit_draws", "events"]
         for table in tables:
             ledger.execute(f"ALTER TABLE meter.{table} DISABLE TRIGGER USER")
         for statement in statements:

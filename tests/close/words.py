@@ -133,6 +133,11 @@ def hold(words: Words) -> None:
     words.call("top_up", **named, idempotency_key=words.word("key"))
     other = words.call("top_up", **named, idempotency_key=words.word("key"))[0]
     words.call("void_top_up", top_up_id=other.top_up_id, reason=words.word("reason"))
+    money = {"subject": SUBJECT, "amount": 10, "currency": "EUR", "reason": words.word("reason")}
+    words.call("grant_credit", **money, idempotency_key=words.word("key"))
+    credit = words.call("grant_credit", **money, idempotency_key=words.word("key"))[0]
+    words.call("void_credit", credit_id=credit.credit_id, reason=words.word("reason"))
+    words.call("set_tax", subject=SUBJECT, percent=19, name="VAT")
 
 
 def correct(words: Words) -> None:

@@ -335,6 +335,12 @@ def _limit(connection: psycopg.Connection[Any]) -> None:
             " WHERE aggregate IN ('sum', 'count') AND retired_at IS NULL",
             [subject],
         )
+    granted = connection.execute(
+        "SELECT c.credit_id::text FROM unnest(%s::text[]) subject, generate_series(1, 5) n,"
+        " meter.grant_credit(subject, 5, 'USD', n::text, since => '2024-03-05 10:20Z') c",
+        [list(SUBJECTS)],
+    ).fetchall()
+    teach("credit_id", [number for (number,) in granted])
 
 
 def _correct(connection: psycopg.Connection[Any]) -> None:

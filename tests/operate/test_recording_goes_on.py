@@ -61,6 +61,9 @@ OTHERS = {
     "extend": "SELECT meter.extend((SELECT reservation_id FROM meter.reserve('s0', 'm', 1)))",
     "top_up": "SELECT meter.top_up('s0', 'm', 200, 'invoice_17')",
     "void_top_up": "SELECT meter.void_top_up(max(top_up_id), 'refunded') FROM meter.top_ups",
+    "grant_credit": "SELECT meter.grant_credit('s0', 20, 'EUR', 'welcome')",
+    "void_credit": "SELECT meter.void_credit(max(credit_id), 'a mistake') FROM meter.credits('s0')",
+    "set_tax": "SELECT meter.set_tax('s0', 19)",
     "adjust": "SELECT meter.adjust('s0', 'm', -1, reason => 'goodwill')",
     "void_event": "SELECT meter.void_event('s0', 'm', max(event_id), reason => 'x')"
     " FROM meter.events('s0', 'm') WHERE kind = 'usage'",

@@ -141,6 +141,15 @@ pricing:
     now timestamptz = now(), as_of timestamptz = null) -> setof invoice_line
   invoice_json(subject text, since timestamptz = null, until timestamptz = null, period text = null,
     now timestamptz = now(), as_of timestamptz = null) -> jsonb
+credits:
+  grant_credit(subject text, amount numeric, currency text, idempotency_key text, priority integer = 50,
+    since timestamptz = null, expires_at timestamptz = null, source text = 'paid',
+    reason text = null) -> credit
+  void_credit(credit_id bigint, reason text) -> credit
+  credits(subject text, at timestamptz = now()) -> setof credit
+  set_tax(subject text, percent numeric, inclusive boolean = false, name text = 'tax',
+    since timestamptz = null) -> tax
+  taxes(subject text, at timestamptz = now()) -> setof tax
 notify:
   define_endpoint(name text, url text, types text[] = null, secret_name text = null,
     format text = 'standard') -> endpoints
@@ -181,6 +190,7 @@ own:
   own_check_quota(subject text, metric text, requested numeric = null,
     now timestamptz = now()) -> quota_status
   own_balance(subject text, metric text, at timestamptz = now()) -> balance
+  own_credits(subject text, at timestamptz = now()) -> setof credit
   own_invoice(subject text, since timestamptz = null, until timestamptz = null, period text = null,
     now timestamptz = now()) -> setof invoice_line
 access:
@@ -314,6 +324,12 @@ invoice_line(item text, metric text, kind text, since timestamptz, until timesta
   unit text, unit_amount numeric, exact_amount numeric, amount numeric, currency text,
   price_version bigint, explanation text, plan text, tier integer, flat_amount numeric,
   event_count bigint, name text, late_of bigint)
+credit(credit_id bigint, subject text, currency text, amount numeric, drawn numeric, remaining numeric,
+  priority integer, since timestamptz, expires_at timestamptz, source text, reason text,
+  idempotency_key text, statement_id bigint, recorded_at timestamptz, recorded_by text,
+  voided_at timestamptz, void_reason text)
+tax(subject text, name text, percent numeric, inclusive boolean, since timestamptz,
+  recorded_at timestamptz, recorded_by text)
 reserved(reservation_id bigint, outcome text, held numeric, used numeric, held_total numeric,
   remaining numeric, quota numeric, limited_by text, expires_at timestamptz)
 reserved_batch(ordinal bigint, reservation_id bigint, outcome text, held numeric, used numeric,

@@ -23,7 +23,7 @@ EXEMPT_HERE = {
         for migration in ("0002-log", "0003-series", "0004-members", "0005-retention")
     },
     ("0003-series", "prefer-bigint-over-smallint"): "a stripe is a number below 65",
-    ("0011-top-ups", "prefer-bigint-over-int"): "a priority",
+    **{(migration, "prefer-bigint-over-int"): "a priority" for migration in ("0011-top-ups", "0017-credits")},
     ("0007-reporting", "prefer-bigint-over-int"): "a series_id, and counts of digits and of attempts",
     ("0012-deliveries", "prefer-bigint-over-int"): "counts of attempts, and the status of an answer",
     ("0013-corrections", "prefer-bigint-over-int"): "a series_id, and the ordinal of an entry",
