@@ -92,7 +92,7 @@ language sql
 immutable
 as $$
     select row(subject, header.since, header.until, null, null, null, null, null, null, header.part_starts, header.part_weights,
-               header.cycle_weight)
+               header.cycle_weight, null)
 $$;
 
 comment on function _statement_scope(statements, text) is 'The period of a statement and its parts.';

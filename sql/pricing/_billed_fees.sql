@@ -57,7 +57,7 @@ declare
     v_subject integer := (select w.subject_id from sealed_subjects w where w.subject = scope.subject and w.statements > 0);
     v_bills_next boolean := _bills_next(scope);
 begin
-    if v_subject is null then
+    if v_subject is null or scope.as_if is not null then
         return;
     end if;
     return query

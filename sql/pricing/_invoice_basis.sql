@@ -68,7 +68,7 @@ as $$
 begin
     return array(
         select distinct p.currency
-        from _subscribed_times(scope.subject, scope.since, scope.until, scope.known_at) s
+        from _plan_times(scope, scope.since, scope.until) s
         join plans p on p.plan = s.plan
         where p.currency is not null
           and (exists (select from plan_prices v where v.plan = p.plan and v.recorded_at <= scope.known_at)

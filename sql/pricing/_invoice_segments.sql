@@ -21,7 +21,7 @@ begin
             select distinct on (i.plan, v.item, i.subscribed_at, greatest(v.since, i.starts_at))
                    i.plan, v.item, i.subscribed_at, i.ends_at, greatest(v.since, i.starts_at) as start,
                    case when count(*) over (partition by i.plan, v.item, i.subscribed_at) = 1 then v.version end as only
-            from _subscribed_times(scope.subject, v_since, v_until, scope.known_at) i
+            from _plan_times(scope, v_since, v_until) i
             cross join lateral (
                 select p.item, p.since, p as version
                 from plan_prices p
@@ -85,3 +85,22 @@ $$;
 
 comment on function _subscribed_times(text, timestamptz, timestamptz, timestamptz) is
     'When a subject has which plans within [since, until), as of a time. Adjacent subscriptions to one plan are one, which began at subscribed_at.';
+
+create or replace function _plan_times(scope invoice_scope, since timestamptz, until timestamptz)
+returns table (plan text, subscribed_at timestamptz, starts_at timestamptz, ends_at timestamptz)
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    if scope.as_if is null then
+        return query select t.* from _subscribed_times(scope.subject, _plan_times.since, _plan_times.until, scope.known_at) t;
+    else
+        return query select scope.as_if, _plan_times.since, _plan_times.since, _plan_times.until;
+    end if;
+end
+$$;
+
+comment on function _plan_times(invoice_scope, timestamptz, timestamptz) is
+    'When a subject has which plans within [since, until), for an invoice: as it is, or as if it had another plan all the time.';

@@ -23,7 +23,7 @@ begin
             select b.plan, b.start as since, lead(b.start, 1, b.ends_at) over (partition by b.plan, b.starts_at order by b.start) as until
             from (
                 select distinct i.plan, i.starts_at, i.ends_at, greatest(v.since, i.starts_at) as start
-                from _subscribed_times(scope.subject, scope.since, scope.until, scope.known_at) i
+                from _plan_times(scope, scope.since, scope.until) i
                 cross join lateral (
                     select m.since
                     from plan_minimums m
