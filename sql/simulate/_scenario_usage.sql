@@ -26,7 +26,7 @@ begin
         end if;
         v_entries := v_entries || jsonb_build_object(
             'n', v_n, 'path', v_path, 'metric', _scenario_text(v_entry, v_path, 'metric'), 'item', _scenario_text(v_entry, v_path, 'item'),
-            'quantity', _scenario_signed(v_entry, v_path, 'quantity'), 'event_count', _scenario_integer(v_entry, v_path, 'event_count'),
+            'quantity', trim_scale(_scenario_signed(v_entry, v_path, 'quantity')), 'event_count', _scenario_integer(v_entry, v_path, 'event_count'),
             'dimensions', _scenario_dimensions(v_entry, v_path), 'since', _utc_text(v_since), 'until', _utc_text(v_until),
             'unit', _scenario_text(v_entry, v_path, 'unit'),
             'aggregate', _scenario_word(v_entry, v_path, 'aggregate', '{count,sum,min,max,avg,last,unique}'));

@@ -58,7 +58,7 @@ immutable parallel safe
 set search_path from current
 as $$
 declare
-    v_value numeric := _json_number(document, field);
+    v_value numeric := trim_scale(_json_number(document, field));
 begin
     if jsonb_typeof(document -> field) <> 'null' and _is_money(v_value) is not true then
         perform _refuse_scenario(path || '.' || field, 'number', document -> field);
@@ -68,7 +68,7 @@ end
 $$;
 
 comment on function _scenario_number(jsonb, text, text) is
-    'The number from 0 in a field of a scenario. Raises 22023 if it is negative, has more than 100 digits or is no number.';
+    'The number from 0 in a field of a scenario, without zeros at its end. Raises 22023 if it is negative, has more than 100 digits or is no number.';
 
 create or replace function _scenario_signed(document jsonb, path text, field text)
 returns numeric
