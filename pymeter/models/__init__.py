@@ -118,6 +118,7 @@ from pymeter.models.report import (
     SubjectMapping,
     UncertainHour,
 )
+from pymeter.models.simulate import ExpectedValue, ScenarioHeader, Simulation
 from pymeter.models.usage import (
     CalendarStep,
     Event,
@@ -169,6 +170,7 @@ __all__ = [
     "EndpointStatus",
     "EntryKind",
     "Event",
+    "ExpectedValue",
     "FlatPrice",
     "GivenPrice",
     "GraduatedPrice",
@@ -226,11 +228,13 @@ __all__ = [
     "Reserved",
     "ReservedInBatch",
     "Rollup",
+    "ScenarioHeader",
     "Setting",
     "SettledDelivery",
     "SettledHour",
     "SettledLate",
     "SettledPush",
+    "Simulation",
     "SpikeAlert",
     "StatementHeader",
     "StatementLine",

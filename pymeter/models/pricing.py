@@ -36,7 +36,7 @@ class RatedLine(Model):
     """The same for people."""
 
 
-InvoiceKind = Literal["usage", "fee", "discount", "true_up", "late", "total"]
+InvoiceKind = Literal["usage", "fee", "discount", "true_up", "late", "credit", "tax", "total"]
 BillTiming = Literal["advance", "arrears"]
 TiersAfterChange = Literal["continue", "restart"]
 

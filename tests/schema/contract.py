@@ -141,6 +141,8 @@ pricing:
     now timestamptz = now(), as_of timestamptz = null) -> setof invoice_line
   invoice_json(subject text, since timestamptz = null, until timestamptz = null, period text = null,
     now timestamptz = now(), as_of timestamptz = null) -> jsonb
+simulate:
+  simulate(scenario jsonb) -> jsonb
 notify:
   define_endpoint(name text, url text, types text[] = null, secret_name text = null,
     format text = 'standard') -> endpoints

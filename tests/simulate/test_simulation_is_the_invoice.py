@@ -23,8 +23,10 @@ def simulate(ledger: Ledger, scenario: Any) -> Any:
 
 
 def _priced(lines: list[Any]) -> list[Any]:
-    """Without values that no price covers, which the ledger weighs by the plans of the subject, and what was not used."""
-    return [line for line in lines if line["currency"] or line["metric"] != "seats" and line["quantity"] != "0"]
+    """Without values that no price covers, which the ledger weighs by plans, and what was not used."""
+    return [
+        line for line in lines if line["currency"] or (line["metric"] != "seats" and line["quantity"] != "0")
+    ]
 
 
 def _pay(ledger: Ledger, rng: random.Random) -> list[Any]:
@@ -33,8 +35,8 @@ def _pay(ledger: Ledger, rng: random.Random) -> list[Any]:
         expires = rng.choice([None, None, day(rng) + timedelta(days=30)])
         granted += ledger.call(
             "grant_credit", subject=SUBJECT, amount=Decimal(rng.choice(["0.5", "7.25", "100", "9999"])),
-            currency=rng.choice(["EUR", "EUR", "USD"]), idempotency_key=f"credit {n}", priority=rng.choice([10, 50]),
-            since=START, expires_at=expires, source=rng.choice(["paid", "promotional"]),
+            currency=rng.choice(["EUR", "EUR", "USD"]), idempotency_key=f"credit {n}",
+            priority=rng.choice([10, 50]), since=START, expires_at=expires, source=rng.choice(["paid", "promotional"]),
         )  # fmt: skip
     for name in rng.sample(["vat", "city"], rng.randint(0, 2)):
         percent = Decimal(rng.choice(["0", "7", "19", "8.875"]))
@@ -115,7 +117,10 @@ def test_a_matrix_whose_price_changes_has_the_same_lines(ledger: Ledger) -> None
             ], "minimum_amount": 20,
         }  # fmt: skip
 
-    versions = [billing.price("tokens", matrix("0.5")), billing.price("tokens", matrix("2"), since="2026-06-11")]
+    versions = [
+        billing.price("tokens", matrix("0.5")),
+        billing.price("tokens", matrix("2"), since="2026-06-11"),
+    ]
     usage = []
     for when, quantity, metadata in (
         ("2026-06-02", 7, {"model": "large", "region": "eu"}),
@@ -126,8 +131,8 @@ def test_a_matrix_whose_price_changes_has_the_same_lines(ledger: Ledger) -> None
         billing.use(quantity, when, metadata=metadata)
         since = at(when)
         usage.append({
-            "metric": "tokens", "quantity": quantity, "event_count": 1, "dimensions": metadata, "unit": "unit",
-            "since": since.isoformat(), "until": (since + timedelta(days=1)).isoformat(),
+            "metric": "tokens", "quantity": quantity, "event_count": 1, "dimensions": metadata,
+            "unit": "unit", "since": since.isoformat(), "until": (since + timedelta(days=1)).isoformat(),
         })  # fmt: skip
     scenario = {
         "since": "2026-06-01", "until": "2026-07-01", "usage": usage, "prices": [

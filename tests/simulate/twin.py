@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,9 @@ Scenario = dict[str, Any]
 _TERMS = ("metric", "name", "price", "currency", "bill", "prorate", "tiers_after_change")
 
 
-def twin(ledger: Ledger, account: Account, aggregates: dict[str, str], header: Any, rule: Any, granted: list[Any]) -> Scenario:
+def twin(
+    ledger: Ledger, account: Account, aggregates: dict[str, str], header: Any, rule: Any, granted: list[Any]
+) -> Scenario:
     """``header``: of the invoice; ``rule``: of the subject's cycles; ``granted``: its credits."""
     since, until = (datetime.fromisoformat(header[name]) for name in ("since", "until"))
     after = ledger.row("SELECT lower(c), upper(c) FROM meter.billing_cycle(%s, %s) c", [SUBJECT, until])
@@ -67,7 +70,7 @@ def _lines(ledger: Ledger, account: Account, since: datetime, until: datetime) -
             cuts = sorted({max(start, since), min(end, until)} | {c for c in changes if start < c < end})
             cuts = [cut for cut in cuts if max(start, since) <= cut <= min(end, until)]
             of_this: list[Scenario] = []
-            for begin, stop in zip(cuts, cuts[1:], strict=False):
+            for begin, stop in itertools.pairwise(cuts):
                 for row in ledger.call("prices", plan=plan, at=begin, subject=SUBJECT):
                     _add(of_this, row, begin, stop)
             for item in {line["item"] for line in of_this}:
@@ -136,7 +139,7 @@ def _minimums(account: Account, since: datetime, until: datetime) -> list[Scenar
         for start, end in _held(account, plan):
             cuts = sorted({max(start, since), min(end, until)} | {v[0] for v in ordered})
             cuts = [cut for cut in cuts if max(start, since) <= cut <= min(end, until)]
-            for begin, stop in zip(cuts, cuts[1:], strict=False):
+            for begin, stop in itertools.pairwise(cuts):
                 held = [v for v in ordered if v[0] <= begin]
                 if held:
                     found.append(
