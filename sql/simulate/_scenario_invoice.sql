@@ -12,6 +12,7 @@ declare
     v_lines    invoice_segment[];
     v_entries  jsonb;
     v_metrics  metrics[];
+    v_billed   billed_fee[];
     v_basis    invoice_basis;
 begin
     if (v_scope.next_cycle).until >= timestamptz '9999-12-31 00:00:00+00' then
@@ -25,8 +26,9 @@ begin
         select s from _usage_segments(v_scope, v_lines, array(select e ->> 'metric' from jsonb_array_elements(v_entries) e group by 1)) s);
     perform _check_scenario_usage(v_entries, v_basis.segments, v_metrics);
     v_basis.usage := array(select u from _scenario_quantities(v_entries, v_basis.segments, v_metrics) u);
-    v_basis.fees := array(select l from _fee_lines(v_scope, v_lines, '{}') l);
-    v_basis.minimums := array(select m from _scenario_minimums(scenario, v_scope, v_currency) m);
+    v_billed := array(select b from _scenario_billed(scenario, v_scope, v_lines) b);
+    v_basis.fees := array(select l from _fee_lines(v_scope, v_lines, v_billed) l);
+    v_basis.minimums := array(select m from _scenario_minimums(scenario, v_scope, v_currency, v_billed) m);
     v_basis.currencies := array[v_currency];
     v_basis.by_line := coalesce(_scenario_word(scenario, '$', 'rounding', '{total,line}'), _setting_value('rounding')) = 'line';
     v_basis.credits := array(select c from _scenario_credits(scenario, v_scope, v_currency) c);
@@ -52,8 +54,8 @@ declare
     v_sums   jsonb;
     v_checks jsonb;
 begin
-    perform _check_scenario_fields(scenario, '$', '{}', '{name,description,since,until,cycle,currency,rounding,prices,usage,minimums,credits,'
-        'taxes,expected,tolerances}'), _scenario_text(scenario, '$', 'name');
+    perform _check_scenario_fields(scenario, '$', '{}', '{name,description,since,until,cycle,currency,rounding,prices,billed_in_advance,usage,'
+        'minimums,credits,taxes,expected,tolerances}'), _scenario_text(scenario, '$', 'name');
     v_lines := array(select l from _scenario_invoice(scenario) l);
     v_total := v_lines[cardinality(v_lines)];
     v_sums := _scenario_sums(v_lines, v_total);

@@ -1,5 +1,5 @@
 -- A minimum in the scenario replaces those of its plan in the catalog.
-create or replace function _scenario_minimums(scenario jsonb, scope invoice_scope, currency text)
+create or replace function _scenario_minimums(scenario jsonb, scope invoice_scope, currency text, billed billed_fee[])
 returns setof invoice_minimum
 language plpgsql
 stable
@@ -33,12 +33,16 @@ begin
         from _catalog_plans(_price_entries(scenario), scenario) c
         cross join lateral (select _minimum_at(c.plan, c.at, 'infinity') as m offset 0) m
         where c.item is null and c.plan not in (select o.plan from unnest(v_own) o));
-    return query select m.* from _cycle_minimums(scope.cycles, v_held) m;
+    return query
+    select m.plan, m.since, m.until, m.amount, m.currency,
+           (select coalesce(sum(b.amount), 0) from unnest(_scenario_minimums.billed) b where b.plan = m.plan)
+    from _cycle_minimums(scope.cycles, v_held) m;
 end
 $$;
 
-comment on function _scenario_minimums(jsonb, invoice_scope, text) is
-    'The minimums of a scenario, and of the plans that it takes from the catalog as a whole. Raises 22023, UM007 for an unknown plan.';
+comment on function _scenario_minimums(jsonb, invoice_scope, text, billed_fee[]) is
+    'The minimums of a scenario, and of the plans that it takes from the catalog as a whole. billed: as in _due_minimums(). '
+    'Raises 22023, UM007 for an unknown plan.';
 
 -- In the order in which _credits_of() draws them.
 create or replace function _scenario_credits(scenario jsonb, scope invoice_scope, currency text)
@@ -88,37 +92,3 @@ $$;
 
 comment on function _scenario_credits(jsonb, invoice_scope, text) is
     'The credits of a scenario that may pay for its period, in the order in which they are drawn. Raises 22023.';
-
-create or replace function _scenario_taxes(scenario jsonb)
-returns setof invoice_tax
-language plpgsql
-stable
-set search_path from current
-as $$
-#variable_conflict use_column
-declare
-    v_given jsonb := _scenario_array(scenario, '$', 'taxes');
-    v_entry jsonb;
-    v_path  text;
-    v_one   invoice_tax;
-    v_all   invoice_tax[] := '{}';
-begin
-    for v_n in 0 .. jsonb_array_length(v_given) - 1 loop
-        v_entry := v_given -> v_n;
-        v_path := format('$.taxes[%s]', v_n);
-        perform _check_scenario_fields(v_entry, v_path, '{percent}', '{name,inclusive}');
-        v_one.name := coalesce(_scenario_text(v_entry, v_path, 'name'), 'tax');
-        v_one.percent := _scenario_number(v_entry, v_path, 'percent');
-        v_one.inclusive := coalesce(_scenario_boolean(v_entry, v_path, 'inclusive'), false);
-        if v_one.percent > 1000 or scale(trim_scale(v_one.percent)) > 20 then
-            perform _refuse_scenario(v_path || '.percent', 'percent', v_entry -> 'percent');
-        elsif exists (select from unnest(v_all) a where a.name = v_one.name) then
-            perform _refuse_scenario(v_path || '.name', 'twice', to_jsonb(v_one.name));
-        end if;
-        v_all := v_all || v_one;
-    end loop;
-    return query select a.* from unnest(v_all) a order by a.name collate "C";
-end
-$$;
-
-comment on function _scenario_taxes(jsonb) is 'The taxes of a scenario, by name. Raises 22023.';

@@ -168,3 +168,26 @@ def test_a_matrix_whose_price_changes_has_the_same_lines(ledger: Ledger) -> None
     found = simulate(ledger, scenario)
     assert (found["lines"], found["totals"]) == (invoice["lines"], invoice["totals"])
     assert found["total"] == "40.50"  # 35 for 15 large ones; 2.50, then 1 and 2 for the second small event
+
+
+def test_the_second_cycle_has_the_same_lines(ledger: Ledger) -> None:
+    """What the first statement has billed in advance is not billed again, and counts for the minimum."""
+    billing = Billing(ledger)
+    billing.price("tokens", unit("0.02", currency="EUR"))
+    billing.fee("base", flat(20, discount_percent=10), bill="advance")
+    billing.fee("support", flat(5), bill="arrears")
+    ledger.call("set_plan_minimum", plan="pro", amount=60, since=at("2026-01-01"))
+    ledger.call("set_tax", subject=SUBJECT, percent=19)
+    billing.use(500)
+    ledger.call("close_period", subject=SUBJECT, since=at("2026-05-01"), until=MONTH[0])
+    scenario = {
+        "since": "2026-06-01", "until": "2026-07-01", "cycle": {}, "prices": {"plan": "pro"},
+        "billed_in_advance": True, "usage": [{"metric": "tokens", "quantity": 500, "event_count": 1}],
+        "taxes": [{"percent": 19}],
+    }  # fmt: skip
+    invoice = ledger.value("SELECT meter.invoice_json(%s, %s, %s)", [SUBJECT, *MONTH])
+    found = simulate(ledger, scenario)
+    assert (found["lines"], found["totals"]) == (invoice["lines"], invoice["totals"])
+    # 10 + 5 + 18 of July, and 27 that are missing to 60 with the 18 of June
+    assert found["subtotal"] == "60.00"
+    assert simulate(ledger, scenario | {"billed_in_advance": False})["subtotal"] == "78.00"
