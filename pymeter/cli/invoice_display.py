@@ -43,10 +43,13 @@ _NAMES = _Row("", ("quantity", "unit", "rate", "amount"))
 class InvoiceSheet:
     """An invoice: a row for each line, below it how the amount comes about, and the total of a currency."""
 
-    def __init__(self, found: Invoice, timezone: str) -> None:
+    def __init__(self, found: Invoice, timezone: str, *, scenario: bool = False) -> None:
+        """scenario: it is of nobody, so it is no preview of anything."""
         head = found.header
         self._subject = head.subject
-        preview = "" if head.as_of or head.until <= datetime.now(UTC) else "preview: it has not ended"
+        preview = (
+            "" if scenario or head.as_of or head.until <= datetime.now(UTC) else "preview: it has not ended"
+        )
         period = (window(head.since, head.until, timezone), recorded_up_to(head.as_of, timezone), preview)
         self._period = "  ".join(filter(None, period))
         self._rows = [_row(line, found, timezone) for line in found.lines]
@@ -54,7 +57,7 @@ class InvoiceSheet:
             _Row("total", ("", "", "", f"{money(total.amount)} {currency}"))
             for currency, total in sorted(found.totals.items())
         ]
-        self._priced = any(line.currency is not None for line in found.lines)
+        self._priced = scenario or any(line.currency is not None for line in found.lines)
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         yield Text.assemble((visible(self._subject), "bold"), (f"  {self._period}", "dim"))

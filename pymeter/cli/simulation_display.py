@@ -73,7 +73,7 @@ def _parts(run: Run) -> Iterator[RenderableType]:
     elif run.found is None:
         yield good(f"{run.path}: a scenario")
     else:
-        yield InvoiceSheet(_as_invoice(run), "UTC")
+        yield InvoiceSheet(_as_invoice(run), "UTC", scenario=True)
         yield from _compared(run.found)
 
 
