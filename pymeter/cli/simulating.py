@@ -36,7 +36,7 @@ def simulate(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the invoices of scenarios, and whether they are as expected.
+    """Show what scenarios would cost, and compare it.
 
         pymeter simulate launch.sim.json
         pymeter simulate 'prices/*.sim.json' --junit report.xml

@@ -22,8 +22,8 @@ begin
     end if;
     if scenario -> 'cycle' is null or scenario -> 'cycle' = 'null' then
         v_scope.cycles := array[_one_cycle(v_scope.since, v_scope.until)];
-        v_scope.next_cycle := _one_cycle(v_scope.until, (v_scope.until at time zone 'Etc/UTC'
-            + age(v_scope.until at time zone 'Etc/UTC', v_scope.since at time zone 'Etc/UTC')) at time zone 'Etc/UTC');
+        v_scope.next_cycle := _one_cycle(v_scope.until, (v_scope.until at time zone interval '0'
+            + age(v_scope.until at time zone interval '0', v_scope.since at time zone interval '0')) at time zone interval '0');
     else
         v_scope.cycles := _cycles_between(v_rules, v_scope.since, v_scope.until);
         v_scope.next_cycle := _invoice_cycle(v_rules, v_scope.until);
