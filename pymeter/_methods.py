@@ -84,6 +84,7 @@ from pymeter.models import (
     SettledDelivery,
     SettledHour,
     SettledPush,
+    Simulation,
     SpikeAlert,
     StatementHeader,
     StatementLine,
@@ -3518,6 +3519,28 @@ class Methods:
             [(tax.name, tax.percent) for tax in meter.taxes("acct_1")]
         """
         return self._run(calls.taxes(subject, at=at))
+
+    def simulate(self, scenario: Mapping[str, Any]) -> Simulation:
+        """Return the invoice of a scenario: usage, prices, minimums, credits and taxes; nothing is stored.
+
+        Args:
+            scenario: A JSON object; sql/simulate/README.md lists its fields. The ``.sim.json`` of
+                StripeMeter is read, too.
+
+        Returns:
+            The lines, their sums, and what became of each value that the scenario expects.
+
+        Raises:
+            InvalidInput: the scenario is not allowed; the detail has the path in it.
+            NotFound: there is no such plan.
+
+        Example:
+            meter.simulate({
+                "prices": {"plan": "pro"}, "usage": [{"metric": "tokens", "quantity": 1500}],
+                "expected": {"total": "3.00"},
+            }).passed
+        """
+        return self._run(calls.simulate(scenario))
 
     def define_endpoint(
         self,

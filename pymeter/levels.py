@@ -11,7 +11,7 @@ _CALLS: Final = {
         reservations top_ups balance
         corrections correction_entries preview_correction
         statements statement statement_document late_usage what_changed
-        rate prices invoice invoice_json credits taxes
+        rate prices invoice invoice_json credits taxes simulate
         endpoints deliveries spike_alerts
     """,
     "write": "record record_batch known_events reserve reserve_batch settle release extend",

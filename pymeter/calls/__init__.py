@@ -136,6 +136,7 @@ from pymeter.calls.report_calls import (
     settle_pushes,
     uncertain_hours,
 )
+from pymeter.calls.simulate_calls import simulate
 from pymeter.calls.usage_calls import (
     check_quota,
     events,
@@ -254,6 +255,7 @@ __all__ = [
     "settle_hour",
     "settle_late_usage",
     "settle_pushes",
+    "simulate",
     "spike_alerts",
     "stage_correction",
     "statement",

@@ -24,6 +24,7 @@ from pymeter.cli import (
     reserve,
     server,
     settings,
+    simulating,
     top_ups,
     upkeep,
     usage,
@@ -172,6 +173,7 @@ app.add_typer(prices.price, name="price", rich_help_panel=_LIMIT)
 add_command(app, prices.invoice, _LIMIT)
 app.add_typer(credits.credit, name="credit", rich_help_panel=_LIMIT)
 app.add_typer(credits.tax, name="tax", rich_help_panel=_LIMIT)
+add_command(app, simulating.simulate, _LIMIT)
 add_command(app, limits.notifications, _REPORT)
 add_command(app, notifying.notify, _REPORT)
 app.add_typer(notifying.endpoint, name="endpoint", rich_help_panel=_REPORT)

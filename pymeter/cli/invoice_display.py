@@ -111,10 +111,13 @@ class LineSheet:
 class InvoiceSheet:
     """An invoice: of whom and when, its lines, and the total of each currency."""
 
-    def __init__(self, found: Invoice, timezone: str) -> None:
+    def __init__(self, found: Invoice, timezone: str, *, scenario: bool = False) -> None:
+        """scenario: it is of nobody, so it is no preview of anything."""
         head = found.header
         self._subject = head.subject
-        preview = "" if head.as_of or head.until <= datetime.now(UTC) else "preview: it has not ended"
+        self._scenario = scenario
+        is_final = scenario or head.as_of or head.until <= datetime.now(UTC)
+        preview = "" if is_final else "preview: it has not ended"
         period = (window(head.since, head.until, timezone), recorded_up_to(head.as_of, timezone), preview)
         self._period = "  ".join(filter(None, period))
         self._lines = found.lines
@@ -129,7 +132,7 @@ class InvoiceSheet:
         yield Text("")
         yield self._sheet
         yield Text("")
-        if not any(line.currency is not None for line in self._lines):
+        if not self._scenario and not any(line.currency is not None for line in self._lines):
             subject = shlex.quote(self._subject)
             yield note(f"nothing has a price; subscribe the subject: pymeter subscribe {subject} PLAN")
 

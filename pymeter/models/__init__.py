@@ -119,6 +119,7 @@ from pymeter.models.report import (
     SubjectMapping,
     UncertainHour,
 )
+from pymeter.models.simulate import ExpectedValue, ScenarioHeader, Simulation
 from pymeter.models.usage import (
     CalendarStep,
     Event,
@@ -172,6 +173,7 @@ __all__ = [
     "EndpointStatus",
     "EntryKind",
     "Event",
+    "ExpectedValue",
     "FlatPrice",
     "GivenPrice",
     "GraduatedPrice",
@@ -229,11 +231,13 @@ __all__ = [
     "Reserved",
     "ReservedInBatch",
     "Rollup",
+    "ScenarioHeader",
     "Setting",
     "SettledDelivery",
     "SettledHour",
     "SettledLate",
     "SettledPush",
+    "Simulation",
     "SpikeAlert",
     "StatementHeader",
     "StatementLine",

@@ -11,10 +11,11 @@ as $$
 declare
     v_segments invoice_segment[] := array(select s from _invoice_segments(scope) s);
     v_billed   billed_fee[] := array(select b from _billed_fees(scope) b);
+    v_metrics  text[] := array(select m.key from metrics m where m.defined_at <= scope.known_at);
     v_basis    invoice_basis;
 begin
     v_basis.scope := scope;
-    v_basis.segments := array(select s from _usage_segments(scope, v_segments) s);
+    v_basis.segments := array(select s from _usage_segments(scope, v_segments, v_metrics) s);
     v_basis.fees := array(select l from _fee_lines(scope, v_segments, v_billed) l);
     v_basis.minimums := array(select m from _due_minimums(scope, v_billed) m);
     v_basis.currencies := _subject_currencies(scope);
@@ -27,7 +28,7 @@ comment on function _invoice_basis(invoice_scope) is
     'What an invoice is computed from, but the usage. Raises as invoice() does.';
 
 -- Nothing that was used is hidden: a metric without a price has a segment, too, and so has a time without one.
-create or replace function _usage_segments(scope invoice_scope, segments invoice_segment[])
+create or replace function _usage_segments(scope invoice_scope, segments invoice_segment[], metrics text[])
 returns setof invoice_segment
 language plpgsql
 stable
@@ -44,19 +45,18 @@ begin
     return query select s.* from unnest(v_priced) s order by s.plan, s.item, s.since;
     return query
     select null, null, null::timestamptz, lower(g), upper(g), null::bigint, m.key, null, null::jsonb, null, null, null::boolean, null
-    from metrics m
+    from unnest(metrics) m (key)
     left join (
         select s.metric, range_agg(tstzrange(s.since, s.until)) as times from unnest(v_priced) s group by 1
     ) p on p.metric = m.key
     cross join lateral unnest(tstzmultirange(tstzrange(scope.since, scope.until)) - coalesce(p.times, '{}')) g
-    where m.defined_at <= scope.known_at
-    order by m.key, lower(g);
+    order by m.key collate "C", lower(g);
 end
 $$;
 
-comment on function _usage_segments(invoice_scope, invoice_segment[]) is
-    'The segments of the window whose usage an invoice has: those with a price, by plan, item and time, then what no price covers, by metric and '
-    'time.';
+comment on function _usage_segments(invoice_scope, invoice_segment[], text[]) is
+    'The segments of the window whose usage an invoice has: those with a price, by plan, item and time, then what no price covers of '
+    'these metrics, by metric and time.';
 
 create or replace function _subject_currencies(scope invoice_scope)
 returns text[]

@@ -1,5 +1,6 @@
--- The one computation of what is billed: previews, documents, statements and late usage call it. Planning would take longer than all else.
-create or replace function _priced_lines(basis invoice_basis, late invoice_line[])
+-- The one computation of what is billed: previews, documents, statements, late usage and simulations call it. Planning would take longer than all
+-- else.
+create or replace function _priced_lines(basis invoice_basis, late invoice_line[], defined metrics[] default null)
 returns setof invoice_line
 language plpgsql
 stable
@@ -9,7 +10,7 @@ set jit to off
 as $$
 #variable_conflict use_column
 declare
-    v_lines invoice_line[] := array(select l from _usage_lines(basis) l) || basis.fees;
+    v_lines invoice_line[] := array(select l from _usage_lines(basis, defined) l) || basis.fees;
 begin
     v_lines := v_lines || array(select l from _minimum_lines(basis, v_lines) l) || late;
     v_lines := array(select l from _rounded_lines(v_lines, basis.by_line) l);
@@ -20,8 +21,9 @@ begin
 end
 $$;
 
-comment on function _priced_lines(invoice_basis, invoice_line[]) is
-    'The lines of an invoice: those of each plan by item and time, its minimum, usage without a price, late lines, credits, taxes, and the totals.';
+comment on function _priced_lines(invoice_basis, invoice_line[], metrics[]) is
+    'The lines of an invoice: those of each plan by item and time, its minimum, usage without a price, late lines, credits, taxes, and the totals. '
+    'defined: the metrics; null: those of the catalog.';
 
 -- What a statement holds is final: so is its invoice.
 create or replace function _invoice_lines(scope invoice_scope)

@@ -7,18 +7,14 @@ set enable_seqscan to off
 set jit to off
 as $$
 #variable_conflict use_column
+declare
+    v_held invoice_minimum[];
 begin
     if not exists (select from plan_minimums) then
         return;
     end if;
-    return query
-    select d.plan, min(d.since), max(d.until), sum(_portion(d.amount, d.part, d.whole)), p.currency,
-           (select coalesce(sum(b.amount), 0) from unnest(billed) b where b.plan = d.plan and not b.is_next)
-    from (
-        -- Parts of one cycle with one amount are added up before they are divided.
-        select p.plan, (m.m).amount, min(greatest(p.since, c.since)) as since, max(least(p.until, c.until)) as until,
-               sum(_local_seconds(c.timezone, greatest(p.since, c.since), least(p.until, c.until))) as part,
-               _local_seconds(c.timezone, c.whole_since, c.whole_until) as whole
+    v_held := array(
+        select (h.plan, h.since, h.until, (m.m).amount, p.currency, 0)::invoice_minimum
         from (
             select b.plan, b.start as since, lead(b.start, 1, b.ends_at) over (partition by b.plan, b.starts_at order by b.start) as until
             from (
@@ -31,21 +27,47 @@ begin
                     offset 0
                 ) v
             ) b
-        ) p
-        cross join lateral (select _minimum_at(p.plan, p.since, scope.known_at) as m offset 0) m
-        join unnest(scope.cycles) c on p.since < c.until and p.until > c.since
-        where (m.m).amount > 0
-        group by p.plan, (m.m).amount, c.since, c.whole_since, c.whole_until, c.timezone
-    ) d
-    join plans p on p.plan = d.plan
-    group by d.plan, p.currency
-    order by d.plan;
+        ) h
+        cross join lateral (select _minimum_at(h.plan, h.since, scope.known_at) as m offset 0) m
+        join plans p on p.plan = h.plan);
+    return query
+    select m.plan, m.since, m.until, m.amount, m.currency,
+           (select coalesce(sum(b.amount), 0) from unnest(_due_minimums.billed) b where b.plan = m.plan and not b.is_next)
+    from _cycle_minimums(scope.cycles, v_held) m;
 end
 $$;
 
 comment on function _due_minimums(invoice_scope, billed_fee[]) is
     'What the plans of a subject cost at least in a window: for each cycle, the part of its days in which the subject had the plan and the minimum '
     'held. billed: the fees of these cycles that earlier statements have billed in advance.';
+
+create or replace function _cycle_minimums(cycles invoice_cycle[], held invoice_minimum[])
+returns setof invoice_minimum
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    return query
+    select d.plan, min(d.since), max(d.until), sum(_portion(d.amount, d.part, d.whole)), d.currency, 0::numeric
+    from (
+        -- Parts of one cycle with one amount are added up before they are divided.
+        select m.plan, m.amount, m.currency, min(greatest(m.since, c.since)) as since, max(least(m.until, c.until)) as until,
+               sum(_local_seconds(c.timezone, greatest(m.since, c.since), least(m.until, c.until))) as part,
+               _local_seconds(c.timezone, c.whole_since, c.whole_until) as whole
+        from unnest(held) m
+        join unnest(cycles) c on m.since < c.until and m.until > c.since
+        where m.amount > 0
+        group by m.plan, m.amount, m.currency, c.since, c.whole_since, c.whole_until, c.timezone
+    ) d
+    group by d.plan, d.currency
+    order by d.plan;
+end
+$$;
+
+comment on function _cycle_minimums(invoice_cycle[], invoice_minimum[]) is
+    'The minimum of each plan in a window with these cycles. held: what each costs at least in a whole cycle, and when that holds within the window.';
 
 create or replace function _minimum_lines(basis invoice_basis, lines invoice_line[])
 returns setof invoice_line

@@ -1,6 +1,6 @@
 -- The segments of a line within a subscription are slices of one quantity, unless a version lets the tiers restart. A sum that is negative counts as
 -- 0, so that what follows is billed less. What is due without any usage is due if the whole cycle has none, and then once.
-create or replace function _usage_lines(basis invoice_basis)
+create or replace function _usage_lines(basis invoice_basis, defined metrics[])
 returns setof invoice_line
 language plpgsql
 stable
@@ -27,7 +27,8 @@ begin
         v_segment := basis.segments[v_n];
         v_next := basis.segments[v_n + 1];
         v_usage := basis.usage[v_n];
-        v_metric := (select m from metrics m where m.key = v_segment.metric);
+        v_metric := case when defined is null then (select m from metrics m where m.key = v_segment.metric)
+                         else (select d from unnest(defined) d where d.key = v_segment.metric) end;
         v_part := v_usage.quantity;
         v_whole := 1;
         v_note := null;
@@ -64,8 +65,9 @@ begin
 end
 $$;
 
-comment on function _usage_lines(invoice_basis) is
-    'The lines of an invoice for usage, not rounded: those of each segment with a price, then usage without one, which has no amount.';
+comment on function _usage_lines(invoice_basis, metrics[]) is
+    'The lines of an invoice for usage, not rounded: those of each segment with a price, then usage without one, which has no amount. '
+    'defined: as in _priced_lines().';
 
 create or replace function _share_of_segment(
     scope invoice_scope, metric metrics, segment invoice_segment, quantity numeric, out weighed numeric, out whole numeric, out note text

@@ -13,7 +13,9 @@ declare
     v_at       timestamptz;
     v_distance interval;
 begin
-    foreach v_distance in array case when near is not null then array[interval '0', interval '1 second'] else '{}' end loop
+    -- Beyond these years there is no event, and a second more may be no time.
+    foreach v_distance in array case when near between timestamptz '0001-01-02 00:00:00+00' and timestamptz '9999-12-31 00:00:00+00'
+                                     then array[interval '0', interval '1 second'] else '{}' end loop
         select found.at into v_at
         from unnest(v_series) s (series_id)
         cross join lateral (

@@ -36,6 +36,7 @@ _FOLDERS = {
     "limits": "who may use how much",
     "pricing": "what usage costs",
     "credits": "who has paid already, and taxes",
+    "simulate": "what a scenario would cost",
     "notify": "being told in time",
     "repair": "proving and repairing the rollups",
     "report": "telling a biller such as Stripe, each unit once",

@@ -67,3 +67,13 @@ def test_members_are_counted_in_a_window_of_a_thousand_years(ledger: Ledger, rol
 def test_nothing_is_claimed_until_the_end_of_the_calendar(ledger: Ledger, lease: str) -> None:  # noqa: F811
     with refused("22023", "lease"):
         ledger.call("claim_pushes", biller="stripe", worker="worker_1", lease=lease)
+
+
+@pytest.mark.parametrize("near", ["4714-11-24 00:00:00+00 BC", "294276-12-31 23:59:59.5+00", "infinity"])
+def test_the_next_page_is_not_searched_for_at_the_end_of_the_calendar(ledger: Ledger, near: str) -> None:  # noqa: F811
+    """A second before the first timestamp there is none; the hint is then no help, and no error."""
+    ledger.define("tokens", "sum")
+    first = ledger.record("acct_1", "tokens", 1, at=midnight(-2))
+    second = ledger.record("acct_1", "tokens", 1, at=midnight(-1))
+    found = ledger.call("events", subject="acct_1", metric="tokens", after_id=second.event_id, after_at=near)
+    assert [row.event_id for row in found] == [first.event_id]

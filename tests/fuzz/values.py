@@ -382,6 +382,36 @@ _PRICES = tuple(
     )
 )
 
+_SCENARIOS = tuple(
+    json.dumps(scenario)
+    for scenario in (
+        {"currency": "EUR", "prices": [{"metric": "a", "price": {"model": "unit", "unit_amount": 1}}]},
+        {"prices": {"plan": "pro"}, "currency": "EUR", "usage": [{"metric": "a", "quantity": -3}]},
+        {"currency": "JPY", "minimums": [{"amount": "99.5"}], "credits": [{"amount": 7}], "cycle": {}},
+        {
+            "currency": "EUR",
+            "taxes": [{"percent": 19}],
+            "expected": {"total": 0},
+            "tolerances": {"relative": 1},
+        },
+        {
+            "inputs": {
+                "periodStart": "2024-01-01",
+                "periodEnd": "2024-02-01",
+                "usageItems": [
+                    {
+                        "metric": "a",
+                        "quantity": 3,
+                        "priceConfig": {"model": "flat", "currency": "USD", "unitPrice": 2},
+                    }
+                ],
+                "credits": [{"amount": 1, "reason": "sorry"}],
+            },
+            "expected": {"total": 5},
+        },
+    )
+)
+
 _SENSIBLE: dict[str, st.SearchStrategy[str]] = {
     "subject": st.sampled_from(SUBJECTS),
     "metric": st.sampled_from(METRICS),
@@ -429,6 +459,7 @@ _SENSIBLE: dict[str, st.SearchStrategy[str]] = {
     "events": _events(),
     "entries": _entries(),
     "price": st.sampled_from(_PRICES),
+    "scenario": st.sampled_from(_SCENARIOS),
     "dimensions": st.sampled_from(('{"model": "m"}', '{"model": "n"}', "{}")),
     "billed": st.sampled_from(("0", "0", "2.5", "100")),
     "billed_events": st.sampled_from(("0", "7")),

@@ -150,6 +150,8 @@ credits:
   set_tax(subject text, percent numeric, inclusive boolean = false, name text = 'tax',
     since timestamptz = null) -> tax
   taxes(subject text, at timestamptz = now()) -> setof tax
+simulate:
+  simulate(scenario jsonb) -> jsonb
 notify:
   define_endpoint(name text, url text, types text[] = null, secret_name text = null,
     format text = 'standard') -> endpoints
