@@ -12,7 +12,8 @@ create type plan_comparison as (
     subject text, currency_a text, amount_a numeric, currency_b text, amount_b numeric, difference numeric, pays_more bigint, pays_less bigint,
     pays_same bigint);
 comment on type plan_comparison is
-    'What a window costs under two plans. difference: amount_b - amount_a; null where an amount is unknown or the currencies differ. pays_more, '
+    'What a window costs under two plans. currency null: the plan has no prices. difference: amount_b - amount_a; null where an amount is unknown '
+    'or the currencies differ. pays_more, '
     'pays_less, pays_same: how many subjects pay more under plan b, less, or the same. subject null: the sum of all.';
 
 create type window_usage as (subject text, metric text, since timestamptz, until timestamptz, event_count bigint, quantity numeric);

@@ -59,6 +59,7 @@ from pymeter.models import (
     Overrun,
     Period,
     Plan,
+    PlanComparison,
     PlanMinimum,
     PlannedPush,
     PlanPrice,
@@ -3559,6 +3560,38 @@ class AsyncMethods:
             }).passed
         """
         return await self._run(calls.simulate(scenario))
+
+    async def compare_plans(
+        self,
+        plan_a: str,
+        plan_b: str,
+        since: datetime,
+        until: datetime,
+        *,
+        subjects: Sequence[str] | None = None,
+    ) -> list[PlanComparison]:
+        """Return what everybody's usage costs under two plans: who would pay more, who less, and in sum.
+
+        Args:
+            plan_a: The key of a plan.
+            plan_b: The key of the other one.
+            since: Usage from here on.
+            until: Usage until here (exclusive).
+            subjects: Of these only; unless given, of all who used what one of the plans has a price for, or
+                had one of them.
+
+        Returns:
+            A row for each subject; last, with ``subject`` None, the sum of all.
+
+        Raises:
+            NotFound: there is no such plan.
+            InvalidInput: a value is not allowed.
+            EventsDropped: the window begins or ends inside a bucket whose events were dropped.
+
+        Example:
+            meter.compare_plans("free", "pro", since, until)[-1].difference
+        """
+        return await self._run(calls.compare_plans(plan_a, plan_b, since, until, subjects=subjects))
 
     async def define_endpoint(
         self,

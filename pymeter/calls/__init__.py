@@ -136,7 +136,7 @@ from pymeter.calls.report_calls import (
     settle_pushes,
     uncertain_hours,
 )
-from pymeter.calls.simulate_calls import simulate
+from pymeter.calls.simulate_calls import compare_plans, simulate
 from pymeter.calls.usage_calls import (
     check_quota,
     events,
@@ -165,6 +165,7 @@ __all__ = [
     "claim_pushes",
     "close_due",
     "close_period",
+    "compare_plans",
     "confirm_push",
     "correction_entries",
     "corrections",

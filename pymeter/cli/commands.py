@@ -40,6 +40,7 @@ _COMMANDS = {
     "set_setting": "settings set",
     "settings": "settings list",
     "settle_late_usage": "late --settle",
+    "compare_plans": "compare",
     "simulate": "simulate",
     "spike_alerts": "spike list",
     "stage_correction": "correction stage",

@@ -119,7 +119,7 @@ from pymeter.models.report import (
     SubjectMapping,
     UncertainHour,
 )
-from pymeter.models.simulate import ExpectedValue, ScenarioHeader, Simulation
+from pymeter.models.simulate import ExpectedValue, PlanComparison, ScenarioHeader, Simulation
 from pymeter.models.usage import (
     CalendarStep,
     Event,
@@ -205,6 +205,7 @@ __all__ = [
     "PercentagePrice",
     "Period",
     "Plan",
+    "PlanComparison",
     "PlanMinimum",
     "PlanPrice",
     "PlannedPush",

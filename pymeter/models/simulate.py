@@ -49,3 +49,22 @@ class Simulation(Model):
     expected: list[ExpectedValue]
     passed: bool | None = None
     """Whether all that is expected was found; None: nothing is expected."""
+
+
+class PlanComparison(Model):
+    """What the usage of a window costs a subject under two plans."""
+
+    subject: str | None = None
+    """None: the sum of all."""
+    currency_a: str | None = None
+    """None: the plan has no prices."""
+    amount_a: Decimal | None = None
+    """None: unknown."""
+    currency_b: str | None = None
+    amount_b: Decimal | None = None
+    difference: Decimal | None = None
+    """amount_b - amount_a; None: unknown, or the currencies differ."""
+    pays_more: int | None = None
+    """How many pay more under the second plan."""
+    pays_less: int | None = None
+    pays_same: int | None = None

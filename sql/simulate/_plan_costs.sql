@@ -8,26 +8,24 @@ set jit to off
 as $$
 #variable_conflict use_column
 declare
-    v_plan    plans := (select p from plans p where p.plan = _plan_costs.plan);
-    v_scope   invoice_scope := _as_if(_invoice_scope('', _plan_costs.since, _plan_costs.until, null, null, null), _plan_costs.plan);
-    v_basis   invoice_basis := _invoice_basis(v_scope);
-    v_special text[] := array(select s from _special_subjects(v_basis, _plan_costs.subjects) s);
+    v_currency text := (select p.currency from plans p where p.plan = _plan_costs.plan);
+    v_basis    invoice_basis;
+    v_special  text[];
 begin
+    if v_currency is null then
+        return query select u.subject, null::text, 0::numeric from unnest(_plan_costs.subjects) u (subject);
+        return;
+    end if;
+    v_basis := _invoice_basis(_as_if(_invoice_scope('', _plan_costs.since, _plan_costs.until, null, null, null), _plan_costs.plan));
+    v_special := array(select s from _special_subjects(v_basis, _plan_costs.subjects) s);
     return query
-    select n.subject, v_plan.currency, round(greatest(n.amount + n.fees, n.minimum), _currency_decimals(v_plan.currency))
-    from (
-        select c.subject, c.amount, f.amount as fees, coalesce((v_basis.minimums[1]).amount, 0) as minimum
-        from _common_costs(v_basis, array(select unnest(_plan_costs.subjects) except select unnest(v_special))) c
-        cross join (select coalesce(sum(l.exact_amount), 0) as amount from unnest(v_basis.fees) l where l.since < _plan_costs.until) f
-    ) n
-    where v_plan.currency is not null
+    select c.subject, v_currency, round(greatest(c.amount + f.amount, (v_basis.minimums[1]).amount), _currency_decimals(v_currency))
+    from _common_costs(v_basis, array(select unnest(_plan_costs.subjects) except select unnest(v_special))) c
+    cross join (select coalesce(sum(l.exact_amount), 0) as amount from unnest(v_basis.fees) l where l.since < _plan_costs.until) f
     union all
-    select u.subject, v_plan.currency,
+    select u.subject, v_currency,
            _invoice_cost(_as_if(_invoice_scope(u.subject, _plan_costs.since, _plan_costs.until, null, null, null), _plan_costs.plan))
-    from unnest(v_special) u (subject)
-    where v_plan.currency is not null
-    union all
-    select u.subject, null, 0 from unnest(_plan_costs.subjects) u (subject) where v_plan.currency is null;
+    from unnest(v_special) u (subject);
 end
 $$;
 

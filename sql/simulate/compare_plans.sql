@@ -20,12 +20,13 @@ begin
     perform _check_plan(compare_plans.plan_a), _check_plan(compare_plans.plan_b),
         _check_time('since', compare_plans.since, required => true), _check_time('until', compare_plans.until, required => true),
         resolve_window(since => compare_plans.since, until => compare_plans.until);
+    perform _check_name('subjects', u.subject) from unnest(compare_plans.subjects) u (subject);
     v_names := _compared_subjects(array[compare_plans.plan_a, compare_plans.plan_b], compare_plans.since, compare_plans.until,
                                   compare_plans.subjects);
     return query
     with costs as materialized (
         select a.subject, a.currency as currency_a, a.amount as amount_a, b.currency as currency_b, b.amount as amount_b,
-               case when a.currency = b.currency then b.amount - a.amount end as difference
+               case when a.currency <> b.currency then null else b.amount - a.amount end as difference
         from _plan_costs(compare_plans.plan_a, compare_plans.since, compare_plans.until, v_names) a
         join _plan_costs(compare_plans.plan_b, compare_plans.since, compare_plans.until, v_names) b on b.subject = a.subject
     )

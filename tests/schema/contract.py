@@ -151,6 +151,8 @@ credits:
     since timestamptz = null) -> tax
   taxes(subject text, at timestamptz = now()) -> setof tax
 simulate:
+  compare_plans(plan_a text, plan_b text, since timestamptz, until timestamptz,
+    subjects text[] = null) -> setof plan_comparison
   simulate(scenario jsonb) -> jsonb
 notify:
   define_endpoint(name text, url text, types text[] = null, secret_name text = null,
@@ -332,6 +334,8 @@ credit(credit_id bigint, subject text, currency text, amount numeric, drawn nume
   voided_at timestamptz, void_reason text)
 tax(subject text, name text, percent numeric, inclusive boolean, since timestamptz,
   recorded_at timestamptz, recorded_by text)
+plan_comparison(subject text, currency_a text, amount_a numeric, currency_b text, amount_b numeric,
+  difference numeric, pays_more bigint, pays_less bigint, pays_same bigint)
 reserved(reservation_id bigint, outcome text, held numeric, used numeric, held_total numeric,
   remaining numeric, quota numeric, limited_by text, expires_at timestamptz)
 reserved_batch(ordinal bigint, reservation_id bigint, outcome text, held numeric, used numeric,
