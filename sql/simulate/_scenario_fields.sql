@@ -23,6 +23,7 @@ as $$
         ('word', 'is not one of the words that are allowed here', 'sql/simulate/README.md lists them.'),
         ('timezone', 'is not the name of a time zone', 'Write UTC, or a name such as Europe/Berlin.'),
         ('window', 'is missing, or not after the beginning', 'Give both ends of the period, the later one last; or neither.'),
+        ('late', 'is too late: the cycle after it ends after the year 9999', 'Write an earlier time.'),
         ('currency', 'is not the currency of the scenario', 'A scenario has one currency. There is no exchange rate in here.'),
         ('code', 'is not a current code of ISO 4217', 'Write three capital letters, such as EUR.'),
         ('fee', 'has a model that a fixed fee cannot have', 'Add the metric whose usage the price is of, or use the model flat.'),

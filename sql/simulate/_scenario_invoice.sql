@@ -16,7 +16,7 @@ declare
     v_basis    invoice_basis;
 begin
     if (v_scope.next_cycle).until >= timestamptz '9999-12-31 00:00:00+00' then
-        perform _refuse_scenario('$.until', 'time', scenario -> 'until');
+        perform _refuse_scenario('$.until', 'late', scenario -> 'until');
     end if;
     v_lines := array(select l from _scenario_lines(scenario, v_scope, v_currency) l);
     v_entries := _usage_entries(scenario, v_scope);

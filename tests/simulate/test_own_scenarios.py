@@ -138,6 +138,7 @@ PER_EVENT = {"model": "percentage", "percent": 1, "fixed_amount": 1}
         (own(since="2026-06-01T00:00:00", until="2026-07-01"), "$.since is not a time"),
         (own(since="infinity", until="2026-07-01"), "$.since is not a time"),
         (own(**{"a b": 1}), '$["a b"] is not a field here.'),
+        (own(since="9997-01-01", until="9998-12-31"), "$.until is too late"),
         (own(cycle={"timezone": "Mars/Phobos"}), "$.cycle.timezone is not the name"),
         (own(cycle={"every": "day"}), "$.cycle.every is not one of the words"),
         (own(rounding="up"), "$.rounding is not one of the words"),

@@ -54,7 +54,7 @@ def _base(ledger: Ledger) -> None:
     ledger.call("define_plan", plan="base")
     ledger.call("subscribe", subject=SUBJECT, plan="base", since=START)
     discounted = unit("0.01", currency="EUR", discount_percent=10)
-    for item, metric, price in (("calls", "calls", discounted), ("fee", None, flat(3))):
+    for item, metric, price in (("calls", "calls", discounted), ("fee", None, flat(3, discount_percent=10))):
         ledger.call("define_price", plan="base", item=item, price=Jsonb(price), metric=metric)
     ledger.call("set_plan_minimum", plan="base", amount=2000, since=START)
 
