@@ -29,8 +29,6 @@ create table credits (
     constraint source_is_known check (source in ('paid', 'promotional'))
 );
 
-create index credits_by_statement on credits (statement_id) where statement_id is not null;
-
 comment on table credits is 'Money that pays a subject''s statements.';
 comment on column credits.credit_id is 'Identifies the credit.';
 comment on column credits.recorded_at is 'When it was granted: later than every watermark of the subject that was drawn without it.';

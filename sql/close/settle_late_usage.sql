@@ -12,6 +12,7 @@ declare
     v_line    late_line;
     v_added   late_line;
     v_outcome text;
+    v_subject text;
 begin
     if _is_open('settle_late_usage') then perform _check_caller('settle_late_usage'); end if;
     perform _check_closing(), _get_metric(settle_late_usage.metric), _check_word('decision', settle_late_usage.decision, '{bill,waive}');
@@ -23,7 +24,11 @@ begin
             hint = 'Give the delta that late_usage() shows.';
     end if;
     v_header := _get_statement(settle_late_usage.statement_id);
-    perform _lock_sealed((select w.subject from sealed_subjects w where w.subject_id = v_header.subject_id));
+    v_subject := (select w.subject from sealed_subjects w where w.subject_id = v_header.subject_id);
+    perform _lock_sealed(v_subject);
+    if not exists (select from sealed_subjects w where w.subject_id = v_header.subject_id and w.subject = v_subject) then
+        perform _raise_busy(format('statement %s, whose subject was erased meanwhile', v_header.statement_id));
+    end if;
     select l as line, array(select d from _next_decisions(l, settle_late_usage.decision, settle_late_usage.reason) d) as decisions,
            case when settle_late_usage.decision = 'bill' then _with_amount(l) end as priced, _has_moved(l) as has_moved
     into v_found

@@ -5,6 +5,8 @@ language plpgsql
 stable
 set search_path from current
 set enable_seqscan to off
+set enable_hashjoin to off
+set enable_mergejoin to off
 set jit to off
 as $$
 #variable_conflict use_column
@@ -39,6 +41,8 @@ language plpgsql
 stable
 set search_path from current
 set enable_seqscan to off
+set enable_hashjoin to off
+set enable_mergejoin to off
 set jit to off
 as $$
 #variable_conflict use_column

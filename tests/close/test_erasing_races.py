@@ -308,3 +308,23 @@ def test_a_rebuild_that_waits_finds_the_members_that_there_are_now(
     assert ledger.verify() == []
     used = ledger.usage("nobody" if end == "commit" else "a", "m", **MONTH)
     assert (used.quantity, used.event_count) == (3 if aggregate == "sum" else 2, 2)
+
+
+def test_a_decision_that_waits_for_an_erasure_leaves_no_trace_of_the_name(
+    ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait
+) -> None:
+    define(ledger, {"aggregate": "sum"})
+    ledger.call("record", **event("sum", 1))
+    header = ledger.call("close_period", subject="a", **MONTH)[0]
+    ledger.call("record", **event("sum", 2))
+    eraser, writer = new_ledger("eraser", autocommit=False), new_ledger("writer")
+    eraser.call("erase_subject", subject="a", pseudonym="erased_1")
+    given = {"statement_id": header.statement_id, "metric": "m", "delta": 2, "decision": "bill"}
+    waiting = Task(lambda: writer.call("settle_late_usage", **given))
+    wait_until_blocked(ledger.connection, "writer")
+    eraser.connection.commit()
+    error = waiting.error()
+    assert error is not None
+    assert error.sqlstate == "55P03"
+    assert ledger.value("SELECT array_agg(subject) FROM meter.sealed_subjects") == ["erased_1"]
+    assert ledger.call("settle_late_usage", **given)[0].outcome == "settled"

@@ -42,6 +42,7 @@ WEIGHTS = {
     "void": 1,
     "tax": 2,
     "close": 6,
+    "watermark": 2,
 }
 
 
@@ -52,6 +53,7 @@ class History:
         self.ledger, self.rng, self.subject = ledger, rng, subject
         self.statements: list[Any] = []
         self._keys: list[dict[str, Any]] = []
+        self._marks: list[tuple[dict[str, Any], list[Any]]] = []
         self._events: list[tuple[int, Fraction, Part]] = []
         currencies = {"pro": "EUR", "other": rng.choice(["JPY", "KWD"])}
         self.automatic = rng.random() < 0.5
@@ -191,6 +193,16 @@ class History:
             since = month(99)  # from now on, which is after all periods
         self.naive.taxes.append(Tax(name, since, None if amount is None else Fraction(amount), inclusive))
 
+    def watermark(self) -> None:
+        """What the next invoice is as of now, it is for ever."""
+        if len(self.statements) < MONTHS:
+            period = self.naive.periods[len(self.statements)]
+            mark = self.ledger.value("SELECT meter.watermark(%s)", [self.subject])
+            given = {"subject": self.subject, "since": period.since, "until": period.until}
+            lines = self.ledger.call("invoice", **given, as_of=mark)
+            assert self.automatic or lines == self.ledger.call("invoice", **given)
+            self._marks.append(({**given, "as_of": mark}, lines))
+
     def close(self) -> None:
         """The next period; what the preview said is what the statement has."""
         if len(self.statements) == MONTHS:
@@ -254,6 +266,8 @@ class History:
             assert [(line.kind, line.item, line.amount, line.late_of) for line in stated] == [
                 (line.kind, line.item, line.amount, line.late_of) for line in lines
             ]
+        for given, as_it_was in self._marks:
+            assert self.ledger.call("invoice", **given) == as_it_was
         self.preview()
         assert self.ledger.call("verify_statements") == []
 
