@@ -30,7 +30,7 @@ def compare(
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """Show what usage costs under two plans: who would pay more, who less.
+    """Show who would pay more under another plan, and who less.
 
         pymeter compare free pro --since 2026-06-01 --until 2026-07-01
 

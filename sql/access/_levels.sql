@@ -11,8 +11,7 @@ as $$
                        'resolve_window', 'health', 'settings', 'billing_cycle', 'plans', 'subscriptions', 'limits', 'effective_limits',
                        'overruns', 'notifications', 'reservations', 'top_ups', 'balance', 'endpoints', 'deliveries', 'spike_alerts',
                        'corrections', 'correction_entries', 'preview_correction', 'statements', 'statement', 'statement_document',
-                       'late_usage', 'what_changed', 'rate', 'prices', 'invoice', 'invoice_json', 'credits', 'taxes', 'simulate',
-                       'compare_plans']),
+                       'late_usage', 'what_changed', 'rate', 'prices', 'invoice', 'invoice_json', 'credits', 'taxes', 'simulate', 'compare_plans']),
         ('write', array['record', 'record_batch', 'known_events', 'reserve', 'reserve_batch', 'settle', 'release', 'extend']),
         -- The functions that a reporter calls in its loop. Mappings and manual decisions need the level admin.
         ('report', array['plan_pushes', 'preview_pushes', 'claim_pushes', 'confirm_push', 'settle_pushes', 'release_pushes', 'uncertain_hours',

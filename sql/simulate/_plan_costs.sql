@@ -32,14 +32,14 @@ $$;
 comment on function _plan_costs(text, timestamptz, timestamptz, text[]) is
     'What a window costs each of the subjects under a plan; null if that is unknown. A plan without prices costs nothing.';
 
--- Inlined: no SET.
+-- Inlined: no SET, nothing outside pg_catalog.
 create or replace function _as_if(scope invoice_scope, plan text)
 returns invoice_scope
 language sql
 immutable
 as $$
     select row(scope.subject, scope.since, scope.until, scope.as_of, scope.known_at, scope.is_cycle, scope.ends_cycle, scope.cycles,
-               scope.next_cycle, scope.part_starts, scope.part_weights, scope.cycle_weight, plan)::invoice_scope
+               scope.next_cycle, scope.part_starts, scope.part_weights, scope.cycle_weight, plan)
 $$;
 
 comment on function _as_if(invoice_scope, text) is 'A scope as if the subject had a plan, and no other.';
