@@ -35,6 +35,7 @@ _FOLDERS = {
     "close": "periods that are final",
     "limits": "who may use how much",
     "pricing": "what usage costs",
+    "project": "what a billing cycle will hold at its end",
     "notify": "being told in time",
     "repair": "proving and repairing the rollups",
     "report": "telling a biller such as Stripe, each unit once",

@@ -141,6 +141,10 @@ pricing:
     now timestamptz = now(), as_of timestamptz = null) -> setof invoice_line
   invoice_json(subject text, since timestamptz = null, until timestamptz = null, period text = null,
     now timestamptz = now(), as_of timestamptz = null) -> jsonb
+project:
+  project_usage(subject text, metric text = null,
+    now timestamptz = now()) -> setof usage_projection
+  project_invoice(subject text, now timestamptz = now()) -> setof invoice_projection
 notify:
   define_endpoint(name text, url text, types text[] = null, secret_name text = null,
     format text = 'standard') -> endpoints
@@ -183,6 +187,9 @@ own:
   own_balance(subject text, metric text, at timestamptz = now()) -> balance
   own_invoice(subject text, since timestamptz = null, until timestamptz = null, period text = null,
     now timestamptz = now()) -> setof invoice_line
+  own_project_usage(subject text, metric text = null,
+    now timestamptz = now()) -> setof usage_projection
+  own_project_invoice(subject text, now timestamptz = now()) -> setof invoice_projection
 access:
   grant_access(role text, level text, subject text = null) -> void
   revoke_access(role text, level text = null, subject text = null) -> void
@@ -313,6 +320,12 @@ invoice_line(item text, metric text, kind text, since timestamptz, until timesta
   unit text, unit_amount numeric, exact_amount numeric, amount numeric, currency text,
   price_version bigint, explanation text, plan text, tier integer, flat_amount numeric,
   event_count bigint, name text, late_of bigint)
+usage_projection(metric text, aggregate text, unit text, since timestamptz, until timestamptz,
+  at timestamptz, elapsed numeric, used numeric, method text, low numeric, expected numeric,
+  high numeric, run_rate numeric, weekday_profile numeric, history_days integer, reason text)
+invoice_projection(item text, metric text, kind text, since timestamptz, until timestamptz,
+  quantity numeric, unit text, so_far numeric, low numeric, expected numeric, high numeric,
+  currency text, method text, reason text, explanation text, plan text, name text)
 reserved(reservation_id bigint, outcome text, held numeric, used numeric, held_total numeric,
   remaining numeric, quota numeric, limited_by text, expires_at timestamptz)
 reserved_batch(ordinal bigint, reservation_id bigint, outcome text, held numeric, used numeric,
