@@ -18,6 +18,7 @@ from pymeter.cli import (
     limits,
     notifying,
     prices,
+    projecting,
     record,
     reporting,
     reserve,
@@ -169,6 +170,7 @@ add_command(app, reserve.release, _LIMIT)
 add_command(app, reserve.reservations, _LIMIT)
 app.add_typer(prices.price, name="price", rich_help_panel=_LIMIT)
 add_command(app, prices.invoice, _LIMIT)
+add_command(app, projecting.project, _LIMIT)
 add_command(app, limits.notifications, _REPORT)
 add_command(app, notifying.notify, _REPORT)
 app.add_typer(notifying.endpoint, name="endpoint", rich_help_panel=_REPORT)
