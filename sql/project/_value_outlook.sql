@@ -14,6 +14,8 @@ declare
     v_open     rollups[] := _open_rollups(_value_outlook.metric, v_series);
     v_recently timestamptz := outlook.at - least(make_interval(secs => outlook.length::double precision), interval '672 hours');
     v_part     numeric := least(outlook.length / 2419200, 1);
+    -- What the cycle has if nothing is recorded in it.
+    v_nothing  numeric := case when outlook.used_events = 0 and not (_value_outlook.metric).carry then 0 end;
     v_recent   record;
     v_values   record;
 begin
@@ -37,14 +39,16 @@ begin
     case (_value_outlook.metric).aggregate
         when 'max' then
             v_outlook.expected := v_recent.highest;
-            v_outlook.high := v_values.highest + round(v_values.highest_range * v_part, scale(trim_scale(v_values.highest)));
+            v_outlook.low := case when v_nothing = 0 then least(v_nothing, v_outlook.expected) end;
+            v_outlook.high := greatest(v_values.highest + round(v_values.highest_range * v_part, scale(trim_scale(v_values.highest))), v_nothing);
         when 'min' then
             v_outlook.expected := v_recent.lowest;
-            v_outlook.low := v_values.lowest - round(v_values.lowest_range * v_part, scale(trim_scale(v_values.lowest)));
+            v_outlook.low := least(v_values.lowest - round(v_values.lowest_range * v_part, scale(trim_scale(v_values.lowest))), v_nothing);
+            v_outlook.high := case when v_nothing = 0 then greatest(v_nothing, v_outlook.expected) end;
         when 'last' then
             v_outlook.expected := case when outlook.used_events > 0 or (_value_outlook.metric).carry then outlook.used else v_recent.latest end;
-            v_outlook.low := least(v_values.lowest_last, v_outlook.expected);
-            v_outlook.high := greatest(v_values.highest_last, v_outlook.expected);
+            v_outlook.low := least(v_values.lowest_last, v_outlook.expected, v_nothing);
+            v_outlook.high := greatest(v_values.highest_last, v_outlook.expected, v_nothing);
         else
             v_outlook.expected := round(v_values.mean, 6);
             v_outlook.low := round(v_values.lowest_mean, 6);
