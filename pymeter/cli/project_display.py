@@ -111,12 +111,12 @@ def _in_words(row: UsageProjection) -> str:
 
 
 def _bar(row: UsageProjection, quota: Decimal | None, cells: int, marks: str) -> Text | None:
-    """Used, expected, high; a mark where the limit is. Nothing for values below 0, or of nothing."""
+    """Used, expected, high; a mark where the limit is. Nothing for values below 0, or if used is all that is known."""
     used = row.used
     expected = max(used, used if row.expected is None else row.expected)
     high = max(expected, expected if row.high is None else row.high)
     whole = max(high, quota or Decimal(0))
-    if used < 0 or whole <= 0 or cells < 1:
+    if used < 0 or whole <= 0 or cells < 1 or (row.expected is None and quota is None):
         return None
     ends = [_cells(value, whole, cells) for value in (used, expected, high)]
     text = marks[0] * ends[0] + marks[1] * (ends[1] - ends[0]) + marks[2] * (ends[2] - ends[1])

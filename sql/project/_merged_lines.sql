@@ -18,7 +18,8 @@ begin
     select m.item, m.metric, m.kind, m.since, m.until, case when m.is_unknown then null else m.quantity end, m.unit, m.so_far,
            case when m.is_unknown then null else m.low end, case when m.is_unknown then null else m.expected end,
            case when m.is_unknown then null else m.high end, m.currency, o.method, o.reason,
-           case when m.is_unknown and m.currency is not null then 'so far: ' else '' end || m.explanation, m.plan, m.name
+           case when m.kind = 'total' then 'sum of the lines' when m.is_unknown and m.currency is not null then 'so far: ' || m.explanation
+                else m.explanation end, m.plan, m.name
     from (
         select g.*, case
             when g.kind = 'late' then false
