@@ -111,7 +111,7 @@ def _in_words(row: UsageProjection) -> str:
 
 
 def _bar(row: UsageProjection, quota: Decimal | None, cells: int, marks: str) -> Text | None:
-    """Used, expected, high; a mark where the limit is. Nothing for values below 0, or if used is all that is known."""
+    """Used, expected, high; a mark where the limit is. None for values below 0, or without any."""
     used = row.used
     expected = max(used, used if row.expected is None else row.expected)
     high = max(expected, expected if row.high is None else row.high)

@@ -6,7 +6,7 @@ stable
 set search_path from current
 set enable_seqscan to off
 set jit to off
-set plan_cache_mode to force_custom_plan
+set plan_cache_mode to force_generic_plan
 as $$
 #variable_conflict use_column
 declare
@@ -50,17 +50,26 @@ comment on function _history(metrics, text, timestamptz) is
 
 create or replace function _longest_gap(totals numeric[], last_day integer)
 returns integer
-language sql
+language plpgsql
 immutable parallel safe
 set search_path from current
 as $$
-    select coalesce(max(d.day - d.before), 0)
-    from (
-        select h.n / 24 as day, lag(h.n / 24, 1, 0) over (order by h.n / 24) as before
-        from generate_series(0, 671) h (n)
-        where totals[h.n + 1] <> 0 and h.n / 24 <= last_day
-        group by h.n / 24
-    ) d
+declare
+    v_total  numeric;
+    v_hour   integer := 0;
+    v_before integer := 0;
+    v_gap    integer := 0;
+begin
+    foreach v_total in array totals loop
+        exit when v_hour / 24 > last_day;
+        if v_total <> 0 then
+            v_gap := greatest(v_gap, v_hour / 24 - v_before);
+            v_before := v_hour / 24;
+        end if;
+        v_hour := v_hour + 1;
+    end loop;
+    return v_gap;
+end
 $$;
 
 comment on function _longest_gap(numeric[], integer) is

@@ -1,37 +1,48 @@
-create or replace function _week_profile(history usage_history)
+create or replace function _week_profile(totals numeric[], weeks integer)
 returns numeric[]
-language sql
+language plpgsql
 immutable parallel safe
 set search_path from current
 as $$
-    select array_agg(p.total order by p.hour)
-    from (
-        select (h.n - 1) % 168 as hour, sum(h.total) / history.weeks as total
-        from unnest(history.totals) with ordinality h (total, n)
-        where h.n > 672 - 168 * history.weeks
-        group by 1
-    ) p
+begin
+    return (
+        select array_agg(p.total order by p.hour)
+        from (
+            select (h.n - 1) % 168 as hour, sum(h.total) / _week_profile.weeks as total
+            from unnest(_week_profile.totals[673 - 168 * _week_profile.weeks :]) with ordinality h (total, n)
+            group by 1
+        ) p);
+end
 $$;
 
-comment on function _week_profile(usage_history) is
+comment on function _week_profile(numeric[], integer) is
     'What the hours of the week that begins at origin have on average, in the whole weeks before it.';
 
 -- The integral of the profile: whole weeks, whole hours, and a part of an hour.
 create or replace function _profile_up_to(profile numeric[], origin timestamptz, until timestamptz)
 returns numeric
-language sql
+language plpgsql
 immutable parallel safe
 set search_path from current
 as $$
-    select (select coalesce(sum(v), 0) from unnest(profile) v) * x.weeks
-        + (select coalesce(sum(v), 0) from unnest(profile[1:x.hours]) v)
-        + profile[x.hours + 1] * x.part
-    from (
-        select w.weeks, floor((s.seconds - w.weeks * 604800) / 3600)::integer as hours,
-               (s.seconds - w.weeks * 604800) / 3600 - floor((s.seconds - w.weeks * 604800) / 3600) as part
-        from (select extract(epoch from _profile_up_to.until - _profile_up_to.origin)) s (seconds)
-        cross join lateral (select floor(s.seconds / 604800)) w (weeks)
-    ) x
+declare
+    v_seconds numeric := extract(epoch from _profile_up_to.until - _profile_up_to.origin);
+    v_weeks   numeric := div(v_seconds, 604800);
+    v_hours   integer := div(v_seconds - v_weeks * 604800, 3600);
+    v_amount  numeric;
+    v_sum     numeric := 0;
+    v_part    numeric := 0;
+    v_hour    integer := 0;
+begin
+    foreach v_amount in array profile loop
+        if v_hour = v_hours then
+            v_part := v_sum + v_amount * (v_seconds / 3600 - v_weeks * 168 - v_hours);
+        end if;
+        v_sum := v_sum + v_amount;
+        v_hour := v_hour + 1;
+    end loop;
+    return v_weeks * v_sum + v_part;
+end
 $$;
 
 comment on function _profile_up_to(numeric[], timestamptz, timestamptz) is
@@ -39,11 +50,13 @@ comment on function _profile_up_to(numeric[], timestamptz, timestamptz) is
 
 create or replace function _profile_between(profile numeric[], origin timestamptz, since timestamptz, until timestamptz)
 returns numeric
-language sql
+language plpgsql
 immutable parallel safe
 set search_path from current
 as $$
-    select _profile_up_to(profile, origin, until) - _profile_up_to(profile, origin, since)
+begin
+    return _profile_up_to(profile, origin, until) - _profile_up_to(profile, origin, since);
+end
 $$;
 
 comment on function _profile_between(numeric[], timestamptz, timestamptz, timestamptz) is

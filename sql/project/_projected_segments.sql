@@ -95,11 +95,15 @@ immutable
 set search_path from current
 as $$
 declare
-    v_whole numeric := case when outlook.profile is not null then _profile_between(outlook.profile, outlook.origin, outlook.at, ends_at) end;
+    v_whole numeric;
 begin
     if _outlook_share.until = ends_at then
         return 1;
-    elsif v_whole > 0 then
+    elsif _outlook_share.until = outlook.at then
+        return 0;
+    end if;
+    v_whole := case when outlook.profile is not null then _profile_between(outlook.profile, outlook.origin, outlook.at, ends_at) end;
+    if v_whole > 0 then
         return least(greatest(_profile_between(outlook.profile, outlook.origin, outlook.at, _outlook_share.until) / v_whole, 0), 1);
     end if;
     return extract(epoch from _outlook_share.until - outlook.at) / outlook.length;

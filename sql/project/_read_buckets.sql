@@ -1,9 +1,15 @@
 create or replace function _buckets_between(series_id integer, bucket text, open rollups[], since timestamptz, until timestamptz)
 returns setof rollups
-language sql
+language plpgsql
 stable
 set search_path from current
+set enable_seqscan to off
+set jit to off
+set plan_cache_mode to force_generic_plan
 as $$
+#variable_conflict use_column
+begin
+    return query
     select r.*
     from rollups r
     where r.series_id = _buckets_between.series_id and r.bucket = _buckets_between.bucket and r.bucket_start >= _buckets_between.since
@@ -11,7 +17,8 @@ as $$
     union all
     select o.*
     from unnest(_buckets_between.open) o
-    where o.bucket = _buckets_between.bucket and o.bucket_start >= _buckets_between.since and o.bucket_start < _buckets_between.until
+    where o.bucket = _buckets_between.bucket and o.bucket_start >= _buckets_between.since and o.bucket_start < _buckets_between.until;
+end
 $$;
 
 comment on function _buckets_between(integer, text, rollups[], timestamptz, timestamptz) is
@@ -23,6 +30,7 @@ language plpgsql
 stable
 set search_path from current
 set enable_seqscan to off
+set plan_cache_mode to force_generic_plan
 as $$
 #variable_conflict use_column
 begin

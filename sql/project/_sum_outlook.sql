@@ -20,7 +20,7 @@ begin
         v_digits := greatest(scale(trim_scale(outlook.used)), scale(trim_scale(round(v_total, 6))));
     end if;
     v_outlook.origin := history.origin;
-    v_outlook.profile := _week_profile(history);
+    v_outlook.profile := _week_profile(history.totals, history.weeks);
     v_outlook.weekday_profile := greatest(_profile_between(v_outlook.profile, history.origin, outlook.at, _sum_outlook.until), 0);
     v_outlook.run_rate := case when v_passed >= 86400 then greatest(outlook.used * outlook.length / v_passed, 0) end;
     v_spread := _profile_spread(history, v_days);
