@@ -58,12 +58,13 @@ def project(events: Events, since: datetime, until: datetime, now: datetime) -> 
     spread, moved = _spread(
         [sum(hours[24 * d : 24 * d + 24]) for d in range(28 - 7 * weeks, 28)], weeks, left
     )
-    chosen = rate if moved and passed >= WEEK and rate is not None else profile
+    by_rate = moved and passed >= WEEK
+    chosen = rate if by_rate and rate is not None else profile
     width = sqrt(spread + ((rate - profile) ** 2 if passed >= WEEK and rate is not None else 0))
     stopped = (origin - last) // DAY >= 2 and (origin - last) // DAY > gap
     return Projected(
         used,
-        "run_rate" if chosen is rate else "weekday_profile",
+        "run_rate" if by_rate else "weekday_profile",
         used if stopped else used + max(0.0, chosen - width),
         used + chosen,
         used + chosen + width,

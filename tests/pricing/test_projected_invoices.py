@@ -118,6 +118,21 @@ def test_a_price_that_changes_later_rates_what_is_expected_then(billing: Billing
     assert total(lines).expected == total(billing.invoice()).amount
 
 
+def test_usage_of_mondays_is_expected_on_mondays(billing: Billing) -> None:
+    """The 22nd and the 29th are left; a price from the 23rd has the second, and one from the 30th none."""
+    billing.price("tokens", unit("1"))
+    billing.price("tokens", unit("2"), since="2026-06-23")
+    billing.price("tokens", unit("3"), since="2026-06-30")
+    for week in range(8):
+        billing.ledger.record(SUBJECT, "tokens", 10, at=at("2026-04-27 09:10") + timedelta(weeks=week))
+    lines = [line for line in projected(billing) if line.item == "tokens"]
+    assert sorted((line.since.day, line.quantity, line.expected) for line in lines) == [
+        (1, 40, 40),
+        (23, 10, 20),
+        (30, 0, 0),
+    ]
+
+
 def test_of_a_matrix_the_mix_of_four_weeks_goes_on(billing: Billing) -> None:
     cells = [{"when": {"m": "a"}, "unit_amount": "1"}, {"when": {"m": "b"}, "unit_amount": "10"}]
     matrix = {"model": "matrix", "dimensions": ["m"], "cells": cells}
