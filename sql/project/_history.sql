@@ -23,6 +23,10 @@ begin
     select max(b.bucket_start) into v_history.last_at
     from _buckets_between(v_series, v_fine, v_open, coalesce(v_history.first_at, 'infinity'), _history.at) b
     where b.event_count > 0;
+    if v_history.bucket = 'hour' then
+        v_history.first_at := _bucket_start('hour', v_history.first_at);
+        v_history.last_at := _bucket_start('hour', v_history.last_at);
+    end if;
     v_history.weeks := least(4, floor(extract(epoch from v_history.origin - v_history.first_at) / 604800));
     if v_history.bucket is null or v_history.first_at is null or (_history.metric).aggregate not in ('sum', 'count') then
         return v_history;

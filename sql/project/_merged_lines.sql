@@ -22,12 +22,11 @@ begin
                 else m.explanation end, m.plan, m.name
     from (
         select g.*, case
-            when g.kind = 'late' then false
-            when g.kind = 'total' then exists (select from unnest(v_unknown) u where u.currency = g.currency)
+            when g.kind in ('late', 'fee') or g.metric is null and g.item is not null then false
             when g.metric is not null then exists (select from unnest(outlooks) o where o.metric = g.metric and o.method = 'none')
                 and g.until > _merged_lines.at
-            when g.kind = 'true_up' and g.item is null then exists (select from unnest(v_unknown) u where u.plan = g.plan)
-            else false end as is_unknown
+            when g.kind = 'true_up' then exists (select from unnest(v_unknown) u where u.plan = g.plan)
+            else exists (select from unnest(v_unknown) u where u.currency = g.currency) end as is_unknown
         from (
             select (l.line).item, (l.line).metric, (l.line).kind, (l.line).since, (l.line).until, (l.line).unit, (l.line).currency,
                    (l.line).plan, (l.line).name,

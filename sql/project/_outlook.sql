@@ -50,7 +50,8 @@ as $$
 declare
     v_metric metrics := _known_outlook.metric;
     v_days   integer := floor(extract(epoch from _known_outlook.at - history.first_at) / 86400);
-    v_idle   integer := floor(extract(epoch from _known_outlook.at - _bucket_end(v_metric.fine_bucket, history.last_at)) / 86400);
+    v_ended  timestamptz := _bucket_end(coalesce(history.bucket, v_metric.fine_bucket), history.last_at);
+    v_idle   integer := floor(extract(epoch from _known_outlook.at - v_ended) / 86400);
     v_known  integer := floor(extract(epoch from _known_outlook.at - greatest(known_since, v_metric.defined_at)) / 86400);
 begin
     method := 'none';

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from random import Random
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -37,7 +38,7 @@ def test_it_is_what_a_naive_model_says(ledger: Ledger, seed: int, minutes: int) 
     events = history(chance)
     now = SINCE + timedelta(minutes=minutes if chance.random() < 0.8 else minutes // 60 * 60)
     ledger.define("tokens", "sum", striped=chance.random() < 0.3, rollup=chance.choice(("hour", "minute")))
-    subject = f"acct_{seed}_{minutes}"
+    subject = f"acct_{uuid4()}"
     for size in range(0, len(events), 1000):
         ledger.batch(
             [
