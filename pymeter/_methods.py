@@ -44,6 +44,7 @@ from pymeter.models import (
     Health,
     Invoice,
     InvoiceLine,
+    InvoiceProjection,
     LateDecision,
     LateSettlement,
     LateUsage,
@@ -102,6 +103,7 @@ from pymeter.models import (
     UncertainHour,
     UsageBucket,
     UsageGroup,
+    UsageProjection,
     UsageTotal,
     Window,
 )
@@ -1161,6 +1163,52 @@ class SubjectReads(_Group):
             meter.own_invoice("acct_1", period="cycle")
         """
         return self._run(calls.own_invoice(self.subject, since=since, until=until, period=period, now=now))
+
+    def project_usage(
+        self, metric: str | None = None, *, now: datetime | None = None
+    ) -> list[UsageProjection]:
+        """Return what `project_usage` does, for a role that was granted read on this subject alone.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: The metric's key; every metric in use unless given.
+            now: The moment to ask about; only usage before it counts. The database's clock unless given.
+
+        Returns:
+            A row for each metric: low, expected and high, and by which method. They are None, with a
+            reason, where nothing can be said, such as with less than 7 days of history.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: a value is not allowed.
+            EventsDropped: events at an edge of the window were dropped.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            meter.own_project_usage("acct_1", "tokens")[0].expected
+        """
+        return self._run(calls.own_project_usage(self.subject, metric, now=now))
+
+    def project_invoice(self, *, now: datetime | None = None) -> list[InvoiceProjection]:
+        """Return what `project_invoice` does, for a role that was granted read on this subject alone.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            now: The moment to ask about; only usage before it counts. The database's clock unless given.
+
+        Returns:
+            The lines, a total for each currency at the end: the amounts so far, and at low, expected and
+            high usage. They are None where the usage of a metric cannot be projected.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            EventsDropped: events that an amount depends on were dropped.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            [line.expected for line in meter.own_project_invoice("acct_1") if line.kind == "total"]
+        """
+        return self._run(calls.own_project_invoice(self.subject, now=now))
 
 
 class Methods:
@@ -3575,6 +3623,50 @@ class Methods:
         """
         return self._run(calls.compare_plans(plan_a, plan_b, since, until, subjects=subjects))
 
+    def project_usage(
+        self, subject: str, metric: str | None = None, *, now: datetime | None = None
+    ) -> list[UsageProjection]:
+        """Return how much a subject will have used at the end of its running billing cycle.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: The metric's key; every metric in use unless given.
+            now: The moment to ask about; only usage before it counts. The database's clock unless given.
+
+        Returns:
+            A row for each metric: low, expected and high, and by which method. They are None, with a
+            reason, where nothing can be said, such as with less than 7 days of history.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: a value is not allowed.
+            EventsDropped: events at an edge of the window were dropped.
+
+        Example:
+            meter.project_usage("acct_1", "tokens")[0].expected
+        """
+        return self._run(calls.project_usage(subject, metric, now=now))
+
+    def project_invoice(self, subject: str, *, now: datetime | None = None) -> list[InvoiceProjection]:
+        """Return what the invoice of the running billing cycle will say, line by line; nothing is stored.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            now: The moment to ask about; only usage before it counts. The database's clock unless given.
+
+        Returns:
+            The lines, a total for each currency at the end: the amounts so far, and at low, expected and
+            high usage. They are None where the usage of a metric cannot be projected.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            EventsDropped: events that an amount depends on were dropped.
+
+        Example:
+            [line.expected for line in meter.project_invoice("acct_1") if line.kind == "total"]
+        """
+        return self._run(calls.project_invoice(subject, now=now))
+
     def define_endpoint(
         self,
         name: str,
@@ -4228,6 +4320,52 @@ class Methods:
             meter.own_invoice("acct_1", period="cycle")
         """
         return self._run(calls.own_invoice(subject, since=since, until=until, period=period, now=now))
+
+    def own_project_usage(
+        self, subject: str, metric: str | None = None, *, now: datetime | None = None
+    ) -> list[UsageProjection]:
+        """Return what `project_usage` does, for a role that was granted read on this subject alone.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            metric: The metric's key; every metric in use unless given.
+            now: The moment to ask about; only usage before it counts. The database's clock unless given.
+
+        Returns:
+            A row for each metric: low, expected and high, and by which method. They are None, with a
+            reason, where nothing can be said, such as with less than 7 days of history.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: a value is not allowed.
+            EventsDropped: events at an edge of the window were dropped.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            meter.own_project_usage("acct_1", "tokens")[0].expected
+        """
+        return self._run(calls.own_project_usage(subject, metric, now=now))
+
+    def own_project_invoice(self, subject: str, *, now: datetime | None = None) -> list[InvoiceProjection]:
+        """Return what `project_invoice` does, for a role that was granted read on this subject alone.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            now: The moment to ask about; only usage before it counts. The database's clock unless given.
+
+        Returns:
+            The lines, a total for each currency at the end: the amounts so far, and at low, expected and
+            high usage. They are None where the usage of a metric cannot be projected.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            EventsDropped: events that an amount depends on were dropped.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            [line.expected for line in meter.own_project_invoice("acct_1") if line.kind == "total"]
+        """
+        return self._run(calls.own_project_invoice(subject, now=now))
 
     def rebuild(self, subject: str | None = None, metric: str | None = None) -> int:
         """Recompute rollups from the log, while others record.

@@ -12,7 +12,7 @@ _CALLS: Final = {
         corrections correction_entries preview_correction
         statements statement statement_document late_usage what_changed
         rate prices invoice invoice_json credits taxes simulate
-        compare_plans
+        compare_plans project_usage project_invoice
         endpoints deliveries spike_alerts
     """,
     "write": "record record_batch known_events reserve reserve_batch settle release extend",
@@ -36,7 +36,7 @@ _CALLS: Final = {
     "approve": "approve_correction reject_correction revert_correction",
     "own": """
         own_usage own_summary own_series own_usage_by own_events own_limits own_check_quota own_balance
-        own_invoice own_credits
+        own_invoice own_credits own_project_usage own_project_invoice
     """,
     "owner": "grant_access revoke_access",
 }

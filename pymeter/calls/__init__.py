@@ -95,6 +95,8 @@ from pymeter.calls.own_calls import (
     own_events,
     own_invoice,
     own_limits,
+    own_project_invoice,
+    own_project_usage,
     own_series,
     own_summary,
     own_usage,
@@ -109,6 +111,7 @@ from pymeter.calls.pricing_calls import (
     retire_price,
     set_plan_minimum,
 )
+from pymeter.calls.project_calls import project_invoice, project_usage
 from pymeter.calls.record_calls import known_events, record, record_batch
 from pymeter.calls.repair_calls import rebuild, verify
 from pymeter.calls.report_calls import (
@@ -202,6 +205,8 @@ __all__ = [
     "own_events",
     "own_invoice",
     "own_limits",
+    "own_project_invoice",
+    "own_project_usage",
     "own_series",
     "own_summary",
     "own_usage",
@@ -212,6 +217,8 @@ __all__ = [
     "preview_correction",
     "preview_pushes",
     "prices",
+    "project_invoice",
+    "project_usage",
     "pushes",
     "rate",
     "rebuild",

@@ -9,6 +9,7 @@ from pymeter.calls.call import Call
 from pymeter.calls.credits_calls import credits
 from pymeter.calls.limits_calls import balance, effective_limits
 from pymeter.calls.pricing_calls import invoice
+from pymeter.calls.project_calls import project_invoice, project_usage
 from pymeter.calls.usage_calls import events, series, summary, usage, usage_by
 from pymeter.models import (
     Balance,
@@ -17,11 +18,13 @@ from pymeter.models import (
     EffectiveLimit,
     Event,
     InvoiceLine,
+    InvoiceProjection,
     Quantity,
     QuotaStatus,
     SubjectPeriod,
     UsageBucket,
     UsageGroup,
+    UsageProjection,
     UsageTotal,
 )
 
@@ -356,3 +359,53 @@ def own_invoice(
     """
     call = invoice(subject, since=since, until=until, period=period, now=now)
     return Call("own_invoice", call.arguments, call.result)
+
+
+def own_project_usage(
+    subject: str, metric: str | None = None, *, now: datetime | None = None
+) -> Call[list[UsageProjection]]:
+    """Return what `project_usage` does, for a role that was granted read on this subject alone.
+
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        metric: The metric's key; every metric in use unless given.
+        now: The moment to ask about; only usage before it counts. The database's clock unless given.
+
+    Returns:
+        A row for each metric: low, expected and high, and by which method. They are None, with a
+        reason, where nothing can be said, such as with less than 7 days of history.
+
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+        InvalidInput: a value is not allowed.
+        EventsDropped: events at an edge of the window were dropped.
+        psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+    Example:
+        meter.own_project_usage("acct_1", "tokens")[0].expected
+    """
+    call = project_usage(subject, metric, now=now)
+    return Call("own_project_usage", call.arguments, call.result)
+
+
+def own_project_invoice(subject: str, *, now: datetime | None = None) -> Call[list[InvoiceProjection]]:
+    """Return what `project_invoice` does, for a role that was granted read on this subject alone.
+
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        now: The moment to ask about; only usage before it counts. The database's clock unless given.
+
+    Returns:
+        The lines, a total for each currency at the end: the amounts so far, and at low, expected and
+        high usage. They are None where the usage of a metric cannot be projected.
+
+    Raises:
+        InvalidInput: a value is not allowed.
+        EventsDropped: events that an amount depends on were dropped.
+        psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+    Example:
+        [line.expected for line in meter.own_project_invoice("acct_1") if line.kind == "total"]
+    """
+    call = project_invoice(subject, now=now)
+    return Call("own_project_invoice", call.arguments, call.result)

@@ -99,6 +99,7 @@ from pymeter.models.pricing import (
     price_schema,
     read_price,
 )
+from pymeter.models.project import InvoiceProjection, ProjectionMethod, UsageProjection
 from pymeter.models.record import BatchOutcome, BatchResult, NewEvent, Outcome, Recorded, RecordedWithoutTotal
 from pymeter.models.repair import Drift
 from pymeter.models.report import (
@@ -182,6 +183,7 @@ __all__ = [
     "InvoiceHeader",
     "InvoiceKind",
     "InvoiceLine",
+    "InvoiceProjection",
     "InvoiceTotal",
     "LateDecision",
     "LateSettlement",
@@ -212,6 +214,7 @@ __all__ = [
     "Price",
     "PriceModel",
     "ProblemKind",
+    "ProjectionMethod",
     "Push",
     "PushState",
     "PushStatus",
@@ -257,6 +260,7 @@ __all__ = [
     "UnitPrice",
     "UsageBucket",
     "UsageGroup",
+    "UsageProjection",
     "UsageTotal",
     "VoidEntry",
     "VolumePrice",

@@ -11,7 +11,8 @@ as $$
                        'resolve_window', 'health', 'settings', 'billing_cycle', 'plans', 'subscriptions', 'limits', 'effective_limits',
                        'overruns', 'notifications', 'reservations', 'top_ups', 'balance', 'endpoints', 'deliveries', 'spike_alerts',
                        'corrections', 'correction_entries', 'preview_correction', 'statements', 'statement', 'statement_document',
-                       'late_usage', 'what_changed', 'rate', 'prices', 'invoice', 'invoice_json', 'credits', 'taxes', 'simulate', 'compare_plans']),
+                       'late_usage', 'what_changed', 'rate', 'prices', 'invoice', 'invoice_json', 'credits', 'taxes', 'simulate', 'compare_plans',
+                       'project_usage', 'project_invoice']),
         ('write', array['record', 'record_batch', 'known_events', 'reserve', 'reserve_batch', 'settle', 'release', 'extend']),
         -- The functions that a reporter calls in its loop. Mappings and manual decisions need the level admin.
         ('report', array['plan_pushes', 'preview_pushes', 'claim_pushes', 'confirm_push', 'settle_pushes', 'release_pushes', 'uncertain_hours',
@@ -26,7 +27,7 @@ as $$
         ('admin', array['void_event', 'amend_event', 'adjust', 'open_correction', 'stage_correction', 'watermark', 'close_period', 'close_due',
                         'verify_statements', 'settle_late_usage', 'erase_subject', 'define_price', 'retire_price', 'set_plan_minimum']),
         ('own', array['own_usage', 'own_summary', 'own_series', 'own_usage_by', 'own_events', 'own_limits', 'own_check_quota', 'own_balance',
-                      'own_invoice', 'own_credits']), ('owner', array['grant_access', 'revoke_access'])
+                      'own_invoice', 'own_credits', 'own_project_usage', 'own_project_invoice']), ('owner', array['grant_access', 'revoke_access'])
     ) as l (level, functions)
     cross join lateral unnest(l.functions) as f (function)
 $$;

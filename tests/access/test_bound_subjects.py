@@ -22,6 +22,8 @@ OWN: dict[str, dict[str, Any]] = {
     "own_balance": {"metric": "tokens"},
     "own_invoice": {},
     "own_credits": {},
+    "own_project_usage": {"metric": "tokens", "now": midnight(1)},
+    "own_project_invoice": {"now": midnight(1)},
 }
 # Where the name is another one.
 OF = {"own_limits": "effective_limits"}

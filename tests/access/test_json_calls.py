@@ -148,6 +148,8 @@ READING: dict[str, dict[str, Any]] = {
     "rate": {"price": {"model": "unit", "unit_amount": "0.002"}, "quantity": 1500},
     "prices": {},
     "invoice": {"subject": "a", "period": "month"},
+    "project_usage": {"subject": "a", "metric": "tokens", "now": "2026-06-18T00:00:00Z"},
+    "project_invoice": {"subject": "a", "now": "2026-06-18T00:00:00Z"},
     "invoice_json": {"subject": "a", "since": "2026-06-01T00:00:00Z", "until": "2026-07-01T00:00:00Z"},
     "credits": {"subject": "a"},
     "taxes": {"subject": "a"},

@@ -65,6 +65,8 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("price", "define", "pro", EVIL, "{}"),
     ("invoice", EVIL),
     ("invoice", f"{EVIL}?"),
+    ("project", EVIL),
+    ("project", f"{EVIL}?"),
     ("retire", EVIL),
     ("report", "status", "--biller", EVIL),
     ("report", "mappings", "--biller", EVIL),

@@ -37,6 +37,7 @@ _FOLDERS = {
     "pricing": "what usage costs",
     "credits": "who has paid already, and taxes",
     "simulate": "what a scenario would cost",
+    "project": "what a billing cycle will hold at its end",
     "notify": "being told in time",
     "repair": "proving and repairing the rollups",
     "report": "telling a biller such as Stripe, each unit once",

@@ -65,6 +65,7 @@ def test_the_pages_are_where_a_reader_looks_for_them() -> None:
         "operate",
         "pricing",
         "credits",
+        "project",
         "repair",
     }
     expected = {"", "migrations", *(f"sql/{room}" for room in rooms)}

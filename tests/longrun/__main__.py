@@ -83,6 +83,7 @@ def _command(part: str, options: argparse.Namespace) -> str:
         "corrections": f" --rounds {options.rounds}",
         "sealed": f" --minutes {options.minutes:g}",
         "as-of": f" --rounds {options.rounds}",
+        "projections": f" --rounds {options.rounds}",
         "fuzz": f" --inputs {options.inputs}",
         "reports": f" --rounds {options.rounds}",
         "repeats": f" --rounds {options.rounds}",

@@ -31,6 +31,8 @@ from tests.faults.storms import Storm, assert_calm, run_storm
 from tests.fuzz.fuzzer import Tally, new_fuzzer
 from tests.helpers import Ledger
 from tests.limits.load import Race, check_race, run_race
+from tests.pricing.backtest import as_markdown, backtest, record
+from tests.pricing.traffic import GENERATED, TRACE, generated, real, seats, users
 from tests.properties.orders import define as define_for_orders
 from tests.properties.orders import run_orders
 from tests.report.chaos import Chaos
@@ -83,6 +85,7 @@ _BACKFILLED_A_ROUND = 5_000
 _LIMITED_CALLS_A_ROUND = 5_000
 _WATERMARKS_A_ROUND = 50
 _HISTORIES_A_ROUND = 100
+_PROJECTED_A_ROUND = 10
 _ROOT = Path(__file__).parents[2]
 _ISOLATIONS = ("read committed", "repeatable read", "serializable")
 
@@ -340,6 +343,36 @@ def repeats(sizes: Sizes, result: Result, say: Say) -> None:
     result.figures = f"{last}; {histories} histories of limits, and of top-ups for each kind of metric"
 
 
+def projections(sizes: Sizes, result: Result, say: Say) -> None:
+    """Prints the table of sql/project/README.md."""
+    subjects = max(2, sizes.rounds * _PROJECTED_A_ROUND)
+    kinds = [lambda kind=kind: generated(kind, subjects) for kind in GENERATED]
+    kinds += [lambda: seats(subjects), lambda: users(subjects)]
+    if TRACE.exists():
+        kinds.insert(0, real)
+    else:
+        say(f"no {TRACE}: without the real traffic")
+    scores = []
+    with _server(sizes) as server:
+        for make in kinds:
+            with new_database(server.dsn) as dsn:
+                migrate(dsn)
+                with connect(dsn, "longrun") as connection:
+                    ledger = Ledger(connection)
+                    scores += backtest(ledger, record(ledger, make()))
+            say(", ".join(f"{one.kind} {one.share} %: {len(one.expected)}" for one in scores[-3:]))
+    say(f"\n{as_markdown(scores)}")
+    known = [one for one in scores if one.expected and one.kind != "dying"]
+    inside = sum(one.inside for one in known) / sum(len(one.expected) for one in known)
+    result.details = {"scores": [asdict(one) for one in scores]}
+    projected, unknown = sum(len(one.expected) for one in scores), sum(one.unknown for one in scores)
+    result.figures = (
+        f"{projected:,} projections, {unknown:,} times none; without dying usage,"
+        f" {inside:.0%} of what was used lay between low and high"
+    )
+    assert inside >= 0.75, result.figures
+
+
 PARTS: dict[str, tuple[str, str, Callable[[Sizes, Result, Say], None]]] = {
     "crashes": (
         "P1 once, P2 idempotent, P4 rollups equal the log",
@@ -388,6 +421,12 @@ PARTS: dict[str, tuple[str, str, Callable[[Sizes, Result, Say], None]]] = {
         " summary(), series() and events() said as of each is asked again after repairs, maintain(),"
         " kill -9, a dump and restore, and a failover by archived WAL to a server whose clock is behind",
         as_of,
+    ),
+    "projections": (
+        "Projections come with a range that holds",
+        "real traffic (stretched to 58 days) and generated usage, projected from a quarter, the half and"
+        " three quarters of a cycle, and compared with what was used at its end",
+        projections,
     ),
     "fuzz": (
         "P8 bad input is refused",

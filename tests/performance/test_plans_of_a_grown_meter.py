@@ -60,6 +60,9 @@ CALLS = {
     "the next page of subjects": "subjects(10, after_at => now() - interval '1 hour', after_subject => 'a')",
     "events": "events('a', 'tokens', max_rows => 10)",
     "usage_by": "usage_by('a', 'tokens', 'x', period => '1 hour')",
+    "project_usage": "project_usage('a', 'tokens')",
+    "project_usage of all metrics": "project_usage('a')",
+    "project_invoice": "project_invoice('a')",
 }
 
 

@@ -154,6 +154,10 @@ simulate:
   compare_plans(plan_a text, plan_b text, since timestamptz, until timestamptz,
     subjects text[] = null) -> setof plan_comparison
   simulate(scenario jsonb) -> jsonb
+project:
+  project_usage(subject text, metric text = null,
+    now timestamptz = now()) -> setof usage_projection
+  project_invoice(subject text, now timestamptz = now()) -> setof invoice_projection
 notify:
   define_endpoint(name text, url text, types text[] = null, secret_name text = null,
     format text = 'standard') -> endpoints
@@ -197,6 +201,9 @@ own:
   own_credits(subject text, at timestamptz = now()) -> setof credit
   own_invoice(subject text, since timestamptz = null, until timestamptz = null, period text = null,
     now timestamptz = now()) -> setof invoice_line
+  own_project_usage(subject text, metric text = null,
+    now timestamptz = now()) -> setof usage_projection
+  own_project_invoice(subject text, now timestamptz = now()) -> setof invoice_projection
 access:
   grant_access(role text, level text, subject text = null) -> void
   revoke_access(role text, level text = null, subject text = null) -> void
@@ -336,6 +343,12 @@ tax(subject text, name text, percent numeric, inclusive boolean, since timestamp
   recorded_at timestamptz, recorded_by text)
 plan_comparison(subject text, currency_a text, amount_a numeric, currency_b text, amount_b numeric,
   difference numeric, pays_more bigint, pays_less bigint, pays_same bigint)
+usage_projection(metric text, aggregate text, unit text, since timestamptz, until timestamptz,
+  at timestamptz, elapsed numeric, used numeric, method text, low numeric, expected numeric,
+  high numeric, run_rate numeric, weekday_profile numeric, history_days integer, reason text)
+invoice_projection(item text, metric text, kind text, since timestamptz, until timestamptz,
+  quantity numeric, unit text, so_far numeric, low numeric, expected numeric, high numeric,
+  currency text, method text, reason text, explanation text, plan text, name text)
 reserved(reservation_id bigint, outcome text, held numeric, used numeric, held_total numeric,
   remaining numeric, quota numeric, limited_by text, expires_at timestamptz)
 reserved_batch(ordinal bigint, reservation_id bigint, outcome text, held numeric, used numeric,
