@@ -7,12 +7,11 @@ immutable parallel safe
 as $$
     select l.level, f.function
     from (values
-        ('read', array['catalog', 'usage', 'summary', 'series', 'usage_by', 'check_quota', 'totals', 'subjects', 'events',
-                       'resolve_window', 'health', 'settings', 'billing_cycle', 'plans', 'subscriptions', 'limits', 'effective_limits',
-                       'overruns', 'notifications', 'reservations', 'top_ups', 'balance', 'endpoints', 'deliveries', 'spike_alerts',
-                       'corrections', 'correction_entries', 'preview_correction', 'statements', 'statement', 'statement_document',
-                       'late_usage', 'what_changed', 'rate', 'prices', 'invoice', 'invoice_json', 'credits', 'taxes', 'simulate', 'compare_plans',
-                       'project_usage', 'project_invoice']),
+        ('read', array['catalog', 'usage', 'summary', 'series', 'usage_by', 'check_quota', 'totals', 'subjects', 'events', 'resolve_window',
+                       'health', 'settings', 'billing_cycle', 'plans', 'subscriptions', 'limits', 'effective_limits', 'overruns', 'notifications',
+                       'reservations', 'top_ups', 'balance', 'endpoints', 'deliveries', 'spike_alerts', 'corrections', 'correction_entries',
+                       'preview_correction', 'statements', 'statement', 'statement_document', 'late_usage', 'what_changed', 'rate', 'prices',
+                       'invoice', 'invoice_json', 'credits', 'taxes', 'simulate', 'compare_plans', 'project_usage', 'project_invoice']),
         ('write', array['record', 'record_batch', 'known_events', 'reserve', 'reserve_batch', 'settle', 'release', 'extend']),
         -- The functions that a reporter calls in its loop. Mappings and manual decisions need the level admin.
         ('report', array['plan_pushes', 'preview_pushes', 'claim_pushes', 'confirm_push', 'settle_pushes', 'release_pushes', 'uncertain_hours',

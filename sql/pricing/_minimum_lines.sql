@@ -80,7 +80,7 @@ begin
     return query
     select null::text, null::text, 'true_up', m.since, m.until, null::numeric, null::text, null::numeric, m.amount - l.amount, null::numeric,
            m.currency, null::bigint, format('minimum %s; without it: %s', trim_scale(m.amount), trim_scale(l.amount))
-               || case when m.billed <> 0 then format(', of which earlier statements have billed %s in advance', trim_scale(m.billed)) else '' end, m.plan, null::integer,
+               || case when m.billed <> 0 then format(' (%s billed in advance)', trim_scale(m.billed)) else '' end, m.plan, null::integer,
            null::numeric, null::bigint, null::text, null::bigint
     from unnest(basis.minimums) m
     cross join lateral (

@@ -153,7 +153,7 @@ READING: dict[str, dict[str, Any]] = {
     "invoice_json": {"subject": "a", "since": "2026-06-01T00:00:00Z", "until": "2026-07-01T00:00:00Z"},
     "credits": {"subject": "a"},
     "taxes": {"subject": "a"},
-    "compare_plans": {"plan_a": "free", "plan_b": "free", "since": "2026-06-01", "until": "2026-07-01"},
+    "compare_plans": {"plan_a": "pro", "plan_b": "pro", "since": "2026-06-01", "until": "2026-07-01"},
     "simulate": {"scenario": {"currency": "EUR", "prices": [], "minimums": [{"amount": 5}]}},
     "endpoints": {},
     "deliveries": {},
@@ -275,6 +275,7 @@ def test_functions_that_read_answer_in_a_read_only_transaction(
     """PostgREST serves GET requests so, and may send them to a standby."""
     assert ledger.row(SIGNATURE, [function]).reads
     rest.post("record", {"subject": "a", "metric": "tokens", "quantity": 3, "metadata": {"model": "m"}})
+    rest.post("define_plan", {"plan": "pro"})
     arguments = READING[function]
     named = ", ".join(f"{name} => %s" for name in arguments)
     expected = ledger.value(

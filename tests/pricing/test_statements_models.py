@@ -142,7 +142,7 @@ def test_late_values_cost_the_difference_of_the_value(
     (line,) = ledger.call("late_usage", subject=SUBJECT)
     assert line.amount == amount
     settle_all(ledger)
-    assert total_of(ledger, close(ledger, JULY).statement_id) == amount
+    assert total_of(ledger, close(ledger, JULY).statement_id) == max(amount, 0)
     assert ledger.call("verify_statements") == []
 
 
