@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from pymeter.cli import price_display
+from pymeter.cli.closing_checks import note_unknown
 from pymeter.cli.help import add_command
 from pymeter.cli.invoice_display import InvoiceSheet
 from pymeter.cli.options import (
@@ -181,6 +182,8 @@ def invoice(
     known = read_moment(as_of, timezone, "--as-of")
     with ctx.obj.meter() as meter:
         found = meter.invoice_json(subject, since=start, until=end, period=period, now=then, as_of=known)
+        if not found.totals:
+            note_unknown(meter, subject)
     if wanted is Form.csv:
         show(found.lines, InvoiceLine, lambda _: Text(), wanted)
     else:
