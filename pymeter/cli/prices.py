@@ -35,7 +35,7 @@ from pymeter.cli.suggestions import SuggestingGroup
 from pymeter.cli.target import Context
 from pymeter.client import Meter
 from pymeter.errors import InvalidInput, MeterError
-from pymeter.models import BillTiming, InvoiceLine, PlanMinimum, PlanPrice, TiersAfterChange
+from pymeter.models import BillTiming, InvoiceHeader, InvoiceLine, PlanMinimum, PlanPrice, TiersAfterChange
 from pymeter.models.pricing import price_schema
 
 PlanKey = Annotated[str, typer.Argument(help="The plan's key.")]
@@ -214,7 +214,7 @@ def invoice(
         pymeter invoice acct_1 --at 2026-06-15
         pymeter invoice acct_1 --since 2026-06-01 --until 2026-07-01
 
-    Of the billing cycle unless said otherwise. Nothing is stored: it is a preview as long as usage arrives.
+    Of the billing cycle unless said otherwise. Nothing is stored: it is a preview until the period is closed.
     --csv has the lines without the total.
     """
     wanted = form(as_json, as_csv)
@@ -225,10 +225,27 @@ def invoice(
         found = meter.invoice_json(subject, since=start, until=end, period=period, now=then, as_of=known)
         if not found.totals:
             note_unknown(meter, subject)
+        state = _state(meter, found.header) if wanted is Form.table else None
     if wanted is Form.csv:
         show(found.lines, InvoiceLine, lambda _: Text(), wanted)
     else:
-        show(found, None, lambda one: InvoiceSheet(one, timezone), wanted)
+        show(found, None, lambda one: InvoiceSheet(one, timezone, state=state), wanted)
+
+
+def _state(meter: Meter, head: InvoiceHeader) -> str | None:
+    """Whether the window of an invoice is closed; None where a statement has only a part of it, or more."""
+    if head.as_of is not None:
+        return None
+    found = meter.statements(head.subject, since=head.since, until=head.until, max_rows=_STATEMENTS_MAX)
+    window = (head.since, head.until)
+    exact = next((one for one in found if (one.since, one.until) == window), None)
+    if exact is not None:
+        return f"statement {exact.statement_id}"
+    return None if found else "preview: not closed"
+
+
+_STATEMENTS_MAX = 2
+"""Statements of a subject do not overlap: if one has the whole window, it is the only one."""
 
 
 add_command(price, define)

@@ -249,9 +249,28 @@ def test_an_invoice_of_a_period_or_as_of_a_watermark(pymeter: Run, meter: Meter)
     assert [one["totals"]["USD"]["amount"] for one in (now, then)] == ["10.00", "1.00"]
     assert "as recorded up to" in pymeter("invoice", "acct_1", "--as-of", mark).out
     assert "preview: it has not ended" in pymeter("invoice", "acct_1").out
-    assert "preview" not in pymeter("invoice", "acct_1", *JUNE).out
+    assert "preview" not in pymeter("invoice", "acct_1", "--as-of", mark).out
     june = pymeter("invoice", "acct_1", "--at", "2026-06-15", "--json").json["header"]
     assert (june["since"], june["until"]) == ("2026-06-01T00:00:00Z", "2026-07-01T00:00:00Z")
+
+
+def test_an_invoice_says_whether_its_period_is_closed(pymeter: Run) -> None:
+    def head(*window: str) -> str:
+        return pymeter("invoice", "acct_1", *window).out.splitlines()[0]
+
+    june = "acct_1  2026-06-01 → 2026-07-01 UTC"
+    pymeter("record", "acct_1", "tokens", "7", "--at", "2026-06-18")
+    assert head(*JUNE) == f"{june}  preview: not closed"
+    number = pymeter("close", "acct_1", *JUNE, "--json").json["statement_id"]
+    pymeter("close", "acct_1", "--since", "2026-07-01", "--until", "2026-08-01")
+    assert head(*JUNE) == f"{june}  statement {number}"
+    for since, until in (
+        ("2026-06-01", "2026-06-20"),
+        ("2026-06-15", "2026-07-15"),
+        ("2026-05-01", "2026-07-01"),
+    ):
+        assert head("--since", since, "--until", until) == f"acct_1  {since} → {until} UTC", "neither is true"
+    assert head("--since", "2026-05-01", "--until", "2026-06-01").endswith("  preview: not closed")
 
 
 def test_usage_without_a_price_is_shown(pymeter: Run) -> None:
