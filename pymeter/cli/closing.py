@@ -12,7 +12,12 @@ from rich.progress import ProgressColumn, TextColumn
 
 from pymeter.cli import closing_display as display
 from pymeter.cli import late_display
-from pymeter.cli.closing_checks import check_both_ends, check_recorded, naming_the_last_period
+from pymeter.cli.closing_checks import (
+    check_both_ends,
+    check_recorded,
+    naming_the_last_period,
+    note_unknown,
+)
 from pymeter.cli.errors import SAYS_NO, CliError
 from pymeter.cli.events import events_table
 from pymeter.cli.limits import MaxRows
@@ -175,10 +180,11 @@ def statement(
     if target is not None and subject is not None:
         raise typer.BadParameter("SUBJECT and --subject are the same: give one of them")
     start, end = read_window(since, until, timezone)
+    whose = target if subject is None else subject
     with ctx.obj.meter() as meter:
-        found = meter.statements(
-            target if subject is None else subject, since=start, until=end, max_rows=limit, after_id=after_id
-        )
+        found = meter.statements(whose, since=start, until=end, max_rows=limit, after_id=after_id)
+        if whose is not None and not found:
+            note_unknown(meter, whose)
     show(found, StatementHeader, lambda rows: display.headers(rows, timezone), wanted)
     if wanted is Form.table and len(found) == limit:
         stdout().print(note(f"next page: --after-id {found[-1].statement_id}"))
@@ -239,6 +245,8 @@ def late(
     read_zone(timezone)
     with ctx.obj.meter() as meter:
         found = meter.late_usage(subject, metric, since=start, until=end, max_rows=limit)
+        if subject is not None and not found:
+            note_unknown(meter, subject)
     show(found, LateUsage, lambda rows: late_display.late(rows, timezone), wanted)
     if wanted is Form.table and len(found) == limit:
         stdout().print(note("there may be more: name a subject, or --since and --until"))

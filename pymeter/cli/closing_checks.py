@@ -1,4 +1,4 @@
-"""What `close` asks before it closes a period, and what it says where the period is a wrong one."""
+"""What `close` asks before it closes a period, and what is said of wrong periods and unknown subjects."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from difflib import get_close_matches
 import typer
 
 from pymeter.cli.errors import SAYS_NO, CliError
+from pymeter.cli.output import note, stderr
 from pymeter.client import Meter
 from pymeter.errors import InvalidInput
 
 _SUBJECTS_COMPARED = 1000
+_NOTHING = "nothing was ever recorded for {}"
 _KINDS = (("day", 1), ("week", 7), ("month", 31))
 
 
@@ -26,18 +28,34 @@ def check_both_ends(since: datetime | None, until: datetime | None) -> None:
 
 def check_recorded(meter: Meter, subject: str) -> None:
     """Refuse a subject without events: a name that is mistyped, or was erased, would get a statement."""
+    if not _is_recorded(meter, subject):
+        raise CliError(
+            _NOTHING.format(repr(subject)),
+            f"{_meant(meter, subject)}To close it all the same: --new",
+            SAYS_NO,
+        )
+
+
+def note_unknown(meter: Meter, subject: str) -> None:
+    """Say on standard error that an answer is empty because nothing was ever recorded for the subject."""
+    if not _is_recorded(meter, subject):
+        said = f"{_NOTHING.format(repr(subject))}. {_meant(meter, subject)}".strip()
+        stderr().print(note(said), soft_wrap=True)
+
+
+def _is_recorded(meter: Meter, subject: str) -> bool:
     try:
         meter.subjects(1, after_subject=subject)
     except InvalidInput as error:
         if error.parameter != "after_subject" or error.sqlstate != "22023":
             raise
-    else:
-        return
+        return False
+    return True
+
+
+def _meant(meter: Meter, subject: str) -> str:
     known = get_close_matches(subject, [row.subject for row in meter.subjects(_SUBJECTS_COMPARED)])
-    meant = f"Did you mean {' or '.join(map(repr, known))}? " if known else ""
-    raise CliError(
-        f"nothing was ever recorded for {subject!r}", f"{meant}To close it all the same: --new", SAYS_NO
-    )
+    return f"Did you mean {' or '.join(map(repr, known))}? " if known else ""
 
 
 @contextmanager

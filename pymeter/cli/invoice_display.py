@@ -111,14 +111,16 @@ class LineSheet:
 class InvoiceSheet:
     """An invoice: of whom and when, its lines, and the total of each currency."""
 
-    def __init__(self, found: Invoice, timezone: str, *, scenario: bool = False) -> None:
-        """scenario: it is of nobody, so it is no preview of anything."""
+    def __init__(
+        self, found: Invoice, timezone: str, *, state: str | None = None, scenario: bool = False
+    ) -> None:
+        """state: what it is once it has ended. scenario: it is of nobody, so it is no preview."""
         head = found.header
         self._subject = head.subject
         self._scenario = scenario
-        is_final = scenario or head.as_of or head.until <= datetime.now(UTC)
-        preview = "" if is_final else "preview: it has not ended"
-        period = (window(head.since, head.until, timezone), recorded_up_to(head.as_of, timezone), preview)
+        is_running = not scenario and head.as_of is None and head.until > datetime.now(UTC)
+        said = "preview: it has not ended" if is_running else state or ""
+        period = (window(head.since, head.until, timezone), recorded_up_to(head.as_of, timezone), said)
         self._period = "  ".join(filter(None, period))
         self._lines = found.lines
         totals = {currency: total.amount for currency, total in found.totals.items()}

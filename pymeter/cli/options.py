@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
+from json import JSONDecodeError
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -95,12 +96,15 @@ def read_json_object(text: str | None, option: str, example: str = '{"model": "l
     """A JSON object."""
     if text is None:
         return None
+    wrong = ""
     try:
         value = exact_json.loads(text)
+    except JSONDecodeError as error:
+        value, wrong = None, f"line {error.lineno}, column {error.colno}: {error.msg}; "
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise typer.BadParameter(f"{option}: write a JSON object, such as '{example}'")
+        raise typer.BadParameter(f"{option}: {wrong}write a JSON object, such as '{example}'")
     return value
 
 

@@ -41,14 +41,51 @@ def prices(found: list[PlanPrice], timezone: str) -> RenderableType:
     return result
 
 
-def defined(one: PlanPrice, timezone: str) -> Text:
-    """What a version of a line says, in one line."""
+def defined(one: PlanPrice, timezone: str, before: PlanPrice | None = None) -> RenderableType:
+    """What a version of a line says, in one line; below it what is otherwise than in the version before."""
+    line = _in_one_line(one, timezone)
+    changed = [] if before is None or before.price is None else _changes(before, one)
+    return Group(line, note(f"  changed: {'; '.join(changed)}")) if changed else line
+
+
+def _in_one_line(one: PlanPrice, timezone: str) -> Text:
     where = f"{one.plan}, {one.item}" + ("" if one.subject is None else f" for {one.subject}")
     begins = _begins(one, timezone)
     if one.price is None:
         return good(f"{where}: ends, {begins} (version {one.price_version})")
     price = "; ".join(" ".join(line.split()) for line in in_words(one))
     return good(f"{where}: {price}, {begins} (version {one.price_version})")
+
+
+def _changes(before: PlanPrice, now: PlanPrice) -> list[str]:
+    """What a version says otherwise than another; the whole line was given anew, so it may be by mistake."""
+    found = []
+    if before.price != now.price:
+        was = ", ".join(" ".join(line.split()) for line in _price_in_words(before))
+        found.append(f"the price, which was {was}")
+    for was, new in (
+        (before.metric or "a fee", now.metric or "a fee"),
+        (f"in {before.bill}", f"in {now.bill}"),
+        (_PRORATED[before.prorate], _PRORATED[now.prorate]),
+        (
+            f"tiers {before.tiers_after_change} after a change",
+            f"tiers {now.tiers_after_change} after a change",
+        ),
+    ):
+        if was != new:
+            found.append(f"{was} → {new}")
+    if before.name != now.name:
+        found.append(_title_change(before.name, now.name))
+    return found
+
+
+_PRORATED = {True: "by days for a part of a cycle", False: "in full for a part of a cycle"}
+
+
+def _title_change(before: str | None, now: str | None) -> str:
+    if now is None:
+        return f"title {before!r} dropped"
+    return f"title {now!r}" if before is None else f"title {before!r} → {now!r}"
 
 
 def minimum(one: PlanMinimum, timezone: str) -> Text:
@@ -60,16 +97,20 @@ def minimum(one: PlanMinimum, timezone: str) -> Text:
 
 def in_words(one: PlanPrice) -> list[str]:
     """A price on one line and, if it has tiers, cells or bounds, more."""
-    document: dict[str, Any] = one.price or {}
     fee = one.metric is None
-    per = f"a cycle, in {one.bill}" if fee else _per(document)
-    lines = list(_model_in_words(document, one.currency, per))
-    lines += _bounds_in_words(document)
+    lines = _price_in_words(one, f"a cycle, in {one.bill}" if fee else None)
     if fee and not one.prorate:
         lines.append("in full for a part of a cycle")
     if one.tiers_after_change == "restart" and not fee:
         lines.append("tiers restart after a change")
     return lines
+
+
+def _price_in_words(one: PlanPrice, per: str | None = None) -> list[str]:
+    document: dict[str, Any] = one.price or {}
+    if per is None:
+        per = "a cycle" if one.metric is None else _per(document)
+    return [*_model_in_words(document, one.currency, per), *_bounds_in_words(document)]
 
 
 def _per(document: dict[str, Any]) -> str:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -10,6 +15,7 @@ import typer
 from rich.text import Text
 
 from pymeter.cli import price_display
+from pymeter.cli.closing_checks import note_unknown
 from pymeter.cli.help import add_command
 from pymeter.cli.invoice_display import InvoiceSheet
 from pymeter.cli.options import (
@@ -27,7 +33,10 @@ from pymeter.cli.options import (
 from pymeter.cli.output import Form, show
 from pymeter.cli.suggestions import SuggestingGroup
 from pymeter.cli.target import Context
-from pymeter.models import BillTiming, InvoiceLine, PlanMinimum, PlanPrice, TiersAfterChange
+from pymeter.client import Meter
+from pymeter.errors import InvalidInput, MeterError
+from pymeter.models import BillTiming, InvoiceHeader, InvoiceLine, PlanMinimum, PlanPrice, TiersAfterChange
+from pymeter.models.pricing import price_schema
 
 PlanKey = Annotated[str, typer.Argument(help="The plan's key.")]
 Item = Annotated[str, typer.Argument(help="The line's key within the plan.")]
@@ -72,10 +81,14 @@ def define(
 
     pymeter price define pro tokens '{"model": "unit", "unit_amount": "0.002"}' -m tokens
     pymeter price define pro base --price base.json --bill advance
+
+    A change gives the whole line anew: an option that is left out has its default, not what held before.
+    The answer says what changed.
     """
     begins = read_moment(since, timezone, "--since")
     value = _read_price(document, file)
-    with ctx.obj.meter() as meter:
+    with ctx.obj.meter() as meter, _naming_the_field():
+        before = _held(meter, plan, item, begins, subject)
         found = meter.define_price(
             plan,
             item,
@@ -88,9 +101,38 @@ def define(
             prorate=prorate,
             tiers_after_change=cast(TiersAfterChange, tiers),
         )
-    show(found, PlanPrice, lambda one: price_display.defined(one, timezone), form(as_json))
+    show(found, PlanPrice, lambda one: price_display.defined(one, timezone, before), form(as_json))
 
 
+def _held(meter: Meter, plan: str, item: str, at: datetime | None, subject: str | None) -> PlanPrice | None:
+    """The version that a new one replaces; None if there is none, or defining is going to be refused."""
+    try:
+        held = meter.prices(plan, at=at, subject=subject)
+    except MeterError:
+        return None
+    return next((one for one in held if one.item == item), None)
+
+
+@contextmanager
+def _naming_the_field() -> Iterator[None]:
+    """Add to the error for a field that no model has the field that was probably meant."""
+    try:
+        yield
+    except InvalidInput as error:
+        named = _UNKNOWN_FIELD.search(error.detail or "") if error.parameter == "price" else None
+        if named is not None:
+            given = named[1] or named[2]
+            meant = get_close_matches(given, _price_fields(), 1)
+            if meant and meant[0] != given:
+                error.hint = f"Did you mean {meant[0]}? {error.hint or ''}".strip()
+        raise
+
+
+def _price_fields() -> set[str]:
+    return {name for part in price_schema()["$defs"].values() for name in part.get("properties", {})}
+
+
+_UNKNOWN_FIELD = re.compile(r'(?:\.(\w+)|\["(.*)"\]) is not a field of this model\.$')
 _PRICE_EXAMPLE = '{"model": "unit", "unit_amount": "0.002"}'
 
 
@@ -172,7 +214,7 @@ def invoice(
         pymeter invoice acct_1 --at 2026-06-15
         pymeter invoice acct_1 --since 2026-06-01 --until 2026-07-01
 
-    Of the billing cycle unless said otherwise. Nothing is stored: it is a preview as long as usage arrives.
+    Of the billing cycle unless said otherwise. Nothing is stored: it is a preview until the period is closed.
     --csv has the lines without the total.
     """
     wanted = form(as_json, as_csv)
@@ -181,10 +223,29 @@ def invoice(
     known = read_moment(as_of, timezone, "--as-of")
     with ctx.obj.meter() as meter:
         found = meter.invoice_json(subject, since=start, until=end, period=period, now=then, as_of=known)
+        if not found.totals:
+            note_unknown(meter, subject)
+        state = _state(meter, found.header) if wanted is Form.table else None
     if wanted is Form.csv:
         show(found.lines, InvoiceLine, lambda _: Text(), wanted)
     else:
-        show(found, None, lambda one: InvoiceSheet(one, timezone), wanted)
+        show(found, None, lambda one: InvoiceSheet(one, timezone, state=state), wanted)
+
+
+def _state(meter: Meter, head: InvoiceHeader) -> str | None:
+    """Whether the window of an invoice is closed; None where a statement has only a part of it, or more."""
+    if head.as_of is not None:
+        return None
+    found = meter.statements(head.subject, since=head.since, until=head.until, max_rows=_STATEMENTS_MAX)
+    window = (head.since, head.until)
+    exact = next((one for one in found if (one.since, one.until) == window), None)
+    if exact is not None:
+        return f"statement {exact.statement_id}"
+    return None if found else "preview: not closed"
+
+
+_STATEMENTS_MAX = 2
+"""Statements of a subject do not overlap: if one has the whole window, it is the only one."""
 
 
 add_command(price, define)

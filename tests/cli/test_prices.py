@@ -75,6 +75,52 @@ def test_an_invoice_is_a_table_that_a_customer_can_read(pymeter: Run) -> None:
     assert pymeter("invoice", "acct_1", *JUNE, "--csv").out.startswith("item,metric,kind,")
 
 
+def test_a_changed_line_says_what_is_otherwise_than_before(pymeter: Run) -> None:
+    base = ("price", "define", "pro", "base")
+    flat = '{"model": "flat", "flat_amount": "20"}'
+    first = pymeter(*base, flat, "--bill", "advance", "--no-prorate", "--name", "Fee").out
+    assert "changed" not in first, "nothing held before"
+    changed = pymeter(*base, '{"model": "flat", "flat_amount": "30"}').out.splitlines()
+    assert changed[1:] == [
+        "  changed: the price, which was 20 USD a cycle; in advance → in arrears;"
+        " in full for a part of a cycle → by days for a part of a cycle; title 'Fee' dropped"
+    ]
+    assert len(pymeter(*base, '{"model": "flat", "flat_amount": "30"}').out.splitlines()) == 1
+    tokens = ("price", "define", "pro", "tokens", TOKENS)
+    pymeter(*tokens, "-m", "tokens", "--name", "Tokens")
+    told = pymeter(*tokens, "-m", "tokens", "--name", "Units", "--tiers", "restart").out.splitlines()[1]
+    assert (
+        told
+        == "  changed: tiers continue after a change → tiers restart after a change; title 'Tokens' → 'Units'"
+    )
+    own = pymeter("price", "define", "pro", "base", flat, "-s", "acct_1", "--name", "Own").out
+    assert "changed: the price, which was 30 USD a cycle; title 'Own'" in own, "it replaces the plan's line"
+    past = pymeter(*base, flat, "--since", "2000-01-01", "--name", "Old").out
+    assert "in advance → in arrears" in past
+    assert "title 'Fee' → 'Old'" in past, "what held at that time"
+    assert "the price" not in past
+    pymeter("price", "retire", "pro", "base")
+    assert "changed" not in pymeter(*base, flat).out, "the line had ended"
+
+
+def test_a_field_or_a_text_that_is_mistyped_is_found(pymeter: Run, tmp_path: Path) -> None:
+    def refused(text: str, *args: str) -> str:
+        ran = pymeter("price", "define", "pro", "tokens", *([text] if text else []), *args, "-m", "tokens")
+        assert (ran.status, ran.out) == (2, "")
+        return " ".join(ran.err.replace("│", " ").split())
+
+    assert "Did you mean unit_amount? Remove" in refused('{"model": "unit", "unit_amuont": 1}')
+    spaced = '{"model": "graduated", "tiers": [{"up_to": null, "unit amount": 1}]}'
+    assert "Did you mean unit_amount?" in refused(spaced)
+    assert "Did you mean" not in refused('{"model": "unit", "unit_amount": 1, "flat_amount": 1}'), (
+        "no typing error"
+    )
+    assert "Did you mean" not in refused('{"model": "unit", "unit_amount": 1, "colour": 1}')
+    assert "PRICE: line 1, column 18: Expecting" in refused('{"model": "unit" "unit_amount": 1}')
+    (tmp_path / "broken.json").write_text('{\n  "model": "unit"\n  "unit_amount": 1\n}\n')
+    assert "--price broken.json: line 3, column 3: Expecting" in refused("", "--price", "broken.json")
+
+
 def test_a_price_is_read_from_a_file_or_the_standard_input(pymeter: Run, tmp_path: Path) -> None:
     given = ("price", "define", "pro", "tokens", "-m", "tokens", "--json")
     file = tmp_path / "price.json"
@@ -203,9 +249,28 @@ def test_an_invoice_of_a_period_or_as_of_a_watermark(pymeter: Run, meter: Meter)
     assert [one["totals"]["USD"]["amount"] for one in (now, then)] == ["10.00", "1.00"]
     assert "as recorded up to" in pymeter("invoice", "acct_1", "--as-of", mark).out
     assert "preview: it has not ended" in pymeter("invoice", "acct_1").out
-    assert "preview" not in pymeter("invoice", "acct_1", *JUNE).out
+    assert "preview" not in pymeter("invoice", "acct_1", "--as-of", mark).out
     june = pymeter("invoice", "acct_1", "--at", "2026-06-15", "--json").json["header"]
     assert (june["since"], june["until"]) == ("2026-06-01T00:00:00Z", "2026-07-01T00:00:00Z")
+
+
+def test_an_invoice_says_whether_its_period_is_closed(pymeter: Run) -> None:
+    def head(*window: str) -> str:
+        return pymeter("invoice", "acct_1", *window).out.splitlines()[0]
+
+    june = "acct_1  2026-06-01 → 2026-07-01 UTC"
+    pymeter("record", "acct_1", "tokens", "7", "--at", "2026-06-18")
+    assert head(*JUNE) == f"{june}  preview: not closed"
+    number = pymeter("close", "acct_1", *JUNE, "--json").json["statement_id"]
+    pymeter("close", "acct_1", "--since", "2026-07-01", "--until", "2026-08-01")
+    assert head(*JUNE) == f"{june}  statement {number}"
+    for since, until in (
+        ("2026-06-01", "2026-06-20"),
+        ("2026-06-15", "2026-07-15"),
+        ("2026-05-01", "2026-07-01"),
+    ):
+        assert head("--since", since, "--until", until) == f"acct_1  {since} → {until} UTC", "neither is true"
+    assert head("--since", "2026-05-01", "--until", "2026-06-01").endswith("  preview: not closed")
 
 
 def test_usage_without_a_price_is_shown(pymeter: Run) -> None:

@@ -32,6 +32,19 @@ def test_a_subject_that_never_recorded_is_closed_only_as_a_new_one(pymeter: Run)
     assert pymeter("close", "acct1", "--since", "2026-07-01", "--until", "2026-08-01").status == 0
 
 
+@pytest.mark.parametrize("command", ["invoice", "statement", "late"])
+def test_an_empty_answer_about_a_subject_that_nobody_knows_says_so(pymeter: Run, command: str) -> None:
+    unknown = pymeter(command, "acct1")
+    assert unknown.err == "nothing was ever recorded for 'acct1'. Did you mean 'acct_1'?\n"
+    assert unknown.status == 0
+    assert pymeter(command, "acct1", "--csv").err == unknown.err
+    assert "acct_1" not in unknown.out, "a program reads the same answer as before"
+    assert pymeter(command, "zzz").err == "nothing was ever recorded for 'zzz'.\n"
+    window = ("--since", "2020-01-01", "--until", "2020-02-01")
+    known = pymeter(command, "acct_1", *window)
+    assert (known.status, known.err) == (0, "")
+
+
 def test_an_erased_name_is_refused_like_one_that_never_recorded(pymeter: Run) -> None:
     assert pymeter("close", "acct_1", *JUNE).status == 0
     assert pymeter("erase", "acct_1", "erased_1", "--yes").status == 0

@@ -52,6 +52,16 @@ def test_a_window_that_is_none_is_refused(billing: Billing, window: dict[str, An
         billing.ledger.call("invoice", subject=SUBJECT, **window)
 
 
+def test_two_items_of_one_metric_are_both_billed(billing: Billing) -> None:
+    billing.price("tokens", unit("1"))
+    billing.price("surcharge", TIERS, metric="tokens")
+    billing.use(12)
+    lines = billing.invoice()
+    assert amounts(lines, "tokens") == [12]
+    assert amounts(lines, "surcharge") == [10, 1]
+    assert total(lines).amount == 23
+
+
 def test_a_subject_without_a_plan_owes_nothing_and_sees_its_usage(billing: Billing) -> None:
     billing.ledger.record("nobody", "tokens", 3, at=at("2026-06-10"))
     (line,) = billing.invoice(subject="nobody")
