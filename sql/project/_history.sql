@@ -15,13 +15,16 @@ declare
     v_open    rollups[] := _open_rollups(_history.metric, v_series);
     v_history usage_history;
     v_from    timestamptz;
+    v_before  timestamptz;
 begin
     v_history.bucket := case when v_fine in ('minute', 'hour') then 'hour' when v_fine = 'day' then 'day' end;
     v_history.origin := _bucket_start(coalesce(v_history.bucket, 'hour'), _history.at);
     v_from := v_history.origin - interval '672 hours';
-    v_history.first_at := _first_use(v_series, v_fine, v_open, _history.at);
+    v_before := case when _is_used_since(_history.metric, _history.subject, v_series, v_open, v_history.origin, _history.at)
+                     then _history.at else v_history.origin end;
+    v_history.first_at := _first_use(v_series, v_fine, v_open, v_before);
     select max(b.bucket_start) into v_history.last_at
-    from _buckets_between(v_series, v_fine, v_open, coalesce(v_history.first_at, 'infinity'), _history.at) b
+    from _buckets_between(v_series, v_fine, v_open, coalesce(v_history.first_at, 'infinity'), v_before) b
     where b.event_count > 0;
     if v_history.bucket = 'hour' then
         v_history.first_at := _bucket_start('hour', v_history.first_at);
@@ -51,6 +54,30 @@ $$;
 
 comment on function _history(metrics, text, timestamptz) is
     'What buckets have of a subject and metric before an instant; totals and gap only of a sum or count.';
+
+-- The bucket that contains the instant may have events after it, so the log is asked.
+create or replace function _is_used_since(
+    metric metrics, subject text, series_id integer, open rollups[], since timestamptz, at timestamptz
+)
+returns boolean
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    return _is_used_since.at > _is_used_since.since
+        and exists (
+            select
+            from _buckets_between(_is_used_since.series_id, (_is_used_since.metric).fine_bucket, _is_used_since.open, _is_used_since.since,
+                _is_used_since.at) b
+            where b.event_count > 0)
+        and (_measured_usage(_is_used_since.metric, _is_used_since.subject, _is_used_since.since, _is_used_since.at, null)).event_count > 0;
+end
+$$;
+
+comment on function _is_used_since(metrics, text, integer, rollups[], timestamptz, timestamptz) is
+    'Whether a series has events in [since, at), a part of an hour or day.';
 
 create or replace function _longest_gap(totals numeric[], last_day integer)
 returns integer

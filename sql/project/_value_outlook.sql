@@ -12,6 +12,8 @@ declare
     v_outlook  usage_outlook := outlook;
     v_series   integer := _find_series((_value_outlook.metric).key, _value_outlook.subject);
     v_open     rollups[] := _open_rollups(_value_outlook.metric, v_series);
+    -- What is in the bucket that contains the instant is in used.
+    v_whole    timestamptz := _bucket_start((_value_outlook.metric).fine_bucket, outlook.at);
     v_recently timestamptz := outlook.at - least(make_interval(secs => outlook.length::double precision), interval '672 hours');
     v_part     numeric := least(outlook.length / 2419200, 1);
     -- What the cycle has if nothing is recorded in it.
@@ -27,12 +29,12 @@ begin
         select floor(extract(epoch from outlook.at - b.bucket_start) / 86400) as day, min(b.lowest) as lowest, max(b.highest) as highest,
                (max(b.latest))[3] as latest, sum(b.total) as total, sum(b.event_count) as events,
                sum(b.total) / nullif(sum(b.event_count), 0) as mean
-        from _buckets_between(v_series, (_value_outlook.metric).fine_bucket, v_open, outlook.at - interval '672 hours', outlook.at) b
+        from _buckets_between(v_series, (_value_outlook.metric).fine_bucket, v_open, outlook.at - interval '672 hours', v_whole) b
         where b.event_count > 0
         group by 1
     ) d;
     select min(b.lowest) as lowest, max(b.highest) as highest, (max(b.latest))[3] as latest into v_recent
-    from _buckets_between(v_series, (_value_outlook.metric).fine_bucket, v_open, v_recently, outlook.at) b
+    from _buckets_between(v_series, (_value_outlook.metric).fine_bucket, v_open, v_recently, v_whole) b
     where b.event_count > 0;
     v_outlook.method := 'recent_values';
     v_outlook.events := round(coalesce(v_values.events, 0) * outlook.length / least(outlook.history_days, 28) / 86400);

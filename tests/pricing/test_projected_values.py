@@ -50,6 +50,14 @@ def test_a_max_is_at_least_what_it_is(ledger: Ledger) -> None:
     assert projected(ledger, "seats")[0] == 12, "what is after now does not count"
 
 
+def test_a_value_later_in_the_hour_does_not_count(ledger: Ledger) -> None:
+    ledger.define("seats", "max")
+    use(ledger, "seats", [5] * 40)
+    use(ledger, "seats", [50], "2026-06-19 09:40")
+    assert projected(ledger, "seats", at("2026-06-19 09:30")) == (5, 5, 5, 5)
+    assert projected(ledger, "seats", at("2026-06-19 09:50"))[:3] == (50, 50, 50)
+
+
 def test_a_min_is_at_most_what_it_is(ledger: Ledger) -> None:
     ledger.define("free", "min")
     use(ledger, "free", [*[5] * 20, *[3] * 9, *[6] * 18])

@@ -37,16 +37,18 @@ def test_it_is_what_a_naive_model_says(ledger: Ledger, seed: int, minutes: int) 
     chance = Random(seed)
     events = history(chance)
     now = SINCE + timedelta(minutes=minutes if chance.random() < 0.8 else minutes // 60 * 60)
-    ledger.define("tokens", "sum", striped=chance.random() < 0.3, rollup=chance.choice(("hour", "minute")))
+    striped, rollup = chance.random() < 0.3, chance.choice(("hour", "minute"))
+    metric = f"tokens_{rollup}_{striped}"
+    ledger.define(metric, "sum", striped=striped, rollup=rollup)
     subject = f"acct_{uuid4()}"
     for size in range(0, len(events), 1000):
         ledger.batch(
             [
-                {"subject": subject, "metric": "tokens", "quantity": quantity, "at": when}
+                {"subject": subject, "metric": metric, "quantity": quantity, "at": when}
                 for when, quantity in events[size : size + 1000]
             ]
         )
-    (row,) = ledger.call("project_usage", subject=subject, metric="tokens", now=now)
+    (row,) = ledger.call("project_usage", subject=subject, metric=metric, now=now)
     expected = project(events, SINCE, UNTIL, now)
     assert float(row.used) == expected.used
     assert (row.since, row.until, row.at) == (SINCE, UNTIL, now)

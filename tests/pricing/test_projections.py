@@ -143,6 +143,16 @@ def test_usage_that_stopped_is_not_projected(tokens: Ledger) -> None:
     assert row.reason == "not used for 28 days"
 
 
+def test_what_comes_later_in_the_hour_does_not_count(tokens: Ledger) -> None:
+    use(tokens, "2026-04-01", 70)  # until 9 June, noon
+    tokens.record(SUBJECT, "tokens", 10, at=at("2026-06-18 09:40"))
+    assert projected(tokens, "2026-06-18 09:30").method == "none"
+    assert projected(tokens, "2026-06-18 09:50").method != "none"
+    tokens.record("acct_2", "tokens", 10, at=at("2026-06-18 09:40"))
+    row = projected(tokens, "2026-06-18 09:30", subject="acct_2")
+    assert (row.history_days, row.used, row.method) == (None, 0, "none")
+
+
 def test_usage_that_comes_every_ten_days_has_not_stopped(tokens: Ledger) -> None:
     for n in range(6):
         tokens.record(SUBJECT, "tokens", 100, at=at("2026-04-20 12:00") + timedelta(days=10 * n))
