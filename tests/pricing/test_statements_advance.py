@@ -162,14 +162,19 @@ class FeeLife(Life):
         ends = cycle[1] == until
         self.final += sum((arrears(account, *key[:2], since, until) for key in account.lines), Fraction(0))
         if ends:
-            self.ahead = {start: due for start, due in self.ahead.items() if not cycle[0] <= start < cycle[1]}
+            self.take_off(*cycle)
             self.final += sum((own(account, *key[:2], *cycle) for key in account.lines), Fraction(0))
             following = account.cycle(until)
             if not any(s < following[1] <= u for s, u in self.closed):
+                self.take_off(*following)
                 for start, due in (
                     one for key in account.lines for one in ahead(account, *key[:2], *following)
                 ):
                     self.ahead[start] = self.ahead.get(start, Fraction(0)) + due
+
+    def take_off(self, since: datetime, until: datetime) -> None:
+        """What was billed in advance of a cycle goes where that is due."""
+        self.ahead = {start: due for start, due in self.ahead.items() if not since <= start < until}
 
 
 def arrears(account: Account, plan: str, item: str, since: datetime, until: datetime) -> Fraction:
@@ -211,6 +216,8 @@ def ahead(
 def test_fees_of_statements_are_those_of_their_cycles_and_of_the_next(ledger: Ledger, seed: int) -> None:
     rng = random.Random(seed)
     life = FeeLife(ledger, rng)
+    while {plan for plan, _, _ in life.account.lines} != {"free", "pro"}:
+        life.price()
     for _ in range(4):
         life.price()
         life.subscription()
