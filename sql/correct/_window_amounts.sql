@@ -93,7 +93,8 @@ begin
         v_after.delta := trim_scale(v_before.delta + v_delta);
         v_after.amount := null;
         v_after := _with_amount(v_after, v_added);
-        return next (v_piece.effect, _amount_of_delta(v_after) - _amount_of_delta(v_before), coalesce(v_after.currency, v_before.currency))::effect_amount;
+        return next (v_piece.effect, _amount_of_delta(v_after) - _amount_of_delta(v_before),
+                     coalesce(v_after.currency, v_before.currency))::effect_amount;
         v_before := v_after;
     end loop;
 end
