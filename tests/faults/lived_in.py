@@ -34,6 +34,8 @@ def live(ledger: Ledger, role: str | None = None) -> None:
             ledger.maintain()
     ledger.batch(day(-1, "day_1"))  # a retry
     other = Ledger(psycopg.connect(ledger.connection.info.dsn, autocommit=True))
+    for number, session in enumerate((ledger, other), start=1):  # of many sessions, two may have one stripe
+        session.execute(f"SET pymeter.stripe = {number}")
     with ledger.connection.transaction():  # keeps the bucket's own row, so the other one takes a stripe
         ledger.record("acct_1", "hot", 1)
         other.record("acct_1", "hot", 2)
