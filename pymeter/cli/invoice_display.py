@@ -140,11 +140,16 @@ class InvoiceSheet:
 
 
 def _cells(row: _Row, widths: list[int], width: int, style: str = "") -> RenderableType:
-    result = Table.grid(padding=(0, _GAP, 0, 0), pad_edge=False)
-    result.add_column(width=width - sum(widths) - len(widths) * _GAP, overflow="fold")
-    for one, justify in zip(widths, _JUSTIFY, strict=True):
-        result.add_column(width=one, justify=justify, overflow="fold")
-    result.add_row(*(Text(cell, style=style) for cell in (" " + row.title, *row.cells)))
+    """The gaps are in the cells: versions of Rich differ in whether a width has the padding in it."""
+    title = width - sum(widths) - len(widths) * _GAP
+    gaps = [_GAP] * len(widths) + [0]
+    result = Table.grid(padding=0, pad_edge=False)
+    cells = []
+    columns = zip((title, *widths), gaps, ("left", *_JUSTIFY), (" " + row.title, *row.cells), strict=True)
+    for one, gap, justify, text in columns:
+        result.add_column(width=one + gap)
+        cells.append(Padding(Text(text, style=style, justify=justify, overflow="fold"), (0, gap, 0, 0)))
+    result.add_row(*cells)
     return result
 
 
