@@ -3595,7 +3595,7 @@ class AsyncMethods:
                 StripeMeter is read, too.
 
         Returns:
-            The lines, their sums, and what became of each value that the scenario expects.
+            The lines, their sums, and for each value that the scenario expects, what was found.
 
         Raises:
             InvalidInput: the scenario is not allowed; the detail has the path in it.

@@ -19,7 +19,7 @@ def simulate(scenario: Mapping[str, Any]) -> Call[Simulation]:
             StripeMeter is read, too.
 
     Returns:
-        The lines, their sums, and what became of each value that the scenario expects.
+        The lines, their sums, and for each value that the scenario expects, what was found.
 
     Raises:
         InvalidInput: the scenario is not allowed; the detail has the path in it.

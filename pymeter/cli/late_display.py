@@ -1,4 +1,4 @@
-"""How late usage is shown to whoever decides about it, and what deciding did."""
+"""How late usage, and what was decided about it, is shown."""
 
 from __future__ import annotations
 

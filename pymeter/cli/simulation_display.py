@@ -17,7 +17,7 @@ from pymeter.models import Invoice, InvoiceHeader, Simulation
 
 
 class Outcome(Enum):
-    """What became of a scenario."""
+    """How a scenario ended."""
 
     passed = "passed"
     missed = "missed"
@@ -31,7 +31,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Run:
-    """A file, and what became of it."""
+    """A file and its outcome."""
 
     path: str
     outcome: Outcome

@@ -57,10 +57,10 @@ begin
     return query
     select l.* from _stated_lines(id) l where l.kind in ('usage', 'discount', 'true_up')
     union all
-    select l.item, l.metric, l.kind, l.since, l.until, l.quantity, l.unit, l.unit_amount, l.exact_amount, l.amount, l.currency, l.price_version,
-           l.explanation, l.plan, l.tier, l.flat_amount, l.event_count, l.name, l.late_of
+    select v.*
     from statement_lines l
     join statements t on t.statement_id = l.statement_id
+    cross join lateral _as_invoice_line(l) v
     where l.late_of = id and l.kind = 'late' and t.watermark < _billed_lines.known_at;
 end
 $$;

@@ -18,7 +18,7 @@ $$;
 
 comment on function _planned_effects(correction_step[]) is 'What preview_correction() returns of what a correction is to write.';
 
--- Prices take time, and whoever records waits for the buckets that approving writes: so amounts are computed before.
+-- Amounts are computed first: pricing takes time, and recorders wait for the buckets that are written after it.
 create or replace function _priced_effects(correction_id bigint)
 returns setof correction_effect
 language plpgsql

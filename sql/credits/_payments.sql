@@ -56,7 +56,7 @@ $$;
 comment on function _draws_of(bigint[], timestamptz) is
     'What statements have drawn of credits and nobody has given back, as of a time, in the order of recording.';
 
--- The lines say it all: whoever pays draws what the statement shows.
+-- What is drawn is read from the statement's lines, so that both say the same.
 create or replace function _write_payments(statements new_statement[], sealed sealed_subjects[])
 returns void
 language plpgsql

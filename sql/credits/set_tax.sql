@@ -16,10 +16,8 @@ begin
     if _is_open('set_tax') then perform _check_caller('set_tax'); end if;
     perform _check_read_committed('setting a tax'), _check_tax(set_tax.subject, set_tax.percent, set_tax.inclusive, set_tax.name, set_tax.since),
         _lock_sealed(set_tax.subject);
-    v_since := coalesce(set_tax.since, case
-        when exists (select from taxes t where t.subject = set_tax.subject and t.name = set_tax.name)
-            then now()
-        else '-infinity' end);
+    v_since := coalesce(set_tax.since, _change_since(array(
+        select t.since from taxes t where t.subject = set_tax.subject and t.name = set_tax.name)));
     select * into v_held
     from taxes t
     where t.subject = set_tax.subject and t.name = set_tax.name and t.since <= v_since

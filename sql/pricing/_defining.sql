@@ -57,16 +57,28 @@ set enable_seqscan to off
 as $$
 #variable_conflict use_column
 begin
-    return coalesce(_effective_since.since, (
-        select case when count(*) = 0 then '-infinity' else greatest(now(), max(p.since) filter (where p.since <= clock_timestamp())) end
+    return coalesce(_effective_since.since, _change_since(array(
+        select p.since
         from plan_prices p
-        where p.plan = _effective_since.plan and p.item = _effective_since.item and p.subject is not distinct from _effective_since.subject));
+        where p.plan = _effective_since.plan and p.item = _effective_since.item and p.subject is not distinct from _effective_since.subject)));
 end
 $$;
 
 comment on function _effective_since(text, text, text, timestamptz) is
-    'From when a version holds: since; without it, the first version of a line holds from the beginning, a change from now. Now is the beginning of '
-    'the transaction, or that of a version which another session has recorded after it.';
+    'From when a version of a line holds: since, or without it, as _change_since() says.';
+
+create or replace function _change_since(starts timestamptz[])
+returns timestamptz
+language sql
+volatile
+set search_path from current
+as $$
+    select case when count(*) = 0 then '-infinity' else greatest(now(), max(s) filter (where s <= clock_timestamp())) end from unnest(starts) s
+$$;
+
+comment on function _change_since(timestamptz[]) is
+    'From when a version holds that says nothing of it, beside versions with these starts: the first one from the beginning, a change from now. Now '
+    'is the beginning of the transaction, or that of a version which another session has recorded after it.';
 
 create or replace function _same_version(version plan_prices, other plan_prices)
 returns boolean

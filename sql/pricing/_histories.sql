@@ -10,13 +10,12 @@ as $$
 begin
     return greatest(clock_timestamp(),
         (select s.watermark from sealed_subjects s where s.subject = _history_recorded_at.subject) + interval '1 microsecond',
-        (select max(h.recorded_at) from subscription_history h where h.subject = _history_recorded_at.subject),
-        (select max(h.recorded_at) from cycle_history h where h.subject = _history_recorded_at.subject));
+        _latest_change(array[_history_recorded_at.subject]));
 end
 $$;
 
 comment on function _history_recorded_at(text) is
-    'When a change of a subject''s subscriptions or cycles is recorded: after all that was recorded before.';
+    'When a change of a subject''s subscriptions, cycles, credits or taxes is recorded: after all that was recorded before.';
 
 -- The server that recorded it may have had a clock that was ahead of this one.
 create or replace function _latest_change(subjects text[])

@@ -80,7 +80,6 @@ $$;
 
 comment on function _statement_of(invoice_scope) is 'The statement that holds just the window, and was made before as_of; null without one.';
 
--- Statements of subjects without prices have no explanations.
 create or replace function _stated_lines(id bigint)
 returns setof invoice_line
 language plpgsql
@@ -91,14 +90,24 @@ as $$
 #variable_conflict use_column
 begin
     return query
-    select l.item, l.metric, l.kind, l.since, l.until, l.quantity, l.unit, l.unit_amount, l.exact_amount, l.amount, l.currency, l.price_version,
-           coalesce(l.explanation, case l.kind when 'late' then 'the statement has no prices'
-                                               else 'no plan of the subject has a price for this metric' end),
-           l.plan, l.tier, l.flat_amount, l.event_count, l.name, l.late_of
-    from statement_lines l
-    where l.statement_id = id
-    order by l.line;
+    select v.* from statement_lines l cross join lateral _as_invoice_line(l) v where l.statement_id = id order by l.line;
 end
 $$;
 
 comment on function _stated_lines(bigint) is 'The lines of a statement as those of an invoice.';
+
+-- Statements of subjects without prices have no explanations.
+create or replace function _as_invoice_line(line statement_lines)
+returns invoice_line
+language sql
+immutable parallel safe
+set search_path from current
+as $$
+    select row(line.item, line.metric, line.kind, line.since, line.until, line.quantity, line.unit, line.unit_amount, line.exact_amount, line.amount,
+               line.currency, line.price_version,
+               coalesce(line.explanation, case line.kind when 'late' then 'the statement has no prices'
+                                                         else 'no plan of the subject has a price for this metric' end),
+               line.plan, line.tier, line.flat_amount, line.event_count, line.name, line.late_of)::invoice_line
+$$;
+
+comment on function _as_invoice_line(statement_lines) is 'A line of a statement as one of an invoice.';

@@ -23,10 +23,7 @@ begin
     v_recorded_at := _prices_recorded_at();
     v_currency := _fix_currency(set_plan_minimum.plan, null);
     if v_since is null then
-        select case when count(*) = 0 then '-infinity' else greatest(now(), max(m.since) filter (where m.since <= clock_timestamp())) end
-        into v_since
-        from plan_minimums m
-        where m.plan = set_plan_minimum.plan;
+        v_since := _change_since(array(select m.since from plan_minimums m where m.plan = set_plan_minimum.plan));
     end if;
     v_held := _minimum_at(set_plan_minimum.plan, v_since, 'infinity');
     if v_held.amount is not distinct from set_plan_minimum.amount

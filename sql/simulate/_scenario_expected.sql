@@ -101,7 +101,7 @@ end
 $$;
 
 comment on function _compared(jsonb, jsonb, invoice_line[], jsonb) is
-    'What became of each check: expected, found, the difference, and what tolerances allow; what is unknown has not passed. Raises 22023.';
+    'The outcome of each check: expected, found, the difference, and what tolerances allow; what is unknown has not passed. Raises 22023.';
 
 -- A rate is compared with as many decimals as it is expected with: some write an average, rounded.
 create or replace function _found("check" jsonb, sums jsonb, lines invoice_line[])
