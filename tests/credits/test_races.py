@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.credits.account import SUBJECT, Account, month, of_kind, total
-from tests.helpers import Ledger, Task, refused
+from tests.helpers import Ledger, Task, at, refused
 
 NewLedger = Callable[..., Ledger]
 Wait = Callable[..., None]
@@ -144,3 +144,15 @@ def test_other_subjects_do_not_wait(account: Account, new_ledger: NewLedger, wha
     account.ledger.call("set_tax", subject="acct_2", percent=1)
     writer.connection.rollback()
     assert of_kind(account.invoice(6), "tax") == []
+
+
+def test_a_tax_without_a_time_holds_even_if_its_transaction_began_before_another_change(
+    ledger: Ledger, new_ledger: NewLedger
+) -> None:
+    ledger.call("set_tax", subject="a", percent=5)
+    old = new_ledger("old", autocommit=False)
+    old.value("SELECT now()")
+    ledger.call("set_tax", subject="a", percent=7)
+    assert old.call("set_tax", subject="a", percent=19)[0].percent == 19
+    old.connection.commit()
+    assert [tax.percent for tax in ledger.call("taxes", subject="a", at=at("2100-01-01"))] == [19]
