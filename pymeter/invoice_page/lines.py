@@ -13,7 +13,7 @@ from pymeter.invoice_page import moments
 from pymeter.invoice_page.words import AFTER, TOTAL, Line, added, quantity, shortened, title
 from pymeter.numbers import number
 
-_TIMES = re.compile(r"(?<=\d) x (?=-?\d)")
+_TIMES = re.compile(r"(?<=[\d…]) x (?=-?\d)")
 _EARLIER = "Usage of earlier periods"
 _UNPRICED = "Usage without a price"
 
