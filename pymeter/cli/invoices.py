@@ -114,6 +114,8 @@ def _page(
     as_of = head.as_of or asked_at
     if head.until > as_of:
         reason = "The period has not ended."
+    elif exact is not None:
+        reason = "The period was not closed yet."
     elif is_touched:
         reason = "The period is not one that was closed."
     else:

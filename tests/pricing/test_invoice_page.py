@@ -157,7 +157,10 @@ def test_a_statement_has_its_number_and_hash_and_is_no_draft(pymeter: Run, price
     assert shown.words("p", "period") == ["1 Jun 2026 \N{EN DASH} 30 Jun 2026"]
     assert invoice_page(pymeter).text == shown.text, "the invoice of its window is the statement"
     mark = header.watermark.isoformat()
-    assert "Draft" in invoice_page(pymeter, JUNE, "--as-of", mark).words("span", "badge")
+    (said,) = invoice_page(pymeter, JUNE, "--as-of", mark).words("p", "draft")
+    assert said.startswith("The period was not closed yet. As of "), "it is computed anew"
+    later = priced.watermark("acct_1").isoformat()
+    assert invoice_page(pymeter, JUNE, "--as-of", later).text == shown.text
 
 
 def test_an_invoice_that_is_not_final_says_so_and_as_of_when(pymeter: Run, priced: Meter) -> None:
