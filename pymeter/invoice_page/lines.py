@@ -156,7 +156,7 @@ def _about(line: Line) -> str:
     if line.currency is None:
         return ""
     text = line.explanation or ""
-    if line.quantity is not None and line.unit_amount is not None and not line.flat_amount:
+    if line.quantity is not None and line.unit_amount is not None:
         product = re.escape(f": {_plain(line.quantity)} x {_plain(line.unit_amount)}")
         text = re.sub(rf"{product}(?=;|$)", "", text)
     return _TIMES.sub(" \N{MULTIPLICATION SIGN} ", shortened(text))

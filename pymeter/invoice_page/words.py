@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import MAX_PREC, Decimal, localcontext
 
 from pymeter.models import InvoiceLine, StatementLine
 from pymeter.numbers import number
@@ -47,7 +47,10 @@ def sums(lines: Sequence[Line], totals: Mapping[str, Decimal | None]) -> Iterato
 def added(amounts: Sequence[Decimal | None]) -> Decimal | None:
     """The sum; None if one of them is unknown."""
     known = [amount for amount in amounts if amount is not None]
-    return sum(known, Decimal(0)) if len(known) == len(amounts) else None
+    if len(known) != len(amounts):
+        return None
+    with localcontext(prec=MAX_PREC):  # the default would round after 28 digits
+        return sum(known, Decimal(0))
 
 
 def title(line: Line) -> str:

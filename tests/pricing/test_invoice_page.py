@@ -26,6 +26,7 @@ MAY, JUNE, JULY = (
     {"since": datetime(2026, month, 1, tzinfo=UTC), "until": datetime(2026, month + 1, 1, tzinfo=UTC)}
     for month in (5, 6, 7)
 )
+NOTHING = InvoiceTotal(exact_amount=None, amount=None)
 FEE: dict[str, Any] = {"kind": "fee", "currency": "EUR", **JUNE}
 GRADUATED = {
     "model": "graduated",
@@ -387,6 +388,19 @@ def test_without_jinja_all_else_works_and_the_page_says_what_to_install(
     assert "--html needs Jinja2" in done.err
     assert "pip install 'pymeter-ledger[cli]'" in done.err
     assert pymeter("invoice", "acct_1").status == 0
+
+
+def test_the_sum_of_an_item_is_exact_however_large() -> None:
+    parts = [Decimal(10) ** 40, Decimal("0.01"), Decimal("-0.02")]
+    lines = [InvoiceLine(item="a", amount=part, explanation="", **FEE) for part in parts]
+    tax = InvoiceLine(kind="tax", item="VAT", amount=Decimal("0.00"), currency="EUR", explanation="", **JUNE)
+    found = Invoice(
+        header=InvoiceHeader(subject="acct_1", **JUNE), lines=[*lines, tax], totals={"EUR": NOTHING}
+    )
+    shown = Page(draft_page(found, Draft("It is a test.", JUNE["since"]), Letter()))
+    exact = Decimal("9" * 40 + ".99")
+    assert shown.groups == [("a", exact, parts)]
+    assert shown.sums[0] == ("Subtotal", f"{exact:,f} EUR")
 
 
 def test_a_long_number_may_be_broken_and_a_share_that_does_not_end_is_cut() -> None:
