@@ -17,6 +17,7 @@ from pymeter.cli import (
     credits,
     events,
     importing,
+    invoices,
     limits,
     notifying,
     prices,
@@ -172,7 +173,7 @@ add_command(app, reserve.settle, _LIMIT, context_settings={"ignore_unknown_optio
 add_command(app, reserve.release, _LIMIT)
 add_command(app, reserve.reservations, _LIMIT)
 app.add_typer(prices.price, name="price", rich_help_panel=_LIMIT)
-add_command(app, prices.invoice, _LIMIT)
+add_command(app, invoices.invoice, _LIMIT)
 app.add_typer(credits.credit, name="credit", rich_help_panel=_LIMIT)
 app.add_typer(credits.tax, name="tax", rich_help_panel=_LIMIT)
 add_command(app, simulating.simulate, _LIMIT)
