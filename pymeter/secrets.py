@@ -46,7 +46,10 @@ class Secret:
 
 
 def find_secret(text: str | None, file: str | os.PathLike[str] | None, variable: str) -> Secret | None:
-    """The text, or the file's content; without both, those of `variable` and `variable`_FILE. None: there is none."""
+    """The text, or the content of the file; without both, what `variable` or `variable`_FILE says.
+
+    None when there is none.
+    """
     if text is None and file is None:
         text = os.environ.get(variable)
         file = os.environ.get(f"{variable}_FILE") or None

@@ -45,7 +45,7 @@ def metric(
 def subject(
     ctx: Context,
     subject: Subject,
-    customer: Annotated[str | None, typer.Argument(help="The biller's customer id: cus_...")] = None,
+    customer: Annotated[str | None, typer.Argument(help="The biller's id of the customer: cus_...")] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Do not report the subject any more.")] = False,
     biller: BillerName = "stripe",
     as_json: AsJson = False,

@@ -55,6 +55,8 @@ class StripeBiller:
         Reporter(pool, biller).run_once()
     """
 
+    adapter = "stripe"
+
     def __init__(
         self,
         api_key: str | None = None,
