@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from pymeter import __version__, exact_json
-from pymeter.report.answers import not_answered
+from pymeter.report.answers import describe, not_answered
 from pymeter.report.biller import (
     BillerError,
     BillerRefused,
@@ -191,20 +191,17 @@ class OpenMeterBiller:
 
     def _read(self, path: str, query: Mapping[str, str]) -> Any:
         answer = self._call("GET", f"{path}?{urlencode(query)}", None, {})
-        outcome = answer if isinstance(answer, Outcome) else None
-        if not isinstance(answer, Outcome):
-            status, headers, body = answer
-            if status == 200:
-                with _readable(path):
-                    return exact_json.loads(body)
-            outcome = wire.outcome(status, headers, body)
-            if status == 404 and wire.problem_in(headers, body) is not None:
-                raise BillerError(f"OpenMeter did not answer {path}: {outcome.error}")
-        assert outcome is not None
-        text = f"OpenMeter did not answer {path}: {outcome.error}"
-        if outcome.refused:
+        if isinstance(answer, Outcome):
+            raise BillerUnavailable(f"OpenMeter did not answer {path}: {answer.error}")
+        status, headers, body = answer
+        if status == 200:
+            with _readable(path):
+                return exact_json.loads(body)
+        problem = wire.problem_in(headers, body)
+        text = f"OpenMeter did not answer {path}: {describe(status, None, wire.message_of(problem))}"
+        if status in (401, 403):
             raise BillerRefused(text, "Check the token and its permissions.")
-        if outcome.result == "rejected":
+        if problem is not None and 400 <= status < 500 and status != 429:
             raise BillerError(text)
         raise BillerUnavailable(text)
 
