@@ -239,6 +239,14 @@ def test_totals_are_what_was_sent_though_they_come_in_binary(
     }
 
 
+def test_a_large_value_does_not_hide_a_small_one_of_its_hour(double: Double, biller: OpenMeterBiller) -> None:
+    """The small one would be taken for missing, and sent again under another identifier."""
+    biller.send(Push("pm_1", value="123456789012345"))
+    biller.send(Push("pm_2", value="0.001", stamped_at=NOON + timedelta(minutes=1)))
+    (total,) = biller.totals("acct_1", "calls", NOON, NOON + HOUR, "hour")
+    assert total.value == Decimal("123456789012345.001")
+
+
 def test_totals_are_of_one_customer_and_range(double: Double, biller: OpenMeterBiller) -> None:
     for number, (customer, at) in enumerate(
         [("acct_1", NOON - HOUR), ("acct_1", NOON), ("acct_2", NOON - HOUR), ("acct_1", NOON - 2 * HOUR)]
@@ -291,8 +299,8 @@ def test_a_meter_that_begins_later_tells_nothing_about_the_time_before() -> None
         OpenMeterBiller(url=server.url).totals("acct_1", "calls", NOON, NOON + HOUR, "hour")
 
 
-def test_a_meter_that_is_named_is_asked_for_the_hours_of_the_range() -> None:
-    row = {"value": 2.5, "windowStart": "2026-06-18T12:00:00Z", "windowEnd": "2026-06-18T13:00:00Z"}
+def test_a_meter_that_is_named_is_asked_for_the_minutes_of_the_range() -> None:
+    row = {"value": 2.5, "windowStart": "2026-06-18T12:00:00Z", "windowEnd": "2026-06-18T12:01:00Z"}
     with impostor(200, json.dumps({"data": [row]}).encode()) as server:
         biller = OpenMeterBiller(url=server.url, meters={"calls": "calls_in_all"})
         (total,) = biller.totals("küche & co", "calls", NOON, NOON + HOUR, "hour")
@@ -303,7 +311,7 @@ def test_a_meter_that_is_named_is_asked_for_the_hours_of_the_range() -> None:
         "subject": ["küche & co"],
         "from": ["2026-06-18T12:00:00Z"],
         "to": ["2026-06-18T13:00:00Z"],
-        "windowSize": ["HOUR"],
+        "windowSize": ["MINUTE"],
     }
     assert body == b""
 

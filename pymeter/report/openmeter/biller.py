@@ -42,11 +42,11 @@ class OpenMeterBiller:
     """Sends pushes as CloudEvents, and reads the totals of meters. Thread-safe.
 
     The token is `token`, else OPENMETER_TOKEN, else the content of the file OPENMETER_TOKEN_FILE; a server of
-    your own may need none. `url` is the server (OPENMETER_URL, else OpenMeter's cloud). Events are known by
-    `source` and identifier: give each ledger a source of its own, and never change it. `value_key` is the key
-    of the value in the event's data, `meters` the slugs of meters by event name where several count the same
-    events; `timeout`, `rate` (100) and `connections` are those of StripeBiller. `test_mode` says that the
-    server bills nobody: rehearsals need it.
+    your own may need none. `url` is the server (OPENMETER_URL, else OpenMeter's cloud). OpenMeter
+    recognises an event by `source` and identifier, so a changed source counts what is sent again twice.
+    `value_key` is the key of the value in the event's data. `meters` maps event names to the slugs of the
+    meters to compare with; without it the meters are listed. `timeout`, `rate` (100) and `connections` are
+    those of StripeBiller. `test_mode` says that the server bills nobody: rehearsals need it.
 
         Reporter(pool, OpenMeterBiller(), biller_name="openmeter").run_once()
     """
@@ -156,7 +156,7 @@ class OpenMeterBiller:
             "subject": customer,
             "from": wire.moment(since),
             "to": wire.moment(until),
-            "windowSize": "HOUR",
+            "windowSize": wire.WINDOW,
         }
         path = f"/api/v1/meters/{quote(slug, safe='')}/query"
         answer = self._read(path, query)

@@ -18,7 +18,11 @@ ACCEPTED = (202, 204)
 
 _STEPS: dict[Step, timedelta] = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# A total comes as a binary floating point number, of which 15 digits are certain.
+WINDOW = "MINUTE"
+"""The smallest there is, as a large value hides a small one that is added to it in binary.
+
+Totals come as binary floating point numbers, of which 15 digits are certain. Minutes without usage are left out.
+"""
 _CERTAIN = Context(prec=15)
 
 
@@ -110,12 +114,12 @@ def counts_from(meter: Mapping[str, Any]) -> datetime:
 
 
 def totals(rows: Iterable[Mapping[str, Any]], since: datetime, until: datetime, step: Step) -> list[Total]:
-    """The hours that begin in [since, until), added up by step: so less is added up in binary."""
+    """The minutes in [since, until), added up by step."""
     length = _STEPS[step]
     found: dict[datetime, Decimal] = {}
     for row in rows:
-        hour = datetime.fromisoformat(row["windowStart"])
-        if since <= hour < until:
-            start = hour - (hour - _EPOCH) % length
+        minute = datetime.fromisoformat(row["windowStart"])
+        if since <= minute < until:
+            start = minute - (minute - _EPOCH) % length
             found[start] = found.get(start, Decimal(0)) + _CERTAIN.plus(Decimal(row["value"]))
     return [Total(start, start + length, found[start]) for start in sorted(found)]

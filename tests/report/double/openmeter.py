@@ -26,7 +26,7 @@ from .call import Call
 from .exchange import DROP, Exchange, count_request, delivery, pause
 from .faults import Matchable, Rule
 from .ledger import COUNTED, LOST, REJECTED, Event
-from .meters import HOUR, Meter
+from .meters import DAY, HOUR, Meter
 from .wire import Request, Response
 from .world import Account, World
 
@@ -37,6 +37,7 @@ _ROUTES = {
 }
 _QUERY = re.compile(r"/api/v1/meters/(?P<slug>[^/]+)/query")
 _REQUIRED = ("id", "source", "specversion", "type", "subject")
+_WINDOWS = {"MINUTE": 60, "HOUR": HOUR, "DAY": DAY}
 _FORMULAS = {"sum": "SUM", "count": "COUNT", "last": "LATEST"}
 _numbers = count(1)
 
@@ -241,23 +242,25 @@ def _query(call: Call) -> dict[str, Any]:
         raise Problem(404, "Not Found", f"meter not found: {call.path['slug']}")
     (size,), (subject,) = call.params["windowSize"], call.params["subject"]
     start, end = (datetime.fromisoformat(call.params[name][0]).timestamp() for name in ("from", "to"))
-    if size != "HOUR" or start >= end:
-        raise Problem(400, "Bad Request", "the double knows hours, and from before to")
+    if size not in _WINDOWS or start >= end:
+        raise Problem(400, "Bad Request", f"windowSize {' or '.join(_WINDOWS)}, and from before to")
+    seconds = _WINDOWS[size]
     newest = call.now - call.account.settings.visibility_delay
-    hours: defaultdict[int, list[Event]] = defaultdict(list)
+    windows: defaultdict[int, list[Event]] = defaultdict(list)
     for event in call.world.ledger.counted(meter.event_name, subject):
         if start <= event.timestamp < end and event.received_at <= newest:
-            hours[event.timestamp // HOUR * HOUR].append(event)
-    return {"windowSize": size, "data": [_row(subject, hour, hours[hour]) for hour in sorted(hours)]}
+            windows[event.timestamp // seconds * seconds].append(event)
+    rows = [_row(subject, at, at + seconds, windows[at]) for at in sorted(windows)]
+    return {"windowSize": size, "data": rows}
 
 
-def _row(subject: str, hour: int, events: list[Event]) -> Mapping[str, Any]:
+def _row(subject: str, start: int, end: int, events: list[Event]) -> Mapping[str, Any]:
     return {
         "subject": subject,
         "groupBy": {},
         "value": sum(float(event.amount) for event in events),
-        "windowStart": _moment(hour),
-        "windowEnd": _moment(hour + HOUR),
+        "windowStart": _moment(start),
+        "windowEnd": _moment(end),
     }
 
 
