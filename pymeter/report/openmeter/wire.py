@@ -21,7 +21,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 WINDOW = "MINUTE"
 """The smallest there is, as a large value hides a small one that is added to it in binary.
 
-Totals come as binary floating point numbers, of which 15 digits are certain. Minutes without usage are left out.
+Totals come as binary floating point numbers, of which 15 digits are certain. Minutes without usage are left
+out.
 """
 _CERTAIN = Context(prec=15)
 
