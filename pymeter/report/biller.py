@@ -94,9 +94,10 @@ class BillerUnavailable(BillerError):
 
 @runtime_checkable
 class Biller(Protocol):
-    """A biller, called from several threads at once. :class:`~pymeter.report.StripeBiller` is one.
+    """A biller, called from several threads at once: StripeBiller, OpenMeterBiller, or one of your own.
 
-    A biller that bills nobody has an attribute ``test_mode`` that is True. Rehearsals accept no other.
+    A biller that bills nobody has an attribute ``test_mode`` that is True. Rehearsals accept no other. One
+    with an attribute ``adapter`` is refused under a name that begins with another adapter's.
     """
 
     @property

@@ -45,7 +45,7 @@ def metric(
 def subject(
     ctx: Context,
     subject: Subject,
-    customer: Annotated[str | None, typer.Argument(help="The biller's customer id: cus_...")] = None,
+    customer: Annotated[str | None, typer.Argument(help="The biller's id of the customer: cus_...")] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Do not report the subject any more.")] = False,
     biller: BillerName = "stripe",
     as_json: AsJson = False,
@@ -92,6 +92,12 @@ def rules(
         str | None, typer.Option(help="Usage after the invoice is final: send, restamp, hold.")
     ] = None,
     grace: Annotated[str | None, typer.Option(help="How long an invoice stays open: 1h, 72h.")] = None,
+    max_age: Annotated[
+        str | None, typer.Option(help="How old usage may be that the biller takes: 35d.")
+    ] = None,
+    dedup_window: Annotated[
+        str | None, typer.Option(help="How long the biller knows an identifier: 24h.")
+    ] = None,
     absence: Annotated[
         str | None, typer.Option(help="How long a push is missing before a resend: 24h.")
     ] = None,
@@ -109,6 +115,8 @@ def rules(
             negative=cast(Any, negative),
             late=cast(Any, late),
             grace=read_duration(grace, "--grace"),
+            max_age=read_duration(max_age, "--max-age"),
+            dedup_window=read_duration(dedup_window, "--dedup-window"),
             absence=read_duration(absence, "--absence"),
         )
     show(row, Biller, _rules_table, form(as_json))

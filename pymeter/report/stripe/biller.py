@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pymeter import exact_json
+from pymeter.report.answers import not_answered
 from pymeter.report.biller import (
     BillerError,
     BillerRefused,
@@ -24,7 +24,7 @@ from pymeter.report.biller import (
 )
 from pymeter.report.biller import Step as Step
 from pymeter.report.stripe import wire
-from pymeter.secrets import Secret, redact, redact_logs
+from pymeter.secrets import Secret, find_secret, redact, redact_logs
 
 if TYPE_CHECKING:
     from stripe import StripeClient
@@ -55,6 +55,8 @@ class StripeBiller:
         Reporter(pool, biller).run_once()
     """
 
+    adapter = "stripe"
+
     def __init__(
         self,
         api_key: str | None = None,
@@ -68,7 +70,7 @@ class StripeBiller:
         connections: int = 16,
         test_only: bool = False,
     ) -> None:
-        self._key = _key(api_key, api_key_file)
+        self._key = find_secret(api_key, api_key_file, "STRIPE_API_KEY")
         self.base = (base or os.environ.get("STRIPE_API_BASE") or "").rstrip("/") or None
         self.customer_key = customer_key
         self.value_key = value_key
@@ -109,14 +111,14 @@ class StripeBiller:
         try:
             import stripe
 
-            from pymeter.report.stripe.http import Connections
+            from pymeter.report.stripe.http import StripeConnections
         except ModuleNotFoundError:
             hint = "pip install 'pymeter-ledger[stripe]'"
             raise BillerError("stripe-python is not installed", hint) from None
         stripe.enable_telemetry = False  # it would write an id into the user's home and send it along
         redact_logs("stripe")
         bases = {"api": self.base or DEFAULT_BASE, "meter_events": self.base or DEFAULT_STREAM_BASE}
-        self._connections = Connections(bases["api"], self.timeout, self.connections)
+        self._connections = StripeConnections(bases["api"], self.timeout, self.connections)
         return stripe.StripeClient(
             key.reveal(),
             base_addresses=bases,  # type: ignore[arg-type]
@@ -142,7 +144,7 @@ class StripeBiller:
         try:
             response = self._client.raw_request(method, url, **params, **options)
         except stripe.APIConnectionError as error:
-            return _not_answered(error)
+            return not_answered(error)
         except stripe.StripeError as error:
             detail = error.json_body if isinstance(error.json_body, dict) else {}
             kind = detail["error"].get("type", "") if isinstance(detail.get("error"), dict) else None
@@ -276,32 +278,3 @@ def _readable(url: str) -> Iterator[None]:
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, OSError) as error:
         text = redact(f"{type(error).__name__}: {error}")[:200]
         raise BillerUnavailable(f"Stripe's answer to {url} cannot be read: {text}") from error
-
-
-def _key(api_key: str | None, api_key_file: str | os.PathLike[str] | None) -> Secret | None:
-    text = api_key
-    if text is None and api_key_file is None:
-        text = os.environ.get("STRIPE_API_KEY")
-        api_key_file = os.environ.get("STRIPE_API_KEY_FILE") or None
-    if not text and api_key_file is not None:
-        text = Path(api_key_file).read_text(encoding="utf-8")
-    text = (text or "").strip()
-    return Secret(text) if text else None
-
-
-def _not_answered(error: Exception) -> Outcome:
-    """The outcome without a complete answer. Without a connection the call was not applied."""
-    causes = list(_causes(error))
-    names = {type(cause).__name__ for cause in causes}
-    text = redact(str(causes[-1]) or type(causes[-1]).__name__)[:500]
-    if names & {"NewConnectionError", "NameResolutionError", "ConnectTimeoutError", "ConnectTimeout"}:
-        return Outcome("not_applied", f"no connection: {text}", unreachable=True)
-    return Outcome("unknown", f"no answer: {text}", unreachable=True)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield the error and its causes, including those that urllib3 wraps."""
-    while error is not None:
-        yield error
-        inner = getattr(error, "reason", None) or next(iter(getattr(error, "args", ()) or ()), None)
-        error = error.__cause__ or error.__context__ or (inner if isinstance(inner, BaseException) else None)
