@@ -1,4 +1,5 @@
 -- A product of FOCUS has one unit price. So the flat amount of a tier is a row of its own, beside that of the units, unless there is nothing else.
+-- The unit of a fee is a cycle, whatever its price converts the one unit to that it is computed of.
 create or replace function _focus_parts(line statement_lines, amount numeric, decimals integer)
 returns table (part integer, quantity numeric, unit_price numeric, billed numeric)
 language sql
@@ -6,14 +7,18 @@ immutable parallel safe
 set search_path from current
 as $$
     select p.part, p.quantity, p.unit_price, p.billed
-    from (select coalesce(line.flat_amount, 0) as flat, line.quantity * line.unit_amount as units) l
+    from (
+        select coalesce(line.flat_amount, 0) as flat, line.quantity * line.unit_amount as units,
+               case when line.kind = 'fee' and abs(line.quantity * line.unit_amount - line.exact_amount) > 1e-12
+                    then round(_portion(line.exact_amount, 1, line.quantity), 20) else line.unit_amount end as unit_price
+    ) l
     cross join lateral (
         select case when l.flat = 0 then amount when l.units = 0 then 0
                     when l.units + l.flat = 0 then round(l.units, decimals)
                     else round(_portion(amount, l.units, l.units + l.flat), decimals) end as of_units
     ) s
     cross join lateral (
-        values (1, line.quantity, line.unit_amount, s.of_units), (2, sign(l.flat), abs(l.flat), amount - s.of_units)
+        values (1, line.quantity, l.unit_price, s.of_units), (2, sign(l.flat), abs(l.flat), amount - s.of_units)
     ) p (part, quantity, unit_price, billed)
     where case p.part when 1 then l.flat = 0 or l.units <> 0 else l.flat <> 0 end
 $$;
