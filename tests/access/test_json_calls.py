@@ -153,6 +153,7 @@ READING: dict[str, dict[str, Any]] = {
     "invoice_json": {"subject": "a", "since": "2026-06-01T00:00:00Z", "until": "2026-07-01T00:00:00Z"},
     "credits": {"subject": "a"},
     "taxes": {"subject": "a"},
+    "focus_charges": {"since": "2026-06-01", "until": "2026-07-01", "provider": "Acme"},
     "compare_plans": {"plan_a": "pro", "plan_b": "pro", "since": "2026-06-01", "until": "2026-07-01"},
     "simulate": {"scenario": {"currency": "EUR", "prices": [], "minimums": [{"amount": 5}]}},
     "endpoints": {},

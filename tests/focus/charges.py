@@ -54,9 +54,7 @@ def assert_agrees(ledger: Ledger, rows: Iterable[Charge]) -> None:
         of_statement[row["InvoiceId"]].append(row)
     headers = ledger.call("statements", max_rows=10000)
     assert of_statement.keys() <= {str(header.statement_id) for header in headers}
-    prices = {
-        row.price_id: row.price for row in ledger.rows("SELECT price_id, price FROM meter.plan_prices")
-    }
+    prices = {row.price_id: row.price for row in ledger.rows("SELECT price_id, price FROM meter.plan_prices")}
     for header in headers:
         own = of_statement[str(header.statement_id)]
         lines = ledger.call("statement", statement_id=header.statement_id)
@@ -81,7 +79,9 @@ def _assert_sums(lines: list[Any], own: list[Charge]) -> None:
             listed = [
                 line.exact_amount
                 for line in lines
-                if line.currency == currency and line.kind in ("usage", "fee") and line.unit_amount is not None
+                if line.currency == currency
+                and line.kind in ("usage", "fee")
+                and line.unit_amount is not None
             ]
             found = [
                 row["ListCost"]

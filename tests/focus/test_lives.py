@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
 from datetime import timedelta
@@ -39,8 +40,8 @@ class ChargedLife(ClosedLife):
 
     def grant(self) -> None:
         self.ledger.call(
-            "grant_credit", subject=SUBJECT, amount=Decimal(self.rng.choice(["3", "10", "250"])), currency="EUR",
-            idempotency_key=f"credit {next(self.keys)}", since=START,
+            "grant_credit", subject=SUBJECT, amount=Decimal(self.rng.choice(["3", "10", "250"])),
+            currency="EUR", idempotency_key=f"credit {next(self.keys)}", since=START,
             source=self.rng.choice(["paid", "promotional"]),
         )  # fmt: skip
 
@@ -105,6 +106,6 @@ def _assert_windows_tile(ledger: Ledger, rng: random.Random) -> None:
     # The end of a period is the edge that matters.
     cuts = sorted({*cuts, *(header.until for header in ledger.call("statements")[:3])})
     edges = [EVER["since"], *cuts, EVER["until"]]
-    pieces = [charges(ledger, since=a, until=b) for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [charges(ledger, since=a, until=b) for a, b in itertools.pairwise(edges)]
     assert [row for piece in pieces for row in piece] == whole
     assert charges(ledger, subject=SUBJECT) == whole

@@ -22,6 +22,10 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?(E-?[0-9]+)?", re.ASCII)
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _PASCAL = re.compile(r"(x_)?([A-Z][a-z0-9]+)+", re.ASCII)
+_OF_PRICES = (
+    *("ListUnitPrice", "ContractedUnitPrice", "PricingQuantity", "PricingCategory"),
+    *("SkuId", "SkuPriceId"),
+)
 # One value of the first column has one of the second, in a whole file.
 _ONE_FOR = (
     ("SkuPriceId", "SkuId"),
@@ -115,11 +119,10 @@ def _of_object(text: str) -> Iterator[str]:
 def _of_row(row: Row) -> Iterator[str]:
     """Rules between the columns of a row."""
     category, is_correction = row["ChargeCategory"], row["ChargeClass"] == "Correction"
-    priced = ("ListUnitPrice", "ContractedUnitPrice", "PricingQuantity", "PricingCategory", "SkuId", "SkuPriceId")
     if category == "Tax":
-        yield from (f"{name} of a tax" for name in priced if row.get(name))
+        yield from (f"{name} of a tax" for name in _OF_PRICES if row.get(name))
     if category in ("Usage", "Purchase") and not is_correction:
-        yield from (f"no {name}" for name in priced if row.get(name) == "")
+        yield from (f"no {name}" for name in _OF_PRICES if row.get(name) == "")
     if category != "Usage" and row["ConsumedQuantity"]:
         yield "ConsumedQuantity of what is not used"
     if category == "Usage" and not is_correction and not row["ConsumedQuantity"]:
@@ -168,4 +171,6 @@ def _of_file(rows: Iterable[Row]) -> Iterator[str]:
         for row in rows:
             if row.get(one):
                 found[row[one]].add(row.get(other))
-        yield from (f"{one} {value} has several {other}" for value, others in found.items() if len(others) > 1)
+        yield from (
+            f"{one} {value} has several {other}" for value, others in found.items() if len(others) > 1
+        )
