@@ -40,7 +40,9 @@ as $$
 #variable_conflict use_column
 begin
     return query
-    select r.line, r.part, r.quantity, r.unit_price, r.unit_price * r.kept, case when r.quantity is not null then r.price_unit end, r.consumed,
+    select r.line, r.part, r.quantity, r.unit_price, r.unit_price * r.kept,
+           case when r.part = 2 then 'Count' when r.quantity is not null then r.price_unit end,
+           r.consumed,
            case when r.consumed is not null then r.meter_unit end,
            case when (r.line).kind <> 'tax' then r.list_cost else round(_portion(sum(r.list_cost) filter (where (r.line).kind <> 'tax') over w,
                r.tax_rate, r.gross), r.decimals) end,

@@ -26,8 +26,9 @@ CHARGE_CATEGORIES = ("Usage", "Purchase", "Tax", "Credit", "Adjustment")
 PRICING_CATEGORIES = ("Standard", "Dynamic", "Committed", "Other")
 SERVICE_CATEGORIES = (
     "AI and Machine Learning", "Analytics", "Business Applications", "Compute", "Databases",
-    "Developer Tools", "Multicloud", "Identity", "Integration", "Internet of Things", "Management and Governance",
-    "Media", "Migration", "Mobile", "Networking", "Security", "Storage", "Web", "Other",
+    "Developer Tools", "Multicloud", "Identity", "Integration", "Internet of Things",
+    "Management and Governance", "Media", "Migration", "Mobile", "Networking", "Security", "Storage",
+    "Web", "Other",
 )  # fmt: skip
 # Each has one for what fits nowhere else; of the other subcategories, none is used here.
 SERVICE_SUBCATEGORIES = {f"Other ({category})": category for category in SERVICE_CATEGORIES}
