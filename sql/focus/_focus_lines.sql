@@ -43,7 +43,7 @@ comment on function _focus_lines(bigint[]) is
     'The lines of statements that are charges: those with a currency whose total is known. kept: what the discount of the price leaves, of 1. '
     'is_priced: it has a unit price. is_spread: a reduction of the priced lines of its segment.';
 
--- Block pricing: the unit of a package is what is in it.
+-- Block pricing: the unit of a package is what is in it. The specification allows only a whole number there.
 create or replace function _focus_price_unit(line statement_lines, price jsonb, unit text)
 returns text
 language sql
@@ -53,9 +53,11 @@ as $$
     select case
         when line.metric is null then 'Cycles'
         when line.unit is not null then line.unit
-        when price ->> 'package_size' is not null or price #>> '{convert,divide_by}' is not null
-            then trim_scale(coalesce((price ->> 'package_size')::numeric, 1) * coalesce((price #>> '{convert,divide_by}')::numeric, 1)) || ' ' || unit
+        when block.size = trunc(block.size) then trim_scale(block.size) || ' ' || unit
         else 'Units' end
+    from (
+        select nullif(coalesce((price ->> 'package_size')::numeric, 1) * coalesce((price #>> '{convert,divide_by}')::numeric, 1), 1) as size
+    ) block
 $$;
 
 comment on function _focus_price_unit(statement_lines, jsonb, text) is

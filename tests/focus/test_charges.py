@@ -56,6 +56,7 @@ def test_each_tier_is_a_charge_and_its_flat_amount_another_one(billing: Billing)
     ("price", "consumed", "priced", "price_unit"),
     [
         ({"model": "package", "package_size": 10, "unit_amount": "3"}, 25, 3, "10 unit"),
+        ({"model": "package", "package_size": "2.5", "unit_amount": "3"}, 25, 10, "Units"),
         (unit("3", convert={"divide_by": 1000, "round": "up"}), 1500, 2, "1000 unit"),
         (unit("3", free_units=100), 150, 50, "unit"),
         (unit("3", free_units=100), 70, 0, "unit"),

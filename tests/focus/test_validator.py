@@ -64,6 +64,7 @@ BREACHES = {
     "usage without a quantity": _set("Usage", ConsumedQuantity="", ConsumedUnit=""),
     "a quantity of a credit": _set("Credit", ConsumedQuantity="1", ConsumedUnit="Count"),
     "a quantity without a unit": _set("Usage", PricingUnit=""),
+    "a unit of a part": _set("Usage", PricingUnit="2.5 tokens"),
     "a meter without a SKU": _set("Credit", SkuMeter="tokens"),
     "a negative price": _set("Usage", ListUnitPrice="-1", PricingQuantity="-100"),
     "a cost that is no product": _set("Usage", ListCost="99"),

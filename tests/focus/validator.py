@@ -129,6 +129,9 @@ def _of_row(row: Row) -> Iterator[str]:
         yield "no ConsumedQuantity of usage"
     if category == "Purchase" and row["ChargeFrequency"] == "Usage-Based":
         yield "a purchase that is Usage-Based"
+    for name in ("PricingUnit", "ConsumedUnit"):
+        if re.match(r"[0-9]*[.][0-9]", row[name]):
+            yield f"the quantity in {name} is not a whole number"
     for one, other in (
         ("PricingQuantity", "PricingUnit"),
         ("ConsumedQuantity", "ConsumedUnit"),
