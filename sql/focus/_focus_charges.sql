@@ -39,11 +39,11 @@ $$;
 
 comment on function _focus_charges(bigint[], text, text) is 'The charges of statements, as focus_charges() returns them.';
 
+-- Inlined: no SET, nothing outside pg_catalog.
 create or replace function _focus_category(line statement_lines)
 returns text
 language sql
 immutable parallel safe
-set search_path from current
 as $$
     select case line.kind when 'usage' then 'Usage' when 'fee' then 'Purchase' when 'tax' then 'Tax' when 'credit' then 'Credit'
                           when 'late' then case when line.unit_amount is null then 'Adjustment' else 'Usage' end
@@ -53,11 +53,11 @@ $$;
 comment on function _focus_category(statement_lines) is
     'The ChargeCategory of a line. Minimums, and late changes of them, are adjustments: they are no usage, and nothing is bought for them.';
 
+-- Inlined: no SET, nothing outside pg_catalog.
 create or replace function _focus_class(line statement_lines)
 returns text
 language sql
 immutable parallel safe
-set search_path from current
 as $$
     select case when line.late_of is not null or line.kind = 'fee' and line.unit_amount is null then 'Correction' end
 $$;
@@ -65,11 +65,11 @@ $$;
 comment on function _focus_class(statement_lines) is
     'The ChargeClass of a line: Correction for late usage, for what is given back to a credit, and for a fee that was billed in advance.';
 
+-- Inlined: no SET, nothing outside pg_catalog.
 create or replace function _focus_description(line statement_lines, part integer, reduction numeric)
 returns text
 language sql
-immutable parallel safe
-set search_path from current
+stable parallel safe
 as $$
     select concat_ws(': ', case when line.kind not in ('credit', 'tax') then coalesce(line.name, line.item, line.metric, line.plan) end,
                      case when part = 2 then 'flat amount' end, line.explanation)
@@ -79,11 +79,11 @@ $$;
 comment on function _focus_description(statement_lines, integer, numeric) is
     'The ChargeDescription of a charge: what it is for, and how it is computed.';
 
+-- Inlined: no SET, nothing outside pg_catalog.
 create or replace function _focus_time(value timestamptz)
 returns text
 language sql
 stable parallel safe
-set search_path from current
 as $$
     select to_char(value at time zone interval '0', 'YYYY-MM-DD"T"HH24:MI:SS')
            || rtrim(to_char(value at time zone interval '0', '.US'), '.0') || 'Z'
