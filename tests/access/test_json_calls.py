@@ -175,7 +175,7 @@ READING: dict[str, dict[str, Any]] = {
 }
 MAY_BE_EMPTY = {
     *("verify", "verify_statements", "overruns", "preview_pushes", "uncertain_hours", "reconcilable_ranges"),
-    *("endpoints", "deliveries", "spike_alerts"),
+    *("focus_charges", "endpoints", "deliveries", "spike_alerts"),
     *("reconciliation", "report_mappings", "pushes", "plans", "subscriptions", "limits", "effective_limits"),
     "reservations",
     "top_ups",
