@@ -40,6 +40,7 @@ from pymeter.models import (
     EndpointFormat,
     EndpointStatus,
     Event,
+    FocusCharge,
     GivenPrice,
     Health,
     Invoice,
@@ -3684,6 +3685,39 @@ class AsyncMethods:
             [line.expected for line in meter.project_invoice("acct_1") if line.kind == "total"]
         """
         return await self._run(calls.project_invoice(subject, now=now))
+
+    async def focus_charges(
+        self,
+        since: datetime,
+        until: datetime,
+        *,
+        subject: str | None = None,
+        provider: str | None = None,
+        service_category: str | None = None,
+    ) -> list[FocusCharge]:
+        """Return the charges of statements as rows of FOCUS 1.2.
+
+        Args:
+            since: Periods that end after this.
+            until: Periods that end at this or before. Windows that tile return each statement once.
+            subject: Only this subject's statements; everybody's unless given.
+            provider: Your company: ProviderName, PublisherName and InvoiceIssuerName. 'pymeter' unless given.
+            service_category: A ServiceCategory of the specification, for all rows; 'Other' unless given.
+
+        Returns:
+            The charges by end of period, statement and line. The list is in memory: read a year by months.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
+            sum(c.BilledCost for c in meter.focus_charges(june, july, provider="Acme"))
+        """
+        return await self._run(
+            calls.focus_charges(
+                since, until, subject=subject, provider=provider, service_category=service_category
+            )
+        )
 
     async def define_endpoint(
         self,

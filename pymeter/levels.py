@@ -12,7 +12,7 @@ _CALLS: Final = {
         corrections correction_entries preview_correction
         statements statement statement_document late_usage what_changed
         rate prices invoice invoice_json credits taxes simulate
-        compare_plans project_usage project_invoice
+        compare_plans project_usage project_invoice focus_charges
         endpoints deliveries spike_alerts
     """,
     "write": "record record_batch known_events reserve reserve_batch settle release extend",

@@ -43,6 +43,7 @@ from pymeter.calls.correct_calls import (
     void_event,
 )
 from pymeter.calls.credits_calls import credits, grant_credit, set_tax, taxes, void_credit
+from pymeter.calls.focus_calls import focus_charges
 from pymeter.calls.limits_calls import (
     admin_log,
     balance,
@@ -185,6 +186,7 @@ __all__ = [
     "events",
     "extend",
     "fail_pushes",
+    "focus_charges",
     "grant_access",
     "grant_credit",
     "health",

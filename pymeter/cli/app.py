@@ -16,6 +16,7 @@ from pymeter.cli import (
     corrections,
     credits,
     events,
+    focusing,
     importing,
     invoices,
     limits,
@@ -179,6 +180,7 @@ app.add_typer(credits.tax, name="tax", rich_help_panel=_LIMIT)
 add_command(app, simulating.simulate, _LIMIT)
 add_command(app, comparing.compare, _LIMIT)
 add_command(app, projecting.project, _LIMIT)
+add_command(app, focusing.focus, _LIMIT)
 add_command(app, limits.notifications, _REPORT)
 add_command(app, notifying.notify, _REPORT)
 app.add_typer(notifying.endpoint, name="endpoint", rich_help_panel=_REPORT)

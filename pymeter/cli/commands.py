@@ -23,6 +23,7 @@ _COMMANDS = {
     "endpoints": "endpoint list",
     "erase_subject": "erase",
     "events": "events",
+    "focus_charges": "focus",
     "late_usage": "late",
     "limits": "limit list",
     "maintain": "maintain",

@@ -37,6 +37,7 @@ from pymeter.models.correct import (
     VoidEntry,
 )
 from pymeter.models.credits import Credit, CreditSource, Tax
+from pymeter.models.focus import FocusCategory, FocusCharge
 from pymeter.models.limits import (
     ActiveTopUp,
     AdminEntry,
@@ -176,6 +177,8 @@ __all__ = [
     "Event",
     "ExpectedValue",
     "FlatPrice",
+    "FocusCategory",
+    "FocusCharge",
     "GivenPrice",
     "GraduatedPrice",
     "Health",

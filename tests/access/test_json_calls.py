@@ -153,6 +153,7 @@ READING: dict[str, dict[str, Any]] = {
     "invoice_json": {"subject": "a", "since": "2026-06-01T00:00:00Z", "until": "2026-07-01T00:00:00Z"},
     "credits": {"subject": "a"},
     "taxes": {"subject": "a"},
+    "focus_charges": {"since": "2026-06-01", "until": "2026-07-01", "provider": "Acme"},
     "compare_plans": {"plan_a": "pro", "plan_b": "pro", "since": "2026-06-01", "until": "2026-07-01"},
     "simulate": {"scenario": {"currency": "EUR", "prices": [], "minimums": [{"amount": 5}]}},
     "endpoints": {},
@@ -174,7 +175,7 @@ READING: dict[str, dict[str, Any]] = {
 }
 MAY_BE_EMPTY = {
     *("verify", "verify_statements", "overruns", "preview_pushes", "uncertain_hours", "reconcilable_ranges"),
-    *("endpoints", "deliveries", "spike_alerts"),
+    *("focus_charges", "endpoints", "deliveries", "spike_alerts"),
     *("reconciliation", "report_mappings", "pushes", "plans", "subscriptions", "limits", "effective_limits"),
     "reservations",
     "top_ups",

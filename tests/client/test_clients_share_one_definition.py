@@ -195,6 +195,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "prices": models.PlanPrice,
     "set_plan_minimum": models.PlanMinimum,
     "compare_plans": models.PlanComparison,
+    "focus_charges": models.FocusCharge,
     "invoice": models.InvoiceLine,
     "own_invoice": models.InvoiceLine,
     "grant_credit": models.Credit,

@@ -38,6 +38,7 @@ _FOLDERS = {
     "credits": "who has paid already, and taxes",
     "simulate": "what a scenario would cost",
     "project": "what a billing cycle will hold at its end",
+    "focus": "statements for cost tools",
     "notify": "being told in time",
     "repair": "proving and repairing the rollups",
     "report": "telling a biller such as Stripe, each unit once",

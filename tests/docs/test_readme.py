@@ -66,6 +66,7 @@ def test_the_pages_are_where_a_reader_looks_for_them() -> None:
         "pricing",
         "credits",
         "project",
+        "focus",
         "simulate",
         "repair",
     }

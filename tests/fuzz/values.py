@@ -427,6 +427,8 @@ _SENSIBLE: dict[str, st.SearchStrategy[str]] = {
     "plan": st.sampled_from(("pro", "free")),
     "plan_a": st.sampled_from(("pro", "pro", "free")),
     "plan_b": st.just("pro"),
+    "provider": st.sampled_from(("Acme", "pymeter")),
+    "service_category": st.sampled_from(("Other", "Databases")),
     "subjects": st.sampled_from(("{a,b}", "{}")),
     "item": st.sampled_from(("usage", "base")),
     "bill": st.sampled_from(("advance", "arrears")),

@@ -158,6 +158,9 @@ project:
   project_usage(subject text, metric text = null,
     now timestamptz = now()) -> setof usage_projection
   project_invoice(subject text, now timestamptz = now()) -> setof invoice_projection
+focus:
+  focus_charges(since timestamptz, until timestamptz, subject text = null, provider text = 'pymeter',
+    service_category text = 'Other') -> setof focus_charge
 notify:
   define_endpoint(name text, url text, types text[] = null, secret_name text = null,
     format text = 'standard') -> endpoints
@@ -349,6 +352,16 @@ usage_projection(metric text, aggregate text, unit text, since timestamptz, unti
 invoice_projection(item text, metric text, kind text, since timestamptz, until timestamptz,
   quantity numeric, unit text, so_far numeric, low numeric, expected numeric, high numeric,
   currency text, method text, reason text, explanation text, plan text, name text)
+focus_charge(BilledCost numeric, BillingAccountId text, BillingAccountName text,
+  BillingCurrency text, BillingPeriodEnd text, BillingPeriodStart text, ChargeCategory text,
+  ChargeClass text, ChargeDescription text, ChargeFrequency text, ChargePeriodEnd text,
+  ChargePeriodStart text, ConsumedQuantity numeric, ConsumedUnit text, ContractedCost numeric,
+  ContractedUnitPrice numeric, EffectiveCost numeric, InvoiceId text, InvoiceIssuerName text,
+  ListCost numeric, ListUnitPrice numeric, PricingCategory text, PricingQuantity numeric,
+  PricingUnit text, ProviderName text, PublisherName text, ServiceCategory text, ServiceName text,
+  ServiceSubcategory text, SkuId text, SkuMeter text, SkuPriceDetails jsonb, SkuPriceId text,
+  x_CorrectedInvoiceId text, x_IncludedTax numeric, x_Item text, x_Kind text, x_PriceVersion bigint,
+  x_StatementHash text, x_StatementLine integer)
 reserved(reservation_id bigint, outcome text, held numeric, used numeric, held_total numeric,
   remaining numeric, quota numeric, limited_by text, expires_at timestamptz)
 reserved_batch(ordinal bigint, reservation_id bigint, outcome text, held numeric, used numeric,
