@@ -14,6 +14,8 @@ from pymeter.cli.reporting.options import BillerName
 from pymeter.cli.target import Context
 from pymeter.models import Biller, MetricMapping, ReportMode, SubjectMapping
 
+_SENT = "What is sent"
+
 
 def metric(
     ctx: Context,
@@ -95,6 +97,14 @@ def rules(
     absence: Annotated[
         str | None, typer.Option(help="How long a push is missing before a resend: 24h.")
     ] = None,
+    sends: Annotated[
+        str | None, typer.Option(help="usage, or statements as invoice items.", rich_help_panel=_SENT)
+    ] = None,
+    statements_since: Annotated[
+        str | None,
+        typer.Option(help="Those of periods that begin here or later.", rich_help_panel=_SENT),
+    ] = None,
+    timezone: Zone = "UTC",
     as_json: AsJson = False,
 ) -> None:
     """Show or change a biller's reporting policy.
@@ -110,6 +120,8 @@ def rules(
             late=cast(Any, late),
             grace=read_duration(grace, "--grace"),
             absence=read_duration(absence, "--absence"),
+            sends=cast(Any, sends),
+            statements_since=read_moment(statements_since, timezone, "--statements-since"),
         )
     show(row, Biller, _rules_table, form(as_json))
 

@@ -14,7 +14,7 @@ from pymeter.cli.target import Settings
 from pymeter.program_connection import connection_options
 
 if TYPE_CHECKING:
-    from pymeter.report import Observer, Reporter, StripeBiller
+    from pymeter.report import Observer, Reporter, StripeBiller, StripeInvoiceItems
 
 _POOL_MAX = 4
 
@@ -43,7 +43,9 @@ def reporter_for(
     set_on_retry_hooks([])
     database = settings.installed()
     with database.connect() as connection:  # one attempt, with an error of its own, before a pool retries
-        settings.meter_on(connection).report_mappings(biller)
+        journal = settings.meter_on(connection).report_journal(biller)
+    if journal.sends == "statements":
+        made = _stripe(biller, key_file, options.get("connections", 16), journal.sends)
     pool = ConnectionPool(
         database.dsn, min_size=1, max_size=_POOL_MAX, kwargs=connection_options(database.dsn), open=False
     )
@@ -51,20 +53,23 @@ def reporter_for(
         yield Reporter(pool, made, biller_name=biller, schema=settings.schema, observers=observers, **options)
 
 
-def _stripe(biller: str, key_file: Path | None, connections: int) -> StripeBiller:
+def _stripe(
+    biller: str, key_file: Path | None, connections: int, sends: str = "usage"
+) -> StripeBiller | StripeInvoiceItems:
     try:
-        from pymeter.report import StripeBiller
+        from pymeter.report import StripeBiller, StripeInvoiceItems
         from pymeter.report.options import REHEARSAL
     except ModuleNotFoundError as exc:
         raise CliError(f"reporting needs {exc.name}", "pip install 'pymeter-ledger[stripe]'") from None
 
-    made = StripeBiller(api_key_file=key_file, connections=connections, test_only=biller.endswith(REHEARSAL))
+    adapter = StripeInvoiceItems if sends == "statements" else StripeBiller
+    made = adapter(api_key_file=key_file, connections=connections, test_only=biller.endswith(REHEARSAL))
     made.check()  # before the database is touched
     return made
 
 
 @contextmanager
-def _closing(made: StripeBiller) -> Iterator[None]:
+def _closing(made: StripeBiller | StripeInvoiceItems) -> Iterator[None]:
     """Close the biller's connections at the end."""
     try:
         yield
