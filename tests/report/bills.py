@@ -130,4 +130,3 @@ def sums(rows: Iterable[Any]) -> dict[tuple[str, str], Decimal]:
     for row in rows:
         found[row.subject, row.event_name.upper()] += Decimal(row.value)
     return {key: amount for key, amount in found.items() if amount}
-

@@ -17,7 +17,7 @@ from typing import Any
 
 from psycopg_pool import ConnectionPool
 
-from pymeter.report import Reporter, StripeBiller
+from pymeter.report import Reporter, StripeBiller, StripeInvoiceItems
 from pymeter.report.clocks import Clocks
 
 LIVE = "sk_live_0123456789abcdef"
@@ -78,7 +78,7 @@ class Dying(Reporter):
             (self._meter, ["_run"]),
             (self.biller, ["send", "totals", "counting_since", "failures", "failure"]),
         ):
-            for name in names:
+            for name in filter(partial(hasattr, owner), names):
                 setattr(owner, name, partial(self._call, getattr(owner, name)))
 
     def _call(self, method: Callable[..., Any], *args: Any) -> Any:
@@ -104,6 +104,7 @@ def start(
     before: bool = True,
     frozen: bool = False,
     timeout: float = _TIMEOUT_SECONDS,
+    adapter: type[StripeBiller | StripeInvoiceItems] = StripeBiller,
     **options: Any,
 ) -> Any:
     """A process that reports once, or watches until it is killed. Its exit status is 0, or -SIGKILL.
@@ -111,7 +112,9 @@ def start(
     ``frozen``: its own clocks stand still, and it has no other.
     """
     process = _CONTEXT.Process(
-        target=_report, args=(dsn, url, clock, watch, die_at, before, frozen, timeout, options), daemon=True
+        target=_report,
+        args=(dsn, url, clock, watch, die_at, before, frozen, timeout, adapter, options),
+        daemon=True,
     )
     process.start()
     return process
@@ -126,9 +129,10 @@ def _report(
     before: bool,
     frozen: bool,
     timeout: float,
+    adapter: type[StripeBiller | StripeInvoiceItems],
     options: dict[str, Any],
 ) -> None:
-    biller = StripeBiller(LIVE, base=url, timeout=timeout)
+    biller = adapter(LIVE, base=url, timeout=timeout)
     with ConnectionPool(dsn, min_size=1, max_size=3, kwargs={"autocommit": True}, open=True) as pool:
         # A process with frozen clocks works by the database's own clock, as in production.
         now = None if frozen else clock

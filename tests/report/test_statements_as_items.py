@@ -53,7 +53,9 @@ def test_a_line_becomes_an_item_in_minor_units(bills: Bills) -> None:
     assert claimed.statement_hash == header.hash
 
 
-def test_negative_lines_taxes_and_credits_are_sent_so_that_the_items_add_up_to_the_total(bills: Bills) -> None:
+def test_negative_lines_taxes_and_credits_are_sent_so_that_items_add_up_to_the_total(
+    bills: Bills,
+) -> None:
     bills.grant(1, "acct_1", "EUR")
     bills.tax(19, "acct_1", name="VAT")
     bills.bill(4)

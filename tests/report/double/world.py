@@ -9,6 +9,7 @@ from .clock import Clock
 from .core_events import CoreEvents
 from .faults import Faults
 from .idempotency import IdempotencyKeys
+from .items import InvoiceItem
 from .ledger import Ledger
 from .limits import CallRate, InFlight, ReadBudget
 from .meters import Meters
@@ -29,6 +30,7 @@ class World:
         self.in_flight = InFlight()
         self.rate = CallRate()
         self.reads = ReadBudget()
+        self.invoice_items: list[InvoiceItem] = []
         self.core_events = CoreEvents(livemode=name == "live")
         # By route and by status, where "dropped" is a call that got no (whole) answer.
         self.requests: defaultdict[str, Counter[str]] = defaultdict(Counter)
