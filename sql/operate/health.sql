@@ -70,8 +70,8 @@ comment on function health(timestamptz) is
     'sent to an endpoint for an hour; a billing cycle of a subject with statements ended more than a day ago and is not closed. Notices: periods '
     'that could not be closed; gaps between statements; late usage that maintain() has told of and is not decided; disabled endpoints and '
     'deliveries that were given up; subjects that were recorded on each of seven days and then not for 24 hours (the first 100, found by a search '
-    'that is bounded); bloated tables, by the server''s statistics; billers with mapped metrics, or of statements, whose reporter has never run; how many subjects '
-    'limits have refused usage of within a day (of the last 5,000 notifications); how many reservations have expired within a day without being '
-    'settled, or have been extended for longer than reservation_ttl_max; how many corrections wait for a decision, and since when; roles that lack '
-    'rights they were granted. now: the time to evaluate at. Raises 22023 for a now that is infinite or outside of the years 1 to 9999. Example: '
-    'SELECT missing_partitions, stray_events FROM meter.health();';
+    'that is bounded); bloated tables, by the server''s statistics; billers with mapped metrics, or of statements, whose reporter has never '
+    'run; how many subjects limits have refused usage of within a day (of the last 5,000 notifications); how many reservations have expired '
+    'within a day without being settled, or have been extended for longer than reservation_ttl_max; how many corrections wait for a decision, '
+    'and since when; roles that lack rights they were granted. now: the time to evaluate at. Raises 22023 for a now that is infinite or outside '
+    'of the years 1 to 9999. Example: SELECT missing_partitions, stray_events FROM meter.health();';

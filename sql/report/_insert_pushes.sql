@@ -60,4 +60,5 @@ $$;
 
 comment on function _initial_state(text, text, timestamptz, timestamptz, timestamptz) is
     'The state of a new push. It is the planned one, unless a lost part of the journal may have sent this usage already: then uncertain if '
-    'it would be sent under the same hour, and held if under another, or if it is an invoice item. A value in mode last may be sent twice, and is not affected.';
+    'it would be sent under the same hour, and held if under another, or if it is an invoice item. A value in mode last may be sent twice, and '
+    'is not affected.';

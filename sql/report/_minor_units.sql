@@ -27,4 +27,5 @@ as $$
         else 1 end = 0
 $$;
 
-comment on function _is_minor_amount(text, numeric) is 'Whether Stripe takes an amount in minor units of a currency: it is a whole number, and divisible by its least step.';
+comment on function _is_minor_amount(text, numeric) is
+    'Whether Stripe takes an amount in minor units of a currency: it is a whole number, and divisible by the currency''s least step.';

@@ -40,8 +40,8 @@ $$;
 
 comment on function _retriable_pushes(billers, text, timestamptz) is
     'The rejected and held pushes that can be sent again, all or one, with the customer and event name of the current mappings, and with '
-    'the present time where their own is too old or too late; invoice items keep theirs. A value in mode last is retriable only if it is not too old, no newer value '
-    'follows it, and it would not overwrite the value of another subject or metric.';
+    'the present time where their own is too old or too late; invoice items keep theirs. A value in mode last is retriable only if it is not '
+    'too old, no newer value follows it, and it would not overwrite the value of another subject or metric.';
 
 create or replace function _check_retriable(biller billers, push pushes, now timestamptz)
 returns void

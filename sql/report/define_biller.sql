@@ -69,7 +69,9 @@ begin
 end
 $$;
 
-comment on function define_biller(text, boolean, interval, interval, interval, interval, interval, interval, integer, text, text, text, text, timestamptz) is
+comment on function define_biller(
+    text, boolean, interval, interval, interval, interval, interval, interval, integer, text, text, text, text, timestamptz
+) is
     'Creates or updates a biller''s reporting policy and returns it. A null argument leaves its setting unchanged; a new biller starts with '
     'the defaults. subject_is_customer: a subject without a mapping is its own customer. dedup_window: how long the biller recognises a '
     'repeated identifier; dedup_margin: how long before its end a push is no longer resent. absence: how long a push must be missing from '
@@ -78,6 +80,6 @@ comment on function define_biller(text, boolean, interval, interval, interval, i
     'than max_age): hold, restamp (send with the present time) or leave (do not send). negative (a correction below zero): hold, send or '
     'leave. late (after grace): send, restamp or hold. sends: usage, or statements: each line of a statement that is closed from now on becomes '
     'an invoice item; of periods that begin before statements_since none does, and of later ones those too that have been closed already. Raises '
-    '22023 for an invalid setting, 22004 for a null name, UM002 if what it sends is changed while it is in use, 55P03 if periods are being closed all '
-    'the time, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. Example: SELECT biller, subject_is_customer, too_old, late, grace FROM '
-    'meter.define_biller(subject_is_customer => true, grace => ''2 hours'');';
+    '22023 for an invalid setting, 22004 for a null name, UM002 if what it sends is changed while it is in use, 55P03 if periods are being '
+    'closed all the time, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. Example: SELECT biller, subject_is_customer, too_old, late, '
+    'grace FROM meter.define_biller(subject_is_customer => true, grace => ''2 hours'');';

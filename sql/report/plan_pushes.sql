@@ -80,7 +80,7 @@ $$;
 
 comment on function plan_pushes(text, boolean, integer, timestamptz) is
     'Plans pushes for usage that has not been reported, and marks that usage as planned, in one transaction; for a biller of statements, a push for '
-    'each line of the statements that wait. Returns how many rows of the queue were processed, at most max_rows: call it until it returns 0. Calls for the same biller run one after another. With open_hours '
-    'false, the current hour is planned only if its period is about to end. Raises 55000 where the journal was restored or copied and has '
-    'not been adopted (adopt_journal()), 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. Example: '
-    'SELECT meter.plan_pushes(now => ''2026-06-18 16:30+00'');';
+    'each line of the statements that wait. Returns how many rows of the queue were processed, at most max_rows: call it until it returns 0. '
+    'Calls for the same biller run one after another. With open_hours false, the current hour is planned only if its period is about to end. '
+    'Raises 55000 where the journal was restored or copied and has not been adopted (adopt_journal()), 22004 or 22023 for a bad value, 25001 in '
+    'a REPEATABLE READ or SERIALIZABLE transaction. Example: SELECT meter.plan_pushes(now => ''2026-06-18 16:30+00'');';

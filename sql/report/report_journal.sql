@@ -21,4 +21,5 @@ $$;
 
 comment on function report_journal(text) is
     'Which server a biller''s journal was last used on, and whether planning and claiming are stopped because the journal was restored, '
-    'copied or failed over; and whether it sends usage or statements. Raises 22004 or 22023 for a bad name. Example: SELECT biller, stopped, adopted_at FROM meter.report_journal();';
+    'copied or failed over; and whether it sends usage or statements. Raises 22004 or 22023 for a bad name. Example: SELECT biller, stopped, '
+    'adopted_at FROM meter.report_journal();';

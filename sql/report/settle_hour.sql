@@ -80,6 +80,7 @@ comment on function settle_hour(text, text, text, timestamptz, numeric, numeric,
     'the total, or several do, all stay uncertain, with the figures in error. The verdict is present, absent, partly, waiting (missing, but '
     'not for long enough), unclear or busy (pushes are in flight, or the hour has changed). delivered_total, as uncertain_hours() returned '
     'it: nothing is decided if it has changed since. counting_since: when the biller began to count under this event name; pushes sent '
-    'before are never considered missing. identifiers: those that the biller has, if it lists them; then they decide instead of the total. Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. '
-    'Example: SELECT verdict, present, absent, uncertain FROM meter.settle_hour(''stripe'', ''cus_42'', ''api_tokens'', ''2026-06-18 '
-    '10:00+00'', total => 50, now => ''2026-06-19 16:30+00'');';
+    'before are never considered missing. identifiers: those that the biller has, if it lists them; then they decide instead of the total. '
+    'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. Example: SELECT verdict, present, absent, '
+    'uncertain FROM meter.settle_hour(''stripe'', ''cus_42'', ''api_tokens'', ''2026-06-18 10:00+00'', total => 50, now => ''2026-06-19 '
+    '16:30+00'');';
