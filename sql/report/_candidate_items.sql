@@ -54,13 +54,13 @@ language sql
 immutable parallel safe
 set search_path from current
 as $$
-    select case when (line).kind <> 'total' then left(concat_ws(' ',
+    select case when (line).kind <> 'total' then left(
         case when (line).kind = 'credit' then 'Credit'
-             when (line).kind = 'true_up' then coalesce((line).name, (line).plan, '') || ' minimum'
-             else coalesce((line).name, (line).item, (line).metric, (line).kind) end,
-        case when (line).kind in ('discount', 'late') then format('(%s)', (line).kind) end,
-        case when (line).kind in ('usage', 'late') and (line).quantity is not null
-            then format('%s %s', trim_scale((line).quantity), (line).unit) end), 500) end
+             when (line).kind = 'true_up' then concat_ws(' ', coalesce((line).name, (line).plan), 'minimum')
+             else coalesce((line).name, (line).item, (line).metric, (line).kind) end
+        || case when (line).kind in ('discount', 'late') then format(' (%s)', (line).kind) else '' end
+        || case when (line).kind in ('usage', 'late') and (line).quantity is not null
+            then format(': %s %s', trim_scale((line).quantity), (line).unit) else '' end, 500) end
 $$;
 
 comment on function _item_description(statement_lines) is 'What a customer reads on the invoice about a line of a statement; null for a total.';

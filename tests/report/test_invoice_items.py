@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from pymeter.report import BillerRefused, Reporter, StripeBiller
+from tests.cli.conftest import Ran, pymeter
 from tests.credits.account import month
 from tests.report.bills import BILLER
 from tests.report.double import fixtures
@@ -15,12 +17,13 @@ from tests.report.till import LIVE, Till, till
 
 stripe: Any = pytest.importorskip("stripe")
 
-__all__ = ["till"]
+__all__ = ["pymeter", "till"]
 
 double = fixtures.stripe_double
 
 TEST = "sk_test_0123456789abcdef"
 CREATE = {"route": "create_invoice_item"}
+Run = Callable[..., Ran]
 
 
 def test_an_item_says_what_the_line_says(till: Till) -> None:
@@ -28,7 +31,7 @@ def test_an_item_says_what_the_line_says(till: Till) -> None:
     assert till.report().exit_status == 0
     usage, tax = till.items()
     assert (usage["customer"], usage["currency"], usage["amount"]) == ("cus_1", "eur", 3330)
-    assert (usage["description"], tax["description"], tax["amount"]) == ("Tokens 100 token", "VAT", 633)
+    assert (usage["description"], tax["description"], tax["amount"]) == ("Tokens: 100 token", "VAT", 633)
     # The last second belongs to the period at Stripe.
     start, end = int(month(6).timestamp()), int(month(7).timestamp()) - 1
     assert usage["period"] == tax["period"] == {"start": start, "end": end}
@@ -232,3 +235,39 @@ def test_a_rehearsal_bills_test_customers_only(till: Till) -> None:
     assert till.items() == []
     till.report()
     till.assert_billed_once()
+
+
+# --- the command line ---------------------------------------------------------------------------------------
+
+
+def test_the_command_line_sends_statements_for_a_biller_of_statements(
+    till: Till, pymeter: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STRIPE_API_KEY", LIVE)
+    monkeypatch.setenv("STRIPE_API_BASE", till.double.url)
+    rules = pymeter("report", "rules", "--biller", BILLER, "--sends", "statements", "--json").json
+    assert (rules["sends"], rules["statements_since"]) == ("statements", None)
+    till.bill()
+    planned = pymeter("report", "--dry-run", "--biller", BILLER, "--json").json
+    assert [(row["value"], row["line"], row["description"]) for row in planned] == [
+        ("3330", 1, "Tokens: 100 token"),
+        ("633", 2, "VAT"),
+    ]
+    shown = pymeter("report", "--dry-run", "--biller", BILLER).out
+    assert "Tokens: 100 token" in shown
+    assert "2 calls would be made" in shown
+    assert till.items() == []
+    assert "2 delivered" in pymeter("report", "--once", "--biller", BILLER).out
+    till.assert_billed_once()
+    (row,) = [r for r in pymeter("report", "status", "--biller", BILLER, "--json").json if r["pushes"]]
+    assert (row["state"], row["metric"], row["quantity"]) == ("delivered", "EUR", "3963")
+    assert "3963" not in pymeter("report", "reconcile", "--biller", BILLER).out
+
+
+def test_the_command_line_says_whose_statements_have_no_customer(till: Till, pymeter: Run) -> None:
+    till.bills.define("other")
+    till.bill()
+    shown = pymeter("report", "--dry-run", "--biller", "other")
+    assert "1 subject with statements in EUR has no customer" in " ".join((shown.out + shown.err).split())
+    since = pymeter("report", "rules", "--biller", "other", "--statements-since", "2026-06-01", "--json").json
+    assert since["statements_since"].startswith("2026-06-01T00:00:00")

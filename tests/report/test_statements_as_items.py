@@ -42,13 +42,13 @@ def test_a_line_becomes_an_item_in_minor_units(bills: Bills) -> None:
     assert (item.subject, item.customer, item.event_name, item.value) == ("acct_1", "cus_1", "eur", "375")
     assert (item.mode, item.metric, item.state, item.reason) == ("item", "EUR", "planned", None)
     assert (item.statement_id, item.line) == (statement_id, 1)
-    assert (item.since, item.until, item.description) == (month(6), month(7), "Tokens 3 token")
+    assert (item.since, item.until, item.description) == (month(6), month(7), "Tokens: 3 token")
     (header,) = bills.ledger.call("statements")
     assert item.stamped_at == header.closed_at.replace(microsecond=0)
     assert bills.plan() == 1
     (claimed,) = bills.claim()
     assert claimed.value == "375"
-    assert (claimed.statement_id, claimed.line, claimed.description) == (statement_id, 1, "Tokens 3 token")
+    assert (claimed.statement_id, claimed.line, claimed.description) == (statement_id, 1, "Tokens: 3 token")
     assert (claimed.since, claimed.until) == (month(6), month(7))
     assert claimed.statement_hash == header.hash
 
@@ -61,7 +61,7 @@ def test_negative_lines_taxes_and_credits_are_sent_so_that_items_add_up_to_the_t
     bills.bill(4)
     items = bills.preview()
     assert [(item.description, item.value) for item in items] == [
-        ("Tokens 4 token", "500"),
+        ("Tokens: 4 token", "500"),
         ("Credit", "-100"),
         ("VAT", "76"),
     ]
@@ -71,7 +71,7 @@ def test_negative_lines_taxes_and_credits_are_sent_so_that_items_add_up_to_the_t
 def test_a_tax_that_prices_contain_and_other_zeros_are_no_items(bills: Bills) -> None:
     bills.tax(19, "acct_1", name="VAT", inclusive=True)
     bills.bill(4)
-    assert [item.description for item in bills.preview()] == ["Tokens 4 token"]
+    assert [item.description for item in bills.preview()] == ["Tokens: 4 token"]
 
 
 def test_a_statement_without_amounts_is_not_queued(bills: Bills) -> None:
@@ -269,6 +269,28 @@ def test_a_statement_that_is_being_closed_while_the_biller_is_defined_is_queued_
     defining.join(20)
     bills.map("acct_1", "cus_1")
     assert [item.value for item in bills.preview()] == ["100"]
+
+
+def test_recording_goes_on_while_a_biller_of_statements_is_being_defined(
+    bills: Bills, new_ledger: NewLedger
+) -> None:
+    definer = new_ledger("definer", autocommit=False)
+    definer.call("define_biller", biller="other", sends="statements", statements_since=month(1))
+    bills.ledger.execute("SET lock_timeout = '200ms'")
+    bills.use(1)
+    assert bills.status() == {}
+    definer.connection.rollback()
+
+
+@pytest.mark.parametrize("sends", [None, "usage"])
+def test_closing_without_a_biller_of_statements_writes_no_queue(ledger: Ledger, sends: str | None) -> None:
+    bills = Bills(ledger, define=False)
+    if sends:
+        bills.define("stripe", sends=sends)
+    bills.plan_of("EUR")
+    bills.subject(customer="cus_1")
+    bills.bill(1)
+    assert ledger.rows("SELECT * FROM meter.unbilled_statements") == []
 
 
 def test_a_biller_of_statements_takes_no_usage_and_does_not_change_what_it_sends(bills: Bills) -> None:
