@@ -141,6 +141,8 @@ class AsyncReporting(_Group):
         too_old: Literal["hold", "restamp", "leave"] | None = None,
         negative: Literal["hold", "send", "leave"] | None = None,
         late: Literal["send", "restamp", "hold"] | None = None,
+        sends: Literal["usage", "statements"] | None = None,
+        statements_since: datetime | None = None,
     ) -> Biller:
         """Create or update a biller's reporting policy. What is None stays as it is.
 
@@ -159,12 +161,17 @@ class AsyncReporting(_Group):
                 time, ``leave``.
             negative: What happens to values below zero: ``hold``, ``send``, ``leave``.
             late: What happens after `grace`: ``send``, ``restamp``, ``hold``.
+            sends: ``usage``, or ``statements``: each line of a statement that is closed from now on
+                becomes an invoice item.
+            statements_since: Statements of periods that begin earlier are not sent; those of later ones
+                are, also if they have been closed already.
 
         Returns:
             The policy as it is now.
 
         Raises:
             InvalidInput: a setting is not allowed.
+            MetricForbids: what it sends would change while it is in use.
 
         Example:
             meter.define_biller(too_old="restamp", grace=timedelta(hours=72))
@@ -183,6 +190,8 @@ class AsyncReporting(_Group):
                 too_old=too_old,
                 negative=negative,
                 late=late,
+                sends=sends,
+                statements_since=statements_since,
             )
         )
 
@@ -456,6 +465,7 @@ class AsyncReporting(_Group):
         delivered_total: Quantity | None = None,
         now: datetime | None = None,
         counting_since: datetime | None = None,
+        identifiers: Sequence[str] | None = None,
     ) -> SettledHour:
         """Resolve the uncertain pushes of an hour by the biller's total for it.
 
@@ -473,6 +483,7 @@ class AsyncReporting(_Group):
             now: The moment to ask about; the database's clock unless given.
             counting_since: When the biller began to count under this name: what was sent earlier is in
                 no total.
+            identifiers: Those that the biller has, if it lists them: they decide instead of the total.
 
         Returns:
             The verdict.
@@ -494,6 +505,7 @@ class AsyncReporting(_Group):
                 delivered_total=delivered_total,
                 now=now,
                 counting_since=counting_since,
+                identifiers=identifiers,
             )
         )
 
@@ -4553,6 +4565,8 @@ class AsyncMethods:
         too_old: Literal["hold", "restamp", "leave"] | None = None,
         negative: Literal["hold", "send", "leave"] | None = None,
         late: Literal["send", "restamp", "hold"] | None = None,
+        sends: Literal["usage", "statements"] | None = None,
+        statements_since: datetime | None = None,
     ) -> Biller:
         """Create or update a biller's reporting policy. What is None stays as it is.
 
@@ -4571,12 +4585,17 @@ class AsyncMethods:
                 time, ``leave``.
             negative: What happens to values below zero: ``hold``, ``send``, ``leave``.
             late: What happens after `grace`: ``send``, ``restamp``, ``hold``.
+            sends: ``usage``, or ``statements``: each line of a statement that is closed from now on
+                becomes an invoice item.
+            statements_since: Statements of periods that begin earlier are not sent; those of later ones
+                are, also if they have been closed already.
 
         Returns:
             The policy as it is now.
 
         Raises:
             InvalidInput: a setting is not allowed.
+            MetricForbids: what it sends would change while it is in use.
 
         Example:
             meter.define_biller(too_old="restamp", grace=timedelta(hours=72))
@@ -4595,6 +4614,8 @@ class AsyncMethods:
                 too_old=too_old,
                 negative=negative,
                 late=late,
+                sends=sends,
+                statements_since=statements_since,
             )
         )
 
@@ -4868,6 +4889,7 @@ class AsyncMethods:
         delivered_total: Quantity | None = None,
         now: datetime | None = None,
         counting_since: datetime | None = None,
+        identifiers: Sequence[str] | None = None,
     ) -> SettledHour:
         """Resolve the uncertain pushes of an hour by the biller's total for it.
 
@@ -4885,6 +4907,7 @@ class AsyncMethods:
             now: The moment to ask about; the database's clock unless given.
             counting_since: When the biller began to count under this name: what was sent earlier is in
                 no total.
+            identifiers: Those that the biller has, if it lists them: they decide instead of the total.
 
         Returns:
             The verdict.
@@ -4906,6 +4929,7 @@ class AsyncMethods:
                 delivered_total=delivered_total,
                 now=now,
                 counting_since=counting_since,
+                identifiers=identifiers,
             )
         )
 

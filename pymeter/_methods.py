@@ -141,6 +141,8 @@ class Reporting(_Group):
         too_old: Literal["hold", "restamp", "leave"] | None = None,
         negative: Literal["hold", "send", "leave"] | None = None,
         late: Literal["send", "restamp", "hold"] | None = None,
+        sends: Literal["usage", "statements"] | None = None,
+        statements_since: datetime | None = None,
     ) -> Biller:
         """Create or update a biller's reporting policy. What is None stays as it is.
 
@@ -159,12 +161,17 @@ class Reporting(_Group):
                 time, ``leave``.
             negative: What happens to values below zero: ``hold``, ``send``, ``leave``.
             late: What happens after `grace`: ``send``, ``restamp``, ``hold``.
+            sends: ``usage``, or ``statements``: each line of a statement that is closed from now on
+                becomes an invoice item.
+            statements_since: Statements of periods that begin earlier are not sent; those of later ones
+                are, also if they have been closed already.
 
         Returns:
             The policy as it is now.
 
         Raises:
             InvalidInput: a setting is not allowed.
+            MetricForbids: what it sends would change while it is in use.
 
         Example:
             meter.define_biller(too_old="restamp", grace=timedelta(hours=72))
@@ -183,6 +190,8 @@ class Reporting(_Group):
                 too_old=too_old,
                 negative=negative,
                 late=late,
+                sends=sends,
+                statements_since=statements_since,
             )
         )
 
@@ -452,6 +461,7 @@ class Reporting(_Group):
         delivered_total: Quantity | None = None,
         now: datetime | None = None,
         counting_since: datetime | None = None,
+        identifiers: Sequence[str] | None = None,
     ) -> SettledHour:
         """Resolve the uncertain pushes of an hour by the biller's total for it.
 
@@ -469,6 +479,7 @@ class Reporting(_Group):
             now: The moment to ask about; the database's clock unless given.
             counting_since: When the biller began to count under this name: what was sent earlier is in
                 no total.
+            identifiers: Those that the biller has, if it lists them: they decide instead of the total.
 
         Returns:
             The verdict.
@@ -490,6 +501,7 @@ class Reporting(_Group):
                 delivered_total=delivered_total,
                 now=now,
                 counting_since=counting_since,
+                identifiers=identifiers,
             )
         )
 
@@ -4529,6 +4541,8 @@ class Methods:
         too_old: Literal["hold", "restamp", "leave"] | None = None,
         negative: Literal["hold", "send", "leave"] | None = None,
         late: Literal["send", "restamp", "hold"] | None = None,
+        sends: Literal["usage", "statements"] | None = None,
+        statements_since: datetime | None = None,
     ) -> Biller:
         """Create or update a biller's reporting policy. What is None stays as it is.
 
@@ -4547,12 +4561,17 @@ class Methods:
                 time, ``leave``.
             negative: What happens to values below zero: ``hold``, ``send``, ``leave``.
             late: What happens after `grace`: ``send``, ``restamp``, ``hold``.
+            sends: ``usage``, or ``statements``: each line of a statement that is closed from now on
+                becomes an invoice item.
+            statements_since: Statements of periods that begin earlier are not sent; those of later ones
+                are, also if they have been closed already.
 
         Returns:
             The policy as it is now.
 
         Raises:
             InvalidInput: a setting is not allowed.
+            MetricForbids: what it sends would change while it is in use.
 
         Example:
             meter.define_biller(too_old="restamp", grace=timedelta(hours=72))
@@ -4571,6 +4590,8 @@ class Methods:
                 too_old=too_old,
                 negative=negative,
                 late=late,
+                sends=sends,
+                statements_since=statements_since,
             )
         )
 
@@ -4840,6 +4861,7 @@ class Methods:
         delivered_total: Quantity | None = None,
         now: datetime | None = None,
         counting_since: datetime | None = None,
+        identifiers: Sequence[str] | None = None,
     ) -> SettledHour:
         """Resolve the uncertain pushes of an hour by the biller's total for it.
 
@@ -4857,6 +4879,7 @@ class Methods:
             now: The moment to ask about; the database's clock unless given.
             counting_since: When the biller began to count under this name: what was sent earlier is in
                 no total.
+            identifiers: Those that the biller has, if it lists them: they decide instead of the total.
 
         Returns:
             The verdict.
@@ -4878,6 +4901,7 @@ class Methods:
                 delivered_total=delivered_total,
                 now=now,
                 counting_since=counting_since,
+                identifiers=identifiers,
             )
         )
 

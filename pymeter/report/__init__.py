@@ -29,6 +29,7 @@ from pymeter.report.biller import (
 from pymeter.report.observing import Observer, Summary, Tally
 from pymeter.report.openmeter.biller import OpenMeterBiller
 from pymeter.report.stripe.biller import StripeBiller
+from pymeter.report.stripe.invoice_items import StripeInvoiceItems
 
 if TYPE_CHECKING:
     from pymeter.report.asking import Comparison
@@ -61,6 +62,7 @@ __all__ = [
     "Reporter",
     "Sendable",
     "StripeBiller",
+    "StripeInvoiceItems",
     "Summary",
     "Tally",
     "Total",

@@ -459,6 +459,8 @@ _SENSIBLE: dict[str, st.SearchStrategy[str]] = {
     "level": st.sampled_from(("read", "write", "report", "admin", "approve")),
     "biller": st.sampled_from(("stripe", "stripe", "other")),
     "mode": st.sampled_from(("delta", "event", "last")),
+    "sends": st.sampled_from(("usage", "statements")),
+    "statements_since": _between(70, 36),
     "since": _between(70, 36),
     "until": _between(35, 0),
     "events": _events(),

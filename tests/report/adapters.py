@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pymeter.report import OpenMeterBiller, StripeBiller
+from pymeter.report import OpenMeterBiller, StripeBiller, StripeInvoiceItems
 
 LIVE = "sk_live_0123456789abcdef"
 
@@ -17,6 +17,10 @@ def _stripe(url: str, key: str = LIVE, **options: Any) -> StripeBiller:
 
 def _openmeter(url: str, key: str = LIVE, **options: Any) -> OpenMeterBiller:
     return OpenMeterBiller(key, **{"url": url, **options})
+
+
+def _items(url: str, key: str = LIVE, **options: Any) -> StripeInvoiceItems:
+    return StripeInvoiceItems(key, **{"base": url, **options})
 
 
 @dataclass(frozen=True)
@@ -30,4 +34,5 @@ class Adapter:
 
 STRIPE = Adapter("stripe", _stripe)
 OPENMETER = Adapter("openmeter", _openmeter)
+ITEMS = Adapter("invoices", _items)
 ADAPTERS = {adapter.name: adapter for adapter in (STRIPE, OPENMETER)}

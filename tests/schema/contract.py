@@ -216,7 +216,7 @@ report:
     dedup_window interval = null, dedup_margin interval = null, absence interval = null,
     max_age interval = null, max_ahead interval = null, grace interval = null,
     max_digits integer = null, too_old text = null, negative text = null,
-    late text = null) -> billers
+    late text = null, sends text = null, statements_since timestamptz = null) -> billers
   report_metric(metric text, event_name text, mode text = null, biller text = 'stripe',
     since timestamptz = null) -> report_metrics
   report_subject(subject text, customer text, biller text = 'stripe') -> report_subjects
@@ -236,7 +236,7 @@ report:
     now timestamptz = now()) -> setof uncertain_hour
   settle_hour(biller text, customer text, event_name text, hour timestamptz, total numeric,
     delivered_total numeric = null, now timestamptz = now(),
-    counting_since timestamptz = null) -> settled_hour
+    counting_since timestamptz = null, identifiers text[] = null) -> settled_hour
   resolve_push(identifier text, delivered boolean, now timestamptz = now()) -> pushes
   retry_pushes(biller text = 'stripe', identifier text = null,
     now timestamptz = now()) -> setof pushes
@@ -397,21 +397,25 @@ health(healthy boolean, problems text[], notices text[], missing_partitions bigi
   oldest_unreported_at timestamptz, last_maintained_at timestamptz, silent text[], bloated text[])
 claimed_push(push_id bigint, attempt integer, subject text, metric text, identifier text,
   customer text, event_name text, value text, stamped_at timestamptz, due_at timestamptz,
-  leased_until timestamptz)
+  leased_until timestamptz, statement_id bigint, line integer, description text, since timestamptz,
+  until timestamptz, statement_hash text)
 billers(biller text, subject_is_customer boolean, dedup_window interval, dedup_margin interval,
   absence interval, max_age interval, max_ahead interval, grace interval, max_digits integer,
-  too_old text, negative text, late text, first_claimed_at timestamptz)
+  too_old text, negative text, late text, first_claimed_at timestamptz, sends text,
+  statements_since timestamptz)
 planned_push(subject text, metric text, customer text, event_name text, value text,
   stamped_at timestamptz, state text, reason text, bucket_start timestamptz, event_id bigint,
-  mode text, due_at timestamptz)
+  mode text, due_at timestamptz, statement_id bigint, line integer, description text,
+  since timestamptz, until timestamptz)
 pushes(push_id bigint, subject text, metric text, biller text, bucket_start timestamptz,
   event_id bigint, mode text, identifier text, customer text, event_name text, value numeric,
   stamped_at timestamptz, due_at timestamptz, state text, reason text, error text, attempts integer,
   unsure_attempts integer, unsure_since timestamptz, absent_since timestamptz,
   planned_at timestamptz, next_attempt_at timestamptz, first_attempt_at timestamptz,
-  last_attempt_at timestamptz, settled_at timestamptz, replaces bigint, replaced_by bigint)
+  last_attempt_at timestamptz, settled_at timestamptz, replaces bigint, replaced_by bigint,
+  statement_id bigint, line integer, description text, since timestamptz, until timestamptz)
 report_journal(biller text, stopped boolean, server text, this_server text, adopted_at timestamptz,
-  doubtful_until timestamptz)
+  doubtful_until timestamptz, sends text)
 reconcilable_range(customer text, event_name text, range_start timestamptz, range_end timestamptz,
   step text, local numeric, cause text)
 reconciliations(biller text, customer text, event_name text, step text, range_start timestamptz,

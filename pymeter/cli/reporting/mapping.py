@@ -14,6 +14,8 @@ from pymeter.cli.reporting.options import BillerName
 from pymeter.cli.target import Context
 from pymeter.models import Biller, MetricMapping, ReportMode, SubjectMapping
 
+_SENT = "What is sent"
+
 
 def metric(
     ctx: Context,
@@ -101,6 +103,14 @@ def rules(
     absence: Annotated[
         str | None, typer.Option(help="How long a push is missing before a resend: 24h.")
     ] = None,
+    sends: Annotated[
+        str | None, typer.Option(help="usage, or statements as invoice items.", rich_help_panel=_SENT)
+    ] = None,
+    statements_since: Annotated[
+        str | None,
+        typer.Option(help="Those of periods that begin here or later.", rich_help_panel=_SENT),
+    ] = None,
+    timezone: Zone = "UTC",
     as_json: AsJson = False,
 ) -> None:
     """Show or change a biller's reporting policy.
@@ -118,6 +128,8 @@ def rules(
             max_age=read_duration(max_age, "--max-age"),
             dedup_window=read_duration(dedup_window, "--dedup-window"),
             absence=read_duration(absence, "--absence"),
+            sends=cast(Any, sends),
+            statements_since=read_moment(statements_since, timezone, "--statements-since"),
         )
     show(row, Biller, _rules_table, form(as_json))
 

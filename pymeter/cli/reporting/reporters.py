@@ -17,7 +17,7 @@ from pymeter.cli.target import Settings
 from pymeter.program_connection import connection_options
 
 if TYPE_CHECKING:
-    from pymeter.report import Observer, OpenMeterBiller, Reporter, StripeBiller
+    from pymeter.report import Observer, OpenMeterBiller, Reporter, StripeBiller, StripeInvoiceItems
 
 _POOL_MAX = 4
 
@@ -57,7 +57,9 @@ def reporter_for(
     set_on_retry_hooks([])
     database = settings.installed()
     with database.connect() as connection:  # one attempt, with an error of its own, before a pool retries
-        settings.meter_on(connection).report_mappings(biller.name)
+        journal = settings.meter_on(connection).report_journal(biller.name)
+    if journal.sends == "statements":
+        made = _made(biller, options.get("connections", 16), journal.sends)
     pool = ConnectionPool(
         database.dsn, min_size=1, max_size=_POOL_MAX, kwargs=connection_options(database.dsn), open=False
     )
@@ -67,19 +69,24 @@ def reporter_for(
         )
 
 
-def _made(biller: BillerChoice, connections: int) -> StripeBiller | OpenMeterBiller:
-    from pymeter.report import OpenMeterBiller, StripeBiller
+def _made(
+    biller: BillerChoice, connections: int, sends: str = "usage"
+) -> StripeBiller | StripeInvoiceItems | OpenMeterBiller:
+    from pymeter.report import OpenMeterBiller, StripeBiller, StripeInvoiceItems
     from pymeter.report.adapters import ADAPTERS, adapter_of
     from pymeter.report.options import REHEARSAL
 
     adapter = biller.adapter or adapter_of(biller.name) or "stripe"
     if adapter not in ADAPTERS:
         raise typer.BadParameter(f"--adapter: {' or '.join(ADAPTERS)}")
-    made: StripeBiller | OpenMeterBiller
+    made: StripeBiller | StripeInvoiceItems | OpenMeterBiller
+    if adapter == "openmeter" and sends == "statements":
+        raise CliError(f"{biller.name} is told of statements; OpenMeter takes usage", "Use --adapter stripe.")
     if adapter == "openmeter":
         made = OpenMeterBiller(token_file=biller.key_file, url=biller.url, connections=connections)
     else:
-        made = StripeBiller(
+        kind = StripeInvoiceItems if sends == "statements" else StripeBiller
+        made = kind(
             api_key_file=biller.key_file,
             base=biller.url,
             connections=connections,

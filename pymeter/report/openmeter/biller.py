@@ -121,6 +121,8 @@ class OpenMeterBiller:
 
     def send(self, push: Sendable) -> Outcome:
         """Send one push, once. Errors are outcomes, not exceptions."""
+        if getattr(push, "statement_id", None) is not None:
+            raise BillerRefused("an invoice item is no usage", "Send it with StripeInvoiceItems.")
         body = wire.cloud_event(push, self.source, self.value_key)
         answer = self._call("POST", "/api/v1/events", body, {"Content-Type": wire.CONTENT_TYPE})
         return answer if isinstance(answer, Outcome) else wire.outcome(*answer)

@@ -73,7 +73,8 @@ def failed(
     if status == 409:
         return Outcome("not_applied", text)
     if status >= 500 or status in (408, 425) or kind is None or kind == "idempotency_error":
-        return Outcome("unknown", text, unreachable=status >= 500)
+        replayed = (headers.get("Idempotent-Replayed") or headers.get("idempotent-replayed")) == "true"
+        return Outcome("unknown", text, unreachable=status >= 500, replayed=replayed)
     if 400 <= status < 500:
         if code == "duplicate_meter_event" or (status == 400 and _DUPLICATE.search(message or "")):
             return Outcome("delivered", duplicate=True)

@@ -13,7 +13,7 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
-from . import adjustments, errors, meter_events, quantities, resources, summaries
+from . import adjustments, errors, invoice_items, meter_events, quantities, resources, summaries
 from .call import Call, identify, parse
 from .faults import Rule
 from .wire import Request, Response
@@ -29,6 +29,8 @@ _HANDLERS: dict[str, Callable[[Call], dict[str, Any]]] = {
     "list_meters": resources.list_meters,
     "retrieve_meter": resources.retrieve_meter,
     "list_event_summaries": summaries.list_summaries,
+    "create_invoice_item": invoice_items.create,
+    "list_invoice_items": invoice_items.list_items,
     "list_core_events": resources.list_core_events,
     "retrieve_core_event": resources.retrieve_core_event,
 }

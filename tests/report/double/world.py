@@ -9,6 +9,7 @@ from .clock import Clock
 from .core_events import CoreEvents
 from .faults import Faults
 from .idempotency import IdempotencyKeys
+from .items import InvoiceItem
 from .ledger import Event, Ledger
 from .limits import CallRate, InFlight, ReadBudget
 from .meters import Meters
@@ -30,6 +31,7 @@ class World:
         self.rate = CallRate()
         self.reads = ReadBudget()
         self.cloud_events: dict[tuple[str, str], Event] = {}  # by source and id
+        self.invoice_items: list[InvoiceItem] = []
         self.core_events = CoreEvents(livemode=name == "live")
         # By route and by status, where "dropped" is a call that got no (whole) answer.
         self.requests: defaultdict[str, Counter[str]] = defaultdict(Counter)
