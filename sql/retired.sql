@@ -27,3 +27,5 @@ drop function if exists _late_to_bill(integer);
 drop function if exists _lines_to_write(statements[], sealed_subjects[]);
 drop function if exists _plan_changes(text, timestamptz, timestamptz);
 drop function if exists _stated_usage(metrics, text, statements, timestamptz);
+drop function if exists _due_minimums(invoice_scope, billed_fee[]);
+drop function if exists _scenario_minimums(jsonb, invoice_scope, text, billed_fee[]);

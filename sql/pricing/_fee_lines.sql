@@ -29,7 +29,8 @@ begin
             from unnest(array[scope.next_cycle]) c
             where _bills_next(scope)
         ) c on case
-            when (s).prorate and (s).bill = 'arrears' then (s).since < c.ends_at and (s).until > c.starts_at
+            when (s).prorate and (s).bill = 'arrears'
+                then (s).since < c.ends_at and (s).until > c.starts_at and c.starts_at < c.ends_at
             else (s).since < c.until and (s).until > c.since and (c.is_next or c.until <= scope.until) end
         where (s).metric is null
     ) p
