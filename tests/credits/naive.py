@@ -153,9 +153,10 @@ class Naive:
     ) -> Statement:
         """shown: the rounded sums of the lines by (late_of, currency), as the statement has them."""
         made = Statement(owed)
-        for currency in sorted({currency for _, currency in owed}):
+        # Lines that sum to nothing may be rounded, each for itself, to something.
+        of = shown if by_line else owed
+        for currency in sorted({currency for _, currency in of}):
             unit = DECIMALS[currency]
-            of = shown if by_line else owed
             left = rounded(sum((v for (_, c), v in of.items() if c == currency), Fraction(0)), unit)
             left = self._draw(made, number, until, currency, left)
             left = self._give_back(made, currency, left, shown)
