@@ -87,6 +87,10 @@ class Period:
     def open(self) -> Fraction:
         return sum((part.logged - part.billed for part in self.parts), Fraction(0))
 
+    def is_open(self) -> bool:
+        """Usage that moved from a plan to another is, too: it sums to nothing."""
+        return any(part.logged != part.billed for part in self.parts)
+
     def decide(self) -> None:
         for part in self.parts:
             part.billed = part.logged
