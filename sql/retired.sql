@@ -30,3 +30,4 @@ drop function if exists _stated_usage(metrics, text, statements, timestamptz);
 drop function if exists _due_minimums(invoice_scope, billed_fee[]);
 drop function if exists _scenario_minimums(jsonb, invoice_scope, text, billed_fee[]);
 drop function if exists _refundable(invoice_draw[], invoice_line[]);
+drop function if exists prices(text, timestamptz, text);
