@@ -30,7 +30,8 @@ begin
     where (l.plan, l.item, _cycle_of(scope, l.since)) not in (select s.plan, s.item, s.cycle from settled s)
     union all
     select b.item, null, 'fee', b.since, b.until, null, null, null, - b.amount, null, b.currency, b.price_version,
-           format('billed in advance by statement %s', b.statement_id), b.plan, null, null, null, b.name, b.statement_id
+           'already billed in advance' || coalesce(', with statement ' || b.statement_id, ''), b.plan,
+           null, null, null, b.name, b.statement_id
     from unnest(billed) b
     where (b.plan, b.item, b.cycle) not in (select s.plan, s.item, s.cycle from settled s);
 end
