@@ -16,9 +16,7 @@ from pymeter.models import PlanMinimum, PlanPrice
 _SHOWN_MAX = 8
 
 
-def prices(
-    found: list[PlanPrice], timezone: str, minimums: Iterable[PlanMinimum] = ()
-) -> RenderableType:
+def prices(found: list[PlanPrice], timezone: str, minimums: Iterable[PlanMinimum] = ()) -> RenderableType:
     """The lines of plans, with each price in words, and what the plans cost at least."""
     least = [note(f"{one.plan}: {_least(one)}, {_begins(one, timezone)}") for one in minimums]
     if not found and least:

@@ -157,7 +157,9 @@ def test_plans_of_two_currencies_do_not_overlap(billing: Billing) -> None:
 def test_a_metric_that_two_items_bill_is_noticed(billing: Billing) -> None:
     billing.ledger.define("calls", "count")
     found: list[tuple[str | None, str | None]] = []
-    billing.ledger.connection.add_notice_handler(lambda n: found.append((n.message_primary, n.message_detail)))
+    billing.ledger.connection.add_notice_handler(
+        lambda n: found.append((n.message_primary, n.message_detail))
+    )
     billing.price("tokens", unit("1"))
     billing.price("calls", unit("1"))
     billing.price("tokens", unit("2"), since="2026-08-01")

@@ -6,9 +6,9 @@ import random
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
-from psycopg.types.json import Jsonb
 
 from tests.helpers import Ledger, at, at_length
 from tests.pricing.billing import SUBJECT, Billing, exact, flat, unit
@@ -30,7 +30,9 @@ def billed(ledger: Ledger, subject: str) -> Fraction:
 
 @pytest.mark.parametrize("order", [1, -1], ids=["in order", "out of order"])
 @pytest.mark.parametrize("before", [True, False], ids=["billed in advance", "not billed yet"])
-@pytest.mark.parametrize("terms", [{"bill": "advance"}, {"prorate": False}, {"bill": "advance", "prorate": False}])
+@pytest.mark.parametrize(
+    "terms", [{"bill": "advance"}, {"prorate": False}, {"bill": "advance", "prorate": False}]
+)
 def test_a_fee_counts_for_the_minimum_of_each_part(
     billing: Billing, terms: dict[str, object], before: bool, order: int
 ) -> None:
@@ -72,8 +74,9 @@ def test_a_cycle_that_is_closed_in_parts_costs_what_it_costs_as_a_whole(ledger: 
     if rng.random() < 0.5:
         for subject in (SUBJECT, WHOLE):
             close(ledger, MAY, subject=subject)
-    cuts = sorted({JUNE, JULY, *(JUNE + timedelta(days=rng.randint(1, 29)) for _ in range(rng.randint(1, 3)))})
-    parts = list(zip(cuts, cuts[1:], strict=False))
+    inside = {JUNE + timedelta(days=rng.randint(1, 29)) for _ in range(rng.randint(1, 3))}
+    cuts = sorted({JUNE, JULY} | inside)
+    parts = list(pairwise(cuts))
     rng.shuffle(parts)
     for since, until in parts:
         close(ledger, since, until)
@@ -107,4 +110,3 @@ def test_a_part_of_a_cycle_is_simulated_as_it_is_invoiced(
     ]
     assert amounts[0] == amounts[1]
     assert found["totals"] == document["totals"]
-    assert Jsonb(found)
