@@ -170,7 +170,7 @@ def test_a_min_that_was_never_negative_is_not_expected_to_be(ledger: Ledger) -> 
 def test_members_of_dropped_months_are_looked_at_by_whole_buckets(
     ledger: Ledger, price_changes: bool
 ) -> None:
-    """The time before now, as long as the cycle, begins at 12:20, in a day of which only the total is left."""
+    """The time before now, as long as the cycle, begins at 12:20, in a day that has only a total."""
     ledger.define("users", "unique", rollup="day")
     billing = Billing(ledger, metrics={})
     billing.price("users", unit("1", currency="EUR"))
