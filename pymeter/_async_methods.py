@@ -3346,8 +3346,35 @@ class AsyncMethods:
         """
         return await self._run(calls.retire_price(plan, item, at=at, subject=subject))
 
+    async def plan_minimums(
+        self, plan: str | None = None, *, at: datetime | None = None, upcoming: bool = False
+    ) -> list[PlanMinimum]:
+        """Return what a cycle of each plan costs at least at a moment.
+
+        Args:
+            plan: One plan's; all unless given.
+            at: When; now unless given.
+            upcoming: Also those that begin later.
+
+        Returns:
+            The minimums, by plan and time; a plan without one has none.
+
+        Raises:
+            NotFound: there is no such plan.
+            InvalidInput: a value is not allowed.
+
+        Example:
+            meter.plan_minimums("pro")
+        """
+        return await self._run(calls.plan_minimums(plan, at=at, upcoming=upcoming))
+
     async def prices(
-        self, plan: str | None = None, *, at: datetime | None = None, subject: str | None = None
+        self,
+        plan: str | None = None,
+        *,
+        at: datetime | None = None,
+        subject: str | None = None,
+        upcoming: bool = False,
     ) -> list[PlanPrice]:
         """Return the lines of plans that hold at a moment.
 
@@ -3355,9 +3382,10 @@ class AsyncMethods:
             plan: One plan's; all unless given.
             at: When; now unless given.
             subject: With this subject's own lines instead of those that they replace.
+            upcoming: Also the versions that begin later; one that ends the line has the price None.
 
         Returns:
-            The lines, by plan and item.
+            The lines, by plan, item and time.
 
         Raises:
             NotFound: there is no such plan.
@@ -3366,7 +3394,7 @@ class AsyncMethods:
         Example:
             meter.prices("pro")
         """
-        return await self._run(calls.prices(plan, at=at, subject=subject))
+        return await self._run(calls.prices(plan, at=at, subject=subject, upcoming=upcoming))
 
     async def set_plan_minimum(
         self, plan: str, amount: Quantity | None, *, since: datetime | None = None

@@ -3328,8 +3328,35 @@ class Methods:
         """
         return self._run(calls.retire_price(plan, item, at=at, subject=subject))
 
+    def plan_minimums(
+        self, plan: str | None = None, *, at: datetime | None = None, upcoming: bool = False
+    ) -> list[PlanMinimum]:
+        """Return what a cycle of each plan costs at least at a moment.
+
+        Args:
+            plan: One plan's; all unless given.
+            at: When; now unless given.
+            upcoming: Also those that begin later.
+
+        Returns:
+            The minimums, by plan and time; a plan without one has none.
+
+        Raises:
+            NotFound: there is no such plan.
+            InvalidInput: a value is not allowed.
+
+        Example:
+            meter.plan_minimums("pro")
+        """
+        return self._run(calls.plan_minimums(plan, at=at, upcoming=upcoming))
+
     def prices(
-        self, plan: str | None = None, *, at: datetime | None = None, subject: str | None = None
+        self,
+        plan: str | None = None,
+        *,
+        at: datetime | None = None,
+        subject: str | None = None,
+        upcoming: bool = False,
     ) -> list[PlanPrice]:
         """Return the lines of plans that hold at a moment.
 
@@ -3337,9 +3364,10 @@ class Methods:
             plan: One plan's; all unless given.
             at: When; now unless given.
             subject: With this subject's own lines instead of those that they replace.
+            upcoming: Also the versions that begin later; one that ends the line has the price None.
 
         Returns:
-            The lines, by plan and item.
+            The lines, by plan, item and time.
 
         Raises:
             NotFound: there is no such plan.
@@ -3348,7 +3376,7 @@ class Methods:
         Example:
             meter.prices("pro")
         """
-        return self._run(calls.prices(plan, at=at, subject=subject))
+        return self._run(calls.prices(plan, at=at, subject=subject, upcoming=upcoming))
 
     def set_plan_minimum(
         self, plan: str, amount: Quantity | None, *, since: datetime | None = None

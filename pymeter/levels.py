@@ -11,7 +11,7 @@ _CALLS: Final = {
         reservations top_ups balance
         corrections correction_entries preview_correction
         statements statement statement_document late_usage what_changed
-        rate prices invoice invoice_json credits taxes simulate
+        rate prices plan_minimums invoice invoice_json credits taxes simulate
         compare_plans project_usage project_invoice focus_charges
         endpoints deliveries spike_alerts
     """,

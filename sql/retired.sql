@@ -29,3 +29,7 @@ drop function if exists _plan_changes(text, timestamptz, timestamptz);
 drop function if exists _stated_usage(metrics, text, statements, timestamptz);
 drop function if exists define_biller(text, boolean, interval, interval, interval, interval, interval, interval, integer, text, text, text);
 drop function if exists settle_hour(text, text, text, timestamptz, numeric, numeric, timestamptz, timestamptz);
+drop function if exists _due_minimums(invoice_scope, billed_fee[]);
+drop function if exists _scenario_minimums(jsonb, invoice_scope, text, billed_fee[]);
+drop function if exists _refundable(invoice_draw[], invoice_line[]);
+drop function if exists prices(text, timestamptz, text);

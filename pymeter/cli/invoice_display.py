@@ -146,7 +146,7 @@ def _cells(row: _Row, widths: list[int], width: int, style: str = "") -> Rendera
 def _row(line: Line, period: tuple[datetime, datetime], timezone: str) -> _Row:
     same = (line.since, line.until) == period
     when = "" if same else window(line.since, line.until, timezone).removesuffix(f" {timezone}")
-    if line.late_of is not None:
+    if line.late_of is not None and line.kind != "fee":
         when = f"{when} (statement {line.late_of})".strip()
     price = "no price" if line.currency is None else f"{money(line.amount)} {line.currency}"
     cells = (

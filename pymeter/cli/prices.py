@@ -81,7 +81,7 @@ def define(
     begins = read_moment(since, timezone, "--since")
     value = _read_price(document, file)
     with ctx.obj.meter() as meter, _naming_the_field():
-        before = _held(meter, plan, item, begins, subject)
+        held = _held(meter, plan, begins, subject)
         found = meter.define_price(
             plan,
             item,
@@ -94,16 +94,15 @@ def define(
             prorate=prorate,
             tiers_after_change=cast(TiersAfterChange, tiers),
         )
-    show(found, PlanPrice, lambda one: price_display.defined(one, timezone, before), form(as_json))
+    show(found, PlanPrice, lambda one: price_display.defined(one, timezone, held), form(as_json))
 
 
-def _held(meter: Meter, plan: str, item: str, at: datetime | None, subject: str | None) -> PlanPrice | None:
-    """The version that a new one replaces; None if there is none, or defining is going to be refused."""
+def _held(meter: Meter, plan: str, at: datetime | None, subject: str | None) -> list[PlanPrice]:
+    """The lines that hold before one is defined; none if defining is going to be refused."""
     try:
-        held = meter.prices(plan, at=at, subject=subject)
+        return meter.prices(plan, at=at, subject=subject)
     except MeterError:
-        return None
-    return next((one for one in held if one.item == item), None)
+        return []
 
 
 @contextmanager
@@ -174,16 +173,18 @@ def list_(
     plan: Annotated[str | None, typer.Argument(help="Only this plan.")] = None,
     at: At = None,
     subject: OwnLine = None,
+    upcoming: Annotated[bool, typer.Option("--upcoming", help="Also what begins later.")] = False,
     timezone: Zone = "UTC",
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """List the prices that hold."""
+    """List the prices that hold, and what plans cost at least."""
     wanted = form(as_json, as_csv)
     then = read_moment(at, timezone, "--at")
     with ctx.obj.meter() as meter:
-        found = meter.prices(plan, at=then, subject=subject)
-    show(found, PlanPrice, lambda rows: price_display.prices(rows, timezone), wanted)
+        found = meter.prices(plan, at=then, subject=subject, upcoming=upcoming)
+        least = meter.plan_minimums(plan, at=then, upcoming=upcoming) if wanted is Form.table else []
+    show(found, PlanPrice, lambda rows: price_display.prices(rows, timezone, least), wanted)
 
 
 add_command(price, define)

@@ -147,6 +147,7 @@ READING: dict[str, dict[str, Any]] = {
     "verify_statements": {},
     "rate": {"price": {"model": "unit", "unit_amount": "0.002"}, "quantity": 1500},
     "prices": {},
+    "plan_minimums": {},
     "invoice": {"subject": "a", "period": "month"},
     "project_usage": {"subject": "a", "metric": "tokens", "now": "2026-06-18T00:00:00Z"},
     "project_invoice": {"subject": "a", "now": "2026-06-18T00:00:00Z"},
@@ -180,7 +181,7 @@ MAY_BE_EMPTY = {
     "reservations",
     "top_ups",
     "corrections",
-    *("prices", "credits", "taxes"),
+    *("prices", "plan_minimums", "credits", "taxes"),
     *("statements", "late_usage"),
 }
 WRITING: dict[str, dict[str, Any]] = {

@@ -194,6 +194,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "retire_price": models.PlanPrice,
     "prices": models.PlanPrice,
     "set_plan_minimum": models.PlanMinimum,
+    "plan_minimums": models.PlanMinimum,
     "compare_plans": models.PlanComparison,
     "focus_charges": models.FocusCharge,
     "invoice": models.InvoiceLine,

@@ -135,7 +135,9 @@ pricing:
     since timestamptz = null, subject text = null, bill text = 'arrears', prorate boolean = true,
     tiers_after_change text = 'continue') -> plan_price
   retire_price(plan text, item text, at timestamptz = now(), subject text = null) -> plan_price
-  prices(plan text = null, at timestamptz = now(), subject text = null) -> setof plan_price
+  prices(plan text = null, at timestamptz = now(), subject text = null,
+    upcoming boolean = false) -> setof plan_price
+  plan_minimums(plan text = null, at timestamptz = now(), upcoming boolean = false) -> setof plan_minimum
   set_plan_minimum(plan text, amount numeric, since timestamptz = null) -> plan_minimum
   invoice(subject text, since timestamptz = null, until timestamptz = null, period text = null,
     now timestamptz = now(), as_of timestamptz = null) -> setof invoice_line
