@@ -31,7 +31,7 @@ begin
         ) u
         where m.key = any (_budget_limit_changes.metrics || s.blocked)
     )
-    select 0, t.key, _budget_limit_name(s.currency), s.period, s.subject, null::text, c.since, coalesce(t.quota, (t.held).quota), 'block',
+    select 0::bigint, t.key, _budget_limit_name(s.currency), s.period, s.subject, null::text, c.since, coalesce(t.quota, (t.held).quota), 'block',
            '{}'::numeric[], null::numeric, null::numeric, null::numeric, c.removed, now()
     from targets t
     cross join lateral (

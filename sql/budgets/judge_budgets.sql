@@ -25,8 +25,8 @@ begin
     while v_round.judged < judge_budgets.max_subjects and clock_timestamp() < v_give_up loop
         v_due := array(select j from _due_judgements(v_now, least(1000, judge_budgets.max_subjects - v_round.judged)::integer) j);
         if v_due = '{}' then
-            exit when v_enrolled or _enroll_budgeted() = 0;
             v_enrolled := true;
+            exit when _enroll_budgeted() = 0;
             continue;
         end if;
         v_page := _judge_page(v_due, v_now, v_give_up);
@@ -34,6 +34,9 @@ begin
         exit when v_page.remaining > 0 or v_round.blocked + v_round.released > 0;
     end loop;
     v_round.remaining := (select count(*) from budget_judgements j where j.judged_at < v_now);
+    if v_round.remaining = 0 and not v_enrolled then
+        v_round.remaining := _enroll_budgeted();
+    end if;
     return v_round;
 end
 $$;

@@ -153,6 +153,8 @@ READING: dict[str, dict[str, Any]] = {
     "invoice_json": {"subject": "a", "since": "2026-06-01T00:00:00Z", "until": "2026-07-01T00:00:00Z"},
     "credits": {"subject": "a"},
     "taxes": {"subject": "a"},
+    "budgets": {},
+    "budget_status": {"subject": "a"},
     "compare_plans": {"plan_a": "pro", "plan_b": "pro", "since": "2026-06-01", "until": "2026-07-01"},
     "simulate": {"scenario": {"currency": "EUR", "prices": [], "minimums": [{"amount": 5}]}},
     "endpoints": {},
@@ -179,7 +181,7 @@ MAY_BE_EMPTY = {
     "reservations",
     "top_ups",
     "corrections",
-    *("prices", "credits", "taxes"),
+    *("prices", "credits", "taxes", "budgets", "budget_status"),
     *("statements", "late_usage"),
 }
 WRITING: dict[str, dict[str, Any]] = {
@@ -198,6 +200,8 @@ WRITING: dict[str, dict[str, Any]] = {
     "top_up": {"subject": "a", "metric": "tokens", "quantity": 200, "idempotency_key": "invoice_17"},
     "grant_credit": {"subject": "a", "amount": 20.5, "currency": "EUR", "idempotency_key": "welcome"},
     "set_tax": {"subject": "a", "percent": 19, "name": "VAT"},
+    "set_budget": {"amount": 100, "currency": "EUR", "marks": [50, 99.5], "action": "block"},
+    "judge_budgets": {},
     "adjust": {"subject": "a", "metric": "tokens", "quantity": -1.5, "reason": "goodwill"},
     "open_correction": {"reason": "a fault"},
     "watermark": {"subject": "a"},
