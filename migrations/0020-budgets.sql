@@ -135,3 +135,6 @@ comment on type budget_round is
     'What a call of judge_budgets() did. judged_at: its now. judged: how many subjects; priced: of how many of them the spending was computed anew. '
     'approaching, exceeded, cleared: how many marks below 100 % and from 100 % on were reached, and how many are not any more. blocked, released: '
     'subjects. failed: subjects that could not be judged. remaining: subjects that are still to be judged at this now.';
+
+create type budget_total as (subject text, since timestamptz, until timestamptz, currency text, amount numeric);
+comment on type budget_total is 'What a subject owes for a window in a currency; in all others, nothing.';

@@ -36,7 +36,9 @@ $$;
 comment on function _projected_total(text, text, timestamptz) is
     'What the invoice of the running billing cycle is expected to be in a currency; null: unknown. Raises as project_invoice() does.';
 
-create or replace function _spending_of(subject text, budgets effective_budget[], now timestamptz, is_known boolean)
+create or replace function _spending_of(
+    subject text, budgets effective_budget[], now timestamptz, is_known boolean, totals budget_total[]
+)
 returns setof budget_spending
 language plpgsql
 stable
@@ -54,8 +56,13 @@ begin
         left join budget_spending o on o.subject = _spending_of.subject and o.currency = b.currency and o.period = b.period
             and o.since = b.since and o.until = b.until
     ), totals as materialized (
+        select t.since, t.until, t.currency, t.amount from unnest(_spending_of.totals) t
+        union all
         select w.since, w.until, t.currency, t.amount
-        from (select distinct w.since, w.until from wanted w where not w.is_known) w
+        from (
+            select distinct w.since, w.until from wanted w
+            where not w.is_known and (w.since, w.until) not in (select t.since, t.until from unnest(_spending_of.totals) t)
+        ) w
         cross join lateral _budget_totals(_spending_of.subject, w.since, w.until) t
     )
     select w.since, w.until, _spending_of.now, _spending_of.subject, w.currency, w.period,
@@ -69,6 +76,6 @@ begin
 end
 $$;
 
-comment on function _spending_of(text, effective_budget[], timestamptz, boolean) is
+comment on function _spending_of(text, effective_budget[], timestamptz, boolean, budget_total[]) is
     'What is spent of these budgets of a subject, in their order; is_known: nothing has changed since the last judgement, which is taken '
-    'where it has the period. Raises as invoice() and project_invoice() do.';
+    'where it has the period. totals: those of windows that have been computed already. Raises as invoice() and project_invoice() do.';

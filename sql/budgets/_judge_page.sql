@@ -16,6 +16,7 @@ declare
     v_quiet   text[] := '{}';
     v_rest    integer[] := '{}';
     v_round   budget_round := _no_round();
+    v_totals  budget_total[];
     v_one     budget_round;
     n         integer;
 begin
@@ -29,10 +30,17 @@ begin
     update budget_judgements j set judged_at = _judge_page.now where j.subject = any (v_quiet);
     v_round.judged := cardinality(v_quiet);
     v_round.remaining := cardinality(v_rest);
-    foreach n in array v_rest loop
+    for i in 1 .. cardinality(v_rest) loop
         exit when clock_timestamp() > v_give_up;
+        if i % 100 = 1 then
+            v_totals := _common_totals(array(
+                select due[r.n].subject from unnest(v_rest[i : i + 99]) r (n)
+                where (due[r.n].inputs = v_found[r.n] and _judge_page.now < due[r.n].valid_until) is not true), _judge_page.now);
+        end if;
+        n := v_rest[i];
         v_one := _judge_or_postpone(due[n].subject, _judge_page.now, v_found[n],
-                                    coalesce(due[n].inputs = v_found[n], false) and _judge_page.now < due[n].valid_until);
+                                    coalesce(due[n].inputs = v_found[n], false) and _judge_page.now < due[n].valid_until,
+                                    array(select t from unnest(v_totals) t where t.subject = due[n].subject));
         v_round := _sum_rounds(v_round, v_one);
         v_round.remaining := v_round.remaining - 1;
         if v_one.blocked + v_one.released > 0 then
@@ -65,7 +73,9 @@ $$;
 
 comment on function _found_inputs(budget_judgements[]) is 'The digests of subjects, as they are now, in their order.';
 
-create or replace function _judge_or_postpone(subject text, now timestamptz, inputs bigint, is_known boolean)
+create or replace function _judge_or_postpone(
+    subject text, now timestamptz, inputs bigint, is_known boolean, totals budget_total[]
+)
 returns budget_round
 language plpgsql
 volatile
@@ -78,7 +88,8 @@ declare
     v_code    text;
     v_message text;
 begin
-    return _judge_subject(_judge_or_postpone.subject, _judge_or_postpone.now, _judge_or_postpone.inputs, _judge_or_postpone.is_known);
+    return _judge_subject(_judge_or_postpone.subject, _judge_or_postpone.now, _judge_or_postpone.inputs, _judge_or_postpone.is_known,
+                          _judge_or_postpone.totals);
 exception when others then
     v_code := sqlstate;
     v_message := sqlerrm;
@@ -91,28 +102,5 @@ exception when others then
 end
 $$;
 
-comment on function _judge_or_postpone(text, timestamptz, bigint, boolean) is
+comment on function _judge_or_postpone(text, timestamptz, bigint, boolean, budget_total[]) is
     'Judges a subject; if that fails, nothing of it is changed, and the reason is kept.';
-
--- Inlined: no SET, nothing outside pg_catalog.
-create or replace function _no_round()
-returns budget_round
-language sql
-immutable parallel safe
-as $$
-    select row(null, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-$$;
-
-comment on function _no_round() is 'Counts of a judgement of nobody.';
-
--- Inlined: no SET, nothing outside pg_catalog.
-create or replace function _sum_rounds(a budget_round, b budget_round)
-returns budget_round
-language sql
-immutable parallel safe
-as $$
-    select row(a.judged_at, a.judged + b.judged, a.priced + b.priced, a.approaching + b.approaching, a.exceeded + b.exceeded,
-               a.cleared + b.cleared, a.blocked + b.blocked, a.released + b.released, a.failed + b.failed, a.remaining + b.remaining)
-$$;
-
-comment on function _sum_rounds(budget_round, budget_round) is 'The sums of the counts of two judgements.';

@@ -1,4 +1,6 @@
-create or replace function _judge_subject(subject text, now timestamptz, inputs bigint, is_known boolean)
+create or replace function _judge_subject(
+    subject text, now timestamptz, inputs bigint, is_known boolean, totals budget_total[]
+)
 returns budget_round
 language plpgsql
 volatile
@@ -9,7 +11,7 @@ as $$
 declare
     v_budgets  effective_budget[] := array(select b from _effective_budgets(_judge_subject.subject, _judge_subject.now) b);
     v_spending budget_spending[] := array(
-        select s from _spending_of(_judge_subject.subject, v_budgets, _judge_subject.now, _judge_subject.is_known) s);
+        select s from _spending_of(_judge_subject.subject, v_budgets, _judge_subject.now, _judge_subject.is_known, _judge_subject.totals) s);
     v_news     budget_round := _no_round();
     v_blocked  boolean := exists (select from budget_spending s where s.subject = _judge_subject.subject and s.blocked <> '{}');
     v_blocks   boolean;
@@ -40,7 +42,7 @@ begin
 end
 $$;
 
-comment on function _judge_subject(text, timestamptz, bigint, boolean) is
+comment on function _judge_subject(text, timestamptz, bigint, boolean, budget_total[]) is
     'Judges the budgets of a subject, whose row is locked. is_known: what was spent at the last judgement is spent still. Raises as invoice() does, '
     'and 55P03 if what it has to block or release is in use.';
 

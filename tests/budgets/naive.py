@@ -1,4 +1,4 @@
-"""Budgets by a naive model: versions in lists, every judgement from scratch, by what invoice() says at that moment."""
+"""Budgets by a naive model: versions in lists, every judgement from scratch, by what invoice() says."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class Model:
 
     def refuses(self, subject: str, metric: str, quantity: Decimal, at: datetime) -> bool:
         """Whether an event of a sum or count is more than a block leaves."""
-        for (name, _, period, since), blocks in self.blocks.items():
+        for (name, _, _, since), blocks in self.blocks.items():
             if name == subject and metric in blocks.quotas and since <= at < blocks.until:
                 row = self.ledger.usage(subject, metric, since=since, until=blocks.until)
                 used = Decimal(row.quantity)

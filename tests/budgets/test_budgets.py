@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
-import pytest
-
 from tests.budgets.spender import SUBJECT, Spender, day
-from tests.helpers import Ledger, at, refused
 
 APPROACHING, EXCEEDED, CLEARED = "budget.approaching", "budget.exceeded", "budget.cleared"
 

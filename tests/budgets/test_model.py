@@ -1,4 +1,4 @@
-"""Budgets of a random life are judged as a naive model judges them, though most judgements compute nothing."""
+"""Budgets of a random life are judged as a naive model judges them, though most compute nothing."""
 
 from __future__ import annotations
 
