@@ -79,3 +79,27 @@ $$;
 comment on function _spending_of(text, effective_budget[], timestamptz, boolean, budget_total[]) is
     'What is spent of these budgets of a subject, in their order; is_known: nothing has changed since the last judgement, which is taken '
     'where it has the period. totals: those of windows that have been computed already. Raises as invoice() and project_invoice() do.';
+
+create or replace function _known_total(subject text, currency text, since timestamptz, until timestamptz, out amount numeric, out reason text)
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    select t.amount into _known_total.amount
+    from _budget_totals(_known_total.subject, _known_total.since, _known_total.until) t
+    where t.currency = _known_total.currency;
+    if not found then
+        amount := 0;
+    elsif amount is null then
+        reason := 'the total of the invoice is unknown: a line has no amount';
+    end if;
+exception when sqlstate 'UM006' then
+    amount := null;
+    reason := format('%s (%s)', sqlerrm, sqlstate);
+end
+$$;
+
+comment on function _known_total(text, text, timestamptz, timestamptz) is
+    'The total of the invoice of a window in a currency; null: unknown, and why. Raises as invoice() does, but not UM006.';
