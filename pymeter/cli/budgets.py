@@ -12,14 +12,14 @@ from rich.text import Text
 from pymeter.cli.help import add_command
 from pymeter.cli.limits import MaxRows, OfPlan, OfSubject
 from pymeter.cli.options import AsCsv, AsJson, Subject, Zone, form, read_moment
-from pymeter.cli.output import good, moment, note, number, show, stdout, table
+from pymeter.cli.output import good, minute, moment, note, number, show, stdout, table
 from pymeter.cli.price_display import money
 from pymeter.cli.suggestions import SuggestingGroup
 from pymeter.cli.target import Context
 from pymeter.models import Budget, BudgetPeriod, BudgetStatus, LimitAction
 
 _UNLIMITED = "unlimited"
-_BAR_CELLS = 20
+_BAR_CELLS = 12
 _BAR_MARKS, _ASCII_MARKS = "█░", "#."
 
 Currency = Annotated[str, typer.Argument(help="ISO 4217, such as EUR.")]
@@ -160,7 +160,7 @@ def _status_table(found: list[BudgetStatus], timezone: str) -> RenderableType:
         result.add_row(
             f"plan {one.plan}" if one.plan is not None else one.source,
             one.period,
-            moment(one.until, timezone),
+            minute(one.until, timezone).removesuffix(" 00:00"),
             "unknown" if one.spent is None else money(one.spent),
             _amount(one.amount),
             one.currency,

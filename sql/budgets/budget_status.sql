@@ -27,7 +27,7 @@ begin
         select * into v_amount from _known_total(v_budget.subject, v_budget.currency, v_budget.since, v_budget.until);
         return next (
             v_budget.currency, v_budget.period, v_budget.since, v_budget.until, v_budget.amount, trim_scale(v_amount.amount),
-            trim_scale(greatest(v_budget.amount - v_amount.amount, 0)),
+            case when v_budget.amount < v_amount.amount then 0 else trim_scale(v_budget.amount - v_amount.amount) end,
             case when v_budget.amount > 0 then round(v_amount.amount * 100 / v_budget.amount, 2) end, v_budget.projection, v_budget.action,
             v_budget.marks, v_budget.reached, coalesce(v_budget.blocked, '{}') <> '{}', v_budget.judged_at, v_budget.source, v_budget.plan,
             v_budget.budget_id,
