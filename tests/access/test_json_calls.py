@@ -255,8 +255,8 @@ def test_every_function_that_can_be_granted_is_called_below(ledger: Ledger) -> N
     assert installed <= {
         *(*READING, *WRITING),
         "resolve_push",  # which needs a push that is uncertain
-        # Which need a plan, a limit or a top-up: test_a_plan_and_its_limits_begin_and_end.
-        *("subscribe", "unsubscribe", "remove_limit", "void_top_up"),
+        # Which need a plan, a limit, a budget or a top-up: test_a_plan_and_its_limits_begin_and_end.
+        *("subscribe", "unsubscribe", "remove_limit", "remove_budget", "void_top_up"),
         "void_credit",  # which needs a credit: test_a_credit_is_granted_and_taken_back
         *("define_price", "retire_price", "set_plan_minimum"),  # which need a plan: test_a_plan_has_prices.
         # Which need an event or a correction: test_a_correction_is_opened_staged_and_decided.
@@ -397,6 +397,8 @@ def test_a_plan_and_its_limits_begin_and_end(rest: Rest) -> None:
     void = rest.post("void_top_up", {"top_up_id": top_up["top_up_id"], "reason": "refunded"})
     assert void["voided_at"] is not None
     assert rest.post("remove_limit", {"metric": "tokens", "plan": "pro"})["removed"]
+    assert rest.post("set_budget", {"amount": 9, "currency": "EUR", "plan": "pro"})["amount"] == 9
+    assert rest.post("remove_budget", {"currency": "EUR", "plan": "pro"})["removed"]
     assert rest.post("unsubscribe", {"subject": "a", "plan": "pro"})["until"] is not None
     assert rest.post("record", event)["outcome"] == "recorded"
 
