@@ -33,3 +33,4 @@ drop function if exists _due_minimums(invoice_scope, billed_fee[]);
 drop function if exists _scenario_minimums(jsonb, invoice_scope, text, billed_fee[]);
 drop function if exists _refundable(invoice_draw[], invoice_line[]);
 drop function if exists prices(text, timestamptz, text);
+drop function if exists _common_costs(invoice_basis, text[]);

@@ -14,6 +14,7 @@ The calls of ``sql/<folder>/`` are in ``<folder>_calls``; what they are made of 
 from __future__ import annotations
 
 from pymeter.calls.access_calls import access, grant_access, revoke_access
+from pymeter.calls.budgets_calls import budget_status, budgets, judge_budgets, remove_budget, set_budget
 from pymeter.calls.call import Call
 from pymeter.calls.catalog_calls import catalog, define_metric, retire_metric
 from pymeter.calls.close_calls import (
@@ -91,6 +92,7 @@ from pymeter.calls.notify_calls import (
 from pymeter.calls.operate_calls import health, maintain
 from pymeter.calls.own_calls import (
     own_balance,
+    own_budget_status,
     own_check_quota,
     own_credits,
     own_events,
@@ -164,6 +166,8 @@ __all__ = [
     "approve_correction",
     "balance",
     "billing_cycle",
+    "budget_status",
+    "budgets",
     "catalog",
     "check_quota",
     "claim_deliveries",
@@ -193,6 +197,7 @@ __all__ = [
     "health",
     "invoice",
     "invoice_json",
+    "judge_budgets",
     "judge_spikes",
     "known_events",
     "late_usage",
@@ -203,6 +208,7 @@ __all__ = [
     "open_correction",
     "overruns",
     "own_balance",
+    "own_budget_status",
     "own_check_quota",
     "own_credits",
     "own_events",
@@ -235,6 +241,7 @@ __all__ = [
     "release",
     "release_deliveries",
     "release_pushes",
+    "remove_budget",
     "remove_endpoint",
     "remove_limit",
     "remove_spike_alert",
@@ -256,6 +263,7 @@ __all__ = [
     "revoke_access",
     "series",
     "set_billing_cycle",
+    "set_budget",
     "set_limit",
     "set_plan_minimum",
     "set_setting",

@@ -9,6 +9,7 @@ import typer
 from pymeter import __version__
 from pymeter.cli import (
     access,
+    budgets,
     catalog,
     closing,
     comparing,
@@ -175,6 +176,7 @@ add_command(app, reserve.release, _LIMIT)
 add_command(app, reserve.reservations, _LIMIT)
 app.add_typer(prices.price, name="price", rich_help_panel=_LIMIT)
 add_command(app, invoices.invoice, _LIMIT)
+app.add_typer(budgets.budget, name="budget", rich_help_panel=_LIMIT)
 app.add_typer(credits.credit, name="credit", rich_help_panel=_LIMIT)
 app.add_typer(credits.tax, name="tax", rich_help_panel=_LIMIT)
 add_command(app, simulating.simulate, _LIMIT)

@@ -9,6 +9,7 @@ The models of ``sql/<folder>/`` are in ``<folder>.py``; what they are made of in
 from __future__ import annotations
 
 from pymeter.models.access import AccessRight, Level
+from pymeter.models.budgets import Budget, BudgetPeriod, BudgetRound, BudgetStatus
 from pymeter.models.catalog import AfterClose, Aggregate, Metric, Period, Rollup
 from pymeter.models.close import (
     Closing,
@@ -150,6 +151,10 @@ __all__ = [
     "BillTiming",
     "Biller",
     "BillingCycle",
+    "Budget",
+    "BudgetPeriod",
+    "BudgetRound",
+    "BudgetStatus",
     "CalendarStep",
     "Cell",
     "ClaimedDelivery",

@@ -1,5 +1,4 @@
--- Assigns one level to every public function. The last two levels cannot be granted by name: own replaces read for a role that is bound to
--- subjects; owner is for the owner only, otherwise roles could escalate.
+-- The levels own and owner cannot be granted by name: own replaces read for a role that is bound to subjects; owner keeps roles from escalating.
 create or replace function _level_functions()
 returns table (level text, function text)
 language sql
@@ -11,22 +10,23 @@ as $$
                        'health', 'settings', 'billing_cycle', 'plans', 'subscriptions', 'limits', 'effective_limits', 'overruns', 'notifications',
                        'reservations', 'top_ups', 'balance', 'endpoints', 'deliveries', 'spike_alerts', 'corrections', 'correction_entries',
                        'preview_correction', 'statements', 'statement', 'statement_document', 'late_usage', 'what_changed', 'rate', 'prices',
-                       'invoice', 'invoice_json', 'credits', 'taxes', 'simulate', 'compare_plans', 'project_usage', 'project_invoice']),
+                       'invoice', 'invoice_json', 'credits', 'taxes', 'simulate', 'compare_plans', 'project_usage', 'project_invoice',
+                       'budgets', 'budget_status']),
         ('write', array['record', 'record_batch', 'known_events', 'reserve', 'reserve_batch', 'settle', 'release', 'extend']),
-        -- The functions that a reporter calls in its loop. Mappings and manual decisions need the level admin.
         ('report', array['plan_pushes', 'preview_pushes', 'claim_pushes', 'confirm_push', 'settle_pushes', 'release_pushes', 'uncertain_hours',
                          'settle_hour', 'fail_pushes', 'reconcilable_ranges', 'reconcile_range', 'reconciliation', 'report_status', 'pushes',
                          'report_mappings', 'report_journal', 'plan_deliveries', 'claim_deliveries', 'settle_deliveries', 'release_deliveries',
-                         'judge_spikes']), ('read', array['focus_charges', 'plan_minimums']),
+                         'judge_spikes', 'judge_budgets']), ('read', array['focus_charges', 'plan_minimums']),
         ('admin', array['define_metric', 'retire_metric', 'verify', 'rebuild', 'maintain', 'access', 'define_endpoint', 'remove_endpoint',
                         'test_endpoint', 'retry_deliveries', 'set_spike_alert', 'remove_spike_alert', 'remove_limit', 'top_up', 'void_top_up']),
         ('admin', array['define_biller', 'report_metric', 'report_subject', 'resolve_push', 'retry_pushes', 'leave_pushes', 'adopt_journal',
                         'set_setting', 'admin_log', 'set_billing_cycle', 'define_plan', 'subscribe', 'unsubscribe', 'set_limit', 'set_tax']),
-        ('approve', array['approve_correction', 'reject_correction', 'revert_correction']), ('admin', array['grant_credit', 'void_credit']),
-        ('admin', array['void_event', 'amend_event', 'adjust', 'open_correction', 'stage_correction', 'watermark', 'close_period', 'close_due',
-                        'verify_statements', 'settle_late_usage', 'erase_subject', 'define_price', 'retire_price', 'set_plan_minimum']),
+        ('approve', array['approve_correction', 'reject_correction', 'revert_correction']), ('owner', array['grant_access', 'revoke_access']),
+        ('admin', array['grant_credit', 'void_credit', 'set_budget', 'remove_budget', 'void_event', 'amend_event', 'adjust', 'open_correction',
+                        'stage_correction', 'watermark', 'close_period', 'close_due', 'verify_statements', 'settle_late_usage', 'erase_subject',
+                        'define_price', 'retire_price', 'set_plan_minimum']),
         ('own', array['own_usage', 'own_summary', 'own_series', 'own_usage_by', 'own_events', 'own_limits', 'own_check_quota', 'own_balance',
-                      'own_invoice', 'own_credits', 'own_project_usage', 'own_project_invoice']), ('owner', array['grant_access', 'revoke_access'])
+                      'own_invoice', 'own_credits', 'own_project_usage', 'own_project_invoice', 'own_budget_status'])
     ) as l (level, functions)
     cross join lateral unnest(l.functions) as f (function)
 $$;

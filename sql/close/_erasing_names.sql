@@ -81,6 +81,11 @@ begin
     update top_ups t set
         subject = _erase_limits.pseudonym, idempotency_key = gen_random_uuid()::text, reason = null, void_reason = null
     where t.subject = _erase_limits.subject;
+    update budgets b set subject = _erase_limits.pseudonym where b.subject = _erase_limits.subject;
+    update budget_judgements j set subject = _erase_limits.pseudonym, inputs = null, sqlstate = null, message = null
+    where j.subject = _erase_limits.subject;
+    update budget_spending s set subject = _erase_limits.pseudonym where s.subject = _erase_limits.subject;
+    update fired_budget_marks f set subject = _erase_limits.pseudonym where f.subject = _erase_limits.subject;
     update taxes t set subject = _erase_limits.pseudonym where t.subject = _erase_limits.subject;
     update credits c set
         subject = _erase_limits.pseudonym, idempotency_key = case when c.idempotency_key is not null then gen_random_uuid()::text end,

@@ -36,6 +36,7 @@ _FOLDERS = {
     "limits": "who may use how much",
     "pricing": "what usage costs",
     "credits": "who has paid already, and taxes",
+    "budgets": "how much may be billed",
     "simulate": "what a scenario would cost",
     "project": "what a billing cycle will hold at its end",
     "focus": "statements for cost tools",

@@ -152,6 +152,15 @@ credits:
   set_tax(subject text, percent numeric, inclusive boolean = false, name text = 'tax',
     since timestamptz = null) -> tax
   taxes(subject text, at timestamptz = now()) -> setof tax
+budgets:
+  set_budget(amount numeric, currency text, subject text = null, plan text = null,
+    period text = 'cycle', marks numeric[] = '{80,100}', action text = 'alert',
+    since timestamptz = null, projected boolean = false) -> budgets
+  remove_budget(currency text, subject text = null, plan text = null, period text = 'cycle') -> budgets
+  budgets(subject text = null, plan text = null, at timestamptz = null, max_rows integer = 1000,
+    after_id bigint = null) -> setof budgets
+  budget_status(subject text, now timestamptz = now()) -> setof budget_status
+  judge_budgets(now timestamptz = now(), max_subjects integer = 10000) -> budget_round
 simulate:
   compare_plans(plan_a text, plan_b text, since timestamptz, until timestamptz,
     subjects text[] = null) -> setof plan_comparison
@@ -203,6 +212,7 @@ own:
   own_check_quota(subject text, metric text, requested numeric = null,
     now timestamptz = now()) -> quota_status
   own_balance(subject text, metric text, at timestamptz = now()) -> balance
+  own_budget_status(subject text, now timestamptz = now()) -> setof budget_status
   own_credits(subject text, at timestamptz = now()) -> setof credit
   own_invoice(subject text, since timestamptz = null, until timestamptz = null, period text = null,
     now timestamptz = now()) -> setof invoice_line
@@ -346,6 +356,15 @@ credit(credit_id bigint, subject text, currency text, amount numeric, drawn nume
   voided_at timestamptz, void_reason text)
 tax(subject text, name text, percent numeric, inclusive boolean, since timestamptz,
   recorded_at timestamptz, recorded_by text)
+budgets(budget_id bigint, subject text, plan text, currency text, period text, since timestamptz,
+  amount numeric, action text, marks numeric[], projected boolean, removed boolean,
+  created_at timestamptz)
+budget_status(currency text, period text, since timestamptz, until timestamptz, amount numeric,
+  spent numeric, remaining numeric, percent numeric, projected numeric, action text, marks numeric[],
+  reached numeric[], blocked boolean, judged_at timestamptz, source text, plan text, budget_id bigint,
+  reason text)
+budget_round(judged_at timestamptz, judged bigint, priced bigint, approaching bigint, exceeded bigint,
+  cleared bigint, blocked bigint, released bigint, failed bigint, remaining bigint)
 plan_comparison(subject text, currency_a text, amount_a numeric, currency_b text, amount_b numeric,
   difference numeric, pays_more bigint, pays_less bigint, pays_same bigint)
 usage_projection(metric text, aggregate text, unit text, since timestamptz, until timestamptz,

@@ -131,6 +131,7 @@ def test_reading_functions_say_that_they_only_read(db: Connection) -> None:
         *("set_limit", "remove_limit", "top_up", "void_top_up"),
         *("define_price", "retire_price", "set_plan_minimum"),
         *("grant_credit", "void_credit", "set_tax"),
+        *("set_budget", "remove_budget", "judge_budgets"),
         *("void_event", "amend_event", "adjust", "open_correction", "stage_correction"),
         *("approve_correction", "reject_correction", "revert_correction"),
         *("watermark", "close_period", "close_due", "settle_late_usage", "erase_subject"),
