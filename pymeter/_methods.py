@@ -2702,6 +2702,7 @@ class Methods:
         rollover_min: Quantity | None = None,
         rollover_max: Quantity | None = None,
         every: Quantity | None = None,
+        projected: bool = False,
     ) -> Limit:
         """Limit how much of a metric may be used in a period: by a subject, with a plan, or by everyone.
 
@@ -2722,13 +2723,15 @@ class Methods:
             rollover_min: When a period ends, at least this much goes over to the next one.
             rollover_max: At most this much of what is left goes over. Without both, nothing does.
             every: Beyond the quota, one more notification at each further step of this size.
+            projected: `judge_projections` also notifies of marks that the usage expected at the end of the
+                period reaches.
 
         Returns:
             The version of the limit. The same call again changes nothing.
 
         Raises:
             UnknownMetric: the catalog has no such metric.
-            MetricForbids: the aggregate is ``min`` or ``avg``.
+            MetricForbids: the aggregate is ``min`` or ``avg``, or it has no buckets to project.
             NotFound: there is no such plan.
             InvalidInput: a value is not allowed.
             LockUnavailable: transactions that record for the subject stay open.
@@ -2750,6 +2753,7 @@ class Methods:
                 rollover_min=rollover_min,
                 rollover_max=rollover_max,
                 every=every,
+                projected=projected,
             )
         )
 
@@ -3666,6 +3670,27 @@ class Methods:
             [line.expected for line in meter.project_invoice("acct_1") if line.kind == "total"]
         """
         return self._run(calls.project_invoice(subject, now=now))
+
+    def judge_projections(self, *, now: datetime | None = None, max_subjects: int = 1000) -> int:
+        """Write ``threshold.projected`` for marks that the usage expected at the end of a period reaches.
+
+        It looks at the limits that were set with `projected`. The next call goes on where this one ended.
+
+        Args:
+            now: The moment to judge; the database's clock unless given.
+            max_subjects: How many at most, 10,000 at most; it ends earlier after about 3 seconds.
+
+        Returns:
+            How many marks fired.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            EventsDropped: `now` lies in an hour whose events were dropped.
+
+        Example:
+            meter.judge_projections()
+        """
+        return self._run(calls.judge_projections(now=now, max_subjects=max_subjects))
 
     def define_endpoint(
         self,

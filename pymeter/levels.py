@@ -21,6 +21,7 @@ _CALLS: Final = {
         settle_hour fail_pushes reconcilable_ranges reconcile_range reconciliation report_status
         report_mappings report_journal pushes
         plan_deliveries claim_deliveries settle_deliveries release_deliveries judge_spikes
+        judge_projections
     """,
     "admin": """
         define_metric retire_metric verify rebuild maintain access

@@ -27,3 +27,4 @@ drop function if exists _late_to_bill(integer);
 drop function if exists _lines_to_write(statements[], sealed_subjects[]);
 drop function if exists _plan_changes(text, timestamptz, timestamptz);
 drop function if exists _stated_usage(metrics, text, statements, timestamptz);
+drop function if exists set_limit(text, numeric, text, text, text, text, numeric[], text, timestamptz, numeric, numeric, numeric);

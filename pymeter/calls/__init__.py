@@ -111,7 +111,7 @@ from pymeter.calls.pricing_calls import (
     retire_price,
     set_plan_minimum,
 )
-from pymeter.calls.project_calls import project_invoice, project_usage
+from pymeter.calls.project_calls import judge_projections, project_invoice, project_usage
 from pymeter.calls.record_calls import known_events, record, record_batch
 from pymeter.calls.repair_calls import rebuild, verify
 from pymeter.calls.report_calls import (
@@ -190,6 +190,7 @@ __all__ = [
     "health",
     "invoice",
     "invoice_json",
+    "judge_projections",
     "judge_spikes",
     "known_events",
     "late_usage",

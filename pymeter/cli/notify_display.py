@@ -34,6 +34,7 @@ class Display(Observer):
         self._given_up = 0
         self._planned = 0
         self._spikes = 0
+        self._projected = 0
         self._shown: tuple[int, ...] = ()
 
     def planned(self, notifications: int) -> None:
@@ -47,6 +48,9 @@ class Display(Observer):
 
     def spikes(self, found: int) -> None:
         self._spikes += found
+
+    def projected_marks(self, fired: int) -> None:
+        self._projected += fired
 
     def trouble(self, message: str) -> None:
         stderr().print(Text(visible(message), style="yellow"), soft_wrap=True)
@@ -88,6 +92,7 @@ class Display(Observer):
             "dead": self._given_up,
             "planned": self._planned,
             "spikes": self._spikes,
+            "projected_marks": self._projected,
         }
 
     def finish(self, summary: Summary, exit_status: int, left: Left | None) -> None:
@@ -105,6 +110,8 @@ class Display(Observer):
                 "" if left.next_at is None else f", next at {moment(left.next_at.replace(microsecond=0))} UTC"
             )
         line += f"; {counted(summary.spikes, 'spike')} found" if summary.spikes else ""
+        marks = summary.projected_marks
+        line += f"; {counted(marks, 'mark')} expected to be reached" if marks else ""
         if not summary.exit_status:
             stdout().print(good(line))
             return

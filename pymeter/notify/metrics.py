@@ -47,6 +47,7 @@ class PrometheusMetrics(Observer):
         self._planned = counter("planned_notifications_total", "Notifications that were looked at.")
         self._given_up = counter("given_up_total", "Deliveries that became dead.")
         self._spikes = counter("spikes_total", "Spikes that were found.")
+        self._projected = counter("projected_marks_total", "Marks that the expected usage has reached.")
         self._trouble = counter("troubles_total", "What went wrong without ending the work.")
         self._seconds = Histogram(
             "pymeter_notify_attempt_seconds",
@@ -68,6 +69,9 @@ class PrometheusMetrics(Observer):
 
     def spikes(self, found: int) -> None:
         self._spikes.inc(found)
+
+    def projected_marks(self, fired: int) -> None:
+        self._projected.inc(fired)
 
     def trouble(self, message: str) -> None:
         self._trouble.inc()

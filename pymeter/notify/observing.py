@@ -26,6 +26,9 @@ class Observer:
     def spikes(self, found: int) -> None:
         """Spikes were found."""
 
+    def projected_marks(self, fired: int) -> None:
+        """Expected usage has reached marks of limits."""
+
     def trouble(self, message: str) -> None:
         """An error occurred that does not stop the sender, such as an attempt that failed."""
 

@@ -81,6 +81,8 @@ class Summary:
     """How many notifications were looked at or written."""
     spikes: int = 0
     """How many spikes were found."""
+    projected_marks: int = 0
+    """How many marks of limits the expected usage has reached."""
     seconds: float = 0.0
 
     @property

@@ -235,6 +235,14 @@ class Run:
         self._summary.spikes += found
         for observer in self._observers:
             observer.spikes(found)
+        await self._judge_projections()
+
+    async def _judge_projections(self) -> None:
+        """Some of the subjects; the next run or minute goes on with the others."""
+        found = await self._ask(self._meter.judge_projections, now=self._now)
+        self._summary.projected_marks += found
+        for observer in self._observers:
+            observer.projected_marks(found)
 
     async def _each_minute(self) -> None:
         while True:
@@ -245,7 +253,7 @@ class Run:
                     for observer in self._observers:
                         observer.status(endpoints)
             except Exception as error:  # the loop ends the run if it meets it too
-                self._tell(f"{type(error).__name__}: spikes are judged in a minute")
+                self._tell(f"{type(error).__name__}: judged again in a minute")
             await anyio.sleep(_JUDGE_SECONDS)
 
     # --- the database ---------------------------------------------------------------------------------------

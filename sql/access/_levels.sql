@@ -17,7 +17,7 @@ as $$
         ('report', array['plan_pushes', 'preview_pushes', 'claim_pushes', 'confirm_push', 'settle_pushes', 'release_pushes', 'uncertain_hours',
                          'settle_hour', 'fail_pushes', 'reconcilable_ranges', 'reconcile_range', 'reconciliation', 'report_status', 'pushes',
                          'report_mappings', 'report_journal', 'plan_deliveries', 'claim_deliveries', 'settle_deliveries', 'release_deliveries',
-                         'judge_spikes']),
+                         'judge_spikes', 'judge_projections']),
         ('admin', array['define_metric', 'retire_metric', 'verify', 'rebuild', 'maintain', 'access', 'define_endpoint', 'remove_endpoint',
                         'test_endpoint', 'retry_deliveries', 'set_spike_alert', 'remove_spike_alert', 'remove_limit', 'top_up', 'void_top_up']),
         ('admin', array['define_biller', 'report_metric', 'report_subject', 'resolve_push', 'retry_pushes', 'leave_pushes', 'adopt_journal',
