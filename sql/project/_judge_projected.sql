@@ -103,6 +103,8 @@ begin
         where e.counts and e.projected and e.action <> 'none' and e.quota is not null and a.marks <> '{}'
         order by e.limit_id
     loop
+        continue when not _may_reach(v_metric, _judge_projected.subject, (v_limit.row).since, (v_limit.row).until, _judge_projected.now,
+                                     (v_limit.row).quota * v_limit.marks[1] / 100);
         v_projection := _projected_period(v_metric, _judge_projected.subject, (v_limit.row).since, (v_limit.row).until, _judge_projected.now);
         for v_fired in
             insert into fired_marks (limit_id, subject, period_start, kind, mark)
