@@ -1,5 +1,6 @@
 -- Names are copied by many functions, each under some lock. Erasing takes these before it reads: reporting (billers, lanes), maintain(), who judges
--- projections, who writes and claims deliveries (endpoints), who decides on corrections; and then, giving up soon, what recording, limits and watermarks take.
+-- projections, who writes and claims deliveries (endpoints), who decides on corrections; and then, giving up soon, what recording, limits and
+-- watermarks take.
 create or replace function _lock_for_erasing(subject text)
 returns void
 language plpgsql

@@ -54,23 +54,6 @@ comment on function judge_projections(timestamptz, integer) is
     'Projects usage to the end of the period of each limit with projected marks, and writes threshold.projected for a mark that the expected usage '
     'reaches and usage has not: once for a version of a limit, subject and period. Returns how many it wrote. It judges max_subjects subjects (1 to '
     '10000; one with two metrics counts twice), or as many as it can in about 3 seconds, and the next call goes on with the others; while another '
-    'call judges, none. Recording does not wait for it. Call it every minute, as pymeter notify --watch does, or from cron. Raises 22004 or 22023 for '
-    'a bad value, UM006 if now lies in an hour whose events were dropped, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, 40001 as usage() '
-    'does. Example: SELECT meter.judge_projections();';
-
--- Two would do the same work twice. Erasing a subject takes the lock too, so that none is told of under its text afterwards.
-create or replace function _is_only_judge()
-returns boolean
-language plpgsql
-volatile
-set search_path from current
-as $$
-begin
-    insert into locks (name) values ('projections') on conflict do nothing;
-    perform from locks l where l.name = 'projections' for update skip locked;
-    return found;
-end
-$$;
-
-comment on function _is_only_judge() is
-    'Takes the lock of judge_projections() until the transaction ends, unless another transaction has it; returns whether it did.';
+    'call judges, none. Recording does not wait for it. Call it every minute, as pymeter notify --watch does, or from cron. Raises 22004 or 22023 '
+    'for a bad value, UM006 if now lies in an hour whose events were dropped, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, 40001 as '
+    'usage() does. Example: SELECT meter.judge_projections();';
