@@ -1,4 +1,4 @@
--- depends: 0019-projections
+-- depends: 0021-projected-marks
 -- Charges as FOCUS 1.2, the FinOps Open Cost and Usage Specification, has them. The columns are named and ordered as there, so that a query of them
 -- is a file of that format; times are texts, because the format of a time is a part of the specification.
 

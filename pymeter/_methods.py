@@ -19,6 +19,10 @@ from pymeter.models import (
     Biller,
     BillingCycle,
     BillTiming,
+    Budget,
+    BudgetPeriod,
+    BudgetRound,
+    BudgetStatus,
     CalendarStep,
     ClaimedDelivery,
     ClaimedPush,
@@ -1126,6 +1130,25 @@ class SubjectReads(_Group):
             meter.own_balance("acct_1", "tokens").remaining
         """
         return self._run(calls.own_balance(self.subject, metric, at=at))
+
+    def budget_status(self, *, now: datetime | None = None) -> list[BudgetStatus]:
+        """Return the budgets of a subject, for a role that was granted read on this subject alone.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            now: The moment whose periods are meant; now unless given.
+
+        Returns:
+            What `budget_status` returns.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            [(budget.spent, budget.amount) for budget in meter.own_budget_status("acct_1")]
+        """
+        return self._run(calls.own_budget_status(self.subject, now=now))
 
     def credits(self, *, at: datetime | None = None) -> list[Credit]:
         """Return the credits of a subject, for a role that was granted read on this subject alone.
@@ -2715,6 +2738,7 @@ class Methods:
         rollover_min: Quantity | None = None,
         rollover_max: Quantity | None = None,
         every: Quantity | None = None,
+        projected: bool = False,
     ) -> Limit:
         """Limit how much of a metric may be used in a period: by a subject, with a plan, or by everyone.
 
@@ -2735,13 +2759,15 @@ class Methods:
             rollover_min: When a period ends, at least this much goes over to the next one.
             rollover_max: At most this much of what is left goes over. Without both, nothing does.
             every: Beyond the quota, one more notification at each further step of this size.
+            projected: `judge_projections` also notifies of marks that the usage expected at the end of the
+                period reaches.
 
         Returns:
             The version of the limit. The same call again changes nothing.
 
         Raises:
             UnknownMetric: the catalog has no such metric.
-            MetricForbids: the aggregate is ``min`` or ``avg``.
+            MetricForbids: the aggregate is ``min`` or ``avg``, or it has no buckets to project.
             NotFound: there is no such plan.
             InvalidInput: a value is not allowed.
             LockUnavailable: transactions that record for the subject stay open.
@@ -2763,6 +2789,7 @@ class Methods:
                 rollover_min=rollover_min,
                 rollover_max=rollover_max,
                 every=every,
+                projected=projected,
             )
         )
 
@@ -3708,6 +3735,27 @@ class Methods:
         """
         return self._run(calls.project_invoice(subject, now=now))
 
+    def judge_projections(self, *, now: datetime | None = None, max_subjects: int = 1000) -> int:
+        """Write ``threshold.projected`` for marks that the usage expected at the end of a period reaches.
+
+        It looks at the limits that were set with `projected`. The next call goes on where this one ended.
+
+        Args:
+            now: The moment to judge; the database's clock unless given.
+            max_subjects: How many at most, 10,000 at most; it ends earlier after about 3 seconds.
+
+        Returns:
+            How many marks fired.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            EventsDropped: `now` lies in an hour whose events were dropped.
+
+        Example:
+            meter.judge_projections()
+        """
+        return self._run(calls.judge_projections(now=now, max_subjects=max_subjects))
+
     def focus_charges(
         self,
         since: datetime,
@@ -3740,6 +3788,155 @@ class Methods:
                 since, until, subject=subject, provider=provider, service_category=service_category
             )
         )
+
+    def set_budget(
+        self,
+        amount: Quantity | None,
+        currency: str,
+        *,
+        subject: str | None = None,
+        plan: str | None = None,
+        period: BudgetPeriod = "cycle",
+        marks: Sequence[Quantity] | None = None,
+        action: LimitAction = "alert",
+        since: datetime | None = None,
+        projected: bool = False,
+    ) -> Budget:
+        """Set how much money may be billed in a period: to a subject, to those with a plan, or to everyone.
+
+        Of one currency and period, a subject's own budget counts before those of its plans, of which the
+        strictest counts, and these before everyone's. `judge_budgets` compares it with invoices.
+
+        Args:
+            amount: How much, with the decimals of the currency; None: unlimited.
+            currency: ISO 4217, such as ``EUR``.
+            subject: Whose budget. Without subject and plan: everyone's.
+            plan: The budget of every subject that has this plan.
+            period: ``cycle``, the subject's billing cycle, or ``day``, ``week``, ``month``, ``year`` (UTC).
+            marks: Percentages of the amount at which a notification is written; 80 and 100 unless given.
+            action: When it is spent: ``block`` refuses events, ``alert`` notifies, ``none`` does neither.
+            since: From when; now unless given.
+            projected: Marks are compared with the total expected at the end of the cycle, too.
+
+        Returns:
+            The version of the budget. The same call again changes nothing.
+
+        Raises:
+            NotFound: there is no such plan.
+            InvalidInput: a value is not allowed.
+
+        Example:
+            meter.set_budget(100, "EUR", subject="acct_1", action="block")
+        """
+        return self._run(
+            calls.set_budget(
+                amount,
+                currency,
+                subject=subject,
+                plan=plan,
+                period=period,
+                marks=marks,
+                action=action,
+                since=since,
+                projected=projected,
+            )
+        )
+
+    def remove_budget(
+        self,
+        currency: str,
+        *,
+        subject: str | None = None,
+        plan: str | None = None,
+        period: BudgetPeriod = "cycle",
+    ) -> Budget:
+        """End a budget now, and its versions that were to begin later.
+
+        Args:
+            currency: ISO 4217, such as ``EUR``.
+            subject: Whose budget. Without subject and plan: everyone's.
+            plan: The budget of every subject that has this plan.
+            period: The budget's period.
+
+        Returns:
+            The version that ends it.
+
+        Raises:
+            NotFound: there is no such budget.
+            InvalidInput: a value is not allowed.
+
+        Example:
+            meter.remove_budget("EUR", subject="acct_1")
+        """
+        return self._run(calls.remove_budget(currency, subject=subject, plan=plan, period=period))
+
+    def budgets(
+        self,
+        *,
+        subject: str | None = None,
+        plan: str | None = None,
+        at: datetime | None = None,
+        max_rows: int = 1000,
+        after_id: int | None = None,
+    ) -> list[Budget]:
+        """Return the budgets that hold now, or at a moment, in the order in which they were set.
+
+        Args:
+            subject: One subject's own budgets; all unless given.
+            plan: One plan's budgets.
+            at: When; now unless given.
+            max_rows: The length of a page, at most 10,000.
+            after_id: The last row's ``budget_id``, for the next page.
+
+        Returns:
+            A page of budgets.
+
+        Raises:
+            NotFound: there is no such plan.
+            InvalidInput: a value is not allowed.
+
+        Example:
+            meter.budgets(plan="pro")
+        """
+        return self._run(
+            calls.budgets(subject=subject, plan=plan, at=at, max_rows=max_rows, after_id=after_id)
+        )
+
+    def budget_status(self, subject: str, *, now: datetime | None = None) -> list[BudgetStatus]:
+        """Return the budgets that count for a subject, and how much of each is spent.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            now: The moment whose periods are meant; now unless given.
+
+        Returns:
+            One row for each currency and period.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
+            [(budget.spent, budget.amount, budget.currency) for budget in meter.budget_status("acct_1")]
+        """
+        return self._run(calls.budget_status(subject, now=now))
+
+    def judge_budgets(self, *, now: datetime | None = None, max_subjects: int = 10000) -> BudgetRound:
+        """Compare what subjects owe with their budgets: notify, block and release. For programs in a loop.
+
+        Args:
+            now: The moment of the judgement; now unless given. No subject is judged twice for one moment.
+            max_subjects: How many at most; a call ends after about a second in any case.
+
+        Returns:
+            What was done; while ``remaining`` is above 0, call it again with ``judged_at`` as ``now``.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
+            meter.judge_budgets().exceeded
+        """
+        return self._run(calls.judge_budgets(now=now, max_subjects=max_subjects))
 
     def define_endpoint(
         self,
@@ -4343,6 +4540,25 @@ class Methods:
             meter.own_balance("acct_1", "tokens").remaining
         """
         return self._run(calls.own_balance(subject, metric, at=at))
+
+    def own_budget_status(self, subject: str, *, now: datetime | None = None) -> list[BudgetStatus]:
+        """Return the budgets of a subject, for a role that was granted read on this subject alone.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            now: The moment whose periods are meant; now unless given.
+
+        Returns:
+            What `budget_status` returns.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            [(budget.spent, budget.amount) for budget in meter.own_budget_status("acct_1")]
+        """
+        return self._run(calls.own_budget_status(subject, now=now))
 
     def own_credits(self, subject: str, *, at: datetime | None = None) -> list[Credit]:
         """Return the credits of a subject, for a role that was granted read on this subject alone.

@@ -1,4 +1,4 @@
-"""Which level of access each call needs: the note on an error says it. sql/access/_levels.sql decides."""
+"""Which level of access each call needs: the note on an error says it. sql/access/_level_functions.sql decides."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ _CALLS: Final = {
         report_mappings report_journal pushes
         plan_deliveries claim_deliveries settle_deliveries release_deliveries judge_spikes
         judge_budgets
+        judge_projections
     """,
     "admin": """
         define_metric retire_metric verify rebuild maintain access

@@ -34,3 +34,4 @@ drop function if exists _scenario_minimums(jsonb, invoice_scope, text, billed_fe
 drop function if exists _refundable(invoice_draw[], invoice_line[]);
 drop function if exists prices(text, timestamptz, text);
 drop function if exists _common_costs(invoice_basis, text[]);
+drop function if exists set_limit(text, numeric, text, text, text, text, numeric[], text, timestamptz, numeric, numeric, numeric);

@@ -115,7 +115,7 @@ from pymeter.calls.pricing_calls import (
     retire_price,
     set_plan_minimum,
 )
-from pymeter.calls.project_calls import project_invoice, project_usage
+from pymeter.calls.project_calls import judge_projections, project_invoice, project_usage
 from pymeter.calls.record_calls import known_events, record, record_batch
 from pymeter.calls.repair_calls import rebuild, verify
 from pymeter.calls.report_calls import (
@@ -198,6 +198,7 @@ __all__ = [
     "invoice",
     "invoice_json",
     "judge_budgets",
+    "judge_projections",
     "judge_spikes",
     "known_events",
     "late_usage",

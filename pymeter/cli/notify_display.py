@@ -35,6 +35,7 @@ class Display(Observer):
         self._planned = 0
         self._spikes = 0
         self._budgets = 0
+        self._projected = 0
         self._shown: tuple[int, ...] = ()
 
     def planned(self, notifications: int) -> None:
@@ -51,6 +52,9 @@ class Display(Observer):
 
     def budgets(self, found: BudgetRound) -> None:
         self._budgets += found.approaching + found.exceeded
+
+    def projected_marks(self, fired: int) -> None:
+        self._projected += fired
 
     def trouble(self, message: str) -> None:
         stderr().print(Text(visible(message), style="yellow"), soft_wrap=True)
@@ -93,6 +97,7 @@ class Display(Observer):
             "planned": self._planned,
             "spikes": self._spikes,
             "budgets": self._budgets,
+            "projected_marks": self._projected,
         }
 
     def finish(self, summary: Summary, exit_status: int, left: Left | None) -> None:
@@ -111,6 +116,8 @@ class Display(Observer):
             )
         line += f"; {counted(summary.spikes, 'spike')} found" if summary.spikes else ""
         line += f"; {counted(summary.budgets, 'mark')} of budgets reached" if summary.budgets else ""
+        marks = summary.projected_marks
+        line += f"; {counted(marks, 'mark')} expected to be reached" if marks else ""
         if not summary.exit_status:
             stdout().print(good(line))
             return

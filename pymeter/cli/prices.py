@@ -23,7 +23,7 @@ from pymeter.cli.options import (
     read_json_object,
     read_moment,
 )
-from pymeter.cli.output import show
+from pymeter.cli.output import Form, show
 from pymeter.cli.suggestions import SuggestingGroup
 from pymeter.cli.target import Context
 from pymeter.client import Meter

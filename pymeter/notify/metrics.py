@@ -50,6 +50,7 @@ class PrometheusMetrics(Observer):
         self._budget_marks = counter("budget_marks_total", "Marks of budgets that were reached.")
         self._judged = counter("judged_budget_subjects_total", "Subjects whose budgets were judged.")
         self._not_judged = counter("failed_budget_subjects_total", "Subjects that could not be judged.")
+        self._projected = counter("projected_marks_total", "Marks that the expected usage has reached.")
         self._trouble = counter("troubles_total", "What went wrong without ending the work.")
         self._seconds = Histogram(
             "pymeter_notify_attempt_seconds",
@@ -76,6 +77,9 @@ class PrometheusMetrics(Observer):
         self._budget_marks.inc(found.approaching + found.exceeded)
         self._judged.inc(found.judged)
         self._not_judged.inc(found.failed)
+
+    def projected_marks(self, fired: int) -> None:
+        self._projected.inc(fired)
 
     def trouble(self, message: str) -> None:
         self._trouble.inc()

@@ -29,6 +29,9 @@ class Observer:
     def budgets(self, found: BudgetRound) -> None:
         """Budgets were judged."""
 
+    def projected_marks(self, fired: int) -> None:
+        """Expected usage has reached marks of limits."""
+
     def trouble(self, message: str) -> None:
         """An error occurred that does not stop the sender, such as an attempt that failed."""
 

@@ -232,6 +232,7 @@ class Run:
 
     async def _judge(self) -> None:
         await self._judge_spikes()
+        await self._judge_projections()
         await self._judge_budgets()
 
     async def _judge_spikes(self) -> None:
@@ -239,6 +240,13 @@ class Run:
         self._summary.spikes += found
         for observer in self._observers:
             observer.spikes(found)
+
+    async def _judge_projections(self) -> None:
+        """Some of the subjects; the next run or minute goes on with the others."""
+        found = await self._ask(self._meter.judge_projections, now=self._now)
+        self._summary.projected_marks += found
+        for observer in self._observers:
+            observer.projected_marks(found)
 
     async def _judge_budgets(self) -> None:
         """All that are due. Calls are short, because recording may wait for each; a round has one time."""
@@ -256,7 +264,11 @@ class Run:
 
     async def _each_minute(self) -> None:
         while True:
-            for judge, what in ((self._judge_spikes, "spikes"), (self._judge_budgets, "budgets")):
+            for judge, what in (
+                (self._judge_spikes, "spikes"),
+                (self._judge_projections, "projected marks"),
+                (self._judge_budgets, "budgets"),
+            ):
                 try:
                     await judge()
                 except Exception as error:  # the loop ends the run if it meets it too

@@ -32,7 +32,7 @@ begin
         where m.key = any (_budget_limit_changes.metrics || s.blocked)
     )
     select 0::bigint, t.key, _budget_limit_name(s.currency), s.period, s.subject, null::text, c.since, coalesce(t.quota, (t.held).quota), 'block',
-           '{}'::numeric[], null::numeric, null::numeric, null::numeric, c.removed, now()
+           '{}'::numeric[], null::numeric, null::numeric, null::numeric, c.removed, now(), false
     from targets t
     cross join lateral (
         select _budget_limit_changes.now as since, false as removed

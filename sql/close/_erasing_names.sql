@@ -8,10 +8,13 @@ set enable_seqscan to off
 as $$
 #variable_conflict use_column
 begin
-    -- Who is announced next, is found by the last subject that was: the one before it will do.
+    -- Who is announced or judged next, is found by the last subject that was: the one before it will do.
     update announced_periods a set after_subject = (
         select max(s.subject) from series s where s.metric = a.metric and s.subject < _rename_series.subject)
     where a.after_subject = _rename_series.subject;
+    update projection_rounds p set after_subject = (
+        select max(s.subject) from series s where s.metric = p.metric and s.subject < _rename_series.subject)
+    where p.after_subject = _rename_series.subject;
     update series s set subject = _rename_series.pseudonym, version = s.version + 1
     from unnest(series_ids) i
     where s.series_id = any (array[i]);

@@ -99,9 +99,10 @@ declare
     v_new limits;
 begin
     insert into limits (metric, name, period, subject, plan, since, quota, action, marks, every, removed, rollover_min,
-                        rollover_max)
+                        rollover_max, projected)
     values ((version).metric, (version).name, (version).period, (version).subject, (version).plan, (version).since, (version).quota,
-            (version).action, (version).marks, (version).every, (version).removed, (version).rollover_min, (version).rollover_max)
+            (version).action, (version).marks, (version).every, (version).removed, (version).rollover_min, (version).rollover_max,
+            (version).projected)
     returning * into v_new;
     if v_new.subject is not null and (select m.limited from metrics m where m.key = v_new.metric) then
         perform _limits_changed(v_new.subject);

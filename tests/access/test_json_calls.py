@@ -217,6 +217,7 @@ WRITING: dict[str, dict[str, Any]] = {
     "retry_deliveries": {},
     "set_spike_alert": {"metric": "tokens", "factor": 2.5},
     "judge_spikes": {},
+    "judge_projections": {"max_subjects": 10},
     "define_biller": {"grace": "2 hours"},
     "report_metric": {"metric": "tokens", "event_name": "api_tokens"},
     "report_subject": {"subject": "a", "customer": "cus_1"},

@@ -220,6 +220,9 @@ def deliver(words: Words) -> None:
         "INSERT INTO meter.detected_spikes SELECT spike_alert_id, subject, now() FROM meter.spike_alerts"
     )
     ledger.call("judge_spikes")
+    ledger.execute(
+        "INSERT INTO meter.projection_rounds SELECT metric, subject FROM meter.series ON CONFLICT DO NOTHING"
+    )
     words.call("test_endpoint", name="standard")
     while ledger.call("plan_deliveries")[0][0]:
         pass

@@ -97,6 +97,7 @@ OTHERS = {
     "remove_endpoint": "SELECT meter.remove_endpoint('ops')",
     "set_spike_alert": "SELECT meter.set_spike_alert('m', 3)",
     "judge_spikes": "SELECT meter.judge_spikes()",
+    "judge_projections": "SELECT meter.judge_projections()",
     "remove_spike_alert": "SELECT meter.remove_spike_alert('m')",
     "grant_access": "SELECT meter.grant_access('pymeter_reader', 'read')",
     "revoke_access": "SELECT meter.revoke_access('pymeter_reader', 'read')",

@@ -103,7 +103,7 @@ limits:
   set_limit(metric text, quota numeric, subject text = null, plan text = null, period text = null,
     action text = 'block', marks numeric[] = '{80,100}', name text = 'default',
     since timestamptz = null, rollover_min numeric = null, rollover_max numeric = null,
-    every numeric = null) -> limits
+    every numeric = null, projected boolean = false) -> limits
   remove_limit(metric text, subject text = null, plan text = null, period text = null,
     name text = 'default') -> limits
   limits(metric text = null, subject text = null, plan text = null, at timestamptz = null,
@@ -169,6 +169,7 @@ project:
   project_usage(subject text, metric text = null,
     now timestamptz = now()) -> setof usage_projection
   project_invoice(subject text, now timestamptz = now()) -> setof invoice_projection
+  judge_projections(now timestamptz = now(), max_subjects integer = 1000) -> bigint
 focus:
   focus_charges(since timestamptz, until timestamptz, subject text = null, provider text = 'pymeter',
     service_category text = 'Other') -> setof focus_charge
@@ -322,10 +323,10 @@ plans(plan text, name text, defined_at timestamptz, currency text)
 subscriptions(subscription_id bigint, subject text, plan text, since timestamptz, until timestamptz)
 limits(limit_id bigint, metric text, name text, period text, subject text, plan text,
   since timestamptz, quota numeric, action text, marks numeric[], every numeric, rollover_min numeric,
-  rollover_max numeric, removed boolean, created_at timestamptz)
+  rollover_max numeric, removed boolean, created_at timestamptz, projected boolean)
 effective_limit(limit_id bigint, metric text, name text, period text, source text, plan text,
   quota numeric, action text, since timestamptz, until timestamptz, counts boolean, reason text,
-  marks numeric[], every numeric)
+  marks numeric[], every numeric, projected boolean)
 overrun(subject text, metric text, limited_by text, period text, since timestamptz, until timestamptz,
   used numeric, quota numeric, overrun numeric, unit text, cause text)
 top_ups(top_up_id bigint, metric text, subject text, idempotency_key text, quantity numeric,

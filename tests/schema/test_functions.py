@@ -138,7 +138,7 @@ def test_reading_functions_say_that_they_only_read(db: Connection) -> None:
         *("reserve", "reserve_batch", "settle", "release", "extend"),
         *("define_endpoint", "remove_endpoint", "test_endpoint", "plan_deliveries", "claim_deliveries"),
         *("settle_deliveries", "release_deliveries", "retry_deliveries"),
-        *("set_spike_alert", "remove_spike_alert", "judge_spikes"),
+        *("set_spike_alert", "remove_spike_alert", "judge_spikes", "judge_projections"),
     }
     volatile = {
         name
