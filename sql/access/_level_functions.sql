@@ -1,5 +1,5 @@
--- One row for each level and folder. The levels own and owner cannot be granted by name: own replaces read for a role that is bound to subjects; owner
--- keeps roles from escalating.
+-- A row for each level and folder. The levels own and owner cannot be granted by name: own replaces read for a role that is bound to subjects;
+-- owner keeps roles from escalating.
 create or replace function _level_functions()
 returns table (level text, function text)
 language sql
