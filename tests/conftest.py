@@ -24,6 +24,9 @@ from pymeter.migrate import migrate
 
 _WAIT_SECONDS_MAX = 20
 _TESTS = Path(__file__).parent
+# A test opens a connection or two and calls every function for the first time: a fifth of that is the kernel,
+# which adds memory to the session page by page. In large pages it takes an eighth less.
+_LARGE_PAGES = "glibc.malloc.hugetlb=1"
 
 # Every file that takes more than ten seconds; a file's tests stay on one worker.
 _LONGEST = (
@@ -70,6 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Where nothing may be compiled beside the sources, it is done in pytest's own directory.
     """
+    os.environ.setdefault("GLIBC_TUNABLES", _LARGE_PAGES)
     if sys.dont_write_bytecode and config.cache is not None:
         with suppress(OSError):
             os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(config.cache.mkdir("bytecode"))
@@ -78,13 +82,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two, each with a server of its own, for the whole suite; none for a part of it, which starts sooner.
+    """Three, each with a server of its own, for the whole suite; none for a part of it, which starts sooner.
 
+    Tests wait for locks, timeouts and programs that start: two leave a part of two cores idle.
     None on a server that is given, either: there is a test that looks at what the whole server has written.
     """
     given = [(config.invocation_params.dir / argument).resolve() for argument in config.args]
     whole = any(Path(__file__).is_relative_to(path) for path in given)
-    return 2 if whole and "PYMETER_TEST_DSN" not in os.environ else 0
+    return 3 if whole and "PYMETER_TEST_DSN" not in os.environ else 0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
