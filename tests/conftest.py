@@ -93,14 +93,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Three, each with a server of its own, for the whole suite; none for a part of it, which starts sooner.
+    """Two, each with a server of its own, for the whole suite; none for a part of it, which starts sooner.
 
-    Tests wait for locks, timeouts and programs that start: two leave a part of two cores idle.
     None on a server that is given, either: there is a test that looks at what the whole server has written.
     """
     given = [(config.invocation_params.dir / argument).resolve() for argument in config.args]
     whole = any(Path(__file__).is_relative_to(path) for path in given)
-    return 3 if whole and "PYMETER_TEST_DSN" not in os.environ else 0
+    return 2 if whole and "PYMETER_TEST_DSN" not in os.environ else 0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
