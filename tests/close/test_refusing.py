@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.close.closing import JULY, close, late, payload, use
-from tests.helpers import AGGREGATES, Ledger, Task, at, refused
+from tests.helpers import AGGREGATES, Ledger, Task, at, covering, refused
 
 NewLedger = Callable[..., Ledger]
 Wait = Callable[..., None]
@@ -154,9 +154,11 @@ def test_a_metric_may_begin_and_cease_to_refuse(ledger: Ledger) -> None:
 # ------------------------------------------------------------------------------------------------- races
 
 
-@each_kind
-@pytest.mark.parametrize("how", ["single", "batch", "batch of many", "skip"])
-@pytest.mark.parametrize("end", ["commit", "rollback"])
+@pytest.mark.at_length
+@pytest.mark.parametrize(
+    ("end", "how", "kind"),
+    covering(2, ["commit", "rollback"], ["single", "batch", "batch of many", "skip"], KINDS),
+)
 def test_a_recorder_that_waits_for_the_row_while_the_period_is_closed_is_refused(
     ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, kind: str, how: str, end: str
 ) -> None:

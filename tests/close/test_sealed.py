@@ -20,7 +20,7 @@ from tests.close.closing import (
     stated,
     use,
 )
-from tests.helpers import AGGREGATES, Ledger, Task, at, refused
+from tests.helpers import AGGREGATES, Ledger, Task, at, covering, refused
 
 NewLedger = Callable[..., Ledger]
 Wait = Callable[..., None]
@@ -51,9 +51,11 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("role", ["origin", "replica", "local"])
-@pytest.mark.parametrize("table", GUARDED)
-@pytest.mark.parametrize("how", [how for how in CHANGES if how != "on conflict"])
+@pytest.mark.at_length
+@pytest.mark.parametrize(
+    ("how", "table", "role"),
+    covering(2, [how for how in CHANGES if how != "on conflict"], GUARDED, ["origin", "replica", "local"]),
+)
 def test_no_statement_is_changed_by_its_owner(sealed: Ledger, how: str, table: str, role: str) -> None:
     before = documents(sealed)
     sealed.execute(f"SET session_replication_role = {role}")
@@ -239,10 +241,11 @@ def test_a_period_with_an_open_hold_is_not_closed(ledger: Ledger, end: str) -> N
 _COLUMN = {"min": "lowest", "max": "highest"}
 
 
-@pytest.mark.parametrize("where", ["hour", "month"])
-@pytest.mark.parametrize("is_open", [True, False], ids=["open", "closed"])
-@pytest.mark.parametrize("what", ["event_count", "value", "gone"])
-@pytest.mark.parametrize("aggregate", AGGREGATES)
+@pytest.mark.at_length
+@pytest.mark.parametrize(
+    ("aggregate", "what", "is_open", "where"),
+    covering(3, AGGREGATES, ["event_count", "value", "gone"], [True, False], ["hour", "month"]),
+)
 def test_a_period_whose_buckets_drift_is_not_closed(
     ledger: Ledger, aggregate: str, what: str, is_open: bool, where: str
 ) -> None:

@@ -14,13 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.correct.histories import KINDS, METRICS, Author, Life, define, run_histories, shuffled
-from tests.helpers import AGGREGATES, Ledger, examples
+from tests.helpers import AGGREGATES, Ledger, at_length, examples
 
 NewLedger = Callable[..., Ledger]
 
 _numbers = count(1)
 
 
+@pytest.mark.at_length
 @pytest.mark.slow
 @pytest.mark.parametrize("striped", [False, True], ids=["plain", "striped"])
 def test_p3_any_order_of_events_and_corrections_gives_the_state_of_the_model(
@@ -28,18 +29,19 @@ def test_p3_any_order_of_events_and_corrections_gives_the_state_of_the_model(
 ) -> None:
     """The long run has thousands of them."""
     define(ledger, striped=striped)
-    for states in run_histories(meter_dsn, 7, seed=1 + striped, length=35):
+    for states in run_histories(meter_dsn, at_length(4, 20), seed=1 + striped, length=35):
         assert states[0] == states[1]
     assert ledger.verify() == []
 
 
+@pytest.mark.at_length
 @pytest.mark.slow
 def test_p3_short_histories_of_one_aggregate(ledger: Ledger, new_ledger: NewLedger) -> None:
     """Short enough to be read when they fail."""
     define(ledger)
     sessions = [ledger, new_ledger("second")]
 
-    @examples(20)
+    @examples(10, 100)
     @given(st.randoms(use_true_random=False), st.sampled_from(sorted(AGGREGATES)), st.integers(2, 14))
     def check(draw: random.Random, aggregate: str, length: int) -> None:
         metrics = [key for key in KINDS if METRICS[key] in (aggregate, "sum")]
@@ -55,13 +57,14 @@ def test_p3_short_histories_of_one_aggregate(ledger: Ledger, new_ledger: NewLedg
     check()
 
 
+@pytest.mark.at_length
 @pytest.mark.slow
 def test_a_revert_restores_every_number(ledger: Ledger, new_ledger: NewLedger) -> None:
     """What usage() and buckets say is what they said before; only the log has more rows."""
     define(ledger)
     sessions = [ledger, new_ledger("second")]
     draw = random.Random(3)
-    for _ in range(8):
+    for _ in range(at_length(5, 20)):
         life = Life(sessions, f"{next(_numbers)}", draw)
         author = Author(draw)
         life.live(author.history(15))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from pymeter import Meter, MeterError, migrate
+from pymeter import Meter, MeterError, migrate, pytest_plugin
 from tests.cli.conftest import Run, pymeter
+from tests.conftest import Databases
+from tests.helpers import at_length
 
 __all__ = ["pymeter"]
 
@@ -28,10 +31,25 @@ START = datetime(2026, 6, 1, tzinfo=UTC)
 JUNE = {"since": START, "until": datetime(2026, 7, 1, tzinfo=UTC)}
 
 
+@pytest.fixture(scope="module")
+def template(databases: Databases, pymeter_template: str) -> Iterator[str]:
+    """The name of a database with a second meter, in schema copy."""
+    name = pytest_plugin._database_name("two_meters")
+    migrate(databases.create(name, pymeter_template), "copy")
+    yield name
+    databases.drop(name)
+
+
 @pytest.fixture
-def copy(meter: Meter, meter_dsn: str) -> Meter:
-    """A second meter in the same database, in schema copy; both have a metric of every aggregate."""
-    migrate(meter_dsn, "copy")
+def meter_dsn(databases: Databases, template: str) -> Iterator[str]:
+    name = pytest_plugin._database_name("two_meters_copy")
+    yield databases.create(name, template)
+    databases.drop(name)
+
+
+@pytest.fixture
+def copy(meter: Meter) -> Meter:
+    """The second meter; both have a metric of every aggregate."""
     made = Meter(meter._source, schema="copy")
     for each in (meter, made):
         for key, aggregate in METRICS.items():
@@ -148,7 +166,8 @@ def counts(report: dict[str, Any]) -> tuple[int, ...]:
     return tuple(report[name] for name in ("recorded", "duplicate", "conflict", "rejected"))
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.at_length
+@pytest.mark.parametrize("seed", range(at_length(2, 20)))
 def test_another_meter_gets_the_same_numbers(pymeter: Run, meter: Meter, copy: Meter, seed: int) -> None:
     history = History(meter, "acct_1", seed).run(40)
     file = "events.csv" if seed % 2 else "events.jsonl"

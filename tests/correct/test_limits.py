@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
-from tests.helpers import Ledger, Task, examples
+from tests.helpers import Ledger, Task, at_length, examples
 from tests.limits import test_model as limits_model
 from tests.limits import test_top_ups_model as top_ups_model
 
-HISTORIES = int(os.environ.get("PYMETER_CORRECTED_HISTORIES", "25"))
+HISTORIES = int(os.environ.get("PYMETER_CORRECTED_HISTORIES", at_length(10, 200)))
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 NewLedger = Callable[..., Ledger]
 
@@ -529,6 +529,7 @@ class LimitsHistory(Correcting, limits_model.History):
                 assert all(check.used >= check.version.quota * mark / 100 for (mark,) in fired)
 
 
+@pytest.mark.at_length
 def test_p11_limits_are_answered_as_by_a_naive_model_that_forgets_what_was_corrected(ledger: Ledger) -> None:
     """Both ways of record(): answers, and what check_quota() says, are those of the events that are left."""
     operations = st.one_of(limits_model.operations, corrections, corrections, adjustments)
@@ -563,6 +564,7 @@ class TopUpsHistory(Correcting, top_ups_model.History):
         Correcting.void(self, number)
 
 
+@pytest.mark.at_length
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(top_ups_model.KINDS))
 def test_p11_top_ups_are_answered_as_by_a_naive_model_that_forgets_what_was_corrected(
@@ -588,6 +590,7 @@ def test_p11_top_ups_are_answered_as_by_a_naive_model_that_forgets_what_was_corr
     assert ledger.verify() == []
 
 
+@pytest.mark.at_length
 def test_p11_after_adjustments_an_admitted_event_leaves_nothing_uncovered_that_was_covered(
     ledger: Ledger,
 ) -> None:

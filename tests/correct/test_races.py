@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from psycopg.types.json import Jsonb
 
 from tests.correct.histories import Author, Life, define
 from tests.correct.model import Row, of_rows
-from tests.helpers import AGGREGATES, Ledger, Task, at, same_quantity
+from tests.helpers import AGGREGATES, Ledger, Task, at, covering, same_quantity
 
 NewLedger = Callable[..., Ledger]
 Wait = Callable[..., None]
@@ -84,9 +85,10 @@ def assert_counted(ledger: Ledger, aggregate: str, numbers: Sequence[int]) -> No
 # ------------------------------------------------------------------------------ corrections of one event
 
 
-@ENDS
-@pytest.mark.parametrize("by", ["key", "id"])
-@pytest.mark.parametrize("aggregate", AGGREGATES)
+@pytest.mark.at_length
+@pytest.mark.parametrize(
+    ("aggregate", "by", "end"), covering(2, AGGREGATES, ["key", "id"], ["commit", "rollback"])
+)
 def test_of_two_voids_of_one_event_one_is_applied(
     ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, aggregate: str, by: str, end: str
 ) -> None:
@@ -207,7 +209,7 @@ def wait_for(observer: Ledger, task: Task, name: str) -> None:
         " AND datname = current_database()",
         [name],
     ):
-        pass
+        time.sleep(0.002)
 
 
 # --------------------------------------------------------------------------------- corrections and events
@@ -493,12 +495,15 @@ def test_a_void_that_waits_for_a_revert_of_what_made_its_event(
 # -------------------------------------------------------------------------------------------------- upkeep
 
 
-@pytest.mark.parametrize(("striped", "end"), [(False, "commit"), (False, "rollback"), (True, "commit")])
-@pytest.mark.parametrize("first", ["void", "rebuild"])
-@pytest.mark.parametrize("aggregate", AGGREGATES)
+@pytest.mark.at_length
+@pytest.mark.parametrize(
+    ("aggregate", "first", "way"),
+    covering(2, AGGREGATES, ["void", "rebuild"], [(False, "commit"), (False, "rollback"), (True, "commit")]),
+)
 def test_a_void_against_a_rebuild(
-    ledger: Ledger, new_ledger: NewLedger, aggregate: str, first: str, striped: bool, end: str
+    ledger: Ledger, new_ledger: NewLedger, aggregate: str, first: str, way: tuple[bool, str]
 ) -> None:
+    striped, end = way
     prepare(ledger, aggregate, [5, 2], closed=True, striped=striped)
     ledger.maintain()  # the months have their partitions
     if aggregate == "unique":
@@ -519,9 +524,10 @@ def test_a_void_against_a_rebuild(
     assert_counted(ledger, aggregate, [5, 2] if (first, end) == ("void", "rollback") else [2])
 
 
-@ENDS
-@pytest.mark.parametrize("first", ["void", "maintain"])
-@pytest.mark.parametrize("aggregate", AGGREGATES)
+@pytest.mark.at_length
+@pytest.mark.parametrize(
+    ("aggregate", "first", "end"), covering(2, AGGREGATES, ["void", "maintain"], ["commit", "rollback"])
+)
 def test_a_void_against_a_merge_of_stripes(
     ledger: Ledger, new_ledger: NewLedger, aggregate: str, first: str, end: str
 ) -> None:

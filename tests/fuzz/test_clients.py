@@ -21,9 +21,9 @@ from pymeter import Meter, calls, pytest_plugin
 from pymeter.errors import MeterError
 from tests.conftest import Databases
 from tests.faults.lived_in import live
-from tests.helpers import Ledger
+from tests.helpers import Ledger, at_length
 
-INPUTS = 60  # for each method
+INPUTS = at_length(20, 60)  # for each method
 ERROR_CHARACTERS_MAX = 5000
 # As psycopg raised them: PostgreSQL's own words for what is beyond it, what took longer than this test's
 # statement_timeout, and a subject that the role of this test is not bound to.
@@ -160,6 +160,7 @@ def _arguments(name: str) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(required, optional=optional)
 
 
+@pytest.mark.at_length
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_any_argument_is_answered_or_refused_by_pymeter(meter: Meter, name: str) -> None:

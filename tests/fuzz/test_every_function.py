@@ -8,15 +8,17 @@ from __future__ import annotations
 import pytest
 
 from tests.fuzz.fuzzer import Fuzzer, Tally
+from tests.helpers import at_length
 from tests.schema.contract import names
 
-SHARE = 0.3  # of the corpus
-EXPLORED = 30  # inputs for each function
+SHARE = at_length(1, 3) / 10  # of the corpus
+EXPLORED = at_length(10, 30)  # inputs for each function
 INPUTS_MIN = 1000
 
 _tallies: dict[str, Tally] = {}
 
 
+@pytest.mark.at_length
 @pytest.mark.slow
 @pytest.mark.parametrize("name", names())
 def test_any_input_is_answered_or_refused_as_documented(fuzzer: Fuzzer, name: str) -> None:

@@ -169,7 +169,7 @@ def test_p11_every_pair_ends_as_if_one_had_come_after_the_other(
 @pytest.mark.parametrize(
     ("isolation", "known", "second", "first"),
     covering(
-        3,
+        2,
         ["repeatable read", "serializable"],
         ["new", "known", "known, and no plain sum"],
         ["reserve", "record", "record_batch", "reserve_batch"],
@@ -216,9 +216,16 @@ def test_p11_a_transaction_with_an_older_snapshot_does_not_decide_by_it(
     assert sum(beyond(ledger, "a")) <= QUOTA
 
 
-@pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
-@pytest.mark.parametrize("end", ["commit", "rollback"])
-@pytest.mark.parametrize("how", ["reserve", "reserve_batch", "record"])
+@pytest.mark.at_length
+@pytest.mark.parametrize(
+    ("how", "end", "isolation"),
+    covering(
+        2,
+        ["reserve", "reserve_batch", "record"],
+        ["commit", "rollback"],
+        ["read committed", "repeatable read", "serializable"],
+    ),
+)
 def test_p2_a_repeat_waits_for_the_first_and_is_then_a_duplicate_or_the_first(
     ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, isolation: str, end: str, how: str
 ) -> None:
@@ -326,10 +333,17 @@ def test_p11_the_first_reservation_of_a_subject_and_its_first_event_wait_for_eac
     assert task.result().outcome == "refused"
 
 
-@pytest.mark.parametrize("how", ["reserve", "record", "record_batch", "reserve_batch", "maintain"])
-@pytest.mark.parametrize("limited", [True, False], ids=["limited", "limited meanwhile"])
-@pytest.mark.parametrize("known", [False, True])
-@pytest.mark.parametrize("first", ["extend", "settle"])
+@pytest.mark.at_length
+@pytest.mark.parametrize(
+    ("first", "known", "limited", "how"),
+    covering(
+        3,
+        ["extend", "settle"],
+        [False, True],
+        [True, False],
+        ["reserve", "record", "record_batch", "reserve_batch", "maintain"],
+    ),
+)
 def test_p11_a_hold_that_is_being_extended_or_settled_when_it_expires_is_not_given_away(
     ledger: Ledger,
     new_ledger: NewLedger,
@@ -428,7 +442,7 @@ def test_a_settlement_and_expiry_race_again_and_again_counted_once_freed_once(
     sessions = [new_ledger(f"session {n}") for n in range(5)]
     draw = random.Random(7)
     seen = set()
-    for turn in range(at_length(200, 1000)):  # each way they can end is met within fifty
+    for turn in range(at_length(100, 1000)):  # each way they can end is met within fifty
         subject = f"s{turn % 20}"
         if turn < 20:
             ledger.record(subject, "m", 0)

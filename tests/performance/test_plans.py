@@ -11,7 +11,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from tests.benchmarks import seed
-from tests.helpers import Ledger
+from tests.helpers import Ledger, covering
 from tests.performance.plans import Plans, explainer
 
 Explain = Callable[..., Plans]
@@ -328,9 +328,16 @@ DRIFTS: dict[str, Callable[[Ledger], object]] = {
 }
 
 
-@pytest.mark.parametrize("statistics", ["none", "of one row"])
-@pytest.mark.parametrize("drift", DRIFTS)
-@pytest.mark.parametrize("call", ["SELECT count(*) FROM meter.verify()", "SELECT meter.rebuild()"])
+@pytest.mark.at_length
+@pytest.mark.parametrize(
+    ("call", "drift", "statistics"),
+    covering(
+        2,
+        ["SELECT count(*) FROM meter.verify()", "SELECT meter.rebuild()"],
+        DRIFTS,
+        ["none", "of one row"],
+    ),
+)
 def test_verify_and_rebuild_look_at_each_row_a_few_times_beside_stripes_and_whatever_the_statistics_say(
     connect: Callable[..., psycopg.Connection[Any]], call: str, drift: str, statistics: str
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +9,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from pymeter import pytest_plugin
 from pymeter.migrate import migrate
+from tests.conftest import Databases
 from tests.helpers import Ledger, at
 
 LOCALES = {
@@ -24,9 +25,10 @@ LOCALES = {
 }
 
 
-@pytest.fixture(params=LOCALES)
-def local_ledger(request: pytest.FixtureRequest, pymeter_server: str) -> Iterator[Ledger]:
-    name = f"pymeter_test_{os.getpid()}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_locale"
+@pytest.fixture(scope="module", params=LOCALES)
+def local_template(request: pytest.FixtureRequest, pymeter_server: str) -> Iterator[str]:
+    """The name of a database of that locale, with a meter in it."""
+    name = pytest_plugin._database_name("locale")
     with psycopg.connect(pymeter_server, autocommit=True) as server:
         encoding = "" if "ENCODING" in LOCALES[request.param] else "ENCODING 'UTF8'"
         try:
@@ -34,12 +36,18 @@ def local_ledger(request: pytest.FixtureRequest, pymeter_server: str) -> Iterato
         except psycopg.Error as error:
             pytest.skip(f"this server has no such locale: {error.diag.message_primary}")
         try:
-            dsn = make_conninfo(pymeter_server, dbname=name)
-            migrate(dsn)
-            with psycopg.connect(dsn, autocommit=True) as connection:
-                yield Ledger(connection)
+            migrate(make_conninfo(pymeter_server, dbname=name))
+            yield name
         finally:
             server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def local_ledger(databases: Databases, local_template: str) -> Iterator[Ledger]:
+    name = pytest_plugin._database_name("locale_copy")
+    with psycopg.connect(databases.create(name, local_template), autocommit=True) as connection:
+        yield Ledger(connection)
+    databases.drop(name)
 
 
 def test_a_locale_changes_nothing(local_ledger: Ledger) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -68,7 +69,7 @@ def wait_for_lock(observer: Ledger, task: Task, name: str) -> None:
         " AND datname = current_database()",
         [name],
     ):
-        pass
+        time.sleep(0.002)
 
 
 def test_a_known_member_is_recorded_without_a_lock_on_its_row(ledger: Ledger, new_ledger: NewLedger) -> None:

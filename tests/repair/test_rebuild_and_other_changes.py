@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import Ledger, Task, at
+from tests.helpers import Ledger, Task, at, covering
 from tests.repair.test_rebuild import wait_for
 
 NewLedger = Callable[..., Ledger]
@@ -48,10 +48,11 @@ CHANGES: dict[str, Callable[[Ledger], Any]] = {
 }
 
 
-@pytest.mark.parametrize("striped", [True, False], ids=["striped", "plain"])
-@pytest.mark.parametrize("tamper", ["wrong", "forgotten", "in rollups as well"])
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("end", ["commit", "rollback"])
+@pytest.mark.at_length
+@pytest.mark.parametrize(
+    ("end", "change", "tamper", "striped"),
+    covering(3, ["commit", "rollback"], CHANGES, ["wrong", "forgotten", "in rollups as well"], [True, False]),
+)
 def test_p4_a_change_that_is_in_flight_when_the_rebuild_begins(
     ledger: Ledger, new_ledger: NewLedger, change: str, tamper: str, end: str, striped: bool
 ) -> None:

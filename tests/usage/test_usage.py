@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import AGGREGATES, PERIODS, ROLLUPS, Ledger, at, refused
+from tests.helpers import AGGREGATES, PERIODS, ROLLUPS, Ledger, at, at_length, refused
 
 ADDITIVE = ("sum", "count", "unique")
 INSTANT = timedelta(microseconds=1)
@@ -133,6 +133,7 @@ def fill(ledger: Ledger, draw: random.Random, metric: str, aggregate: str) -> No
     ledger.batch(events)
 
 
+@pytest.mark.at_length
 @pytest.mark.parametrize("aggregate", AGGREGATES)
 def test_p5_any_window_equals_the_log_for_every_period_and_rollup(ledger: Ledger, aggregate: str) -> None:
     draw = random.Random(aggregate)
@@ -182,7 +183,7 @@ def test_p5_any_window_equals_the_log_for_every_period_and_rollup(ledger: Ledger
                 )
             ]
             windows: list[tuple[Any, Any]] = [(t, None) for t in edges] + [(None, t) for t in edges]
-            for _ in range(70):
+            for _ in range(at_length(25, 70)):
                 choice = [
                     *draw.sample(times, 2),
                     draw.choice(times) + INSTANT,
