@@ -1,9 +1,10 @@
 -- Short buckets are compared where they lie within the period, and so are long ones, which most statements are written from. Where both cover the
--- same time, the log is read once for both. Months that were dropped cannot be compared.
+-- same time, the log is read once for both. Months that were dropped cannot be compared. Both functions are stable: with one snapshot for the log and
+-- the buckets, what is recorded meanwhile is in neither of them.
 create or replace function _compared_metrics(closings closing[])
 returns table (subject text, metric text, has_drifted boolean, recorded_at timestamptz)
 language plpgsql
-volatile
+stable
 set search_path from current
 set enable_seqscan to off
 set enable_hashjoin to off
@@ -57,7 +58,7 @@ returns table (
     coarse_until timestamptz, since timestamptz, until timestamptz, left_out bigint[], events bigint, total numeric, lowest numeric,
     highest numeric, latest numeric[], recorded_at timestamptz)
 language plpgsql
-volatile
+stable
 set search_path from current
 set enable_seqscan to off
 set enable_hashjoin to off

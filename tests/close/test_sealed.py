@@ -342,3 +342,20 @@ def test_readers_do_not_wait_for_who_closes(sealed: Ledger, new_ledger: NewLedge
     )
     closer.connection.commit()
     assert len(documents(sealed)) == 2
+
+
+def test_what_is_recorded_while_buckets_are_compared_with_the_log_is_no_drift(
+    ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait
+) -> None:
+    """The comparison has begun and waits; one that reads the log later than the buckets would see more."""
+    ledger.define("m", "sum")
+    use(ledger, "a", "m", 5, at("2026-06-10"), of="sum")
+    stopper = new_ledger("stopper", autocommit=False)
+    stopper.execute("LOCK TABLE meter.event_kinds IN ACCESS EXCLUSIVE MODE")
+    closing = Task(lambda: close(new_ledger("closer")))
+    wait_until_blocked(ledger.connection, "closer")
+    use(ledger, "a", "m", 2, at("2026-06-11"), of="sum")
+    stopper.connection.commit()
+    header = closing.result()
+    assert stated(ledger, header.statement_id) == {("usage", "m"): 7}
+    assert ledger.call("verify_statements") == []
