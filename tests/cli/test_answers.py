@@ -185,7 +185,7 @@ def test_catalog_define_and_retire(pymeter: Run) -> None:
     assert "seats" in pymeter("catalog").out
     assert [row["key"] for row in pymeter("catalog", "seats", "--json").json] == ["seats"]
     assert "tokens" not in pymeter("catalog", "seats").out
-    assert pymeter("catalog", "nothing").status == 2
+    assert pymeter("catalog", "nothing").status == 1
     assert pymeter("record", "acct_1", "seats", "3").status == 1
 
 
