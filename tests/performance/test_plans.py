@@ -210,13 +210,18 @@ def test_after_a_gap_of_ids_no_more_rows_are_sorted_than_ranges_may_have(
     _log_in_order_of_time(connection)
     connection.execute("VACUUM meter.events")
     connection.execute("SELECT setval('meter.event_ids', last_value + 5000000) FROM meter.event_ids")
-    found = connection.execute("SELECT event_id FROM meter.all_events(%s, max_rows => 500)", [metric])
+    # So many rows that they are of several ranges, without a gap between these.
+    found = connection.execute(
+        "SELECT a.event_id FROM meter.all_events(%s, max_rows => 10000) a"
+        " UNION ALL SELECT b.event_id FROM meter.all_events(%s, max_rows => 10000, after_id => 70000) b",
+        [metric, metric],
+    ).fetchall()
     expected = connection.execute(
-        "SELECT event_id FROM meter.logged_events WHERE metric = coalesce(%s, metric)"
-        " ORDER BY event_id DESC LIMIT 500",
+        "SELECT event_id FROM meter.logged_events WHERE metric = coalesce(%s, metric) ORDER BY event_id DESC",
         [metric],
-    )
-    assert found.fetchall() == expected.fetchall()
+    ).fetchall()
+    below = next(n for n, (event_id,) in enumerate(expected) if event_id < 70_000)
+    assert found == expected[:10_000] + expected[below : below + 10_000]
     plans = explainer(connection)("SELECT count(*) FROM meter.all_events(%s)", [metric], calls_before=0)
     sorted_rows = [
         child["Actual Rows"]
