@@ -1353,6 +1353,23 @@ class AsyncMethods:
         """
         return await self._run(calls.retire_metric(key))
 
+    async def metric(self, key: str) -> Metric:
+        """Return the definition of one metric, retired or not.
+
+        Args:
+            key: The metric's key.
+
+        Returns:
+            The metric.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+
+        Example:
+            meter.metric("tokens").unit
+        """
+        return await self._run(calls.metric(key))
+
     async def catalog(self) -> list[Metric]:
         """Return every metric that was ever defined, retired ones included.
 
@@ -1888,6 +1905,38 @@ class AsyncMethods:
                 after_at=after_at,
                 as_of=as_of,
             )
+        )
+
+    async def all_events(
+        self,
+        metric: str | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after_id: int | None = None,
+        max_rows: int = 100,
+    ) -> list[Event]:
+        """Return a page of the log of all subjects, the latest recorded first.
+
+        Args:
+            metric: One metric's events; all unless given.
+            since: The earliest time, included.
+            until: The latest time, not included.
+            after_id: The last row's ``event_id``, for the next page; `iter_all_events` does that.
+            max_rows: The length of a page, at most 10,000.
+
+        Returns:
+            A page of events; a shorter one is the last.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: a value is not allowed.
+
+        Example:
+            [(event.subject, event.quantity) for event in meter.all_events("tokens", max_rows=10)]
+        """
+        return await self._run(
+            calls.all_events(metric, since=since, until=until, after_id=after_id, max_rows=max_rows)
         )
 
     async def resolve_window(

@@ -1343,6 +1343,23 @@ class Methods:
         """
         return self._run(calls.retire_metric(key))
 
+    def metric(self, key: str) -> Metric:
+        """Return the definition of one metric, retired or not.
+
+        Args:
+            key: The metric's key.
+
+        Returns:
+            The metric.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+
+        Example:
+            meter.metric("tokens").unit
+        """
+        return self._run(calls.metric(key))
+
     def catalog(self) -> list[Metric]:
         """Return every metric that was ever defined, retired ones included.
 
@@ -1876,6 +1893,38 @@ class Methods:
                 after_at=after_at,
                 as_of=as_of,
             )
+        )
+
+    def all_events(
+        self,
+        metric: str | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after_id: int | None = None,
+        max_rows: int = 100,
+    ) -> list[Event]:
+        """Return a page of the log of all subjects, the latest recorded first.
+
+        Args:
+            metric: One metric's events; all unless given.
+            since: The earliest time, included.
+            until: The latest time, not included.
+            after_id: The last row's ``event_id``, for the next page; `iter_all_events` does that.
+            max_rows: The length of a page, at most 10,000.
+
+        Returns:
+            A page of events; a shorter one is the last.
+
+        Raises:
+            UnknownMetric: the catalog has no such metric.
+            InvalidInput: a value is not allowed.
+
+        Example:
+            [(event.subject, event.quantity) for event in meter.all_events("tokens", max_rows=10)]
+        """
+        return self._run(
+            calls.all_events(metric, since=since, until=until, after_id=after_id, max_rows=max_rows)
         )
 
     def resolve_window(

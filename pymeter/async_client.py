@@ -198,3 +198,27 @@ class AsyncMeter(AsyncMethods):
                 return
             for event in page:
                 yield event
+
+    async def iter_all_events(
+        self,
+        metric: str | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        page_size: int = 1000,
+    ) -> AsyncIterator[Event]:
+        """Yield the events of all subjects, the latest recorded first, a page of `all_events` at a time."""
+        page: list[Event] = []
+        while not page or len(page) == page_size:
+            after_id = page[-1].event_id if page else None
+            page = await self.all_events(
+                metric,
+                since=since,
+                until=until,
+                after_id=after_id,
+                max_rows=page_size,
+            )
+            if not page:
+                return
+            for event in page:
+                yield event

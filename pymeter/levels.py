@@ -6,7 +6,8 @@ from typing import Final
 
 _CALLS: Final = {
     "read": """
-        catalog usage totals summary series usage_by check_quota subjects events resolve_window health
+        catalog metric usage totals summary series usage_by check_quota subjects events all_events
+        resolve_window health
         settings billing_cycle plans subscriptions limits effective_limits overruns notifications
         reservations top_ups balance
         corrections correction_entries preview_correction

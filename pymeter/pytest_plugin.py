@@ -8,6 +8,7 @@
 meter_dsn         the DSN of a database of the test's own, with pymeter in schema ``meter``
 meter_connection  a psycopg connection to it, in transactions that the test controls
 meter             a pymeter.Meter on a connection of its own that commits every call
+async_meter       a pymeter.AsyncMeter on the same database, whatever runs the async tests
 pymeter_server    (session) the server: PYMETER_TEST_DSN, else a private temporary one (extra ``embedded``)
 pymeter_template  (session) the database that is migrated once and copied for every test
 pymeter_migrate   (session) what migrates it: override it to install something else beside pymeter
@@ -18,7 +19,8 @@ pytest loads this module in every run, so at the top it imports nothing but pyte
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     import psycopg
     from pytest_postgresql.janitor import DatabaseJanitor
 
+    from pymeter.async_client import AsyncMeter
     from pymeter.client import Meter
 
 _numbers = count(1)
@@ -92,6 +95,32 @@ def meter(meter_dsn: str) -> Iterator[Meter]:
 
     with psycopg.connect(meter_dsn, autocommit=True) as connection:
         yield Meter(connection)
+
+
+@pytest.fixture
+def async_meter(meter_dsn: str) -> AsyncMeter:
+    """A meter for async tests, on the same database as ``meter``. Every call is committed.
+
+    The fixture is not async itself, so no plugin has to know it. A connection belongs to the event loop that
+    opened it, and only the test knows its loop; so every call opens a connection and closes it.
+    """
+    from pymeter.async_client import AsyncMeter
+
+    return AsyncMeter(_Connections(meter_dsn))
+
+
+class _Connections:
+    """A pool that keeps no connection."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+        import psycopg
+
+        async with await psycopg.AsyncConnection.connect(self._dsn) as connection:
+            yield connection
 
 
 def _database_name(suffix: str) -> str:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from pymeter.calls.access_calls import access, grant_access, revoke_access
 from pymeter.calls.budgets_calls import budget_status, budgets, judge_budgets, remove_budget, set_budget
 from pymeter.calls.call import Call
-from pymeter.calls.catalog_calls import catalog, define_metric, retire_metric
+from pymeter.calls.catalog_calls import catalog, define_metric, metric, retire_metric
 from pymeter.calls.close_calls import (
     close_due,
     close_period,
@@ -145,6 +145,7 @@ from pymeter.calls.report_calls import (
 )
 from pymeter.calls.simulate_calls import compare_plans, simulate
 from pymeter.calls.usage_calls import (
+    all_events,
     check_quota,
     events,
     resolve_window,
@@ -162,6 +163,7 @@ __all__ = [
     "adjust",
     "admin_log",
     "adopt_journal",
+    "all_events",
     "amend_event",
     "approve_correction",
     "balance",
@@ -205,6 +207,7 @@ __all__ = [
     "leave_pushes",
     "limits",
     "maintain",
+    "metric",
     "notifications",
     "open_correction",
     "overruns",

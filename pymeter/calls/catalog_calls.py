@@ -88,6 +88,24 @@ def retire_metric(key: str) -> Call[Metric]:
     return Call("retire_metric", (argument.text("key", key, required=True),), result.one(Metric))
 
 
+def metric(key: str) -> Call[Metric]:
+    """Return the definition of one metric, retired or not.
+
+    Args:
+        key: The metric's key.
+
+    Returns:
+        The metric.
+
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+
+    Example:
+        meter.metric("tokens").unit
+    """
+    return Call("metric", (argument.text("key", key, required=True),), result.one(Metric))
+
+
 def catalog() -> Call[list[Metric]]:
     """Return every metric that was ever defined, retired ones included.
 

@@ -412,6 +412,46 @@ def events(
     )
 
 
+def all_events(
+    metric: str | None = None,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    after_id: int | None = None,
+    max_rows: int = 100,
+) -> Call[list[Event]]:
+    """Return a page of the log of all subjects, the latest recorded first.
+
+    Args:
+        metric: One metric's events; all unless given.
+        since: The earliest time, included.
+        until: The latest time, not included.
+        after_id: The last row's ``event_id``, for the next page; `iter_all_events` does that.
+        max_rows: The length of a page, at most 10,000.
+
+    Returns:
+        A page of events; a shorter one is the last.
+
+    Raises:
+        UnknownMetric: the catalog has no such metric.
+        InvalidInput: a value is not allowed.
+
+    Example:
+        [(event.subject, event.quantity) for event in meter.all_events("tokens", max_rows=10)]
+    """
+    return Call(
+        "all_events",
+        (
+            argument.text("metric", metric),
+            argument.time("since", since),
+            argument.time("until", until),
+            argument.integer("after_id", "bigint", after_id),
+            argument.integer("max_rows", "integer", max_rows),
+        ),
+        result.every(Event),
+    )
+
+
 def resolve_window(
     period: Period | str | None = None,
     *,

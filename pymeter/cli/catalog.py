@@ -116,11 +116,16 @@ def _retired(metric: Metric) -> Text:
     return good(f"{metric.key} is retired since {moment(metric.retired_at)} UTC")
 
 
-def catalog(ctx: Context, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
+def catalog(
+    ctx: Context,
+    key: Annotated[str | None, typer.Argument(help="Only this metric.")] = None,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
     """List the metrics."""
     wanted = form(as_json, as_csv)
     with ctx.obj.meter() as meter:
-        metrics = meter.catalog()
+        metrics = meter.catalog() if key is None else [meter.metric(key)]
     show(metrics, Metric, _catalog_table, wanted)
 
 

@@ -22,7 +22,6 @@ from pymeter.cli.options import (
     AsOf,
     OnlyMetric,
     Since,
-    Subject,
     Until,
     Zone,
     form,
@@ -55,10 +54,11 @@ _PAGE_MAX = 10_000
 
 def events(
     ctx: Context,
-    subject: Subject,
+    subject: Annotated[str | None, typer.Argument(help="Whose events; or give --all.")] = None,
     metric: OnlyMetric = None,
     since: Since = None,
     until: Until = None,
+    everybody: Annotated[bool, typer.Option("--all", help="All subjects, latest recorded first.")] = False,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many.")] = 20,
     after_id: Annotated[int | None, typer.Option(help="Show older events than this one.")] = None,
     as_of: AsOf = None,
@@ -66,26 +66,47 @@ def events(
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """Show a subject's newest events: what a total consists of."""
+    """Show the newest events of a subject, or of all.
+
+        pymeter events acct_1 --metric tokens
+        pymeter events --all
+
+    They are what a total consists of.
+    """
     wanted = form(as_json, as_csv)
     start, end = read_window(since, until, timezone)
     final = read_moment(as_of, timezone, "--as-of")
     read_zone(timezone)
+    _check_whose(subject, everybody)
+    if everybody and final is not None:
+        raise typer.BadParameter("a watermark is of one subject: give the subject instead of --all")
     with ctx.obj.meter() as meter:
-        rows = meter.events(
-            subject, metric, since=start, until=end, after_id=after_id, max_rows=limit, as_of=final
-        )
+        if subject is None:
+            rows = meter.all_events(metric, since=start, until=end, after_id=after_id, max_rows=limit)
+        else:
+            rows = meter.events(
+                subject, metric, since=start, until=end, after_id=after_id, max_rows=limit, as_of=final
+            )
     if wanted is Form.csv:
         write_csv(sys.stdout, Event, rows, mark_escaped=True)
         return
     if wanted is Form.table and final is not None:
         stdout().print(note(recorded_up_to(final, timezone)))
-    show(rows, Event, lambda page: events_table(page, timezone) if page else note("no events"), wanted)
+    show(rows, Event, lambda page: _drawn(page, timezone, everybody), wanted)
     if wanted is Form.table and len(rows) == limit:
         stdout().print(note(f"next page: --after-id {rows[-1].event_id}"))
 
 
-def events_table(rows: list[Event], timezone: str = "UTC") -> Table:
+def _check_whose(subject: str | None, everybody: bool) -> None:
+    if (subject is None) != everybody:
+        raise typer.BadParameter("give a subject, or --all for all of them")
+
+
+def _drawn(rows: list[Event], timezone: str, everybody: bool) -> Table | Text:
+    return events_table(rows, timezone, with_subject=everybody) if rows else note("no events")
+
+
+def events_table(rows: list[Event], timezone: str = "UTC", *, with_subject: bool = False) -> Table:
     """Events as people read them. On a narrow terminal the metadata stand below the key."""
     at = f"at ({timezone})"
     narrow = stdout().width < _WIDE
@@ -95,7 +116,9 @@ def events_table(rows: list[Event], timezone: str = "UTC") -> Table:
     corrected = any(row.kind != "usage" or row.correction_id is not None for row in rows)
     last = [*(["correction"] if corrected else []), *last]
     result = table(
-        "event", at, "metric", "quantity", *last, numbers=("event", "quantity"), unfolded=(at, "metric")
+        *("event", at, *(["subject"] if with_subject else []), "metric", "quantity", *last),
+        numbers=("event", "quantity"),
+        unfolded=(at, "metric"),
     )
     for row in rows:
         about = " ".join(f"{name}={_short(value)}" for name, value in (row.metadata or {}).items())
@@ -103,6 +126,7 @@ def events_table(rows: list[Event], timezone: str = "UTC") -> Table:
         result.add_row(
             str(row.event_id),
             moment(row.at.replace(microsecond=0), timezone),
+            *([Text(visible(row.subject))] if with_subject else []),
             row.metric,
             _amount(row, restored=_restores(row, by_id) is not None),
             *([_correction(row, by_id)] if corrected else []),
@@ -187,8 +211,7 @@ def export(
     if wanted is Form.table:
         named_json = output is not None and {".json", ".jsonl", ".ndjson"} & set(output.suffixes)
         wanted = Form.json if named_json else Form.csv
-    if (subject is None) != everybody:
-        raise typer.BadParameter("give a subject, or --all for all of them")
+    _check_whose(subject, everybody)
     start, end = read_window(since, until, timezone)
     if subject is not None:
         who = [subject]

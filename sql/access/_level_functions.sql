@@ -7,8 +7,8 @@ immutable parallel safe
 as $$
     select l.level, f.function
     from (values
-        ('read', '{catalog}'::text[]),
-        ('read', '{usage,summary,series,usage_by,check_quota,totals,subjects,events,resolve_window}'),
+        ('read', '{catalog,metric}'::text[]),
+        ('read', '{usage,summary,series,usage_by,check_quota,totals,subjects,events,all_events,resolve_window}'),
         ('read', '{health}'),
         ('read', '{settings,billing_cycle,plans,subscriptions,limits,effective_limits,overruns,notifications,reservations,top_ups,balance}'),
         ('read', '{endpoints,deliveries,spike_alerts}'),

@@ -116,6 +116,7 @@ def test_a_batch_is_a_json_array_inside_the_object(rest: Rest) -> None:
 
 READING: dict[str, dict[str, Any]] = {
     "catalog": {},
+    "metric": {"key": "tokens"},
     "usage": {"subject": "a", "metric": "tokens"},
     "summary": {"subject": "a"},
     "series": {
@@ -129,6 +130,7 @@ READING: dict[str, dict[str, Any]] = {
     "totals": {"metric": "tokens"},
     "subjects": {"max_rows": 5},
     "events": {"subject": "a"},
+    "all_events": {"metric": "tokens"},
     "resolve_window": {"period": "month", "timezone": "Asia/Kathmandu"},
     "settings": {},
     "billing_cycle": {"subject": "a", "at": "2026-06-18T00:00:00Z"},

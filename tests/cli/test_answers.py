@@ -153,6 +153,25 @@ def test_events_explain_a_charge_and_are_paged(pymeter: Run) -> None:
     ] == ["req_1"]
 
 
+def test_events_of_all_subjects_are_the_latest_recorded_first(pymeter: Run, meter: Meter) -> None:
+    meter.record("acct_2", "tokens", 7, at=datetime(2026, 5, 1, tzinfo=UTC))
+    ran = pymeter("events", "--all", "-n", "2")
+    assert "subject" in ran.out
+    assert "acct_2" in ran.out
+    assert "req_3" not in ran.out
+    page = pymeter("events", "--all", "-n", "2", "--json").json
+    assert [(row["subject"], row["metric"]) for row in page] == [("acct_2", "tokens"), ("acct_1", "users")]
+    last = str(page[-1]["event_id"])
+    assert f"--after-id {last}" in ran.out
+    older = rows(pymeter("events", "--all", "-m", "tokens", *JUNE, "--after-id", last, "--csv").out)
+    assert [row["idempotency_key"] for row in older] == ["req_3", "req_2", "req_1"]
+
+
+def test_events_are_of_a_subject_or_of_all(pymeter: Run) -> None:
+    for wrong in ((), ("acct_1", "--all"), ("--all", "--as-of", "2026-06-01")):
+        assert pymeter("events", *wrong).status == 2
+
+
 def test_catalog_define_and_retire(pymeter: Run) -> None:
     assert pymeter("define", "seats", "last", "seat", "--period", "day", "--max-future", "7 days").status == 0
     minutes = pymeter("define", "seats", "last", "seat", "--rollup", "minute", "--json").json
@@ -164,6 +183,9 @@ def test_catalog_define_and_retire(pymeter: Run) -> None:
     assert pymeter("retire", "seats").status == 0
     assert [row["key"] for row in rows(pymeter("catalog", "--csv").out)] == ["seats", "tokens", "users"]
     assert "seats" in pymeter("catalog").out
+    assert [row["key"] for row in pymeter("catalog", "seats", "--json").json] == ["seats"]
+    assert "tokens" not in pymeter("catalog", "seats").out
+    assert pymeter("catalog", "nothing").status == 1
     assert pymeter("record", "acct_1", "seats", "3").status == 1
 
 

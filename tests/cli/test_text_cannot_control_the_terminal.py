@@ -56,6 +56,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("totals", "tokens"),
     ("subjects",),
     ("events", EVIL),
+    ("events", "--all"),
     ("verify",),
     ("rebuild",),
     ("status",),

@@ -23,7 +23,7 @@ from tests.client import generate
 METHODS = sorted(name for name, call in vars(calls).items() if inspect.isfunction(call))
 # `access` is a group of calls, which can be called itself.
 FLAT = [name for name in METHODS if name != "access"]
-ITERATORS = ["iter_events", "iter_subjects", "iter_totals"]
+ITERATORS = ["iter_all_events", "iter_events", "iter_subjects", "iter_totals"]
 BLOCKS = {"reserved"}
 
 
@@ -137,6 +137,7 @@ def test_parameters_are_those_of_the_installed_function(db: psycopg.Connection[A
 MODELS: dict[str, type[BaseModel]] = {
     "define_metric": models.Metric,
     "catalog": models.Metric,
+    "metric": models.Metric,
     "record": models.Recorded,
     "record_batch": models.BatchOutcome,
     "known_events": models.BatchOutcome,
@@ -148,6 +149,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "totals": models.SubjectTotal,
     "subjects": models.SubjectActivity,
     "events": models.Event,
+    "all_events": models.Event,
     "verify": models.Drift,
     "maintain": models.MaintenanceAction,
     "health": models.Health,

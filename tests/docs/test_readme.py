@@ -22,7 +22,7 @@ WITH_EXAMPLES = [page for page in PAGES if any(e.expected is not None for e in e
 SCREEN_LINES = 60
 LINES_MAX = 225
 # Pages with blocks of text that are nobody's output: code of other languages, and commands for contributors.
-UNCHECKED_TEXT = {"sql/record": 1, "sql/operate": 1, "tests": 1}
+UNCHECKED_TEXT = {"sql/record": 1, "sql/usage": 1, "sql/operate": 1, "tests": 1}
 # What no test runs, because it installs something or needs a server that is not there.
 NOT_RUN = {
     "": ["pip", "pip", "export"],

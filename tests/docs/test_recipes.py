@@ -77,6 +77,20 @@ def test_the_recipe_for_node_records_one_event_and_a_batch(
 
 
 @pytest.mark.slow
+def test_the_recipe_for_node_reads_usage_and_pages_of_the_log(
+    node_project: Path, meter_dsn: str, meter: Meter
+) -> None:
+    meter.define_metric("tokens", "sum", "token")
+    for number in range(205):
+        meter.record(f"acct_{number % 2 + 1}", "tokens", Decimal(f"{number}.25"))
+    text = (ROOT / "sql" / "usage" / "README.md").read_text(encoding="utf-8")
+    (recipe,) = [block.text for block in blocks(text) if block.language == "js"]
+    total, *printed = _run(node_project, meter_dsn, recipe).splitlines()
+    assert total == f"{{ quantity: '{meter.usage('acct_1', 'tokens').quantity}', unit: 'token' }}"
+    assert printed == [f"acct_{number % 2 + 1} {number}.25" for number in reversed(range(205))]
+
+
+@pytest.mark.slow
 def test_an_array_without_json_stringify_is_refused_by_postgresql(
     node_project: Path, meter_dsn: str, meter: Meter
 ) -> None:

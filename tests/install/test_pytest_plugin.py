@@ -22,6 +22,36 @@ def test_second_sees_nothing_of_the_first(meter_connection):
     assert meter_connection.execute("SELECT count(*) FROM meter.metrics").fetchone() == (0,)
 """
 
+ASYNC_TEST = """
+import asyncio
+import pytest
+
+async def use(meter, async_meter):
+    meter.define_metric("tokens", "sum", "token")
+    recorded = [async_meter.record("acct_1", "tokens", n, idempotency_key=f"req_{n}") for n in range(1, 5)]
+    await asyncio.gather(*recorded)
+    assert meter.usage("acct_1", "tokens").quantity == 10
+    assert [event.quantity async for event in async_meter.iter_all_events(page_size=3)] != []
+
+def test_in_loops_of_its_own(meter, async_meter):
+    asyncio.run(use(meter, async_meter))
+    asyncio.run(use(meter, async_meter))
+"""
+ANYIO_TEST = """
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+@pytest.mark.anyio
+async def test_with_the_plugin_of_anyio(meter, async_meter):
+    await use(meter, async_meter)
+"""
+PYTEST_ASYNCIO_TEST = """
+@pytest.mark.asyncio
+async def test_with_pytest_asyncio(meter, async_meter):
+    await use(meter, async_meter)
+"""
+
 IMPORTS = """
 import sys
 import pymeter.pytest_plugin
@@ -53,6 +83,26 @@ def test_a_users_tests_get_a_meter_each(tmp_path):
     done = run_pytest(tmp_path)
 
     assert "2 passed" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("plugin", "test", "passed"),
+    [
+        (None, "", "1 passed"),
+        ("anyio", ANYIO_TEST, "2 passed"),
+        ("pytest_asyncio", PYTEST_ASYNCIO_TEST, "2 passed"),
+    ],
+    ids=["no plugin", "anyio", "pytest-asyncio"],
+)
+def test_async_tests_get_a_meter_each_whatever_runs_them(tmp_path, plugin, test, passed):
+    if plugin is not None:
+        pytest.importorskip(plugin)
+    (tmp_path / "test_users.py").write_text(ASYNC_TEST + test)
+
+    done = run_pytest(tmp_path, *(("-p", "no:anyio") if plugin != "anyio" else ()))
+
+    assert passed in done.stdout, done.stdout + done.stderr
 
 
 def test_the_plugin_imports_nothing_heavy(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -169,6 +169,81 @@ def test_the_next_page_of_events_starts_where_the_last_one_ended(
         plans.assert_by_index("events")
         metrics = 1 if metric else len(filled.execute("SELECT FROM meter.metrics").fetchall())
         assert plans.rows("events") <= metrics * (50 + 24)
+
+
+@pytest.mark.parametrize("statistics", ["analyzed", "none"])
+@pytest.mark.parametrize(
+    ("call", "looked_at"),
+    [
+        ("SELECT count(*) FROM meter.all_events()", 25_000),
+        # Ids of any 10,000 events are in up to three ranges of 128 pages, with 14,000 rows each.
+        ("SELECT count(*) FROM meter.all_events('tokens', after_id => 60000)", 45_000),
+        ("SELECT count(*) FROM meter.all_events('rare')", 25_000),
+        ("SELECT count(*) FROM meter.all_events(until => '2026-01-02Z')", 25_000),
+        ("SELECT count(*) FROM meter.all_events('rare', until => '2026-01-02Z')", 25_000),
+    ],
+)
+def test_the_log_of_all_subjects_is_read_by_ranges_of_ids_as_far_as_the_page_needs(
+    connect: Callable[..., psycopg.Connection[Any]], call: str, looked_at: int, statistics: str
+) -> None:
+    """Or by series, where that takes less: of `rare` there are 5 events, below 150,000 of `tokens`."""
+    connection = connect("all events")
+    _log_in_order_of_time(connection)
+    connection.execute(f"VACUUM {'(ANALYZE)' if statistics == 'analyzed' else ''} meter.events")
+    plans = explainer(connection)(call, calls_before=0)
+    assert plans.scans("events")
+    for scan in plans.scans("events"):
+        assert "Seq" not in scan.node
+        assert "series_id" in scan.condition or "event_id >=" in scan.condition, scan
+    rechecked = sum(
+        node.get("Rows Removed by Index Recheck", 0) * node["Actual Loops"] for node in plans.nodes()
+    )
+    assert plans.rows("events") + rechecked <= looked_at
+
+
+@pytest.mark.parametrize("metric", [None, "tokens"])
+def test_after_a_gap_of_ids_no_more_rows_are_sorted_than_ranges_may_have(
+    connect: Callable[..., psycopg.Connection[Any]], metric: str | None
+) -> None:
+    """The ranges have grown in the gap; the one in which it ends has the whole log."""
+    connection = connect("all events")
+    _log_in_order_of_time(connection)
+    connection.execute("VACUUM meter.events")
+    connection.execute("SELECT setval('meter.event_ids', last_value + 5000000) FROM meter.event_ids")
+    # So many rows that they are of several ranges, without a gap between these.
+    found = connection.execute(
+        "SELECT a.event_id FROM meter.all_events(%s, max_rows => 10000) a"
+        " UNION ALL SELECT b.event_id FROM meter.all_events(%s, max_rows => 10000, after_id => 70000) b",
+        [metric, metric],
+    ).fetchall()
+    expected = connection.execute(
+        "SELECT event_id FROM meter.logged_events WHERE metric = coalesce(%s, metric) ORDER BY event_id DESC",
+        [metric],
+    ).fetchall()
+    below = next(n for n, (event_id,) in enumerate(expected) if event_id < 70_000)
+    assert found == expected[:10_000] + expected[below : below + 10_000]
+    plans = explainer(connection)("SELECT count(*) FROM meter.all_events(%s)", [metric], calls_before=0)
+    sorted_rows = [
+        child["Actual Rows"]
+        for node in plans.nodes()
+        if node["Node Type"] == "Sort" and "event_id" in node["Sort Key"][0]
+        for child in node["Plans"]
+    ]
+    assert max(sorted_rows) > 100
+    assert max(sorted_rows) <= 40_000
+
+
+def _log_in_order_of_time(connection: psycopg.Connection[Any]) -> None:
+    """5 events of `rare`, and then 150,000 of `tokens` in two months, in the order of their ids."""
+    seed.define(connection, "tokens")
+    seed.define(connection, "rare")
+    since, until = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
+    seed.partitions(connection, since, until)
+    seed.log(connection, "rare", events=5, since=since, until=until)
+    for day in range(0, 60, 2):
+        begin = since + timedelta(days=day)
+        end = begin + timedelta(days=2)
+        seed.log(connection, "tokens", events=5_000, subjects=50, since=begin, until=end, prefix=f"s{day}_")
 
 
 def test_subjects_reads_the_newest_series_only(explain: Explain, filled: psycopg.Connection[Any]) -> None:

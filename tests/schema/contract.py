@@ -20,6 +20,7 @@ catalog:
     carry boolean = null, after_close text = null) -> metrics
   retire_metric(key text) -> metrics
   catalog() -> setof metrics
+  metric(key text) -> metrics
 record:
   record(subject text, metric text, quantity numeric = null, member text = null,
     idempotency_key text = null, at timestamptz = now(), metadata jsonb = null,
@@ -49,6 +50,8 @@ usage:
   events(subject text, metric text = null, since timestamptz = null, until timestamptz = null,
     after_id bigint = null, max_rows integer = 100,
     after_at timestamptz = null, as_of timestamptz = null) -> setof logged_events
+  all_events(metric text = null, since timestamptz = null, until timestamptz = null,
+    after_id bigint = null, max_rows integer = 100) -> setof logged_events
   resolve_window(period text = null, since timestamptz = null, until timestamptz = null,
     timezone text = 'UTC', now timestamptz = now()) -> tstzrange
 correct:
