@@ -57,6 +57,8 @@ def pushes(
 
 
 def _pushes_table(rows: list[Push]) -> RenderableType:
+    if not rows:
+        return note("no pushes; what would be sent: pymeter report --dry-run")
     # An identifier is copied from here: it is never folded. On a narrow terminal all else stands beside it.
     narrow = stdout().width < _WIDE
     more = ["push"] if narrow else ["customer", "event name", "value", "at (UTC)", "state", "error"]
