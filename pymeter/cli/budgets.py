@@ -12,13 +12,14 @@ from rich.text import Text
 from pymeter.cli.help import add_command
 from pymeter.cli.limits import OfPlan, OfSubject
 from pymeter.cli.options import AsCsv, AsJson, MaxRows, Subject, Zone, form, read_moment
-from pymeter.cli.output import good, is_narrow, minute, moment, note, number, show, stdout, table
+from pymeter.cli.output import good, minute, moment, note, number, show, stdout, table
 from pymeter.cli.price_display import money
 from pymeter.cli.suggestions import SuggestingGroup
 from pymeter.cli.target import Context
 from pymeter.models import Budget, BudgetPeriod, BudgetStatus, LimitAction
 
 _UNLIMITED = "unlimited"
+_WIDTH_WITH_BARS = 100
 _BAR_CELLS = 12
 _BAR_MARKS, _ASCII_MARKS = "█░", "#."
 
@@ -152,12 +153,12 @@ def _status_table(found: list[BudgetStatus], timezone: str) -> RenderableType:
     marks = _BAR_MARKS if stdout().encoding.lower().startswith("utf") else _ASCII_MARKS
     until = f"until ({timezone})"
     # On a narrow terminal the bar, which only shows the percentage again, makes room for the words.
-    bars = () if is_narrow() else ("",)
+    bars = ("",) if stdout().width >= _WIDTH_WITH_BARS else ()
     expected = ("expected",) if any(one.projected is not None for one in found) else ()
     result = table(
         *("budget of", "per", until, "spent", "amount", "", "%", *bars, *expected, "state"),
         numbers=("spent", "amount", "%", "expected"),
-        unfolded=(until,),
+        unfolded=(until, ""),
     )
     for one in found:
         style = _style(one)

@@ -10,10 +10,10 @@ from typing import Any
 from rich.text import Text
 
 from pymeter.cli.output import bad, counted, good, moment, note, number, print_json, stderr, stdout
-from pymeter.cli.visible import visible
 from pymeter.models import BudgetRound, ClaimedDelivery, EndpointStatus
 from pymeter.notify.observing import Observer
 from pymeter.notify.options import Result, Summary
+from pymeter.visible import visible
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from rich.text import Text
 
 from pymeter.cli.output import note, number, table, window
 from pymeter.cli.price_display import money
-from pymeter.cli.visible import visible
 from pymeter.invoice_page.words import TOTAL, title
 from pymeter.models import EffectiveLimit, InvoiceProjection, UsageProjection
+from pymeter.visible import visible
 
 _BLOCKS = "█▓░│"
 _ASCII = "#=.|"

@@ -13,8 +13,8 @@ from pymeter.cli.options import AsJson, form
 from pymeter.cli.output import bad, good, moment, note, number, show, stderr, stdout, table
 from pymeter.cli.reporting.options import BillerName
 from pymeter.cli.target import Context
-from pymeter.cli.visible import visible
 from pymeter.models import Push, PushState, PushStatus, ReportJournal
+from pymeter.visible import visible
 
 _WIDE = 120
 STOPPED = (
