@@ -76,7 +76,7 @@ def subscribe(
     timezone: Zone = "UTC",
     as_json: AsJson = False,
 ) -> None:
-    """Subscribe a subject to a plan: its limits and prices then hold."""
+    """Subscribe a subject to a plan, for its limits and prices."""
     begins, ends = read_moment(since, timezone, "--since"), read_moment(until, timezone, "--until")
     with ctx.obj.meter() as meter:
         found = meter.subscribe(subject, plan, since=begins, until=ends)
