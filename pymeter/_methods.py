@@ -2712,7 +2712,7 @@ class Methods:
     def subscribe(
         self, subject: str, plan: str, *, since: datetime | None = None, until: datetime | None = None
     ) -> Subscription:
-        """Subscribe a subject to a plan, whose limits then hold for it.
+        """Subscribe a subject to a plan: its limits and prices then hold.
 
         Args:
             subject: Who consumes: an account, an organisation, an API key.

@@ -204,7 +204,7 @@ def plans() -> Call[list[Plan]]:
 def subscribe(
     subject: str, plan: str, *, since: datetime | None = None, until: datetime | None = None
 ) -> Call[Subscription]:
-    """Subscribe a subject to a plan, whose limits then hold for it.
+    """Subscribe a subject to a plan: its limits and prices then hold.
 
     Args:
         subject: Who consumes: an account, an organisation, an API key.

@@ -21,7 +21,9 @@ from pymeter.cli import (
     importing,
     invoices,
     limits,
+    notifications,
     notifying,
+    plans,
     prices,
     projecting,
     record,
@@ -163,11 +165,11 @@ add_command(app, closing.statement, _CORRECT)
 add_command(app, closing.late, _CORRECT)
 add_command(app, closing.erase, _CORRECT)
 app.add_typer(limits.limit, name="limit", rich_help_panel=_LIMIT)
-app.add_typer(limits.plan, name="plan", rich_help_panel=_LIMIT)
-add_command(app, limits.subscribe, _LIMIT)
-add_command(app, limits.unsubscribe, _LIMIT)
-add_command(app, limits.subscriptions, _LIMIT)
-app.add_typer(limits.cycle, name="cycle", rich_help_panel=_LIMIT)
+app.add_typer(plans.plan, name="plan", rich_help_panel=_LIMIT)
+add_command(app, plans.subscribe, _LIMIT)
+add_command(app, plans.unsubscribe, _LIMIT)
+add_command(app, plans.subscriptions, _LIMIT)
+app.add_typer(plans.cycle, name="cycle", rich_help_panel=_LIMIT)
 app.add_typer(top_ups.top_up, name="top-up", rich_help_panel=_LIMIT)
 add_command(app, top_ups.balance, _LIMIT)
 add_command(app, reserve.reserve, _LIMIT, context_settings={"ignore_unknown_options": True})
@@ -183,7 +185,7 @@ add_command(app, simulating.simulate, _LIMIT)
 add_command(app, comparing.compare, _LIMIT)
 add_command(app, projecting.project, _LIMIT)
 add_command(app, focusing.focus, _LIMIT)
-add_command(app, limits.notifications, _REPORT)
+add_command(app, notifications.notifications, _REPORT)
 add_command(app, notifying.notify, _REPORT)
 app.add_typer(notifying.endpoint, name="endpoint", rich_help_panel=_REPORT)
 add_command(app, notifying.deliveries, _REPORT)

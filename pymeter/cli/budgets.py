@@ -10,8 +10,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from pymeter.cli.help import add_command
-from pymeter.cli.limits import MaxRows, OfPlan, OfSubject
-from pymeter.cli.options import AsCsv, AsJson, Subject, Zone, form, read_moment
+from pymeter.cli.limits import OfPlan, OfSubject
+from pymeter.cli.options import AsCsv, AsJson, MaxRows, Subject, Zone, form, read_moment
 from pymeter.cli.output import good, minute, moment, note, number, show, stdout, table
 from pymeter.cli.price_display import money
 from pymeter.cli.suggestions import SuggestingGroup
@@ -19,6 +19,7 @@ from pymeter.cli.target import Context
 from pymeter.models import Budget, BudgetPeriod, BudgetStatus, LimitAction
 
 _UNLIMITED = "unlimited"
+_WIDTH_WITH_BARS = 100
 _BAR_CELLS = 12
 _BAR_MARKS, _ASCII_MARKS = "█░", "#."
 
@@ -56,7 +57,7 @@ def set_(
         pymeter budget set 100 EUR --subject acct_1 --action block
         pymeter budget set 20 EUR --plan free --period day
 
-    pymeter notify judges budgets every minute: usage is refused from then on.
+    Usage is refused once a judgement has found it spent; pymeter notify judges every minute.
     """
     begins = read_moment(since, timezone, "--since")
     with ctx.obj.meter() as meter:
@@ -149,11 +150,15 @@ def status(
 def _status_table(found: list[BudgetStatus], timezone: str) -> RenderableType:
     if not found:
         return note("no budget counts; begin with: pymeter budget set AMOUNT CURRENCY")
-    unicode = stdout().encoding.lower().startswith("utf")
+    marks = _BAR_MARKS if stdout().encoding.lower().startswith("utf") else _ASCII_MARKS
     until = f"until ({timezone})"
+    # On a narrow terminal the bar, which only shows the percentage again, makes room for the words.
+    bars = ("",) if stdout().width >= _WIDTH_WITH_BARS else ()
+    expected = ("expected",) if any(one.projected is not None for one in found) else ()
     result = table(
-        *("budget of", "per", until, "spent", "amount", "", "%", "", "expected", "state"),
+        *("budget of", "per", until, "spent", "amount", "", "%", *bars, *expected, "state"),
         numbers=("spent", "amount", "%", "expected"),
+        unfolded=(until, ""),
     )
     for one in found:
         style = _style(one)
@@ -165,8 +170,8 @@ def _status_table(found: list[BudgetStatus], timezone: str) -> RenderableType:
             _amount(one.amount),
             one.currency,
             Text("" if one.percent is None else number(round(one.percent, 1)), style=style),
-            _bar(one.percent, _BAR_MARKS if unicode else _ASCII_MARKS, style),
-            "" if one.projected is None else money(one.projected),
+            *(_bar(one.percent, marks, style) for _ in bars),
+            *("" if one.projected is None else money(one.projected) for _ in expected),
             _state(one),
         )
     return result

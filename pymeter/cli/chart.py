@@ -11,9 +11,9 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from pymeter.cli.output import counted, moment, number
-from pymeter.cli.visible import visible
 from pymeter.models import UsageBucket
 from pymeter.times import read_zone
+from pymeter.visible import visible
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 _ASCII = "    ####" + "#"

@@ -21,10 +21,10 @@ from pymeter.cli.closing_checks import (
 )
 from pymeter.cli.errors import SAYS_NO, CliError
 from pymeter.cli.events import events_table
-from pymeter.cli.limits import MaxRows
 from pymeter.cli.options import (
     AsCsv,
     AsJson,
+    MaxRows,
     OnlyMetric,
     OnlySubject,
     Since,

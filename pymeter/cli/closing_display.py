@@ -24,13 +24,13 @@ from pymeter.cli.output import (
     window,
 )
 from pymeter.cli.price_display import money
-from pymeter.cli.visible import visible
 from pymeter.models import (
     Closing,
     StatementHeader,
     StatementLine,
     StatementProblem,
 )
+from pymeter.visible import visible
 
 _HASH_SHOWN = 12
 _CLOSED_SHOWN = 10

@@ -13,8 +13,8 @@ from pymeter.cli.options import AsCsv, AsJson, Since, Until, Zone, form, read_wi
 from pymeter.cli.output import note, show, table
 from pymeter.cli.price_display import money
 from pymeter.cli.target import Context
-from pymeter.cli.visible import visible
 from pymeter.models import PlanComparison
+from pymeter.visible import visible
 
 
 def compare(

@@ -153,7 +153,7 @@ def adjust(
     timezone: Zone = "UTC",
     as_json: AsJson = False,
 ) -> None:
-    """Add a signed quantity: a credit, a goodwill.
+    """Add a signed quantity to a total, such as -5 for goodwill.
 
         pymeter adjust acct_1 tokens -5 --reason goodwill --at 2026-06-18
 

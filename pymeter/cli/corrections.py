@@ -18,8 +18,7 @@ from pymeter.cli.correcting import corrections
 from pymeter.cli.effects import added_up, describe_effects, moved
 from pymeter.cli.errors import SAYS_NO, CliError
 from pymeter.cli.help import add_command
-from pymeter.cli.limits import MaxRows
-from pymeter.cli.options import AsCsv, AsJson, OnlySubject, Zone, form
+from pymeter.cli.options import AsCsv, AsJson, MaxRows, OnlySubject, Zone, form
 from pymeter.cli.output import (
     Form,
     below,

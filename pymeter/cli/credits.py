@@ -11,7 +11,7 @@ from rich.text import Text
 
 from pymeter.cli.help import add_command
 from pymeter.cli.options import AsCsv, AsJson, Subject, Zone, form, read_moment
-from pymeter.cli.output import good, minute, moment, note, number, show, table, window
+from pymeter.cli.output import below, good, is_narrow, minute, moment, note, number, show, table, window
 from pymeter.cli.price_display import money
 from pymeter.cli.suggestions import SuggestingGroup
 from pymeter.cli.target import Context
@@ -106,24 +106,22 @@ def list_(
 def _credits_table(found: list[Credit], timezone: str) -> RenderableType:
     if not found:
         return note("no credit is in force")
-    expires = f"expires ({timezone})"
+    expires, narrow = f"expires ({timezone})", is_narrow()
+    more = ("about", expires) if narrow else ("priority", "source", expires, "reason")
     result = table(
-        *("credit", "amount", "drawn", "left", "", "priority", "source", expires, "reason"),
+        *("credit", "amount", "drawn", "left", "", *more),
         numbers=("credit", "amount", "drawn", "left", "priority"),
+        unfolded=(expires,),
     )
     for one in found:
-        of = None if one.statement_id is None else f"statement {one.statement_id}"
-        result.add_row(
-            str(one.credit_id),
-            money(one.amount),
-            money(one.drawn),
-            money(one.remaining),
-            one.currency,
-            str(one.priority),
-            one.source,
-            moment(one.expires_at, timezone),
-            one.reason or of or "",
-        )
+        why = one.reason or ("" if one.statement_id is None else f"statement {one.statement_id}")
+        amounts = (money(one.amount), money(one.drawn), money(one.remaining), one.currency)
+        if narrow:
+            about = below(one.source, f"priority {one.priority}", why)
+            result.add_row(str(one.credit_id), *amounts, about, minute(one.expires_at, timezone))
+        else:
+            when = moment(one.expires_at, timezone)
+            result.add_row(str(one.credit_id), *amounts, str(one.priority), one.source, when, why)
     return result
 
 

@@ -12,7 +12,6 @@ from rich.text import Text
 
 from pymeter.cli.commands import as_commands
 from pymeter.cli.output import stderr
-from pymeter.cli.visible import visible, visible_lines
 from pymeter.embedded import EmbeddedError
 from pymeter.errors import InvalidInput, MeterError, NotInstalled
 from pymeter.importing import ImportStopped, OptionsError
@@ -20,6 +19,7 @@ from pymeter.migrate import MigrateError
 from pymeter.program_connection import BadDsn
 from pymeter.report.biller import BillerError
 from pymeter.secrets import redact
+from pymeter.visible import visible, visible_lines
 
 SAYS_NO = 1
 COULD_NOT_RUN = 2

@@ -45,8 +45,8 @@ from pymeter.cli.output import (
     write_csv,
 )
 from pymeter.cli.target import Context
-from pymeter.cli.visible import visible
 from pymeter.models import Event
+from pymeter.visible import visible
 
 _WIDE = 100
 _PAGE_MAX = 10_000

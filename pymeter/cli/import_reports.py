@@ -10,8 +10,8 @@ from rich.progress import TaskProgressColumn, TextColumn
 from rich.text import Text
 
 from pymeter.cli.output import number, print_json, progress, stdout, table
-from pymeter.cli.visible import visible
 from pymeter.importing import ImportOptions, ImportReport
+from pymeter.visible import visible
 
 _REASONS_MAX = 5
 

@@ -17,9 +17,9 @@ from rich.text import Text
 
 from pymeter.cli.output import Table, note, number, recorded_up_to, window
 from pymeter.cli.price_display import money
-from pymeter.cli.visible import visible
 from pymeter.invoice_page.words import AFTER, TOTAL, Line, Sum, quantity, shortened, sums, title
 from pymeter.models import Invoice
+from pymeter.visible import visible
 
 _GAP = 3
 _TITLE_MIN = 16

@@ -10,10 +10,10 @@ from typing import Any
 from rich.text import Text
 
 from pymeter.cli.output import bad, counted, good, moment, note, number, print_json, stderr, stdout
-from pymeter.cli.visible import visible
 from pymeter.models import BudgetRound, ClaimedDelivery, EndpointStatus
 from pymeter.notify.observing import Observer
 from pymeter.notify.options import Result, Summary
+from pymeter.visible import visible
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Display(Observer):
         self._planned = 0
         self._spikes = 0
         self._budgets = 0
+        self._budgets_cleared = 0
         self._projected = 0
         self._shown: tuple[int, ...] = ()
 
@@ -52,6 +53,7 @@ class Display(Observer):
 
     def budgets(self, found: BudgetRound) -> None:
         self._budgets += found.approaching + found.exceeded
+        self._budgets_cleared += found.cleared
 
     def projected_marks(self, fired: int) -> None:
         self._projected += fired
@@ -97,6 +99,7 @@ class Display(Observer):
             "planned": self._planned,
             "spikes": self._spikes,
             "budgets": self._budgets,
+            "budgets_cleared": self._budgets_cleared,
             "projected_marks": self._projected,
         }
 
@@ -116,6 +119,8 @@ class Display(Observer):
             )
         line += f"; {counted(summary.spikes, 'spike')} found" if summary.spikes else ""
         line += f"; {counted(summary.budgets, 'mark')} of budgets reached" if summary.budgets else ""
+        cleared = summary.budgets_cleared
+        line += f"; {counted(cleared, 'mark')} of budgets cleared" if cleared else ""
         marks = summary.projected_marks
         line += f"; {counted(marks, 'mark')} expected to be reached" if marks else ""
         if not summary.exit_status:

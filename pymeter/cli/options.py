@@ -38,6 +38,7 @@ Zone = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON; quantities are strings.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")]
+MaxRows = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many.")]
 OnlySubject = Annotated[str | None, typer.Option("--subject", "-s", help="Only this subject.")]
 OnlyMetric = Annotated[str | None, typer.Option("--metric", "-m", help="Only this metric.")]
 

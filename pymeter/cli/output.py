@@ -22,10 +22,10 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from pymeter import exact_json
-from pymeter.cli.visible import visible, visible_lines
 from pymeter.importing.spreadsheet import ESCAPED_COLUMN, defused
 from pymeter.numbers import number as number
 from pymeter.times import read_zone
+from pymeter.visible import visible, visible_lines
 
 _PIPE_COLUMNS = 200
 _WIDE = 120

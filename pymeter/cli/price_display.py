@@ -10,8 +10,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from pymeter.cli.output import below, good, is_narrow, minute, note, number, table
-from pymeter.cli.visible import visible
 from pymeter.models import PlanMinimum, PlanPrice
+from pymeter.visible import visible
 
 _SHOWN_MAX = 8
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
@@ -11,8 +12,9 @@ from rich.text import Text
 
 from pymeter.cli.output import note, number, table, window
 from pymeter.cli.price_display import money
-from pymeter.cli.visible import visible
+from pymeter.invoice_page.words import TOTAL, title
 from pymeter.models import EffectiveLimit, InvoiceProjection, UsageProjection
+from pymeter.visible import visible
 
 _BLOCKS = "█▓░│"
 _ASCII = "#=.|"
@@ -46,13 +48,14 @@ class ProjectionSheet:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         rows = self._found.usage
-        title = Text(visible(self._found.subject), style="bold")
+        head = Text(visible(self._found.subject), style="bold")
         if rows:
             first = rows[0]
-            title.append(
-                f"  {window(first.since, first.until, self._timezone)}  {_percent(first.elapsed)} over", "dim"
+            head.append(
+                f"  {window(first.since, first.until, self._timezone)}  {_percent(first.elapsed)} elapsed",
+                "dim",
             )
-        yield title
+        yield head
         if not self._metrics:
             yield note("the subject has used nothing yet")
         for row in self._metrics:
@@ -82,11 +85,15 @@ class ProjectionSheet:
         if not lines:
             return
         result = table("line", "so far", "low", "expected", "high", "currency", numbers=_AMOUNTS)
+        cycle_ends = max((row.until for row in self._found.usage), default=None)
         for line in lines:
             amounts = (line.so_far, line.low, line.expected, line.high)
             style = "bold" if line.kind == "total" else None
             result.add_row(
-                _title(line), *(_amount(amount) for amount in amounts), line.currency or "", style=style
+                _title(line, cycle_ends),
+                *(_amount(amount) for amount in amounts),
+                line.currency or "",
+                style=style,
             )
         yield Text("")
         yield result
@@ -148,14 +155,14 @@ def _against(row: UsageProjection, quota: Decimal) -> str:
     return f"{limit}: exceeded at high usage" if row.high > quota else f"{limit}: enough"
 
 
-def _title(line: InvoiceProjection) -> str:
-    if line.kind == "total":
-        return "total"
-    what = line.name or line.item or line.metric
-    if what is None:
-        return f"minimum of {line.plan}"
-    kind = {"usage": "", "fee": "", "true_up": ": minimum"}
-    return what + kind.get(line.kind, f": {line.kind}")
+def _title(line: InvoiceProjection, cycle_ends: datetime | None) -> str:
+    """As on the invoice; there, sections and periods tell apart what here is only a word."""
+    if line.kind == TOTAL:
+        return TOTAL
+    if line.kind == "late":
+        return f"{title(line)}: late"
+    is_next = line.kind == "fee" and cycle_ends is not None and line.since >= cycle_ends
+    return f"{title(line)}, next cycle" if is_next else title(line)
 
 
 def _amount(value: Decimal | None) -> str:

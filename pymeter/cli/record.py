@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import partial
 from typing import Annotated
 
@@ -28,6 +29,9 @@ from pymeter.cli.output import (
 )
 from pymeter.cli.target import Context
 from pymeter.models import Recorded
+
+_BUDGET = "budget "
+"""How the names of limits begin that budgets set; nobody else may use such a name."""
 
 
 def record(
@@ -71,14 +75,30 @@ def record(
         raise typer.Exit(SAYS_NO)
 
 
+def refused_by(limit: str | None, left: str) -> str:
+    """What refuses a quantity: a limit, or the budget in whose name judging has set one."""
+    if limit is not None and limit.startswith(_BUDGET):
+        return f"the budget in {limit.removeprefix(_BUDGET)} is spent"
+    return f"{left} left of the limit {limit}"
+
+
+def spent_budget(subject: str, limit: str | None) -> str:
+    """The next step after a refusal by a budget; empty for a limit."""
+    if limit is None or not limit.startswith(_BUDGET):
+        return ""
+    return f"how much is spent, and until when: pymeter budget status {shlex.quote(subject)}"
+
+
 def _recorded(subject: str, metric: str, result: Recorded) -> RenderableType:
     when = window(result.period_start, result.period_end)
     now = f"{metric} of {subject} is now {number(result.quantity)} {result.unit}"
     if result.outcome == "refused":
-        left = f"{number(result.remaining)} {result.unit} left of the limit {result.limited_by}"
+        why = refused_by(result.limited_by, f"{number(result.remaining)} {result.unit}")
+        more = spent_budget(subject, result.limited_by)
         return Group(
-            bad(f"refused: {left}; {now} in {when}"),
+            bad(f"refused: {why}; {now} in {when}"),
             note("  nothing was counted; usage that has happened is recorded with --overflow"),
+            *([note(f"  {more}")] if more else []),
         )
     left = "" if result.remaining is None else f", {number(result.remaining)} left ({result.limited_by})"
     line = f"{result.outcome}: event {result.event_id}; {now} in {when}{left}"

@@ -10,10 +10,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from pymeter.cli.errors import SAYS_NO
-from pymeter.cli.limits import MaxRows
 from pymeter.cli.options import (
     AsCsv,
     AsJson,
+    MaxRows,
     MetricKey,
     OnlyMetric,
     OnlySubject,
@@ -26,6 +26,7 @@ from pymeter.cli.options import (
     read_zone,
 )
 from pymeter.cli.output import Form, bad, good, moment, note, number, show, stdout, table, window
+from pymeter.cli.record import refused_by, spent_budget
 from pymeter.cli.target import Context
 from pymeter.models import Recorded, Reservation, ReservationState, Reserved
 
@@ -64,15 +65,17 @@ def reserve(
             ttl=lasting,
             metadata=more,
         )
-    show(found, Reserved, _reserved, form(as_json))
+    show(found, Reserved, lambda one: _reserved(one, subject), form(as_json))
     if found.outcome in ("conflict", "refused"):
         raise typer.Exit(SAYS_NO)
 
 
-def _reserved(found: Reserved) -> RenderableType:
+def _reserved(found: Reserved, subject: str = "") -> RenderableType:
     left = "" if found.remaining is None else f", {number(found.remaining)} left ({found.limited_by})"
     if found.outcome == "refused":
-        return bad(f"refused: {number(found.remaining)} left of the limit {found.limited_by}")
+        more = spent_budget(subject, found.limited_by)
+        refused = bad(f"refused: {refused_by(found.limited_by, number(found.remaining))}")
+        return Group(refused, *([note(f"  {more}")] if more else []))
     if found.outcome == "conflict":
         return Group(bad("conflict"), note("  the key was used before, for another request or an event"))
     until = (

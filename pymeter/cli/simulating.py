@@ -11,6 +11,7 @@ import typer
 
 from pymeter import exact_json
 from pymeter.cli.as_junit import write_junit
+from pymeter.cli.commands import as_commands
 from pymeter.cli.errors import COULD_NOT_RUN, SAYS_NO, CliError
 from pymeter.cli.options import AsJson
 from pymeter.cli.output import print_json, stdout
@@ -82,7 +83,7 @@ def _run(meter: Meter, path: str, validate: bool) -> Run:
         found = meter.simulate(document)
     except (InvalidInput, NotFound) as error:
         problem = ": ".join(filter(None, (error.message, error.detail)))
-        return Run(path, Outcome.invalid, problem=problem, hint=error.hint)
+        return Run(path, Outcome.invalid, problem=problem, hint=error.hint and as_commands(error.hint))
     if validate:
         return Run(path, Outcome.valid)
     outcome = {True: Outcome.passed, False: Outcome.missed, None: Outcome.unchecked}[found.passed]

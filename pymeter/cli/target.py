@@ -21,10 +21,10 @@ from rich.text import Text
 from pymeter import program_connection
 from pymeter.cli.errors import CliError
 from pymeter.cli.output import stderr
-from pymeter.cli.visible import visible
 from pymeter.client import Meter
 from pymeter.errors import MeterError, NotInstalled, UnknownMetric
 from pymeter.program_connection import ProgramPool, checked_dsn
+from pymeter.visible import visible
 
 DEFAULT_SCHEMA = "meter"
 _LINE_CHARACTERS_MAX = 200

@@ -41,9 +41,9 @@ from pymeter.cli.output import (
     window,
 )
 from pymeter.cli.target import Context
-from pymeter.cli.visible import visible
 from pymeter.errors import MeterError
 from pymeter.models import QuotaStatus, SubjectActivity, SubjectTotal, UsageBucket, UsageGroup, UsageTotal
+from pymeter.visible import visible
 
 _PAGE_MAX = 10_000
 

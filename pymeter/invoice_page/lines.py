@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from pymeter.cli.visible import visible
 from pymeter.invoice_page import moments
 from pymeter.invoice_page.words import AFTER, TOTAL, Line, added, quantity, shortened, title
 from pymeter.numbers import number
+from pymeter.visible import visible
 
 _TIMES = re.compile(r"(?<=[\d…]) x (?=-?\d)")
 _EARLIER = "Usage of earlier periods"

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from pymeter.cli.visible import visible
 from pymeter.invoice_page import moments
 from pymeter.invoice_page.lines import Amount, Lines, capitalised, money
 from pymeter.invoice_page.words import TOTAL, Line, sums
 from pymeter.models import Invoice, StatementHeader, StatementLine
+from pymeter.visible import visible
 
 _TEMPLATE = "invoice.html.jinja"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import MAX_PREC, Decimal, localcontext
 
-from pymeter.models import InvoiceLine, StatementLine
+from pymeter.models import InvoiceLine, InvoiceProjection, StatementLine
 from pymeter.numbers import number
 
 Line = InvoiceLine | StatementLine
@@ -53,7 +53,7 @@ def added(amounts: Sequence[Decimal | None]) -> Decimal | None:
         return sum(known, Decimal(0))
 
 
-def title(line: Line) -> str:
+def title(line: Line | InvoiceProjection) -> str:
     """What a line is of."""
     if line.kind == "credit":
         return "new credit" if line.item is None else f"credit {line.item}"

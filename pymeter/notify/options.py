@@ -83,6 +83,8 @@ class Summary:
     """How many spikes were found."""
     budgets: int = 0
     """How many marks of budgets were reached."""
+    budgets_cleared: int = 0
+    """How many marks of budgets are not reached any more."""
     projected_marks: int = 0
     """How many marks of limits the expected usage has reached."""
     seconds: float = 0.0

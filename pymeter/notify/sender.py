@@ -254,6 +254,7 @@ class Run:
         while not self._notifier.stopped:
             found: BudgetRound = await self._ask(self._meter.judge_budgets, now=now)
             self._summary.budgets += found.approaching + found.exceeded
+            self._summary.budgets_cleared += found.cleared
             for observer in self._observers:
                 observer.budgets(found)
             if found.failed:

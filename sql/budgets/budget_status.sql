@@ -26,8 +26,10 @@ begin
     loop
         select * into v_amount from _known_total(v_budget.subject, v_budget.currency, v_budget.since, v_budget.until);
         return next (
-            v_budget.currency, v_budget.period, v_budget.since, v_budget.until, v_budget.amount, trim_scale(v_amount.amount),
-            case when v_budget.amount < v_amount.amount then 0 else trim_scale(v_budget.amount - v_amount.amount) end,
+            v_budget.currency, v_budget.period, v_budget.since, v_budget.until, v_budget.amount,
+            round(v_amount.amount, _currency_decimals(v_budget.currency)),
+            round(case when v_budget.amount < v_amount.amount then 0 else v_budget.amount - v_amount.amount end,
+                  _currency_decimals(v_budget.currency)),
             case when v_budget.amount > 0 then round(v_amount.amount * 100 / v_budget.amount, 2) end, v_budget.projection, v_budget.action,
             v_budget.marks, v_budget.reached, coalesce(v_budget.blocked, '{}') <> '{}', v_budget.judged_at, v_budget.source, v_budget.plan,
             v_budget.budget_id,

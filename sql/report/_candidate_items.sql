@@ -60,7 +60,7 @@ as $$
              else coalesce((line).name, (line).item, (line).metric, (line).kind) end
         || case when (line).kind in ('discount', 'late') then format(' (%s)', (line).kind) else '' end
         || case when (line).kind in ('usage', 'late') and (line).quantity is not null
-            then format(': %s %s', trim_scale((line).quantity), (line).unit) else '' end, 500) end
+            then ': ' || concat_ws(' ', trim_scale((line).quantity), (line).unit) else '' end, 500) end
 $$;
 
 comment on function _item_description(statement_lines) is 'What a customer reads on the invoice about a line of a statement; null for a total.';

@@ -89,3 +89,16 @@ def test_an_invoice_has_subtotal_credits_tax_and_total_in_this_order(
 
 def test_without_credits_and_taxes_there_is_no_subtotal(pymeter: Run) -> None:
     assert "subtotal" not in pymeter("invoice", "acct_1", *JUNE).out
+
+
+def test_the_words_of_a_list_are_whole_on_a_narrow_terminal(
+    pymeter: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = ("--promotional", "--reason", "welcome", "--expires", "2027-01-01")
+    pymeter("credit", "grant", "acct_1", "20", "EUR", "-k", "k", *given)
+    for columns in (80, 100, 140):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        shown = pymeter("credit", "list", "acct_1").out
+        assert max(map(len, shown.splitlines())) <= columns
+        for word in ("promotional", "welcome", "2027-01-01 00:00", "expires (UTC)", "priority"):
+            assert word in shown, shown

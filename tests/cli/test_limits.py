@@ -147,7 +147,7 @@ def test_who_changed_what_is_in_the_log(pymeter: Run) -> None:
     assert pymeter("log", "nothing").out == "nothing was changed\n"
 
 
-def test_notifications_are_listed(pymeter: Run) -> None:
+def test_notifications_are_listed(pymeter: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     pymeter("limit", "set", "tokens", "10")
     pymeter("record", "acct_1", "tokens", "9")
     pymeter("record", "acct_1", "tokens", "9")
@@ -157,6 +157,12 @@ def test_notifications_are_listed(pymeter: Run) -> None:
     assert "acct_1" in shown
     assert "approaching" not in shown
     assert "--after-id" in pymeter("notifications", "-n", "1").out
+    # On a narrow terminal the data stands below what it is of, in words.
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = pymeter("notifications", "--type", "limit.refused").out
+    (data,) = [line for line in narrow.splitlines() if "unit: " in line]
+    assert "limit.refused  acct_1  tokens" in narrow
+    assert "{" not in data
     assert pymeter("notifications", "-t", "none").out == "no notifications\n"
 
 

@@ -32,7 +32,7 @@ def test_it_shows_what_is_used_expected_and_owed(pymeter: Run) -> None:
     pymeter("price", "define", "pro", "tokens", TOKENS, "-m", "tokens")
     pymeter("limit", "set", "tokens", "250", "--subject", "acct_1", "--since", "2026-01-01")
     shown = pymeter("project", "acct_1", "--at", NOW).out
-    assert "2026-06-01 → 2026-07-01 UTC  67 % over" in shown
+    assert "2026-06-01 → 2026-07-01 UTC  67 % elapsed" in shown
     assert "tokens  200 token used, 300 at the end" in shown
     assert "by weekdays; limit 250: will be exceeded" in shown
     assert "█" * 40 + "▓" * 10 + "│" + "▓" * 10 in shown
@@ -99,3 +99,18 @@ def test_what_it_cannot_read_is_an_error_and_no_zero(pymeter: Run) -> None:
     assert (ran.status, ran.out) == (1, "")
     assert "[UM001]" in ran.err
     assert pymeter("project", "acct_1", "--at", "tomorrow").status == 2
+
+
+def test_lines_are_called_as_on_the_invoice_and_those_of_the_next_cycle_are_told_apart(pymeter: Run) -> None:
+    fee = '{"model": "flat", "flat_amount": "20"}'
+    pymeter("price", "define", "pro", "base", fee, "--bill", "advance", "--name", "Fee")
+    pymeter("credit", "grant", "acct_1", "5", "USD", "--key", "gift", "--since", "2026-01-01")
+    pymeter("tax", "set", "acct_1", "10", "--name", "VAT")
+    shown = pymeter("project", "acct_1", "--at", NOW).out
+    rows = [
+        " ".join(line.split()[:-5]) for line in shown.splitlines() if line.endswith("USD") or "USD " in line
+    ]
+    assert rows == ["Fee", "Fee, next cycle", "credit 1", "VAT", "total"]
+    invoice = pymeter("invoice", "acct_1", "--at", NOW).out
+    for name in ("Fee", "credit 1", "VAT", "total"):
+        assert f" {name} " in invoice

@@ -15,8 +15,8 @@ from rich.text import Text
 
 from pymeter import Meter
 from pymeter.cli import output
-from pymeter.cli.visible import visible
 from pymeter.models import Event
+from pymeter.visible import visible
 
 Run = Callable[..., Any]
 EVIL = "x\x1b[31m\x1b]0;t\x07\x9b2J\r\b\u202eabc\u2028y[red]z[/red][/nothing]\u200b"

@@ -200,7 +200,7 @@ def main() -> None:
     from pymeter import migrate
     from pymeter.embedded import temporary_server
 
-    for page in PAGES:
+    for page in [Path(name).resolve() for name in sys.argv[1:]] or PAGES:
         text = page.read_text(encoding="utf-8")
         with temporary_server() as dsn, tempfile.TemporaryDirectory() as folder:
             migrate(dsn)

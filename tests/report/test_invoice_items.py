@@ -253,8 +253,12 @@ def test_the_command_line_sends_statements_for_a_biller_of_statements(
         ("3330", 1, "Tokens: 100 token"),
         ("633", 2, "VAT"),
     ]
-    shown = pymeter("report", "--dry-run", "--biller", BILLER).out
-    assert "Tokens: 100 token" in shown
+    assert pymeter("report", "pushes", "--biller", BILLER).out.startswith("no pushes")
+    for columns in ("80", "140"):
+        monkeypatch.setenv("COLUMNS", columns)
+        shown = pymeter("report", "--dry-run", "--biller", BILLER).out
+        (row,) = [line.split() for line in shown.splitlines() if "Tokens" in line]
+        assert row[1:7] == ["1/1", "3330", "eur", "Tokens:", "100", "token"]
     assert "2 calls would be made" in shown
     assert till.items() == []
     assert "2 delivered" in pymeter("report", "--once", "--biller", BILLER).out

@@ -68,6 +68,13 @@ def test_negative_lines_taxes_and_credits_are_sent_so_that_items_add_up_to_the_t
     assert sums(items) == bills.stated() == {("acct_1", "EUR"): 476}
 
 
+def test_a_quantity_without_a_unit_is_described_without_a_blank_behind_it(bills: Bills) -> None:
+    bills.plan_of("USD", model="package", package_size=2)
+    bills.subject("acct_2", "USD", "cus_2")
+    bills.bill(5, "acct_2")
+    assert [item.description for item in bills.preview()] == ["Tokens: 3"]
+
+
 def test_a_tax_that_prices_contain_and_other_zeros_are_no_items(bills: Bills) -> None:
     bills.tax(19, "acct_1", name="VAT", inclusive=True)
     bills.bill(4)

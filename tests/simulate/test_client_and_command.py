@@ -59,6 +59,9 @@ def test_the_status_says_whether_all_is_as_expected(pymeter: Run, files: dict[st
     assert pymeter("simulate", files["passed"], files["missed"]).status == 1
     assert pymeter("simulate", *files.values()).status == 2
     assert pymeter("simulate", files["missed"], "--validate").status == 0
+    unknown = files["missed"].with_name("unknown.sim.json")
+    unknown.write_text('{"prices": {"plan": "nobody"}, "currency": "EUR"}')
+    assert "`pymeter plan list`" in pymeter("simulate", unknown).out
     assert pymeter("simulate", "*.sim.json", "--validate").status == 2
     missing = pymeter("simulate", "none/*.json")
     assert (missing.status, "no file matches none/*.json" in missing.err) == (2, True)

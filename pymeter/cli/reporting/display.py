@@ -16,11 +16,11 @@ from rich.table import Table
 from rich.text import Text
 
 from pymeter.cli.output import bad, counted, good, moment, number, print_json, stderr, stdout, table
-from pymeter.cli.visible import visible
 from pymeter.models import PushStatus, Reconciliation
 from pymeter.report.biller import Outcome
 from pymeter.report.observing import Observer, Summary, Tally, Waiting
 from pymeter.secrets import redact
+from pymeter.visible import visible
 
 _REFRESH_A_SECOND = 8
 _MEANING = {

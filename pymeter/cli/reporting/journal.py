@@ -13,8 +13,8 @@ from pymeter.cli.options import AsJson, form
 from pymeter.cli.output import bad, good, moment, note, number, show, stderr, stdout, table
 from pymeter.cli.reporting.options import BillerName
 from pymeter.cli.target import Context
-from pymeter.cli.visible import visible
 from pymeter.models import Push, PushState, PushStatus, ReportJournal
+from pymeter.visible import visible
 
 _WIDE = 120
 STOPPED = (
@@ -57,6 +57,8 @@ def pushes(
 
 
 def _pushes_table(rows: list[Push]) -> RenderableType:
+    if not rows:
+        return note("no pushes; what would be sent: pymeter report --dry-run")
     # An identifier is copied from here: it is never folded. On a narrow terminal all else stands beside it.
     narrow = stdout().width < _WIDE
     more = ["push"] if narrow else ["customer", "event name", "value", "at (UTC)", "state", "error"]

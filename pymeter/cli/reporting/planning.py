@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from pymeter.cli.options import form
-from pymeter.cli.output import bad, counted, good, moment, number, show, stderr, table
+from pymeter.cli.output import bad, counted, good, is_narrow, moment, number, show, stderr, table
 from pymeter.cli.reporting.journal import STOPPED
 from pymeter.cli.target import Settings
 from pymeter.client import Meter
@@ -75,6 +75,8 @@ def _as_sent(push: Push | PlannedPush) -> dict[str, Any]:
 
 
 def _planned_table(rows: list[dict[str, Any]]) -> RenderableType:
+    if not rows:
+        return _calls(rows)
     if any(row["statement_id"] is not None for row in rows):
         return Group(_items_table(rows), _calls(rows))
     numbers = ("value", "timestamp")
@@ -93,18 +95,20 @@ def _planned_table(rows: list[dict[str, Any]]) -> RenderableType:
 
 
 def _items_table(rows: list[dict[str, Any]]) -> RenderableType:
-    numbers = ("statement", "line", "amount")
-    result = table("customer", *numbers, "currency", "description", "state", "identifier", numbers=numbers)
+    # A statement has many lines, so each keeps to one row: on a narrow terminal without the identifier.
+    numbers, narrow = ("line", "minor units"), is_narrow()
+    columns = ("customer", *numbers, "", "description", "state", *(() if narrow else ("identifier",)))
+    result = table(*columns, numbers=numbers)
     for row in rows:
+        identifier = row["identifier"] or "new"
         result.add_row(
             Text(row["customer"]),
-            str(row["statement_id"]),
-            str(row["line"]),
+            f"{row['statement_id']}/{row['line']}",
             row["value"],
             row["event_name"],
             Text(row["description"]),
             _state(row),
-            row["identifier"] or "new",
+            *(() if narrow else (identifier,)),
         )
     return result
 
