@@ -261,7 +261,25 @@ def test_the_command_line_sends_statements_for_a_biller_of_statements(
     till.assert_billed_once()
     (row,) = [r for r in pymeter("report", "status", "--biller", BILLER, "--json").json if r["pushes"]]
     assert (row["state"], row["metric"], row["quantity"]) == ("delivered", "EUR", "3963")
+    shown = pymeter("report", "status", "--biller", BILLER).out
+    assert "currency" in shown
+    assert "minor units" in shown
+    assert "statement 1, line 2" in pymeter("report", "pushes", "--biller", BILLER).out
     assert "3963" not in pymeter("report", "reconcile", "--biller", BILLER).out
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [(BILLER, "--adapter stripe"), ("openmeter_2", "does not begin with openmeter")]
+)
+def test_the_command_line_sends_no_statement_to_openmeter(
+    till: Till, pymeter: Run, name: str, hint: str
+) -> None:
+    till.bills.define(name)
+    for command in ("--once", "reconcile"):
+        ran = pymeter(
+            "report", command, "--biller", name, "--adapter", "openmeter", "--url", "http://127.0.0.1:9"
+        )
+        assert (ran.status, hint in ran.err) == (2, True)
 
 
 def test_the_command_line_says_whose_statements_have_no_customer(till: Till, pymeter: Run) -> None:
