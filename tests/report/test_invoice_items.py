@@ -154,6 +154,18 @@ def test_an_unknown_customer_is_a_rejection_and_a_retry_goes_to_the_new_one(till
     assert till.states() == {"delivered": 2, "replaced": 2}
 
 
+def test_an_amount_that_stripe_does_not_take_is_rejected_and_delays_nobody(till: Till) -> None:
+    """It has no limit of digits here that is not Stripe's: what is refused is told with its reason."""
+    till.bill("cus_1", 10**11)
+    till.bill("cus_1", 10, number=7)
+    till.bill("cus_2", 10)
+    assert till.report().exit_status == 1
+    refused = till.bills.pushes(state="rejected")
+    assert [(push.line, push.customer) for push in refused] == [(1, "cus_1")]
+    assert "amount_too_large" in refused[0].error
+    assert len(till.items()) == 5
+
+
 def test_two_reporters_at_once_bill_once(till: Till) -> None:
     for number in range(12):
         till.bill(f"cus_{number % 4}", 7, number=1 + number // 4)
