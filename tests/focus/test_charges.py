@@ -140,11 +140,10 @@ def test_what_was_billed_in_advance_and_is_taken_off_corrects_an_invoice(ledger:
     rows = [
         row
         for row in charges(ledger)
-        if row["InvoiceId"] == "2" and "in advance by" in row["ChargeDescription"]
+        if row["InvoiceId"] == "2" and "already billed in advance" in row["ChargeDescription"]
     ]
-    assert [(row["ChargeCategory"], row["ChargeClass"], row["BilledCost"]) for row in rows] == [
-        ("Purchase", "Correction", -20)
-    ]
+    names = ("ChargeCategory", "ChargeClass", "BilledCost", "x_CorrectedInvoiceId")
+    assert [tuple(row[name] for name in names) for row in rows] == [("Purchase", "Correction", -20, "1")]
 
 
 def test_late_usage_is_a_correction_of_the_period_that_it_belongs_to(billing: Billing) -> None:
