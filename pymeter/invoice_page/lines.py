@@ -14,6 +14,10 @@ from pymeter.numbers import number
 from pymeter.visible import visible
 
 _TIMES = re.compile(r"(?<=[\d…]) x (?=-?\d)")
+# Words of scripts that are written from right to left, of one text.
+_LEFTWARD = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff"
+_WORDS_LEFTWARD = re.compile(rf"[{_LEFTWARD}]+(?:[\s\-]+[{_LEFTWARD}]+)*")
+_ISOLATE, _END = "\N{FIRST STRONG ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
 _EARLIER = "Usage of earlier periods"
 _UNPRICED = "Usage without a price"
 
@@ -67,6 +71,11 @@ def money(value: Decimal | None, currency: str | None = None) -> Amount:
 def capitalised(text: str) -> str:
     """With a capital letter at the beginning."""
     return text[:1].upper() + text[1:]
+
+
+def sentence(text: str) -> str:
+    """A text in which a name that is written from right to left does not reorder the numbers after it."""
+    return _WORDS_LEFTWARD.sub(rf"{_ISOLATE}\g<0>{_END}", visible(text))
 
 
 class Lines:
@@ -127,7 +136,7 @@ class Lines:
         when = "" if shared else self._when(line)
         return Row(
             visible(when),
-            visible(_about(line)),
+            sentence(_about(line)),
             quantity(line.quantity),
             visible(line.unit or "") if line.quantity is not None else "",
             "" if line.unit_amount is None else number(line.unit_amount),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from pymeter.invoice_page import moments
-from pymeter.invoice_page.lines import Amount, Lines, capitalised, money
+from pymeter.invoice_page.lines import Amount, Lines, capitalised, money, sentence
 from pymeter.invoice_page.words import TOTAL, Line, sums
 from pymeter.models import Invoice, StatementHeader, StatementLine
 from pymeter.visible import visible
@@ -114,7 +114,7 @@ def _page(
             "sums": [
                 SumRow(
                     visible(capitalised(one.title)),
-                    visible(one.explanation),
+                    sentence(one.explanation),
                     money(one.amount, one.currency),
                     one.title == TOTAL,
                 )

@@ -28,9 +28,10 @@ begin
     cross join lateral (select _focus_category(r.line) as category, _focus_class(r.line) as class offset 0) c
     cross join lateral (
         select case when c.category in ('Usage', 'Purchase') or (r.line).plan is not null and (r.line).item is not null
-                    then coalesce((r.line).metric, (r.line).plan || '/' || (r.line).item) end as sku,
-               case when c.category in ('Usage', 'Purchase') then concat_ws('/', (r.line).plan, (r.line).item,
-                   nullif((r.line).metric, (r.line).item), (r.line).tier, case when r.part = 2 then 'flat' end) end as price
+                    then case when (r.line).metric is not null then _focus_key(array[(r.line).metric])
+                              else _focus_key(array[(r.line).plan, (r.line).item]) end end as sku,
+               case when c.category in ('Usage', 'Purchase') then _focus_key(array[(r.line).plan, (r.line).item,
+                   nullif((r.line).metric, (r.line).item), (r.line).tier::text, case when r.part = 2 then 'flat' end]) end as price
         offset 0
     ) k
     order by t.until, t.statement_id, (r.line).line, r.part;
@@ -38,6 +39,20 @@ end
 $$;
 
 comment on function _focus_charges(bigint[], text, text) is 'The charges of statements, as focus_charges() returns them.';
+
+-- Plans and items may have slashes in their names: two products must not have one identifier.
+create or replace function _focus_key(parts text[])
+returns text
+language sql
+immutable parallel safe
+set search_path from current
+as $$
+    select string_agg(replace(replace(p.part, '%', '%25'), '/', '%2F'), '/' order by p.n) from unnest(parts) with ordinality p (part, n)
+$$;
+
+comment on function _focus_key(text[]) is
+    'An identifier of what is sold: names with slashes between them. Slashes and percent signs of the names are written as %2F and %25; null is '
+    'left out.';
 
 -- Inlined: no SET, nothing outside pg_catalog.
 create or replace function _focus_category(line statement_lines)

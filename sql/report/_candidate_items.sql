@@ -54,16 +54,18 @@ language sql
 immutable parallel safe
 set search_path from current
 as $$
-    select case when (line).kind <> 'total' then left(
+    select case when (line).kind <> 'total' then left(regexp_replace(
         case when (line).kind = 'credit' then 'Credit'
              when (line).kind = 'true_up' then concat_ws(' ', coalesce((line).name, (line).plan), 'minimum')
              else coalesce((line).name, (line).item, (line).metric, (line).kind) end
         || case when (line).kind in ('discount', 'late') then format(' (%s)', (line).kind) else '' end
         || case when (line).kind in ('usage', 'late') and (line).quantity is not null
-            then ': ' || concat_ws(' ', trim_scale((line).quantity), (line).unit) else '' end, 500) end
+            then ': ' || concat_ws(' ', trim_scale((line).quantity), (line).unit) else '' end,
+        '[\x01-\x1f\x7f]+', ' ', 'g'), 500) end
 $$;
 
-comment on function _item_description(statement_lines) is 'What a customer reads on the invoice about a line of a statement; null for a total.';
+comment on function _item_description(statement_lines) is
+    'What a customer reads on the invoice about a line of a statement: a text of one line, whatever names hold; null for a total.';
 
 -- Inlined: no SET, nothing outside pg_catalog.
 create or replace function _last_second(until timestamptz)

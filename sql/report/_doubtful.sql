@@ -15,7 +15,7 @@ declare
     v_split   pushes;
 begin
     if excess <= 0 or (_doubtful_journal(uncertain[1].biller, uncertain[1].stamped_at)).biller is null
-        or exists (select from unnest(uncertain) u where u.value <= 0) then
+        or exists (select from unnest(uncertain) u where u.value <= 0 or u.mode = 'item') then
         return null;
     end if;
     foreach v_push in array uncertain loop

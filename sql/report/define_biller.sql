@@ -40,7 +40,8 @@ begin
             negative = coalesce(define_biller.negative, b.negative),
             late = coalesce(define_biller.late, b.late),
             sends = coalesce(define_biller.sends, b.sends),
-            statements_since = coalesce(define_biller.statements_since, b.statements_since)
+            statements_since = coalesce(define_biller.statements_since, case when coalesce(define_biller.sends, b.sends) = 'statements'
+                                                                             then b.statements_since end)
         where b.biller = define_biller.biller
         returning * into strict v_biller;
     exception when check_violation then

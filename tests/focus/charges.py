@@ -98,7 +98,9 @@ def _assert_lines(lines: Mapping[int, Any], own: list[Charge], prices: Mapping[i
         line = lines[row["x_StatementLine"]]
         assert (row["x_Kind"], row["x_Item"], row["BillingCurrency"]) == (line.kind, line.item, line.currency)
         assert datetime.fromisoformat(row["ChargePeriodStart"]) == line.since
-        corrects = line.kind == "late" or line.late_of is not None or "in advance by" in line.explanation
+        corrects = (
+            line.kind == "late" or line.late_of is not None or "already billed in advance" in line.explanation
+        )
         assert (row["ChargeClass"] == "Correction") == corrects, row
         assert row["EffectiveCost"] == row["BilledCost"]
         price = prices.get(line.price_version) or {}

@@ -140,11 +140,10 @@ def test_what_was_billed_in_advance_and_is_taken_off_corrects_an_invoice(ledger:
     rows = [
         row
         for row in charges(ledger)
-        if row["InvoiceId"] == "2" and "in advance by" in row["ChargeDescription"]
+        if row["InvoiceId"] == "2" and "already billed in advance" in row["ChargeDescription"]
     ]
-    assert [(row["ChargeCategory"], row["ChargeClass"], row["BilledCost"]) for row in rows] == [
-        ("Purchase", "Correction", -20)
-    ]
+    names = ("ChargeCategory", "ChargeClass", "BilledCost", "x_CorrectedInvoiceId")
+    assert [tuple(row[name] for name in names) for row in rows] == [("Purchase", "Correction", -20, "1")]
 
 
 def test_late_usage_is_a_correction_of_the_period_that_it_belongs_to(billing: Billing) -> None:
@@ -324,3 +323,22 @@ def test_the_provider_and_the_category_are_those_that_are_passed(billing: Billin
 def test_a_bad_value_is_refused(ledger: Ledger, sqlstate: str, parameter: str | None, wrong: Any) -> None:
     with refused(sqlstate, parameter):
         ledger.call("focus_charges", **{"since": at("2026-06-01"), "until": at("2026-07-01")} | wrong)
+
+
+def test_slashes_in_names_do_not_make_two_products_one(ledger: Ledger) -> None:
+    billing = Billing(ledger, metrics={"a/b": "sum", "a%2Fb": "sum"}, subscribe=False)
+    fee = flat("1") | EUR
+    for plan, item in (("a", "b"), ("a", "b/c"), ("a/b", "c"), ("a%2Fb", "c"), ("a", "b%2Fc")):
+        billing.plan(plan)
+        billing.price(item, fee, plan=plan, metric=None)
+    for metric in ("a/b", "a%2Fb"):
+        billing.price("use " + metric, unit("2") | EUR, plan="a", metric=metric)
+        billing.use(1, metric=metric)
+    for plan in ("a", "a/b", "a%2Fb"):
+        billing.subscribe(plan, "2020-01-01")
+    rows = closed(billing)
+    names = {(row["x_Item"], row["ServiceName"]) for row in rows}
+    assert len(rows) == len(names) == 7
+    for name in ("SkuId", "SkuPriceId"):
+        assert len({row[name] for row in rows}) == 7
+    assert {"a/b", "a/b%2Fc", "a%2Fb/c", "a%252Fb/c", "a%2Fb", "a%252Fb"} < {row["SkuId"] for row in rows}

@@ -66,6 +66,7 @@ BREACHES = {
     "a quantity without a unit": _set("Usage", PricingUnit=""),
     "a unit of a part": _set("Usage", PricingUnit="2.5 tokens"),
     "a meter without a SKU": _set("Credit", SkuMeter="tokens"),
+    "a negative quantity": _set("Usage", ConsumedQuantity="-1"),
     "a negative price": _set("Usage", ListUnitPrice="-1", PricingQuantity="-100"),
     "a cost that is no product": _set("Usage", ListCost="99"),
     "a contracted cost that is no product": _set("Usage", ContractedCost="99"),

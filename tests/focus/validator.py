@@ -121,6 +121,9 @@ def _of_row(row: Row) -> Iterator[str]:
     category, is_correction = row["ChargeCategory"], row["ChargeClass"] == "Correction"
     if category == "Tax":
         yield from (f"{name} of a tax" for name in _OF_PRICES if row.get(name))
+    for name in ("PricingQuantity", "ConsumedQuantity"):
+        if row[name].startswith("-") and not is_correction:
+            yield f"{name} is negative, and corrects nothing"
     if category in ("Usage", "Purchase") and not is_correction:
         yield from (f"no {name}" for name in _OF_PRICES if row.get(name) == "")
     if category != "Usage" and row["ConsumedQuantity"]:

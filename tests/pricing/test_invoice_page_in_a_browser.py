@@ -114,3 +114,47 @@ def test_paper_is_light_and_each_sheet_has_the_head_of_the_table(
     sheets = len(re.findall(rb"/Type\s*/Page\b(?!s)", page.pdf(format=paper)))
     assert 3 <= sheets <= ITEMS / 4
     page.close()
+
+
+# Where each of the texts is, from the left.
+PLACES = """texts => {
+    const walk = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
+    for (let node; node = walk.nextNode();) {
+        const places = texts.map(text => node.data.indexOf(text));
+        if (places.includes(-1)) continue;
+        return texts.map((text, n) => {
+            const range = document.createRange();
+            range.setStart(node, places[n]);
+            range.setEnd(node, places[n] + text.length);
+            return range.getBoundingClientRect().left;
+        });
+    }
+}"""
+
+
+@pytest.mark.parametrize("name", ["\u05d7\u05d9\u05e4\u05d4 \u05e6\u05e4\u05d5\u05df", "\u062f\u0628\u064a"])
+def test_a_name_that_is_written_leftward_does_not_turn_numbers_around(
+    browser: Any, tmp_path: Path, name: str
+) -> None:
+    usage = InvoiceLine(
+        kind="usage", item="tokens", metric="tokens", amount=Decimal(6), currency="EUR", plan="pro",
+        explanation=f"region={name}: 111 x 222; tier 333", **JUNE,
+    )  # fmt: skip
+    tax = usage.model_copy(update={"kind": "tax", "item": name, "explanation": f"{name} 444% of 555"})
+    found = Invoice(
+        header=InvoiceHeader(subject="acct_1", **JUNE),
+        lines=[usage, tax],
+        totals={"EUR": InvoiceTotal(exact_amount=Decimal(12), amount=Decimal(12))},
+    )
+    file = tmp_path / "invoice.html"
+    file.write_text(draft_page(found, Draft("", JUNE["since"]), Letter([], [], [])), encoding="utf-8")
+    page = browser.new_page()
+    page.goto(file.as_uri())
+    for texts in (["region", name[0], "111", "222", "333"], [name[0], "444", "555"]):
+        places = page.evaluate(PLACES, texts)
+        assert places == sorted(places)
+    # Its own words stay in their order: the first is to the right.
+    if " " in name:
+        first, second = page.evaluate(PLACES, name.split())
+        assert first > second
+    page.close()

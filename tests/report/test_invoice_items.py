@@ -154,6 +154,18 @@ def test_an_unknown_customer_is_a_rejection_and_a_retry_goes_to_the_new_one(till
     assert till.states() == {"delivered": 2, "replaced": 2}
 
 
+def test_an_amount_that_stripe_does_not_take_is_rejected_and_delays_nobody(till: Till) -> None:
+    """It has no limit of digits here that is not Stripe's: what is refused is told with its reason."""
+    till.bill("cus_1", 10**11)
+    till.bill("cus_1", 10, number=7)
+    till.bill("cus_2", 10)
+    assert till.report().exit_status == 1
+    refused = till.bills.pushes(state="rejected")
+    assert [(push.line, push.customer) for push in refused] == [(1, "cus_1")]
+    assert "amount_too_large" in refused[0].error
+    assert len(till.items()) == 5
+
+
 def test_two_reporters_at_once_bill_once(till: Till) -> None:
     for number in range(12):
         till.bill(f"cus_{number % 4}", 7, number=1 + number // 4)
@@ -265,7 +277,25 @@ def test_the_command_line_sends_statements_for_a_biller_of_statements(
     till.assert_billed_once()
     (row,) = [r for r in pymeter("report", "status", "--biller", BILLER, "--json").json if r["pushes"]]
     assert (row["state"], row["metric"], row["quantity"]) == ("delivered", "EUR", "3963")
+    shown = pymeter("report", "status", "--biller", BILLER).out
+    assert "currency" in shown
+    assert "minor units" in shown
+    assert "statement 1, line 2" in pymeter("report", "pushes", "--biller", BILLER).out
     assert "3963" not in pymeter("report", "reconcile", "--biller", BILLER).out
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [(BILLER, "--adapter stripe"), ("openmeter_2", "does not begin with openmeter")]
+)
+def test_the_command_line_sends_no_statement_to_openmeter(
+    till: Till, pymeter: Run, name: str, hint: str
+) -> None:
+    till.bills.define(name)
+    for command in ("--once", "reconcile"):
+        ran = pymeter(
+            "report", command, "--biller", name, "--adapter", "openmeter", "--url", "http://127.0.0.1:9"
+        )
+        assert (ran.status, hint in ran.err) == (2, True)
 
 
 def test_the_command_line_says_whose_statements_have_no_customer(till: Till, pymeter: Run) -> None:

@@ -262,6 +262,22 @@ def test_the_rules_of_openmeter_are_set_on_the_command_line(pymeter: Run, shop: 
     assert (row.dedup_window, row.max_age) == (timedelta(days=32), timedelta(days=3650))
 
 
+def test_every_rule_of_a_biller_can_be_set_on_the_command_line(pymeter: Run, shop: Shop) -> None:
+    """For a biller of another adapter no default need be right."""
+    rules = {
+        "--subject-is-customer": [], "--too-old": ["leave"], "--negative": ["send"], "--late": ["hold"],
+        "--grace": ["2h"], "--max-age": ["3d"], "--max-ahead": ["4m"], "--max-digits": ["20"],
+        "--dedup-window": ["48h"], "--dedup-margin": ["3h"], "--absence": ["5h"], "--sends": ["statements"],
+        "--statements-since": ["2026-01-01"],
+    }  # fmt: skip
+    options = [word for option, values in rules.items() for word in (option, *values)]
+    found = pymeter("report", "rules", "--biller", "other", *options, "--json").json
+    before = shop.meter.define_biller("yet_another").model_dump(mode="json")
+    changed = {name for name, value in found.items() if value != before[name]}
+    assert changed == {option.removeprefix("--").replace("-", "_") for option in rules} | {"biller"}
+    assert changed == set(found) - {"first_claimed_at"}
+
+
 # --- secrets ------------------------------------------------------------------------------------------------
 
 

@@ -75,6 +75,23 @@ def test_a_quantity_without_a_unit_is_described_without_a_blank_behind_it(bills:
     assert [item.description for item in bills.preview()] == ["Tokens: 3"]
 
 
+def test_a_description_is_one_line_whatever_names_and_units_hold(bills: Bills) -> None:
+    """A text that Stripe refused would be refused for ever, because it belongs to the item."""
+    name = "To\nkens\x1b[2J\t\x7f" + "x" * 490
+    price = {"model": "unit", "unit_amount": "1", "currency": "EUR", "convert": {"divide_by": 2}}
+    bills.ledger.call("define_plan", plan="odd")
+    for item, called in (("tokens", name), ("half", "Halves")):
+        given = {"plan": "odd", "item": item, "metric": "tokens", "price": Jsonb(price), "name": called}
+        bills.ledger.call("define_price", **given)
+    bills.subject("acct_2", "odd", "cus_2")
+    bills.bill(3, "acct_2")
+    half, tokens = sorted(item.description for item in bills.preview())
+    assert half == "Halves: 1.5"
+    assert tokens.startswith("To kens [2J xxx")
+    assert len(tokens) == 500
+    assert tokens.isprintable()
+
+
 def test_a_tax_that_prices_contain_and_other_zeros_are_no_items(bills: Bills) -> None:
     bills.tax(19, "acct_1", name="VAT", inclusive=True)
     bills.bill(4)
@@ -315,6 +332,13 @@ def test_a_biller_of_statements_takes_no_usage_and_does_not_change_what_it_sends
     assert caught.value.sqlstate == "UM002"
 
 
+def test_a_biller_that_was_told_of_nothing_may_be_one_of_usage_again(ledger: Ledger) -> None:
+    named = {"biller": "other", "statements_since": at("2026-01-01")}
+    ledger.call("define_biller", sends="statements", **named)
+    (again,) = ledger.call("define_biller", biller="other", sends="usage")
+    assert (again.sends, again.statements_since) == ("usage", None)
+
+
 @pytest.mark.parametrize(
     "named", [{"sends": "items"}, {"sends": "usage", "statements_since": at("2026-01-01")}]
 )
@@ -437,6 +461,17 @@ def test_after_a_restore_items_of_ended_periods_wait_for_a_person(bills: Bills) 
     assert bills.ledger.call("retry_pushes", biller=BILLER) == []
     (resolved,) = bills.ledger.call("resolve_push", identifier=push.identifier, delivered=True)
     assert resolved.state == "resolved"
+
+
+def test_after_a_restore_no_item_is_taken_for_a_part_of_a_total(bills: Bills) -> None:
+    """Usage is divided where a total says so. An item is there, or it is not."""
+    _, hour, later = _uncertain(bills)
+    bills.ledger.call("adopt_journal", biller=BILLER, force=True)
+    named = {"biller": BILLER, "customer": "cus_1", "event_name": "eur", "hour": hour.hour}
+    for total in (100, 400):
+        (found,) = bills.ledger.call("settle_hour", now=later, total=total, **named)
+        assert found.verdict == "unclear"
+    assert bills.status() == {"uncertain": (1, Decimal(375))}
 
 
 # --- who is erased, who watches -----------------------------------------------------------------------------

@@ -39,10 +39,11 @@ _MEANING = {
 _WARN = {"rejected": "red", "uncertain": "red", "held": "yellow", "unmapped": "yellow"}
 
 
-def status_table(rows: Sequence[PushStatus]) -> Table:
-    """How much of which metric is in which state, and what that means."""
-    numbers = ("pushes", "quantity")
-    result = table("metric", "state", *numbers, "oldest (UTC)", "meaning", numbers=numbers)
+def status_table(rows: Sequence[PushStatus], *, of_statements: bool = False) -> Table:
+    """How much of which metric is in which state, and what that means; of statements, of which currency."""
+    what, quantity = ("currency", "minor units") if of_statements else ("metric", "quantity")
+    numbers = ("pushes", quantity)
+    result = table(what, "state", *numbers, "oldest (UTC)", "meaning", numbers=numbers)
     for row in rows:
         style = _WARN.get(row.state, "") if row.pushes else "dim"
         result.add_row(

@@ -32,11 +32,12 @@ def status(ctx: Context, biller: BillerName = "stripe", as_json: AsJson = False)
 
     with ctx.obj.meter() as meter:
         rows = meter.report_status(biller)
-        stopped = meter.report_journal(biller).stopped
-    show(rows, PushStatus, status_table, form(as_json))
-    if stopped:
+        journal = meter.report_journal(biller)
+    of_statements = journal.sends == "statements"
+    show(rows, PushStatus, lambda found: status_table(found, of_statements=of_statements), form(as_json))
+    if journal.stopped:
         stderr().print(bad(STOPPED))
-    if stopped or any(row.pushes for row in rows if row.state in ("rejected", "uncertain")):
+    if journal.stopped or any(row.pushes for row in rows if row.state in ("rejected", "uncertain")):
         raise typer.Exit(SAYS_NO)
 
 
@@ -61,16 +62,21 @@ def _pushes_table(rows: list[Push]) -> RenderableType:
         return note("no pushes; what would be sent: pymeter report --dry-run")
     # An identifier is copied from here: it is never folded. On a narrow terminal all else stands beside it.
     narrow = stdout().width < _WIDE
-    more = ["push"] if narrow else ["customer", "event name", "value", "at (UTC)", "state", "error"]
+    of_statements = any(row.statement_id is not None for row in rows)
+    what = "currency" if of_statements else "event name"
+    more = ["push"] if narrow else ["customer", what, "value", "at (UTC)", "state", "error"]
+    more += ["line"] if of_statements and not narrow else []
     result = table("identifier", *more, numbers=("value",), unfolded=("identifier",))
     for row in rows:
         state = row.state if row.reason is None else f"{row.state}: {row.reason}"
         value, at, error = number(row.value), moment(row.stamped_at), row.error or ""
+        line = "" if row.statement_id is None else f"statement {row.statement_id}, line {row.line}"
         if narrow:
-            lines = (f"{row.customer} {row.event_name} {value}", f"{at} {state}", error)
+            lines = (f"{row.customer} {row.event_name} {value}", f"{at} {state}", line, error)
             result.add_row(row.identifier, Group(*(Text(visible(line)) for line in lines if line)))
         else:
-            result.add_row(row.identifier, row.customer, row.event_name, value, at, state, error)
+            cells = (row.customer, row.event_name, value, at, state, error)
+            result.add_row(row.identifier, *cells, *([line] if of_statements else []))
     return result
 
 

@@ -100,9 +100,14 @@ def rules(
     dedup_window: Annotated[
         str | None, typer.Option(help="How long the biller knows an identifier: 24h.")
     ] = None,
+    dedup_margin: Annotated[
+        str | None, typer.Option(help="How long before its end nothing is resent: 1h.")
+    ] = None,
     absence: Annotated[
         str | None, typer.Option(help="How long a push is missing before a resend: 24h.")
     ] = None,
+    max_ahead: Annotated[str | None, typer.Option(help="How far ahead usage may be stamped: 5m.")] = None,
+    max_digits: Annotated[int | None, typer.Option(help="The most digits of a value: 15.")] = None,
     sends: Annotated[
         str | None, typer.Option(help="usage, or statements as invoice items.", rich_help_panel=_SENT)
     ] = None,
@@ -127,7 +132,10 @@ def rules(
             grace=read_duration(grace, "--grace"),
             max_age=read_duration(max_age, "--max-age"),
             dedup_window=read_duration(dedup_window, "--dedup-window"),
+            dedup_margin=read_duration(dedup_margin, "--dedup-margin"),
             absence=read_duration(absence, "--absence"),
+            max_ahead=read_duration(max_ahead, "--max-ahead"),
+            max_digits=max_digits,
             sends=cast(Any, sends),
             statements_since=read_moment(statements_since, timezone, "--statements-since"),
         )

@@ -35,7 +35,7 @@ RateOption = Annotated[
     typer.Option(
         min=0.001,
         metavar="N",
-        help="Calls a second. Default: 1000; test key: 20; openmeter: 100.",
+        help="Calls a second. Default: 1000; statements: 80; test key: 20; openmeter: 100.",
         rich_help_panel=_SENDING,
     ),
 ]

@@ -59,6 +59,7 @@ def reporter_for(
     with database.connect() as connection:  # one attempt, with an error of its own, before a pool retries
         journal = settings.meter_on(connection).report_journal(biller.name)
     if journal.sends == "statements":
+        made.close()
         made = _made(biller, options.get("connections", 16), journal.sends)
     pool = ConnectionPool(
         database.dsn, min_size=1, max_size=_POOL_MAX, kwargs=connection_options(database.dsn), open=False
@@ -81,7 +82,9 @@ def _made(
         raise typer.BadParameter(f"--adapter: {' or '.join(ADAPTERS)}")
     made: StripeBiller | StripeInvoiceItems | OpenMeterBiller
     if adapter == "openmeter" and sends == "statements":
-        raise CliError(f"{biller.name} is told of statements; OpenMeter takes usage", "Use --adapter stripe.")
+        hint = "Define a biller of statements whose name does not begin with openmeter."
+        hint = hint if adapter_of(biller.name) == "openmeter" else "Use --adapter stripe."
+        raise CliError(f"{biller.name} is told of statements; OpenMeter takes usage", hint)
     if adapter == "openmeter":
         made = OpenMeterBiller(token_file=biller.key_file, url=biller.url, connections=connections)
     else:
