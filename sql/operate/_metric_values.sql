@@ -94,5 +94,5 @@ as $$
         (select m.done_at from maintenance m where m.task = _task_age.task), (select min(i.installed_at) from installation i))))
 $$;
 
-comment on function _task_age(text, timestamptz) is 
+comment on function _task_age(text, timestamptz) is
     'How many seconds ago a task of maintenance was done; if never, how long ago pymeter was installed.';
