@@ -62,6 +62,7 @@ from pymeter.models import (
     NewEntry,
     NewEvent,
     Notification,
+    OperationalMetric,
     Overrun,
     Period,
     Plan,
@@ -4805,6 +4806,38 @@ class AsyncMethods:
             assert meter.health().healthy
         """
         return await self._run(calls.health(now))
+
+    async def operational_metrics(self, now: datetime | None = None) -> list[OperationalMetric]:
+        """Return the numbers that a monitor such as Prometheus polls. The cost is bounded.
+
+        `pymeter.operate.exposition` makes the text of Prometheus of them.
+
+        Args:
+            now: The moment to ask about; the database's clock unless given.
+
+        Returns:
+            A row for each number, those with one name together. What is unknown has no row.
+
+        Example:
+            meter.operational_metrics()
+        """
+        return await self._run(calls.operational_metrics(now))
+
+    async def check_drift(self) -> int:
+        """Verify all rollups and statements, and note the number of differences for `operational_metrics`.
+
+        It reads the whole log: for a weekly job. `verify` and `verify_statements` list the differences.
+
+        Returns:
+            How many rows differ.
+
+        Raises:
+            MeterError: (40001) events were moved meanwhile; call it again.
+
+        Example:
+            assert meter.check_drift() == 0
+        """
+        return await self._run(calls.check_drift())
 
     async def grant_access(self, role: str, level: Level, subject: str | None = None) -> None:
         """Let a database role call exactly the functions of a level; it gets no right on any table.

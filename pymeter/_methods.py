@@ -62,6 +62,7 @@ from pymeter.models import (
     NewEntry,
     NewEvent,
     Notification,
+    OperationalMetric,
     Overrun,
     Period,
     Plan,
@@ -4781,6 +4782,38 @@ class Methods:
             assert meter.health().healthy
         """
         return self._run(calls.health(now))
+
+    def operational_metrics(self, now: datetime | None = None) -> list[OperationalMetric]:
+        """Return the numbers that a monitor such as Prometheus polls. The cost is bounded.
+
+        `pymeter.operate.exposition` makes the text of Prometheus of them.
+
+        Args:
+            now: The moment to ask about; the database's clock unless given.
+
+        Returns:
+            A row for each number, those with one name together. What is unknown has no row.
+
+        Example:
+            meter.operational_metrics()
+        """
+        return self._run(calls.operational_metrics(now))
+
+    def check_drift(self) -> int:
+        """Verify all rollups and statements, and note the number of differences for `operational_metrics`.
+
+        It reads the whole log: for a weekly job. `verify` and `verify_statements` list the differences.
+
+        Returns:
+            How many rows differ.
+
+        Raises:
+            MeterError: (40001) events were moved meanwhile; call it again.
+
+        Example:
+            assert meter.check_drift() == 0
+        """
+        return self._run(calls.check_drift())
 
     def grant_access(self, role: str, level: Level, subject: str | None = None) -> None:
         """Let a database role call exactly the functions of a level; it gets no right on any table.

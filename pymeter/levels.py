@@ -14,7 +14,7 @@ _CALLS: Final = {
         statements statement statement_document late_usage what_changed
         rate prices plan_minimums invoice invoice_json credits taxes simulate
         compare_plans project_usage project_invoice focus_charges
-        budgets budget_status
+        budgets budget_status operational_metrics
         endpoints deliveries spike_alerts
     """,
     "write": "record record_batch known_events reserve reserve_batch settle release extend",
@@ -27,7 +27,7 @@ _CALLS: Final = {
         judge_projections
     """,
     "admin": """
-        define_metric retire_metric verify rebuild maintain access
+        define_metric retire_metric verify rebuild check_drift maintain access
         set_setting admin_log set_billing_cycle define_plan subscribe unsubscribe set_limit remove_limit
         top_up void_top_up
         define_price retire_price set_plan_minimum

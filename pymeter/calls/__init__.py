@@ -89,7 +89,7 @@ from pymeter.calls.notify_calls import (
     spike_alerts,
     test_endpoint,
 )
-from pymeter.calls.operate_calls import health, maintain
+from pymeter.calls.operate_calls import check_drift, health, maintain, operational_metrics
 from pymeter.calls.own_calls import (
     own_balance,
     own_budget_status,
@@ -171,6 +171,7 @@ __all__ = [
     "budget_status",
     "budgets",
     "catalog",
+    "check_drift",
     "check_quota",
     "claim_deliveries",
     "claim_pushes",
@@ -210,6 +211,7 @@ __all__ = [
     "metric",
     "notifications",
     "open_correction",
+    "operational_metrics",
     "overruns",
     "own_balance",
     "own_budget_status",

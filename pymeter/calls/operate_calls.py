@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from pymeter.calls import argument, result
 from pymeter.calls.call import Call
-from pymeter.models import Health, MaintenanceAction
+from pymeter.models import Health, MaintenanceAction, OperationalMetric
 
 
 def maintain(keep: str | timedelta | None = None, *, detach: bool = False) -> Call[list[MaintenanceAction]]:
@@ -51,3 +51,37 @@ def health(now: datetime | None = None) -> Call[Health]:
         assert meter.health().healthy
     """
     return Call("health", (argument.time("now", now),), result.one(Health))
+
+
+def operational_metrics(now: datetime | None = None) -> Call[list[OperationalMetric]]:
+    """Return the numbers that a monitor such as Prometheus polls. The cost is bounded.
+
+    `pymeter.operate.exposition` makes the text of Prometheus of them.
+
+    Args:
+        now: The moment to ask about; the database's clock unless given.
+
+    Returns:
+        A row for each number, those with one name together. What is unknown has no row.
+
+    Example:
+        meter.operational_metrics()
+    """
+    return Call("operational_metrics", (argument.time("now", now),), result.every(OperationalMetric))
+
+
+def check_drift() -> Call[int]:
+    """Verify all rollups and statements, and note the number of differences for `operational_metrics`.
+
+    It reads the whole log: for a weekly job. `verify` and `verify_statements` list the differences.
+
+    Returns:
+        How many rows differ.
+
+    Raises:
+        MeterError: (40001) events were moved meanwhile; call it again.
+
+    Example:
+        assert meter.check_drift() == 0
+    """
+    return Call("check_drift", (), result.number)

@@ -23,6 +23,7 @@ from pymeter.cli import (
     limits,
     notifications,
     notifying,
+    operating,
     plans,
     prices,
     projecting,
@@ -133,7 +134,7 @@ def options(
 
 
 _START = "Start here"
-_RECORD = "Define and record"
+_RECORD = _START  # one panel: each costs the list two lines
 _ASK = "Ask"
 _CORRECT = "Correct and close"
 _LIMIT = "Limit and price"
@@ -198,6 +199,8 @@ add_command(app, upkeep.sql, _KEEP)
 add_command(app, access.grant, _KEEP)
 add_command(app, access.revoke, _KEEP)
 add_command(app, access.access, _KEEP)
+add_command(app, operating.metrics, _KEEP)
+app.add_typer(operating.operate, name="operate", rich_help_panel=_KEEP)
 app.add_typer(settings.settings, name="settings", rich_help_panel=_KEEP)
 add_command(app, settings.log, _KEEP)
 app.add_typer(server.app, name="server", rich_help_panel=_KEEP)

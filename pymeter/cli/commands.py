@@ -12,6 +12,7 @@ _COMMANDS = {
     "budget_status": "budget status",
     "budgets": "budget list",
     "catalog": "catalog",
+    "check_drift": "operate check-drift",
     "correction_entries": "correction show",
     "close_due": "close",
     "close_period": "close",

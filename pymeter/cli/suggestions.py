@@ -17,7 +17,6 @@ _SYNONYMS = {
     "list": "catalog",
     "ls": "catalog",
     "log": "events",
-    "metrics": "catalog",
     "quota": "check",
     "repair": "rebuild",
     "roles": "access",

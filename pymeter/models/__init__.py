@@ -72,7 +72,7 @@ from pymeter.models.notify import (
     SettledDelivery,
     SpikeAlert,
 )
-from pymeter.models.operate import Health, MaintenanceAction
+from pymeter.models.operate import Health, MaintenanceAction, OperationalMetric
 from pymeter.models.pricing import (
     BillTiming,
     Cell,
@@ -209,6 +209,7 @@ __all__ = [
     "NewEntry",
     "NewEvent",
     "Notification",
+    "OperationalMetric",
     "Outcome",
     "Overrun",
     "PackagePrice",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Literal
+
 from pymeter.models.values import Model, Moment
 
 
@@ -32,3 +35,16 @@ class Health(Model):
     """Subject and metric that were recorded every day for a week and then stopped."""
     bloated: list[str]
     """Tables with many dead rows."""
+
+
+class OperationalMetric(Model):
+    """One number about the meter, for a monitor."""
+
+    name: str
+    """As Prometheus has it."""
+    type: Literal["gauge", "counter"]
+    help: str
+    labels: dict[str, str]
+    """Empty without labels; never a subject."""
+    value: Decimal
+    """In base units, such as seconds."""

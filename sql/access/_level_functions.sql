@@ -9,7 +9,7 @@ as $$
     from (values
         ('read', '{catalog,metric}'::text[]),
         ('read', '{usage,summary,series,usage_by,check_quota,totals,subjects,events,all_events,resolve_window}'),
-        ('read', '{health}'),
+        ('read', '{health,operational_metrics}'),
         ('read', '{settings,billing_cycle,plans,subscriptions,limits,effective_limits,overruns,notifications,reservations,top_ups,balance}'),
         ('read', '{endpoints,deliveries,spike_alerts}'),
         ('read', '{corrections,correction_entries,preview_correction}'),
@@ -27,7 +27,7 @@ as $$
         ('report', '{reconcilable_ranges,reconcile_range,reconciliation,report_status,pushes,report_mappings,report_journal}'),
         ('report', '{plan_deliveries,claim_deliveries,settle_deliveries,release_deliveries,judge_spikes,judge_budgets,judge_projections}'),
         ('admin', '{define_metric,retire_metric}'),
-        ('admin', '{verify,rebuild,maintain,access}'),
+        ('admin', '{verify,rebuild,check_drift,maintain,access}'),
         ('admin', '{set_setting,admin_log,set_billing_cycle,define_plan,subscribe,unsubscribe,set_limit,remove_limit,top_up,void_top_up}'),
         ('admin', '{define_endpoint,remove_endpoint,test_endpoint,retry_deliveries,set_spike_alert,remove_spike_alert}'),
         ('admin', '{define_biller,report_metric,report_subject,resolve_push,retry_pushes,leave_pushes,adopt_journal}'),

@@ -1,6 +1,6 @@
 -- Polled with health(): everything is counted up to a bound.
-create or replace function _closing_problems(now timestamptz)
-returns setof text
+create or replace function _overdue_subjects(now timestamptz)
+returns bigint
 language plpgsql
 stable
 set search_path from current
@@ -8,11 +8,13 @@ set enable_seqscan to off
 as $$
 #variable_conflict use_column
 declare
-    v_late   timestamptz := _add_duration(now, _parse_duration(_setting_value('grace')), -1, 'UTC') - interval '24 hours';
-    v_number bigint;
+    v_late timestamptz := _add_duration(now, _parse_duration(_setting_value('grace')), -1, 'UTC') - interval '24 hours';
 begin
-    if exists (select from statements) then
-        select count(*) into v_number
+    if not exists (select from statements) then
+        return 0;
+    end if;
+    return (
+        select count(*)
         from (
             (select s.statements from sealed_subjects s
              where s.postponed_at = '-infinity' and s.due_at > '-infinity' and s.due_at <= v_late limit 10000)
@@ -20,16 +22,46 @@ begin
             (select s.statements from sealed_subjects s
              where s.postponed_at > '-infinity' and s.due_at > '-infinity' and s.due_at <= v_late limit 10000)
         ) s
-        where s.statements > 0;
-        if v_number > 0 then
-            return next format('subjects whose billing cycle has ended more than a day ago and is not closed: %s', v_number);
-        end if;
-    end if;
+        where s.statements > 0);
 end
+$$;
+
+comment on function _overdue_subjects(timestamptz) is
+    'How many subjects have been closed before, and should have been again more than a day ago; of each kind, at most 10,000 are looked at.';
+
+create or replace function _closing_problems(now timestamptz)
+returns setof text
+language sql
+stable
+set search_path from current
+as $$
+    select format('subjects whose billing cycle has ended more than a day ago and is not closed: %s', n)
+    from _overdue_subjects(_closing_problems.now) n
+    where n > 0
 $$;
 
 comment on function _closing_problems(timestamptz) is
     'What keeps close_due() from being done: subjects that have been closed before, and whose next cycle should have been a day ago.';
+
+create or replace function _undecided_late_lines()
+returns bigint
+language sql
+stable
+set search_path from current
+set enable_seqscan to off
+as $$
+    select count(*)
+    from (select n.statement_id, n.metric, n.quantity from late_notices n limit 10000) n
+    cross join lateral (
+        select coalesce(sum(d.quantity), 0) as decided from late_decisions d
+        where d.statement_id = n.statement_id and d.metric = n.metric
+        offset 0
+    ) d
+    where d.decided <> n.quantity
+$$;
+
+comment on function _undecided_late_lines() is
+    'How many lines of statements have late usage that maintain() has told of and nobody has decided; at most 10,000 are looked at.';
 
 create or replace function _closing_notices()
 returns setof text
@@ -56,14 +88,7 @@ begin
     if v_number > 0 then
         return next format('gaps between statements, among the 1,000 closed last: %s', v_number);
     end if;
-    select count(*) into v_number
-    from (select n.statement_id, n.metric, n.quantity from late_notices n limit 10000) n
-    cross join lateral (
-        select coalesce(sum(d.quantity), 0) as decided from late_decisions d
-        where d.statement_id = n.statement_id and d.metric = n.metric
-        offset 0
-    ) d
-    where d.decided <> n.quantity;
+    v_number := _undecided_late_lines();
     if v_number > 0 then
         return next format('lines of statements with late usage that is not decided: %s; late_usage() lists them', v_number);
     end if;

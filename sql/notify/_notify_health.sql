@@ -1,23 +1,34 @@
-create or replace function _delivery_problems(now timestamptz)
-returns setof text
+create or replace function _delivery_delay(now timestamptz)
+returns interval
 language sql
 stable
 set search_path from current
 set enable_seqscan to off
 as $$
-    select format('notifications have not been sent for %s: does pymeter run with the command that sends them?', o.late)
-    from (
-        select date_trunc('minute', _delivery_problems.now - least(
-            (select min(n.created_at)
-             from (select created_at from notifications where planned_at is null order by notification_id limit 10000) n
-             where n.created_at >= (select min(e.since) from endpoints e where e.disabled_at is null)),
-            (select min(d.due) from endpoints e
-             cross join lateral (
-                 select min(d.next_attempt_at) as due from deliveries d
-                 where d.endpoint = e.name and d.state in ('planned', 'sending')
-             ) d
-             where e.disabled_at is null))) as late
-    ) o
+    select _delivery_delay.now - least(
+        (select min(n.created_at)
+         from (select created_at from notifications where planned_at is null order by notification_id limit 10000) n
+         where n.created_at >= (select min(e.since) from endpoints e where e.disabled_at is null)),
+        (select min(d.due) from endpoints e
+         cross join lateral (
+             select min(d.next_attempt_at) as due from deliveries d
+             where d.endpoint = e.name and d.state in ('planned', 'sending')
+         ) d
+         where e.disabled_at is null))
+$$;
+
+comment on function _delivery_delay(timestamptz) is
+    'For how long the oldest notification that is due has been waiting to be sent to an endpoint in use; negative if the next one is not due yet, '
+    'null if there is none.';
+
+create or replace function _delivery_problems(now timestamptz)
+returns setof text
+language sql
+stable
+set search_path from current
+as $$
+    select format('notifications have not been sent for %s: does pymeter run with the command that sends them?', date_trunc('minute', o.late))
+    from _delivery_delay(_delivery_problems.now) o (late)
     where o.late >= interval '1 hour'
 $$;
 

@@ -118,6 +118,7 @@ def test_it_may_not_call_what_knows_of_every_subject(metered: Ledger, roles: Rol
         "check_quota('acct_1', 'tokens', 1)",
         "access()",
         "health()",
+        "operational_metrics()",
         "_check_own('acct_1')",
         "_window_usage(NULL, 'acct_2', now(), now())",
     ):

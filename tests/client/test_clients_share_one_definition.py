@@ -153,6 +153,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "verify": models.Drift,
     "maintain": models.MaintenanceAction,
     "health": models.Health,
+    "operational_metrics": models.OperationalMetric,
     "access": models.AccessRight,
     "settings": models.Setting,
     "set_setting": models.Setting,

@@ -86,6 +86,7 @@ OTHERS = {
     "close_due": "SELECT * FROM meter.close_due()",
     "settle_late_usage": "SELECT meter.settle_late_usage(max(statement_id), 'm', 0, 'waive')"
     " FROM meter.statements('s0')",
+    "check_drift": "SELECT meter.check_drift()",
     "erase_subject": "SELECT meter.erase_subject('gone', 'erased')",
     "define_endpoint": "SELECT meter.define_endpoint('ops', 'https://example.com', '{usage.recorded}')",
     "test_endpoint": "SELECT meter.test_endpoint('ops')",

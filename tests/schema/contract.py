@@ -275,6 +275,8 @@ report:
 operate:
   maintain(keep interval = null, detach boolean = false) -> setof maintenance_action
   health(now timestamptz = now()) -> health
+  operational_metrics(now timestamptz = now()) -> setof operational_metric
+  check_drift() -> bigint
 """
 
 RESULTS = """
@@ -420,6 +422,7 @@ maintenance_action(action text, object text)
 access_right(role text, level text, subject text, complete boolean, rights text[], members text[])
 health(healthy boolean, problems text[], notices text[], missing_partitions bigint, stray_events bigint,
   oldest_unreported_at timestamptz, last_maintained_at timestamptz, silent text[], bloated text[])
+operational_metric(name text, type text, help text, labels jsonb, value numeric)
 claimed_push(push_id bigint, attempt integer, subject text, metric text, identifier text,
   customer text, event_name text, value text, stamped_at timestamptz, due_at timestamptz,
   leased_until timestamptz, statement_id bigint, line integer, description text, since timestamptz,
