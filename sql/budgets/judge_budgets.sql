@@ -33,7 +33,7 @@ begin
         v_round := _sum_rounds(v_round, v_page);
         exit when v_page.remaining > 0 or v_round.blocked + v_round.released > 0;
     end loop;
-    v_round.remaining := (select count(*) from budget_judgements j where j.judged_at < v_now);
+    v_round.remaining := (select count(*) from budget_judgements j where _is_due(j.judged_at, v_now));
     if v_round.remaining = 0 and not v_enrolled then
         v_round.remaining := _enroll_budgeted();
     end if;
@@ -49,6 +49,6 @@ comment on function judge_budgets(timestamptz, integer) is
     'that it is not spent any more. Spending is computed anew only for subjects of which something has changed. A total that is unknown changes '
     'nothing. Returns what was done; while remaining is above 0, commit, and call it again with judged_at as now. A subject that cannot be judged '
     'stays as it is and is tried again at the next now; budget_status() says why. now: no subject is judged twice for one now, or for an earlier '
-    'one. Call it every minute, as pymeter notify --watch does, or from cron. Raises 22004 or 22023 for a bad value, or for a now more than a '
+    'one, unless the clock was set back. Call it every minute, as pymeter notify --watch does, or from cron. Raises 22004 or 22023 for a bad value, or for a now more than a '
     'day ahead of the clock, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. Example: BEGIN; SELECT amount FROM meter.set_budget(100, '
     '''EUR'', subject => ''acct_1''); SELECT judged, approaching, exceeded, remaining FROM meter.judge_budgets(); ROLLBACK;';
