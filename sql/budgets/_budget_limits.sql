@@ -17,10 +17,14 @@ declare
 begin
     return query
     with wanted as (
-        select m.key, greatest(0, trim_scale(
-                   coalesce(_limit_used(m, _find_series_row(m, s.subject), s.since, s.until), 0)
-                   + _held_at(m.key, s.subject, s.since, s.until, clock_timestamp()))) as quota
+        select m.key, greatest(0, trim_scale(coalesce(u.used, 0) + _held_at(m.key, s.subject, s.since, s.until, clock_timestamp()))) as quota
         from metrics m
+        cross join lateral (
+            -- What a limit counts is nothing until something is recorded; billed is the value from before.
+            select case when m.carry then (_measured_usage(m, s.subject, s.since, s.until, null)).quantity
+                        else _limit_used(m, _find_series_row(m, s.subject), s.since, s.until) end as used
+            offset 0
+        ) u
         where m.key = any (_budget_limit_changes.metrics)
     ), moments as (
         select t.key, b.at

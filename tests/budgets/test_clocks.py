@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from psycopg.types.json import Jsonb
 
 from tests.budgets.spender import SUBJECT, Spender, day
+from tests.conftest import Connect
+from tests.helpers import Ledger
 
 AHEAD = timedelta(hours=20)
 
@@ -92,9 +94,8 @@ def test_an_event_that_is_counted_all_the_same_is_told_of_once_as_refused(spende
     assert spender.ledger.value("SELECT count(*) FROM meter.limits WHERE NOT removed") == 1
 
 
-def test_a_recorder_of_a_metric_without_a_price_holds_up_no_judgement(spender: Spender, connect) -> None:
+def test_a_recorder_of_a_metric_without_a_price_holds_up_no_judgement(spender: Spender, connect: Connect) -> None:
     now = datetime.now(UTC)
-    from tests.helpers import Ledger
     spender.budget(10, action="block")
     spender.use(20, now)
     spender.ledger.call("set_limit", metric="notes", quota=1000)
@@ -105,3 +106,20 @@ def test_a_recorder_of_a_metric_without_a_price_holds_up_no_judgement(spender: S
     begun = datetime.now(UTC)
     spender.judge(datetime.now(UTC))
     assert datetime.now(UTC) - begun < timedelta(seconds=1)
+
+
+def test_health_says_who_cannot_be_judged_and_that_nobody_judges(spender: Spender, connect: Connect) -> None:
+    spender.budget(10, action="block")
+    spender.use(20, datetime.now(UTC))
+    recorder = Ledger(connect("recorder", autocommit=False))
+    spender.ledger.call("set_limit", metric="tokens", quota=1000)
+    recorder.record(SUBJECT, "tokens", 1)
+    spender.judge(datetime.now(UTC))
+    recorder.connection.rollback()
+    (found,) = spender.ledger.call("health")
+    assert any("could not be judged: 1, among them 'acct_1'" in notice and "55P03" in notice for notice in found.notices), found
+    spender.judge(datetime.now(UTC))
+    (found,) = spender.ledger.call("health")
+    assert not any("budget" in text for text in (*found.notices, *found.problems))
+    (found,) = spender.ledger.call("health", now=datetime.now(UTC) + timedelta(days=2))
+    assert any("budgets have not been judged for a day" in text for text in found.problems)
