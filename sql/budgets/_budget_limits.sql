@@ -14,6 +14,8 @@ as $$
 declare
     s      budget_spending := spending;
     v_name text := _budget_limit_name(s.currency);
+    -- Recording knows the true clock only: a judgement ahead of it must not leave until then what it takes back.
+    v_at   timestamptz := greatest(least(_budget_limit_changes.now, clock_timestamp()), s.since);
 begin
     return query
     with wanted as (
@@ -30,14 +32,14 @@ begin
         select t.key, b.at
         from (select distinct k from unnest(_budget_limit_changes.metrics || s.blocked) k) t (key)
         cross join lateral (
-            select _budget_limit_changes.now
+            select v_at
             union
             select s.until where t.key = any (_budget_limit_changes.metrics)
             union
             select l.since
             from limits l
             where l.metric = t.key and l.subject = s.subject and l.plan is null and l.name = v_name and l.period = s.period
-              and l.since > _budget_limit_changes.now
+              and l.since > v_at
         ) b (at)
     )
     select case when c.is_moved then (c.held).limit_id else 0 end, c.key, v_name, s.period, s.subject, null::text, c.at,

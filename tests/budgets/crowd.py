@@ -31,8 +31,8 @@ class Crowd:
         self._keys = itertools.count()
         self._credits: list[int] = []
         self._changes: dict[Callable[[], object], int] = {
-            self.use: 8, self.correct: 2, self.price: 3, self.minimum: 1, self.subscribe: 2, self.leave: 2, self.cycle: 1,
-            self.credit: 2, self.tax: 1, self.close: 2, self.decide: 1, self.setting: 1, self.retire: 1,
+            self.use: 8, self.correct: 2, self.price: 3, self.minimum: 1, self.subscribe: 2, self.leave: 2,
+            self.cycle: 1, self.credit: 2, self.tax: 1, self.close: 2, self.decide: 1, self.setting: 1, self.retire: 1,
         }  # fmt: skip
         for metric, aggregate in METERED.items():
             ledger.define(metric, aggregate, carry=aggregate == "last" and rng.random() < 0.5)
@@ -40,7 +40,9 @@ class Crowd:
         for plan in PLANS:
             ledger.call("define_plan", plan=plan)
         for subject in SUBJECTS:
-            ledger.call("subscribe", subject=subject, plan=rng.choice(PLANS), since=START - timedelta(days=400))
+            ledger.call(
+                "subscribe", subject=subject, plan=rng.choice(PLANS), since=START - timedelta(days=400)
+            )
 
     def step(self) -> None:
         (chosen,) = self.rng.choices(list(self._changes), list(self._changes.values()))
@@ -69,13 +71,17 @@ class Crowd:
 
     def correct(self) -> None:
         subject, metric = self._subject(), self.rng.choice(list(METERED))
-        events = [row for row in self.ledger.call("events", subject=subject, metric=metric) if row.kind == "usage"]
+        events = [
+            row for row in self.ledger.call("events", subject=subject, metric=metric) if row.kind == "usage"
+        ]
         if events and self.rng.random() < 0.6:
             event = self.rng.choice(events)
             self._try("void_event", subject=subject, metric=metric, event_id=event.event_id, reason="a fault")
         else:
             quantity = Decimal(self.rng.choice((-40, -7, 9)))
-            self._try("adjust", subject=subject, metric=metric, quantity=quantity, at=self._moment(), reason="x")
+            self._try(
+                "adjust", subject=subject, metric=metric, quantity=quantity, at=self._moment(), reason="x"
+            )
 
     def price(self) -> None:
         plan = self.rng.choice(PLANS)
@@ -102,7 +108,14 @@ class Crowd:
         anchor = datetime(2026, 1, self.rng.randint(1, 31), self.rng.choice((0, 2)), tzinfo=UTC)
         zone, every = self.rng.choice(("UTC", "Europe/Berlin")), self.rng.choice(("month", "week"))
         since = self.rng.choice((None, self._day()))
-        self._try("set_billing_cycle", subject=self._subject(), anchor=anchor, timezone=zone, every=every, since=since)
+        self._try(
+            "set_billing_cycle",
+            subject=self._subject(),
+            anchor=anchor,
+            timezone=zone,
+            every=every,
+            since=since,
+        )
 
     def credit(self) -> None:
         if self._credits and self.rng.random() < 0.3:
@@ -110,8 +123,8 @@ class Crowd:
             return
         since = self._day()
         rows = self._try(
-            "grant_credit", subject=self._subject(), amount=Decimal(self.rng.choice(("3.5", "200"))), currency="EUR",
-            idempotency_key=str(next(self._keys)), since=since,
+            "grant_credit", subject=self._subject(), currency="EUR",
+            amount=Decimal(self.rng.choice(("3.5", "200"))), idempotency_key=str(next(self._keys)), since=since,
             expires_at=self.rng.choice((None, since + timedelta(days=self.rng.randint(1, 40)))),
         )  # fmt: skip
         self._credits += [row.credit_id for row in rows]
@@ -119,7 +132,14 @@ class Crowd:
     def tax(self) -> None:
         percent = self.rng.choice((None, Decimal(7), Decimal("19.6")))
         inclusive, name = self.rng.random() < 0.3, self.rng.choice(("VAT", "city"))
-        self._try("set_tax", subject=self._subject(), percent=percent, inclusive=inclusive, name=name, since=self._day())
+        self._try(
+            "set_tax",
+            subject=self._subject(),
+            percent=percent,
+            inclusive=inclusive,
+            name=name,
+            since=self._day(),
+        )
 
     def close(self) -> None:
         month = self.rng.choice((3, 4, 5, 6))
@@ -131,10 +151,18 @@ class Crowd:
     def decide(self) -> None:
         for line in self.ledger.call("late_usage", subject=self._subject()):
             decision = self.rng.choice(("bill", "waive"))
-            self._try("settle_late_usage", statement_id=line.statement_id, metric=line.metric, delta=line.delta, decision=decision)
+            self._try(
+                "settle_late_usage",
+                statement_id=line.statement_id,
+                metric=line.metric,
+                delta=line.delta,
+                decision=decision,
+            )
 
     def setting(self) -> None:
-        name, values = self.rng.choice((("late_usage", ("ask", "bill", "waive")), ("rounding", ("total", "total", "line"))))
+        name, values = self.rng.choice(
+            (("late_usage", ("ask", "bill", "waive")), ("rounding", ("total", "total", "line")))
+        )
         self._try("set_setting", name=name, value=self.rng.choice(values))
 
     def retire(self) -> None:
@@ -146,13 +174,27 @@ class Crowd:
 
     # --- short calls ----------------------------------------------------------------------------------------
 
-    def _price(self, plan: str, item: str, metric: str | None, since: datetime | None, subject: str | None) -> None:
+    def _price(
+        self, plan: str, item: str, metric: str | None, since: datetime | None, subject: str | None
+    ) -> None:
         kinds = [kind for kind in model.MODELS if metric or kind in ("unit", "flat")]
         terms: dict[str, Any] = {"tiers_after_change": self.rng.choice(("continue", "restart"))}
         if metric is None:
-            terms |= {"bill": self.rng.choice(("arrears", "arrears", "advance")), "prorate": self.rng.random() < 0.7}
+            terms |= {
+                "bill": self.rng.choice(("arrears", "arrears", "advance")),
+                "prorate": self.rng.random() < 0.7,
+            }
         price = Jsonb(model.random_price(self.rng, self.rng.choice(kinds)) | {"currency": "EUR"})
-        self._try("define_price", plan=plan, item=item, price=price, metric=metric, since=since, subject=subject, **terms)
+        self._try(
+            "define_price",
+            plan=plan,
+            item=item,
+            price=price,
+            metric=metric,
+            since=since,
+            subject=subject,
+            **terms,
+        )
 
     def _subject(self) -> str:
         return self.rng.choice(SUBJECTS)
@@ -161,7 +203,9 @@ class Crowd:
         return START + timedelta(days=self.rng.randint(0, 140))
 
     def _moment(self) -> datetime:
-        return NOW - timedelta(days=self.rng.choice((0, 0, 0, 1, 5, 16, 40, 70)), seconds=self.rng.randrange(5000))
+        return NOW - timedelta(
+            days=self.rng.choice((0, 0, 0, 1, 5, 16, 40, 70)), seconds=self.rng.randrange(5000)
+        )
 
     def _try(self, function: str, **named: Any) -> list[Any]:
         try:

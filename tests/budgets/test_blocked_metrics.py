@@ -7,10 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from psycopg.types.json import Jsonb
 
 from tests.budgets.spender import SUBJECT, Spender
-from tests.helpers import Ledger
 
 UNIT = {"model": "unit", "unit_amount": "1", "currency": "EUR"}
 
@@ -25,9 +23,13 @@ def metered(spender: Spender, aggregate: str, **more: Any) -> str:
     return "metered"
 
 
-def put(spender: Spender, value: Any, when: datetime | None = None, aggregate: str = "sum", **more: Any) -> str:
+def put(
+    spender: Spender, value: Any, when: datetime | None = None, aggregate: str = "sum", **more: Any
+) -> str:
     given = {"member": str(value)} if aggregate == "unique" else {"quantity": Decimal(value)}
-    return spender.ledger.call("record", subject=SUBJECT, metric="metered", at=when or now(), **given, **more)[0].outcome
+    return spender.ledger.call(
+        "record", subject=SUBJECT, metric="metered", at=when or now(), **given, **more
+    )[0].outcome
 
 
 def block(spender: Spender) -> None:
@@ -46,7 +48,12 @@ def block(spender: Spender) -> None:
     ],
 )
 def test_a_block_takes_what_costs_no_more(
-    spender: Spender, aggregate: str, before: tuple[Any, ...], admitted: tuple[Any, ...], refused: tuple[Any, ...], striped: bool
+    spender: Spender,
+    aggregate: str,
+    before: tuple[Any, ...],
+    admitted: tuple[Any, ...],
+    refused: tuple[Any, ...],
+    striped: bool,
 ) -> None:
     metered(spender, aggregate, striped=striped and aggregate != "last")
     for value in before:
@@ -58,7 +65,12 @@ def test_a_block_takes_what_costs_no_more(
     for value in refused:
         assert put(spender, value, aggregate=aggregate) == "refused", value
     batch = [
-        {"subject": SUBJECT, "metric": "metered", "at": now(), **({"member": str(v)} if aggregate == "unique" else {"quantity": v})}
+        {
+            "subject": SUBJECT,
+            "metric": "metered",
+            "at": now(),
+            **({"member": str(v)} if aggregate == "unique" else {"quantity": v}),
+        }
         for v in (*admitted[:1], refused[0])
     ]
     assert [row.outcome for row in spender.ledger.batch(batch)] == ["recorded", "refused"]
@@ -129,7 +141,9 @@ def test_what_is_negative_is_blocked_at_nothing(spender: Spender, aggregate: str
     assert put(spender, 5 if aggregate == "sum" else 1) == "refused"
 
 
-def test_an_erased_subject_stays_blocked_under_its_pseudonym_and_the_name_begins_anew(spender: Spender) -> None:
+def test_an_erased_subject_stays_blocked_under_its_pseudonym_and_the_name_begins_anew(
+    spender: Spender,
+) -> None:
     metered(spender, "sum")
     spender.budget(10, action="block")
     put(spender, 20)

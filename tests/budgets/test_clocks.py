@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from psycopg.types.json import Jsonb
-
 from tests.budgets.spender import SUBJECT, Spender, day
 from tests.conftest import Connect
 from tests.helpers import Ledger
@@ -19,7 +17,9 @@ def live_limits(spender: Spender, when: datetime) -> int:
     return sum(row.name == "budget EUR" for row in limits)
 
 
-def test_a_budget_that_is_raised_after_a_judgement_ahead_of_the_clock_blocks_nothing(spender: Spender) -> None:
+def test_a_budget_that_is_raised_after_a_judgement_ahead_of_the_clock_blocks_nothing(
+    spender: Spender,
+) -> None:
     now = datetime.now(UTC)
     spender.budget(10, subject=SUBJECT, action="block", period="year")
     spender.use(20, now)
@@ -94,7 +94,9 @@ def test_an_event_that_is_counted_all_the_same_is_told_of_once_as_refused(spende
     assert spender.ledger.value("SELECT count(*) FROM meter.limits WHERE NOT removed") == 1
 
 
-def test_a_recorder_of_a_metric_without_a_price_holds_up_no_judgement(spender: Spender, connect: Connect) -> None:
+def test_a_recorder_of_a_metric_without_a_price_holds_up_no_judgement(
+    spender: Spender, connect: Connect
+) -> None:
     now = datetime.now(UTC)
     spender.budget(10, action="block")
     spender.use(20, now)
@@ -117,7 +119,10 @@ def test_health_says_who_cannot_be_judged_and_that_nobody_judges(spender: Spende
     spender.judge(datetime.now(UTC))
     recorder.connection.rollback()
     (found,) = spender.ledger.call("health")
-    assert any("could not be judged: 1, among them 'acct_1'" in notice and "55P03" in notice for notice in found.notices), found
+    assert any(
+        "could not be judged: 1, among them 'acct_1'" in notice and "55P03" in notice
+        for notice in found.notices
+    ), found
     spender.judge(datetime.now(UTC))
     (found,) = spender.ledger.call("health")
     assert not any("budget" in text for text in (*found.notices, *found.problems))
