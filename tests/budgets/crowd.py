@@ -32,7 +32,8 @@ class Crowd:
         self._credits: list[int] = []
         self._changes: dict[Callable[[], object], int] = {
             self.use: 8, self.correct: 2, self.price: 3, self.minimum: 1, self.subscribe: 2, self.leave: 2,
-            self.cycle: 1, self.credit: 2, self.tax: 1, self.close: 2, self.decide: 1, self.setting: 1, self.retire: 1,
+            self.cycle: 1, self.credit: 2, self.tax: 1, self.close: 2, self.decide: 1, self.setting: 1,
+            self.retire: 1,
         }  # fmt: skip
         for metric, aggregate in METERED.items():
             ledger.define(metric, aggregate, carry=aggregate == "last" and rng.random() < 0.5)
@@ -124,7 +125,8 @@ class Crowd:
         since = self._day()
         rows = self._try(
             "grant_credit", subject=self._subject(), currency="EUR",
-            amount=Decimal(self.rng.choice(("3.5", "200"))), idempotency_key=str(next(self._keys)), since=since,
+            amount=Decimal(self.rng.choice(("3.5", "200"))),
+            idempotency_key=str(next(self._keys)), since=since,
             expires_at=self.rng.choice((None, since + timedelta(days=self.rng.randint(1, 40)))),
         )  # fmt: skip
         self._credits += [row.credit_id for row in rows]

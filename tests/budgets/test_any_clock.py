@@ -1,4 +1,4 @@
-"""Whatever clock judges, and whatever changes: after a judgement by the true one, just those who may not are refused."""
+"""Whatever clock judges: after a judgement by the true one, just those who may not are refused."""
 
 from __future__ import annotations
 
@@ -117,7 +117,9 @@ class World:
         anchor = clock() - timedelta(days=self.rng.choice((3, 9, 40)), seconds=self.rng.randrange(9000))
         self.ledger.call(
             "set_billing_cycle", subject=subject, anchor=anchor,
-            every=self.rng.choice(("week", "month", "year")), timezone=self.rng.choice(("UTC", "America/New_York")), since=self.rng.choice((None, anchor)),
+            every=self.rng.choice(("week", "month", "year")),
+            timezone=self.rng.choice(("UTC", "America/New_York")),
+            since=self.rng.choice((None, anchor)),
         )  # fmt: skip
 
     def move(self, subject: str) -> None:

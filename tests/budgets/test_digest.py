@@ -1,4 +1,4 @@
-"""What a judgement takes on trust: the same digest means the same totals, and what is priced together is right."""
+"""What a judgement takes on trust: a digest of inputs, and the prices of many together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judging budgets finds what it needs by indexes, in a session that has seen the meter empty, and in any other."""
+"""Judging a subject finds what it needs by indexes, also in a session that has seen the meter empty."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from tests.performance.plans import explainer
 
 ROWS = 20_000
 _TABLES = (
-    "events", "rollups", "series", "credits", "credit_draws", "taxes", "subscriptions", "subscription_history",
+    "events", "rollups", "series", "credits", "credit_draws", "taxes", "subscriptions",
+    "subscription_history",
     "billing_cycles", "cycle_history", "budgets", "limits", "budget_spending", "fired_budget_marks",
     "sealed_subjects", "statements", "late_decisions", "plan_prices",
 )  # fmt: skip
 _GROWN = (
     """INSERT INTO meter.series (metric, subject, stripe, series_id, revision, unit, newest_start,
         fine_start, fine_end, fine_last_at, fine_count, fine_total,
-        coarse_start, coarse_end, coarse_last_at, coarse_count, coarse_total, has_stripes, is_ordinary, is_count)
+        coarse_start, coarse_end, coarse_last_at, coarse_count, coarse_total,
+        has_stripes, is_ordinary, is_count)
     SELECT 'tokens', 's' || i, 0, 1000000 + i, 1, 'unit', t.hour,
         t.hour, t.hour + interval '1 hour', t.hour, 1, 1,
         t.month, t.month + interval '1 month', t.hour, 1, 1, false, true, false
@@ -29,9 +31,11 @@ _GROWN = (
     """INSERT INTO meter.subscriptions (subject, plan, since)
     SELECT 's' || i, 'pro', '2020-01-01' FROM generate_series(1, {rows}) i""",
     """INSERT INTO meter.budgets (subject, currency, period, since, amount, action, marks)
-    SELECT 's' || i, 'EUR', 'month', '2020-01-01', 5, 'block', '{{}}' FROM generate_series(1, {rows}) i""",
+    SELECT 's' || i, 'EUR', 'month', '2020-01-01', 5, 'block', '{{}}'
+    FROM generate_series(1, {rows}) i""",
     """INSERT INTO meter.limits (metric, name, period, subject, since, quota, action, marks)
-    SELECT 'tokens', 'budget EUR', 'cycle', 's' || i, now(), 5, 'block', '{{}}' FROM generate_series(1, {rows}) i""",
+    SELECT 'tokens', 'budget EUR', 'cycle', 's' || i, now(), 5, 'block', '{{}}'
+    FROM generate_series(1, {rows}) i""",
     """INSERT INTO meter.budget_spending (since, until, judged_at, subject, currency, period, spent)
     SELECT now(), now(), now(), 's' || i, 'EUR', 'cycle', 5 FROM generate_series(1, {rows}) i""",
     """INSERT INTO meter.fired_budget_marks (period_start, is_projected, subject, currency, period, mark)
@@ -48,8 +52,8 @@ _CALLS = {
     "a status": "SELECT * FROM meter.budget_status('a')",
     "a judgement": "SELECT * FROM meter._judge_subject('a', clock_timestamp(), 1, false, '{}')",
     "a block": """SELECT meter._set_budget_limits(ROW(
-        date_trunc('month', now(), 'UTC'), date_trunc('month', now(), 'UTC') + interval '1 month', now(), 'a', 'EUR',
-        'cycle', 20, null, '{tokens}')::meter.budget_spending, '{tokens}', clock_timestamp())""",
+        date_trunc('month', now(), 'UTC'), date_trunc('month', now(), 'UTC') + interval '1 month', now(), 'a',
+        'EUR', 'cycle', 20, null, '{tokens}')::meter.budget_spending, '{tokens}', clock_timestamp())""",
 }
 
 
