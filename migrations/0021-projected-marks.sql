@@ -19,7 +19,7 @@ create table projection_rounds (
     metric        text        collate "C" not null,
     after_subject text        collate "C",
     judged_at     timestamptz,
-    failed        integer     not null default 0,
+    failed        bigint      not null default 0,
     problem       text        collate "C",
 
     constraint projection_rounds_pkey primary key (metric)

@@ -54,7 +54,8 @@ begin
         left join wanted w on w.key = o.key and o.at < s.until
     ) c
     where case when c.quota is not null then ((c.held).removed, (c.held).quota) is distinct from (false, c.quota)
-               when c.at = s.until and c.key = any (_budget_limit_changes.metrics) then ((c.held).removed, (c.held).since) is distinct from (true, c.at)
+               when c.at = s.until and c.key = any (_budget_limit_changes.metrics)
+                   then ((c.held).removed, (c.held).since) is distinct from (true, c.at)
                else not (c.held).removed end
     order by c.key, c.at;
 end

@@ -15,7 +15,7 @@ begin
     if v_waiting < _judging_problems.now - interval '1 day' then
         v_newest := (select max(j.judged_at) from budget_judgements j);
         if v_newest < _judging_problems.now - interval '1 day' or v_newest is null then
-            return next 'budgets have not been judged for a day: pymeter notify or judge_budgets() does it';
+            return next 'budgets have not been judged for a day: call judge_budgets() every minute';
         end if;
     end if;
 end
@@ -39,7 +39,8 @@ begin
         return next format('subjects whose budgets could not be judged: %s, among them %s', v_found.number, v_found.example);
     end if;
     for v_found in select p.* from projection_rounds p where p.failed > 0 order by p.metric limit 10 loop
-        return next format('subjects whose usage of %s could not be projected: %s, the last one: %s', v_found.metric, v_found.failed, v_found.problem);
+        return next format('subjects whose usage of %s could not be projected: %s, the last one: %s', v_found.metric, v_found.failed,
+                           v_found.problem);
     end loop;
 end
 $$;

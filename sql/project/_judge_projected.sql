@@ -1,7 +1,7 @@
 -- A subject that has used nothing for 28 days is expected to use nothing more, so it is not looked at: 29, because the last bucket may be a day long.
 create or replace function _judge_projected_page(
     metric text, after_subject text, max_subjects integer, now timestamptz, out fired bigint, out judged integer, out last_subject text,
-    out failed integer, out problem text
+    out failed bigint, out problem text
 )
 language plpgsql
 volatile
