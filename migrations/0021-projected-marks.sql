@@ -19,6 +19,8 @@ create table projection_rounds (
     metric        text        collate "C" not null,
     after_subject text        collate "C",
     judged_at     timestamptz,
+    failed        bigint      not null default 0,
+    problem       text        collate "C",
 
     constraint projection_rounds_pkey primary key (metric)
 );
@@ -29,5 +31,7 @@ comment on table projection_rounds is
 comment on column projection_rounds.metric is 'A key of metrics.';
 comment on column projection_rounds.after_subject is 'The subject that was judged last; null: a new round begins.';
 comment on column projection_rounds.judged_at is 'When subjects of the metric were last judged; null: never.';
+comment on column projection_rounds.failed is 'How many subjects could not be judged in this round.';
+comment on column projection_rounds.problem is 'Why the last of them could not, for people.';
 
 insert into locks (name) values ('projections') on conflict do nothing;

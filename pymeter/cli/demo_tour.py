@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, cast
 
 import psycopg
@@ -74,6 +75,7 @@ def run(console: Console, database: Target, schema: str, seed: int) -> None:
         _chart(console, meter, sample, busiest)
         _explain(console, meter, sample, busiest)
         _price(console, meter, sample, busiest)
+        _budget(console, meter, busiest)
         header = _close(console, meter, sample, busiest)
         _dispute(console, meter, header)
         _bill_late(console, meter, sample, header)
@@ -341,6 +343,21 @@ def _price(console: Console, meter: Meter, sample: Sample, subject: str) -> None
     _show(console, InvoiceSheet(found.model_copy(update={"lines": priced}), "UTC"))
     unpriced = len(found.lines) - len(priced)
     _show(console, note(f"{unpriced} metrics have no price: pymeter invoice shows them without an amount"))
+
+
+def _budget(console: Console, meter: Meter, subject: str) -> None:
+    """What the running cycle costs, against a budget that is half of it, and what it is expected to be."""
+    owed = next((line for line in meter.invoice(subject) if line.kind == "total"), None)
+    if owed is None or not owed.amount or owed.currency is None:
+        return  # the first minutes of a month
+    _title(console, "A budget", "how much may be billed in a billing cycle, and what to expect")
+    meter.set_budget(max(owed.amount // 2, Decimal(1)), owed.currency, subject=subject)
+    judged = meter.judge_budgets()
+    (status,) = meter.budget_status(subject)
+    spent = f"{number(status.spent)} of {number(status.amount)} {status.currency} spent, {status.percent} %"
+    _show(console, note(f"{spent}: {judged.approaching + judged.exceeded} notifications"))
+    expected = next(line.expected for line in meter.project_invoice(subject) if line.kind == "total")
+    _show(console, note(f"{number(expected)} {status.currency} are expected at the end of the cycle"))
 
 
 def _close(console: Console, meter: Meter, sample: Sample, subject: str) -> StatementHeader:

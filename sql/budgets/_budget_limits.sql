@@ -1,6 +1,7 @@
 -- A spent budget is enforced by ordinary limits, one for each metric: recording knows of nothing else. Their quota is what is used and held when the
 -- rows of the series are locked, so no admitted event is beyond it, and nothing more is admitted. A second version ends each of them with the
--- period, so the next one is free without a judgement.
+-- period, so the next one is free without a judgement. Versions that begin later are looked at, too: a judgement ahead of the clock, or a cycle that
+-- was another then, may have left some. A quota that moves is that of the same version: what was told of it is not told again.
 create or replace function _budget_limit_changes(spending budget_spending, metrics text[], now timestamptz)
 returns setof limits
 language plpgsql
@@ -11,45 +12,61 @@ set jit to off
 as $$
 #variable_conflict use_column
 declare
-    s budget_spending := spending;
+    s      budget_spending := spending;
+    v_name text := _budget_limit_name(s.currency);
+    -- Recording knows the true clock only: a judgement ahead of it must not leave until then what it takes back.
+    v_at   timestamptz := greatest(least(_budget_limit_changes.now, clock_timestamp()), s.since);
 begin
     return query
-    with targets as (
-        select m.key, m.key = any (_budget_limit_changes.metrics) as is_wanted, v.held, n.ending, u.quota
+    with wanted as (
+        select m.key, greatest(0, trim_scale(coalesce(u.used, 0) + _held_at(m.key, s.subject, s.since, s.until, clock_timestamp()))) as quota
         from metrics m
         cross join lateral (
-            select _limit_version(m.key, _budget_limit_name(s.currency), s.period, s.subject, null, _budget_limit_changes.now) as held offset 0
-        ) v
-        cross join lateral (
-            select _limit_version(m.key, _budget_limit_name(s.currency), s.period, s.subject, null, s.until) as ending offset 0
-        ) n
-        cross join lateral (
-            select case when m.key = any (_budget_limit_changes.metrics) then greatest(0, trim_scale(
-                coalesce(_limit_used(m, _find_series_row(m, s.subject), s.since, s.until), 0)
-                + _held_at(m.key, s.subject, s.since, s.until, clock_timestamp()))) end as quota
+            -- What a limit counts is nothing until something is recorded; billed is the value from before.
+            select case when m.carry then (_measured_usage(m, s.subject, s.since, s.until, null)).quantity
+                        else _limit_used(m, _find_series_row(m, s.subject), s.since, s.until) end as used
             offset 0
         ) u
-        where m.key = any (_budget_limit_changes.metrics || s.blocked)
+        where m.key = any (_budget_limit_changes.metrics)
+    ), moments as (
+        select t.key, b.at
+        from (select distinct k from unnest(_budget_limit_changes.metrics || s.blocked) k) t (key)
+        cross join lateral (
+            select v_at
+            union
+            select s.until where t.key = any (_budget_limit_changes.metrics)
+            union
+            select l.since
+            from limits l
+            where l.metric = t.key and l.subject = s.subject and l.plan is null and l.name = v_name and l.period = s.period
+              and l.since > v_at
+        ) b (at)
     )
-    select 0::bigint, t.key, _budget_limit_name(s.currency), s.period, s.subject, null::text, c.since, coalesce(t.quota, (t.held).quota), 'block',
-           '{}'::numeric[], null::numeric, null::numeric, null::numeric, c.removed, now(), false
-    from targets t
-    cross join lateral (
-        select _budget_limit_changes.now as since, false as removed
-        where t.is_wanted and ((t.held).limit_id is null or (t.held).removed or (t.held).quota is distinct from t.quota)
-        union all
-        select _budget_limit_changes.now, true where not t.is_wanted and not (t.held).removed
-        union all
-        select s.until, true where t.is_wanted and ((t.ending).since, (t.ending).removed) is distinct from (s.until, true)
+    select case when c.is_moved then (c.held).limit_id else 0 end, c.key, v_name, s.period, s.subject, null::text, c.at,
+           coalesce(c.quota, (c.held).quota), 'block', '{}'::numeric[], null::numeric, null::numeric, null::numeric, c.quota is null, now(), false
+    from (
+        select o.key, o.at, v.held, w.quota,
+               w.quota is not null and not (v.held).removed and (v.held).since >= s.since as is_moved
+        from moments o
+        cross join lateral (
+            select _limit_version(o.key, v_name, s.period, s.subject, null, o.at) as held offset 0
+        ) v
+        left join wanted w on w.key = o.key and o.at < s.until
     ) c
-    order by t.key, c.since;
+    where case when c.quota is not null then ((c.held).removed, (c.held).quota) is distinct from (false, c.quota)
+               when c.at = s.until and c.key = any (_budget_limit_changes.metrics)
+                   then ((c.held).removed, (c.held).since) is distinct from (true, c.at)
+               else not (c.held).removed end
+    order by c.key, c.at;
 end
 $$;
 
 comment on function _budget_limit_changes(budget_spending, text[], timestamptz) is
-    'The versions of limits that are missing for just these metrics to be blocked from now to the end of the period.';
+    'The versions of limits that are missing for just these metrics to be blocked from now to the end of the period; with a limit_id: the one whose '
+    'quota moves.';
 
--- The lock order of record(), with short waits: what is locked keeps the subject's recorders waiting until the transaction ends.
+-- The lock order of record(), with short waits: what is locked keeps the subject's recorders waiting until the transaction ends. Only the series
+-- that are blocked or released are locked, so recording of other metrics is not waited for.
 create or replace function _set_budget_limits(spending budget_spending, metrics text[], now timestamptz)
 returns boolean
 language plpgsql
@@ -60,7 +77,9 @@ set lock_timeout to '200ms'
 as $$
 #variable_conflict use_column
 declare
-    v_new text[];
+    v_new     text[];
+    v_changes limits[];
+    v_ids     integer[];
 begin
     if not exists (select from _budget_limit_changes(spending, _set_budget_limits.metrics, _set_budget_limits.now)) then
         return false;
@@ -69,14 +88,17 @@ begin
     perform from metrics m where m.key = any (v_new) order by m.key for no key update;
     perform _metric_limits_changed(k) from unnest(v_new) k;
     perform _enter_limited_subjects(array[(spending).subject]);
-    perform from series s
-    where s.metric = any (_set_budget_limits.metrics || (spending).blocked) and s.subject = (spending).subject and s.stripe = 0
-    order by s.series_id
-    for no key update;
+    v_ids := array(
+        select s.series_id from series s
+        where s.metric = any (_set_budget_limits.metrics || (spending).blocked) and s.subject = (spending).subject and s.stripe = 0);
+    perform from series s where s.series_id = any (v_ids) and s.stripe = 0 order by s.series_id for no key update;
+    v_changes := array(select c from _budget_limit_changes(spending, _set_budget_limits.metrics, _set_budget_limits.now) c);
+    update limits l set quota = c.quota from unnest(v_changes) c where c.limit_id > 0 and l.limit_id = c.limit_id;
     insert into limits (metric, name, period, subject, plan, since, quota, action, marks, removed)
     select c.metric, c.name, c.period, c.subject, c.plan, c.since, c.quota, c.action, c.marks, c.removed
-    from _budget_limit_changes(spending, _set_budget_limits.metrics, _set_budget_limits.now) c;
-    perform _limits_changed((spending).subject);
+    from unnest(v_changes) c
+    where c.limit_id = 0;
+    perform _mark_series((spending).subject, v_ids);
     return true;
 end
 $$;
@@ -108,37 +130,3 @@ $$;
 
 comment on function _priced_metrics(text, text, timestamptz, timestamptz) is
     'The metrics that a subject has a price for in a currency, in a part of a window at least, and that can be limited.';
-
--- By what the last judgement has found: nothing is priced here. What a budget of a plan or of everyone blocks is left to the next judgement.
-create or replace function _lift_blocks(subject text)
-returns void
-language plpgsql
-volatile
-set search_path from current
-set enable_seqscan to off
-set lock_timeout to '2s'
-as $$
-#variable_conflict use_column
-declare
-    v_now      timestamptz := clock_timestamp();
-    v_spending budget_spending;
-begin
-    perform from budget_judgements j where j.subject = _lift_blocks.subject for no key update;
-    for v_spending in
-        select s.*
-        from budget_spending s
-        left join _effective_budgets(_lift_blocks.subject, v_now) b on b.currency = s.currency and b.period = s.period
-        where s.subject = _lift_blocks.subject and s.blocked <> '{}' and s.until > v_now
-          and (b.action = 'block' and (s.spent is null or s.spent >= b.amount)) is not true
-    loop
-        perform _set_budget_limits(v_spending, '{}', v_now);
-        update budget_spending s set blocked = '{}'
-        where s.subject = v_spending.subject and s.currency = v_spending.currency and s.period = v_spending.period;
-    end loop;
-exception when lock_not_available then
-    null;  -- the next judgement does it
-end
-$$;
-
-comment on function _lift_blocks(text) is
-    'Ends the limits of a subject that no budget asks for any more. If the subject is in use, it is left to the next judgement.';

@@ -47,18 +47,27 @@ $$;
 comment on function _check_budget(numeric, text, text, text, text, numeric[], text, boolean) is
     'Raises 22004 or 22023 for a bad value of a budget, UM007 for an unknown plan.';
 
+-- As _limit_version(): of a budget of each subject, not all are read.
 create or replace function _budget_version(subject text, plan text, currency text, period text, at timestamptz)
 returns budgets
 language sql
 stable
 set search_path from current
+set enable_seqscan to off
 as $$
-    select b
-    from budgets b
-    where b.subject is not distinct from _budget_version.subject and b.plan is not distinct from _budget_version.plan
-      and b.currency = _budget_version.currency and b.period = _budget_version.period and b.since <= _budget_version.at
-    order by b.since desc, b.budget_id desc
-    limit 1
+    select v
+    from budgets v
+    where v.budget_id = (
+        select b.budget_id
+        from (
+            select b.* from budgets b where b.subject = _budget_version.subject
+            union all
+            select b.* from budgets b where b.subject is null and _budget_version.subject is null
+        ) b
+        where b.plan is not distinct from _budget_version.plan and b.currency = _budget_version.currency
+          and b.period = _budget_version.period and b.since <= _budget_version.at
+        order by b.since desc, b.budget_id desc
+        limit 1)
 $$;
 
 comment on function _budget_version(text, text, text, text, timestamptz) is

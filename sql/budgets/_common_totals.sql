@@ -19,9 +19,16 @@ begin
     for v_period in
         select lower(w.window) as since, upper(w.window) as until, p.subjects
         from (
-            select b.period, array_agg(distinct u.subject) as subjects
-            from budgets b
-            join unnest(_common_totals.subjects) u (subject) on b.subject is null or b.subject = u.subject
+            select b.period, array_agg(distinct b.subject) as subjects
+            from (
+                select u.subject, o.period
+                from unnest(_common_totals.subjects) u (subject)
+                cross join lateral (select o.period from budgets o where o.subject = u.subject offset 0) o
+                union
+                select u.subject, o.period
+                from unnest(_common_totals.subjects) u (subject)
+                cross join (select distinct o.period from budgets o where o.subject is null) o
+            ) b
             group by 1
         ) p
         cross join lateral (select _budget_period(p.period, '', _common_totals.now) as window offset 0) w

@@ -13,6 +13,10 @@ as $$
 declare
     v_give_up timestamptz := give_up;
     v_found   bigint[] := _found_inputs(due);
+    v_known   boolean[] := array(
+        select coalesce(d.inputs = v_found[d.n], false) and _judge_page.now >= d.judged_at and _judge_page.now < d.valid_until
+        from unnest(due) with ordinality d (judged_at, valid_until, inputs, is_blocked, subject, sqlstate, message, n)
+        order by d.n);
     v_quiet   text[] := '{}';
     v_rest    integer[] := '{}';
     v_round   budget_round := _no_round();
@@ -21,7 +25,7 @@ declare
     n         integer;
 begin
     for n in 1 .. cardinality(due) loop
-        if due[n].inputs = v_found[n] and _judge_page.now < due[n].valid_until and not due[n].is_blocked then
+        if v_known[n] and not due[n].is_blocked then
             v_quiet := v_quiet || due[n].subject;
         else
             v_rest := v_rest || n;
@@ -35,12 +39,11 @@ begin
         if i % 100 = 1 then
             v_totals := _common_totals(array(
                 select due[r.n].subject from unnest(v_rest[i : i + 99]) r (n)
-                where (due[r.n].inputs = v_found[r.n] and _judge_page.now < due[r.n].valid_until) is not true), _judge_page.now);
+                where not v_known[r.n]), _judge_page.now);
         end if;
         n := v_rest[i];
         v_one := _judge_or_postpone(due[n].subject, _judge_page.now, v_found[n],
-                                    coalesce(due[n].inputs = v_found[n], false) and _judge_page.now < due[n].valid_until,
-                                    array(select t from unnest(v_totals) t where t.subject = due[n].subject));
+                                    v_known[n], array(select t from unnest(v_totals) t where t.subject = due[n].subject));
         v_round := _sum_rounds(v_round, v_one);
         v_round.remaining := v_round.remaining - 1;
         if v_one.blocked + v_one.released > 0 then

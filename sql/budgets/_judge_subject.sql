@@ -98,9 +98,10 @@ begin
         delete from budget_spending s
         where s.subject = v_spending.subject and s.currency = v_spending.currency and s.period = v_spending.period;
     end loop;
+    -- Not at once: a clock that is set back over the end of a period would have all of it told again.
     delete from fired_budget_marks f
-    where f.subject = _forget_spending.subject and exists (
-        select from unnest(_forget_spending.budgets) b where b.currency = f.currency and b.period = f.period and b.since > f.period_start);
+    where f.subject = _forget_spending.subject
+      and f.period_start < lower(_budget_period(f.period, f.subject, _forget_spending.now - interval '2 days'));
 end
 $$;
 

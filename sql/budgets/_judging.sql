@@ -19,6 +19,19 @@ $$;
 
 comment on function _check_judging(timestamptz, integer) is 'Raises 22004 or 22023 for a bad value of judge_budgets().';
 
+-- Without the second condition, nobody would be judged for as long as the clock was set back, or a call was ahead of it.
+create or replace function _is_due(judged_at timestamptz, now timestamptz)
+returns boolean
+language sql
+volatile
+set search_path from current
+as $$
+    select judged_at < now or judged_at > greatest(now, clock_timestamp())
+$$;
+
+comment on function _is_due(timestamptz, timestamptz) is
+    'Whether a subject is to be judged at an instant: it was judged before, or it was by a clock that is set back.';
+
 -- What another session judges is left to it.
 create or replace function _due_judgements(now timestamptz, max_rows integer)
 returns setof budget_judgements
@@ -31,7 +44,7 @@ begin
     return query
     select j.*
     from budget_judgements j
-    where j.judged_at < _due_judgements.now
+    where _is_due(j.judged_at, _due_judgements.now)
     order by j.judged_at, j.subject
     limit _due_judgements.max_rows
     for no key update skip locked;

@@ -5,6 +5,8 @@ stable
 security definer
 set search_path from current
 set enable_seqscan to off
+set enable_hashjoin to off
+set enable_mergejoin to off
 as $$
 #variable_conflict use_column
 declare

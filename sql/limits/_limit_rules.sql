@@ -48,19 +48,27 @@ $$;
 comment on function _check_limit(metrics, numeric, text, text, text, numeric[], text, numeric) is
     'Raises 22004 or 22023 for a bad value of a limit, UM002 for a metric that cannot be limited, UM007 for an unknown plan.';
 
+-- No index knows "is not distinct from": of a metric with a limit of each subject, all would be read.
 create or replace function _limit_version(metric text, name text, period text, subject text, plan text, at timestamptz)
 returns limits
 language sql
 stable
 set search_path from current
+set enable_seqscan to off
 as $$
-    select l
-    from limits l
-    where l.metric = _limit_version.metric and l.name = _limit_version.name and l.period = _limit_version.period
-      and l.subject is not distinct from _limit_version.subject and l.plan is not distinct from _limit_version.plan
-      and l.since <= _limit_version.at
-    order by l.since desc, l.limit_id desc
-    limit 1
+    select v
+    from limits v
+    where v.limit_id = (
+        select l.limit_id
+        from (
+            select l.* from limits l where l.metric = _limit_version.metric and l.subject = _limit_version.subject
+            union all
+            select l.* from limits l where l.metric = _limit_version.metric and l.subject is null and _limit_version.subject is null
+        ) l
+        where l.name = _limit_version.name and l.period = _limit_version.period and l.plan is not distinct from _limit_version.plan
+          and l.since <= _limit_version.at
+        order by l.since desc, l.limit_id desc
+        limit 1)
 $$;
 
 comment on function _limit_version(text, text, text, text, text, timestamptz) is

@@ -44,7 +44,7 @@ begin
     update sealed_subjects s set due_at = '-infinity' where s.subject = set_billing_cycle.subject;
     delete from billing_cycles c where c.subject = set_billing_cycle.subject and (c.since > v_from or c.since >= v_rule.since);
     insert into billing_cycles values (v_rule.*);
-    perform _note_cycles(set_billing_cycle.subject), _limits_changed(set_billing_cycle.subject),
+    perform _note_cycles(set_billing_cycle.subject), _cut_blocks(set_billing_cycle.subject), _limits_changed(set_billing_cycle.subject),
         _log_change('set_billing_cycle', set_billing_cycle.subject,
             to_jsonb(coalesce((select c from unnest(v_later) c where c <> v_rule limit 1), v_held)), to_jsonb(v_rule));
     return v_rule;

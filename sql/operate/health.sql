@@ -37,7 +37,7 @@ begin
         case when v_old and not v_full then 'events have been in the default partition for two days' end,
         case when v_health.oldest_unreported_at < v_now - interval '24 hours' then 'usage has not been reported for a day' end
     ], null) || array(select _rights_problems()) || array(select _delivery_problems(v_now))
-        || array(select _closing_problems(v_now)) || array(
+        || array(select _closing_problems(v_now)) || array(select _judging_problems(v_now)) || array(
         select format('reporting to %s is stopped: its journal was used on another server; see adopt_journal()', b)
         from _stopped_billers() b);
     v_health.notices := array_remove(array[
@@ -55,7 +55,7 @@ begin
          where b.first_claimed_at is null and not _is_rehearsal(b.biller)
            and (b.sends = 'statements' or exists (select from report_metrics r where r.biller = b.biller and r.event_name is not null)))
     ], null) || array(select a.role || ' lacks functions of the level ' || a.level from _access_rights() a where not a.complete)
-        || array(select _delivery_notices()) || array(select _closing_notices());
+        || array(select _delivery_notices()) || array(select _closing_notices()) || array(select _judging_notices());
     v_health.healthy := v_health.problems = '{}';
     return v_health;
 end

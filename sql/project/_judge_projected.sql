@@ -1,6 +1,7 @@
 -- A subject that has used nothing for 28 days is expected to use nothing more, so it is not looked at: 29, because the last bucket may be a day long.
 create or replace function _judge_projected_page(
-    metric text, after_subject text, max_subjects integer, now timestamptz, out fired bigint, out judged integer, out last_subject text
+    metric text, after_subject text, max_subjects integer, now timestamptz, out fired bigint, out judged integer, out last_subject text,
+    out failed bigint, out problem text
 )
 language plpgsql
 volatile
@@ -19,6 +20,7 @@ declare
     v_subject  text;
 begin
     fired := 0;
+    failed := 0;
     if v_all then
         v_subjects := array(
             select s.subject from series s
@@ -36,7 +38,12 @@ begin
             limit _judge_projected_page.max_subjects);
     end if;
     foreach v_subject in array v_subjects loop
-        fired := fired + _judge_projected(v_metric, v_subject, _judge_projected_page.now);
+        begin
+            fired := fired + _judge_projected(v_metric, v_subject, _judge_projected_page.now);
+        exception when others then  -- those after it are judged all the same
+            failed := failed + 1;
+            problem := format('%s (%s)', sqlerrm, sqlstate);
+        end;
     end loop;
     judged := cardinality(v_subjects);
     last_subject := case when judged = _judge_projected_page.max_subjects then v_subjects[judged] end;
@@ -45,7 +52,7 @@ $$;
 
 comment on function _judge_projected_page(text, text, integer, timestamptz) is
     'Judges the next subjects of a metric. fired: how many marks; judged: how many subjects; last_subject: after which the next page begins, null: '
-    'there are no others.';
+    'there are no others. failed: how many could not be judged; problem: why the last of them could not.';
 
 create or replace function _is_projected_for_all(metric text, now timestamptz)
 returns boolean

@@ -231,6 +231,7 @@ class Fuzzer:
             _correct(connection)
             _close(connection)
             _tell(connection)
+            _spend(connection)
             _report(connection)
             self.functions = {f.name: f for f in read_functions(connection)}
 
@@ -388,6 +389,18 @@ def _close(connection: psycopg.Connection[Any]) -> None:
         "SELECT meter.settle_late_usage(statement_id, metric, delta, 'bill')"
         " FROM meter.late_usage() WHERE metric = 'by sum'"
     ).fetchall()
+
+
+def _spend(connection: psycopg.Connection[Any]) -> None:
+    """Budgets of everyone, of a plan and of subjects are judged, so there is something to remove."""
+    connection.execute(
+        "SELECT meter.set_budget(50, currency, subject, plan, period)"
+        " FROM unnest('{EUR,JPY}'::text[]) currency, unnest('{cycle,day,month}'::text[]) period,"
+        " (SELECT unnest(%s::text[]), NULL UNION ALL"
+        " SELECT NULL, unnest('{NULL,pro}'::text[])) owner (subject, plan)",
+        [list(SUBJECTS)],
+    )
+    connection.execute("SELECT meter.judge_budgets()")
 
 
 def _tell(connection: psycopg.Connection[Any]) -> None:

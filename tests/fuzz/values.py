@@ -434,6 +434,8 @@ _SENSIBLE: dict[str, st.SearchStrategy[str]] = {
     "bill": st.sampled_from(("advance", "arrears")),
     "tiers_after_change": st.sampled_from(("continue", "restart")),
     "amount": st.sampled_from(("0", "50")),
+    "projected": st.sampled_from(("false", "true")),
+    "max_subjects": st.sampled_from(("1", "100")),
     "currency": st.sampled_from(("EUR", "JPY")),
     "percent": st.sampled_from(("0", "19", "7.7")),
     "source": st.sampled_from(("paid", "promotional")),

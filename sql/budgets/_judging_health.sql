@@ -1,0 +1,48 @@
+-- Polled with health(): everything is counted up to a bound. A subject whose recorders held its rows is judged a minute later, so it is no problem
+-- that needs somebody: unless nobody is judged at all, this is a notice.
+create or replace function _judging_problems(now timestamptz)
+returns setof text
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_waiting timestamptz := (
+        select min(b.created_at) from (select b.created_at from budgets b where b.action <> 'none' order by b.budget_id limit 1000) b);
+    v_newest  timestamptz;
+begin
+    if v_waiting < _judging_problems.now - interval '1 day' then
+        v_newest := (select max(j.judged_at) from budget_judgements j);
+        if v_newest < _judging_problems.now - interval '1 day' or v_newest is null then
+            return next 'budgets have not been judged for a day: call judge_budgets() every minute';
+        end if;
+    end if;
+end
+$$;
+
+comment on function _judging_problems(timestamptz) is 'What keeps budgets from being judged at all.';
+
+create or replace function _judging_notices()
+returns setof text
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_found record;
+begin
+    select count(*) as number, min(format('%s: %s (%s)', quote_literal(left(j.subject, 80)), j.message, j.sqlstate)) as example into v_found
+    from (select j.* from budget_judgements j where j.sqlstate is not null limit 10000) j;
+    if v_found.number > 0 then
+        return next format('subjects whose budgets could not be judged: %s, among them %s', v_found.number, v_found.example);
+    end if;
+    for v_found in select p.* from projection_rounds p where p.failed > 0 order by p.metric limit 10 loop
+        return next format('subjects whose usage of %s could not be projected: %s, the last one: %s', v_found.metric, v_found.failed,
+                           v_found.problem);
+    end loop;
+end
+$$;
+
+comment on function _judging_notices() is 'Subjects whose budgets or projected marks could not be judged the last time, and why.';
