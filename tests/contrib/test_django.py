@@ -37,7 +37,7 @@ def use(
 ) -> Iterator[Databases]:
     """Give Django other databases; by default the test's, as ``default`` and ``other``."""
     if not settings.configured:
-        settings.configure(ALLOWED_HOSTS=["testserver"])
+        settings.configure()
     django.setup()
     given = {key.upper(): parameters.get(key, "") for key in ("user", "password", "host", "port")}
 
@@ -375,14 +375,15 @@ async def async_buy(request: Any) -> HttpResponse:
 
 
 # A tuple, because Django keeps resolvers by their urlconf.
-urls = (path("buy/", buy), path("async-buy/", async_buy))
+_URLS = (path("buy/", buy), path("async-buy/", async_buy))
+_SITE: dict[str, Any] = {"ROOT_URLCONF": _URLS, "ALLOWED_HOSTS": ["testserver"], "SECRET_KEY": "a test's"}
 
 
 def test_atomic_requests_commit_or_roll_back_usage_with_the_request(
     use: Databases, committed: Committed
 ) -> None:
     use(ATOMIC_REQUESTS=True)
-    with override_settings(ROOT_URLCONF=urls, ALLOWED_HOSTS=["testserver"]):
+    with override_settings(**_SITE):
         client = Client(raise_request_exception=False)
         assert client.get("/buy/").status_code == 200
         assert client.get("/buy/?fail").status_code == 500
@@ -395,7 +396,7 @@ def test_an_asynchronous_view_records_in_djangos_thread(use: Databases, committe
         await sync_to_async(_forget)()
         return response
 
-    with override_settings(ROOT_URLCONF=urls, ALLOWED_HOSTS=["testserver"]):
+    with override_settings(**_SITE):
         response = asyncio.run(request())
     assert (response.status_code, response.content) == (200, b"5")
     assert committed() == (0, 1)
