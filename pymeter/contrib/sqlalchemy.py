@@ -12,7 +12,6 @@ from typing import Any
 
 import psycopg
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from pymeter.async_client import AsyncMeter
@@ -21,7 +20,16 @@ from pymeter.client import Meter
 __all__ = ["async_meter", "meter"]
 
 SYNC = (Session, scoped_session, Connection)
-ASYNC = (AsyncSession, async_scoped_session, AsyncConnection)
+ASYNC: tuple[type, ...] = ()
+_ASYNC_ENGINE: tuple[type, ...] = ()
+try:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
+except ImportError:
+    # SQLAlchemy 2.1 without greenlet: there can be no asynchronous sessions.
+    pass
+else:
+    ASYNC = (AsyncSession, async_scoped_session, AsyncConnection)
+    _ASYNC_ENGINE = (AsyncEngine,)
 
 
 def meter(
@@ -145,7 +153,7 @@ def _instead(given: Any) -> str:
         (SYNC, "Write meter(...) for this one."),
         (ASYNC, "Write async_meter(...) for this one."),
         (Engine, "Write with engine.begin() as connection: meter(connection)."),
-        (AsyncEngine, "Write async with engine.begin() as connection: async_meter(connection)."),
+        (_ASYNC_ENGINE, "Write async with engine.begin() as connection: async_meter(connection)."),
         (sessionmaker, "Write with Session.begin() as session: meter(session)."),
         (psycopg.Connection, "Write pymeter.Meter(connection)."),
         (psycopg.AsyncConnection, "Write pymeter.AsyncMeter(connection)."),

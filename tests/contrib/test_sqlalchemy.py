@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
@@ -347,6 +349,29 @@ def test_a_lost_connection_is_replaced_after_a_rollback(
     work.usage()
     work.on.commit()
     assert committed() == (1, 1)
+
+
+def test_synchronous_sessions_need_no_greenlet(meter_dsn: str, committed: Committed) -> None:
+    """SQLAlchemy installs it for its asyncio alone."""
+    program = """
+import sys
+sys.modules["greenlet"] = None
+import psycopg
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
+from pymeter.contrib.sqlalchemy import meter
+engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(sys.argv[1]))
+with Session(engine) as session, session.begin():
+    meter(session).record("acct_1", "tokens", 5)
+try:
+    meter(engine)
+except TypeError as error:
+    print(error)
+"""
+    command = [sys.executable, "-c", program, meter_dsn]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert "engine.begin()" in done.stdout, done.stderr
+    assert committed() == (0, 1)
 
 
 # --- what cannot be joined ----------------------------------------------------------------------------------

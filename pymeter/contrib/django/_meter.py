@@ -100,10 +100,12 @@ class _AsyncDjangoMeter(AsyncMeter):
         self.prepare = meter.prepare
 
     async def _run(self, call: Call[T]) -> T:
-        return await sync_to_async(self._meter._run)(call)
+        result: T = await sync_to_async(self._meter._run)(call)
+        return result
 
     async def stage_correction(self, id: int, entries: Iterable[NewEntry | Mapping[str, Any]]) -> int:
-        return await sync_to_async(self._meter.stage_correction)(id, entries)
+        staged: int = await sync_to_async(self._meter.stage_correction)(id, entries)
+        return staged
 
 
 def _place(using: str) -> str:
