@@ -20,8 +20,8 @@ from pymeter.client import Meter
 __all__ = ["async_meter", "meter"]
 
 SYNC = (Session, scoped_session, Connection)
-ASYNC: tuple[type, ...] = ()
-_ASYNC_ENGINE: tuple[type, ...] = ()
+ASYNC: Any = ()
+_ASYNC_ENGINE: Any = ()
 try:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
 except ImportError:
