@@ -38,6 +38,7 @@ def use(
     """Give Django other databases; by default the test's, as ``default`` and ``other``."""
     if not settings.configured:
         settings.configure()
+    settings.SECRET_KEY = "a test's"  # also if another test has configured Django
     django.setup()
     given = {key.upper(): parameters.get(key, "") for key in ("user", "password", "host", "port")}
 
@@ -376,7 +377,7 @@ async def async_buy(request: Any) -> HttpResponse:
 
 # A tuple, because Django keeps resolvers by their urlconf.
 _URLS = (path("buy/", buy), path("async-buy/", async_buy))
-_SITE: dict[str, Any] = {"ROOT_URLCONF": _URLS, "ALLOWED_HOSTS": ["testserver"], "SECRET_KEY": "a test's"}
+_SITE: dict[str, Any] = {"ROOT_URLCONF": _URLS, "ALLOWED_HOSTS": ["testserver"]}
 
 
 def test_atomic_requests_commit_or_roll_back_usage_with_the_request(
