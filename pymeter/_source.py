@@ -11,21 +11,12 @@ from typing import Any
 
 import psycopg
 
-_DRIVER = "connection.driver_connection"
-_SQLALCHEMY = {
-    "Session": "{client}(session.connection()." + _DRIVER + ")",
-    "scoped_session": "{client}(session.connection()." + _DRIVER + ")",
-    "sessionmaker": "with Session() as session: {client}(session.connection()." + _DRIVER + ")",
-    "Connection": "{client}(connection." + _DRIVER + ")",
-    "Engine": "with engine.begin() as connection: {client}(connection." + _DRIVER + ")",
-    "_ConnectionFairy": "{client}(connection.driver_connection)",
-    "AsyncSession": "{client}((await (await session.connection()).get_raw_connection()).driver_connection)",
-    "async_scoped_session": (
-        "{client}((await (await session.connection()).get_raw_connection()).driver_connection)"
-    ),
-    "AsyncConnection": "{client}((await connection.get_raw_connection()).driver_connection)",
-    "AsyncEngine": "async with engine.begin() as connection: "
-    "{client}((await connection.get_raw_connection()).driver_connection)",
+# A meter on the driver's connection would not know of a session's savepoints, nor of its next transaction.
+_CONTRIB = {
+    ("sqlalchemy", False): "Write meter(session), with meter from pymeter.contrib.sqlalchemy.",
+    ("sqlalchemy", True): "Write async_meter(session), with async_meter from pymeter.contrib.sqlalchemy.",
+    ("django", False): "Write meter(), with meter from pymeter.contrib.django.",
+    ("django", True): "Write async_meter(), with async_meter from pymeter.contrib.django.",
 }
 _FOREIGN = (
     "sqlalchemy",
@@ -51,7 +42,7 @@ def check_source(source: Any, client: str, *, asynchronous: bool) -> None:
     library = _library(source)
     if library or isinstance(source, str | bytes | type) or not callable(getattr(source, "connection", None)):
         raise TypeError(f"{message}. {_instead(source, library, client, asynchronous)}")
-    if _is_asynchronous(source.connection) is (not asynchronous):
+    if is_asynchronous(source.connection) is (not asynchronous):
         raise TypeError(f"{message}. {_other_client(client, asynchronous)}")
 
 
@@ -87,12 +78,10 @@ def _library(source: Any) -> str | None:
 
 
 def _instead(source: Any, library: str | None, client: str, asynchronous: bool) -> str:
-    if library == "sqlalchemy":
-        lines = [_SQLALCHEMY[kind.__name__] for kind in type(source).__mro__ if kind.__name__ in _SQLALCHEMY]
-        line = (lines or [_SQLALCHEMY["Connection"]])[0].format(client=client)
-        return f"Write {line}, on an engine of postgresql+psycopg: it shares the transaction."
-    if library == "django":
-        return f"Write {client}(connection.connection), after connection.ensure_connection()."
+    if library in ("sqlalchemy", "django") and client.endswith("Meter"):
+        return _CONTRIB[library, asynchronous]
+    if library in ("sqlalchemy", "django"):
+        return f"Give {client} a psycopg_pool.{'Async' if asynchronous else ''}ConnectionPool of its own."
     if library is not None:
         return f"pymeter works on psycopg 3 alone; {library} cannot share a transaction with it."
     if isinstance(source, str | bytes):
@@ -103,7 +92,7 @@ def _instead(source: Any, library: str | None, client: str, asynchronous: bool) 
     return f"Give {client} an open connection, or an object whose connection() lends one."
 
 
-def _is_asynchronous(method: Any) -> bool | None:
+def is_asynchronous(method: Any) -> bool | None:
     """Whether a pool's method is asynchronous; None if unknown."""
     function = inspect.unwrap(method)
     if inspect.isasyncgenfunction(function) or inspect.iscoroutinefunction(function):

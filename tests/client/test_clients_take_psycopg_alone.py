@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from decimal import Decimal
 from typing import Any
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from pymeter import AsyncMeter, Meter, migrate
@@ -95,104 +92,41 @@ def engine(meter_dsn: str) -> Iterator[Any]:
     made.dispose()
 
 
-def test_objects_of_sqlalchemy_are_refused_with_the_line_to_write(engine: Any) -> None:
+def test_objects_of_sqlalchemy_are_refused_with_the_module_that_takes_them(engine: Any) -> None:
     from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-    line = r"Meter\(session.connection\(\).connection.driver_connection\)"
-    for source in (Session(engine), scoped_session(sessionmaker(engine)), sessionmaker(engine)):
-        with pytest.raises(TypeError, match=line):
-            Meter(source)
-    with pytest.raises(
-        TypeError, match=r"engine.begin\(\).*Meter\(connection.connection.driver_connection\)"
-    ):
-        Meter(engine)
     with engine.connect() as connection:
-        with pytest.raises(TypeError, match=r"Write Meter\(connection.connection.driver_connection\)"):
-            Meter(connection)
-        with pytest.raises(TypeError, match=r"Write Meter\(connection.driver_connection\)"):
-            Meter(connection.connection)
+        sessions = (Session(engine), scoped_session(sessionmaker(engine)), sessionmaker(engine))
+        for source in (*sessions, engine, connection, connection.connection):
+            for client in (Meter, AsyncMeter):
+                with pytest.raises(TypeError, match=r"meter\(session\), .* pymeter.contrib.sqlalchemy"):
+                    client(source)
 
 
-def test_that_line_shares_the_transaction_of_a_session(engine: Any, ledger: Ledger) -> None:
-    from sqlalchemy import text
-    from sqlalchemy.orm import Session
-
-    ledger.define("tokens", "sum")
-    with Session(engine) as session:
-        session.execute(text("CREATE TABLE orders (id integer)"))
-        session.commit()
-        for ends in (session.rollback, session.commit):
-            session.execute(text("INSERT INTO orders VALUES (1)"))
-            meter = Meter(session.connection().connection.driver_connection)  # type: ignore[arg-type]
-            meter.record("acct_1", "tokens", Decimal(5))
-            assert ledger.value("SELECT count(*) FROM meter.events") == 0
-            ends()
-        assert session.scalar(text("SELECT count(*) FROM orders")) == 1
-    assert ledger.value("SELECT sum(quantity) FROM meter.events") == 5
-
-
-def test_that_line_shares_the_transaction_of_an_engines_connection(engine: Any, ledger: Ledger) -> None:
-    ledger.define("tokens", "sum")
-    with engine.begin() as connection:
-        Meter(connection.connection.driver_connection).record("acct_1", "tokens", 5)
-        assert ledger.value("SELECT count(*) FROM meter.events") == 0
-    assert ledger.value("SELECT count(*) FROM meter.events") == 1
-
-
-def test_that_line_shares_the_transaction_of_an_asynchronous_session(meter_dsn: str, ledger: Ledger) -> None:
-    pytest.importorskip("greenlet")
-    asyncio_of = pytest.importorskip("sqlalchemy.ext.asyncio")
-    ledger.define("tokens", "sum")
-
-    async def run() -> None:
-        made = asyncio_of.create_async_engine(
-            "postgresql+psycopg://", async_creator=lambda: psycopg.AsyncConnection.connect(meter_dsn)
-        )
-        async with asyncio_of.AsyncSession(made) as session:
-            with pytest.raises(TypeError, match=r"get_raw_connection\(\)\)\.driver_connection\)"):
-                AsyncMeter(session)
-            for ends in (session.rollback, session.commit):
-                raw = await (await session.connection()).get_raw_connection()
-                await AsyncMeter(raw.driver_connection).record("acct_1", "tokens", 5)
-                await ends()
-        await made.dispose()
-
-    asyncio.run(run())
-    assert ledger.value("SELECT count(*) FROM meter.events") == 1
+@pytest.mark.parametrize(
+    ("reporter", "pool"), [(Reporter, "ConnectionPool"), (AsyncReporter, "AsyncConnectionPool")]
+)
+def test_a_reporter_needs_a_pool_of_its_own(engine: Any, reporter: Any, pool: str) -> None:
+    with pytest.raises(TypeError, match=rf"Give {reporter.__name__} a psycopg_pool.{pool} of its own"):
+        reporter(engine, _Biller())
 
 
 # --- Django -------------------------------------------------------------------------------------------------
 
 
-def test_a_connection_of_django_is_refused_and_the_line_shares_its_transaction(
-    meter_dsn: str, ledger: Ledger
-) -> None:
+def test_a_connection_of_django_is_refused_with_the_module_that_takes_it() -> None:
     pytest.importorskip("django")
     from django.conf import settings
     from django.db import ConnectionHandler
 
     if not settings.configured:
         settings.configure()
-    given = conninfo_to_dict(meter_dsn)
-    database = {"ENGINE": "django.db.backends.postgresql", "NAME": given["dbname"], "USER": given["user"]}
-    database |= {"HOST": given.get("host", ""), "PORT": given.get("port", ""), "ATOMIC_REQUESTS": False}
-    connection = ConnectionHandler({"default": database})["default"]
-    ledger.define("tokens", "sum")
-    with pytest.raises(TypeError, match=r"Write Meter\(connection.connection\), after"):
-        Meter(connection)
+    connection = ConnectionHandler({"default": {"ENGINE": "django.db.backends.postgresql"}})["default"]
+    for client in (Meter, AsyncMeter):
+        with pytest.raises(TypeError, match=r"meter\(\), .* pymeter.contrib.django"):
+            client(connection)
     with pytest.raises(TypeError, match="ensure_connection"):
         Meter(connection.connection)
-    connection.ensure_connection()
-    try:
-        for fails in (True, False):
-            connection.set_autocommit(False)  # as transaction.atomic() does
-            Meter(connection.connection).record("acct_1", "tokens", 5)
-            assert ledger.value("SELECT count(*) FROM meter.events") == 0
-            (connection.rollback if fails else connection.commit)()
-            connection.set_autocommit(True)
-    finally:
-        connection.close()
-    assert ledger.value("SELECT count(*) FROM meter.events") == 1
 
 
 # --- migrate ------------------------------------------------------------------------------------------------

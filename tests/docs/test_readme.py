@@ -28,6 +28,7 @@ NOT_RUN = {
     "": ["pip", "pip", "export"],
     "migrations": ["pymeter", "yoyo"],
     "pymeter": ["pip"],
+    "pymeter/contrib": ["pip"],
     "sql/notify": ["export"],
 }
 
@@ -75,6 +76,7 @@ def test_the_pages_are_where_a_reader_looks_for_them() -> None:
     expected |= {
         "pymeter",
         "pymeter/cli",
+        "pymeter/contrib",
         "pymeter/importing",
         "pymeter/operate",
         "tests",

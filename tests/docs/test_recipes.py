@@ -1,6 +1,6 @@
 """The recipes of the pages that are not SQL, Python or shell: JavaScript for Node's ``pg``.
 
-The Python recipes (FastAPI, Django, SQLAlchemy) are examples of pymeter/README.md, which test_readme.py runs.
+The Python recipes (FastAPI, Django, SQLAlchemy) are in pymeter/contrib/README.md, which test_readme.py runs.
 """
 
 from __future__ import annotations
