@@ -1,5 +1,5 @@
--- Assigns one level to every public function. The last two levels cannot be granted by name: own replaces read for a role that is bound to
--- subjects; owner is for the owner only, otherwise roles could escalate.
+-- Assigns one level to every public function. own replaces read for a role that is bound to subjects; a role that was granted it by name is bound by
+-- the credential of the request. owner is for the owner only, otherwise roles could escalate.
 create or replace function _level_functions()
 returns table (level text, function text)
 language sql
@@ -26,14 +26,15 @@ as $$
         ('admin', array['void_event', 'amend_event', 'adjust', 'open_correction', 'stage_correction', 'watermark', 'close_period', 'close_due',
                         'verify_statements', 'settle_late_usage', 'erase_subject', 'define_price', 'retire_price', 'set_plan_minimum']),
         ('own', array['own_usage', 'own_summary', 'own_series', 'own_usage_by', 'own_events', 'own_limits', 'own_check_quota', 'own_balance',
-                      'own_invoice', 'own_credits', 'own_project_usage', 'own_project_invoice']), ('owner', array['grant_access', 'revoke_access'])
+                      'own_invoice', 'own_credits', 'own_project_usage', 'own_project_invoice']), ('login', array['authenticate']),
+        ('owner', array['grant_access', 'revoke_access', 'create_api_key']), ('admin', array['api_keys', 'revoke_api_key'])
     ) as l (level, functions)
     cross join lateral unnest(l.functions) as f (function)
 $$;
 
 comment on function _level_functions() is
-    'Returns the level of every public function: read, write, report, admin, approve, own (read, for a role that is bound to subjects) or '
-    'owner (never granted).';
+    'Returns the level of every public function: read, write, report, admin, approve, login (who takes the role of a key), own (read, for a role that '
+    'is bound to subjects) or owner (never granted).';
 
 create or replace function _level_rights(level text)
 returns table (oid oid, signature text, acl aclitem[])
@@ -64,7 +65,7 @@ set search_path from current
 as $$
 begin
     if level is not null then
-        perform _check_word('level', level, '{read,write,report,admin,approve}');
+        perform _check_word('level', level, '{read,write,report,admin,approve,login,own}');
     end if;
     if subject is not null and level is distinct from 'read' then
         raise exception using

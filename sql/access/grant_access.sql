@@ -14,18 +14,18 @@ declare
 begin
     if grant_access.level is null then
         raise exception using errcode = '22004', message = 'level is null', column = 'level',
-            hint = 'Use read, write, report, admin or approve.';
+            hint = 'Use read, write, report, admin, approve, login or own.';
     end if;
     perform _check_level(grant_access.level, grant_access.subject), _check_rights();
     -- Other functions disclose usage of every subject: record() returns totals, verify() returns subjects. So a bound role gets no other level.
-    if grant_access.subject is not null then
+    if v_functions = 'own' then
         select l.function into v_other
         from _level_functions() l, _level_rights(l.level) r
         where l.level <> 'own' and has_function_privilege(v_role, r.oid, 'execute')
         limit 1;
     end if;
-    if v_other is not null or grant_access.subject is null and exists (
-        select from _grants() g where g.role = v_role and g.subject is not null) then
+    if v_other is not null or v_functions <> 'own' and exists (
+        select from _grants() g where g.role = v_role and g.functions = 'own') then
         raise exception using
             errcode = '22023', message = 'a role cannot hold both scoped and unrestricted access', column = 'subject',
             detail = format('role %s %s.', v_role, case when v_other is null then 'is bound to subjects' else format('may call %s()', v_other) end),
