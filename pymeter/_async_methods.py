@@ -19,6 +19,10 @@ from pymeter.models import (
     Biller,
     BillingCycle,
     BillTiming,
+    Budget,
+    BudgetPeriod,
+    BudgetRound,
+    BudgetStatus,
     CalendarStep,
     ClaimedDelivery,
     ClaimedPush,
@@ -40,6 +44,7 @@ from pymeter.models import (
     EndpointFormat,
     EndpointStatus,
     Event,
+    FocusCharge,
     GivenPrice,
     Health,
     Invoice,
@@ -140,6 +145,8 @@ class AsyncReporting(_Group):
         too_old: Literal["hold", "restamp", "leave"] | None = None,
         negative: Literal["hold", "send", "leave"] | None = None,
         late: Literal["send", "restamp", "hold"] | None = None,
+        sends: Literal["usage", "statements"] | None = None,
+        statements_since: datetime | None = None,
     ) -> Biller:
         """Create or update a biller's reporting policy. What is None stays as it is.
 
@@ -158,12 +165,17 @@ class AsyncReporting(_Group):
                 time, ``leave``.
             negative: What happens to values below zero: ``hold``, ``send``, ``leave``.
             late: What happens after `grace`: ``send``, ``restamp``, ``hold``.
+            sends: ``usage``, or ``statements``: each line of a statement that is closed from now on
+                becomes an invoice item.
+            statements_since: Statements of periods that begin earlier are not sent; those of later ones
+                are, also if they have been closed already.
 
         Returns:
             The policy as it is now.
 
         Raises:
             InvalidInput: a setting is not allowed.
+            MetricForbids: what it sends would change while it is in use.
 
         Example:
             meter.define_biller(too_old="restamp", grace=timedelta(hours=72))
@@ -182,6 +194,8 @@ class AsyncReporting(_Group):
                 too_old=too_old,
                 negative=negative,
                 late=late,
+                sends=sends,
+                statements_since=statements_since,
             )
         )
 
@@ -455,6 +469,7 @@ class AsyncReporting(_Group):
         delivered_total: Quantity | None = None,
         now: datetime | None = None,
         counting_since: datetime | None = None,
+        identifiers: Sequence[str] | None = None,
     ) -> SettledHour:
         """Resolve the uncertain pushes of an hour by the biller's total for it.
 
@@ -472,6 +487,7 @@ class AsyncReporting(_Group):
             now: The moment to ask about; the database's clock unless given.
             counting_since: When the biller began to count under this name: what was sent earlier is in
                 no total.
+            identifiers: Those that the biller has, if it lists them: they decide instead of the total.
 
         Returns:
             The verdict.
@@ -493,6 +509,7 @@ class AsyncReporting(_Group):
                 delivered_total=delivered_total,
                 now=now,
                 counting_since=counting_since,
+                identifiers=identifiers,
             )
         )
 
@@ -1121,6 +1138,25 @@ class AsyncSubjectReads(_Group):
             meter.own_balance("acct_1", "tokens").remaining
         """
         return await self._run(calls.own_balance(self.subject, metric, at=at))
+
+    async def budget_status(self, *, now: datetime | None = None) -> list[BudgetStatus]:
+        """Return the budgets of a subject, for a role that was granted read on this subject alone.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            now: The moment whose periods are meant; now unless given.
+
+        Returns:
+            What `budget_status` returns.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            [(budget.spent, budget.amount) for budget in meter.own_budget_status("acct_1")]
+        """
+        return await self._run(calls.own_budget_status(self.subject, now=now))
 
     async def credits(self, *, at: datetime | None = None) -> list[Credit]:
         """Return the credits of a subject, for a role that was granted read on this subject alone.
@@ -2716,6 +2752,7 @@ class AsyncMethods:
         rollover_min: Quantity | None = None,
         rollover_max: Quantity | None = None,
         every: Quantity | None = None,
+        projected: bool = False,
     ) -> Limit:
         """Limit how much of a metric may be used in a period: by a subject, with a plan, or by everyone.
 
@@ -2736,13 +2773,15 @@ class AsyncMethods:
             rollover_min: When a period ends, at least this much goes over to the next one.
             rollover_max: At most this much of what is left goes over. Without both, nothing does.
             every: Beyond the quota, one more notification at each further step of this size.
+            projected: `judge_projections` also notifies of marks that the usage expected at the end of the
+                period reaches.
 
         Returns:
             The version of the limit. The same call again changes nothing.
 
         Raises:
             UnknownMetric: the catalog has no such metric.
-            MetricForbids: the aggregate is ``min`` or ``avg``.
+            MetricForbids: the aggregate is ``min`` or ``avg``, or it has no buckets to project.
             NotFound: there is no such plan.
             InvalidInput: a value is not allowed.
             LockUnavailable: transactions that record for the subject stay open.
@@ -2764,6 +2803,7 @@ class AsyncMethods:
                 rollover_min=rollover_min,
                 rollover_max=rollover_max,
                 every=every,
+                projected=projected,
             )
         )
 
@@ -3333,8 +3373,35 @@ class AsyncMethods:
         """
         return await self._run(calls.retire_price(plan, item, at=at, subject=subject))
 
+    async def plan_minimums(
+        self, plan: str | None = None, *, at: datetime | None = None, upcoming: bool = False
+    ) -> list[PlanMinimum]:
+        """Return what a cycle of each plan costs at least at a moment.
+
+        Args:
+            plan: One plan's; all unless given.
+            at: When; now unless given.
+            upcoming: Also those that begin later.
+
+        Returns:
+            The minimums, by plan and time; a plan without one has none.
+
+        Raises:
+            NotFound: there is no such plan.
+            InvalidInput: a value is not allowed.
+
+        Example:
+            meter.plan_minimums("pro")
+        """
+        return await self._run(calls.plan_minimums(plan, at=at, upcoming=upcoming))
+
     async def prices(
-        self, plan: str | None = None, *, at: datetime | None = None, subject: str | None = None
+        self,
+        plan: str | None = None,
+        *,
+        at: datetime | None = None,
+        subject: str | None = None,
+        upcoming: bool = False,
     ) -> list[PlanPrice]:
         """Return the lines of plans that hold at a moment.
 
@@ -3342,9 +3409,10 @@ class AsyncMethods:
             plan: One plan's; all unless given.
             at: When; now unless given.
             subject: With this subject's own lines instead of those that they replace.
+            upcoming: Also the versions that begin later; one that ends the line has the price None.
 
         Returns:
-            The lines, by plan and item.
+            The lines, by plan, item and time.
 
         Raises:
             NotFound: there is no such plan.
@@ -3353,7 +3421,7 @@ class AsyncMethods:
         Example:
             meter.prices("pro")
         """
-        return await self._run(calls.prices(plan, at=at, subject=subject))
+        return await self._run(calls.prices(plan, at=at, subject=subject, upcoming=upcoming))
 
     async def set_plan_minimum(
         self, plan: str, amount: Quantity | None, *, since: datetime | None = None
@@ -3684,6 +3752,209 @@ class AsyncMethods:
             [line.expected for line in meter.project_invoice("acct_1") if line.kind == "total"]
         """
         return await self._run(calls.project_invoice(subject, now=now))
+
+    async def judge_projections(self, *, now: datetime | None = None, max_subjects: int = 1000) -> int:
+        """Write ``threshold.projected`` for marks that the usage expected at the end of a period reaches.
+
+        It looks at the limits that were set with `projected`. The next call goes on where this one ended.
+
+        Args:
+            now: The moment to judge; the database's clock unless given.
+            max_subjects: How many at most, 10,000 at most; it ends earlier after about 3 seconds.
+
+        Returns:
+            How many marks fired.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            EventsDropped: `now` lies in an hour whose events were dropped.
+
+        Example:
+            meter.judge_projections()
+        """
+        return await self._run(calls.judge_projections(now=now, max_subjects=max_subjects))
+
+    async def focus_charges(
+        self,
+        since: datetime,
+        until: datetime,
+        *,
+        subject: str | None = None,
+        provider: str | None = None,
+        service_category: str | None = None,
+    ) -> list[FocusCharge]:
+        """Return the charges of statements as rows of FOCUS 1.2.
+
+        Args:
+            since: Periods that end after this.
+            until: Periods that end at this or before. Windows that tile return each statement once.
+            subject: Only this subject's statements; everybody's unless given.
+            provider: Your company: ProviderName, PublisherName and InvoiceIssuerName. 'pymeter' unless given.
+            service_category: A ServiceCategory of the specification, for all rows; 'Other' unless given.
+
+        Returns:
+            The charges by end of period, statement and line. The list is in memory: read a year by months.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
+            sum(c.BilledCost for c in meter.focus_charges(june, july, provider="Acme"))
+        """
+        return await self._run(
+            calls.focus_charges(
+                since, until, subject=subject, provider=provider, service_category=service_category
+            )
+        )
+
+    async def set_budget(
+        self,
+        amount: Quantity | None,
+        currency: str,
+        *,
+        subject: str | None = None,
+        plan: str | None = None,
+        period: BudgetPeriod = "cycle",
+        marks: Sequence[Quantity] | None = None,
+        action: LimitAction = "alert",
+        since: datetime | None = None,
+        projected: bool = False,
+    ) -> Budget:
+        """Set how much money may be billed in a period: to a subject, to those with a plan, or to everyone.
+
+        Of one currency and period, a subject's own budget counts before those of its plans, of which the
+        strictest counts, and these before everyone's. `judge_budgets` compares it with invoices.
+
+        Args:
+            amount: How much, with the decimals of the currency; None: unlimited.
+            currency: ISO 4217, such as ``EUR``.
+            subject: Whose budget. Without subject and plan: everyone's.
+            plan: The budget of every subject that has this plan.
+            period: ``cycle``, the subject's billing cycle, or ``day``, ``week``, ``month``, ``year`` (UTC).
+            marks: Percentages of the amount at which a notification is written; 80 and 100 unless given.
+            action: When it is spent: ``block`` refuses events, ``alert`` notifies, ``none`` does neither.
+            since: From when; now unless given.
+            projected: Marks are compared with the total expected at the end of the cycle, too.
+
+        Returns:
+            The version of the budget. The same call again changes nothing.
+
+        Raises:
+            NotFound: there is no such plan.
+            InvalidInput: a value is not allowed.
+
+        Example:
+            meter.set_budget(100, "EUR", subject="acct_1", action="block")
+        """
+        return await self._run(
+            calls.set_budget(
+                amount,
+                currency,
+                subject=subject,
+                plan=plan,
+                period=period,
+                marks=marks,
+                action=action,
+                since=since,
+                projected=projected,
+            )
+        )
+
+    async def remove_budget(
+        self,
+        currency: str,
+        *,
+        subject: str | None = None,
+        plan: str | None = None,
+        period: BudgetPeriod = "cycle",
+    ) -> Budget:
+        """End a budget now, and its versions that were to begin later.
+
+        Args:
+            currency: ISO 4217, such as ``EUR``.
+            subject: Whose budget. Without subject and plan: everyone's.
+            plan: The budget of every subject that has this plan.
+            period: The budget's period.
+
+        Returns:
+            The version that ends it.
+
+        Raises:
+            NotFound: there is no such budget.
+            InvalidInput: a value is not allowed.
+
+        Example:
+            meter.remove_budget("EUR", subject="acct_1")
+        """
+        return await self._run(calls.remove_budget(currency, subject=subject, plan=plan, period=period))
+
+    async def budgets(
+        self,
+        *,
+        subject: str | None = None,
+        plan: str | None = None,
+        at: datetime | None = None,
+        max_rows: int = 1000,
+        after_id: int | None = None,
+    ) -> list[Budget]:
+        """Return the budgets that hold now, or at a moment, in the order in which they were set.
+
+        Args:
+            subject: One subject's own budgets; all unless given.
+            plan: One plan's budgets.
+            at: When; now unless given.
+            max_rows: The length of a page, at most 10,000.
+            after_id: The last row's ``budget_id``, for the next page.
+
+        Returns:
+            A page of budgets.
+
+        Raises:
+            NotFound: there is no such plan.
+            InvalidInput: a value is not allowed.
+
+        Example:
+            meter.budgets(plan="pro")
+        """
+        return await self._run(
+            calls.budgets(subject=subject, plan=plan, at=at, max_rows=max_rows, after_id=after_id)
+        )
+
+    async def budget_status(self, subject: str, *, now: datetime | None = None) -> list[BudgetStatus]:
+        """Return the budgets that count for a subject, and how much of each is spent.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            now: The moment whose periods are meant; now unless given.
+
+        Returns:
+            One row for each currency and period.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
+            [(budget.spent, budget.amount, budget.currency) for budget in meter.budget_status("acct_1")]
+        """
+        return await self._run(calls.budget_status(subject, now=now))
+
+    async def judge_budgets(self, *, now: datetime | None = None, max_subjects: int = 10000) -> BudgetRound:
+        """Compare what subjects owe with their budgets: notify, block and release. For programs in a loop.
+
+        Args:
+            now: The moment of the judgement; now unless given. No subject is judged twice for one moment.
+            max_subjects: How many at most; a call ends after about a second in any case.
+
+        Returns:
+            What was done; while ``remaining`` is above 0, call it again with ``judged_at`` as ``now``.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
+            meter.judge_budgets().exceeded
+        """
+        return await self._run(calls.judge_budgets(now=now, max_subjects=max_subjects))
 
     async def define_endpoint(
         self,
@@ -4292,6 +4563,25 @@ class AsyncMethods:
         """
         return await self._run(calls.own_balance(subject, metric, at=at))
 
+    async def own_budget_status(self, subject: str, *, now: datetime | None = None) -> list[BudgetStatus]:
+        """Return the budgets of a subject, for a role that was granted read on this subject alone.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            now: The moment whose periods are meant; now unless given.
+
+        Returns:
+            What `budget_status` returns.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            [(budget.spent, budget.amount) for budget in meter.own_budget_status("acct_1")]
+        """
+        return await self._run(calls.own_budget_status(subject, now=now))
+
     async def own_credits(self, subject: str, *, at: datetime | None = None) -> list[Credit]:
         """Return the credits of a subject, for a role that was granted read on this subject alone.
 
@@ -4519,6 +4809,8 @@ class AsyncMethods:
         too_old: Literal["hold", "restamp", "leave"] | None = None,
         negative: Literal["hold", "send", "leave"] | None = None,
         late: Literal["send", "restamp", "hold"] | None = None,
+        sends: Literal["usage", "statements"] | None = None,
+        statements_since: datetime | None = None,
     ) -> Biller:
         """Create or update a biller's reporting policy. What is None stays as it is.
 
@@ -4537,12 +4829,17 @@ class AsyncMethods:
                 time, ``leave``.
             negative: What happens to values below zero: ``hold``, ``send``, ``leave``.
             late: What happens after `grace`: ``send``, ``restamp``, ``hold``.
+            sends: ``usage``, or ``statements``: each line of a statement that is closed from now on
+                becomes an invoice item.
+            statements_since: Statements of periods that begin earlier are not sent; those of later ones
+                are, also if they have been closed already.
 
         Returns:
             The policy as it is now.
 
         Raises:
             InvalidInput: a setting is not allowed.
+            MetricForbids: what it sends would change while it is in use.
 
         Example:
             meter.define_biller(too_old="restamp", grace=timedelta(hours=72))
@@ -4561,6 +4858,8 @@ class AsyncMethods:
                 too_old=too_old,
                 negative=negative,
                 late=late,
+                sends=sends,
+                statements_since=statements_since,
             )
         )
 
@@ -4834,6 +5133,7 @@ class AsyncMethods:
         delivered_total: Quantity | None = None,
         now: datetime | None = None,
         counting_since: datetime | None = None,
+        identifiers: Sequence[str] | None = None,
     ) -> SettledHour:
         """Resolve the uncertain pushes of an hour by the biller's total for it.
 
@@ -4851,6 +5151,7 @@ class AsyncMethods:
             now: The moment to ask about; the database's clock unless given.
             counting_since: When the biller began to count under this name: what was sent earlier is in
                 no total.
+            identifiers: Those that the biller has, if it lists them: they decide instead of the total.
 
         Returns:
             The verdict.
@@ -4872,6 +5173,7 @@ class AsyncMethods:
                 delivered_total=delivered_total,
                 now=now,
                 counting_since=counting_since,
+                identifiers=identifiers,
             )
         )
 

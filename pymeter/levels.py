@@ -1,4 +1,4 @@
-"""Which level of access each call needs: the note on an error says it. sql/access/_levels.sql decides."""
+"""Which level of access each call needs, for the note on an error: sql/access/_level_functions.sql decides."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ _CALLS: Final = {
         reservations top_ups balance
         corrections correction_entries preview_correction
         statements statement statement_document late_usage what_changed
-        rate prices invoice invoice_json credits taxes simulate
-        compare_plans project_usage project_invoice
+        rate prices plan_minimums invoice invoice_json credits taxes simulate
+        compare_plans project_usage project_invoice focus_charges
+        budgets budget_status
         endpoints deliveries spike_alerts
     """,
     "write": "record record_batch known_events reserve reserve_batch settle release extend",
@@ -21,13 +22,15 @@ _CALLS: Final = {
         settle_hour fail_pushes reconcilable_ranges reconcile_range reconciliation report_status
         report_mappings report_journal pushes
         plan_deliveries claim_deliveries settle_deliveries release_deliveries judge_spikes
+        judge_budgets
+        judge_projections
     """,
     "admin": """
         define_metric retire_metric verify rebuild maintain access
         set_setting admin_log set_billing_cycle define_plan subscribe unsubscribe set_limit remove_limit
         top_up void_top_up
         define_price retire_price set_plan_minimum
-        grant_credit void_credit set_tax
+        grant_credit void_credit set_tax set_budget remove_budget
         void_event amend_event adjust open_correction stage_correction
         watermark close_period close_due verify_statements settle_late_usage erase_subject
         define_biller report_metric report_subject resolve_push retry_pushes leave_pushes adopt_journal
@@ -37,6 +40,7 @@ _CALLS: Final = {
     "own": """
         own_usage own_summary own_series own_usage_by own_events own_limits own_check_quota own_balance
         own_invoice own_credits own_project_usage own_project_invoice
+        own_budget_status
     """,
     "owner": "grant_access revoke_access",
 }

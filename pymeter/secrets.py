@@ -10,6 +10,7 @@ import logging
 import os
 import re
 from functools import lru_cache
+from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
@@ -18,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 _MASK: Final = "***"
 _LENGTH_MIN: Final = 8  # a shorter text is no key, and replacing it would remove ordinary words
-_SECRET_VARIABLES: Final = ("PGPASSWORD", "STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET")
+_SECRET_VARIABLES: Final = ("PGPASSWORD", "STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "OPENMETER_TOKEN")
 _DSN_VARIABLES: Final = ("PYMETER_DSN", "DATABASE_URL", "PYMETER_SMTP_URL")
 _known: set[str] = set()
 
@@ -42,6 +43,20 @@ class Secret:
 
     def __reduce__(self) -> str:
         raise TypeError("a secret is not pickled")
+
+
+def find_secret(text: str | None, file: str | os.PathLike[str] | None, variable: str) -> Secret | None:
+    """The text, or the content of the file; without both, what `variable` or `variable`_FILE says.
+
+    None when there is none.
+    """
+    if text is None and file is None:
+        text = os.environ.get(variable)
+        file = os.environ.get(f"{variable}_FILE") or None
+    if not text and file is not None:
+        text = Path(file).read_text(encoding="utf-8")
+    text = (text or "").strip()
+    return Secret(text) if text else None
 
 
 def remember_dsn(dsn: str) -> None:

@@ -29,6 +29,8 @@ _TESTS = Path(__file__).parent
 _LONGEST = (
     "limits/test_reserving_races.py",
     "limits/test_top_ups_model.py",
+    "limits/test_projected_marks_model.py",
+    "limits/test_projected_marks.py",
     "limits/test_races.py",
     "limits/test_limits.py",
     "limits/test_reserving.py",

@@ -14,6 +14,7 @@ The calls of ``sql/<folder>/`` are in ``<folder>_calls``; what they are made of 
 from __future__ import annotations
 
 from pymeter.calls.access_calls import access, grant_access, revoke_access
+from pymeter.calls.budgets_calls import budget_status, budgets, judge_budgets, remove_budget, set_budget
 from pymeter.calls.call import Call
 from pymeter.calls.catalog_calls import catalog, define_metric, retire_metric
 from pymeter.calls.close_calls import (
@@ -43,6 +44,7 @@ from pymeter.calls.correct_calls import (
     void_event,
 )
 from pymeter.calls.credits_calls import credits, grant_credit, set_tax, taxes, void_credit
+from pymeter.calls.focus_calls import focus_charges
 from pymeter.calls.limits_calls import (
     admin_log,
     balance,
@@ -90,6 +92,7 @@ from pymeter.calls.notify_calls import (
 from pymeter.calls.operate_calls import health, maintain
 from pymeter.calls.own_calls import (
     own_balance,
+    own_budget_status,
     own_check_quota,
     own_credits,
     own_events,
@@ -106,12 +109,13 @@ from pymeter.calls.pricing_calls import (
     define_price,
     invoice,
     invoice_json,
+    plan_minimums,
     prices,
     rate,
     retire_price,
     set_plan_minimum,
 )
-from pymeter.calls.project_calls import project_invoice, project_usage
+from pymeter.calls.project_calls import judge_projections, project_invoice, project_usage
 from pymeter.calls.record_calls import known_events, record, record_batch
 from pymeter.calls.repair_calls import rebuild, verify
 from pymeter.calls.report_calls import (
@@ -162,6 +166,8 @@ __all__ = [
     "approve_correction",
     "balance",
     "billing_cycle",
+    "budget_status",
+    "budgets",
     "catalog",
     "check_quota",
     "claim_deliveries",
@@ -185,11 +191,14 @@ __all__ = [
     "events",
     "extend",
     "fail_pushes",
+    "focus_charges",
     "grant_access",
     "grant_credit",
     "health",
     "invoice",
     "invoice_json",
+    "judge_budgets",
+    "judge_projections",
     "judge_spikes",
     "known_events",
     "late_usage",
@@ -200,6 +209,7 @@ __all__ = [
     "open_correction",
     "overruns",
     "own_balance",
+    "own_budget_status",
     "own_check_quota",
     "own_credits",
     "own_events",
@@ -212,6 +222,7 @@ __all__ = [
     "own_usage",
     "own_usage_by",
     "plan_deliveries",
+    "plan_minimums",
     "plan_pushes",
     "plans",
     "preview_correction",
@@ -231,6 +242,7 @@ __all__ = [
     "release",
     "release_deliveries",
     "release_pushes",
+    "remove_budget",
     "remove_endpoint",
     "remove_limit",
     "remove_spike_alert",
@@ -252,6 +264,7 @@ __all__ = [
     "revoke_access",
     "series",
     "set_billing_cycle",
+    "set_budget",
     "set_limit",
     "set_plan_minimum",
     "set_setting",

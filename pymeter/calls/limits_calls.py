@@ -302,6 +302,7 @@ def set_limit(
     rollover_min: Quantity | None = None,
     rollover_max: Quantity | None = None,
     every: Quantity | None = None,
+    projected: bool = False,
 ) -> Call[Limit]:
     """Limit how much of a metric may be used in a period: by a subject, with a plan, or by everyone.
 
@@ -322,13 +323,15 @@ def set_limit(
         rollover_min: When a period ends, at least this much goes over to the next one.
         rollover_max: At most this much of what is left goes over. Without both, nothing does.
         every: Beyond the quota, one more notification at each further step of this size.
+        projected: `judge_projections` also notifies of marks that the usage expected at the end of the
+            period reaches.
 
     Returns:
         The version of the limit. The same call again changes nothing.
 
     Raises:
         UnknownMetric: the catalog has no such metric.
-        MetricForbids: the aggregate is ``min`` or ``avg``.
+        MetricForbids: the aggregate is ``min`` or ``avg``, or it has no buckets to project.
         NotFound: there is no such plan.
         InvalidInput: a value is not allowed.
         LockUnavailable: transactions that record for the subject stay open.
@@ -351,6 +354,7 @@ def set_limit(
             argument.quantity("rollover_min", rollover_min),
             argument.quantity("rollover_max", rollover_max),
             argument.quantity("every", every),
+            argument.boolean("projected", projected, required=True),
         ),
         result.one(Limit),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from pymeter.calls import argument, result
+from pymeter.calls.budgets_calls import budget_status
 from pymeter.calls.call import Call
 from pymeter.calls.credits_calls import credits
 from pymeter.calls.limits_calls import balance, effective_limits
@@ -13,6 +14,7 @@ from pymeter.calls.project_calls import project_invoice, project_usage
 from pymeter.calls.usage_calls import events, series, summary, usage, usage_by
 from pymeter.models import (
     Balance,
+    BudgetStatus,
     CalendarStep,
     Credit,
     EffectiveLimit,
@@ -305,6 +307,27 @@ def own_balance(subject: str, metric: str, *, at: datetime | None = None) -> Cal
     """
     call = balance(subject, metric, at=at)
     return Call("own_balance", call.arguments, call.result)
+
+
+def own_budget_status(subject: str, *, now: datetime | None = None) -> Call[list[BudgetStatus]]:
+    """Return the budgets of a subject, for a role that was granted read on this subject alone.
+
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        now: The moment whose periods are meant; now unless given.
+
+    Returns:
+        What `budget_status` returns.
+
+    Raises:
+        InvalidInput: a value is not allowed.
+        psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+    Example:
+        [(budget.spent, budget.amount) for budget in meter.own_budget_status("acct_1")]
+    """
+    call = budget_status(subject, now=now)
+    return Call("own_budget_status", call.arguments, call.result)
 
 
 def own_credits(subject: str, *, at: datetime | None = None) -> Call[list[Credit]]:

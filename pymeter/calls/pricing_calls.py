@@ -161,8 +161,39 @@ def retire_price(
     )
 
 
+def plan_minimums(
+    plan: str | None = None, *, at: datetime | None = None, upcoming: bool = False
+) -> Call[list[PlanMinimum]]:
+    """Return what a cycle of each plan costs at least at a moment.
+
+    Args:
+        plan: One plan's; all unless given.
+        at: When; now unless given.
+        upcoming: Also those that begin later.
+
+    Returns:
+        The minimums, by plan and time; a plan without one has none.
+
+    Raises:
+        NotFound: there is no such plan.
+        InvalidInput: a value is not allowed.
+
+    Example:
+        meter.plan_minimums("pro")
+    """
+    return Call(
+        "plan_minimums",
+        (argument.text("plan", plan), argument.time("at", at), argument.boolean("upcoming", upcoming)),
+        result.every(PlanMinimum),
+    )
+
+
 def prices(
-    plan: str | None = None, *, at: datetime | None = None, subject: str | None = None
+    plan: str | None = None,
+    *,
+    at: datetime | None = None,
+    subject: str | None = None,
+    upcoming: bool = False,
 ) -> Call[list[PlanPrice]]:
     """Return the lines of plans that hold at a moment.
 
@@ -170,9 +201,10 @@ def prices(
         plan: One plan's; all unless given.
         at: When; now unless given.
         subject: With this subject's own lines instead of those that they replace.
+        upcoming: Also the versions that begin later; one that ends the line has the price None.
 
     Returns:
-        The lines, by plan and item.
+        The lines, by plan, item and time.
 
     Raises:
         NotFound: there is no such plan.
@@ -183,7 +215,12 @@ def prices(
     """
     return Call(
         "prices",
-        (argument.text("plan", plan), argument.time("at", at), argument.text("subject", subject)),
+        (
+            argument.text("plan", plan),
+            argument.time("at", at),
+            argument.text("subject", subject),
+            argument.boolean("upcoming", upcoming),
+        ),
         result.every(PlanPrice),
     )
 

@@ -65,3 +65,29 @@ def project_invoice(subject: str, *, now: datetime | None = None) -> Call[list[I
         (argument.text("subject", subject, required=True), argument.time("now", now)),
         result.every(InvoiceProjection),
     )
+
+
+def judge_projections(*, now: datetime | None = None, max_subjects: int = 1000) -> Call[int]:
+    """Write ``threshold.projected`` for marks that the usage expected at the end of a period reaches.
+
+    It looks at the limits that were set with `projected`. The next call goes on where this one ended.
+
+    Args:
+        now: The moment to judge; the database's clock unless given.
+        max_subjects: How many at most, 10,000 at most; it ends earlier after about 3 seconds.
+
+    Returns:
+        How many marks fired.
+
+    Raises:
+        InvalidInput: a value is not allowed.
+        EventsDropped: `now` lies in an hour whose events were dropped.
+
+    Example:
+        meter.judge_projections()
+    """
+    return Call(
+        "judge_projections",
+        (argument.time("now", now), argument.integer("max_subjects", "integer", max_subjects)),
+        result.number,
+    )

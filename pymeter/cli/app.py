@@ -9,6 +9,7 @@ import typer
 from pymeter import __version__
 from pymeter.cli import (
     access,
+    budgets,
     catalog,
     closing,
     comparing,
@@ -16,7 +17,9 @@ from pymeter.cli import (
     corrections,
     credits,
     events,
+    focusing,
     importing,
+    invoices,
     limits,
     notifying,
     prices,
@@ -172,12 +175,14 @@ add_command(app, reserve.settle, _LIMIT, context_settings={"ignore_unknown_optio
 add_command(app, reserve.release, _LIMIT)
 add_command(app, reserve.reservations, _LIMIT)
 app.add_typer(prices.price, name="price", rich_help_panel=_LIMIT)
-add_command(app, prices.invoice, _LIMIT)
+add_command(app, invoices.invoice, _LIMIT)
+app.add_typer(budgets.budget, name="budget", rich_help_panel=_LIMIT)
 app.add_typer(credits.credit, name="credit", rich_help_panel=_LIMIT)
 app.add_typer(credits.tax, name="tax", rich_help_panel=_LIMIT)
 add_command(app, simulating.simulate, _LIMIT)
 add_command(app, comparing.compare, _LIMIT)
 add_command(app, projecting.project, _LIMIT)
+add_command(app, focusing.focus, _LIMIT)
 add_command(app, limits.notifications, _REPORT)
 add_command(app, notifying.notify, _REPORT)
 app.add_typer(notifying.endpoint, name="endpoint", rich_help_panel=_REPORT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
@@ -34,9 +35,11 @@ from pymeter.cli.options import (
     read_zone,
 )
 from pymeter.cli.output import Form, counted, good, note, print_json, progress, show, stdout
+from pymeter.cli.page_options import AsHtml, Buyer, Note, Output, Seller, read_letter, write_page
 from pymeter.cli.patience import when_free
 from pymeter.cli.target import Context
 from pymeter.client import Meter
+from pymeter.invoice_page import Letter, statement_page
 from pymeter.models import (
     Closing,
     Event,
@@ -152,31 +155,42 @@ def statement(
     timezone: Zone = "UTC",
     as_json: AsJson = False,
     as_csv: AsCsv = False,
+    as_html: AsHtml = False,
+    output: Output = None,
+    seller: Seller = None,
+    buyer: Buyer = None,
+    remark: Note = None,
 ) -> None:
     """Show a statement, or list statements.
 
         pymeter statement acct_1
         pymeter statement 7
+        pymeter statement 7 --html -o june.html --from 'Example Ltd'
         pymeter statement 7 --document | sha256sum
 
     A number is a statement; of a subject whose name is a number: --subject.
     """
-    wanted = form(as_json, as_csv)
+    wanted = form(as_json, as_csv, as_html)
+    letter = read_letter(as_html, output, seller, buyer, remark)
     read_zone(timezone)
     if target is not None and target.isascii() and target.isdigit():
         if subject is not None or since is not None or until is not None:
             raise typer.BadParameter("give either a statement's ID, or what to list")
+        if as_html and (document or changes):
+            raise typer.BadParameter("--document and --changes have no --html")
         with ctx.obj.meter() as meter:
             if document:
                 # No line end: the bytes are those that were hashed.
                 sys.stdout.write(meter.statement_document(int(target)))
             elif changes:
                 _show_changes(meter, int(target), limit, after_id, timezone, wanted)
+            elif as_html:
+                _write_page(meter, int(target), letter, timezone, output)
             else:
                 _show_statement(meter, int(target), timezone, wanted)
         return
-    if document or changes:
-        raise typer.BadParameter("--document and --changes need a statement's ID")
+    if document or changes or as_html:
+        raise typer.BadParameter("--document, --changes and --html need a statement's ID")
     if target is not None and subject is not None:
         raise typer.BadParameter("SUBJECT and --subject are the same: give one of them")
     start, end = read_window(since, until, timezone)
@@ -190,9 +204,19 @@ def statement(
         stdout().print(note(f"next page: --after-id {found[-1].statement_id}"))
 
 
-def _show_statement(meter: Meter, statement_id: int, timezone: str, wanted: Form) -> None:
+def _write_page(meter: Meter, statement_id: int, letter: Letter, timezone: str, output: Path | None) -> None:
+    header, lines = _read_statement(meter, statement_id)
+    write_page(lambda: statement_page(header, lines, letter, timezone), output)
+
+
+def _read_statement(meter: Meter, statement_id: int) -> tuple[StatementHeader, list[StatementLine]]:
     lines = meter.statement(statement_id)
     (header,) = meter.statements(after_id=statement_id + 1, max_rows=1)
+    return header, lines
+
+
+def _show_statement(meter: Meter, statement_id: int, timezone: str, wanted: Form) -> None:
+    header, lines = _read_statement(meter, statement_id)
     if wanted is Form.json:
         print_json({**{name: getattr(header, name) for name in StatementHeader.model_fields}, "items": lines})
         return

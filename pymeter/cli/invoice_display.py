@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,13 +18,11 @@ from rich.text import Text
 from pymeter.cli.output import Table, note, number, recorded_up_to, window
 from pymeter.cli.price_display import money
 from pymeter.cli.visible import visible
-from pymeter.models import Invoice, InvoiceLine, StatementLine
+from pymeter.invoice_page.words import AFTER, TOTAL, Line, Sum, quantity, shortened, sums, title
+from pymeter.models import Invoice
 
-_DECIMALS_MAX = 6
 _GAP = 3
 _TITLE_MIN = 16
-_SMALL = Decimal("0.001")
-_LONG = re.compile(rf"\b(?!0\.000)(\d+\.\d{{{_DECIMALS_MAX}}})\d{{{_DECIMALS_MAX},}}")
 _JUSTIFY: tuple[Literal["left", "right"], ...] = ("right", "left", "right", "right")
 
 
@@ -37,13 +34,8 @@ class _Row:
     about: str = ""
 
 
-_AFTER = ("credit", "tax")
-_TOTAL = "total"
 _NAMES = _Row("", ("quantity", "unit", "rate", "amount"))
 _EARLIER = _Row("usage of earlier periods", ("", "", "", ""))
-
-
-Line = InvoiceLine | StatementLine
 
 
 class LineSheet:
@@ -61,14 +53,12 @@ class LineSheet:
             [
                 _row(line, period, timezone)
                 for line in lines
-                if line.kind not in _AFTER and (line.kind == "late") is is_late
+                if line.kind not in AFTER and (line.kind == "late") is is_late
             ]
             for is_late in (False, True)
         )
         self._parts = [part for part in (own, [_EARLIER, *late] if late else []) if part]
-        self._totals = [
-            row for currency, amount in sorted(totals.items()) for row in _sums(lines, amount, currency)
-        ]
+        self._totals = [_sum(one) for one in sums(lines, totals)]
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         rows = [_NAMES, *(row for part in self._parts for row in part), *self._totals]
@@ -92,7 +82,7 @@ class LineSheet:
         if self._totals:
             yield rule
         for row in self._totals:
-            yield _cells(row, widths, width, "bold" if row.title == _TOTAL else "")
+            yield _cells(row, widths, width, "bold" if row.title == TOTAL else "")
             if row.about:
                 yield Constrain(Padding(Text(row.about, style="dim"), (0, 0, 0, 3)), width)
 
@@ -100,7 +90,7 @@ class LineSheet:
         """Without columns: on a narrow terminal, and for numbers that fill a wide one."""
         for row in (*(row for part in self._parts for row in part), *self._totals):
             quantity, unit, rate, amount = row.cells
-            is_head = row is _EARLIER or (row in self._totals and row.title == _TOTAL)
+            is_head = row is _EARLIER or (row in self._totals and row.title == TOTAL)
             yield Text(row.title, style="bold" if is_head else "")
             counted = " ".join(filter(None, (quantity, unit, f"at {rate}" if rate else "")))
             for text, style in ((counted, ""), (row.about, "dim"), (amount, "bold")):
@@ -156,53 +146,19 @@ def _cells(row: _Row, widths: list[int], width: int, style: str = "") -> Rendera
 def _row(line: Line, period: tuple[datetime, datetime], timezone: str) -> _Row:
     same = (line.since, line.until) == period
     when = "" if same else window(line.since, line.until, timezone).removesuffix(f" {timezone}")
-    if line.late_of is not None:
+    if line.late_of is not None and line.kind != "fee":
         when = f"{when} (statement {line.late_of})".strip()
     price = "no price" if line.currency is None else f"{money(line.amount)} {line.currency}"
     cells = (
-        "" if line.quantity is None else _quantity(line.quantity),
+        quantity(line.quantity),
         visible(line.unit or ""),
         "" if line.unit_amount is None else number(line.unit_amount),
         price,
     )
-    about = ", ".join(filter(None, (when, _LONG.sub(r"\1…", line.explanation or ""))))
-    return _Row(visible(_title(line)), cells, visible(about))
+    about = ", ".join(filter(None, (when, shortened(line.explanation))))
+    return _Row(visible(title(line)), cells, visible(about))
 
 
-def _sums(lines: Sequence[Line], total: Decimal | None, currency: str) -> Iterator[_Row]:
-    """What is below the lines of a currency; a subtotal only if something comes between it and the total."""
-    lines = [line for line in lines if line.currency == currency]
-    after = [line for line in lines if line.kind in _AFTER]
-    if after:
-        amounts = [line.amount for line in lines if line.kind not in (*_AFTER, _TOTAL)]
-        known = [amount for amount in amounts if amount is not None]
-        yield _sum("subtotal", sum(known, Decimal(0)) if len(known) == len(amounts) else None, currency)
-    for line in after:
-        yield _sum(_title(line), line.amount, currency, line.explanation or "")
-    yield _sum(_TOTAL, total, currency)
-
-
-def _sum(title: str, amount: Decimal | None, currency: str, explanation: str = "") -> _Row:
-    about = _LONG.sub(r"\1…", explanation)
-    return _Row(visible(title), ("", "", "", f"{money(amount)} {currency}"), visible(about))
-
-
-def _title(line: Line) -> str:
-    if line.kind == "credit":
-        return "new credit" if line.item is None else f"credit {line.item}"
-    if line.kind == "tax":
-        return line.item or ""
-    what = line.name or line.item or line.metric
-    if what is None:
-        return f"minimum of {line.plan}"
-    kind = {"usage": "", "fee": "", "late": "", "true_up": ": minimum"}
-    return what + kind.get(line.kind, f": {line.kind}")
-
-
-def _quantity(value: Decimal) -> str:
-    """Exact, or the first decimals of a share that does not end, and a sign that there are more."""
-    exact = number(value)
-    whole, _, decimals = exact.partition(".")
-    if len(decimals) < 2 * _DECIMALS_MAX or abs(value) < _SMALL:
-        return exact
-    return f"{whole}.{decimals[:_DECIMALS_MAX]}…"
+def _sum(one: Sum) -> _Row:
+    cells = ("", "", "", f"{money(one.amount)} {one.currency}")
+    return _Row(visible(one.title), cells, visible(one.explanation))

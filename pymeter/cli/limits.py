@@ -81,6 +81,9 @@ def set_(
     rollover_max: Annotated[
         str | None, typer.Option(help="At most so much of what is left goes over to the next period.")
     ] = None,
+    projected: Annotated[
+        bool, typer.Option("--projected", help="Also notify when a mark is expected.")
+    ] = False,
     since: Annotated[str | None, typer.Option(help="From when; default: now.")] = None,
     name: LimitName = "default",
     timezone: Zone = "UTC",
@@ -108,6 +111,7 @@ def set_(
             rollover_min=rollover_min,
             rollover_max=rollover_max,
             every=every,
+            projected=projected,
         )
     show(found, Limit, _set, form(as_json))
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from pymeter.cli.output import bad, counted, good, moment, note, number, print_json, stderr, stdout
 from pymeter.cli.visible import visible
-from pymeter.models import ClaimedDelivery, EndpointStatus
+from pymeter.models import BudgetRound, ClaimedDelivery, EndpointStatus
 from pymeter.notify.observing import Observer
 from pymeter.notify.options import Result, Summary
 
@@ -34,6 +34,8 @@ class Display(Observer):
         self._given_up = 0
         self._planned = 0
         self._spikes = 0
+        self._budgets = 0
+        self._projected = 0
         self._shown: tuple[int, ...] = ()
 
     def planned(self, notifications: int) -> None:
@@ -47,6 +49,12 @@ class Display(Observer):
 
     def spikes(self, found: int) -> None:
         self._spikes += found
+
+    def budgets(self, found: BudgetRound) -> None:
+        self._budgets += found.approaching + found.exceeded
+
+    def projected_marks(self, fired: int) -> None:
+        self._projected += fired
 
     def trouble(self, message: str) -> None:
         stderr().print(Text(visible(message), style="yellow"), soft_wrap=True)
@@ -88,6 +96,8 @@ class Display(Observer):
             "dead": self._given_up,
             "planned": self._planned,
             "spikes": self._spikes,
+            "budgets": self._budgets,
+            "projected_marks": self._projected,
         }
 
     def finish(self, summary: Summary, exit_status: int, left: Left | None) -> None:
@@ -105,6 +115,9 @@ class Display(Observer):
                 "" if left.next_at is None else f", next at {moment(left.next_at.replace(microsecond=0))} UTC"
             )
         line += f"; {counted(summary.spikes, 'spike')} found" if summary.spikes else ""
+        line += f"; {counted(summary.budgets, 'mark')} of budgets reached" if summary.budgets else ""
+        marks = summary.projected_marks
+        line += f"; {counted(marks, 'mark')} expected to be reached" if marks else ""
         if not summary.exit_status:
             stdout().print(good(line))
             return

@@ -42,11 +42,15 @@ OnlySubject = Annotated[str | None, typer.Option("--subject", "-s", help="Only t
 OnlyMetric = Annotated[str | None, typer.Option("--metric", "-m", help="Only this metric.")]
 
 
-def form(as_json: bool, as_csv: bool = False) -> Form:
+def form(as_json: bool, as_csv: bool = False, as_html: bool = False) -> Form:
     """The form that the flags ask for."""
-    if as_json and as_csv:
-        raise typer.BadParameter("--json and --csv exclude each other")
-    return Form.json if as_json else Form.csv if as_csv else Form.table
+    asked = [one for one, is_asked in zip(_FORMS, (as_json, as_csv, as_html), strict=True) if is_asked]
+    if len(asked) > 1:
+        raise typer.BadParameter(f"--{asked[0].value} and --{asked[1].value} exclude each other")
+    return asked[0] if asked else Form.table
+
+
+_FORMS = (Form.json, Form.csv, Form.html)
 
 
 def read_zone(name: str) -> ZoneInfo:

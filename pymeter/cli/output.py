@@ -24,6 +24,7 @@ from rich.text import Text
 from pymeter import exact_json
 from pymeter.cli.visible import visible, visible_lines
 from pymeter.importing.spreadsheet import ESCAPED_COLUMN, defused
+from pymeter.numbers import number as number
 from pymeter.times import read_zone
 
 _PIPE_COLUMNS = 200
@@ -38,6 +39,8 @@ class Form(Enum):
     table = "table"
     json = "json"
     csv = "csv"
+    html = "html"
+    """Only of invoices and statements."""
 
 
 def show(
@@ -105,14 +108,6 @@ def progress(*more: ProgressColumn) -> Progress:
 
 
 # --- values -------------------------------------------------------------------------------------------------
-
-
-def number(value: Decimal | int | None) -> str:
-    """Exact, with thousands separators, without zeros at the end: 1,234.5."""
-    if value is None:
-        return "-"
-    text = f"{value:,f}" if isinstance(value, Decimal) else f"{value:,}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def counted(count: int, one: str, more: str | None = None) -> str:

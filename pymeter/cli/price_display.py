@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -16,8 +16,11 @@ from pymeter.models import PlanMinimum, PlanPrice
 _SHOWN_MAX = 8
 
 
-def prices(found: list[PlanPrice], timezone: str) -> RenderableType:
-    """The lines of plans, with each price in words."""
+def prices(found: list[PlanPrice], timezone: str, minimums: Iterable[PlanMinimum] = ()) -> RenderableType:
+    """The lines of plans, with each price in words, and what the plans cost at least."""
+    least = [note(f"{one.plan}: {_least(one)}, {_begins(one, timezone)}") for one in minimums]
+    if not found and least:
+        return Group(*least)
     if not found:
         return note("no prices; begin with: pymeter price define PLAN ITEM PRICE --metric METRIC")
     of = [] if is_narrow() else ["of"]
@@ -34,18 +37,26 @@ def prices(found: list[PlanPrice], timezone: str) -> RenderableType:
             one.plan,
             below(one.item, one.name or "", more, whose),
             *([what] if of else []),
-            _lines(in_words(one)),
+            _lines(["ends"] if one.price is None else in_words(one)),
             "always" if one.since is None else _day(one, timezone),
             str(one.price_version),
         )
-    return result
+    return Group(result, *least) if least else result
 
 
-def defined(one: PlanPrice, timezone: str, before: PlanPrice | None = None) -> RenderableType:
-    """What a version of a line says, in one line; below it what is otherwise than in the version before."""
-    line = _in_one_line(one, timezone)
-    changed = [] if before is None or before.price is None else _changes(before, one)
-    return Group(line, note(f"  changed: {'; '.join(changed)}")) if changed else line
+def defined(one: PlanPrice, timezone: str, held: Iterable[PlanPrice] = ()) -> RenderableType:
+    """What a version of a line says, in one line; below it what is otherwise than in the version before.
+
+    And which other lines bill the same metric.
+    """
+    lines = [_in_one_line(one, timezone)]
+    before = {line.item: line for line in held}
+    if (was := before.pop(one.item, None)) is not None and (changed := _changes(was, one)):
+        lines.append(note(f"  changed: {'; '.join(changed)}"))
+    same = [item for item, line in before.items() if one.metric is not None and line.metric == one.metric]
+    if same:
+        lines.append(note(f"  {one.metric} is billed by {', '.join(same)}, too: each for the whole usage"))
+    return Group(*lines)
 
 
 def _in_one_line(one: PlanPrice, timezone: str) -> Text:
@@ -90,9 +101,11 @@ def _title_change(before: str | None, now: str | None) -> str:
 
 def minimum(one: PlanMinimum, timezone: str) -> Text:
     """The minimum of a plan, in one line."""
-    begins = _begins(one, timezone)
-    amount = "no minimum" if one.amount is None else f"at least {money(one.amount)} {one.currency} a cycle"
-    return good(f"{one.plan}: {amount}, {begins}")
+    return good(f"{one.plan}: {_least(one)}, {_begins(one, timezone)}")
+
+
+def _least(one: PlanMinimum) -> str:
+    return "no minimum" if one.amount is None else f"at least {money(one.amount)} {one.currency} a cycle"
 
 
 def in_words(one: PlanPrice) -> list[str]:

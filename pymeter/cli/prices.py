@@ -1,4 +1,4 @@
-"""Commands about prices: price, invoice."""
+"""Commands about prices: price."""
 
 from __future__ import annotations
 
@@ -12,30 +12,23 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
-from rich.text import Text
 
 from pymeter.cli import price_display
-from pymeter.cli.closing_checks import note_unknown
 from pymeter.cli.help import add_command
-from pymeter.cli.invoice_display import InvoiceSheet
 from pymeter.cli.options import (
     AsCsv,
     AsJson,
-    Since,
-    Subject,
-    Until,
     Zone,
     form,
     read_json_object,
     read_moment,
-    read_window,
 )
 from pymeter.cli.output import Form, show
 from pymeter.cli.suggestions import SuggestingGroup
 from pymeter.cli.target import Context
 from pymeter.client import Meter
 from pymeter.errors import InvalidInput, MeterError
-from pymeter.models import BillTiming, InvoiceHeader, InvoiceLine, PlanMinimum, PlanPrice, TiersAfterChange
+from pymeter.models import BillTiming, PlanMinimum, PlanPrice, TiersAfterChange
 from pymeter.models.pricing import price_schema
 
 PlanKey = Annotated[str, typer.Argument(help="The plan's key.")]
@@ -88,7 +81,7 @@ def define(
     begins = read_moment(since, timezone, "--since")
     value = _read_price(document, file)
     with ctx.obj.meter() as meter, _naming_the_field():
-        before = _held(meter, plan, item, begins, subject)
+        held = _held(meter, plan, begins, subject)
         found = meter.define_price(
             plan,
             item,
@@ -101,16 +94,15 @@ def define(
             prorate=prorate,
             tiers_after_change=cast(TiersAfterChange, tiers),
         )
-    show(found, PlanPrice, lambda one: price_display.defined(one, timezone, before), form(as_json))
+    show(found, PlanPrice, lambda one: price_display.defined(one, timezone, held), form(as_json))
 
 
-def _held(meter: Meter, plan: str, item: str, at: datetime | None, subject: str | None) -> PlanPrice | None:
-    """The version that a new one replaces; None if there is none, or defining is going to be refused."""
+def _held(meter: Meter, plan: str, at: datetime | None, subject: str | None) -> list[PlanPrice]:
+    """The lines that hold before one is defined; none if defining is going to be refused."""
     try:
-        held = meter.prices(plan, at=at, subject=subject)
+        return meter.prices(plan, at=at, subject=subject)
     except MeterError:
-        return None
-    return next((one for one in held if one.item == item), None)
+        return []
 
 
 @contextmanager
@@ -181,71 +173,18 @@ def list_(
     plan: Annotated[str | None, typer.Argument(help="Only this plan.")] = None,
     at: At = None,
     subject: OwnLine = None,
+    upcoming: Annotated[bool, typer.Option("--upcoming", help="Also what begins later.")] = False,
     timezone: Zone = "UTC",
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """List the prices that hold."""
+    """List the prices that hold, and what plans cost at least."""
     wanted = form(as_json, as_csv)
     then = read_moment(at, timezone, "--at")
     with ctx.obj.meter() as meter:
-        found = meter.prices(plan, at=then, subject=subject)
-    show(found, PlanPrice, lambda rows: price_display.prices(rows, timezone), wanted)
-
-
-def invoice(
-    ctx: Context,
-    subject: Subject,
-    period: Annotated[
-        str | None,
-        typer.Option("--period", "-p", help="cycle (the default), month, year ...: the one of --at."),
-    ] = None,
-    at: Annotated[str | None, typer.Option(help="A time in the period; default: now.")] = None,
-    since: Since = None,
-    until: Until = None,
-    as_of: Annotated[str | None, typer.Option(help="By what was known at this watermark.")] = None,
-    timezone: Zone = "UTC",
-    as_json: AsJson = False,
-    as_csv: AsCsv = False,
-) -> None:
-    """Show what a subject owes, line by line.
-
-        pymeter invoice acct_1
-        pymeter invoice acct_1 --at 2026-06-15
-        pymeter invoice acct_1 --since 2026-06-01 --until 2026-07-01
-
-    Of the billing cycle unless said otherwise. Nothing is stored: it is a preview until the period is closed.
-    --csv has the lines without the total.
-    """
-    wanted = form(as_json, as_csv)
-    start, end = read_window(since, until, timezone)
-    then = read_moment(at, timezone, "--at")
-    known = read_moment(as_of, timezone, "--as-of")
-    with ctx.obj.meter() as meter:
-        found = meter.invoice_json(subject, since=start, until=end, period=period, now=then, as_of=known)
-        if not found.totals:
-            note_unknown(meter, subject)
-        state = _state(meter, found.header) if wanted is Form.table else None
-    if wanted is Form.csv:
-        show(found.lines, InvoiceLine, lambda _: Text(), wanted)
-    else:
-        show(found, None, lambda one: InvoiceSheet(one, timezone, state=state), wanted)
-
-
-def _state(meter: Meter, head: InvoiceHeader) -> str | None:
-    """Whether the window of an invoice is closed; None where a statement has only a part of it, or more."""
-    if head.as_of is not None:
-        return None
-    found = meter.statements(head.subject, since=head.since, until=head.until, max_rows=_STATEMENTS_MAX)
-    window = (head.since, head.until)
-    exact = next((one for one in found if (one.since, one.until) == window), None)
-    if exact is not None:
-        return f"statement {exact.statement_id}"
-    return None if found else "preview: not closed"
-
-
-_STATEMENTS_MAX = 2
-"""Statements of a subject do not overlap: if one has the whole window, it is the only one."""
+        found = meter.prices(plan, at=then, subject=subject, upcoming=upcoming)
+        least = meter.plan_minimums(plan, at=then, upcoming=upcoming) if wanted is Form.table else []
+    show(found, PlanPrice, lambda rows: price_display.prices(rows, timezone, least), wanted)
 
 
 add_command(price, define)

@@ -9,6 +9,7 @@ The models of ``sql/<folder>/`` are in ``<folder>.py``; what they are made of in
 from __future__ import annotations
 
 from pymeter.models.access import AccessRight, Level
+from pymeter.models.budgets import Budget, BudgetPeriod, BudgetRound, BudgetStatus
 from pymeter.models.catalog import AfterClose, Aggregate, Metric, Period, Rollup
 from pymeter.models.close import (
     Closing,
@@ -37,6 +38,7 @@ from pymeter.models.correct import (
     VoidEntry,
 )
 from pymeter.models.credits import Credit, CreditSource, Tax
+from pymeter.models.focus import FocusCategory, FocusCharge
 from pymeter.models.limits import (
     ActiveTopUp,
     AdminEntry,
@@ -149,6 +151,10 @@ __all__ = [
     "BillTiming",
     "Biller",
     "BillingCycle",
+    "Budget",
+    "BudgetPeriod",
+    "BudgetRound",
+    "BudgetStatus",
     "CalendarStep",
     "Cell",
     "ClaimedDelivery",
@@ -176,6 +182,8 @@ __all__ = [
     "Event",
     "ExpectedValue",
     "FlatPrice",
+    "FocusCategory",
+    "FocusCharge",
     "GivenPrice",
     "GraduatedPrice",
     "Health",

@@ -107,6 +107,8 @@ class Limit(Model):
     """How much goes over to the next period at least."""
     rollover_max: Decimal | None = None
     """How much of what is left goes over to the next period at most; both None: nothing does."""
+    projected: bool = False
+    """Whether marks also fire on the usage expected at the end of the period."""
 
 
 class EffectiveLimit(Model):
@@ -130,6 +132,8 @@ class EffectiveLimit(Model):
     """Why it counts, or what shadows it."""
     marks: list[Decimal]
     every: Decimal | None = None
+    projected: bool = False
+    """Whether marks also fire on the usage expected at the end of the period."""
 
 
 class Notification(Model):

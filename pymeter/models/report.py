@@ -10,6 +10,7 @@ from pymeter.models.values import Model, Moment
 
 ReportMode = Literal["delta", "event", "last"]
 ReportStep = Literal["hour", "day"]
+PushMode = Literal["delta", "event", "last", "item"]
 PushState = Literal[
     "planned", "sending", "delivered", "rejected", "uncertain", "resolved", "held", "left", "replaced"
 ]
@@ -40,6 +41,10 @@ class Biller(Model):
     late: Literal["send", "restamp", "hold"]
     first_claimed_at: Moment | None = None
     """When a worker first claimed pushes; None before that."""
+    sends: Literal["usage", "statements"]
+    """What it is told: the usage of mapped metrics, or each line of statements as an invoice item."""
+    statements_since: Moment | None = None
+    """Statements of periods that begin earlier are not sent; None: only those closed since it was defined."""
 
 
 class MetricMapping(Model):
@@ -80,8 +85,16 @@ class PlannedPush(Model):
     reason: str | None = None
     bucket_start: Moment
     event_id: int | None = None
-    mode: ReportMode
+    mode: PushMode
     due_at: Moment | None = None
+    statement_id: int | None = None
+    """Of an invoice item; None otherwise, as are the fields after it."""
+    line: int | None = None
+    description: str | None = None
+    """What the customer reads."""
+    since: Moment | None = None
+    until: Moment | None = None
+    """The line's period: [since, until)."""
 
 
 class ClaimedPush(Model):
@@ -101,6 +114,15 @@ class ClaimedPush(Model):
     """In whole seconds."""
     due_at: Moment | None = None
     leased_until: Moment
+    statement_id: int | None = None
+    """Of an invoice item; None otherwise, as are the fields after it."""
+    line: int | None = None
+    description: str | None = None
+    """What the customer reads."""
+    since: Moment | None = None
+    until: Moment | None = None
+    """The line's period: [since, until)."""
+    statement_hash: str | None = None
 
 
 class SettledPush(Model):
@@ -136,6 +158,7 @@ class ReportJournal(Model):
     adopted_at: Moment | None = None
     doubtful_until: Moment | None = None
     """Usage of hours before this is compared with the biller's totals before it is sent."""
+    sends: Literal["usage", "statements"] = "usage"
 
 
 class SettledHour(Model):
@@ -156,7 +179,7 @@ class Push(Model):
     biller: str
     bucket_start: Moment
     event_id: int | None = None
-    mode: ReportMode
+    mode: PushMode
     identifier: str
     customer: str
     event_name: str
@@ -177,6 +200,14 @@ class Push(Model):
     settled_at: Moment | None = None
     replaces: int | None = None
     replaced_by: int | None = None
+    statement_id: int | None = None
+    """Of an invoice item; None otherwise, as are the fields after it."""
+    line: int | None = None
+    description: str | None = None
+    """What the customer reads."""
+    since: Moment | None = None
+    until: Moment | None = None
+    """The line's period: [since, until)."""
 
 
 class ReconcilableRange(Model):

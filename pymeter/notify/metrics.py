@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
-from pymeter.models import ClaimedDelivery, EndpointStatus
+from pymeter.models import BudgetRound, ClaimedDelivery, EndpointStatus
 from pymeter.notify.observing import Observer
 from pymeter.notify.options import Result
 
@@ -47,6 +47,10 @@ class PrometheusMetrics(Observer):
         self._planned = counter("planned_notifications_total", "Notifications that were looked at.")
         self._given_up = counter("given_up_total", "Deliveries that became dead.")
         self._spikes = counter("spikes_total", "Spikes that were found.")
+        self._budget_marks = counter("budget_marks_total", "Marks of budgets that were reached.")
+        self._judged = counter("judged_budget_subjects_total", "Subjects whose budgets were judged.")
+        self._not_judged = counter("failed_budget_subjects_total", "Subjects that could not be judged.")
+        self._projected = counter("projected_marks_total", "Marks that the expected usage has reached.")
         self._trouble = counter("troubles_total", "What went wrong without ending the work.")
         self._seconds = Histogram(
             "pymeter_notify_attempt_seconds",
@@ -68,6 +72,14 @@ class PrometheusMetrics(Observer):
 
     def spikes(self, found: int) -> None:
         self._spikes.inc(found)
+
+    def budgets(self, found: BudgetRound) -> None:
+        self._budget_marks.inc(found.approaching + found.exceeded)
+        self._judged.inc(found.judged)
+        self._not_judged.inc(found.failed)
+
+    def projected_marks(self, fired: int) -> None:
+        self._projected.inc(fired)
 
     def trouble(self, message: str) -> None:
         self._trouble.inc()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pymeter.models import ClaimedDelivery, EndpointStatus
+from pymeter.models import BudgetRound, ClaimedDelivery, EndpointStatus
 from pymeter.notify.options import Result
 
 
@@ -25,6 +25,12 @@ class Observer:
 
     def spikes(self, found: int) -> None:
         """Spikes were found."""
+
+    def budgets(self, found: BudgetRound) -> None:
+        """Budgets were judged."""
+
+    def projected_marks(self, fired: int) -> None:
+        """Expected usage has reached marks of limits."""
 
     def trouble(self, message: str) -> None:
         """An error occurred that does not stop the sender, such as an attempt that failed."""

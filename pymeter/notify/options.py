@@ -81,6 +81,10 @@ class Summary:
     """How many notifications were looked at or written."""
     spikes: int = 0
     """How many spikes were found."""
+    budgets: int = 0
+    """How many marks of budgets were reached."""
+    projected_marks: int = 0
+    """How many marks of limits the expected usage has reached."""
     seconds: float = 0.0
 
     @property

@@ -23,7 +23,7 @@ import anyio.to_thread
 import psycopg
 
 from pymeter.errors import LockUnavailable, SerializationFailure
-from pymeter.models import ClaimedDelivery
+from pymeter.models import BudgetRound, ClaimedDelivery
 from pymeter.notify.addresses import BadAddress
 from pymeter.notify.http import HttpSender
 from pymeter.notify.keys import BadSecret
@@ -231,21 +231,55 @@ class Run:
     # --- each minute ----------------------------------------------------------------------------------------
 
     async def _judge(self) -> None:
+        await self._judge_spikes()
+        await self._judge_projections()
+        await self._judge_budgets()
+
+    async def _judge_spikes(self) -> None:
         found = await self._ask(self._meter.judge_spikes, now=self._now)
         self._summary.spikes += found
         for observer in self._observers:
             observer.spikes(found)
 
+    async def _judge_projections(self) -> None:
+        """Some of the subjects; the next run or minute goes on with the others."""
+        found = await self._ask(self._meter.judge_projections, now=self._now)
+        self._summary.projected_marks += found
+        for observer in self._observers:
+            observer.projected_marks(found)
+
+    async def _judge_budgets(self) -> None:
+        """All that are due. Calls are short, because recording may wait for each; a round has one time."""
+        now = self._now
+        while not self._notifier.stopped:
+            found: BudgetRound = await self._ask(self._meter.judge_budgets, now=now)
+            self._summary.budgets += found.approaching + found.exceeded
+            for observer in self._observers:
+                observer.budgets(found)
+            if found.failed:
+                self._tell(f"{found.failed} subjects' budgets could not be judged: see budget_status()")
+            if not found.remaining or not found.judged:
+                return
+            now = found.judged_at
+
     async def _each_minute(self) -> None:
         while True:
+            for judge, what in (
+                (self._judge_spikes, "spikes"),
+                (self._judge_projections, "projected marks"),
+                (self._judge_budgets, "budgets"),
+            ):
+                try:
+                    await judge()
+                except Exception as error:  # the loop ends the run if it meets it too
+                    self._tell(f"{type(error).__name__}: {what} are judged in a minute")
             try:
-                await self._judge()
                 if self._observers:
                     endpoints = await self._ask(self._meter.endpoints)
                     for observer in self._observers:
                         observer.status(endpoints)
             except Exception as error:  # the loop ends the run if it meets it too
-                self._tell(f"{type(error).__name__}: spikes are judged in a minute")
+                self._tell(f"{type(error).__name__}: endpoints are looked at in a minute")
             await anyio.sleep(_JUDGE_SECONDS)
 
     # --- the database ---------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Reports usage to a biller: Stripe, or any class that implements :class:`Biller`.
+"""Reports usage to a biller: Stripe, OpenMeter, or any class that implements :class:`Biller`.
 
     with psycopg_pool.ConnectionPool(dsn) as pool:
         pymeter.report.Reporter(pool, pymeter.report.StripeBiller()).run_once()
@@ -7,8 +7,7 @@ SQL functions decide what to send, when to retry and how to book an answer (``pl
 ``settle_pushes``, ``uncertain_hours``, ``settle_hour``), so a reporter can be written in any language. This
 package makes the network calls and runs the loop.
 
-What needs the extra ``stripe`` is loaded when it is first used: the command line shows how things stand
-without it.
+What needs an extra is loaded when it is first used: the command line shows how things stand without it.
 """
 
 from __future__ import annotations
@@ -28,7 +27,9 @@ from pymeter.report.biller import (
     Total,
 )
 from pymeter.report.observing import Observer, Summary, Tally
+from pymeter.report.openmeter.biller import OpenMeterBiller
 from pymeter.report.stripe.biller import StripeBiller
+from pymeter.report.stripe.invoice_items import StripeInvoiceItems
 
 if TYPE_CHECKING:
     from pymeter.report.asking import Comparison
@@ -56,10 +57,12 @@ __all__ = [
     "Comparison",
     "Failure",
     "Observer",
+    "OpenMeterBiller",
     "Outcome",
     "Reporter",
     "Sendable",
     "StripeBiller",
+    "StripeInvoiceItems",
     "Summary",
     "Tally",
     "Total",

@@ -6,7 +6,7 @@ What a total means is decided by the database's functions; here it is only asked
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Generic, TypeVar
@@ -55,11 +55,11 @@ def spans(rows: Sequence[Row], start: Callable[[Row], datetime], step: ReportSte
             of_lane = of_lane[len(near) :]
 
 
-async def _ask(core: Core, span: Span[Row], step: ReportStep) -> dict[datetime, Decimal] | None:
+async def _ask(core: Core, span: Span[Row], step: ReportStep) -> dict[datetime, Total] | None:
     """Totals by the beginning of each hour or day; None: no answer to be had, which has been told."""
     if not await core.wait_for_slot():
         return None
-    by_start: dict[datetime, Decimal] = {}
+    by_start: dict[datetime, Total] = {}
     call, failed = core.progress.begin(), False
     try:
         core.check_biller()
@@ -67,7 +67,8 @@ async def _ask(core: Core, span: Span[Row], step: ReportStep) -> dict[datetime, 
             core.biller.totals, span.customer, span.event_name, span.since, span.until, step
         )
         for total in totals:
-            by_start[total.start] = by_start.get(total.start, Decimal(0)) + total.value
+            before = by_start.get(total.start)
+            by_start[total.start] = replace(total, value=total.value + before.value) if before else total
     except Exception as error:  # of this customer alone, a mistake in the biller's class included
         core.tell(f"no totals of {span.customer}, {span.event_name}: {_told(error)}")
         failed = isinstance(error, BillerUnavailable)
@@ -79,6 +80,11 @@ async def _ask(core: Core, span: Span[Row], step: ReportStep) -> dict[datetime, 
             call, progress=not failed, unreachable=failed, error="no totals" if failed else None
         )
     return by_start
+
+
+def _nothing(start: datetime) -> Total:
+    """Of an hour or day that the biller does not list."""
+    return Total(start, start, Decimal(0))
 
 
 async def _counting_since(core: Core, event_name: str) -> datetime | None:
@@ -125,6 +131,7 @@ async def resolve(core: Core) -> int:
                 continue
             counting_since = await _counting_since(core, span.event_name)
             for row in span.rows:
+                total = totals.get(row.hour) or _nothing(row.hour)
                 verdict = await _of_one(
                     core,
                     row,
@@ -133,9 +140,10 @@ async def resolve(core: Core) -> int:
                         row.customer,
                         row.event_name,
                         row.hour,
-                        totals.get(row.hour, Decimal(0)),
+                        total.value,
                         delivered_total=row.delivered_total,
                         counting_since=counting_since,
+                        identifiers=None if total.identifiers is None else sorted(total.identifiers),
                         now=core.now,
                     ),
                 )
@@ -205,14 +213,14 @@ async def _compare_span(
         result.unanswered += len(span.rows)
         return
     for row in span.rows:
-        total = totals.get(row.range_start, Decimal(0))
+        total = totals.get(row.range_start) or _nothing(row.range_start)
         call = calls.reconcile_range(
             core.options.biller_name,
             row.customer,
             row.event_name,
             row.range_start,
             step,
-            total,
+            total.value,
             now=core.now,
         )
         found = await _of_one(core, row, call)

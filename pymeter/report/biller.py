@@ -26,6 +26,20 @@ class Sendable(Protocol):
     @property
     def stamped_at(self) -> datetime: ...
 
+    # Of an invoice item; None for usage.
+    @property
+    def statement_id(self) -> int | None: ...
+    @property
+    def line(self) -> int | None: ...
+    @property
+    def description(self) -> str | None: ...
+    @property
+    def since(self) -> datetime | None: ...
+    @property
+    def until(self) -> datetime | None: ...
+    @property
+    def statement_hash(self) -> str | None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -49,6 +63,8 @@ class Outcome:
     """Whether the key was refused: sending stops."""
     unreachable: bool = False
     """Whether there was no answer, or only a server error."""
+    replayed: bool = False
+    """Whether it repeats what an earlier attempt was answered, so that trying again tells nothing new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +74,8 @@ class Total:
     start: datetime
     end: datetime
     value: Decimal
+    identifiers: frozenset[str] | None = None
+    """Those of the pushes in it, if the biller lists them: then they decide, and not the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +112,10 @@ class BillerUnavailable(BillerError):
 
 @runtime_checkable
 class Biller(Protocol):
-    """A biller, called from several threads at once. :class:`~pymeter.report.StripeBiller` is one.
+    """A biller, called from several threads at once: StripeBiller, OpenMeterBiller, or one of your own.
 
-    A biller that bills nobody has an attribute ``test_mode`` that is True. Rehearsals accept no other.
+    A biller that bills nobody has an attribute ``test_mode`` that is True. Rehearsals accept no other. One
+    with an attribute ``adapter`` is refused under a name that begins with another adapter's.
     """
 
     @property

@@ -25,6 +25,7 @@ from pymeter.async_client import AsyncMeter
 from pymeter.calls import Call
 from pymeter.client import Meter
 from pymeter.errors import SerializationFailure
+from pymeter.report.adapters import adapter_of
 from pymeter.report.biller import AsyncBiller, Biller, BillerRefused
 from pymeter.report.clocks import Clocks, Deadline
 from pymeter.report.observing import Observer, Tally
@@ -102,17 +103,25 @@ class Core:
         it is a test is taken for one that bills.
         """
         self.biller.check()
+        name = self.options.biller_name
         if self.options.rehearsal and getattr(self.biller, "test_mode", None) is not True:
             raise BillerRefused(
-                f"{self.options.biller_name} takes test keys only",
+                f"{name} takes test keys only, or a biller in test_mode",
                 f"A name that ends in {REHEARSAL} is a rehearsal, whose usage must not be billed. "
-                "Stripe's test keys begin with sk_test_ or rk_test_; a biller of your own needs test_mode.",
+                "Stripe's test keys begin with sk_test_ or rk_test_; any other biller needs test_mode.",
+            )
+        # What one biller has counted, another would count once more.
+        adapter, owner = getattr(self.biller, "adapter", None), adapter_of(name)
+        if adapter is not None and owner not in (None, adapter):
+            raise BillerRefused(
+                f"the biller {name} is reported to {owner}, not to {adapter}",
+                f"Use another name: one that begins with {adapter}, for example.",
             )
 
     def tell_test_key(self) -> None:
         """Tell when usage that counts as reported is billed to nobody."""
         if getattr(self.biller, "test_mode", None) is True and not self.options.rehearsal:
-            self.tell("test key: what is sent now counts as reported, but bills nobody")
+            self.tell("test mode: what is sent now counts as reported, but bills nobody")
 
     # --- stopping -------------------------------------------------------------------------------------------
 

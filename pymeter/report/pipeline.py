@@ -2,10 +2,10 @@
 
     plan_again -> journal -> claim_lanes -> queue -> send_lanes -> results -> settle_results -> journal
 
-A lane is one customer and event name: its pushes are sent one after another, because Stripe refuses two calls
-at once. There is a sender for each connection. All take lanes from one queue, so that a slow lane delays one
-connection only. The queue is short, so that nothing is claimed long before it is sent. The results are
-bounded too: little of what was sent is unknown to the journal.
+A lane is one customer and event name: its pushes are sent one after another, because a biller may refuse two
+calls at once, as Stripe does. There is a sender for each connection. All take lanes from one queue, so that a
+slow lane delays one connection only. The queue is short, so that nothing is claimed long before it is sent.
+The results are bounded too: little of what was sent is unknown to the journal.
 
 The pipeline ends from its beginning to its end: the claimer closes the queue, the senders end after its last
 lane, and the settler after their last result. So it does after a stop or an error, when the senders return

@@ -160,7 +160,7 @@ class Reporter(_Base[Biller]):
 class AsyncReporter(_Base[Biller | AsyncBiller]):
     __doc__ = f"""{_Base.__doc__}
 
-    A `biller` whose methods block, such as StripeBiller, is called in threads.
+    A `biller` whose methods block, as those of StripeBiller do, is called in threads.
 
         async with psycopg_pool.AsyncConnectionPool(dsn) as pool:
             await AsyncReporter(pool, StripeBiller()).run_once()

@@ -23,7 +23,8 @@ begin
     v_new := array(select n from _new_statements(closings, v_sealed) n);
     insert into statements select (n.header).* from unnest(v_new) n;
     insert into statement_lines select l.* from unnest(v_new) n, unnest(n.lines) l;
-    perform _write_payments(v_new, v_sealed);
+    perform _write_payments(v_new, v_sealed), _queue_statements(array(
+        select (n.header).statement_id from unnest(v_new) n where (n.header).format = 2));
     update late_decisions d set billed_on = (n.header).statement_id
     from unnest(v_new) n, statements t
     where t.subject_id = (n.header).subject_id and d.statement_id = any (array[t.statement_id]) and d.billed_on is null and d.decision = 'bill';

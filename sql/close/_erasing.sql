@@ -1,5 +1,6 @@
--- Names are copied by many functions, each under some lock. Erasing takes these before it reads: reporting (billers, lanes), maintain(), who writes
--- and claims deliveries (endpoints), who decides on corrections; and then, giving up soon, what recording, limits and watermarks take.
+-- Names are copied by many functions, each under some lock. Erasing takes these before it reads: reporting (billers, lanes), maintain(), who judges
+-- projections, who writes and claims deliveries (endpoints), who decides on corrections; and then, giving up soon, what recording, limits and
+-- watermarks take.
 create or replace function _lock_for_erasing(subject text)
 returns void
 language plpgsql
@@ -18,7 +19,7 @@ begin
     cross join lateral (
         select from report_lanes l where l.biller = u.biller and l.customer = u.customer and l.event_name = u.event_name offset 0 for update
     ) l;
-    perform _lock('maintain');
+    perform _lock('maintain'), _lock('projections');
     lock table only events in access share mode;
     perform _lock_endpoints(null);
     perform from (select i from unnest(_corrections_of(_lock_for_erasing.subject)) i order by 1) i
@@ -29,7 +30,7 @@ end
 $$;
 
 comment on function _lock_for_erasing(text) is
-    'Locks what reports, maintains, delivers and corrects usage of a subject, until the transaction ends. Raises 55P03 after 5 seconds.';
+    'Locks what reports, maintains, judges, delivers and corrects usage of a subject, until the transaction ends. Raises 55P03 after 5 seconds.';
 
 create or replace function _erase(subject text, pseudonym text, keys uuid[])
 returns bigint

@@ -12,6 +12,8 @@ begin
         or exists (select from limited_subjects t where t.subject = _is_known_subject.name)
         or exists (select from reservations t where t.subject = _is_known_subject.name)
         or exists (select from limits t where t.subject = _is_known_subject.name)
+        or exists (select from budgets t where t.subject = _is_known_subject.name)
+        or exists (select from budget_judgements t where t.subject = _is_known_subject.name)
         or exists (select from spike_alerts t where t.subject = _is_known_subject.name)
         or exists (select from report_subjects t where t.subject = _is_known_subject.name)
         or exists (select from reported t where t.subject = _is_known_subject.name)
@@ -88,6 +90,10 @@ begin
             where p.subject = _check_nothing_open.subject and p.customer = _check_nothing_open.subject and p.settled_at is null)
         or v_billers <> '{}' and exists (
             select from unreported u where u.series_id = any (series_ids) and u.biller = any (v_billers))
+        or v_billers <> '{}' and exists (
+            select from unbilled_statements q
+            where q.biller = any (v_billers)
+              and q.subject_id = (select w.subject_id from sealed_subjects w where w.subject = _check_nothing_open.subject))
     then
         raise exception using errcode = '55000', message = 'usage of the subject is yet to be reported', column = 'subject',
             detail = format('subject %s: the biller knows it by this text.', quote_literal(left(_check_nothing_open.subject, 80))),

@@ -8,10 +8,13 @@ set enable_seqscan to off
 as $$
 #variable_conflict use_column
 begin
-    -- Who is announced next, is found by the last subject that was: the one before it will do.
+    -- Who is announced or judged next, is found by the last subject that was: the one before it will do.
     update announced_periods a set after_subject = (
         select max(s.subject) from series s where s.metric = a.metric and s.subject < _rename_series.subject)
     where a.after_subject = _rename_series.subject;
+    update projection_rounds p set after_subject = (
+        select max(s.subject) from series s where s.metric = p.metric and s.subject < _rename_series.subject)
+    where p.after_subject = _rename_series.subject;
     update series s set subject = _rename_series.pseudonym, version = s.version + 1
     from unnest(series_ids) i
     where s.series_id = any (array[i]);
@@ -81,6 +84,11 @@ begin
     update top_ups t set
         subject = _erase_limits.pseudonym, idempotency_key = gen_random_uuid()::text, reason = null, void_reason = null
     where t.subject = _erase_limits.subject;
+    update budgets b set subject = _erase_limits.pseudonym where b.subject = _erase_limits.subject;
+    update budget_judgements j set subject = _erase_limits.pseudonym, inputs = null, sqlstate = null, message = null
+    where j.subject = _erase_limits.subject;
+    update budget_spending s set subject = _erase_limits.pseudonym where s.subject = _erase_limits.subject;
+    update fired_budget_marks f set subject = _erase_limits.pseudonym where f.subject = _erase_limits.subject;
     update taxes t set subject = _erase_limits.pseudonym where t.subject = _erase_limits.subject;
     update credits c set
         subject = _erase_limits.pseudonym, idempotency_key = case when c.idempotency_key is not null then gen_random_uuid()::text end,

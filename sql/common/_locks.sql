@@ -1,5 +1,5 @@
--- Lock order for every function that takes more than one: the row of a biller (_lock_planning); then the rows maintain, catalog and rebuild
--- of the table locks; then the tables metrics and events; then rows in the order that record() states. The installer, grant_access() and
+-- Lock order for every function that takes more than one: the row of a biller (_lock_planning); then the rows maintain, projections, catalog and
+-- rebuild of the table locks; then the tables metrics and events; then rows in the order that record() states. The installer, grant_access() and
 -- revoke_access() lock the table yoyo_lock first, and none of these.
 -- A row lock ends with its transaction, so it works behind a connection pool.
 create or replace function _lock(name text)

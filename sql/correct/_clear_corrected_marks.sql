@@ -17,6 +17,7 @@ begin
           and case f.kind when 'mark' then checked.used < checked.quota * f.mark / 100
                           when 'step' then checked.used < checked.quota + checked.every * f.mark
                           when 'refused' then checked.remaining > 0
+                          when 'projected' then false
                           else checked.overrun = 0 end
         returning f.kind, f.mark
     loop

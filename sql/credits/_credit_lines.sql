@@ -1,6 +1,6 @@
 -- Credits pay what the other lines add up to, and no more. What earlier statements have drawn is given back before a negative total becomes a credit
--- of its own: so nobody is paid for what a credit had paid. Of each statement as much is given back as its late lines take off, or what money had
--- paid would go to a credit that expires.
+-- of its own: so nobody is paid for what a credit had paid. Of each statement as much is given back as is taken off of it, or what money had paid
+-- would go to a credit that expires.
 create or replace function _credit_lines(basis invoice_basis, lines invoice_line[])
 returns setof invoice_line
 language plpgsql
@@ -30,7 +30,7 @@ begin
             return next _credit_line(basis.scope, v_credit.credit_id, - v_part, v_sum.currency, null, format('%s credit %s: %s of %s left',
                 v_credit.source, v_credit.credit_id, trim_scale(v_credit.remaining - v_part), trim_scale(v_credit.amount)));
         end loop;
-        for v_credit in select d.* from _refundable(basis.draws, lines) d where v_left < 0 and d.currency = v_sum.currency loop
+        for v_credit in select d.* from _refundable(basis, lines) d where v_left < 0 and d.currency = v_sum.currency loop
             exit when v_left = 0;
             v_part := least(- v_left, v_credit.amount);
             v_left := v_left + v_part;
@@ -48,7 +48,7 @@ comment on function _credit_lines(invoice_basis, invoice_line[]) is
     'The lines of kind credit of an invoice whose other lines, rounded, are these: what credits pay, or what a negative total gives back; item is '
     'then the credit''s id. Without an item: a new credit. None for a currency with an unknown amount.';
 
-create or replace function _refundable(draws invoice_draw[], lines invoice_line[])
+create or replace function _refundable(basis invoice_basis, lines invoice_line[])
 returns setof invoice_draw
 language sql
 stable
@@ -59,17 +59,17 @@ as $$
         select d.n, d.credit_id, d.statement_id, d.currency,
                least(d.amount, l.amount - coalesce(sum(d.amount) over (
                    partition by d.statement_id, d.currency order by d.n rows between unbounded preceding and 1 preceding), 0)) as amount
-        from unnest(draws) with ordinality d (credit_id, statement_id, currency, amount, n)
+        from unnest(basis.draws) with ordinality d (credit_id, statement_id, currency, amount, n)
         join (
-            select l.late_of, l.currency, - sum(l.amount) as amount from unnest(lines) l where l.kind = 'late' group by 1, 2
-        ) l on l.late_of = d.statement_id and l.currency = d.currency
+            select t.statement_id, t.currency, sum(t.amount) as amount from _taken_off(basis, lines) t group by 1, 2
+        ) l on l.statement_id = d.statement_id and l.currency = d.currency
     ) r
     where r.amount > 0
     order by r.n
 $$;
 
-comment on function _refundable(invoice_draw[], invoice_line[]) is
-    'Of draws of earlier statements, what these late lines, rounded, take off, in the order of recording.';
+comment on function _refundable(invoice_basis, invoice_line[]) is
+    'Of draws of earlier statements, what these lines, rounded, take off of them, in the order of recording.';
 
 create or replace function _credit_line(scope invoice_scope, credit_id bigint, amount numeric, currency text, late_of bigint, explanation text)
 returns invoice_line

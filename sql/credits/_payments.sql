@@ -9,7 +9,7 @@ as $$
 declare
     v_basis invoice_basis := basis;
     v_scope invoice_scope := basis.scope;
-    v_late  bigint[] := array(select distinct l.late_of from unnest(late) l order by 1);
+    v_late  bigint[] := array(select distinct l.late_of from unnest(late || basis.fees) l where l.late_of is not null order by 1);
 begin
     v_basis.credits := array(
         select (c.credit_id, c.currency, c.remaining, c.amount, c.source)::invoice_credit

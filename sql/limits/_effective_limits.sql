@@ -43,7 +43,7 @@ begin
                     when r.subject is not null then 'the subject''s own'
                     when r.plan is not null then 'the strictest of the subject''s plans'
                     else 'everyone''s' end,
-               r.marks, r.every
+               r.marks, r.every, r.projected
         from ranked r
         order by r.name, r.period, r.rank;
 end

@@ -23,6 +23,8 @@ begin
             'Limit a sum, count, max, last or unique.'),
         (_check_limit.subject is not null and _check_limit.plan is not null, '22023', 'plan', 'both a subject and a plan are given',
             'Pass a subject, a plan, or neither for everyone.'),
+        (_check_limit.name ~ '^budget [A-Z]{3}$', '22023', 'name', 'the name is that of a budget''s limits',
+            'set_budget() and remove_budget() change what a budget blocks. Choose another name for a limit.'),
         (_check_limit.quota not between 0 and 1e50, '22023', 'quota', 'quota is negative or too large',
             'Pass a number from 0 to 1e50, or null for unlimited.'),
         (_check_limit.marks is null, '22004', 'marks', 'marks is null', 'Pass an empty array for no marks.'),
@@ -97,9 +99,10 @@ declare
     v_new limits;
 begin
     insert into limits (metric, name, period, subject, plan, since, quota, action, marks, every, removed, rollover_min,
-                        rollover_max)
+                        rollover_max, projected)
     values ((version).metric, (version).name, (version).period, (version).subject, (version).plan, (version).since, (version).quota,
-            (version).action, (version).marks, (version).every, (version).removed, (version).rollover_min, (version).rollover_max)
+            (version).action, (version).marks, (version).every, (version).removed, (version).rollover_min, (version).rollover_max,
+            (version).projected)
     returning * into v_new;
     if v_new.subject is not null and (select m.limited from metrics m where m.key = v_new.metric) then
         perform _limits_changed(v_new.subject);

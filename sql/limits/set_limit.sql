@@ -10,7 +10,8 @@ create or replace function set_limit(
     since timestamptz default null,
     rollover_min numeric default null,
     rollover_max numeric default null,
-    every numeric default null
+    every numeric default null,
+    projected boolean default false
 )
 returns limits
 language plpgsql
@@ -31,13 +32,15 @@ begin
     v_version.period := _limit_period(v_metric, set_limit.period);
     v_version.subject := set_limit.subject;
     v_version.plan := set_limit.plan;
-    perform _check_rollover(v_metric, v_version.period, v_version.name, set_limit.rollover_min, set_limit.rollover_max);
+    perform _check_rollover(v_metric, v_version.period, v_version.name, set_limit.rollover_min, set_limit.rollover_max),
+        _check_projected(v_metric, v_version.period, set_limit.projected);
     v_version.rollover_min := trim_scale(set_limit.rollover_min);
     v_version.rollover_max := trim_scale(set_limit.rollover_max);
     v_version.quota := trim_scale(set_limit.quota);
     v_version.action := set_limit.action;
     v_version.marks := array(select distinct trim_scale(m) from unnest(set_limit.marks) m order by 1);
     v_version.every := trim_scale(set_limit.every);
+    v_version.projected := set_limit.projected;
     v_version.removed := false;
     if set_limit.subject is not null then
         if not v_metric.limited then
@@ -50,9 +53,7 @@ begin
     -- The clock, not the beginning of the transaction: what was set before this call is the past.
     v_version.since := coalesce(set_limit.since, clock_timestamp());
     v_before := _limit_version(v_metric.key, v_version.name, v_version.period, v_version.subject, v_version.plan, v_version.since);
-    if not v_before.removed and (v_before.quota, v_before.action, v_before.marks, v_before.every, v_before.rollover_min, v_before.rollover_max)
-        is not distinct from (v_version.quota, v_version.action, v_version.marks, v_version.every, v_version.rollover_min, v_version.rollover_max)
-    then
+    if _is_same_limit(v_before, v_version) then
         return v_before;
     end if;
     v_version := _add_limit_version(v_version);
@@ -61,7 +62,7 @@ begin
 end
 $$;
 
-comment on function set_limit(text, numeric, text, text, text, text, numeric[], text, timestamptz, numeric, numeric, numeric) is
+comment on function set_limit(text, numeric, text, text, text, text, numeric[], text, timestamptz, numeric, numeric, numeric, boolean) is
     'Sets how much of a metric may be used in a period: by a subject, by every subject with a plan, or without either by everyone. Of one name '
     'and period, a subject''s own limit counts before those of its plans, of which the strictest counts, and these before everyone''s; limits of '
     'other names or periods hold beside it. quota: in the metric''s unit; null: unlimited. period: a calendar unit (UTC), cycle (the '
@@ -69,8 +70,10 @@ comment on function set_limit(text, numeric, text, text, text, text, numeric[], 
     'events beyond the quota, alert only notifies, none does neither. marks: percentages of the quota at which a notification is written; '
     'every: beyond the quota, one more at each further step of this size. since: from when; null: now. rollover_min and rollover_max: what is left '
     'of the quota when a period ends, '
-    'but no less and no more than these, goes over to the next period; both null: nothing does. A change is a new version: it never '
-    'resets usage, and holds for the whole of the current period. A repetition changes nothing. Returns the version. A limit of a subject makes '
-    'the subject''s recording wait until the transaction ends. Raises UM001 for an unknown metric, UM002 for one with the aggregate min or avg, '
-    'UM007 for an unknown plan, 22004 or 22023 for a bad value, 55P03 if other transactions stay open for 5 seconds. Example: BEGIN; SELECT '
+    'but no less and no more than these, goes over to the next period; both null: nothing does. projected: '
+    'judge_projections() also notifies of a mark when the usage that is expected at the end of the period reaches it. A change is a new version: it '
+    'never resets usage, and holds for the whole of the current period. A repetition changes nothing. Returns the version. A limit of a subject '
+    'makes the subject''s recording wait until the transaction ends. Raises UM001 for an unknown metric, UM002 for one with the aggregate min or '
+    'avg, or without buckets that projected needs, UM007 for an unknown plan, 22004 or 22023 for a bad value, 55P03 if other transactions stay '
+    'open for 5 seconds. Example: BEGIN; SELECT '
     'metric, period, quota, action, marks FROM meter.set_limit(''tokens'', 1000000, subject => ''acct_1''); ROLLBACK;';

@@ -61,6 +61,10 @@ stable
 set search_path from current
 as $$
     select _shortened(coalesce(case
+        when notification.type = 'threshold.projected' then
+            format('threshold.projected: %s is expected to have used %s (%s to %s) of %s %s of %s at the end of the period, %s UTC, and has used %s, '
+                'mark %s %% (limit %s, %s).', notification.subject, d ->> 'expected', d ->> 'low', d ->> 'high', d ->> 'denominator', d ->> 'unit',
+                notification.metric, _edge_text(d -> 'until'), d ->> 'numerator', d ->> 'mark', d ->> 'limit', d ->> 'period')
         when notification.type like 'threshold.%' or notification.type = 'limit.refused' then
             format('%s: %s has used %s of %s %s of %s%s (limit %s, %s).', notification.type, notification.subject,
                 d ->> 'numerator', d ->> 'denominator', d ->> 'unit', notification.metric,

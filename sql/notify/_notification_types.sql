@@ -5,9 +5,10 @@ language sql
 immutable parallel safe
 set search_path from current
 as $$
-    select '{threshold.approaching,threshold.exceeded,threshold.cleared,limit.refused,metric.defined,metric.updated,metric.retired,'
+    select '{threshold.approaching,threshold.exceeded,threshold.cleared,threshold.projected,limit.refused,'
+        'metric.defined,metric.updated,metric.retired,'
         'usage.recorded,usage.aggregated,reservation.expired,top_up.depleted,top_up.expired,subscription.changed,spike.detected,'
-        'period.closed,usage.late,correction.applied,correction.reverted}'::text[]
+        'period.closed,usage.late,correction.applied,correction.reverted,budget.approaching,budget.exceeded,budget.cleared}'::text[]
 $$;
 
 comment on function _notification_types() is 'The types that an endpoint can ask for.';

@@ -37,13 +37,15 @@ declare
 begin
     return least(
         (select min(q.at) from (select at, biller from unreported limit 100000) q where q.biller = any (v_billers)),
+        (select min(t.closed_at) from unbilled_statements q join statements t on t.statement_id = q.statement_id
+         where q.biller = any (v_billers) and not q.customer_missing),
         (select min(stamped_at) from pushes where state in ('planned', 'sending') and biller = any (v_billers)),
         (select min(stamped_at) from pushes where state in ('uncertain', 'held', 'rejected') and biller = any (v_billers)));
 end
 $$;
 
 comment on function _oldest_unreported() is
-    'Returns the time of the oldest usage that a biller has not been confirmed to have counted, or null if there is none. Rehearsals '
+    'Returns the time of the oldest usage or statement that a biller has not been confirmed to have counted, or null if there is none. Rehearsals '
     'and billers whose reporter has never run are excluded.';
 
 -- To bound the cost, it reads only the latest 5,000 rows of series before the last 24 hours. A pair of subject and metric that stops is found

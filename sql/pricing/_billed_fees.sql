@@ -30,14 +30,15 @@ begin
     where (l.plan, l.item, _cycle_of(scope, l.since)) not in (select s.plan, s.item, s.cycle from settled s)
     union all
     select b.item, null, 'fee', b.since, b.until, null, null, null, - b.amount, null, b.currency, b.price_version,
-           format('billed in advance by statement %s', b.statement_id), b.plan, null, null, null, b.name, null
+           'already billed in advance' || coalesce(', with statement ' || b.statement_id, ''), b.plan,
+           null, null, null, b.name, b.statement_id
     from unnest(billed) b
     where (b.plan, b.item, b.cycle) not in (select s.plan, s.item, s.cycle from settled s);
 end
 $$;
 
 comment on function _fee_lines(invoice_scope, invoice_segment[], billed_fee[]) is
-    'The lines of an invoice for fixed fees, not rounded, and what earlier statements have billed of them taken off.';
+    'The lines of an invoice for fixed fees, not rounded, and what earlier statements have billed of them taken off: late_of says which statement.';
 
 -- A line counts for the cycle in which it starts: the cycle may have been cut since. Of the window''s own cycles, only those that end in it have what
 -- was billed in advance; other fees are of the parts that other statements hold. A statement bills at most a year in advance.

@@ -48,6 +48,30 @@ $$;
 comment on function _check_priced(jsonb, text) is
     'Raises 22004 or 22023 for an invalid price, or one that the metric, or a fixed fee (null), cannot have; UM001 for an unknown metric.';
 
+-- They would be ignored: usage is billed when it was used, and values count by their days anyway.
+create or replace function _check_fee_terms(metric text, bill text, prorate boolean)
+returns void
+language plpgsql
+immutable
+set search_path from current
+as $$
+begin
+    perform _check_word('bill', _check_fee_terms.bill, '{advance,arrears}');
+    if _check_fee_terms.prorate is null then
+        raise exception using errcode = '22004', message = 'prorate is null', column = 'prorate', hint = 'Pass true or false.';
+    elsif _check_fee_terms.metric is not null and (_check_fee_terms.bill <> 'arrears' or not _check_fee_terms.prorate) then
+        raise exception using
+            errcode = '22023', message = 'bill and prorate are terms of fixed fees',
+            column = case when _check_fee_terms.bill <> 'arrears' then 'bill' else 'prorate' end,
+            detail = format('metric %s.', quote_literal(_check_fee_terms.metric)),
+            hint = 'Leave them out, or leave out the metric if the line is a fee.';
+    end if;
+end
+$$;
+
+comment on function _check_fee_terms(text, text, boolean) is
+    'Raises 22004 or 22023 for a bad bill or prorate, or for one that says something of a line with a metric, whose usage it would not change.';
+
 create or replace function _effective_since(plan text, item text, subject text, since timestamptz)
 returns timestamptz
 language plpgsql

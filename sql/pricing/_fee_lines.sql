@@ -29,7 +29,8 @@ begin
             from unnest(array[scope.next_cycle]) c
             where _bills_next(scope)
         ) c on case
-            when (s).prorate and (s).bill = 'arrears' then (s).since < c.ends_at and (s).until > c.starts_at
+            when (s).prorate and (s).bill = 'arrears'
+                then (s).since < c.ends_at and (s).until > c.starts_at and c.starts_at < c.ends_at
             else (s).since < c.until and (s).until > c.since and (c.is_next or c.until <= scope.until) end
         where (s).metric is null
     ) p
@@ -66,7 +67,7 @@ begin
                 case when v_line.tier is null then v_line.explanation || '; ' else '' end || case when v_due.is_next then 'next cycle, in advance: '
                     when v_fee.bill = 'advance' then 'this cycle: ' else '' end
                 || case when v_due.part = v_due.whole then 'one cycle'
-                        else format('%s x %s', trim_scale(v_line.amount), _days_text(v_due.part, v_due.whole)) end,
+                        else format('%s, at %s a cycle', _days_text(v_due.part, v_due.whole), trim_scale(v_line.amount)) end,
                 v_fee.plan, null, null, null, v_fee.name, null)::invoice_line;
         end loop;
     end loop;

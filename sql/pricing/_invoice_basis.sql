@@ -9,15 +9,16 @@ set jit to off
 as $$
 #variable_conflict use_column
 declare
-    v_segments invoice_segment[] := array(select s from _invoice_segments(scope) s);
-    v_billed   billed_fee[] := array(select b from _billed_fees(scope) b);
+    v_fees     invoice_scope := _fee_scope(scope);
+    v_segments invoice_segment[] := array(select s from _invoice_segments(v_fees) s);
+    v_billed   billed_fee[] := array(select b from _billed_fees(v_fees) b);
     v_metrics  text[] := array(select m.key from metrics m where m.defined_at <= scope.known_at);
     v_basis    invoice_basis;
 begin
     v_basis.scope := scope;
     v_basis.segments := array(select s from _usage_segments(scope, v_segments, v_metrics) s);
-    v_basis.fees := array(select l from _fee_lines(scope, v_segments, v_billed) l);
-    v_basis.minimums := array(select m from _due_minimums(scope, v_billed) m);
+    v_basis.fees := array(select l from _fee_lines(v_fees, v_segments, v_billed) l);
+    v_basis.minimums := array(select m from _due_minimums(scope, v_segments, v_billed) m);
     v_basis.currencies := _subject_currencies(scope);
     v_basis.by_line := _invoice_rounding(scope) = 'line';
     return v_basis;

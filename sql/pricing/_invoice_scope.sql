@@ -132,14 +132,3 @@ $$;
 
 comment on function _portion(numeric, numeric, numeric) is
     'amount * part / whole; a quotient that does not end is rounded to 20 decimals more than the amount has, half away from zero.';
-
--- Inlined: no SET, nothing outside pg_catalog.
-create or replace function _days_text(part numeric, whole numeric)
-returns text
-language sql
-immutable parallel safe
-as $$
-    select trim_scale(round(part / 86400, 2))::text || ' of ' || trim_scale(round(whole / 86400, 2))::text || ' days'
-$$;
-
-comment on function _days_text(numeric, numeric) is 'A part of a time for people, both in seconds, such as: 12 of 31 days.';

@@ -1,4 +1,4 @@
-create or replace function _due_minimums(scope invoice_scope, billed billed_fee[])
+create or replace function _due_minimums(scope invoice_scope, segments invoice_segment[], billed billed_fee[])
 returns setof invoice_minimum
 language plpgsql
 stable
@@ -30,16 +30,23 @@ begin
         ) h
         cross join lateral (select _minimum_at(h.plan, h.since, scope.known_at) as m offset 0) m
         join plans p on p.plan = h.plan);
+    if cardinality(v_held) = 0 then
+        return;
+    end if;
     return query
-    select m.plan, m.since, m.until, m.amount, m.currency,
-           (select coalesce(sum(b.amount), 0) from unnest(_due_minimums.billed) b where b.plan = m.plan and not b.is_next)
-    from _cycle_minimums(scope.cycles, v_held) m;
+    select m.plan, m.since, m.until, m.amount, m.currency, coalesce(f.amount, 0)
+    from _cycle_minimums(scope.cycles, v_held) m
+    left join (
+        select c.plan, sum(c.amount) as amount
+        from _counted_fees(scope, _due_minimums.segments, _due_minimums.billed) c
+        group by c.plan
+    ) f on f.plan = m.plan;
 end
 $$;
 
-comment on function _due_minimums(invoice_scope, billed_fee[]) is
+comment on function _due_minimums(invoice_scope, invoice_segment[], billed_fee[]) is
     'What the plans of a subject cost at least in a window: for each cycle, the part of its days in which the subject had the plan and the minimum '
-    'held. billed: the fees of these cycles that earlier statements have billed in advance.';
+    'held. billed, of the result: what _counted_fees() says.';
 
 create or replace function _cycle_minimums(cycles invoice_cycle[], held invoice_minimum[])
 returns setof invoice_minimum
@@ -80,13 +87,15 @@ begin
     return query
     select null::text, null::text, 'true_up', m.since, m.until, null::numeric, null::text, null::numeric, m.amount - l.amount, null::numeric,
            m.currency, null::bigint, format('minimum %s; without it: %s', trim_scale(m.amount), trim_scale(l.amount))
-               || case when m.billed <> 0 then format(' (%s billed in advance)', trim_scale(m.billed)) else '' end, m.plan, null::integer,
+               || case when m.billed > 0 then format(' (%s of it on other invoices)', trim_scale(m.billed))
+                       when m.billed < 0 then format(' (%s of the fees counts elsewhere in the cycle)', trim_scale(- m.billed)) else '' end,
+           m.plan, null::integer,
            null::numeric, null::bigint, null::text, null::bigint
     from unnest(basis.minimums) m
     cross join lateral (
         select case when count(*) = count(l.exact_amount) then coalesce(sum(l.exact_amount), 0) + m.billed end as amount
         from unnest(lines) l
-        where l.plan = m.plan and l.since < (basis.scope).until
+        where l.plan = m.plan and l.since < (basis.scope).until and l.since >= ((basis.scope).cycles[1]).since
     ) l
     where m.amount > l.amount
     order by m.plan;

@@ -31,8 +31,8 @@ begin
            r.nearest + case when r.rank <= abs(r.units) then sign(r.units) * ('1e-' || r.decimals)::numeric else 0 end,
            r.currency, r.price_version, r.explanation, r.plan, r.tier, r.flat_amount, r.event_count, r.name, r.late_of
     from ranked r
-    order by r.kind = 'late', r.late_of, r.plan nulls last, r.item nulls last, case when r.item is null then r.metric end,
-             r.since, r.position;
+    order by r.kind = 'late', case when r.kind = 'late' then r.late_of end, r.plan nulls last, r.item nulls last,
+             case when r.item is null then r.metric end, r.since, r.position;
 end
 $$;
 

@@ -92,7 +92,7 @@ begin
         when scope.is_cycle then _local_seconds(v_cycle.timezone, v_cycle.whole_since, v_cycle.whole_until)
         else _local_seconds(v_cycle.timezone, scope.since, scope.until) end;
     if v_part <> whole then
-        note := format('%s %s for %s', (metric).aggregate, trim_scale(quantity), _days_text(v_part, whole));
+        note := format('%s, for %s', _value_text((metric).aggregate, quantity), _days_text(v_part, whole));
     end if;
     weighed := quantity * v_part;
 end

@@ -24,13 +24,10 @@ begin
     if _is_open('define_price') then perform _check_caller('define_price'); end if;
     perform _check_line(define_price.plan, define_price.item, define_price.subject),
         _check_priced(define_price.price, define_price.metric), _check_time('since', define_price.since),
-        _check_word('bill', define_price.bill, '{advance,arrears}'),
+        _check_fee_terms(define_price.metric, define_price.bill, define_price.prorate),
         _check_word('tiers_after_change', define_price.tiers_after_change, '{continue,restart}');
     if define_price.name is not null then
         perform _check_name('name', define_price.name, 512);
-    end if;
-    if define_price.prorate is null then
-        raise exception using errcode = '22004', message = 'prorate is null', column = 'prorate', hint = 'Pass true or false.';
     end if;
     v_new.recorded_at := _prices_recorded_at();
     v_new.price_id := nextval('price_ids');
@@ -50,6 +47,7 @@ begin
     if _same_version(v_held, v_new) and (define_price.since is null or v_held.since = v_new.since) then
         return _as_plan_price(v_held);
     end if;
+    perform _notice_same_metric(v_new);
     insert into plan_prices values (v_new.*);
     perform _log_change('define_price', v_new.plan,
         case when v_held.price_id is not null then to_jsonb(_as_plan_price(v_held)) end, to_jsonb(_as_plan_price(v_new)));
@@ -60,7 +58,8 @@ $$;
 comment on function define_price(text, text, jsonb, text, text, timestamptz, text, text, boolean, text) is
     'Defines a line of a plan, or changes it from a time on, and returns the version. price: see rate(). With a metric, the line is of its usage. '
     'Without, it is a fixed fee of a cycle (model flat, or unit for one unit): bill says whether with the invoice of the cycle before (advance) or '
-    'of its own (arrears), prorate whether a part of a cycle costs a part, by days. since null: the first version holds from the beginning, a '
+    'of its own (arrears), prorate whether a part of a cycle costs a part, by days. Other lines of the plan of the same metric are billed, too: a '
+    'NOTICE names them. since null: the first version holds from the beginning, a '
     'change from now. subject: a line of this subject only, which replaces the plan''s whole line. tiers_after_change: whether a change within a '
     'cycle lets the tiers go on counting (continue) or not (restart). The plan''s first price fixes its currency: that of the price, or else the '
     'setting currency. Defining what holds already changes nothing. Statements stay as they are. Raises UM007 for an unknown plan, UM001 for an '

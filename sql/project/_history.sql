@@ -23,9 +23,7 @@ begin
     v_before := case when _is_used_since(_history.metric, _history.subject, v_series, v_open, v_history.origin, _history.at)
                      then _history.at else v_history.origin end;
     v_history.first_at := _first_use(v_series, v_fine, v_open, v_before);
-    select max(b.bucket_start) into v_history.last_at
-    from _buckets_between(v_series, v_fine, v_open, coalesce(v_history.first_at, 'infinity'), v_before) b
-    where b.event_count > 0;
+    v_history.last_at := _last_use(v_series, v_fine, v_open, v_before);
     if v_history.bucket = 'hour' then
         v_history.first_at := _bucket_start('hour', v_history.first_at);
         v_history.last_at := _bucket_start('hour', v_history.last_at);
@@ -34,19 +32,8 @@ begin
     if v_history.bucket is null or v_history.first_at is null or (_history.metric).aggregate not in ('sum', 'count') then
         return v_history;
     end if;
-    with found as (
-        select floor(extract(epoch from b.bucket_start - v_from) / 3600)::integer as hour, sum(b.total) as total,
-               sum(b.event_count) as events
-        from _buckets_between(v_series, v_fine, v_open, v_from, v_history.origin) b
-        group by 1
-    ), hours as (
-        select h.n as hour, coalesce(case when v_history.bucket = 'day' then f.total / 24 else f.total end, 0) as total,
-               coalesce(f.events, 0) as events, f.hour = h.n as is_start
-        from generate_series(0, 671) h (n)
-        left join found f on f.hour = case when v_history.bucket = 'day' then h.n / 24 * 24 else h.n end
-    )
-    select array_agg(h.total order by h.hour), sum(h.events) filter (where h.is_start) into v_history.totals, v_history.event_count
-    from hours h;
+    select t.totals, t.event_count into v_history.totals, v_history.event_count
+    from _hourly_totals(v_series, v_fine, v_open, v_from, v_history.origin) t;
     v_history.gap := _longest_gap(v_history.totals, floor(extract(epoch from v_history.last_at - v_from) / 86400)::integer);
     return v_history;
 end
@@ -54,6 +41,55 @@ $$;
 
 comment on function _history(metrics, text, timestamptz) is
     'What buckets have of a subject and metric before an instant; totals and gap only of a sum or count.';
+
+-- A loop, because it is twice as fast as joining the buckets with a list of the hours. A day is spread over its hours.
+create or replace function _hourly_totals(
+    series_id integer, bucket text, open rollups[], since timestamptz, until timestamptz, out totals numeric[], out event_count bigint
+)
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+set jit to off
+set plan_cache_mode to force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+    v_found record;
+    v_part  numeric;
+begin
+    totals := array_fill(0::numeric, array[672]);
+    event_count := 0;
+    for v_found in
+        select floor(extract(epoch from b.bucket_start - _hourly_totals.since) / 3600)::integer + 1 as hour, sum(b.total) as total,
+               sum(b.event_count) as events
+        from (
+            select r.bucket_start, r.total, r.event_count
+            from rollups r
+            where r.series_id = _hourly_totals.series_id and r.bucket = _hourly_totals.bucket
+              and r.bucket_start >= _hourly_totals.since and r.bucket_start < _hourly_totals.until
+            union all
+            select o.bucket_start, o.total, o.event_count
+            from unnest(_hourly_totals.open) o
+            where o.bucket = _hourly_totals.bucket and o.bucket_start >= _hourly_totals.since and o.bucket_start < _hourly_totals.until
+        ) b
+        group by 1
+    loop
+        event_count := event_count + v_found.events;
+        if _hourly_totals.bucket <> 'day' then
+            totals[v_found.hour] := coalesce(v_found.total, 0);
+        else
+            v_part := coalesce(v_found.total / 24, 0);
+            for v_hour in v_found.hour .. v_found.hour + 23 loop
+                totals[v_hour] := v_part;
+            end loop;
+        end if;
+    end loop;
+end
+$$;
+
+comment on function _hourly_totals(integer, text, rollups[], timestamptz, timestamptz) is
+    'What each of the 672 hours from since until has, the oldest first, and how many events they have together.';
 
 -- The bucket that contains the instant may have events after it, so the log is asked.
 create or replace function _is_used_since(

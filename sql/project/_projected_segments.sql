@@ -76,7 +76,8 @@ begin
         -- A segment of its own counts members anew.
         if v_whole > 0 or outlook.used > 0 then
             select case scenario when 1 then 0 else u.quantity end into quantity
-            from _measured_usage((metric), scope.subject, outlook.at - (_segment_rest.until - _segment_rest.since), outlook.at, null) u;
+            from _measured_usage((metric), scope.subject,
+                _bucket_start((metric).fine_bucket, outlook.at - (_segment_rest.until - _segment_rest.since)), outlook.at, null) u;
         end if;
     elsif (metric).aggregate = 'unique' then
         quantity := round(v_whole * v_to);

@@ -48,3 +48,28 @@ $$;
 
 comment on function _first_use(integer, text, rollups[], timestamptz) is
     'The start of the first bucket of a series that has an event and begins before an instant; null without one.';
+
+create or replace function _last_use(series_id integer, bucket text, open rollups[], at timestamptz)
+returns timestamptz
+language plpgsql
+stable
+set search_path from current
+set enable_seqscan to off
+set plan_cache_mode to force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+    return greatest(
+        (select r.bucket_start
+         from rollups r
+         where r.series_id = _last_use.series_id and r.bucket = _last_use.bucket and r.bucket_start < _last_use.at and r.event_count > 0
+         order by r.bucket_start desc
+         limit 1),
+        (select max(o.bucket_start)
+         from unnest(_last_use.open) o
+         where o.bucket = _last_use.bucket and o.bucket_start < _last_use.at and o.event_count > 0));
+end
+$$;
+
+comment on function _last_use(integer, text, rollups[], timestamptz) is
+    'The start of the last bucket of a series that has an event and begins before an instant; null without one.';

@@ -45,7 +45,9 @@ begin
             v_outlook.high := greatest(v_values.highest + round(v_values.highest_range * v_part, scale(trim_scale(v_values.highest))), v_nothing);
         when 'min' then
             v_outlook.expected := v_recent.lowest;
-            v_outlook.low := least(v_values.lowest - round(v_values.lowest_range * v_part, scale(trim_scale(v_values.lowest))), v_nothing);
+            -- What was never negative is not expected to be.
+            v_outlook.low := least(v_nothing, greatest(case when v_values.lowest >= 0 then 0 end,
+                v_values.lowest - round(v_values.lowest_range * v_part, scale(trim_scale(v_values.lowest)))));
             v_outlook.high := case when v_nothing = 0 then greatest(v_nothing, v_outlook.expected) end;
         when 'last' then
             v_outlook.expected := case when outlook.used_events > 0 or (_value_outlook.metric).carry then outlook.used else v_recent.latest end;
@@ -65,7 +67,8 @@ comment on function _value_outlook(usage_outlook, metrics, text) is
     'before, and at the outer end, that of 28 days and as much more as days have differed; for last, the value that holds, between the least and '
     'the greatest that a day of 28 ended with; for avg, the mean of 28 days, between those of its lowest and highest day.';
 
--- Most members of the days to come have been seen before: the more of them, the fewer are new.
+-- Most members of the days to come have been seen before: the more of them, the fewer are new. The time before begins with a bucket, which retention
+-- does not drop.
 create or replace function _unique_outlook(outlook usage_outlook, metric metrics, subject text, since timestamptz)
 returns usage_outlook
 language plpgsql
@@ -79,7 +82,8 @@ declare
 begin
     select u.quantity into v_before
     from _measured_usage(_unique_outlook.metric, _unique_outlook.subject,
-        outlook.at - make_interval(secs => (v_passed + outlook.length)::double precision), outlook.at, null) u;
+        _bucket_start((_unique_outlook.metric).fine_bucket, outlook.at - make_interval(secs => (v_passed + outlook.length)::double precision)),
+        outlook.at, null) u;
     v_outlook.method := 'recent_values';
     v_outlook.low := 0;
     v_outlook.expected := greatest(v_before - outlook.used, 0);

@@ -43,7 +43,9 @@ begin
         returning p.*
     )
     select array_agg((c.push_id, c.attempts, c.subject, c.metric, c.identifier, c.customer, c.event_name, trim_scale(c.value)::text,
-                      c.stamped_at, c.due_at, _claim_lanes.leased_until)::claimed_push order by i.n)
+                      c.stamped_at, c.due_at, _claim_lanes.leased_until, c.statement_id, c.line, c.description, c.since, c.until,
+                      case when c.statement_id is not null then (
+                          select encode(t.hash, 'hex') from statements t where t.statement_id = c.statement_id) end)::claimed_push order by i.n)
     into v_claimed
     from claimed c
     join unnest(v_push_ids) with ordinality i (push_id, n) on i.push_id = c.push_id;

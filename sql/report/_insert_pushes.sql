@@ -51,6 +51,7 @@ set search_path from current
 as $$
     select case
         when planned <> 'planned' or mode = 'last' or doubtful_until is null or bucket_start >= doubtful_until then planned
+        when mode = 'item' then 'held'
         -- The biller's total for the hour shows whether it was sent.
         when _bucket_start('hour', stamped_at) = _bucket_start('hour', bucket_start) then 'uncertain'
         else 'held'
@@ -59,4 +60,5 @@ $$;
 
 comment on function _initial_state(text, text, timestamptz, timestamptz, timestamptz) is
     'The state of a new push. It is the planned one, unless a lost part of the journal may have sent this usage already: then uncertain if '
-    'it would be sent under the same hour, and held if under another. A value in mode last may be sent twice, and is not affected.';
+    'it would be sent under the same hour, and held if under another, or if it is an invoice item. A value in mode last may be sent twice, and '
+    'is not affected.';

@@ -11,6 +11,10 @@ declare
     v_other   text;
 begin
     perform _check_name('event_name', (mapping).event_name, 100), _check_word('mode', (mapping).mode, '{delta,event,last}');
+    if exists (select from billers b where b.biller = (mapping).biller and b.sends <> 'usage') then
+        raise exception using errcode = 'UM002', message = 'the biller is told of statements, not of usage', column = 'biller',
+            detail = format('biller %s.', quote_literal((mapping).biller)), hint = 'Use a biller with another name for usage.';
+    end if;
     select min(r.metric) into v_other
     from report_metrics r
     where r.biller = (mapping).biller and r.metric <> (mapping).metric and r.event_name = (mapping).event_name

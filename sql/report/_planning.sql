@@ -60,7 +60,8 @@ begin
         select u.subject, u.metric, u.customer, u.event_name, trim_scale(u.value)::text, f.stamped_at,
                case s.action when 'hold' then 'held' when 'leave' then 'left' else 'planned' end, r.reason,
                u.bucket_start, u.event_id, u.mode,
-               _shift(nullif(_bucket_end(u.period, _bucket_start(u.period, f.stamped_at)), 'infinity'), (_candidate_pushes.biller).grace)
+               _shift(nullif(_bucket_end(u.period, _bucket_start(u.period, f.stamped_at)), 'infinity'), (_candidate_pushes.biller).grace),
+               null::bigint, null::integer, null::text, null::timestamptz, null::timestamptz
         from compared u
         cross join lateral (select case when u.ambiguous then 'ambiguous' else u.reason end as reason offset 0) r
         cross join lateral (select _policy_action(_candidate_pushes.biller, u.mode, r.reason) as action offset 0) s

@@ -57,7 +57,8 @@ declare
     v_new     pushes;
 begin
     insert into pushes (subject, metric, biller, bucket_start, event_id, mode, identifier, customer, event_name, value, stamped_at,
-                        due_at, state, reason, unsure_attempts, unsure_since, planned_at, next_attempt_at, replaces)
+                        due_at, state, reason, unsure_attempts, unsure_since, planned_at, next_attempt_at, replaces,
+                        statement_id, line, description, since, until)
     values ((push).subject, (push).metric, (push).biller, (push).bucket_start, (push).event_id, (push).mode,
             _push_identifier(array[(push).identifier, _replace_push.customer, _replace_push.event_name,
                                    extract(epoch from _replace_push.stamped_at)::text]
@@ -65,7 +66,8 @@ begin
             _replace_push.customer, _replace_push.event_name, (push).value, _replace_push.stamped_at, _replace_push.due_at, v_state,
             case when v_state <> 'planned' then 'restored' end, case when v_state = 'uncertain' then 1 else 0 end,
             case when v_state = 'uncertain' then least(_replace_push.now, v_journal.lost_since) end,
-            _replace_push.now, _replace_push.now, (push).push_id)
+            _replace_push.now, _replace_push.now, (push).push_id,
+            (push).statement_id, (push).line, (push).description, (push).since, (push).until)
     returning * into v_new;
     update pushes p
     set state = 'replaced', reason = _replace_push.reason, replaced_by = v_new.push_id, settled_at = _replace_push.now
@@ -102,16 +104,18 @@ as $$
 begin
     if tg_op = 'UPDATE' then
         if (new.push_id, new.subject, new.metric, new.biller, new.bucket_start, new.event_id, new.mode, new.identifier,
-            new.customer, new.event_name, new.value, new.stamped_at)
+            new.customer, new.event_name, new.value, new.stamped_at, new.statement_id, new.line, new.description, new.since, new.until)
            is not distinct from
            (old.push_id, old.subject, old.metric, old.biller, old.bucket_start, old.event_id, old.mode, old.identifier,
-            old.customer, old.event_name, old.value, old.stamped_at) then
+            old.customer, old.event_name, old.value, old.stamped_at, old.statement_id, old.line, old.description, old.since, old.until) then
             return new;
         end if;
         -- Erasing a subject. What is yet to be sent stays: the customer is another text then.
-        if (new.push_id, new.metric, new.biller, new.bucket_start, new.event_id, new.mode, new.identifier, new.event_name, new.value, new.stamped_at)
+        if (new.push_id, new.metric, new.biller, new.bucket_start, new.event_id, new.mode, new.identifier, new.event_name, new.value, new.stamped_at,
+            new.statement_id, new.line, new.description, new.since, new.until)
            is not distinct from
-           (old.push_id, old.metric, old.biller, old.bucket_start, old.event_id, old.mode, old.identifier, old.event_name, old.value, old.stamped_at)
+           (old.push_id, old.metric, old.biller, old.bucket_start, old.event_id, old.mode, old.identifier, old.event_name, old.value, old.stamped_at,
+            old.statement_id, old.line, old.description, old.since, old.until)
            and (new.customer = old.customer or old.customer = old.subject and new.customer = new.subject and old.settled_at is not null)
            and exists (select from erasures e where e.transaction = pg_current_xact_id())
         then

@@ -27,13 +27,21 @@ as $$
             and n.bucket_start = p.bucket_start and n.state <> 'replaced'
       ) and not _has_competing_value(_retriable_pushes.biller, p.subject, p.metric, c.customer, r.event_name, p.bucket_start,
                                      _bucket_end(m.period, p.bucket_start)))
-    order by p.push_id
+    union all
+    select p, c.customer, p.event_name, p.stamped_at, null
+    from pushes p
+    left join report_subjects s on s.subject = p.subject and s.biller = p.biller
+    cross join lateral (select _customer(s.customer, p.subject, (_retriable_pushes.biller).subject_is_customer) as customer) c
+    where p.biller = (_retriable_pushes.biller).biller and p.state in ('rejected', 'held') and p.mode = 'item'
+      and (_retriable_pushes.identifier is null and p.reason is distinct from 'restored' or p.identifier = _retriable_pushes.identifier)
+      and c.customer is not null and _digit_count(p.value) <= (_retriable_pushes.biller).max_digits and _is_minor_amount(p.metric, p.value)
+    order by 1
 $$;
 
 comment on function _retriable_pushes(billers, text, timestamptz) is
     'The rejected and held pushes that can be sent again, all or one, with the customer and event name of the current mappings, and with '
-    'the present time where their own is too old or too late. A value in mode last is retriable only if it is not too old, no newer value '
-    'follows it, and it would not overwrite the value of another subject or metric.';
+    'the present time where their own is too old or too late; invoice items keep theirs. A value in mode last is retriable only if it is not '
+    'too old, no newer value follows it, and it would not overwrite the value of another subject or metric.';
 
 create or replace function _check_retriable(biller billers, push pushes, now timestamptz)
 returns void
@@ -53,7 +61,8 @@ begin
     from report_subjects s where s.subject = (push).subject and s.biller = (push).biller;
     v_reason := case
         when v_customer is null then 'its subject has no customer'
-        when not exists (
+        when (push).mode = 'item' and not _is_minor_amount((push).metric, (push).value) then 'the biller has no such amount in its currency'
+        when (push).mode <> 'item' and not exists (
             select from report_metrics r
             where r.biller = (push).biller and r.metric = (push).metric and r.event_name is not null) then 'its metric has no event name'
         when _digit_count((push).value) > (_check_retriable.biller).max_digits then 'its value has too many digits'

@@ -105,7 +105,7 @@ begin
             select case when p.stamped_at < _apply_age_policy.oldest then 'too_old'
                         when p.due_at < _apply_age_policy.now and p.reason is distinct from 'late' then 'late' end as reason
         ) a
-        where p.push_id = any (push_ids) and p.state = 'planned' and p.unsure_since is null and a.reason is not null
+        where p.push_id = any (push_ids) and p.state = 'planned' and p.unsure_since is null and p.mode <> 'item' and a.reason is not null
         order by p.push_id
     loop
         if v_aged.action = 'restamp' then

@@ -29,6 +29,9 @@ declare
 begin
     perform _check_max_rows(plan_pushes.max_rows), _check_time('now', plan_pushes.now, required => true),
         _check_journal(plan_pushes.biller), _require_durable_commit();
+    if v_biller.sends = 'statements' then
+        return _plan_statements(v_biller, plan_pushes.max_rows, plan_pushes.now);
+    end if;
     select array_agg(metric), array_agg(until), coalesce(min(until), 'infinity'), coalesce(max(until), 'infinity')
     into v_metrics, v_cutoffs, v_all_until, v_any_until
     from _planning_cutoffs(v_biller, coalesce(plan_pushes.open_hours, true), plan_pushes.now);
@@ -76,8 +79,8 @@ end
 $$;
 
 comment on function plan_pushes(text, boolean, integer, timestamptz) is
-    'Plans pushes for usage that has not been reported, and marks that usage as planned, in one transaction. Returns how many rows of the '
-    'queue were processed, at most max_rows: call it until it returns 0. Calls for the same biller run one after another. With open_hours '
-    'false, the current hour is planned only if its period is about to end. Raises 55000 where the journal was restored or copied and has '
-    'not been adopted (adopt_journal()), 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. Example: '
-    'SELECT meter.plan_pushes(now => ''2026-06-18 16:30+00'');';
+    'Plans pushes for usage that has not been reported, and marks that usage as planned, in one transaction; for a biller of statements, a push for '
+    'each line of the statements that wait. Returns how many rows of the queue were processed, at most max_rows: call it until it returns 0. '
+    'Calls for the same biller run one after another. With open_hours false, the current hour is planned only if its period is about to end. '
+    'Raises 55000 where the journal was restored or copied and has not been adopted (adopt_journal()), 22004 or 22023 for a bad value, 25001 in '
+    'a REPEATABLE READ or SERIALIZABLE transaction. Example: SELECT meter.plan_pushes(now => ''2026-06-18 16:30+00'');';

@@ -15,9 +15,22 @@ begin
     if _is_open('preview_pushes') then perform _check_caller('preview_pushes'); end if;
     perform _check_name('biller', preview_pushes.biller, 100), _check_time('now', preview_pushes.now, required => true);
     select * into v_biller from billers b where b.biller = preview_pushes.biller;
+    if v_biller.sends = 'statements' then
+        return query
+            select i.subject, i.metric, i.customer, i.event_name, i.value, i.stamped_at, s.state,
+                   case when s.state <> i.state then 'restored' else i.reason end, i.bucket_start, i.event_id, i.mode, i.due_at, i.statement_id,
+                   i.line, i.description, i.since, i.until
+            from _candidate_items(v_biller, array(
+                select q.statement_id from unbilled_statements q where q.biller = preview_pushes.biller)) i
+            cross join lateral (select _initial_state(i.state, i.mode, i.bucket_start, i.stamped_at, v_doubtful_until) as state) s
+            where i.customer is not null
+            order by i.statement_id, i.line;
+        return;
+    end if;
     return query
         select p.subject, p.metric, p.customer, p.event_name, p.value, p.stamped_at, s.state,
-               case when s.state <> p.state then 'restored' else p.reason end, p.bucket_start, p.event_id, p.mode, p.due_at
+               case when s.state <> p.state then 'restored' else p.reason end, p.bucket_start, p.event_id, p.mode, p.due_at,
+               p.statement_id, p.line, p.description, p.since, p.until
         from _candidate_pushes(v_biller, array(
             select u
             from unreported u

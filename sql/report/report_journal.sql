@@ -14,10 +14,12 @@ begin
     perform _check_name('biller', report_journal.biller, 100);
     select * into v_journal from report_journals j where j.biller = report_journal.biller;
     return (report_journal.biller, coalesce(v_journal.server <> v_server, false), v_journal.server, v_server, v_journal.adopted_at,
-            v_journal.doubtful_until)::report_journal;
+            v_journal.doubtful_until,
+            coalesce((select b.sends from billers b where b.biller = report_journal.biller), 'usage'))::report_journal;
 end
 $$;
 
 comment on function report_journal(text) is
     'Which server a biller''s journal was last used on, and whether planning and claiming are stopped because the journal was restored, '
-    'copied or failed over. Raises 22004 or 22023 for a bad name. Example: SELECT biller, stopped, adopted_at FROM meter.report_journal();';
+    'copied or failed over; and whether it sends usage or statements. Raises 22004 or 22023 for a bad name. Example: SELECT biller, stopped, '
+    'adopted_at FROM meter.report_journal();';

@@ -13,7 +13,7 @@ begin
     if _is_open('report_status') then perform _check_caller('report_status'); end if;
     perform _check_name('biller', report_status.biller, 100);
     select * into v_biller from billers b where b.biller = report_status.biller;
-    v_found := array(select f from _push_totals(report_status.biller) f) || array(
+    v_found := array(select f from _push_totals(report_status.biller) f) || array(select f from _unbilled_totals(v_biller) f) || array(
         select ('unplanned', count(*), sum(u.value - case when u.mode = 'last' then coalesce(d.quantity, 0) else 0 end),
                 min(greatest(u.bucket_start, u.at)), u.metric)::push_status
         from _unplanned_usage(v_biller, array(select u from unreported u where u.biller = report_status.biller), now()) u
@@ -40,7 +40,8 @@ end
 $$;
 
 comment on function report_status(text) is
-    'How much of each metric that is or was reported to a biller is in each state, zeros included. Besides the states of pushes: unplanned '
+    'How much of each metric that is or was reported to a biller (if it is told of statements: how much of each currency, in its minor units) is in '
+    'each state, zeros included. Besides the states of pushes: unplanned '
     '(queued usage, as the pushes it will make) and unmapped (usage whose metric no longer has an event name or whose subject has no '
     'customer, as subjects). The quantities of all states except replaced add up to the usage; in mode last, only the latest value of a '
     'subject and period counts. Raises 22004 or 22023 for a bad name. Example: SELECT metric, state, pushes, quantity FROM '

@@ -32,7 +32,7 @@ begin
     on conflict (subject, biller) do update set customer = excluded.customer;
     perform _check_single_source(v_biller, null, report_subject.subject);
     if v_old is null then
-        perform _queue_unreported(report_subject.biller, null, report_subject.subject);
+        perform _queue_unreported(report_subject.biller, null, report_subject.subject), _plan_again(report_subject.biller, report_subject.subject);
     end if;
     return v_mapping;
 end

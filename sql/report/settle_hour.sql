@@ -8,7 +8,8 @@ create or replace function settle_hour(
     total numeric,
     delivered_total numeric default null,
     now timestamptz default now(),
-    counting_since timestamptz default null
+    counting_since timestamptz default null,
+    identifiers text[] default null
 )
 returns settled_hour
 language plpgsql
@@ -47,8 +48,11 @@ begin
         where p.biller = settle_hour.biller and p.customer = settle_hour.customer and p.event_name = settle_hour.event_name
           and p.stamped_at >= settle_hour.hour and p.stamped_at < _bucket_end('hour', settle_hour.hour) and p.state = 'uncertain'
         order by p.push_id);
-    v_present := _matching_subset(array(select push_id from unnest(v_pushes)), array(select value from unnest(v_pushes)),
-                                  settle_hour.total - v_totals.delivered);
+    v_present := case
+        when settle_hour.identifiers is not null then
+            array(select p.push_id from unnest(v_pushes) p where p.identifier = any (settle_hour.identifiers))
+        else _matching_subset(array(select push_id from unnest(v_pushes)), array(select value from unnest(v_pushes)),
+                              settle_hour.total - v_totals.delivered) end;
     v_unknown := coalesce(cardinality(v_present), 0) < cardinality(v_pushes) and exists (
         select from unnest(v_pushes) p where _shift(p.unsure_since, v_biller.max_ahead) < settle_hour.counting_since);
     if v_present is null and not v_unknown then
@@ -70,12 +74,13 @@ begin
 end
 $$;
 
-comment on function settle_hour(text, text, text, timestamptz, numeric, numeric, timestamptz, timestamptz) is
+comment on function settle_hour(text, text, text, timestamptz, numeric, numeric, timestamptz, timestamptz, text[]) is
     'Resolves the uncertain pushes of an hour from the biller''s total for it. Pushes that the total contains become resolved. Pushes that '
     'it does not contain are reissued once they have been missing for the biller''s absence interval. If no combination of pushes explains '
     'the total, or several do, all stay uncertain, with the figures in error. The verdict is present, absent, partly, waiting (missing, but '
     'not for long enough), unclear or busy (pushes are in flight, or the hour has changed). delivered_total, as uncertain_hours() returned '
     'it: nothing is decided if it has changed since. counting_since: when the biller began to count under this event name; pushes sent '
-    'before are never considered missing. Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. '
-    'Example: SELECT verdict, present, absent, uncertain FROM meter.settle_hour(''stripe'', ''cus_42'', ''api_tokens'', ''2026-06-18 '
-    '10:00+00'', total => 50, now => ''2026-06-19 16:30+00'');';
+    'before are never considered missing. identifiers: those that the biller has, if it lists them; then they decide instead of the total. '
+    'Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. Example: SELECT verdict, present, absent, '
+    'uncertain FROM meter.settle_hour(''stripe'', ''cus_42'', ''api_tokens'', ''2026-06-18 10:00+00'', total => 50, now => ''2026-06-19 '
+    '16:30+00'');';

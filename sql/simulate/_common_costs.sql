@@ -1,5 +1,5 @@
 -- The same slices as in _usage_lines(), by subject instead of line by line.
-create or replace function _common_costs(basis invoice_basis, subjects text[])
+create or replace function _common_costs(basis invoice_basis, subjects text[], are_few boolean default false)
 returns table (subject text, amount numeric)
 language plpgsql
 stable
@@ -22,6 +22,13 @@ begin
         from (select distinct s.metric, s.since, s.until from segments s) w
         join metrics m on m.key = w.metric
         cross join lateral _all_usage(m, w.since, w.until) u
+        where not _common_costs.are_few
+        union all
+        select u.*
+        from (select distinct s.metric, s.since, s.until from segments s) w
+        join metrics m on m.key = w.metric
+        cross join lateral _usage_of_few(m, _common_costs.subjects, w.since, w.until) u
+        where _common_costs.are_few
     ), slices as (
         select u.subject, s.*, coalesce(g.quantity, 0) as quantity, coalesce(g.event_count, 0) as event_count
         from segments s
@@ -47,5 +54,26 @@ begin
 end
 $$;
 
-comment on function _common_costs(invoice_basis, text[]) is
-    'What usage costs each of the subjects by the prices of a plan, not rounded, without fees. Raises UM006 and 40001 as totals() does.';
+comment on function _common_costs(invoice_basis, text[], boolean) is
+    'What usage costs each of the subjects by the prices of a plan, not rounded, without fees. are_few: their usage is asked for one by one, else '
+    'that of all subjects is read. Raises UM006 and 40001 as totals() does.';
+
+create or replace function _usage_of_few(metric metrics, subjects text[], since timestamptz, until timestamptz)
+returns setof window_usage
+language plpgsql
+stable
+set search_path from current
+set plan_cache_mode to force_generic_plan  -- the caller's is another
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+begin
+    return query
+    select u.subject, (_usage_of_few.metric).key, _usage_of_few.since, _usage_of_few.until, g.event_count, g.quantity
+    from unnest(_usage_of_few.subjects) u (subject)
+    cross join lateral _measured_usage(_usage_of_few.metric, u.subject, _usage_of_few.since, _usage_of_few.until, null) g;
+end
+$$;
+
+comment on function _usage_of_few(metrics, text[], timestamptz, timestamptz) is
+    'The usage of a metric by each of the subjects. Raises UM006 and 40001 as usage() does.';

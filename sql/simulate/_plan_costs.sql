@@ -19,7 +19,8 @@ begin
     v_basis := _invoice_basis(_as_if(_invoice_scope('', _plan_costs.since, _plan_costs.until, null, null, null), _plan_costs.plan));
     v_special := array(select s from _special_subjects(v_basis, _plan_costs.subjects) s);
     return query
-    select c.subject, v_currency, round(greatest(c.amount + f.amount, (v_basis.minimums[1]).amount), _currency_decimals(v_currency))
+    select c.subject, v_currency, round(greatest(c.amount + f.amount, (v_basis.minimums[1]).amount - (v_basis.minimums[1]).billed),
+                                        _currency_decimals(v_currency))
     from _common_costs(v_basis, array(select unnest(_plan_costs.subjects) except select unnest(v_special))) c
     cross join (select coalesce(sum(l.exact_amount), 0) as amount from unnest(v_basis.fees) l where l.since < _plan_costs.until) f
     union all

@@ -28,7 +28,7 @@ begin
     v_basis.usage := array(select u from _scenario_quantities(v_entries, v_basis.segments, v_metrics) u);
     v_billed := array(select b from _scenario_billed(scenario, v_scope, v_lines) b);
     v_basis.fees := array(select l from _fee_lines(v_scope, v_lines, v_billed) l);
-    v_basis.minimums := array(select m from _scenario_minimums(scenario, v_scope, v_currency, v_billed) m);
+    v_basis.minimums := array(select m from _scenario_minimums(scenario, v_scope, v_currency, v_lines, v_billed) m);
     v_basis.currencies := array[v_currency];
     v_basis.by_line := coalesce(_scenario_word(scenario, '$', 'rounding', '{total,line}'), _setting_value('rounding')) = 'line';
     v_basis.credits := array(select c from _scenario_credits(scenario, v_scope, v_currency) c);

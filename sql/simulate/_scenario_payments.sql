@@ -1,5 +1,7 @@
 -- A minimum in the scenario replaces those of its plan in the catalog.
-create or replace function _scenario_minimums(scenario jsonb, scope invoice_scope, currency text, billed billed_fee[])
+create or replace function _scenario_minimums(
+    scenario jsonb, scope invoice_scope, currency text, lines invoice_segment[], billed billed_fee[]
+)
 returns setof invoice_minimum
 language plpgsql
 stable
@@ -34,13 +36,17 @@ begin
         cross join lateral (select _minimum_at(c.plan, c.at, 'infinity') as m offset 0) m
         where c.item is null and c.plan not in (select o.plan from unnest(v_own) o));
     return query
-    select m.plan, m.since, m.until, m.amount, m.currency,
-           (select coalesce(sum(b.amount), 0) from unnest(_scenario_minimums.billed) b where b.plan = m.plan)
-    from _cycle_minimums(scope.cycles, v_held) m;
+    select m.plan, m.since, m.until, m.amount, m.currency, coalesce(f.amount, 0)
+    from _cycle_minimums(scope.cycles, v_held) m
+    left join (
+        select c.plan, sum(c.amount) as amount
+        from _counted_fees(scope, _scenario_minimums.lines, _scenario_minimums.billed) c
+        group by c.plan
+    ) f on f.plan = m.plan;
 end
 $$;
 
-comment on function _scenario_minimums(jsonb, invoice_scope, text, billed_fee[]) is
+comment on function _scenario_minimums(jsonb, invoice_scope, text, invoice_segment[], billed_fee[]) is
     'The minimums of a scenario, and of the plans that it takes from the catalog as a whole. billed: as in _due_minimums(). '
     'Raises 22023, UM007 for an unknown plan.';
 

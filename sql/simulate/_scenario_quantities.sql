@@ -4,29 +4,32 @@ returns setof segment_usage
 language plpgsql
 stable
 set search_path from current
+set enable_nestloop to off
 set jit to off
 as $$
 #variable_conflict use_column
 declare
-    v_segment invoice_segment;
-    v_times   tstzmultirange;
-    v_result  segment_usage;
+    v_result segment_usage;
 begin
-    for v_n in 1 .. cardinality(segments) loop
-        v_segment := segments[v_n];
-        v_result := (v_n, null, null, null);
-        select coalesce(sum(e.quantity), 0), case when count(*) = count(c.events) then coalesce(sum(c.events), 0) end
-        into v_result.quantity, v_result.event_count
-        from jsonb_to_recordset(entries) e (
-            metric text, item text, quantity numeric, event_count numeric, since timestamptz, until timestamptz)
-        join unnest(metrics) m on m.key = e.metric
-        cross join lateral (select coalesce(e.event_count, case when m.aggregate = 'count' then e.quantity end) as events) c
-        where e.metric = v_segment.metric and (e.item is null or e.item = v_segment.item)
-          and case when m.aggregate in ('sum', 'count') then e.since >= v_segment.since and e.until <= v_segment.until
-                   else (e.since, e.until) = (v_segment.since, v_segment.until) end;
-        if v_segment.price ->> 'model' = 'matrix' then
-            v_times := _earlier_times(segments, v_n);
-            v_result.combinations := _scenario_combinations(entries, v_segment, v_times);
+    for v_result in
+        select s.n::integer, case when count(u.metric) = count(u.events) then coalesce(sum(u.events), 0) end, coalesce(sum(u.quantity), 0),
+               null::jsonb
+        from unnest(segments) with ordinality s (plan, item, subscribed_at, since, until, price_version, metric, name, price, currency, bill,
+            prorate, tiers_after_change, n)
+        left join (
+            select e.metric, e.item, e.quantity, coalesce(e.event_count, case when m.aggregate = 'count' then e.quantity end) as events, e.since,
+                   e.until, m.aggregate in ('sum', 'count') as adds_up
+            from jsonb_to_recordset(entries) e (
+                metric text, item text, quantity numeric, event_count numeric, since timestamptz, until timestamptz)
+            join unnest(metrics) m on m.key = e.metric
+        ) u on u.metric = s.metric and (u.item is null or u.item = s.item)
+           and case when u.adds_up then u.since >= s.since and u.until <= s.until else (u.since, u.until) = (s.since, s.until) end
+        group by s.n
+        order by s.n
+    loop
+        if segments[v_result.segment].price ->> 'model' = 'matrix' then
+            v_result.combinations := _scenario_combinations(
+                entries, segments[v_result.segment], _earlier_times(segments, v_result.segment));
         end if;
         return next v_result;
     end loop;

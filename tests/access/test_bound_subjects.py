@@ -22,6 +22,7 @@ OWN: dict[str, dict[str, Any]] = {
     "own_balance": {"metric": "tokens"},
     "own_invoice": {},
     "own_credits": {},
+    "own_budget_status": {},
     "own_project_usage": {"metric": "tokens", "now": midnight(1)},
     "own_project_invoice": {"now": midnight(1)},
 }

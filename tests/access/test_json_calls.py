@@ -147,12 +147,16 @@ READING: dict[str, dict[str, Any]] = {
     "verify_statements": {},
     "rate": {"price": {"model": "unit", "unit_amount": "0.002"}, "quantity": 1500},
     "prices": {},
+    "plan_minimums": {},
     "invoice": {"subject": "a", "period": "month"},
     "project_usage": {"subject": "a", "metric": "tokens", "now": "2026-06-18T00:00:00Z"},
     "project_invoice": {"subject": "a", "now": "2026-06-18T00:00:00Z"},
     "invoice_json": {"subject": "a", "since": "2026-06-01T00:00:00Z", "until": "2026-07-01T00:00:00Z"},
     "credits": {"subject": "a"},
     "taxes": {"subject": "a"},
+    "focus_charges": {"since": "2026-06-01", "until": "2026-07-01", "provider": "Acme"},
+    "budgets": {},
+    "budget_status": {"subject": "a"},
     "compare_plans": {"plan_a": "pro", "plan_b": "pro", "since": "2026-06-01", "until": "2026-07-01"},
     "simulate": {"scenario": {"currency": "EUR", "prices": [], "minimums": [{"amount": 5}]}},
     "endpoints": {},
@@ -174,12 +178,12 @@ READING: dict[str, dict[str, Any]] = {
 }
 MAY_BE_EMPTY = {
     *("verify", "verify_statements", "overruns", "preview_pushes", "uncertain_hours", "reconcilable_ranges"),
-    *("endpoints", "deliveries", "spike_alerts"),
+    *("focus_charges", "endpoints", "deliveries", "spike_alerts"),
     *("reconciliation", "report_mappings", "pushes", "plans", "subscriptions", "limits", "effective_limits"),
     "reservations",
     "top_ups",
     "corrections",
-    *("prices", "credits", "taxes"),
+    *("prices", "plan_minimums", "credits", "taxes", "budgets", "budget_status"),
     *("statements", "late_usage"),
 }
 WRITING: dict[str, dict[str, Any]] = {
@@ -198,6 +202,8 @@ WRITING: dict[str, dict[str, Any]] = {
     "top_up": {"subject": "a", "metric": "tokens", "quantity": 200, "idempotency_key": "invoice_17"},
     "grant_credit": {"subject": "a", "amount": 20.5, "currency": "EUR", "idempotency_key": "welcome"},
     "set_tax": {"subject": "a", "percent": 19, "name": "VAT"},
+    "set_budget": {"amount": 100, "currency": "EUR", "marks": [50, 99.5], "action": "block"},
+    "judge_budgets": {},
     "adjust": {"subject": "a", "metric": "tokens", "quantity": -1.5, "reason": "goodwill"},
     "open_correction": {"reason": "a fault"},
     "watermark": {"subject": "a"},
@@ -211,6 +217,7 @@ WRITING: dict[str, dict[str, Any]] = {
     "retry_deliveries": {},
     "set_spike_alert": {"metric": "tokens", "factor": 2.5},
     "judge_spikes": {},
+    "judge_projections": {"max_subjects": 10},
     "define_biller": {"grace": "2 hours"},
     "report_metric": {"metric": "tokens", "event_name": "api_tokens"},
     "report_subject": {"subject": "a", "customer": "cus_1"},
@@ -251,8 +258,8 @@ def test_every_function_that_can_be_granted_is_called_below(ledger: Ledger) -> N
     assert installed <= {
         *(*READING, *WRITING),
         "resolve_push",  # which needs a push that is uncertain
-        # Which need a plan, a limit or a top-up: test_a_plan_and_its_limits_begin_and_end.
-        *("subscribe", "unsubscribe", "remove_limit", "void_top_up"),
+        # Which need a plan, a limit, a budget or a top-up: test_a_plan_and_its_limits_begin_and_end.
+        *("subscribe", "unsubscribe", "remove_limit", "remove_budget", "void_top_up"),
         "void_credit",  # which needs a credit: test_a_credit_is_granted_and_taken_back
         *("define_price", "retire_price", "set_plan_minimum"),  # which need a plan: test_a_plan_has_prices.
         # Which need an event or a correction: test_a_correction_is_opened_staged_and_decided.
@@ -393,6 +400,8 @@ def test_a_plan_and_its_limits_begin_and_end(rest: Rest) -> None:
     void = rest.post("void_top_up", {"top_up_id": top_up["top_up_id"], "reason": "refunded"})
     assert void["voided_at"] is not None
     assert rest.post("remove_limit", {"metric": "tokens", "plan": "pro"})["removed"]
+    assert rest.post("set_budget", {"amount": 9, "currency": "EUR", "plan": "pro"})["amount"] == 9
+    assert rest.post("remove_budget", {"currency": "EUR", "plan": "pro"})["removed"]
     assert rest.post("unsubscribe", {"subject": "a", "plan": "pro"})["until"] is not None
     assert rest.post("record", event)["outcome"] == "recorded"
 

@@ -48,6 +48,27 @@ def test_a_price_is_defined_listed_and_ended(pymeter: Run) -> None:
     assert (unknown.status, "`pymeter plan define`" in unknown.err) == (1, True)
 
 
+def test_the_list_says_what_begins_later_and_what_a_plan_costs_at_least(pymeter: Run) -> None:
+    pymeter("price", "minimum", "pro", "40")
+    assert pymeter("price", "list").out == "pro: at least 40 USD a cycle, from the beginning\n"
+    pymeter("price", "define", "pro", "tokens", TOKENS, "-m", "tokens")
+    pymeter("price", "retire", "pro", "tokens", "--at", "2100-07-01")
+    pymeter("price", "minimum", "pro", "none", "--since", "2100-01-01")
+    now = pymeter("price", "list").out
+    assert "at least 40 USD" in now
+    assert "2100" not in now
+    later = pymeter("price", "list", "--upcoming").out
+    assert all(words in later for words in ("ends", "2100-07-01", "pro: no minimum, since 2100-01-01 UTC"))
+    assert [row["price"] for row in pymeter("price", "list", "--upcoming", "--json").json][1] is None
+
+
+def test_a_second_item_of_a_metric_is_pointed_out(pymeter: Run) -> None:
+    pymeter("price", "define", "pro", "tokens", TOKENS, "-m", "tokens")
+    said = pymeter("price", "define", "pro", "extra", TOKENS, "-m", "tokens").out
+    assert said.endswith("  tokens is billed by tokens, too: each for the whole usage\n")
+    assert "too" not in pymeter("price", "define", "pro", "base", '{"model": "flat", "flat_amount": 1}').out
+
+
 def test_an_invoice_is_a_table_that_a_customer_can_read(pymeter: Run) -> None:
     pymeter("price", "define", "pro", "tokens", TOKENS, "-m", "tokens", "--name", "Tokens")
     pymeter(

@@ -26,6 +26,8 @@ COMMAND = "python -m tests.client.generate"
 MODULES = (
     *("catalog_calls", "record_calls", "usage_calls", "correct_calls", "close_calls"),
     *("limits_calls", "pricing_calls", "credits_calls", "simulate_calls", "project_calls"),
+    "focus_calls",
+    "budgets_calls",
     *("notify_calls", "own_calls"),
     "repair_calls",
     "operate_calls",

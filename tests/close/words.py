@@ -138,6 +138,10 @@ def hold(words: Words) -> None:
     credit = words.call("grant_credit", **money, idempotency_key=words.word("key"))[0]
     words.call("void_credit", credit_id=credit.credit_id, reason=words.word("reason"))
     words.call("set_tax", subject=SUBJECT, percent=19, name="VAT")
+    words.call("set_budget", subject=SUBJECT, amount=0, currency="EUR", action="block")
+    words.ledger.call("judge_budgets")
+    words.call("set_budget", subject=SUBJECT, amount=5, currency="EUR", period="day")
+    words.call("remove_budget", subject=SUBJECT, currency="EUR", period="day")
 
 
 def correct(words: Words) -> None:
@@ -216,6 +220,9 @@ def deliver(words: Words) -> None:
         "INSERT INTO meter.detected_spikes SELECT spike_alert_id, subject, now() FROM meter.spike_alerts"
     )
     ledger.call("judge_spikes")
+    ledger.execute(
+        "INSERT INTO meter.projection_rounds SELECT metric, subject FROM meter.series ON CONFLICT DO NOTHING"
+    )
     words.call("test_endpoint", name="standard")
     while ledger.call("plan_deliveries")[0][0]:
         pass

@@ -129,7 +129,7 @@ class History:
 
     def settle(self) -> None:
         late = self.ledger.call("late_usage", subject=self.subject)
-        open_ = {p.statement: p.open() for p in self.naive.periods if p.statement and p.open()}
+        open_ = {p.statement: p.open() for p in self.naive.periods if p.statement and p.is_open()}
         assert {row.statement_id: Fraction(row.delta) for row in late} == open_
         if late:
             row = self.rng.choice(late)
@@ -145,7 +145,7 @@ class History:
         if period is not None:
             for part in period.parts:
                 self._adjust(part, part.logged)
-            if not self.automatic and period.open():
+            if not self.automatic and period.is_open():
                 self.settle()
             self.close()
 
@@ -238,7 +238,7 @@ class History:
     def _made(self, naive: Naive, number: int, period: Period, lines: list[Any]) -> Statement:
         if self.automatic:
             for one in naive.periods:
-                if one.statement and one.open():
+                if one.statement and one.is_open():
                     one.decide()
         owed = naive.bill(period)
         return naive.pay(number, period.until, owed, sums(lines, "amount"), self.by_line)

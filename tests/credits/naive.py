@@ -87,6 +87,10 @@ class Period:
     def open(self) -> Fraction:
         return sum((part.logged - part.billed for part in self.parts), Fraction(0))
 
+    def is_open(self) -> bool:
+        """Usage that moved from a plan to another is, too: it sums to nothing."""
+        return any(part.logged != part.billed for part in self.parts)
+
     def decide(self) -> None:
         for part in self.parts:
             part.billed = part.logged
@@ -153,9 +157,10 @@ class Naive:
     ) -> Statement:
         """shown: the rounded sums of the lines by (late_of, currency), as the statement has them."""
         made = Statement(owed)
-        for currency in sorted({currency for _, currency in owed}):
+        # Lines that sum to nothing may be rounded, each for itself, to something.
+        of = shown if by_line else owed
+        for currency in sorted({currency for _, currency in of}):
             unit = DECIMALS[currency]
-            of = shown if by_line else owed
             left = rounded(sum((v for (_, c), v in of.items() if c == currency), Fraction(0)), unit)
             left = self._draw(made, number, until, currency, left)
             left = self._give_back(made, currency, left, shown)

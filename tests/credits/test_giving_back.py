@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.credits.account import Account, month, of_kind, paid, total
+from tests.credits.account import SUBJECT, Account, month, of_kind, paid, total
 
 
 def test_money_given_back_was_drawn_by_the_statement_that_is_corrected(account: Account) -> None:
@@ -102,4 +102,45 @@ def test_what_goes_back_to_a_credit_that_has_ended_pays_nothing(account: Account
     assert paid(account.close(7)) == [(str(one.credit_id), 20, 1)]
     lines = account.close(8)
     assert (paid(lines), total(lines)) == ([], 10)
+    assert account.problems() == []
+
+
+def test_a_fee_in_advance_that_a_gift_had_paid_goes_back_to_the_gift(account: Account) -> None:
+    """30 in advance for July, of which 20 were a gift. The plan ends after 11 days: 10 are due."""
+    gift = account.grant(20, source="promotional", expires_at=month(12))
+    account.price("base", {"model": "flat", "flat_amount": "31"}, bill="advance", since=month(7))
+    assert paid(account.close(6)) == [(str(gift.credit_id), -20, None)]
+    account.ledger.call("unsubscribe", subject=SUBJECT, plan="pro", at=month(7).replace(day=12))
+    lines = account.close(7)
+    assert [(line.kind, line.late_of, line.amount) for line in lines if line.item == "base"] == [
+        ("fee", None, 11), ("fee", 1, -31)
+    ]  # fmt: skip
+    assert paid(lines) == [(str(gift.credit_id), 20, 1)]
+    assert total(lines) == 0
+    assert account.left() == [(gift.credit_id, 20)]
+    assert account.problems() == []
+
+
+def test_a_fee_in_advance_that_money_had_paid_becomes_a_credit(account: Account) -> None:
+    account.price("base", {"model": "flat", "flat_amount": "31"}, bill="advance", since=month(7))
+    account.close(6)
+    gift = account.grant(5, source="promotional")
+    account.ledger.call("unsubscribe", subject=SUBJECT, plan="pro", at=month(7).replace(day=12))
+    assert paid(account.close(7)) == [(None, 20, None)]
+    assert account.left() == [(gift.credit_id, 5)]
+    assert account.problems() == []
+
+
+def test_a_fee_that_became_dearer_gives_nothing_back(account: Account) -> None:
+    """July's fee of 31 is taken off for one of 41. What is given back is of April, which money had paid."""
+    account.use(100, 4)
+    account.close(4)
+    account.price("base", {"model": "flat", "flat_amount": "31"}, bill="advance", since=month(7))
+    gift = account.grant(31, source="promotional")
+    assert paid(account.close(6)) == [(str(gift.credit_id), -31, None)]
+    account.price("base", {"model": "flat", "flat_amount": "41"}, bill="advance", since=month(7))
+    account.late(-100, 4)
+    account.price("base", {"model": "flat", "flat_amount": "0"}, bill="advance", since=month(8))
+    assert paid(account.close(7)) == [(None, 90, None)]
+    assert account.left() == [(gift.credit_id, 0)]
     assert account.problems() == []

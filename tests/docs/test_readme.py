@@ -64,8 +64,10 @@ def test_the_pages_are_where_a_reader_looks_for_them() -> None:
     rooms = {"catalog", "record", "usage", "correct", "close", "limits", "notify", "report", "access"} | {
         "operate",
         "pricing",
+        "budgets",
         "credits",
         "project",
+        "focus",
         "simulate",
         "repair",
     }

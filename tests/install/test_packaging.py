@@ -64,6 +64,9 @@ def test_the_wheel_holds_all_sql_and_says_that_it_is_typed(wheel):
 
     assert {f"pymeter/{file.name}" for file in (*sources.migrations, *sources.functions)} <= names
     assert {"pymeter/py.typed", "pymeter/migrations/checksums.txt"} <= names
+    templates = [file.name for file in (Path(pymeter.__file__).parent / "invoice_page/templates").iterdir()]
+    assert "invoice.html.jinja" in templates
+    assert {f"pymeter/invoice_page/templates/{name}" for name in templates} <= names
     assert not [name for name in names if name.startswith("tests") or "__pycache__" in name]
 
 

@@ -18,7 +18,10 @@ from pymeter.notify.http import HttpSender
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.notify.mortal", "anyio._backends._asyncio"])
-_STEPS = ("judge_spikes", "plan_deliveries", "claim_deliveries", "settle_deliveries", "release_deliveries")
+_STEPS = (
+    *("judge_spikes", "judge_budgets", "judge_projections"),
+    *("plan_deliveries", "claim_deliveries", "settle_deliveries", "release_deliveries"),
+)
 
 
 class Fate:

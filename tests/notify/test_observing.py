@@ -41,6 +41,9 @@ class Listener(Observer):
     def spikes(self, found: int) -> None:
         self.events.append(("spikes", found))
 
+    def projected_marks(self, fired: int) -> None:
+        self.events.append(("projected marks", fired))
+
     def trouble(self, message: str) -> None:
         self.events.append(("trouble", message))
 
@@ -57,6 +60,7 @@ def test_an_observer_is_told_of_plans_attempts_troubles_and_the_endpoints(site: 
     with site.pool() as pool:
         site.notifier(pool, observers=[listener]).run_once()
         assert ("spikes", 0) in listener.events
+        assert ("projected marks", 0) in listener.events
         assert sum(event[1] for event in listener.events if event[0] == "planned") == 2
         assert {event for event in listener.events if event[0] == "sent"} == {
             ("sent", "ops", "delivered"),

@@ -371,6 +371,23 @@ def test_a_sender_finds_spikes_before_it_plans(site: Site) -> None:
     assert (summary.spikes, summary.delivered) == (1, 1)
 
 
+def test_a_sender_finds_what_will_reach_a_mark_before_it_plans(site: Site) -> None:
+    ledger, now = site.outbox.ledger, site.outbox.now
+    ledger.define("tokens", "sum")
+    days = [now - timedelta(days=n) for n in range(1, 40)]
+    ledger.batch([{"subject": "a", "metric": "tokens", "quantity": 10, "at": day} for day in days])
+    ledger.call("set_billing_cycle", subject="a", anchor=now - timedelta(days=20))
+    # 200 are used, of some 300 in a month.
+    named = {"period": "cycle", "projected": True, "marks": [100], "since": days[-1]}
+    ledger.call("set_limit", metric="tokens", quota=250, **named)
+    site.outbox.endpoint(
+        "ops", ["threshold.projected"], url=f"{site.receiver.url}/ops", secret_name="HOOK_SECRET"
+    )
+    summary = site.run()
+    assert (summary.projected_marks, summary.delivered) == (1, 1)
+    assert site.run().projected_marks == 0
+
+
 @pytest.mark.parametrize("options", [{"connections": 0}, {"timeout": 0}, {"timeout": 121}])
 def test_options_that_cannot_be_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"at least|longer"):

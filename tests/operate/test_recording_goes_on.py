@@ -64,6 +64,9 @@ OTHERS = {
     "grant_credit": "SELECT meter.grant_credit('s0', 20, 'EUR', 'welcome')",
     "void_credit": "SELECT meter.void_credit(max(credit_id), 'a mistake') FROM meter.credits('s0')",
     "set_tax": "SELECT meter.set_tax('s0', 19)",
+    "set_budget": "SELECT meter.set_budget(0, 'EUR', subject => 's0', action => 'block')",
+    "judge_budgets": "SELECT meter.judge_budgets()",
+    "remove_budget": "SELECT meter.remove_budget('EUR', subject => 's0')",
     "adjust": "SELECT meter.adjust('s0', 'm', -1, reason => 'goodwill')",
     "void_event": "SELECT meter.void_event('s0', 'm', max(event_id), reason => 'x')"
     " FROM meter.events('s0', 'm') WHERE kind = 'usage'",
@@ -94,6 +97,7 @@ OTHERS = {
     "remove_endpoint": "SELECT meter.remove_endpoint('ops')",
     "set_spike_alert": "SELECT meter.set_spike_alert('m', 3)",
     "judge_spikes": "SELECT meter.judge_spikes()",
+    "judge_projections": "SELECT meter.judge_projections()",
     "remove_spike_alert": "SELECT meter.remove_spike_alert('m')",
     "grant_access": "SELECT meter.grant_access('pymeter_reader', 'read')",
     "revoke_access": "SELECT meter.revoke_access('pymeter_reader', 'read')",

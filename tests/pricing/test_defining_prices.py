@@ -52,8 +52,7 @@ def test_defining_what_holds_changes_nothing(billing: Billing) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"price": unit("1.0")}, {"name": "Tokens"}, {"bill": "advance"}, {"prorate": False},
-        {"tiers_after_change": "restart"}, {"metric": "calls"},
+        {"price": unit("1.0")}, {"name": "Tokens"}, {"tiers_after_change": "restart"}, {"metric": "calls"},
     ],
 )  # fmt: skip
 def test_any_difference_is_another_version(billing: Billing, change: dict[str, Any]) -> None:
@@ -61,6 +60,12 @@ def test_any_difference_is_another_version(billing: Billing, change: dict[str, A
     first = billing.price("tokens", unit("1"))
     second = billing.price(**{"item": "tokens", "price": unit("1"), **change})
     assert second.price_version > first.price_version
+
+
+@pytest.mark.parametrize("change", [{"name": "Fee"}, {"bill": "advance"}, {"prorate": False}])
+def test_any_difference_of_a_fee_is_another_version(billing: Billing, change: dict[str, Any]) -> None:
+    first = billing.fee("base", flat("1"))
+    assert billing.fee("base", flat("1"), **change).price_version > first.price_version
 
 
 def test_versions_that_say_the_same_are_one_segment(ledger: Ledger) -> None:
@@ -149,6 +154,74 @@ def test_plans_of_two_currencies_do_not_overlap(billing: Billing) -> None:
     assert billing.fee("base", flat("1", currency="USD"), plan="late").currency == "USD"
 
 
+def test_a_metric_that_two_items_bill_is_noticed(billing: Billing) -> None:
+    billing.ledger.define("calls", "count")
+    found: list[tuple[str | None, str | None]] = []
+    billing.ledger.connection.add_notice_handler(
+        lambda n: found.append((n.message_primary, n.message_detail))
+    )
+    billing.price("tokens", unit("1"))
+    billing.price("calls", unit("1"))
+    billing.price("tokens", unit("2"), since="2026-08-01")
+    assert found == []
+    billing.price("more", unit("1"), metric="tokens")
+    said = ("metric 'tokens' is billed by other items of the plan, too", "item 'tokens'.")
+    assert found == [said]
+    billing.ledger.call("retire_price", plan="pro", item="tokens", at=at("2026-09-01"))
+    billing.price("more", unit("3"), metric="tokens", since="2026-09-01")
+    assert found == [said]
+    billing.price("own", unit("3"), metric="tokens", subject=SUBJECT, since="2026-09-01")
+    assert found[1:] == [(said[0], "item 'more'.")]
+
+
+def test_what_begins_later_is_listed_if_asked_for(billing: Billing) -> None:
+    ledger, now = billing.ledger, at("2026-06-15")
+    billing.price("tokens", unit("1"))
+    billing.price("tokens", unit("2"), since="2026-07-01")
+    billing.price("tokens", unit("3"), since="2026-08-01")
+    billing.price("tokens", unit("4"), since="2026-08-01")
+    billing.fee("base", flat("9"), since="2026-07-15")
+    billing.price("tokens", unit("5"), subject=SUBJECT, since="2026-07-10")
+    ledger.call("retire_price", plan="pro", item="tokens", at=at("2026-09-01"))
+
+    def listed(**more: Any) -> list[tuple[Any, ...]]:
+        rows = ledger.call("prices", plan="pro", **{"at": now, **more})
+        return [
+            (r.item, r.since and f"{r.since:%m-%d}", None if r.price is None else [*r.price.values()][-1])
+            for r in rows
+        ]
+
+    assert listed() == [("tokens", None, "1")]
+    assert listed(upcoming=True) == [
+        ("base", "07-15", "9"), ("tokens", None, "1"), ("tokens", "07-01", "2"), ("tokens", "08-01", "4"),
+        ("tokens", "09-01", None),
+    ]  # fmt: skip
+    assert listed(upcoming=True, subject=SUBJECT)[1:] == [
+        ("tokens", None, "1"), ("tokens", "07-01", "2"), ("tokens", "07-10", "5")
+    ]  # fmt: skip
+    assert listed(upcoming=True, at=at("2026-08-20")) == [
+        ("base", "07-15", "9"), ("tokens", "08-01", "4"), ("tokens", "09-01", None)
+    ]  # fmt: skip
+
+
+def test_minimums_are_listed(billing: Billing) -> None:
+    ledger, now = billing.ledger, at("2026-06-15")
+    billing.plan("free")
+    assert ledger.call("plan_minimums") == []
+    first = ledger.call("set_plan_minimum", plan="pro", amount=50)
+    later = ledger.call("set_plan_minimum", plan="pro", amount=60, since=at("2026-07-01"))
+    ended = ledger.call("set_plan_minimum", plan="pro", amount=None, since=at("2026-08-01"))
+    ledger.call("set_plan_minimum", plan="free", amount=0, since=at("2026-08-01"))
+    assert ledger.call("plan_minimums", plan="pro", at=now) == first
+    assert ledger.call("plan_minimums", plan="pro", at=now, upcoming=True) == first + later + ended
+    assert ledger.call("plan_minimums", at=at("2026-07-01")) == later
+    assert [(r.plan, r.amount) for r in ledger.call("plan_minimums", at=at("2026-08-01"))] == [("free", 0)]
+    with refused("UM007", "plan"):
+        ledger.call("plan_minimums", plan="unknown")
+    with refused("22004", "at"):
+        ledger.call("plan_minimums", at=None)
+
+
 WRONG: list[tuple[dict[str, Any], str, str | None]] = [
     ({"plan": "unknown"}, "UM007", "plan"),
     ({"metric": "unknown"}, "UM001", "metric"),
@@ -163,6 +236,8 @@ WRONG: list[tuple[dict[str, Any], str, str | None]] = [
       "cells": [{"when": {}, "unit_amount": 1}]}}, "22023", "metric"),
     ({"bill": "later"}, "22023", "bill"),
     ({"bill": None}, "22004", "bill"),
+    ({"bill": "advance"}, "22023", "bill"),
+    ({"prorate": False}, "22023", "prorate"),
     ({"prorate": None}, "22004", "prorate"),
     ({"name": "Tokens", "prorate": None}, "22004", "prorate"),
     ({"tiers_after_change": "stop"}, "22023", "tiers_after_change"),

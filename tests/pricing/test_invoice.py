@@ -99,6 +99,28 @@ def test_tiers_go_on_or_restart_after_a_change_of_the_price(
     assert amounts(billing.invoice()) == expected
 
 
+VALUES = {
+    "max": "at most 6", "avg": "6 on average", "last": "6 at the end", "min": "at least 6",
+    "unique": "6 different ones",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("since", "text"),
+    [
+        ("2026-06-16", "15 of 30 days"), ("2026-06-04 21:50", "26 days 2 hours of 30 days"),
+        ("2026-06-29 23:00", "1 day 1 hour of 30 days"), ("2026-06-30 21:30", "3 hours of 30 days"),
+        ("2026-06-30 22:29", "91 minutes of 30 days"), ("2026-06-30 23:59", "1 minute of 30 days"),
+        ("2026-06-30 23:59:30", "less than a minute of 30 days"), ("2026-06-01 00:10", "30 days of 30 days"),
+    ],
+)  # fmt: skip
+def test_a_part_of_a_cycle_is_told_in_days_and_hours(ledger: Ledger, since: str, text: str) -> None:
+    billing = Billing(ledger, subscribe=False)
+    billing.fee("base", flat("20"))
+    billing.subscribe("pro", since)
+    assert priced(billing.invoice())[0].explanation == f"{text}, at 20 a cycle"
+
+
 @pytest.mark.parametrize("aggregate", ["max", "avg", "last", "min", "unique"])
 def test_a_value_counts_by_its_share_of_the_cycle(ledger: Ledger, aggregate: str) -> None:
     billing = Billing(ledger, metrics={"seats": aggregate}, subscribe=False)
@@ -109,7 +131,7 @@ def test_a_value_counts_by_its_share_of_the_cycle(ledger: Ledger, aggregate: str
         ledger.record(SUBJECT, "seats", at=at("2026-06-12"), **given)
     (line,) = priced(billing.invoice())
     assert (line.quantity, line.amount) == (4, 120)
-    assert "for 20 of 30 days" in line.explanation
+    assert line.explanation == f"units 1 to 4: 4 x 30; {VALUES[aggregate]}, for 20 of 30 days"
     (whole,) = priced(billing.invoice("2026-06-12", "2026-06-13"))
     assert (whole.quantity, whole.amount) == (6, 180)
 

@@ -51,6 +51,8 @@ class Life:
             "prorate": rng.random() < 0.7,
             "tiers_after_change": rng.choice(["continue", "restart"]),
         }
+        if metric:  # these are terms of fees
+            terms |= {"bill": "arrears", "prorate": True}
         since = day(rng)
         held = self.account.lines.setdefault((plan, item, own), [])
         begun = [v for v in held if v.since <= since]

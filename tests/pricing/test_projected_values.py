@@ -156,3 +156,37 @@ def test_values_are_priced_as_values(ledger: Ledger) -> None:
     assert total(lines).expected == sum(
         line.expected for line in lines if line.currency and line.kind != "total"
     )
+
+
+def test_a_min_that_was_never_negative_is_not_expected_to_be(ledger: Ledger) -> None:
+    ledger.define("free", "min")
+    use(ledger, "free", [1, 9] * 15)
+    assert projected(ledger, "free")[1] == 0
+    use(ledger, "free", [-1], "2026-06-17 18:00")
+    assert projected(ledger, "free")[1] < -1
+
+
+@pytest.mark.parametrize("price_changes", [False, True])
+def test_members_of_dropped_months_are_looked_at_by_whole_buckets(
+    ledger: Ledger, price_changes: bool
+) -> None:
+    """The time before now, as long as the cycle, begins at 12:20, in a day that has only a total."""
+    ledger.define("users", "unique", rollup="day")
+    billing = Billing(ledger, metrics={})
+    billing.price("users", unit("1", currency="EUR"))
+    if price_changes:
+        billing.price("users", unit("2", currency="EUR"), since="2026-07-20")
+    use(ledger, "users", [f"u{n % 20}" for n in range(60)], "2026-07-05 06:00")
+    ledger.upkeep()
+    assert any(action == "dropped partition" for action, _ in ledger.upkeep(keep=_since_july(ledger)))
+    _, low, expected, high = projected(ledger, "users", at("2026-07-05 12:20"))
+    assert low <= expected <= high
+    assert expected == 20
+    (line, _) = ledger.call("project_invoice", subject=SUBJECT, now=at("2026-07-05 12:20"))[:2]
+    assert line.expected > 0
+
+
+def _since_july(ledger: Ledger) -> str:
+    """Keeps July, and drops June."""
+    days = ledger.value("SELECT extract(day FROM now() - timestamptz '2026-07-20')::integer")
+    return f"{days} days"

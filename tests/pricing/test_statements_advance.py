@@ -99,6 +99,27 @@ def test_a_cycle_that_is_cut_after_it_was_billed_costs_its_days(paid: Billing) -
     assert fees(paid.ledger)[5:] == [(3, 30)]
 
 
+def test_a_cycle_that_is_cut_where_a_part_was_closed_costs_its_days(paid: Billing) -> None:
+    """The part was closed when June did not end with it; now no other window does."""
+    close(paid.ledger, MAY)
+    close(paid.ledger, JUNE, MIDDLE)
+    paid.ledger.call("set_billing_cycle", subject=SUBJECT, anchor=MIDDLE, since=MIDDLE)
+    expected = columns(preview(paid.ledger, MIDDLE, at("2026-07-16")))
+    header = close(paid.ledger, MIDDLE, at("2026-07-16"))
+    assert columns(lines(paid.ledger, header.statement_id)) == expected
+    assert fees(paid.ledger)[2:] == [(3, -30), (3, 15), (3, 30), (3, 30)]
+    close(paid.ledger, at("2026-07-16"), at("2026-08-16"))
+    assert fees(paid.ledger)[6:] == [(4, 30)]
+
+
+def test_a_fee_of_a_cycle_that_is_cut_where_a_part_was_closed_is_billed_once(billing: Billing) -> None:
+    billing.fee("base", flat("30"), prorate=False)
+    close(billing.ledger, JUNE, MIDDLE)
+    billing.ledger.call("set_billing_cycle", subject=SUBJECT, anchor=MIDDLE, since=MIDDLE)
+    close(billing.ledger, MIDDLE, at("2026-07-16"))
+    assert fees(billing.ledger) == [(2, 30), (2, 30)]
+
+
 # -------------------------------------------------------------------------------------------- the model
 
 
@@ -109,6 +130,7 @@ class FeeLife(Life):
         super().__init__(ledger, rng)
         ledger.call("set_setting", name="currency", value="EUR")
         self.closed: list[tuple[datetime, datetime]] = []
+        self.ended: list[tuple[datetime, datetime]] = []
         self.final = Fraction(0)
         self.ahead: dict[datetime, Fraction] = {}
 
@@ -132,9 +154,10 @@ class FeeLife(Life):
     def day(self) -> datetime:
         return datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=self.rng.randint(0, 400))
 
-    def cycle(self) -> None:
-        """Later than what is closed, and not just where a part of a cycle ends."""
-        since = max([until for _, until in self.closed], default=self.day()) + self.rng.randint(1, 40) * DAY
+    def cycle(self, after: int | None = None) -> None:
+        """From where the last closed period ends, or later."""
+        closed = max([until for _, until in self.closed], default=self.day())
+        since = closed + (self.rng.randint(0, 40) if after is None else after) * DAY
         anchor = datetime(2024, 1, self.rng.randint(1, 28), tzinfo=UTC)
         self.ledger.call(
             "set_billing_cycle", subject=SUBJECT, anchor=anchor, since=since,
@@ -142,9 +165,16 @@ class FeeLife(Life):
         )  # fmt: skip
         self.read_rules()
 
-    def close(self) -> None:
-        since, until = self.account.cycle(self.day())
-        if self.rng.random() < 0.3:
+    def cut(self) -> None:
+        """A cycle is cut where its first part was closed, and the new one is closed."""
+        open_since = max([until for _, until in self.closed], default=self.day())
+        self.close(open_since, part=1)
+        self.cycle(after=0)
+        self.close(max([until for _, until in self.closed], default=open_since))
+
+    def close(self, moment: datetime | None = None, part: float = 0.3) -> None:
+        since, until = self.account.cycle(moment or self.day())
+        if self.rng.random() < part:
             days = (until - since).days
             cut = since + self.rng.randint(0, days) * DAY
             since, until = self.rng.choice([(since, cut), (cut, until)])
@@ -154,12 +184,18 @@ class FeeLife(Life):
         expected = columns(self.ledger.call("invoice", **window))
         header = self.ledger.call("close_period", **window)[0]
         assert columns(lines(self.ledger, header.statement_id)) == expected
-        self.closed.append((since, until))
         self.count(since, until)
+        self.closed.append((since, until))
+        if self.account.cycle(since)[1] <= until:
+            self.ended.append((since, until))
 
     def count(self, since: datetime, until: datetime) -> None:
         account, cycle = copy.deepcopy(self.account), self.account.cycle(since)
         ends = cycle[1] == until
+        before = self.account.cycle(since - DAY)
+        if since == cycle[0] and any(u == since and (s, u) not in self.ended for s, u in self.closed):
+            self.take_off(*before)
+            self.final += sum((own(account, *key[:2], *before) for key in account.lines), Fraction(0))
         self.final += sum((arrears(account, *key[:2], since, until) for key in account.lines), Fraction(0))
         if ends:
             self.take_off(*cycle)
@@ -222,7 +258,7 @@ def test_fees_of_statements_are_those_of_their_cycles_and_of_the_next(ledger: Le
         life.price()
         life.subscription()
     for _ in range(60):
-        rng.choice([life.price, life.subscription, life.leave, life.cycle, *[life.close] * 6])()
+        rng.choice([life.price, life.subscription, life.leave, life.cycle, life.cut, *[life.close] * 6])()
     found = ledger.value(
         "SELECT coalesce(sum(exact_amount), 0) FROM meter.statement_lines"
         " WHERE item IS NOT NULL AND metric IS NULL AND kind NOT IN ('credit', 'tax')"

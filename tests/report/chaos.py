@@ -3,6 +3,7 @@
 With a server of its own, that is also restored from a base backup, and fails over to a standby that lags.
 
     python -m tests.report.chaos [--rounds N] [--reporters N] [--events N] [--seed N] [--dsn DSN]
+        [--adapter NAME]
 
 At the end what the double has counted is what the ledger has, per customer, meter and hour, and every push is
 in a state that can be counted.
@@ -34,10 +35,11 @@ from psycopg_pool import ConnectionPool
 from pymeter import Meter
 from pymeter.errors import ReportingStopped
 from pymeter.models import Push
-from pymeter.report import Reporter, StripeBiller
+from pymeter.report import Reporter
+from tests.report.adapters import ADAPTERS, STRIPE, Adapter
 from tests.report.cluster import Cluster, new_cluster
 from tests.report.double import Double, running
-from tests.report.mortal import LIVE, ClockFile, start
+from tests.report.mortal import ClockFile, start
 
 METRICS = {"tokens": ("sum", "delta"), "calls": ("count", "delta"), "jobs": ("sum", "event")}
 CUSTOMERS = 8
@@ -102,8 +104,10 @@ class Chaos:
         reporters: int,
         seed: int,
         cluster: Cluster | None = None,
+        adapter: Adapter = STRIPE,
     ) -> None:
         self.dsn = dsn
+        self.adapter = adapter
         self.cluster = cluster
         self.kept: list[dict[str, Any]] = []  # what was committed, to be recorded again
         self._keys = count()
@@ -120,10 +124,10 @@ class Chaos:
         self._jump(timedelta(days=-30))
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             meter = Meter(connection)
-            meter.define_biller(subject_is_customer=True)
+            meter.define_biller(self.adapter.name, subject_is_customer=True)
             for metric, (aggregate, mode) in METRICS.items():
                 meter.define_metric(metric, aggregate, "unit")  # type: ignore[arg-type]
-                meter.report_metric(metric, metric, mode)  # type: ignore[arg-type]
+                meter.report_metric(metric, metric, mode, self.adapter.name)  # type: ignore[arg-type]
                 self.double.create_meter(metric)
         for number, (kind, rule) in enumerate(_FAULTS.items()):
             self.double.fault(kind, times=None, seed=number, **rule)
@@ -161,15 +165,15 @@ class Chaos:
             self.result.failovers += 1
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             meter = Meter(connection)
-            journal = meter.report_journal()
+            journal = meter.report_journal(self.adapter.name)
             # A backup from before the first plan is of no server yet: only a person knows that it is old.
             assert journal.stopped == (journal.server is not None)
             with contextlib.suppress(ReportingStopped):
-                meter.claim_pushes("stripe", "worker", now=self.clock())
+                meter.claim_pushes(self.adapter.name, "worker", now=self.clock())
                 assert not journal.stopped
             for first in range(0, len(self.kept), 500):
                 meter.record_batch(self.kept[first : first + 500])
-            meter.adopt_journal(force=True, now=self.clock())
+            meter.adopt_journal(self.adapter.name, force=True, now=self.clock())
 
     def _await_call(self) -> None:
         """Until a reporter has made a call: on a busy machine it would be killed before it does anything."""
@@ -223,7 +227,12 @@ class Chaos:
 
     def _start(self) -> Any:
         return start(
-            self.dsn, self.double.url, self.clock, watch=True, connections=self.random.choice([1, 4])
+            self.dsn,
+            self.double.url,
+            self.clock,
+            watch=True,
+            connections=self.random.choice([1, 4]),
+            adapter=self.adapter,
         )
 
     def _kill(self, process: Any) -> None:
@@ -282,10 +291,12 @@ class Chaos:
 
     def _finish(self, meter: Meter) -> None:
         """Days pass, and one reporter runs; then a person looks up what totals cannot tell."""
-        biller = StripeBiller(LIVE, base=self.double.url, timeout=5)
+        biller = self.adapter.biller(self.double.url, timeout=5)
         with ConnectionPool(self.dsn, min_size=1, max_size=4, kwargs={"autocommit": True}) as pool:
             for number in range(_FINAL_ROUNDS_MAX):
-                Reporter(pool, biller, clock=self.clock, patience=timedelta()).run_once()
+                Reporter(
+                    pool, biller, biller_name=self.adapter.name, clock=self.clock, patience=timedelta()
+                ).run_once()
                 if not any(self._states(meter).get(state) for state in _OPEN):
                     return
                 if number == _FINAL_ROUNDS_MAX - 4:
@@ -299,7 +310,7 @@ class Chaos:
         contents = {(e["customer"], e["event_name"], Decimal(e["value_text"]), e["timestamp"]) for e in there}
         totals = self.double.totals("live", by="sum")
         hours: dict[Any, list[Push]] = {}
-        for push in _all_pushes(meter):
+        for push in _all_pushes(meter, self.adapter.name):
             start = push.stamped_at.replace(minute=0, second=0, microsecond=0)
             hours.setdefault((push.customer, push.event_name, start), []).append(push)
         for key, pushes in hours.items():
@@ -317,7 +328,7 @@ class Chaos:
 
     def _states(self, meter: Meter) -> dict[str, int]:
         counts = Counter[str]()
-        for row in meter.report_status():
+        for row in meter.report_status(self.adapter.name):
             counts[row.state] += row.pushes
         return {state: pushes for state, pushes in counts.items() if pushes}
 
@@ -348,10 +359,10 @@ def _adding_up_to(total: Decimal, pushes: list[Push]) -> list[Push]:
     return sums[total]
 
 
-def _all_pushes(meter: Meter) -> list[Push]:
+def _all_pushes(meter: Meter, biller: str) -> list[Push]:
     found: list[Push] = []
     after: int | None = None
-    while page := meter.pushes(max_rows=1000, after_id=after):
+    while page := meter.pushes(biller, max_rows=1000, after_id=after):
         found += page
         after = page[-1].push_id
     return found
@@ -363,6 +374,7 @@ def main() -> None:
     parser.add_argument("--reporters", type=int, default=8)
     parser.add_argument("--events", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=secrets.randbits(32))
+    parser.add_argument("--adapter", choices=ADAPTERS, default="stripe")
     parser.add_argument("--dsn", help="an empty database; default: a private server, with restores")
     options = parser.parse_args()
     from pymeter import migrate
@@ -374,7 +386,15 @@ def main() -> None:
         migrate(dsn)
         double = stack.enter_context(running.in_process())
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        chaos = Chaos(dsn, double, directory, reporters=options.reporters, seed=options.seed, cluster=cluster)
+        chaos = Chaos(
+            dsn,
+            double,
+            directory,
+            reporters=options.reporters,
+            seed=options.seed,
+            cluster=cluster,
+            adapter=ADAPTERS[options.adapter],
+        )
         result = chaos.run(rounds=options.rounds, events=options.events)
     requests = result.counters["requests"]["create_meter_event"]
     print(

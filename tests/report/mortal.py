@@ -17,10 +17,10 @@ from typing import Any
 
 from psycopg_pool import ConnectionPool
 
-from pymeter.report import Reporter, StripeBiller
+from pymeter.report import Reporter
 from pymeter.report.clocks import Clocks
+from tests.report.adapters import STRIPE, Adapter
 
-LIVE = "sk_live_0123456789abcdef"
 # The interpreter and all imports are there once; a reporter is a fork of it.
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
@@ -78,7 +78,7 @@ class Dying(Reporter):
             (self._meter, ["_run"]),
             (self.biller, ["send", "totals", "counting_since", "failures", "failure"]),
         ):
-            for name in names:
+            for name in filter(partial(hasattr, owner), names):  # counting_since is optional
                 setattr(owner, name, partial(self._call, getattr(owner, name)))
 
     def _call(self, method: Callable[..., Any], *args: Any) -> Any:
@@ -104,14 +104,18 @@ def start(
     before: bool = True,
     frozen: bool = False,
     timeout: float = _TIMEOUT_SECONDS,
+    adapter: Adapter = STRIPE,
     **options: Any,
 ) -> Any:
     """A process that reports once, or watches until it is killed. Its exit status is 0, or -SIGKILL.
 
     ``frozen``: its own clocks stand still, and it has no other.
     """
+    options |= {"biller_name": adapter.name}
     process = _CONTEXT.Process(
-        target=_report, args=(dsn, url, clock, watch, die_at, before, frozen, timeout, options), daemon=True
+        target=_report,
+        args=(dsn, adapter, url, clock, watch, die_at, before, frozen, timeout, options),
+        daemon=True,
     )
     process.start()
     return process
@@ -119,6 +123,7 @@ def start(
 
 def _report(
     dsn: str,
+    adapter: Adapter,
     url: str,
     clock: ClockFile,
     watch: bool,
@@ -128,7 +133,7 @@ def _report(
     timeout: float,
     options: dict[str, Any],
 ) -> None:
-    biller = StripeBiller(LIVE, base=url, timeout=timeout)
+    biller = adapter.biller(url, timeout=timeout)
     with ConnectionPool(dsn, min_size=1, max_size=3, kwargs={"autocommit": True}, open=True) as pool:
         # A process with frozen clocks works by the database's own clock, as in production.
         now = None if frozen else clock

@@ -1,4 +1,4 @@
-"""A ledger, a double of Stripe and reporters between them: what the tests of the reporter share."""
+"""A ledger, a double of a biller and reporters between them: what the tests of the reporter share."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from pymeter import Meter
 from pymeter.models import Push
-from pymeter.report import Reporter, StripeBiller, Summary
+from pymeter.report import Reporter, Summary
+from tests.report.adapters import LIVE, STRIPE, Adapter
 from tests.report.double import Double
 
-LIVE = "sk_live_0123456789abcdef"
 METRIC = "tokens"
 Totals = dict[tuple[str, str, datetime], Decimal]
 
@@ -33,20 +33,21 @@ class Shop:
     The clock of the double, and of reporters that are given ``clock``, is ``now`` and goes on from there.
     """
 
-    def __init__(self, dsn: str, double: Double, stack: ExitStack) -> None:
+    def __init__(self, dsn: str, double: Double, stack: ExitStack, adapter: Adapter = STRIPE) -> None:
         self.dsn = dsn
+        self.adapter = adapter
         self.double = double
         self._stack = stack
         self._offset = timedelta()
         self.meter = Meter(stack.enter_context(psycopg.connect(dsn, autocommit=True)))
-        self.meter.define_biller(subject_is_customer=True)
+        self.meter.define_biller(adapter.name, subject_is_customer=True)
         self.add_metric(METRIC)
         self.set_clock(self.now())
 
     def add_metric(self, key: str, aggregate: Any = "sum", mode: Any = "delta") -> None:
         # The clock of a test may be far ahead of the database's.
         self.meter.define_metric(key, aggregate, "unit", max_future=timedelta(days=3650))
-        self.meter.report_metric(key, key, mode)
+        self.meter.report_metric(key, key, mode, self.adapter.name)
         self.double.create_meter(key)
 
     # --- the clock ------------------------------------------------------------------------------------------
@@ -100,13 +101,13 @@ class Shop:
     def async_pool(self) -> AsyncConnectionPool[Any]:
         return AsyncConnectionPool(self.dsn, min_size=1, max_size=4, kwargs={"autocommit": True}, open=False)
 
-    def biller(self, key: str = LIVE, **options: Any) -> StripeBiller:
-        biller = StripeBiller(key, **{"base": self.double.url, "timeout": 5, **options})
+    def biller(self, key: str = LIVE, **options: Any) -> Any:
+        biller = self.adapter.biller(self.double.url, key, **{"timeout": 5, **options})
         self._stack.callback(biller.close)
         return biller
 
     def reporter(self, key: str = LIVE, *, timeout: float = 5, **options: Any) -> Reporter:
-        options.setdefault("clock", self.now)
+        options = {"clock": self.now, "biller_name": self.adapter.name, **options}
         return Reporter(self.pool(), self.biller(key, timeout=timeout), **options)
 
     def report(self, **options: Any) -> Summary:
@@ -115,12 +116,12 @@ class Shop:
     def states(self) -> dict[str, int]:
         """How many pushes, of all metrics."""
         counts = Counter[str]()
-        for row in self.meter.report_status():
+        for row in self.meter.report_status(self.adapter.name):
             counts[row.state] += row.pushes
         return {state: pushes for state, pushes in counts.items() if pushes}
 
     def pushes(self, state: Any = None) -> list[Push]:
-        return self.meter.pushes(state=state, max_rows=10_000)[::-1]
+        return self.meter.pushes(self.adapter.name, state, max_rows=10_000)[::-1]
 
     def sent(self) -> Totals:
         """What the double has counted."""
@@ -135,9 +136,10 @@ class Shop:
 
 
 @pytest.fixture
-def shop(meter_dsn: str, double: Double) -> Iterator[Shop]:
+def shop(meter_dsn: str, double: Double, request: pytest.FixtureRequest) -> Iterator[Shop]:
+    """Reports to Stripe's double, or to the adapter that an indirect parameter names."""
     with ExitStack() as stack:
-        yield Shop(meter_dsn, double, stack)
+        yield Shop(meter_dsn, double, stack, getattr(request, "param", STRIPE))
 
 
 NewShop = Callable[..., Shop]

@@ -5,11 +5,9 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -17,6 +15,7 @@ import pytest
 from pymeter.report import BillerError, BillerRefused, BillerUnavailable, Outcome, StripeBiller
 from pymeter.report.stripe import wire
 from tests.report.double import Double, fixtures
+from tests.report.impostor import impostor
 
 pytest.importorskip("stripe")
 
@@ -148,29 +147,6 @@ def test_a_key_that_is_not_accepted_is_not_applied_and_stops_the_run(
 # --- answers that are not Stripe's --------------------------------------------------------------------------
 
 
-@contextmanager
-def _impostor(status: int, body: bytes, **headers: str) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                self.send_header(name.replace("_", "-"), value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_args: Any) -> None: ...
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 @pytest.mark.parametrize(
     ("status", "body"),
     [
@@ -198,23 +174,23 @@ def _impostor(status: int, body: bytes, **headers: str) -> Iterator[str]:
     ],
 )
 def test_an_answer_that_says_nothing_about_the_push_is_unknown(status: int, body: bytes) -> None:
-    with _impostor(status, body) as url:
-        assert StripeBiller(LIVE, base=url).send(Push()).result == "unknown"
+    with impostor(status, body) as server:
+        assert StripeBiller(LIVE, base=server.url).send(Push()).result == "unknown"
 
 
 def test_a_redirect_is_not_followed() -> None:
     """Followed, it would become a GET, and its 200 would prove nothing."""
     with (
-        _impostor(200, b'{"object": "billing.meter_event"}') as other,
-        _impostor(302, b"", Location=other) as url,
+        impostor(200, b'{"object": "billing.meter_event"}') as other,
+        impostor(302, b"", Location=other.url) as server,
     ):
-        assert StripeBiller(LIVE, base=url).send(Push()).result == "unknown"
+        assert StripeBiller(LIVE, base=server.url).send(Push()).result == "unknown"
 
 
 def test_retry_after_is_heeded() -> None:
     body = b'{"error": {"type": "invalid_request_error", "message": "slow down"}}'
-    with _impostor(429, body, Retry_After="7") as url:
-        assert StripeBiller(LIVE, base=url).send(Push()).retry_after == 7
+    with impostor(429, body, Retry_After="7") as server:
+        assert StripeBiller(LIVE, base=server.url).send(Push()).retry_after == 7
 
 
 def test_nobody_there_is_not_applied() -> None:

@@ -103,7 +103,7 @@ limits:
   set_limit(metric text, quota numeric, subject text = null, plan text = null, period text = null,
     action text = 'block', marks numeric[] = '{80,100}', name text = 'default',
     since timestamptz = null, rollover_min numeric = null, rollover_max numeric = null,
-    every numeric = null) -> limits
+    every numeric = null, projected boolean = false) -> limits
   remove_limit(metric text, subject text = null, plan text = null, period text = null,
     name text = 'default') -> limits
   limits(metric text = null, subject text = null, plan text = null, at timestamptz = null,
@@ -135,7 +135,9 @@ pricing:
     since timestamptz = null, subject text = null, bill text = 'arrears', prorate boolean = true,
     tiers_after_change text = 'continue') -> plan_price
   retire_price(plan text, item text, at timestamptz = now(), subject text = null) -> plan_price
-  prices(plan text = null, at timestamptz = now(), subject text = null) -> setof plan_price
+  prices(plan text = null, at timestamptz = now(), subject text = null,
+    upcoming boolean = false) -> setof plan_price
+  plan_minimums(plan text = null, at timestamptz = now(), upcoming boolean = false) -> setof plan_minimum
   set_plan_minimum(plan text, amount numeric, since timestamptz = null) -> plan_minimum
   invoice(subject text, since timestamptz = null, until timestamptz = null, period text = null,
     now timestamptz = now(), as_of timestamptz = null) -> setof invoice_line
@@ -150,6 +152,15 @@ credits:
   set_tax(subject text, percent numeric, inclusive boolean = false, name text = 'tax',
     since timestamptz = null) -> tax
   taxes(subject text, at timestamptz = now()) -> setof tax
+budgets:
+  set_budget(amount numeric, currency text, subject text = null, plan text = null,
+    period text = 'cycle', marks numeric[] = '{80,100}', action text = 'alert',
+    since timestamptz = null, projected boolean = false) -> budgets
+  remove_budget(currency text, subject text = null, plan text = null, period text = 'cycle') -> budgets
+  budgets(subject text = null, plan text = null, at timestamptz = null, max_rows integer = 1000,
+    after_id bigint = null) -> setof budgets
+  budget_status(subject text, now timestamptz = now()) -> setof budget_status
+  judge_budgets(now timestamptz = now(), max_subjects integer = 10000) -> budget_round
 simulate:
   compare_plans(plan_a text, plan_b text, since timestamptz, until timestamptz,
     subjects text[] = null) -> setof plan_comparison
@@ -158,6 +169,10 @@ project:
   project_usage(subject text, metric text = null,
     now timestamptz = now()) -> setof usage_projection
   project_invoice(subject text, now timestamptz = now()) -> setof invoice_projection
+  judge_projections(now timestamptz = now(), max_subjects integer = 1000) -> bigint
+focus:
+  focus_charges(since timestamptz, until timestamptz, subject text = null, provider text = 'pymeter',
+    service_category text = 'Other') -> setof focus_charge
 notify:
   define_endpoint(name text, url text, types text[] = null, secret_name text = null,
     format text = 'standard') -> endpoints
@@ -198,6 +213,7 @@ own:
   own_check_quota(subject text, metric text, requested numeric = null,
     now timestamptz = now()) -> quota_status
   own_balance(subject text, metric text, at timestamptz = now()) -> balance
+  own_budget_status(subject text, now timestamptz = now()) -> setof budget_status
   own_credits(subject text, at timestamptz = now()) -> setof credit
   own_invoice(subject text, since timestamptz = null, until timestamptz = null, period text = null,
     now timestamptz = now()) -> setof invoice_line
@@ -213,7 +229,7 @@ report:
     dedup_window interval = null, dedup_margin interval = null, absence interval = null,
     max_age interval = null, max_ahead interval = null, grace interval = null,
     max_digits integer = null, too_old text = null, negative text = null,
-    late text = null) -> billers
+    late text = null, sends text = null, statements_since timestamptz = null) -> billers
   report_metric(metric text, event_name text, mode text = null, biller text = 'stripe',
     since timestamptz = null) -> report_metrics
   report_subject(subject text, customer text, biller text = 'stripe') -> report_subjects
@@ -233,7 +249,7 @@ report:
     now timestamptz = now()) -> setof uncertain_hour
   settle_hour(biller text, customer text, event_name text, hour timestamptz, total numeric,
     delivered_total numeric = null, now timestamptz = now(),
-    counting_since timestamptz = null) -> settled_hour
+    counting_since timestamptz = null, identifiers text[] = null) -> settled_hour
   resolve_push(identifier text, delivered boolean, now timestamptz = now()) -> pushes
   retry_pushes(biller text = 'stripe', identifier text = null,
     now timestamptz = now()) -> setof pushes
@@ -307,10 +323,10 @@ plans(plan text, name text, defined_at timestamptz, currency text)
 subscriptions(subscription_id bigint, subject text, plan text, since timestamptz, until timestamptz)
 limits(limit_id bigint, metric text, name text, period text, subject text, plan text,
   since timestamptz, quota numeric, action text, marks numeric[], every numeric, rollover_min numeric,
-  rollover_max numeric, removed boolean, created_at timestamptz)
+  rollover_max numeric, removed boolean, created_at timestamptz, projected boolean)
 effective_limit(limit_id bigint, metric text, name text, period text, source text, plan text,
   quota numeric, action text, since timestamptz, until timestamptz, counts boolean, reason text,
-  marks numeric[], every numeric)
+  marks numeric[], every numeric, projected boolean)
 overrun(subject text, metric text, limited_by text, period text, since timestamptz, until timestamptz,
   used numeric, quota numeric, overrun numeric, unit text, cause text)
 top_ups(top_up_id bigint, metric text, subject text, idempotency_key text, quantity numeric,
@@ -341,6 +357,15 @@ credit(credit_id bigint, subject text, currency text, amount numeric, drawn nume
   voided_at timestamptz, void_reason text)
 tax(subject text, name text, percent numeric, inclusive boolean, since timestamptz,
   recorded_at timestamptz, recorded_by text)
+budgets(budget_id bigint, subject text, plan text, currency text, period text, since timestamptz,
+  amount numeric, action text, marks numeric[], projected boolean, removed boolean,
+  created_at timestamptz)
+budget_status(currency text, period text, since timestamptz, until timestamptz, amount numeric,
+  spent numeric, remaining numeric, percent numeric, projected numeric, action text, marks numeric[],
+  reached numeric[], blocked boolean, judged_at timestamptz, source text, plan text, budget_id bigint,
+  reason text)
+budget_round(judged_at timestamptz, judged bigint, priced bigint, approaching bigint, exceeded bigint,
+  cleared bigint, blocked bigint, released bigint, failed bigint, remaining bigint)
 plan_comparison(subject text, currency_a text, amount_a numeric, currency_b text, amount_b numeric,
   difference numeric, pays_more bigint, pays_less bigint, pays_same bigint)
 usage_projection(metric text, aggregate text, unit text, since timestamptz, until timestamptz,
@@ -349,6 +374,16 @@ usage_projection(metric text, aggregate text, unit text, since timestamptz, unti
 invoice_projection(item text, metric text, kind text, since timestamptz, until timestamptz,
   quantity numeric, unit text, so_far numeric, low numeric, expected numeric, high numeric,
   currency text, method text, reason text, explanation text, plan text, name text)
+focus_charge(BilledCost numeric, BillingAccountId text, BillingAccountName text,
+  BillingCurrency text, BillingPeriodEnd text, BillingPeriodStart text, ChargeCategory text,
+  ChargeClass text, ChargeDescription text, ChargeFrequency text, ChargePeriodEnd text,
+  ChargePeriodStart text, ConsumedQuantity numeric, ConsumedUnit text, ContractedCost numeric,
+  ContractedUnitPrice numeric, EffectiveCost numeric, InvoiceId text, InvoiceIssuerName text,
+  ListCost numeric, ListUnitPrice numeric, PricingCategory text, PricingQuantity numeric,
+  PricingUnit text, ProviderName text, PublisherName text, ServiceCategory text, ServiceName text,
+  ServiceSubcategory text, SkuId text, SkuMeter text, SkuPriceDetails jsonb, SkuPriceId text,
+  x_CorrectedInvoiceId text, x_IncludedTax numeric, x_Item text, x_Kind text, x_PriceVersion bigint,
+  x_StatementHash text, x_StatementLine integer)
 reserved(reservation_id bigint, outcome text, held numeric, used numeric, held_total numeric,
   remaining numeric, quota numeric, limited_by text, expires_at timestamptz)
 reserved_batch(ordinal bigint, reservation_id bigint, outcome text, held numeric, used numeric,
@@ -384,21 +419,25 @@ health(healthy boolean, problems text[], notices text[], missing_partitions bigi
   oldest_unreported_at timestamptz, last_maintained_at timestamptz, silent text[], bloated text[])
 claimed_push(push_id bigint, attempt integer, subject text, metric text, identifier text,
   customer text, event_name text, value text, stamped_at timestamptz, due_at timestamptz,
-  leased_until timestamptz)
+  leased_until timestamptz, statement_id bigint, line integer, description text, since timestamptz,
+  until timestamptz, statement_hash text)
 billers(biller text, subject_is_customer boolean, dedup_window interval, dedup_margin interval,
   absence interval, max_age interval, max_ahead interval, grace interval, max_digits integer,
-  too_old text, negative text, late text, first_claimed_at timestamptz)
+  too_old text, negative text, late text, first_claimed_at timestamptz, sends text,
+  statements_since timestamptz)
 planned_push(subject text, metric text, customer text, event_name text, value text,
   stamped_at timestamptz, state text, reason text, bucket_start timestamptz, event_id bigint,
-  mode text, due_at timestamptz)
+  mode text, due_at timestamptz, statement_id bigint, line integer, description text,
+  since timestamptz, until timestamptz)
 pushes(push_id bigint, subject text, metric text, biller text, bucket_start timestamptz,
   event_id bigint, mode text, identifier text, customer text, event_name text, value numeric,
   stamped_at timestamptz, due_at timestamptz, state text, reason text, error text, attempts integer,
   unsure_attempts integer, unsure_since timestamptz, absent_since timestamptz,
   planned_at timestamptz, next_attempt_at timestamptz, first_attempt_at timestamptz,
-  last_attempt_at timestamptz, settled_at timestamptz, replaces bigint, replaced_by bigint)
+  last_attempt_at timestamptz, settled_at timestamptz, replaces bigint, replaced_by bigint,
+  statement_id bigint, line integer, description text, since timestamptz, until timestamptz)
 report_journal(biller text, stopped boolean, server text, this_server text, adopted_at timestamptz,
-  doubtful_until timestamptz)
+  doubtful_until timestamptz, sends text)
 reconcilable_range(customer text, event_name text, range_start timestamptz, range_end timestamptz,
   step text, local numeric, cause text)
 reconciliations(biller text, customer text, event_name text, step text, range_start timestamptz,

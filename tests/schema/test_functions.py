@@ -131,13 +131,14 @@ def test_reading_functions_say_that_they_only_read(db: Connection) -> None:
         *("set_limit", "remove_limit", "top_up", "void_top_up"),
         *("define_price", "retire_price", "set_plan_minimum"),
         *("grant_credit", "void_credit", "set_tax"),
+        *("set_budget", "remove_budget", "judge_budgets"),
         *("void_event", "amend_event", "adjust", "open_correction", "stage_correction"),
         *("approve_correction", "reject_correction", "revert_correction"),
         *("watermark", "close_period", "close_due", "settle_late_usage", "erase_subject"),
         *("reserve", "reserve_batch", "settle", "release", "extend"),
         *("define_endpoint", "remove_endpoint", "test_endpoint", "plan_deliveries", "claim_deliveries"),
         *("settle_deliveries", "release_deliveries", "retry_deliveries"),
-        *("set_spike_alert", "remove_spike_alert", "judge_spikes"),
+        *("set_spike_alert", "remove_spike_alert", "judge_spikes", "judge_projections"),
     }
     volatile = {
         name

@@ -48,6 +48,7 @@ def settle_hour(
     delivered_total: Quantity | None = None,
     now: datetime | None = None,
     counting_since: datetime | None = None,
+    identifiers: Sequence[str] | None = None,
 ) -> Call[SettledHour]:
     """Resolve the uncertain pushes of an hour by the biller's total for it.
 
@@ -65,6 +66,7 @@ def settle_hour(
         now: The moment to ask about; the database's clock unless given.
         counting_since: When the biller began to count under this name: what was sent earlier is in
             no total.
+        identifiers: Those that the biller has, if it lists them: they decide instead of the total.
 
     Returns:
         The verdict.
@@ -87,6 +89,7 @@ def settle_hour(
             argument.quantity("delivered_total", delivered_total),
             argument.time("now", now),
             argument.time("counting_since", counting_since),
+            argument.texts("identifiers", identifiers),
         ),
         result.one(SettledHour),
     )

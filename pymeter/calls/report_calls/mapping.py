@@ -24,6 +24,8 @@ def define_biller(
     too_old: Literal["hold", "restamp", "leave"] | None = None,
     negative: Literal["hold", "send", "leave"] | None = None,
     late: Literal["send", "restamp", "hold"] | None = None,
+    sends: Literal["usage", "statements"] | None = None,
+    statements_since: datetime | None = None,
 ) -> Call[Biller]:
     """Create or update a biller's reporting policy. What is None stays as it is.
 
@@ -42,12 +44,17 @@ def define_biller(
             time, ``leave``.
         negative: What happens to values below zero: ``hold``, ``send``, ``leave``.
         late: What happens after `grace`: ``send``, ``restamp``, ``hold``.
+        sends: ``usage``, or ``statements``: each line of a statement that is closed from now on
+            becomes an invoice item.
+        statements_since: Statements of periods that begin earlier are not sent; those of later ones
+            are, also if they have been closed already.
 
     Returns:
         The policy as it is now.
 
     Raises:
         InvalidInput: a setting is not allowed.
+        MetricForbids: what it sends would change while it is in use.
 
     Example:
         meter.define_biller(too_old="restamp", grace=timedelta(hours=72))
@@ -67,6 +74,8 @@ def define_biller(
             argument.text("too_old", too_old),
             argument.text("negative", negative),
             argument.text("late", late),
+            argument.text("sends", sends),
+            argument.time("statements_since", statements_since),
         ),
         result.one(Biller),
     )

@@ -15,7 +15,7 @@ from pymeter.cli.suggestions import SuggestingGroup
 app = typer.Typer(
     cls=SuggestingGroup,
     help=help_text(sending.report),
-    short_help="Report usage to a biller such as Stripe.",
+    short_help="Report usage to a biller: Stripe, or OpenMeter.",
     invoke_without_command=True,
 )
 

@@ -14,6 +14,8 @@ from pymeter.cli.reporting.options import BillerName
 from pymeter.cli.target import Context
 from pymeter.models import Biller, MetricMapping, ReportMode, SubjectMapping
 
+_SENT = "What is sent"
+
 
 def metric(
     ctx: Context,
@@ -45,7 +47,7 @@ def metric(
 def subject(
     ctx: Context,
     subject: Subject,
-    customer: Annotated[str | None, typer.Argument(help="The biller's customer id: cus_...")] = None,
+    customer: Annotated[str | None, typer.Argument(help="The biller's id of the customer: cus_...")] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Do not report the subject any more.")] = False,
     biller: BillerName = "stripe",
     as_json: AsJson = False,
@@ -92,9 +94,23 @@ def rules(
         str | None, typer.Option(help="Usage after the invoice is final: send, restamp, hold.")
     ] = None,
     grace: Annotated[str | None, typer.Option(help="How long an invoice stays open: 1h, 72h.")] = None,
+    max_age: Annotated[
+        str | None, typer.Option(help="How old usage may be that the biller takes: 35d.")
+    ] = None,
+    dedup_window: Annotated[
+        str | None, typer.Option(help="How long the biller knows an identifier: 24h.")
+    ] = None,
     absence: Annotated[
         str | None, typer.Option(help="How long a push is missing before a resend: 24h.")
     ] = None,
+    sends: Annotated[
+        str | None, typer.Option(help="usage, or statements as invoice items.", rich_help_panel=_SENT)
+    ] = None,
+    statements_since: Annotated[
+        str | None,
+        typer.Option(help="Those of periods that begin here or later.", rich_help_panel=_SENT),
+    ] = None,
+    timezone: Zone = "UTC",
     as_json: AsJson = False,
 ) -> None:
     """Show or change a biller's reporting policy.
@@ -109,7 +125,11 @@ def rules(
             negative=cast(Any, negative),
             late=cast(Any, late),
             grace=read_duration(grace, "--grace"),
+            max_age=read_duration(max_age, "--max-age"),
+            dedup_window=read_duration(dedup_window, "--dedup-window"),
             absence=read_duration(absence, "--absence"),
+            sends=cast(Any, sends),
+            statements_since=read_moment(statements_since, timezone, "--statements-since"),
         )
     show(row, Biller, _rules_table, form(as_json))
 

@@ -15,7 +15,17 @@ BillerName = Annotated[
 ]
 KeyFile = Annotated[
     Path | None,
-    typer.Option(help="File of the API key. Default: STRIPE_API_KEY(_FILE)."),
+    typer.Option(help="File of the key. Default: STRIPE_API_KEY or OPENMETER_TOKEN(_FILE)."),
+]
+AdapterOption = Annotated[
+    str | None,
+    typer.Option("--adapter", help="stripe or openmeter. Default: as NAME begins; else stripe."),
+]
+Url = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL", help="Its server. Default: OPENMETER_URL or STRIPE_API_BASE; else its cloud."
+    ),
 ]
 ConnectionsOption = Annotated[
     int, typer.Option(min=1, max=200, metavar="N", help="Calls at the same time.", rich_help_panel=_SENDING)
@@ -23,6 +33,9 @@ ConnectionsOption = Annotated[
 RateOption = Annotated[
     float | None,
     typer.Option(
-        min=0.001, metavar="N", help="Calls a second. Default: 1000; test key: 20.", rich_help_panel=_SENDING
+        min=0.001,
+        metavar="N",
+        help="Calls a second. Default: 1000; test key: 20; openmeter: 100.",
+        rich_help_panel=_SENDING,
     ),
 ]

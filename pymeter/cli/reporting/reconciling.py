@@ -10,8 +10,8 @@ from rich.console import Group, RenderableType
 from pymeter.cli.errors import SAYS_NO, CliError
 from pymeter.cli.options import AsJson, Zone, form, read_window
 from pymeter.cli.output import bad, good, moment, number, show, table
-from pymeter.cli.reporting.options import BillerName, KeyFile, RateOption
-from pymeter.cli.reporting.reporters import reporter_for, stopped_by_signals
+from pymeter.cli.reporting.options import AdapterOption, BillerName, KeyFile, RateOption, Url
+from pymeter.cli.reporting.reporters import BillerChoice, reporter_for, stopped_by_signals
 from pymeter.cli.target import Context
 from pymeter.models import ReportStep
 
@@ -29,6 +29,8 @@ def reconcile(
     until: Annotated[str | None, typer.Option(help="Only before this.")] = None,
     timezone: Zone = "UTC",
     biller: BillerName = "stripe",
+    adapter: AdapterOption = None,
+    url: Url = None,
     key_file: KeyFile = None,
     rate: RateOption = None,
     as_json: AsJson = False,
@@ -44,7 +46,9 @@ def reconcile(
     start, end = read_window(since, until, timezone)
     troubles = Troubles()
     with (
-        reporter_for(ctx.obj, biller, key_file, [troubles], rate=rate) as reporter,
+        reporter_for(
+            ctx.obj, BillerChoice(biller, adapter, url, key_file), [troubles], rate=rate
+        ) as reporter,
         stopped_by_signals(reporter),
     ):
         found = reporter.reconcile(

@@ -9,9 +9,16 @@ import typer
 
 from pymeter.cli.errors import CliError
 from pymeter.cli.options import AsJson
-from pymeter.cli.reporting.options import BillerName, ConnectionsOption, KeyFile, RateOption
+from pymeter.cli.reporting.options import (
+    AdapterOption,
+    BillerName,
+    ConnectionsOption,
+    KeyFile,
+    RateOption,
+    Url,
+)
 from pymeter.cli.reporting.planning import show_planned
-from pymeter.cli.reporting.reporters import metrics_served, reporter_for, stopped_by_signals
+from pymeter.cli.reporting.reporters import BillerChoice, metrics_served, reporter_for, stopped_by_signals
 from pymeter.cli.target import Context
 
 _ONCE = "With --once"
@@ -35,6 +42,8 @@ def report(
         ),
     ] = None,
     biller: BillerName = "stripe",
+    adapter: AdapterOption = None,
+    url: Url = None,
     key_file: KeyFile = None,
     as_json: AsJson = False,
     patience: Annotated[
@@ -67,7 +76,7 @@ def report(
     connections: ConnectionsOption = 16,
     rate: RateOption = None,
 ) -> None:
-    """Report usage to a biller such as Stripe.
+    """Report usage to a biller: Stripe, or OpenMeter.
 
         pymeter report metric tokens api_tokens
         pymeter report --dry-run
@@ -95,7 +104,7 @@ def report(
         "reads_a_day": reads_a_day,
     }
     with (
-        reporter_for(ctx.obj, biller, key_file, [display], **options) as reporter,
+        reporter_for(ctx.obj, BillerChoice(biller, adapter, url, key_file), [display], **options) as reporter,
         metrics_served(biller, reporter, metrics_port, metrics_host),
         display,
         stopped_by_signals(reporter),

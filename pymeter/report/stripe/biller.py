@@ -1,172 +1,57 @@
-"""The biller for Stripe Billing Meters, on stripe-python (extra ``stripe``)."""
+"""The biller for Stripe Billing Meters."""
 
 from __future__ import annotations
 
-import os
-import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pymeter import exact_json
-from pymeter.report.biller import (
-    BillerError,
-    BillerRefused,
-    BillerUnavailable,
-    Failure,
-    Outcome,
-    Sendable,
-    Total,
-)
+from pymeter.report.biller import BillerError, BillerRefused, Failure, Outcome, Sendable, Total
 from pymeter.report.biller import Step as Step
 from pymeter.report.stripe import wire
-from pymeter.secrets import Secret, redact, redact_logs
-
-if TYPE_CHECKING:
-    from stripe import StripeClient
-
-DEFAULT_BASE = "https://api.stripe.com"
-DEFAULT_STREAM_BASE = "https://meter-events.stripe.com"
-LIVE_RATE = 1000.0
-TEST_RATE = 20.0
-"""Calls a second: Stripe allows 1,000 to meter events, and 25 of any kind with a test key."""
+from pymeter.report.stripe.api import StripeApi, readable
 
 _PAGE = 100
-_NO_KEY_HINT = "Set STRIPE_API_KEY, or STRIPE_API_KEY_FILE to a file that holds it."
-_TEST_PREFIXES = ("sk_test_", "rk_test_")
 
 
-class StripeBiller:
-    """Sends pushes as meter events, and reads Stripe's totals. Thread-safe.
+class StripeBiller(StripeApi):
+    """Sends pushes as meter events, and reads Stripe's totals.
 
-    The key is `api_key`, else STRIPE_API_KEY, else the content of the file STRIPE_API_KEY_FILE. `base`
-    replaces Stripe's own address for every host (STRIPE_API_BASE). `customer_key` and `value_key` are the
-    payload keys of the meters, `timeout` the seconds to wait for an answer, `rate` the calls a second
-    (1,000, or 20 with a test key), `connections` the number of connections that are kept open. `test_only`
-    refuses a live key: for a rehearsal, whose usage must not be billed.
-
-    Creating it does no I/O except reading the key's file. Retries are the journal's; the SDK makes none.
+    `customer_key` and `value_key` are the payload keys of the meters; the other parameters are those of
+    StripeApi. A live key makes 1,000 calls a second, a test key 20.
 
         biller = StripeBiller()
         Reporter(pool, biller).run_once()
     """
 
+    LIVE_RATE = 1000.0
+
     def __init__(
         self,
         api_key: str | None = None,
         *,
-        api_key_file: str | os.PathLike[str] | None = None,
-        base: str | None = None,
         customer_key: str = "stripe_customer_id",
         value_key: str = "value",
-        timeout: float = 30.0,
-        rate: float | None = None,
-        connections: int = 16,
-        test_only: bool = False,
+        **options: Any,
     ) -> None:
-        self._key = _key(api_key, api_key_file)
-        self.base = (base or os.environ.get("STRIPE_API_BASE") or "").rstrip("/") or None
+        super().__init__(api_key, **options)
         self.customer_key = customer_key
         self.value_key = value_key
-        self.timeout = timeout
-        self.connections = connections
-        self.test_only = test_only
-        self.rate = rate if rate is not None else TEST_RATE if self.test_mode else LIVE_RATE
-        self._client: StripeClient | None = None
         self._event_names: dict[str, str] = {}  # by meter: neither ever changes
         self._counting_since: dict[str, datetime] = {}
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(base={self.base or DEFAULT_BASE!r}, test_mode={self.test_mode})"
-
-    @property
-    def test_mode(self) -> bool:
-        """Whether the key is one of Stripe's test keys."""
-        return self._key is not None and self._key.reveal().startswith(_TEST_PREFIXES)
-
-    def check(self) -> None:
-        """Raise BillerRefused when there is no key, BillerError when stripe-python is not installed."""
-        if self._key is None:
-            raise BillerRefused("there is no Stripe API key", _NO_KEY_HINT)
-        if not re.fullmatch(r"[!-~]+", self._key.reveal()):
-            raise BillerRefused("the Stripe API key has characters that no key has", _NO_KEY_HINT)
-        if self.test_only and not self.test_mode:
-            raise BillerRefused("this biller takes test keys only", "A test key begins with sk_test_.")
-        if self._client is None:
-            self._client = self._connect(self._key)
-
-    def close(self) -> None:
-        """Close the connections. The biller may be used again."""
-        if self._client is not None:
-            self._connections.close()
-            self._client = None
-
-    def _connect(self, key: Secret) -> StripeClient:
-        try:
-            import stripe
-
-            from pymeter.report.stripe.http import Connections
-        except ModuleNotFoundError:
-            hint = "pip install 'pymeter-ledger[stripe]'"
-            raise BillerError("stripe-python is not installed", hint) from None
-        stripe.enable_telemetry = False  # it would write an id into the user's home and send it along
-        redact_logs("stripe")
-        bases = {"api": self.base or DEFAULT_BASE, "meter_events": self.base or DEFAULT_STREAM_BASE}
-        self._connections = Connections(bases["api"], self.timeout, self.connections)
-        return stripe.StripeClient(
-            key.reveal(),
-            base_addresses=bases,  # type: ignore[arg-type]
-            max_network_retries=0,
-            http_client=self._connections,
-        )
 
     # --- sending --------------------------------------------------------------------------------------------
 
     def send(self, push: Sendable) -> Outcome:
         """Send one push, once. Errors are outcomes, not exceptions."""
+        if getattr(push, "statement_id", None) is not None:
+            raise BillerRefused("an invoice item is no meter event", "Send it with StripeInvoiceItems.")
         params = wire.parameters(push, self.customer_key, self.value_key)
         key = wire.idempotency_key(push.identifier, uuid.uuid4().hex[:16])
         answer = self._request("post", "/v1/billing/meter_events", params, idempotency_key=key)
         return answer if isinstance(answer, Outcome) else wire.answered(answer, push)
-
-    def _request(self, method: str, url: str, params: Mapping[str, Any], **options: Any) -> Any:
-        """Return the answer's JSON with exact numbers, or the Outcome of a failed call."""
-        self.check()
-        assert self._client is not None
-        import stripe
-
-        try:
-            response = self._client.raw_request(method, url, **params, **options)
-        except stripe.APIConnectionError as error:
-            return _not_answered(error)
-        except stripe.StripeError as error:
-            detail = error.json_body if isinstance(error.json_body, dict) else {}
-            kind = detail["error"].get("type", "") if isinstance(detail.get("error"), dict) else None
-            headers = error.headers if isinstance(error.headers, Mapping) else {}
-            message = error.user_message if kind is not None else "no answer of Stripe's"
-            return wire.failed(error.http_status or 0, error.code, kind, message, headers)
-        except Exception as error:  # an unreadable answer proves nothing
-            return Outcome("unknown", redact(f"{type(error).__name__}: {error}")[:500])
-        try:
-            body = exact_json.loads(response.body)
-        except ValueError:
-            body = None
-        return body if isinstance(body, dict) else Outcome("unknown", "the answer is no JSON object")
-
-    def _read(self, url: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        answer = self._request("get", url, params)
-        if not isinstance(answer, Outcome):
-            return dict(answer)
-        text = f"Stripe did not answer {url}: {answer.error}"
-        if answer.refused:
-            raise BillerRefused(text, "Check the key and its permissions.")
-        if answer.result == "rejected":
-            raise BillerError(text)
-        raise BillerUnavailable(text)
 
     # --- reading --------------------------------------------------------------------------------------------
 
@@ -190,7 +75,7 @@ class StripeBiller:
         found: dict[datetime, Total] = {}
         for meter_id in self._meters_of(event_name, since):
             url = f"/v1/billing/meters/{meter_id}/event_summaries"
-            with _readable(url):
+            with readable(url):
                 for total in wire.summaries(self._pages(url, params), since, until):
                     before = found.get(total.start)
                     found[total.start] = replace(total, value=total.value + before.value) if before else total
@@ -202,18 +87,9 @@ class StripeBiller:
             self._meters_of(event_name, datetime.max.replace(tzinfo=UTC))
         return self._counting_since.get(event_name)
 
-    def _pages(self, url: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yield every row of a v1 list."""
-        page = self._read(url, params)
-        while rows := page.get("data"):
-            yield from rows
-            if not page.get("has_more"):
-                return
-            page = self._read(url, {**params, "starting_after": rows[-1]["id"]})
-
     def _meters_of(self, event_name: str, since: datetime) -> list[str]:
         """Return the ids of the meters, active or archived, that may have counted at `since` or later."""
-        with _readable("/v1/billing/meters"):
+        with readable("/v1/billing/meters"):
             meters = [
                 meter
                 for meter in self._pages("/v1/billing/meters", {"limit": _PAGE})
@@ -255,7 +131,7 @@ class StripeBiller:
             return None
         if "data" not in event:  # a list may hold thin events
             event = self._read(f"/v2/core/events/{event['id']}", {})
-        with _readable("/v2/core/events"):
+        with readable("/v2/core/events"):
             meter_id = wire.meter_id_of(event)
             return wire.failure(event, self._event_name(meter_id) if meter_id else None)
 
@@ -266,42 +142,3 @@ class StripeBiller:
                 return None
             self._event_names[meter_id] = str(name)
         return self._event_names[meter_id]
-
-
-@contextmanager
-def _readable(url: str) -> Iterator[None]:
-    """Raise BillerUnavailable for an answer that is not in the documented form."""
-    try:
-        yield
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, OSError) as error:
-        text = redact(f"{type(error).__name__}: {error}")[:200]
-        raise BillerUnavailable(f"Stripe's answer to {url} cannot be read: {text}") from error
-
-
-def _key(api_key: str | None, api_key_file: str | os.PathLike[str] | None) -> Secret | None:
-    text = api_key
-    if text is None and api_key_file is None:
-        text = os.environ.get("STRIPE_API_KEY")
-        api_key_file = os.environ.get("STRIPE_API_KEY_FILE") or None
-    if not text and api_key_file is not None:
-        text = Path(api_key_file).read_text(encoding="utf-8")
-    text = (text or "").strip()
-    return Secret(text) if text else None
-
-
-def _not_answered(error: Exception) -> Outcome:
-    """The outcome without a complete answer. Without a connection the call was not applied."""
-    causes = list(_causes(error))
-    names = {type(cause).__name__ for cause in causes}
-    text = redact(str(causes[-1]) or type(causes[-1]).__name__)[:500]
-    if names & {"NewConnectionError", "NameResolutionError", "ConnectTimeoutError", "ConnectTimeout"}:
-        return Outcome("not_applied", f"no connection: {text}", unreachable=True)
-    return Outcome("unknown", f"no answer: {text}", unreachable=True)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield the error and its causes, including those that urllib3 wraps."""
-    while error is not None:
-        yield error
-        inner = getattr(error, "reason", None) or next(iter(getattr(error, "args", ()) or ()), None)
-        error = error.__cause__ or error.__context__ or (inner if isinstance(inner, BaseException) else None)

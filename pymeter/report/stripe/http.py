@@ -1,50 +1,30 @@
-"""The HTTP client of stripe-python: the connections of ``requests`` without its session.
-
-A session merges settings, cookies, hooks and the environment into every call, which takes as long as the call
-itself. Importing this module needs the extra ``stripe``.
-"""
+"""The HTTP client of stripe-python. Importing this module needs the extra ``stripe``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-import requests
-import requests.adapters
-import requests.utils
 import stripe
-from requests.structures import CaseInsensitiveDict
 
-_CONNECT_SECONDS_MAX = 10.0
+from pymeter.report.http import Connections
 
 
-class Connections(stripe.HTTPClient):
-    """Keeps up to `connections` connections to `base` open, through the environment's proxy if there is one.
-
-    Redirects are not followed (a redirected POST would become a GET, whose 200 proves nothing), and a .netrc
-    does not replace the key.
-    """
+class StripeConnections(stripe.HTTPClient):
+    """Connections of pymeter's own kind, in the form that stripe-python asks for."""
 
     name = "requests"
 
     def __init__(self, base: str, timeout: float, connections: int) -> None:
         super().__init__()
-        self._timeout = (min(timeout, _CONNECT_SECONDS_MAX), timeout)
-        self._proxies = requests.utils.get_environ_proxies(base)
-        self._adapter = requests.adapters.HTTPAdapter(pool_connections=4, pool_maxsize=connections)
+        self._connections = Connections(base, timeout, connections, verify=stripe.ca_bundle_path)
 
     def request(  # type: ignore[override]  # stripe's own clients return bytes too
         self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
         """Make one call. Every failure is an APIConnectionError; its cause has the details."""
-        call = requests.PreparedRequest()
-        call.method, call.url, call.body = method.upper(), url, post_data
-        call.headers = CaseInsensitiveDict(headers or {})
-        call.headers["Content-Length"] = str(len(post_data or ""))
         try:
-            answer = self._adapter.send(
-                call, timeout=self._timeout, verify=stripe.ca_bundle_path, proxies=self._proxies
-            )
+            answer = self._connections.call(method, url, headers, post_data)
             return answer.content, answer.status_code, answer.headers
         except Exception as error:
             message = f"no answer: {type(error).__name__}"
@@ -52,4 +32,4 @@ class Connections(stripe.HTTPClient):
 
     def close(self) -> None:
         """Close all connections."""
-        self._adapter.close()
+        self._connections.close()

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from pymeter.report.answers import describe, retry_after
 from pymeter.report.biller import Failure, Outcome, Sendable, Total
-from pymeter.secrets import redact
 
 ERROR_REPORT = "v1.billing.meter.error_report_triggered"
 NO_METER_FOUND = "v1.billing.meter.no_meter_found"
@@ -19,7 +19,6 @@ KEPT = timedelta(days=30)
 
 _AHEAD = timedelta(hours=1)
 """Longer than the 5 minutes that a timestamp may lie in the future."""
-_TEXT_MAX = 500
 _DUPLICATE = re.compile(r"already exists with identifier", re.IGNORECASE)
 _ATTEMPT = re.compile(r"\.[0-9a-f]{16}$")
 
@@ -70,31 +69,17 @@ def failed(
     if status in (401, 403):
         return Outcome("not_applied", text, refused=True)
     if status == 429:
-        return Outcome("not_applied", text, throttled=True, retry_after=_retry_after(headers))
+        return Outcome("not_applied", text, throttled=True, retry_after=retry_after(headers))
     if status == 409:
         return Outcome("not_applied", text)
     if status >= 500 or status in (408, 425) or kind is None or kind == "idempotency_error":
-        return Outcome("unknown", text, unreachable=status >= 500)
+        replayed = (headers.get("Idempotent-Replayed") or headers.get("idempotent-replayed")) == "true"
+        return Outcome("unknown", text, unreachable=status >= 500, replayed=replayed)
     if 400 <= status < 500:
         if code == "duplicate_meter_event" or (status == 400 and _DUPLICATE.search(message or "")):
             return Outcome("delivered", duplicate=True)
         return Outcome("rejected", text)
     return Outcome("unknown", text)
-
-
-def describe(status: int, code: str | None, message: str | None, reason: str | None = None) -> str:
-    """One line about an error, without secrets."""
-    words = " ".join(f"{message or 'no message'} {f'({reason})' if reason else ''}".split())
-    return redact(f"{status} {code}: {words}" if code else f"{status}: {words}")[:_TEXT_MAX]
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    text = headers.get("Retry-After") or headers.get("retry-after") or ""
-    try:
-        seconds = float(text)
-    except ValueError:
-        return None
-    return seconds if 0 < seconds < 3600 else None
 
 
 # --- totals -------------------------------------------------------------------------------------------------

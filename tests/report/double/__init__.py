@@ -1,4 +1,4 @@
-"""A double of Stripe's Billing Meters: a small HTTP server that real clients, stripe-python first, talk to.
+"""A double of Stripe's meters and invoice items: an HTTP server that real clients, stripe-python first, use.
 
     with running.in_thread() as double:           # or running.in_process(), or fixtures.stripe_double
         double.create_meter("api_calls")          # in both worlds; also formula="last" and others
@@ -17,7 +17,8 @@ is the class above for a double that runs elsewhere; ``control.py`` is the same 
 Keys that begin with sk_live_ and sk_test_ see two worlds; faults, settings and the clock are shared by both.
 
 What is not documented is a setting, and its default is the side that is harder on the sender. Not doubled:
-the v2 meter event stream, and invoices. No double can show that Stripe does what its documentation says.
+the v2 meter event stream, and invoices themselves.
+No double can show that Stripe does what its documentation says.
 """
 
 from .client import Double

@@ -20,6 +20,8 @@ _ROUTES = [
         ("GET", "/v1/billing/meters", "list_meters"),
         ("GET", "/v1/billing/meters/(?P<id>[^/]+)", "retrieve_meter"),
         ("GET", "/v1/billing/meters/(?P<id>[^/]+)/event_summaries", "list_event_summaries"),
+        ("POST", "/v1/invoiceitems", "create_invoice_item"),
+        ("GET", "/v1/invoiceitems", "list_invoice_items"),
         ("GET", "/v2/core/events", "list_core_events"),
         ("GET", "/v2/core/events/(?P<id>[^/]+)", "retrieve_core_event"),
     ]
@@ -101,6 +103,10 @@ def _find_route(request: wire.Request) -> tuple[str, dict[str, str]]:
 
 def _traits(world: World, route: str, params: dict[str, Any]) -> Matchable:
     """What fault rules and lanes need to know, read without judging it."""
+    if route in ("create_invoice_item", "list_invoice_items"):
+        metadata = params.get("metadata")
+        identifier = metadata.get("pymeter_identifier") if isinstance(metadata, dict) else None
+        return Matchable(route, world.name, params.get("customer"), params.get("currency"), identifier)
     event_name = params.get("event_name")
     payload = params.get("payload")
     cancel = params.get("cancel")

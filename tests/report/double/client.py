@@ -119,6 +119,14 @@ class Double:
         """
         return self._get("counters", world=world)
 
+    def invoice_items(self, world: str = "live") -> list[dict[str, Any]]:
+        """Every invoice item, in the order in which they were created."""
+        return self._get("invoice_items", world=world)
+
+    def delete_invoice_item(self, item_id: str, world: str = "live") -> None:
+        """What a person can do in the dashboard to an item that is on no final invoice."""
+        self._post("delete_invoice_item", {"id": item_id, "world": world})
+
     # Error events
 
     def report_failures(self, world: str = "live") -> list[str]:

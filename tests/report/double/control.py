@@ -51,6 +51,8 @@ class Control:
             ("POST", "accept"): self._accept,
             ("GET", "totals"): self._totals,
             ("GET", "events"): self._events,
+            ("GET", "invoice_items"): self._invoice_items,
+            ("POST", "delete_invoice_item"): self._delete_invoice_item,
             ("GET", "counters"): self._counters,
             ("POST", "report"): self._report,
             ("GET", "core_events"): self._core_events,
@@ -158,6 +160,16 @@ class Control:
         """Accepted events in order, those after the ``after``-th."""
         world = self._account.worlds[asked["world"]]
         return [event.as_dict(world.name) for event in world.ledger.events[int(asked.get("after", 0)) :]]
+
+    async def _invoice_items(self, asked: dict[str, Any]) -> object:
+        """All items, in the order in which they were created."""
+        return [item.as_stripe() for item in self._account.worlds[asked["world"]].invoice_items]
+
+    async def _delete_invoice_item(self, asked: dict[str, Any]) -> object:
+        """As a person does who deletes a pending item in the dashboard."""
+        items = self._account.worlds[asked["world"]].invoice_items
+        items.remove(next(item for item in items if item.id == asked["id"]))
+        return {}
 
     async def _counters(self, asked: dict[str, Any]) -> object:
         return self._account.worlds[asked["world"]].counters() | {

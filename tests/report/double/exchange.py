@@ -13,7 +13,7 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
-from . import adjustments, errors, meter_events, quantities, resources, summaries
+from . import adjustments, errors, invoice_items, meter_events, quantities, resources, summaries
 from .call import Call, identify, parse
 from .faults import Rule
 from .wire import Request, Response
@@ -29,6 +29,8 @@ _HANDLERS: dict[str, Callable[[Call], dict[str, Any]]] = {
     "list_meters": resources.list_meters,
     "retrieve_meter": resources.retrieve_meter,
     "list_event_summaries": summaries.list_summaries,
+    "create_invoice_item": invoice_items.create,
+    "list_invoice_items": invoice_items.list_items,
     "list_core_events": resources.list_core_events,
     "retrieve_core_event": resources.retrieve_core_event,
 }
@@ -63,7 +65,7 @@ async def exchange(account: Account, request: Request) -> Exchange:
         account.internal_errors.append(traceback.format_exc())
         traceback.print_exc(file=sys.stderr)
         outcome = Exchange(_error(errors.StripeError(500, "The double itself failed."), request_id))
-    _count(world, route, outcome)
+    count_request(world, route, outcome)
     return outcome
 
 
@@ -93,7 +95,7 @@ async def _once_per_key(call: Call, rule: Rule | None) -> Exchange:
     if key is None:
         return await _alone_in_lane(call, rule)
     if stored := keys.replay(key, call.fingerprint, call.now):
-        return Exchange(stored, _delivery(rule))
+        return Exchange(stored, delivery(rule))
     keys.begin(key)
     try:
         return await _alone_in_lane(call, rule)
@@ -117,15 +119,15 @@ async def _at_its_pace(call: Call, rule: Rule | None) -> Exchange:
     """Execute between the pauses that the latency and the fault ask for."""
     if call.account.settings.latency > 0:
         await asyncio.sleep(call.account.settings.latency)
-    if await _pause(call, rule, "before") == DROP:
+    if await pause(call, rule, "before") == DROP:
         return Exchange(None, DROP)
     response = _execute(call, rule)
-    if await _pause(call, rule, "after") == DROP:
+    if await pause(call, rule, "after") == DROP:
         return Exchange(None, DROP)
-    return Exchange(response, _delivery(rule))
+    return Exchange(response, delivery(rule))
 
 
-async def _pause(call: Call, rule: Rule | None, point: str) -> str:
+async def pause(call: Call, rule: Rule | None, point: str) -> str:
     if rule and rule.kind == f"slow_{point}":
         await asyncio.sleep(rule.delay)
     if rule and rule.kind == f"hold_{point}":
@@ -160,7 +162,7 @@ def _apply(call: Call, rule: Rule | None) -> tuple[Response, bool]:
     return Response(200, _json(body), _headers(call.request_id)), True
 
 
-def _delivery(rule: Rule | None) -> str:
+def delivery(rule: Rule | None) -> str:
     return {"drop_after": DROP, "half_response": HALF}.get(rule.kind if rule else "", ANSWER)
 
 
@@ -184,6 +186,6 @@ def _number(value: object) -> str:
     raise TypeError(f"{type(value).__name__} has no place in an answer")
 
 
-def _count(world: World, route: str, outcome: Exchange) -> None:
+def count_request(world: World, route: str, outcome: Exchange) -> None:
     answered = outcome.response is not None and outcome.delivery == ANSWER
     world.requests[route][str(outcome.response.status) if answered and outcome.response else "dropped"] += 1

@@ -29,6 +29,8 @@ ROUTES = (
     "list_meters",
     "retrieve_meter",
     "list_event_summaries",
+    "create_invoice_item",
+    "list_invoice_items",
     "list_core_events",
     "retrieve_core_event",
 )

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import socket
 
-from . import wire
+from . import openmeter, wire
 from .control import Control
 from .exchange import DROP, HALF, Exchange, exchange
 from .world import Account
@@ -70,7 +70,8 @@ class Server:
         try:
             with contextlib.suppress(*_OVER):
                 while (request := await _next_request(reader, writer)) is not None:
-                    if not await _deliver(await exchange(self.account, request), writer):
+                    answer = openmeter.exchange if request.path.startswith("/api/") else exchange
+                    if not await _deliver(await answer(self.account, request), writer):
                         break
         finally:
             self._connections.discard(writer)
@@ -100,7 +101,9 @@ async def _deliver(outcome: Exchange, writer: asyncio.StreamWriter) -> bool:
         return False
     data = wire.encode(outcome.response)
     if outcome.delivery == HALF:
-        writer.write(data[: len(data) - len(outcome.response.body) // 2])
+        # Without a body to cut, the status is cut.
+        kept = len(data) - len(outcome.response.body) // 2 if outcome.response.body else len("HTTP/1.1 2")
+        writer.write(data[:kept])
         await writer.drain()
         return False
     writer.write(data)

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found"}
-_REASONS |= {409: "Conflict", 429: "Too Many Requests", 500: "Internal Server Error"}
+_REASONS |= {204: "No Content", 409: "Conflict", 429: "Too Many Requests", 500: "Internal Server Error"}
 
 
 class MalformedRequest(Exception):
@@ -60,8 +60,10 @@ def _parse_head(head: bytes) -> tuple[str, str, dict[str, str]]:
 
 def encode(response: Response, *, close: bool = False) -> bytes:
     lines = [f"HTTP/1.1 {response.status} {_REASONS.get(response.status, 'Status')}"]
-    lines += [f"{name}: {value}" for name, value in response.headers.items()]
-    lines += ["Content-Type: application/json", f"Content-Length: {len(response.body)}"]
+    headers = response.headers
+    if response.status != 204:
+        headers = {"Content-Type": "application/json", **headers, "Content-Length": str(len(response.body))}
+    lines += [f"{name}: {value}" for name, value in headers.items()]
     if close:
         lines.append("Connection: close")
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + response.body

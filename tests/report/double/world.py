@@ -9,7 +9,8 @@ from .clock import Clock
 from .core_events import CoreEvents
 from .faults import Faults
 from .idempotency import IdempotencyKeys
-from .ledger import Ledger
+from .items import InvoiceItem
+from .ledger import Event, Ledger
 from .limits import CallRate, InFlight, ReadBudget
 from .meters import Meters
 from .settings import Settings
@@ -29,6 +30,8 @@ class World:
         self.in_flight = InFlight()
         self.rate = CallRate()
         self.reads = ReadBudget()
+        self.cloud_events: dict[tuple[str, str], Event] = {}  # by source and id
+        self.invoice_items: list[InvoiceItem] = []
         self.core_events = CoreEvents(livemode=name == "live")
         # By route and by status, where "dropped" is a call that got no (whole) answer.
         self.requests: defaultdict[str, Counter[str]] = defaultdict(Counter)

@@ -1,4 +1,4 @@
--- depends: 0019-projections
+-- depends: 0023-invoice-items
 -- Keys of programs that speak HTTP.
 
 create sequence api_key_ids as bigint;

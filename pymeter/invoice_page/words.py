@@ -1,0 +1,82 @@
+"""The words of an invoice's lines, for the page and for the terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import MAX_PREC, Decimal, localcontext
+
+from pymeter.models import InvoiceLine, StatementLine
+from pymeter.numbers import number
+
+Line = InvoiceLine | StatementLine
+
+AFTER = ("credit", "tax")
+"""Kinds of lines that come after the subtotal."""
+TOTAL = "total"
+
+_DECIMALS_MAX = 6
+_SMALL = Decimal("0.001")
+_LONG = re.compile(rf"\b(?!0\.000)(\d+\.\d{{{_DECIMALS_MAX}}})\d{{{_DECIMALS_MAX},}}")
+
+
+@dataclass(frozen=True)
+class Sum:
+    """A row below the lines of a currency."""
+
+    title: str
+    amount: Decimal | None
+    currency: str
+    explanation: str = ""
+
+
+def sums(lines: Sequence[Line], totals: Mapping[str, Decimal | None]) -> Iterator[Sum]:
+    """For each currency credits, taxes and the total; a subtotal only if something comes before the total."""
+    for currency, total in sorted(totals.items()):
+        own = [line for line in lines if line.currency == currency]
+        after = [line for line in own if line.kind in AFTER]
+        if after:
+            amounts = [line.amount for line in own if line.kind not in (*AFTER, TOTAL)]
+            yield Sum("subtotal", added(amounts), currency)
+        for line in after:
+            yield Sum(title(line), line.amount, currency, shortened(line.explanation))
+        yield Sum(TOTAL, total, currency)
+
+
+def added(amounts: Sequence[Decimal | None]) -> Decimal | None:
+    """The sum; None if one of them is unknown."""
+    known = [amount for amount in amounts if amount is not None]
+    if len(known) != len(amounts):
+        return None
+    with localcontext(prec=MAX_PREC):  # the default would round after 28 digits
+        return sum(known, Decimal(0))
+
+
+def title(line: Line) -> str:
+    """What a line is of."""
+    if line.kind == "credit":
+        return "new credit" if line.item is None else f"credit {line.item}"
+    if line.kind == "tax":
+        return line.item or ""
+    what = line.name or line.item or line.metric
+    if what is None:
+        return f"minimum of {line.plan}"
+    kind = {"usage": "", "fee": "", "late": "", "true_up": ": minimum"}
+    return what + kind.get(line.kind, f": {line.kind}")
+
+
+def quantity(value: Decimal | None) -> str:
+    """Exact, or the first decimals of a share that does not end, and a sign that there are more."""
+    if value is None:
+        return ""
+    exact = number(value)
+    whole, _, decimals = exact.partition(".")
+    if len(decimals) < 2 * _DECIMALS_MAX or abs(value) < _SMALL:
+        return exact
+    return f"{whole}.{decimals[:_DECIMALS_MAX]}…"
+
+
+def shortened(explanation: str | None) -> str:
+    """An explanation in which decimals that do not end are cut off, with a sign that there are more."""
+    return _LONG.sub(r"\1…", explanation or "")
