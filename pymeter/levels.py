@@ -1,4 +1,4 @@
-"""Which level of access each call needs, for the note on an error: sql/access/_level_functions.sql decides."""
+"""Which level of access each call needs, for notes on errors: sql/access/_level_functions.sql decides."""
 
 from __future__ import annotations
 
