@@ -1,5 +1,5 @@
--- A row for each level and folder. own replaces read for a role that is bound to subjects; a role that was granted it by name is bound by the credential
--- of the request. owner cannot be granted: it keeps roles from escalating.
+-- A row for each level and folder. own replaces read for a role that is bound to subjects; a role that was granted own by name is bound by the
+-- credential of the request. owner cannot be granted: it keeps roles from escalating.
 create or replace function _level_functions()
 returns table (level text, function text)
 language sql
@@ -48,5 +48,5 @@ as $$
 $$;
 
 comment on function _level_functions() is
-    'Returns the level of every public function: read, write, report, admin, approve, login (who takes the role of a key), own (read, for a role that is '
-    'bound to subjects) or owner (never granted).';
+    'Returns the level of every public function: read, write, report, admin, approve, login (who takes the role of a key), own (read, for a role '
+    'that is bound to subjects) or owner (never granted).';

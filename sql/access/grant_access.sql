@@ -57,11 +57,11 @@ end
 $$;
 
 comment on function grant_access(text, text, text) is
-    'Grants a role EXECUTE on exactly the functions of a level (read, write, report, admin or approve), and no right on a table. A role '
-    'may hold several levels. With a subject and level read, the role can read that subject only, through own_usage() and the other '
-    'functions that begin with own_; it may be granted several subjects, but no level. Upgrades extend a grant to new functions of '
-    'its level. Only the owner of the meter can call it. Raises 22004 for a null role or level, 22023 for an unknown role or level or '
-    'if the role would hold both scoped and unrestricted access, 42501 if the owner may not grant rights on the schema, 55000 while '
-    'everybody may call functions (after a restore), 55P03 after lock_timeout. '
-    'Example: SELECT meter.grant_access(''app'', ''write''); '
-    'SELECT role, level, rights FROM meter.access() WHERE role = ''app'';';
+    'Grants a role EXECUTE on exactly the functions of a level (read, write, report, admin, approve, login or own), and no right on a table. '
+    'login: authenticate(), for a server that takes the role of the key of each request. own: the functions that begin with own_, for the '
+    'subject of the key that authenticate() accepted in the transaction; such a role holds no other level. A role may hold several levels. With '
+    'a subject and level read, the role can read that subject only, through own_usage() and the other functions that begin with own_; it may be '
+    'granted several subjects, but no level. Upgrades extend a grant to new functions of its level. Only the owner of the meter can call it. '
+    'Raises 22004 for a null role or level, 22023 for an unknown role or level or if the role would hold both scoped and unrestricted access, '
+    '42501 if the owner may not grant rights on the schema, 55000 while everybody may call functions (after a restore), 55P03 after '
+    'lock_timeout. Example: SELECT meter.grant_access(''app'', ''write''); SELECT role, level, rights FROM meter.access() WHERE role = ''app'';';

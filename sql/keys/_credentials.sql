@@ -25,7 +25,8 @@ begin
     if credential ~ '^[0-9a-f]{64}$' then
         select * into v_key from api_keys k where k.digest = sha256(convert_to(credential, 'UTF8'));
         if _is_in_force(v_key, _credential_holder.at) then
-            return (v_key.key_id, v_key.name, case when v_key.subject is null then v_key.level else 'own' end, v_key.subject, null::text, v_key.expires_at);
+            return (v_key.key_id, v_key.name, case when v_key.subject is null then v_key.level else 'own' end, v_key.subject, null::text,
+                    v_key.expires_at);
         end if;
         return null;
     end if;
@@ -75,12 +76,14 @@ immutable
 set search_path from current
 as $$
 declare
-    v_subject text := convert_from(decode(parts[3], 'hex'), 'UTF8');
+    v_subject text;
 begin
+    -- Not in the declaration, whose errors the handler below does not see.
+    v_subject := convert_from(decode(parts[3], 'hex'), 'UTF8');
     if v_subject <> key.subject then
         return null;
     end if;
-    return (key.key_id, key.name, 'own'::text, v_subject, null::text, to_timestamp(parts[2]::bigint));
+    return (key.key_id, key.name, 'own'::text, v_subject, null::text, least(key.expires_at, to_timestamp(parts[2]::bigint)));
 exception when character_not_in_repertoire or untranslatable_character then
     return null;
 end

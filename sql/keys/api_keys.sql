@@ -9,6 +9,6 @@ as $$
 $$;
 
 comment on function api_keys() is
-    'Returns all keys of programs that speak HTTP, also those that have expired or were revoked, without the keys themselves. Example: BEGIN; SELECT '
-    'key_id > 0 AS made FROM meter.create_api_key(''read'', name => ''dashboard''); SELECT name, level, subject, last_used_at FROM meter.api_keys() '
-    'WHERE name = ''dashboard''; ROLLBACK;';
+    'Returns all keys of programs that speak HTTP in the order of key_id, including expired and revoked ones. The keys themselves are not '
+    'stored. Example: BEGIN; SELECT key_id > 0 AS made FROM meter.create_api_key(''read'', name => ''dashboard''); SELECT name, level, subject, '
+    'last_used_at FROM meter.api_keys() WHERE name = ''dashboard''; ROLLBACK;';

@@ -32,15 +32,15 @@ begin
     insert into api_keys (key_id, expires_at, name, level, subject, created_by, digest)
     values (v_id, create_api_key.expires_at, coalesce(create_api_key.name, 'key ' || v_id), create_api_key.level, create_api_key.subject,
             _session_role(), sha256(convert_to(_credential(v_key), 'UTF8')));
-    perform _log_change('create_api_key', coalesce(create_api_key.name, 'key ' || v_id), null,
-                        (select to_jsonb(k) from api_keys() k where k.key_id = v_id));
+    -- Without the name, which may be about a person: erase_subject() keeps the log.
+    perform _log_change('create_api_key', 'key ' || v_id, null, (select to_jsonb(_as_api_key(k)) - 'name' from api_keys k where k.key_id = v_id));
     return (select (v_id, v_key, k.name, k.level, k.subject, k.expires_at)::new_api_key from api_keys k where k.key_id = v_id);
 end
 $$;
 
 comment on function create_api_key(text, text, timestamptz, text) is
-    'Makes a key for a program that speaks HTTP, and returns it: it cannot be read again, because only a digest is stored. level: read, write, report, '
-    'admin or approve, as for grant_access(). subject: the key, of level read, reads that subject only, by the functions that begin with own_. '
-    'expires_at: from when it is refused; null: never. name: what people call it. Only the owner of the meter can call it. Raises 22004 or 22023 for '
-    'a bad value. Example: BEGIN; SELECT name, level, subject, left(key, 8) AS begins FROM meter.create_api_key(''read'', ''acct_1'', name => '
-    '''dashboard''); ROLLBACK;';
+    'Creates a key for a program that speaks HTTP. The key is returned only once: the database stores a digest. level: read, write, report, '
+    'admin or approve, as for grant_access(). subject: with level read, the key reads this subject only, through the functions that begin with '
+    'own_. expires_at: the time from which the key is refused; null: never. name: a label of at most 100 characters, by default the word key and '
+    'its number. Only the owner of the meter can call it. Raises 22004 or 22023 for a null or bad value. Example: BEGIN; SELECT name, level, '
+    'subject, left(key, 8) AS begins FROM meter.create_api_key(''read'', ''acct_1'', name => ''dashboard''); ROLLBACK;';

@@ -68,6 +68,7 @@ def test_the_pages_are_where_a_reader_looks_for_them() -> None:
         "credits",
         "project",
         "focus",
+        "keys",
         "simulate",
         "repair",
     }
