@@ -62,7 +62,9 @@ def revoke_api_key(key_id: int) -> Call[ApiKey]:
     Example:
         meter.revoke_api_key(7).revoked_at
     """
-    return Call("revoke_api_key", (argument.integer("key_id", key_id, required=True),), result.one(ApiKey))
+    return Call(
+        "revoke_api_key", (argument.integer("key_id", "bigint", key_id, required=True),), result.one(ApiKey)
+    )
 
 
 def api_keys() -> Call[list[ApiKey]]:
