@@ -33,6 +33,7 @@ from pymeter.cli import (
     top_ups,
     upkeep,
     usage,
+    web,
 )
 from pymeter.cli.demo import demo
 from pymeter.cli.errors import INTERRUPTED, fail, show_error
@@ -196,6 +197,8 @@ add_command(app, upkeep.sql, _KEEP)
 add_command(app, access.grant, _KEEP)
 add_command(app, access.revoke, _KEEP)
 add_command(app, access.access, _KEEP)
+app.add_typer(web.key, name="key", rich_help_panel=_KEEP)
+add_command(app, web.web, _KEEP)
 app.add_typer(settings.settings, name="settings", rich_help_panel=_KEEP)
 add_command(app, settings.log, _KEEP)
 app.add_typer(server.app, name="server", rich_help_panel=_KEEP)
