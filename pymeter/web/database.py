@@ -128,6 +128,15 @@ class Database:
 
         An exception in the block rolls it back. Raises Problem 401, 403, 429 or 503.
         """
+        address, credential = self.check_form(request, token_in_query=token_in_query)
+        async with self.transaction() as connection:
+            yield await self._take_role(connection, credential, address, reads)
+
+    def check_form(self, request: Request, *, token_in_query: bool = False) -> tuple[str, str]:
+        """The address and the credential. For before the body is read: it asks no database.
+
+        Raises Problem 401 without a credential or with a malformed one, and 429.
+        """
         address = request.client.host if request.client is not None else ""
         try:
             credential = credential_of(request, in_query=token_in_query)
@@ -137,8 +146,7 @@ class Database:
                 self.attempts.failed(address, None)
             raise
         self.attempts.check(address, credential)
-        async with self.transaction() as connection:
-            yield await self._take_role(connection, credential, address, reads)
+        return address, credential
 
     async def _take_role(self, connection: Connection, credential: str, address: str, reads: bool) -> Session:
         try:

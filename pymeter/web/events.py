@@ -44,6 +44,7 @@ class Events:
 
     async def endpoint(self, request: Request) -> Response:
         """Record what was sent: the answer is a row, or a row for each event of an array."""
+        self._database.check_form(request)
         strict = _is_strict(request)
         sent = await self._sent(request)
         name = "record_batch" if sent.is_batch else "record"

@@ -32,6 +32,7 @@ class Rpc:
 
     async def endpoint(self, request: Request) -> Response:
         """Call the function in the path."""
+        self._database.check_form(request)
         function = await self._catalog.get(request.path_params["function"])
         if function is None:
             raise Problem(
