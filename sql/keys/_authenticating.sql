@@ -1,4 +1,5 @@
--- Of the roles that have just this level, one that the session may take.
+-- Of the roles that have just this level, one that the session may take. Not by _grants(), which every request would wait for: the grants of a
+-- restore count once migrate has mapped them.
 create or replace function _role_of_level(level text)
 returns text
 language plpgsql
@@ -6,13 +7,17 @@ stable
 set search_path from current
 as $$
 #variable_conflict use_column
+declare
+    v_cluster bigint := _cluster();
 begin
     return (
-        select g.role_name
-        from _grants() g
-        where g.role is not null and g.subject is null and g.level = _role_of_level.level and pg_has_role(session_user, g.role, 'member')
-          and not exists (select from _grants() o where o.role = g.role and (o.level, o.subject) is distinct from (g.level, null::text))
-        order by g.role_name collate "C"
+        select r.rolname
+        from access_grants g join pg_roles r on r.oid = g.role
+        where g.cluster = v_cluster and g.subject is null and g.level = _role_of_level.level and pg_has_role(session_user, r.oid, 'member')
+          and not exists (
+              select from access_grants o
+              where o.cluster = v_cluster and o.role = g.role and (o.level, o.subject) is distinct from (g.level, null::text))
+        order by r.rolname collate "C"
         limit 1);
 end
 $$;

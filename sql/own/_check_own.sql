@@ -36,11 +36,13 @@ stable
 set search_path from current
 as $$
 #variable_conflict use_column
+declare
+    v_cluster bigint := _cluster();
 begin
     return coalesce((_credential_holder(current_setting('pymeter.credential', true), clock_timestamp())).subject = _is_credential_for.subject, false)
         and exists (
-            select from _grants() g join pg_roles r on r.oid = g.role
-            where r.rolname = _is_credential_for.role and g.level = 'own' and g.subject is null);
+            select from access_grants g join pg_roles r on r.oid = g.role
+            where g.cluster = v_cluster and r.rolname = _is_credential_for.role and g.level = 'own' and g.subject is null);
 end
 $$;
 

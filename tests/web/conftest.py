@@ -66,7 +66,8 @@ def exact(answer: httpx.Response) -> Any:
 @contextmanager
 def running(application: Any, **options: Any) -> Iterator[str]:
     """The address of a server in a thread of this process."""
-    listening = socket.socket()
+    # With the protocol named, asyncio sets TCP_NODELAY; without it, each answer waits 40 ms.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))
     config = uvicorn.Config(application, log_level="warning", access_log=False, **options)
     uvicorn_server = uvicorn.Server(config)
