@@ -28,6 +28,7 @@ NOT_RUN = {
     "": ["pip", "pip", "export"],
     "migrations": ["pymeter", "yoyo"],
     "pymeter": ["pip"],
+    "pymeter/web": ["pip", "curl"],
     "sql/notify": ["export"],
 }
 
@@ -73,7 +74,8 @@ def test_the_pages_are_where_a_reader_looks_for_them() -> None:
         "repair",
     }
     expected = {"", "migrations", *(f"sql/{room}" for room in rooms)}
-    expected |= {"pymeter", "pymeter/cli", "pymeter/importing", "tests", "tests/benchmarks", "tests/longrun"}
+    expected |= {"pymeter", "pymeter/cli", "pymeter/importing", "pymeter/web"}
+    expected |= {"tests", "tests/benchmarks", "tests/longrun"}
     assert {_name(page) for page in PAGES} == expected
     assert len(TEXT.splitlines()) <= LINES_MAX, "the front page is to be read in one go"
 
