@@ -136,8 +136,8 @@ _RECORD = "Define and record"
 _ASK = "Ask"
 _CORRECT = "Correct and close"
 _LIMIT = "Limit and price"
-_REPORT = "Notify and report"
-_KEEP = "Install and keep"
+_REPORT = "Notify, report, serve and keep"
+_KEEP = _REPORT
 
 add_command(app, demo, _START)
 add_command(app, upkeep.migrate, _START)

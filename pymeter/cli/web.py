@@ -44,7 +44,7 @@ def web(
     """Serve the HTTP API.
 
         pymeter web --print-roles | psql "$OWNER_DSN"
-        pymeter --dsn postgresql://pymeter_web@host/db web --port 8080
+        pymeter web --port 8080
 
     The DSN is of a role with the level login. On the private server the roles are created. SIGTERM ends it
     when the requests under way are answered.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -42,14 +43,10 @@ def script(schema: str, login: str = LOGIN) -> str:
 
 
 def create(connection: psycopg.Connection[Any], schema: str, login: str = LOGIN) -> None:
-    """Create and grant what is missing. Several processes may call this at once."""
-    with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(hashtext('pymeter web roles'))")
-        known = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles").fetchall()}
-        for statement in statements(schema, login):
-            text = statement.as_string(None)
-            if not any(text.startswith(f'CREATE ROLE "{name}" ') for name in known):
-                connection.execute(statement)
+    """Create and grant what is missing."""
+    for statement in statements(schema, login):
+        with suppress(psycopg.errors.DuplicateObject), connection.transaction():
+            connection.execute(statement)
 
 
 def problem_of(connection: psycopg.Connection[Any], schema: str) -> str | None:

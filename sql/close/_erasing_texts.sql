@@ -114,7 +114,7 @@ begin
         object = case
             when l.object = _erase_admin_log.subject
                 and l.action in ('set_billing_cycle', 'subscribe', 'unsubscribe', 'top_up', 'void_top_up', 'grant_credit', 'void_credit', 'set_tax',
-                                 'erase_subject')
+                                 'set_budget', 'remove_budget', 'erase_subject')
             then _erase_admin_log.pseudonym else l.object end,
         before = _without_texts(l.before, _erase_admin_log.subject, _erase_admin_log.pseudonym),
         after = _without_texts(l.after, _erase_admin_log.subject, _erase_admin_log.pseudonym)
