@@ -1,4 +1,4 @@
--- depends: 0023-invoice-items
+-- depends: 0024-api-keys
 -- What is known of the meter's operation: how the last verification ended, and the rows that a monitor reads.
 
 alter table maintenance add column found bigint;

@@ -14,6 +14,8 @@ from pymeter.models import (
     AdminEntry,
     AfterClose,
     Aggregate,
+    ApiKey,
+    Authentication,
     Balance,
     BatchOutcome,
     Biller,
@@ -50,6 +52,7 @@ from pymeter.models import (
     Invoice,
     InvoiceLine,
     InvoiceProjection,
+    KeyLevel,
     LateDecision,
     LateSettlement,
     LateUsage,
@@ -59,6 +62,7 @@ from pymeter.models import (
     MaintenanceAction,
     Metric,
     MetricMapping,
+    NewApiKey,
     NewEntry,
     NewEvent,
     Notification,
@@ -807,7 +811,8 @@ class AsyncAccess(_Group):
 
         Args:
             role: The role's name.
-            level: ``read``, ``write``, ``report``, ``admin`` or ``approve``; a role may have several.
+            level: ``read``, ``write``, ``report``, ``admin`` or ``approve``; a role may have several. Or
+                ``login`` or ``own``, for the roles of a server of the HTTP API.
             subject: With level ``read``: the role reads this subject alone, through `for_subject`.
 
         Raises:
@@ -4846,7 +4851,8 @@ class AsyncMethods:
 
         Args:
             role: The role's name.
-            level: ``read``, ``write``, ``report``, ``admin`` or ``approve``; a role may have several.
+            level: ``read``, ``write``, ``report``, ``admin`` or ``approve``; a role may have several. Or
+                ``login`` or ``own``, for the roles of a server of the HTTP API.
             subject: With level ``read``: the role reads this subject alone, through `for_subject`.
 
         Raises:
@@ -4875,6 +4881,83 @@ class AsyncMethods:
             meter.revoke_access("app")
         """
         return await self._run(calls.revoke_access(role, level, subject))
+
+    async def create_api_key(
+        self,
+        level: KeyLevel,
+        *,
+        subject: str | None = None,
+        expires_at: datetime | None = None,
+        name: str | None = None,
+    ) -> NewApiKey:
+        """Create a key for a program that speaks HTTP.
+
+        Only the owner of the meter may do this.
+
+        Args:
+            level: ``read``, ``write``, ``report``, ``admin`` or ``approve``.
+            subject: With level ``read``: the key reads this subject alone.
+            expires_at: From when it is refused; never unless given.
+            name: A label for people.
+
+        Returns:
+            The key. It is returned only once: the database stores a digest.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
+            meter.create_api_key("write", name="worker").key
+        """
+        return await self._run(calls.create_api_key(level, subject=subject, expires_at=expires_at, name=name))
+
+    async def revoke_api_key(self, key_id: int) -> ApiKey:
+        """Revoke a key, and the tokens that were signed with it. Again: nothing changes.
+
+        Args:
+            key_id: The key's number, from `api_keys`.
+
+        Returns:
+            The key, without the key itself.
+
+        Raises:
+            NotFound: there is no such key.
+
+        Example:
+            meter.revoke_api_key(7).revoked_at
+        """
+        return await self._run(calls.revoke_api_key(key_id))
+
+    async def api_keys(self) -> list[ApiKey]:
+        """Return all keys, including expired and revoked ones, without the keys themselves.
+
+        Returns:
+            A row for each key, in the order of their numbers.
+
+        Example:
+            [key.name for key in meter.api_keys() if key.last_used_at is None]
+        """
+        return await self._run(calls.api_keys())
+
+    async def authenticate(self, credential: str) -> Authentication:
+        """Return the holder of a key or token, and the role to take for the transaction.
+
+        For a server that logs in with the level ``login``, takes the role with SET LOCAL ROLE and then
+        makes the calls of the request.
+
+        Args:
+            credential: The SHA-256 of a key, hexadecimal, or a signed token.
+
+        Returns:
+            Who it is, with which level and role.
+
+        Raises:
+            psycopg.errors.InvalidAuthorizationSpecification: it is unknown, was revoked or has expired.
+
+        Example:
+            meter.authenticate(hashlib.sha256(key.encode()).hexdigest()).role
+        """
+        return await self._run(calls.authenticate(credential))
 
     async def define_biller(
         self,

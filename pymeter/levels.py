@@ -35,6 +35,7 @@ _CALLS: Final = {
         void_event amend_event adjust open_correction stage_correction
         watermark close_period close_due verify_statements settle_late_usage erase_subject
         define_biller report_metric report_subject resolve_push retry_pushes leave_pushes adopt_journal
+        api_keys revoke_api_key
         define_endpoint remove_endpoint test_endpoint retry_deliveries set_spike_alert remove_spike_alert
     """,
     "approve": "approve_correction reject_correction revert_correction",
@@ -43,7 +44,8 @@ _CALLS: Final = {
         own_invoice own_credits own_project_usage own_project_invoice
         own_budget_status
     """,
-    "owner": "grant_access revoke_access",
+    "login": "authenticate",
+    "owner": "grant_access revoke_access create_api_key",
 }
 LEVELS: Final = {call: level for level, calls in _CALLS.items() for call in calls.split()}
 

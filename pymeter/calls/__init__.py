@@ -45,6 +45,7 @@ from pymeter.calls.correct_calls import (
 )
 from pymeter.calls.credits_calls import credits, grant_credit, set_tax, taxes, void_credit
 from pymeter.calls.focus_calls import focus_charges
+from pymeter.calls.keys_calls import api_keys, authenticate, create_api_key, revoke_api_key
 from pymeter.calls.limits_calls import (
     admin_log,
     balance,
@@ -165,7 +166,9 @@ __all__ = [
     "adopt_journal",
     "all_events",
     "amend_event",
+    "api_keys",
     "approve_correction",
+    "authenticate",
     "balance",
     "billing_cycle",
     "budget_status",
@@ -181,6 +184,7 @@ __all__ = [
     "confirm_push",
     "correction_entries",
     "corrections",
+    "create_api_key",
     "credits",
     "define_biller",
     "define_endpoint",
@@ -267,6 +271,7 @@ __all__ = [
     "retry_pushes",
     "revert_correction",
     "revoke_access",
+    "revoke_api_key",
     "series",
     "set_billing_cycle",
     "set_budget",

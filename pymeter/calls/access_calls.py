@@ -14,7 +14,8 @@ def grant_access(role: str, level: Level, subject: str | None = None) -> Call[No
 
     Args:
         role: The role's name.
-        level: ``read``, ``write``, ``report``, ``admin`` or ``approve``; a role may have several.
+        level: ``read``, ``write``, ``report``, ``admin`` or ``approve``; a role may have several. Or
+            ``login`` or ``own``, for the roles of a server of the HTTP API.
         subject: With level ``read``: the role reads this subject alone, through `for_subject`.
 
     Raises:

@@ -36,6 +36,7 @@ from pymeter.cli import (
     top_ups,
     upkeep,
     usage,
+    web,
 )
 from pymeter.cli.demo import demo
 from pymeter.cli.errors import INTERRUPTED, fail, show_error
@@ -138,8 +139,8 @@ _RECORD = _START  # one panel: each costs the list two lines
 _ASK = "Ask"
 _CORRECT = "Correct and close"
 _LIMIT = "Limit and price"
-_REPORT = "Notify and report"
-_KEEP = "Install and keep"
+_REPORT = "Notify, report, serve and keep"
+_KEEP = _REPORT
 
 add_command(app, demo, _START)
 add_command(app, upkeep.migrate, _START)
@@ -201,6 +202,8 @@ add_command(app, access.revoke, _KEEP)
 add_command(app, access.access, _KEEP)
 add_command(app, operating.metrics, _KEEP)
 app.add_typer(operating.operate, name="operate", rich_help_panel=_KEEP)
+app.add_typer(web.key, name="key", rich_help_panel=_KEEP)
+add_command(app, web.web, _KEEP)
 app.add_typer(settings.settings, name="settings", rich_help_panel=_KEEP)
 add_command(app, settings.log, _KEEP)
 app.add_typer(server.app, name="server", rich_help_panel=_KEEP)

@@ -7,6 +7,7 @@ import re
 _COMMANDS = {
     "adjust": "adjust",
     "adopt_journal": "report adopt",
+    "api_keys": "key list",
     "amend_event": "amend",
     "approve_correction": "correction approve",
     "budget_status": "budget status",
@@ -21,6 +22,7 @@ _COMMANDS = {
     "define_metric": "define",
     "define_plan": "plan define",
     "define_price": "price define",
+    "create_api_key": "key create",
     "credits": "credit list",
     "deliveries": "deliveries",
     "endpoints": "endpoint list",
@@ -39,6 +41,7 @@ _COMMANDS = {
     "retry_deliveries": "endpoint retry",
     "retry_pushes": "report retry",
     "retire_price": "price retire",
+    "revoke_api_key": "key revoke",
     "revert_correction": "correction revert",
     "remove_budget": "budget remove",
     "set_budget": "budget set",

@@ -39,6 +39,7 @@ from pymeter.models.correct import (
 )
 from pymeter.models.credits import Credit, CreditSource, Tax
 from pymeter.models.focus import FocusCategory, FocusCharge
+from pymeter.models.keys import ApiKey, Authentication, HeldLevel, KeyLevel, NewApiKey
 from pymeter.models.limits import (
     ActiveTopUp,
     AdminEntry,
@@ -145,6 +146,8 @@ __all__ = [
     "AfterClose",
     "Aggregate",
     "AmendEntry",
+    "ApiKey",
+    "Authentication",
     "Balance",
     "BatchOutcome",
     "BatchResult",
@@ -187,12 +190,14 @@ __all__ = [
     "GivenPrice",
     "GraduatedPrice",
     "Health",
+    "HeldLevel",
     "Invoice",
     "InvoiceHeader",
     "InvoiceKind",
     "InvoiceLine",
     "InvoiceProjection",
     "InvoiceTotal",
+    "KeyLevel",
     "LateDecision",
     "LateSettlement",
     "LateUsage",
@@ -206,6 +211,7 @@ __all__ = [
     "Metric",
     "MetricMapping",
     "Moment",
+    "NewApiKey",
     "NewEntry",
     "NewEvent",
     "Notification",

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pymeter.models.values import Model
 
-Level = Literal["read", "write", "report", "admin", "approve"]
+Level = Literal["read", "write", "report", "admin", "approve", "login", "own"]
 
 
 class AccessRight(Model):

@@ -18,6 +18,7 @@ FILES: Final = {
     "pymeter-verify.timer": "systemd: verify, weekly",
     "pymeter-notify.service": "systemd: notify, always",
     "pymeter-report.service": "systemd: report to Stripe, always",
+    "pymeter-web.service": "systemd: the HTTP API, always",
 }
 
 

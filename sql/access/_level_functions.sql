@@ -1,5 +1,5 @@
--- A row for each level and folder. The levels own and owner cannot be granted by name: own replaces read for a role that is bound to subjects;
--- owner keeps roles from escalating.
+-- A row for each level and folder. own replaces read for a role that is bound to subjects; a role that was granted own by name is bound by the
+-- credential of the request. owner cannot be granted: it keeps roles from escalating.
 create or replace function _level_functions()
 returns table (level text, function text)
 language sql
@@ -39,11 +39,14 @@ as $$
         ('approve', '{approve_correction,reject_correction,revert_correction}'),
         ('own', '{own_usage,own_summary,own_series,own_usage_by,own_events,own_limits,own_check_quota,own_balance}'),
         ('own', '{own_invoice,own_credits,own_project_usage,own_project_invoice,own_budget_status}'),
-        ('owner', '{grant_access,revoke_access}')
+        ('login', '{authenticate}'),
+        ('admin', '{api_keys,revoke_api_key}'),
+        ('owner', '{grant_access,revoke_access}'),
+        ('owner', '{create_api_key}')
     ) as l (level, functions)
     cross join lateral unnest(l.functions) as f (function)
 $$;
 
 comment on function _level_functions() is
-    'Returns the level of every public function: read, write, report, admin, approve, own (read, for a role that is bound to subjects) or '
-    'owner (never granted).';
+    'Returns the level of every public function: read, write, report, admin, approve, login (who takes the role of a key), own (read, for a role '
+    'that is bound to subjects) or owner (never granted).';

@@ -27,7 +27,7 @@ set search_path from current
 as $$
 begin
     if level is not null then
-        perform _check_word('level', level, '{read,write,report,admin,approve}');
+        perform _check_word('level', level, '{read,write,report,admin,approve,login,own}');
     end if;
     if subject is not null and level is distinct from 'read' then
         raise exception using

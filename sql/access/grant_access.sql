@@ -14,18 +14,18 @@ declare
 begin
     if grant_access.level is null then
         raise exception using errcode = '22004', message = 'level is null', column = 'level',
-            hint = 'Use read, write, report, admin or approve.';
+            hint = 'Use read, write, report, admin, approve, login or own.';
     end if;
     perform _check_level(grant_access.level, grant_access.subject), _check_rights();
     -- Other functions disclose usage of every subject: record() returns totals, verify() returns subjects. So a bound role gets no other level.
-    if grant_access.subject is not null then
+    if v_functions = 'own' then
         select l.function into v_other
         from _level_functions() l, _level_rights(l.level) r
         where l.level <> 'own' and has_function_privilege(v_role, r.oid, 'execute')
         limit 1;
     end if;
-    if v_other is not null or grant_access.subject is null and exists (
-        select from _grants() g where g.role = v_role and g.subject is not null) then
+    if v_other is not null or v_functions <> 'own' and exists (
+        select from _grants() g where g.role = v_role and g.functions = 'own') then
         raise exception using
             errcode = '22023', message = 'a role cannot hold both scoped and unrestricted access', column = 'subject',
             detail = format('role %s %s.', v_role, case when v_other is null then 'is bound to subjects' else format('may call %s()', v_other) end),
@@ -57,11 +57,11 @@ end
 $$;
 
 comment on function grant_access(text, text, text) is
-    'Grants a role EXECUTE on exactly the functions of a level (read, write, report, admin or approve), and no right on a table. A role '
-    'may hold several levels. With a subject and level read, the role can read that subject only, through own_usage() and the other '
-    'functions that begin with own_; it may be granted several subjects, but no level. Upgrades extend a grant to new functions of '
-    'its level. Only the owner of the meter can call it. Raises 22004 for a null role or level, 22023 for an unknown role or level or '
-    'if the role would hold both scoped and unrestricted access, 42501 if the owner may not grant rights on the schema, 55000 while '
-    'everybody may call functions (after a restore), 55P03 after lock_timeout. '
-    'Example: SELECT meter.grant_access(''app'', ''write''); '
-    'SELECT role, level, rights FROM meter.access() WHERE role = ''app'';';
+    'Grants a role EXECUTE on exactly the functions of a level (read, write, report, admin, approve, login or own), and no right on a table. '
+    'login: authenticate(), for a server that takes the role of the key of each request. own: the functions that begin with own_, for the '
+    'subject of the key that authenticate() accepted in the transaction; such a role holds no other level. A role may hold several levels. With '
+    'a subject and level read, the role can read that subject only, through own_usage() and the other functions that begin with own_; it may be '
+    'granted several subjects, but no level. Upgrades extend a grant to new functions of its level. Only the owner of the meter can call it. '
+    'Raises 22004 for a null role or level, 22023 for an unknown role or level or if the role would hold both scoped and unrestricted access, '
+    '42501 if the owner may not grant rights on the schema, 55000 while everybody may call functions (after a restore), 55P03 after '
+    'lock_timeout. Example: SELECT meter.grant_access(''app'', ''write''); SELECT role, level, rights FROM meter.access() WHERE role = ''app'';';

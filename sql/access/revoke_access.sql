@@ -31,7 +31,7 @@ begin
         select r.signature
         from unnest(array['own', revoke_access.level]) as l (level), _level_rights(l.level) r
         where (revoke_access.subject is null or l.level = 'own')
-          and not (l.level = 'own' and exists (select from access_grants g where g.role = v_role and g.subject is not null))
+          and not (l.level = 'own' and exists (select from access_grants g where g.role = v_role and (g.subject is not null or g.level = 'own')))
     loop
         execute format('revoke all on function %s from %s cascade', v_signature, v_role);
     end loop;

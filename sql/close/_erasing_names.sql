@@ -89,6 +89,10 @@ begin
     where j.subject = _erase_limits.subject;
     update budget_spending s set subject = _erase_limits.pseudonym where s.subject = _erase_limits.subject;
     update fired_budget_marks f set subject = _erase_limits.pseudonym where f.subject = _erase_limits.subject;
+    -- Its keys are revoked: the customer would learn the pseudonym by them.
+    update api_keys k set
+        subject = _erase_limits.pseudonym, name = 'key ' || k.key_id, revoked_at = coalesce(k.revoked_at, clock_timestamp())
+    where k.subject = _erase_limits.subject;
     update taxes t set subject = _erase_limits.pseudonym where t.subject = _erase_limits.subject;
     update credits c set
         subject = _erase_limits.pseudonym, idempotency_key = case when c.idempotency_key is not null then gen_random_uuid()::text end,
@@ -98,4 +102,4 @@ end
 $$;
 
 comment on function _erase_limits(text, text) is
-    'Gives limits, plans, cycles, holds, top-ups and alerts of a subject to its pseudonym, without keys, metadata and reasons.';
+    'Gives limits, plans, cycles, holds, top-ups and alerts of a subject to its pseudonym, without keys, metadata and reasons. Revokes its API keys.';

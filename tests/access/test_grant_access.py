@@ -37,7 +37,6 @@ def test_granting_again_changes_nothing(ledger: Ledger, roles: Roles) -> None:
         ({"role": "", "level": "read"}, "22023", "role"),
         ({"level": None}, "22004", "level"),
         ({"level": "owner"}, "22023", "level"),
-        ({"level": "own"}, "22023", "level"),
         ({"level": "READ"}, "22023", "level"),
         ({"level": "write", "subject": "a"}, "22023", "subject"),
         ({"level": "admin", "subject": "a"}, "22023", "subject"),

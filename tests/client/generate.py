@@ -32,6 +32,7 @@ MODULES = (
     "repair_calls",
     "operate_calls",
     "access_calls",
+    "keys_calls",
     *(
         f"report_calls.{part}"
         for part in ("mapping", "planning", "sending", "deciding", "reconciling", "journal")

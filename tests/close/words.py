@@ -137,6 +137,7 @@ def hold(words: Words) -> None:
     words.call("grant_credit", **money, idempotency_key=words.word("key"))
     credit = words.call("grant_credit", **money, idempotency_key=words.word("key"))[0]
     words.call("void_credit", credit_id=credit.credit_id, reason=words.word("reason"))
+    words.call("create_api_key", level="read", subject=SUBJECT, name=words.word("name"))
     words.call("set_tax", subject=SUBJECT, percent=19, name="VAT")
     words.call("set_budget", subject=SUBJECT, amount=0, currency="EUR", action="block")
     words.ledger.call("judge_budgets")

@@ -66,6 +66,7 @@ CODES = (
         " READ COMMITTED.",
         "In a transaction of its own.",
     ),
+    Code("28000", "The key or token is unknown, was revoked or has expired.", "With a valid key."),
     Code(
         "40001",
         "The snapshot cannot see a change that was met: of a transaction at REPEATABLE READ or SERIALIZABLE,"

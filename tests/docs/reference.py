@@ -45,6 +45,7 @@ _FOLDERS = {
     "report": "telling a biller such as Stripe, each unit once",
     "own": "the same, for a role that is bound to subjects",
     "access": "who may call what",
+    "keys": "keys of programs that speak HTTP",
     "operate": "keeping it running",
 }
 

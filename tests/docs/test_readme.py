@@ -29,6 +29,7 @@ NOT_RUN = {
     "migrations": ["pymeter", "yoyo"],
     "pymeter": ["pip"],
     "pymeter/contrib": ["pip"],
+    "pymeter/web": ["pip", "curl"],
     "sql/notify": ["export"],
 }
 
@@ -69,20 +70,13 @@ def test_the_pages_are_where_a_reader_looks_for_them() -> None:
         "credits",
         "project",
         "focus",
+        "keys",
         "simulate",
         "repair",
     }
     expected = {"", "migrations", *(f"sql/{room}" for room in rooms)}
-    expected |= {
-        "pymeter",
-        "pymeter/cli",
-        "pymeter/contrib",
-        "pymeter/importing",
-        "pymeter/operate",
-        "tests",
-        "tests/benchmarks",
-        "tests/longrun",
-    }
+    expected |= {f"pymeter{room}" for room in ("", "/cli", "/contrib", "/importing", "/operate", "/web")}
+    expected |= {"tests", "tests/benchmarks", "tests/longrun"}
     assert {_name(page) for page in PAGES} == expected
     assert len(TEXT.splitlines()) <= LINES_MAX, "the front page is to be read in one go"
 

@@ -450,6 +450,7 @@ _SENSIBLE: dict[str, st.SearchStrategy[str]] = {
     "format": st.sampled_from(("standard", "email")),
     "secret_name": st.just("HOOK_SECRET"),
     "endpoint": st.just("hook"),
+    "expires_at": st.just("2100-01-01T00:00:00Z"),
     "state": st.sampled_from(("planned", "delivered", "dead")),
     "anchor": _between(400, 36),
     "member": st.sampled_from(("ana", "ben")),

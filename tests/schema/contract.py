@@ -227,6 +227,12 @@ access:
   grant_access(role text, level text, subject text = null) -> void
   revoke_access(role text, level text = null, subject text = null) -> void
   access() -> setof access_right
+keys:
+  create_api_key(level text, subject text = null, expires_at timestamptz = null,
+    name text = null) -> new_api_key
+  revoke_api_key(key_id bigint) -> api_key
+  api_keys() -> setof api_key
+  authenticate(credential text) -> authentication
 report:
   define_biller(biller text = 'stripe', subject_is_customer boolean = null,
     dedup_window interval = null, dedup_margin interval = null, absence interval = null,
@@ -450,6 +456,10 @@ reconciliations(biller text, customer text, event_name text, step text, range_st
   local numeric, remote numeric, difference numeric, checked_at timestamptz, recheck boolean)
 report_metrics(biller text, metric text, event_name text, mode text, since timestamptz,
   event_after bigint)
+api_key(key_id bigint, name text, level text, subject text, created_at timestamptz, created_by text,
+  expires_at timestamptz, revoked_at timestamptz, last_used_at timestamptz)
+new_api_key(key_id bigint, key text, name text, level text, subject text, expires_at timestamptz)
+authentication(key_id bigint, name text, level text, subject text, role text, expires_at timestamptz)
 push_status(state text, pushes bigint, quantity numeric, oldest timestamptz, metric text)
 report_subjects(subject text, biller text, customer text)
 settled_hour(verdict text, present bigint, absent bigint, uncertain bigint)

@@ -127,6 +127,7 @@ def test_reading_functions_say_that_they_only_read(db: Connection) -> None:
         *("define_biller", "report_metric", "report_subject", "plan_pushes", "claim_pushes", "settle_pushes"),
         *("release_pushes", "settle_hour", "resolve_push", "retry_pushes", "leave_pushes", "fail_pushes"),
         *("reconcile_range", "adopt_journal", "grant_access", "revoke_access"),
+        *("create_api_key", "revoke_api_key", "authenticate"),
         *("set_setting", "set_billing_cycle", "define_plan", "subscribe", "unsubscribe"),
         *("set_limit", "remove_limit", "top_up", "void_top_up"),
         *("define_price", "retire_price", "set_plan_minimum"),

@@ -1,0 +1,103 @@
+"""The application: its routes, and what they share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from pymeter import exact_json
+from pymeter.web import problems
+from pymeter.web.auth import FailedAttempts
+from pymeter.web.body import Limits
+from pymeter.web.catalog import Catalog
+from pymeter.web.database import Database
+from pymeter.web.events import Events
+from pymeter.web.observing import Counted, Observing
+from pymeter.web.openapi import document
+from pymeter.web.rpc import Rpc
+
+
+def app(
+    database: str | AsyncConnectionPool[Any],
+    *,
+    schema: str = "meter",
+    routes: Sequence[BaseRoute] = (),
+    max_bytes: int = 1 << 20,
+    body_seconds: float = 10.0,
+    statement_seconds: float = 10.0,
+    connections: int = 10,
+    waiting: int = 100,
+    wait_seconds: float = 2.0,
+    failed_attempts: int = 20,
+) -> Starlette:
+    """The HTTP API as an ASGI application, which can be mounted into another one.
+
+    Args:
+        database: The DSN of a role with the level ``login``, or an open pool of such a role's connections.
+        schema: Where the meter is.
+        routes: More routes, of pages say. ``request.app.state.database`` is their database.
+        max_bytes: How large a request's body may be.
+        body_seconds: How long it may take to arrive.
+        statement_seconds: How long a statement may take.
+        connections: How many connections are opened, if `database` is a DSN.
+        waiting: How many requests wait for one; others get 503 at once.
+        wait_seconds: How long they wait.
+        failed_attempts: How many failed attempts with a key an address has in a minute.
+    """
+    pool, dsn = (None, database) if isinstance(database, str) else (database, None)
+    shared = Database(
+        dsn,
+        pool,
+        schema=schema,
+        connections=connections,
+        waiting=waiting,
+        wait_seconds=wait_seconds,
+        statement_seconds=statement_seconds,
+        attempts=FailedAttempts(failed_attempts),
+    )
+    catalog = Catalog(shared)
+    limits = Limits(max_bytes, body_seconds)
+    observing = Observing(shared)
+
+    async def openapi(request: Request) -> Response:
+        base = str(request.scope.get("root_path", "")) or "/"
+        text = exact_json.dumps(document(await catalog.functions(), base, max_bytes))
+        return Response(text, media_type="application/json")
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        await shared.close()
+
+    made = Starlette(
+        routes=[
+            Route("/v1/events", Events(shared, catalog, limits).endpoint, methods=["POST"]),
+            Route("/v1/rpc/{function}", Rpc(shared, catalog, limits).endpoint, methods=["GET", "POST"]),
+            Route("/openapi.json", openapi),
+            Route("/health/live", observing.live),
+            Route("/health/ready", observing.ready),
+            Route("/health", observing.health),
+            Route("/metrics", observing.metrics),
+            *routes,
+        ],
+        middleware=[Middleware(Counted, observing=observing)],
+        exception_handlers={
+            problems.Problem: problems.on_problem,
+            psycopg.Error: problems.on_database_error,
+            HTTPException: problems.on_http_error,
+            Exception: problems.on_any_error,
+        },
+        lifespan=lifespan,
+    )
+    made.state.database = shared
+    return made

@@ -1,0 +1,182 @@
+"""Events arrive as plain JSON and as CloudEvents in three modes; each has an outcome, and counts once."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from cloudevents.core.bindings.http import to_binary_event, to_structured_event
+from cloudevents.core.v1.event import CloudEvent
+
+from pymeter.importing.identity import pair_key
+from tests.helpers import Ledger
+from tests.web.conftest import Api
+
+EVENT = {"subject": "acct_3", "metric": "tokens", "quantity": 5}
+CLOUD = {
+    "specversion": "1.0",
+    "id": "e1",
+    "source": "/gateway",
+    "type": "tokens",
+    "subject": "acct_3",
+    "time": "2026-06-18T14:30:00Z",
+    "data": {"quantity": "40.5", "model": "large"},
+}
+STRUCTURED = "application/cloudevents+json"
+BATCH = "application/cloudevents-batch+json"
+
+
+def total(ledger: Ledger, subject: str = "acct_3") -> Any:
+    return ledger.usage(subject, "tokens", period="never").quantity
+
+
+def test_one_event_and_an_array(api: Api, metered: Ledger) -> None:
+    one = api.post("/v1/events", EVENT | {"idempotency_key": "k"}).json()
+    assert (one["outcome"], one["quantity"]) == ("recorded", "5")
+    many = api.post(
+        "/v1/events", [EVENT | {"idempotency_key": "k"}, EVENT, EVENT | {"quantity": -1}, EVENT | {"x": 1}, 7]
+    )
+    assert many.status_code == 200
+    assert [row["outcome"] for row in many.json()] == ["duplicate", "recorded", *3 * ["rejected"]]
+    assert total(metered) == 10
+    for wrong in (EVENT | {"x": 1}, EVENT | {"quantity": "-1"}, {"metric": "tokens"}, 7, "text", None):
+        assert api.post("/v1/events", wrong).status_code == 400, wrong
+    unknown = api.post("/v1/events", EVENT | {"metric": "nothing"})
+    assert (unknown.status_code, unknown.json()["sqlstate"]) == (404, "UM001")
+    assert total(metered) == 10
+
+
+def test_the_idempotency_key_of_the_request_is_that_of_its_events(api: Api, metered: Ledger) -> None:
+    for value in (EVENT, [EVENT, EVENT | {"quantity": 1}, EVENT | {"idempotency_key": "own"}]):
+        key = "one" if isinstance(value, dict) else "many"
+        first, again = (api.post("/v1/events", value, Idempotency_Key=key).json() for _ in range(2))
+        outcomes = [[r["outcome"] for r in (a if isinstance(a, list) else [a])] for a in (first, again)]
+        assert {*outcomes[0]} == {"recorded"}
+        assert {*outcomes[1]} == {"duplicate"}
+    assert total(metered) == 16
+
+
+@pytest.mark.parametrize("how", ["parameter", "header"])
+def test_strict_makes_a_refusal_402_and_a_conflict_409(api: Api, metered: Ledger, how: str) -> None:
+    path = "/v1/events?strict=true" if how == "parameter" else "/v1/events"
+    more = {} if how == "parameter" else {"Pymeter_Strict": "true"}
+    metered.call("set_limit", metric="tokens", quota=7, period="day", subject="acct_3")
+    event = EVENT | {"idempotency_key": "k"}
+    assert api.post(path, event, **more).json()["outcome"] == "recorded"
+    assert api.post(path, event, **more).json()["outcome"] == "duplicate"
+    conflict = api.post(path, event | {"quantity": 6}, **more)
+    assert (conflict.status_code, conflict.json()["outcome"]) == (409, "conflict")
+    refused = api.post(path, EVENT, **more)
+    assert refused.status_code == 402
+    assert (refused.json()["outcome"], refused.json()["remaining"]) == ("refused", "2")
+    now = datetime.now(UTC)
+    left = 86400 - (now.hour * 3600 + now.minute * 60 + now.second)
+    assert abs(int(refused.headers["retry-after"]) - left) < 30
+    # The refusal was noted, although nothing was recorded.
+    assert metered.rows("SELECT FROM meter.notifications() WHERE type = 'limit.refused'")
+    for events, status in (
+        ([EVENT | {"quantity": 1}, EVENT], 402),
+        ([EVENT | {"quantity": 1}, event | {"quantity": 6}], 409),
+        ([EVENT | {"quantity": 1}, EVENT | {"quantity": -1}], 400),
+        ([EVENT | {"quantity": 1}, EVENT | {"metric": "nothing"}], 404),
+    ):
+        answer = api.post(path, events, **more)
+        assert answer.status_code == status, answer.text
+        assert [row["ordinal"] for row in answer.json()["outcomes"]] == [2]
+        assert total(metered) == 5
+    assert api.post("/v1/events", EVENT).json()["outcome"] == "refused"
+    assert api.post("/v1/events?strict=perhaps", EVENT).status_code == 400
+
+
+def test_a_cloudevent_is_the_same_in_every_mode(api: Api, metered: Ledger) -> None:
+    data = json.dumps(CLOUD["data"])
+    binary = {f"ce_{n}": str(v) for n, v in CLOUD.items() if n not in ("data",)}
+    encoded = {n: v for n, v in CLOUD.items() if n != "data"} | {
+        "data_base64": base64.b64encode(data.encode()).decode(),
+        "datacontenttype": "application/json",
+    }
+    answers = [
+        api.post("/v1/events", CLOUD, Content_Type=STRUCTURED).json(),
+        api.post("/v1/events", encoded, Content_Type=f"{STRUCTURED}; charset=UTF-8").json(),
+        *api.post("/v1/events", [CLOUD, encoded], Content_Type=BATCH).json(),
+        api.post("/v1/events", data, **binary).json(),
+    ]
+    assert [answer["outcome"] for answer in answers] == ["recorded", *4 * ["duplicate"]]
+    (event,) = metered.call("events", subject="acct_3")
+    assert (str(event.quantity), event.metadata) == ("40.5", {"model": "large"})
+    # As `pymeter import` would have recorded it.
+    assert event.idempotency_key == pair_key("/gateway", "e1")
+    assert event.at == datetime(2026, 6, 18, 14, 30, tzinfo=UTC)
+
+
+def test_what_the_official_package_sends_is_understood(api: Api, metered: Ledger) -> None:
+    def event(number: int) -> CloudEvent:
+        attributes = {
+            "id": f"\u2603 {number}",
+            "source": "/gateway/\u00e9",
+            "type": "tokens",
+            "specversion": "1.0",
+            "subject": "caf\u00e9 \u2603",
+            "time": datetime(2026, 6, 18, 14, 30, tzinfo=UTC),
+            "datacontenttype": "application/json",
+        }
+        return CloudEvent(attributes=attributes, data={"quantity": number, "model": "m"})
+
+    for number, convert in ((1, to_structured_event), (2, to_binary_event), (1, to_binary_event)):
+        message = convert(event(number))
+        headers = {n.encode(): v.encode() for n, v in message.headers.items()} | {
+            b"authorization": api.bearer("write")["Authorization"].encode()
+        }
+        answer = api.client.post("/v1/events", content=message.body, headers=list(headers.items()))
+        assert answer.status_code == 200, answer.text
+    assert total(metered, "caf\u00e9 \u2603") == 3
+
+
+def test_curl_sends_all_three_modes(api: Api, metered: Ledger) -> None:
+    def curl(value: Any, *headers: str) -> Any:
+        given = [word for header in headers for word in ("-H", header)]
+        key = f"Authorization: Bearer {api.key('write')}"
+        command = ["curl", "-sS", "--data", json.dumps(value), "-H", key, *given, f"{api.base}/v1/events"]
+        return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert curl(CLOUD, f"Content-Type: {STRUCTURED}")["outcome"] == "recorded"
+    assert curl([CLOUD], f"Content-Type: {BATCH}")[0]["outcome"] == "duplicate"
+    names = ("specversion", "id", "source", "type", "subject", "time")
+    headers = [f"ce-{name}: {CLOUD[name]}" for name in names]
+    assert curl(CLOUD["data"], "Content-Type: application/json", *headers)["outcome"] == "duplicate"
+
+
+def test_a_bad_cloudevent_is_refused(api: Api, metered: Ledger) -> None:
+    for change in (
+        {"specversion": "0.3"},
+        {"specversion": None},
+        {"id": ""},
+        {"source": None},
+        {"type": 5},
+        {"subject": None},
+        {"data": [1]},
+        {"data": "text"},
+        {"data_base64": "AAAA"},
+        {"time": "soon"},
+        {"data": {"quantity": {}}},
+    ):
+        for kind, value in ((STRUCTURED, CLOUD | change), (BATCH, [CLOUD | change])):
+            answer = api.post("/v1/events", value, Content_Type=kind)
+            rejected = answer.status_code == 200 and answer.json()[0]["outcome"] == "rejected"
+            assert answer.status_code == 400 or (kind == BATCH and rejected), (change, answer.text)
+    names = ("specversion", "id", "source", "type", "subject")
+    binary = {f"ce_{name}": str(CLOUD[name]) for name in names}
+    for content, more in (
+        ("1", {}),
+        ("{", {}),
+        ("<a/>", {"Content_Type": "application/xml"}),
+        ("{}", {"ce_subject": "%FF"}),
+    ):
+        assert api.post("/v1/events", content, **{**binary, **more}).status_code == 400
+    assert api.post("/v1/events", "a,b", Content_Type="text/csv").status_code == 415
+    assert api.post("/v1/events", "{}", Content_Type=BATCH).status_code == 400
+    assert metered.call("events", subject="acct_3") == []
