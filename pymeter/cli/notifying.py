@@ -87,7 +87,7 @@ def notify(
     metrics_host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to serve them.")] = "127.0.0.1",
     as_json: AsJson = False,
 ) -> None:
-    """Send notifications to the endpoints; judge spikes and budgets.
+    """Send notifications; judge spikes, marks and budgets.
 
         pymeter notify --once
         pymeter notify --watch

@@ -32,7 +32,7 @@ def project(
     timezone: Zone = "UTC",
     as_json: AsJson = False,
 ) -> None:
-    """Show how a subject's billing cycle, and its invoice, will end.
+    """Show how a billing cycle, and its invoice, will end.
 
         pymeter project acct_1
         pymeter project acct_1 --metric tokens
