@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pymeter.async_client import AsyncMeter
     from pymeter.client import Meter
     from pymeter.errors import (
+        CredentialRefused,
         DuplicateEvent,
         EventsDropped,
         InvalidInput,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "AsyncMeter": "pymeter.async_client",
+    "CredentialRefused": "pymeter.errors",
     "NotReady": "pymeter.errors",
     "DuplicateEvent": "pymeter.errors",
     "EventsDropped": "pymeter.errors",
@@ -66,6 +68,7 @@ _LAZY = {
 
 __all__ = [
     "AsyncMeter",
+    "CredentialRefused",
     "DuplicateEvent",
     "EventsDropped",
     "InvalidInput",

@@ -4952,7 +4952,7 @@ class AsyncMethods:
             Who it is, with which level and role.
 
         Raises:
-            psycopg.errors.InvalidAuthorizationSpecification: it is unknown, was revoked or has expired.
+            CredentialRefused: it is unknown, was revoked or has expired.
 
         Example:
             meter.authenticate(hashlib.sha256(key.encode()).hexdigest()).role

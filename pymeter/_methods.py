@@ -4928,7 +4928,7 @@ class Methods:
             Who it is, with which level and role.
 
         Raises:
-            psycopg.errors.InvalidAuthorizationSpecification: it is unknown, was revoked or has expired.
+            CredentialRefused: it is unknown, was revoked or has expired.
 
         Example:
             meter.authenticate(hashlib.sha256(key.encode()).hexdigest()).role

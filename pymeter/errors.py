@@ -107,6 +107,12 @@ class NullInput(InvalidInput):
     default_sqlstate = "22004"
 
 
+class CredentialRefused(MeterError):
+    """The key or token is unknown, was revoked or has expired (28000)."""
+
+    default_sqlstate = "28000"
+
+
 class SerializationFailure(MeterError):
     """Two transactions collided: roll back and run the whole transaction again (40001, 40P01)."""
 
@@ -153,6 +159,7 @@ BY_SQLSTATE: dict[str, type[MeterError]] = {
     "22021": InvalidInput,  # character_not_in_repertoire
     "22P02": InvalidInput,  # invalid_text_representation
     "22P05": InvalidInput,  # untranslatable_character: \u0000 in a JSON string
+    "28000": CredentialRefused,
     "40001": SerializationFailure,
     "40P01": SerializationFailure,  # deadlock_detected
     "55P03": LockUnavailable,

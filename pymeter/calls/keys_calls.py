@@ -92,7 +92,7 @@ def authenticate(credential: str) -> Call[Authentication]:
         Who it is, with which level and role.
 
     Raises:
-        psycopg.errors.InvalidAuthorizationSpecification: it is unknown, was revoked or has expired.
+        CredentialRefused: it is unknown, was revoked or has expired.
 
     Example:
         meter.authenticate(hashlib.sha256(key.encode()).hexdigest()).role

@@ -342,6 +342,12 @@ def _limit(connection: psycopg.Connection[Any]) -> None:
         [list(SUBJECTS)],
     ).fetchall()
     teach("credit_id", [number for (number,) in granted])
+    keys = connection.execute(
+        "SELECT k.key_id::text, encode(sha256(k.key::bytea), 'hex')"
+        " FROM generate_series(1, 5), meter.create_api_key('read') k"
+    ).fetchall()
+    teach("key_id", [number for number, _ in keys])
+    teach("credential", [credential for _, credential in keys])
 
 
 def _correct(connection: psycopg.Connection[Any]) -> None:
