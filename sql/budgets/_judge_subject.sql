@@ -92,7 +92,8 @@ begin
             select from unnest(_forget_spending.budgets) b
             where b.currency = s.currency and b.period = s.period and b.since = s.since and b.until = s.until)
     loop
-        if v_spending.blocked <> '{}' and v_spending.until > _forget_spending.now then
+        -- By the clock: a judgement ahead of it must not leave today's block to nobody.
+        if v_spending.blocked <> '{}' and v_spending.until > least(_forget_spending.now, clock_timestamp()) then
             perform _set_budget_limits(v_spending, '{}', _forget_spending.now);
         end if;
         delete from budget_spending s

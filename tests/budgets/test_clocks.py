@@ -29,6 +29,20 @@ def test_a_budget_that_is_raised_after_a_judgement_ahead_of_the_clock_blocks_not
     assert live_limits(spender, now + 2 * AHEAD) == 0
 
 
+def test_a_judgement_of_the_next_period_leaves_no_block_behind_when_the_budget_is_removed(
+    spender: Spender,
+) -> None:
+    """Everyone's budget is not lifted by its removal: only by what judges next, for today."""
+    now = datetime.now(UTC)
+    spender.budget(10, action="block", period="day")
+    spender.use(20, now)
+    spender.judge(now)
+    spender.judge(now + timedelta(days=1) - timedelta(seconds=1))
+    spender.ledger.call("remove_budget", currency="EUR", period="day")
+    spender.judge(datetime.now(UTC))
+    assert spender.use(1, datetime.now(UTC)).outcome == "recorded"
+
+
 def test_after_the_clock_was_set_back_subjects_are_judged_by_what_it_says(spender: Spender) -> None:
     now = datetime.now(UTC)
     spender.budget(10, action="block", period="year")
