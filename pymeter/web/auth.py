@@ -44,7 +44,7 @@ def refused(title: str) -> Problem:
 
 
 class FailedAttempts:
-    """Counts failed attempts for each address in a window of a minute; refuses more than so many (429).
+    """Counts the failed attempts of each address within a minute; refuses it from a number of them on (429).
 
     A credential that was accepted lately is not refused: others at the same address may try what they like.
     """
