@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from pymeter import exact_json
-from pymeter.web import problems
+from pymeter.web import pages, problems
 from pymeter.web.auth import FailedAttempts
 from pymeter.web.body import Limits
 from pymeter.web.catalog import Catalog
@@ -39,6 +39,8 @@ def app(
     waiting: int = 100,
     wait_seconds: float = 2.0,
     failed_attempts: int = 20,
+    embed_in: Sequence[str] = (),
+    start: tuple[str, tuple[str, ...]] | None = None,
 ) -> Starlette:
     """The HTTP API as an ASGI application, which can be mounted into another one.
 
@@ -53,6 +55,8 @@ def app(
         waiting: How many requests wait for one; others get 503 at once.
         wait_seconds: How long they wait.
         failed_attempts: How many failed attempts with a key an address has in a minute.
+        embed_in: Sites whose pages may frame a customer's page: ``https://app.example.com``.
+        start: A code, and keys: whoever opens ``/start/CODE`` is signed in to the pages with them.
     """
     pool, dsn = (None, database) if isinstance(database, str) else (database, None)
     shared = Database(
@@ -88,6 +92,7 @@ def app(
             Route("/health/ready", observing.ready),
             Route("/health", observing.health),
             Route("/metrics", observing.metrics),
+            *pages.routes(pages.Site(shared, limits, embed_in), start),
             *routes,
         ],
         middleware=[Middleware(Counted, observing=observing)],

@@ -29,11 +29,16 @@ def credential_of(request: Request, *, in_query: bool = False) -> str:
         text = request.query_params.get("token", "")
         if not _TOKEN.fullmatch(text):
             text = ""  # a key in a URL would be in logs and in the history
-    if _KEY.fullmatch(text):
-        return credential(text)
     if _TOKEN.fullmatch(text):
         return text
-    raise refused("invalid key or token" if text else "no key or token")
+    return key_credential(text)
+
+
+def key_credential(key: str) -> str:
+    """The credential of a key. Raises Problem 401 if its form is wrong."""
+    if _KEY.fullmatch(key):
+        return credential(key)
+    raise refused("invalid key or token" if key else "no key or token")
 
 
 def refused(title: str) -> Problem:

@@ -15,7 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 from starlette.requests import Request
 
 from pymeter.program_connection import checked_dsn, connection_options
-from pymeter.web.auth import FailedAttempts, credential_of
+from pymeter.web.auth import FailedAttempts, credential_of, key_credential
 from pymeter.web.problems import Problem
 
 _SETTINGS = """
@@ -137,7 +137,7 @@ class Database:
 
         Raises Problem 401 without a credential or with a malformed one, and 429.
         """
-        address = request.client.host if request.client is not None else ""
+        address = _address(request)
         try:
             credential = credential_of(request, in_query=token_in_query)
         except Problem:
@@ -153,7 +153,8 @@ class Database:
             cursor = connection.cursor(row_factory=dict_row)
             row = await (await cursor.execute(self._authenticate, [reads, credential])).fetchone()
         except psycopg.errors.InvalidAuthorizationSpecification:
-            self.attempts.failed(address, credential)
+            if address:
+                self.attempts.failed(address, credential)
             raise
         assert row is not None
         self.attempts.accepted(credential)
@@ -166,6 +167,30 @@ class Database:
                 hint="Grant its login role a role with just this level: pymeter web --print-roles.",
             )
         return Session(connection, row["key_id"], row["name"], row["level"], row["subject"])
+
+    async def holder(self, request: Request, key: str) -> Session:
+        """Who has a key that was typed into a form.
+
+        Raises psycopg.Error for one that is refused, Problem 401, 403 or 429.
+        """
+        address = _address(request)
+        try:
+            credential = key_credential(key)
+        except Problem:
+            self.attempts.check(address, None)
+            self.attempts.failed(address, None)
+            raise
+        self.attempts.check(address, credential)
+        async with self.transaction() as connection:
+            return await self._take_role(connection, credential, address, False)
+
+    async def take_role(self, connection: Connection, credential: str) -> None:
+        """Take the role of a credential, where another may have been taken: pages ask with several.
+
+        Raises psycopg.Error for one that is refused, Problem 403.
+        """
+        await connection.execute("SELECT set_config('role', 'none', true)")
+        await self._take_role(connection, credential, "", False)
 
     async def take_role_for(self, connection: Connection, function: str) -> bool:
         """Take a role that may call the function, if the server has one. No answer to a request may show more
@@ -191,3 +216,7 @@ class Database:
         if row is None:
             return ["the schema holds no meter with keys: run pymeter migrate"]
         return [] if row[0] else ["the login role lacks the level login: see pymeter web --print-roles"]
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client is not None else ""

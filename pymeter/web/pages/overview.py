@@ -1,0 +1,121 @@
+"""The first page: what is wrong, how fast is recorded, and the metrics."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pymeter.calls.result import Row
+from pymeter.web.pages.asking import Answer
+from pymeter.web.pages.site import Page, Site
+from pymeter.web.pages.tables import Column, Table
+
+_RATE_OF = 1000
+
+
+class Overview:
+    """The page."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    async def get(self, request: Request) -> Response:
+        """The page."""
+        async with self._site.page(request) as page:
+            health = await page.ask("health")
+            numbers = await page.ask("operational_metrics")
+            newest = await page.ask("all_events", max_rows=_RATE_OF)
+            catalog = await page.ask("catalog")
+            activity = await page.ask("subjects", max_rows=page.most("active", 10))
+            return page.render(
+                "overview.html.jinja",
+                [_metrics(page, catalog, numbers), _active(page, activity), _numbers(numbers)],
+                title="Overview",
+                health=health,
+                rate=_rate(newest),
+                newest=newest,
+                counts={row["name"]: row["value"] for row in numbers.rows if not row["labels"]},
+            )
+
+
+def _rate(newest: Answer) -> dict[str, Any] | None:
+    """How many events a second the newest ones came at."""
+    times = [row["recorded_at"] for row in newest.rows]
+    if not times:
+        return None
+    took = max(times) - min(times)
+    return {
+        "events": len(times),
+        "last": max(times),
+        "per_second": None if took <= timedelta(0) else Decimal(len(times)) / Decimal(took.total_seconds()),
+    }
+
+
+def _metrics(page: Page, catalog: Answer, numbers: Answer) -> Table:
+    found: dict[tuple[str, str], Decimal] = {
+        (row["name"], row["labels"]["metric"]): row["value"]
+        for row in numbers.rows
+        if "metric" in row["labels"]
+    }
+
+    def of(name: str, row: Row) -> Decimal | None:
+        return found.get((name, row["key"]))
+
+    def age(row: Row) -> Any:
+        seconds = of("pymeter_last_event_age_seconds", row)
+        return None if seconds is None else page.now - timedelta(seconds=float(seconds))
+
+    return Table(
+        "metrics",
+        "Metrics",
+        catalog,
+        (
+            Column(
+                "key",
+                "Metric",
+                link=lambda row: page.link("/totals", metric=row["key"]),
+                below=lambda row: row["name"] or "",
+            ),
+            Column("aggregate", "Aggregate", wide=True),
+            Column("unit", "Unit", wide=True),
+            Column("events", "Events", "number", of=lambda row: of("pymeter_events_recorded", row)),
+            Column(
+                "refused",
+                "Refused subjects",
+                "number",
+                of=lambda row: of("pymeter_limit_refused_subjects", row) or 0,
+                wide=True,
+            ),
+            Column("last", "Last event", "ago", of=age),
+        ),
+        empty="No metric is defined yet: SELECT meter.define_metric('tokens', 'sum', 'token')",
+    )
+
+
+def _active(page: Page, activity: Answer) -> Table:
+    return Table(
+        "active",
+        "Most active subjects",
+        activity,
+        (
+            Column("subject", "Subject", link=lambda row: page.link("/subject", subject=row["subject"])),
+            Column("last_activity_at", "Last event", "ago"),
+        ),
+    )
+
+
+def _numbers(numbers: Answer) -> Table:
+    return Table(
+        "numbers",
+        "Numbers for monitoring",
+        numbers,
+        (
+            Column("name", "Name", below=lambda row: row["help"]),
+            Column("labels", "Labels", wide=True),
+            Column("value", "Value", "number"),
+        ),
+    )

@@ -1,0 +1,79 @@
+"""Who is signed in to the pages: the credentials of keys, kept in this process, found by a cookie."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+COOKIE = "pymeter_session"
+SECONDS = 12 * 60 * 60.0
+"""How long somebody stays signed in."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A key that somebody has signed in with."""
+
+    credential: str = field(repr=False)
+    key_id: int
+    name: str
+    level: str
+
+
+@dataclass
+class SignedIn:
+    """What the browser with one cookie may do. A key has one level, so there is one for each level."""
+
+    keys: dict[str, Held]
+    until: float
+    form_token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    """Is in every form: a page of somebody else cannot send one, because it cannot read it."""
+    timezone: str = "UTC"
+    told: str = ""
+    """What the next page tells once, such as what a form has done."""
+
+
+class Sessions:
+    """The browsers that are signed in. A cookie is a random name: no key leaves this process."""
+
+    def __init__(self, most: int = 1000, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most = most
+        self._clock = clock
+        self._found: OrderedDict[str, SignedIn] = OrderedDict()
+
+    def of(self, request: Request) -> SignedIn | None:
+        """Who sends the request; None if nobody is signed in, or no longer."""
+        found = self._found.get(request.cookies.get(COOKIE, ""))
+        return found if found is not None and found.until > self._clock() else None
+
+    def add(self, request: Request, response: Response, *keys: Held) -> None:
+        """Sign in with keys. The cookie gets another name each time, so that nobody can know it before."""
+        name = request.cookies.get(COOKIE, "")
+        known = self.of(request) or SignedIn({}, 0)
+        self._found.pop(name, None)
+        known.keys |= {key.level: key for key in keys}
+        known.until = self._clock() + SECONDS
+        name = secrets.token_urlsafe(32)
+        self._found[name] = known
+        if len(self._found) > self._most:
+            self._found.popitem(last=False)
+        response.set_cookie(
+            COOKIE,
+            name,
+            max_age=int(SECONDS),
+            path=request.scope.get("root_path") or "/",
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+        )
+
+    def end(self, request: Request, response: Response) -> None:
+        """Sign out."""
+        self._found.pop(request.cookies.get(COOKIE, ""), None)
+        response.delete_cookie(COOKIE, path=request.scope.get("root_path") or "/")

@@ -1,0 +1,261 @@
+"""What all pages share: who looks, the transaction, templates, links, and errors that are pages, too."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import psycopg
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from pymeter import __version__
+from pymeter.visible import visible
+from pymeter.web import body
+from pymeter.web.database import Database
+from pymeter.web.pages import wording
+from pymeter.web.pages.asking import Answer, Asker
+from pymeter.web.pages.sessions import Sessions, SignedIn
+from pymeter.web.pages.tables import Table, csv_response
+from pymeter.web.problems import Problem, of_database
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+_STYLE = (Path(__file__).parent / "static" / "pages.css").read_text(encoding="utf-8")
+_ROWS = 50
+_ROWS_OF_CSV = 10_000
+_UNCACHED = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+
+
+class Site:
+    """The pages of one application."""
+
+    def __init__(self, database: Database, limits: body.Limits, embed_in: Sequence[str] = ()) -> None:
+        self.database = database
+        self.limits = limits
+        self.sessions = Sessions()
+        self.frame_ancestors = " ".join(["'self'", *embed_in])
+        self._environment = _environment()
+
+    def route(self, path: str, endpoint: Endpoint, *, methods: Sequence[str] = ("GET",)) -> Route:
+        """A route of a page: its errors are pages, too."""
+
+        async def guarded(request: Request) -> Response:
+            try:
+                return await endpoint(request)
+            except psycopg.errors.InvalidAuthorizationSpecification:
+                response = self.to_sign_in(request)
+                self.sessions.end(request, response)  # a key was revoked, or has expired
+                return response
+            except psycopg.Error as error:
+                return self.problem(request, of_database(error))
+            except Problem as problem:
+                if problem.status == 401:
+                    return self.to_sign_in(request)
+                return self.problem(request, problem)
+
+        return Route(path, guarded, methods=list(methods), name=path)
+
+    @asynccontextmanager
+    async def page(self, request: Request) -> AsyncIterator[Page]:
+        """A page to look at: its numbers are of one instant, and nothing that is asked can change anything.
+
+        Raises Problem 401 if nobody is signed in.
+        """
+        signed_in = self._signed_in(request)
+        async with self.database.transaction() as connection:
+            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield Page(self, request, signed_in, Asker(self.database, connection, signed_in.keys))
+
+    @asynccontextmanager
+    async def action(self, request: Request) -> AsyncIterator[tuple[Page, dict[str, str]]]:
+        """What a form does, in one transaction: the page, and the form's fields.
+
+        Raises Problem 403 for a form that is not one of this browser's pages.
+        """
+        signed_in = self._signed_in(request)
+        fields = await self.fields(request)
+        if not secrets.compare_digest(fields.pop("form_token", "").encode(), signed_in.form_token.encode()):
+            raise Problem(
+                403, "the form is not of this site, or is old", hint="Load the page again, and send it."
+            )
+        async with self.database.transaction() as connection:
+            yield Page(self, request, signed_in, Asker(self.database, connection, signed_in.keys)), fields
+
+    async def fields(self, request: Request) -> dict[str, str]:
+        """The fields of a form that this site's pages sent. Raises Problem 403 for others, 400."""
+        origin = request.headers.get("origin")
+        is_foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+        if is_foreign or request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            raise Problem(403, "the form was sent by another site", hint="Open the page here.")
+        raw = await body.read(request, self.limits)
+        try:
+            return dict(parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=100, errors="strict"))
+        except ValueError:
+            raise Problem(400, "the form cannot be read", hint="Load the page again, and send it.") from None
+
+    def _signed_in(self, request: Request) -> SignedIn:
+        found = self.sessions.of(request)
+        if found is None:
+            raise Problem(401, "nobody is signed in")
+        return found
+
+    def to_sign_in(self, request: Request) -> Response:
+        """To the form for a key, and back here afterwards."""
+        path = f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+        back = path if request.method == "GET" else ""
+        root = request.scope.get("root_path", "")
+        return RedirectResponse(
+            link(root, "/sign-in", back=back.removeprefix(root) or None), 303, headers=_UNCACHED
+        )
+
+    def problem(self, request: Request, problem: Problem) -> Response:
+        """An error as a page."""
+        values = {"title": problem.fields["title"], "problem": problem.fields, "here": ""}
+        response = self.render(request, self.sessions.of(request), "problem.html.jinja", values)
+        response.status_code = problem.status
+        response.headers.update(problem.headers)
+        return response
+
+    def render(
+        self,
+        request: Request,
+        signed_in: SignedIn | None,
+        template: str,
+        values: Mapping[str, Any],
+        *,
+        frame_ancestors: str = "'none'",
+        nonce: str = "",
+    ) -> Response:
+        """The template as an answer that no cache keeps, and that may load nothing of anybody else."""
+        root = request.scope.get("root_path", "")
+        query = dict(request.query_params)
+        timezone = str(values.get("timezone") or (signed_in.timezone if signed_in else "UTC"))
+        told = ""
+        if signed_in is not None:
+            told, signed_in.told = signed_in.told, ""
+        text = self._environment.get_template(template).render(
+            {
+                "url": lambda path, **query: link(root, path, **query),
+                "csv_of": lambda table: f"?{urlencode(query | {'csv': table})}",
+                "with_query": lambda name, value: f"?{urlencode(query | {name: value})}",
+                "query": query,
+                "here": request.url.path.removeprefix(root),
+                "signed_in": signed_in,
+                "timezone": timezone,
+                "time": lambda value: wording.moment(value, timezone),
+                "span": lambda since, until: wording.span(since, until, timezone),
+                "now": datetime.now(UTC).replace(microsecond=0),
+                "told": told,
+                "version": __version__,
+                "style": _STYLE_NAME,
+                **values,
+            }
+        )
+        style = "'self'" + (f" 'nonce-{nonce}'" if nonce else "")
+        policy = (
+            f"default-src 'none'; style-src {style}; img-src 'self'; form-action 'self'; base-uri 'none';"
+            f" frame-ancestors {frame_ancestors}"
+        )
+        return HTMLResponse(text, headers={**_UNCACHED, "Content-Security-Policy": policy})
+
+
+class Page:
+    """A page that somebody looks at: what it asks, and how it is written."""
+
+    def __init__(self, site: Site, request: Request, signed_in: SignedIn, asker: Asker) -> None:
+        self.site = site
+        self.request = request
+        self.signed_in = signed_in
+        self.ask = asker.ask
+        self.try_ask = asker.try_ask
+        self.may = asker.may
+        self.timezone = signed_in.timezone
+        self.now = datetime.now(UTC)
+
+    def given(self, name: str) -> str | None:
+        """A value of the query; None if it is not there, or blank."""
+        return self.request.query_params.get(name, "").strip() or None
+
+    @property
+    def csv(self) -> str | None:
+        """The table that is wanted as CSV."""
+        return self.given("csv")
+
+    def most(self, table: str, rows: int = _ROWS) -> int:
+        """How many rows to ask for: more, if the table is wanted as CSV."""
+        return _ROWS_OF_CSV if self.csv == table else rows
+
+    def next(self, answer: Answer, most: int, **after: Any) -> str | None:
+        """The address of the next page: the same with `after`. None if this is the last one."""
+        if len(answer.rows) < most:
+            return None
+        query = dict(self.request.query_params) | {name: str(value) for name, value in after.items()}
+        query.pop("csv", None)
+        return f"?{urlencode(query)}"
+
+    def link(self, path: str, **query: Any) -> str:
+        """The address of another page."""
+        return link(self.request.scope.get("root_path", ""), path, **query)
+
+    def render(self, template: str, tables: Sequence[Table] = (), **values: Any) -> Response:
+        """The page; or one of its tables as CSV."""
+        by_name = {table.name: table for table in tables}
+        if self.csv is not None:
+            table = by_name.get(self.csv)
+            if table is None:
+                raise Problem(404, "no such table", hint="Follow the link beside the table.")
+            if table.answer.problem is not None:
+                raise table.answer.problem
+            return csv_response(table)
+        found = {"tables": by_name, "now": self.now, **values}
+        return self.site.render(self.request, self.signed_in, template, found)
+
+    def done(self, told: str, path: str, **query: Any) -> Response:
+        """After a form: to a page, which tells once what has been done."""
+        self.signed_in.told = told
+        return RedirectResponse(self.link(path, **query), 303, headers=_UNCACHED)
+
+
+def link(root: str, path: str, **query: Any) -> str:
+    """The address of a page, with what is not None as its query."""
+    given = {name: value for name, value in query.items() if value is not None}
+    return f"{root}{path}?{urlencode(given)}" if given else f"{root}{path}"
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("pymeter.web.pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "quantity": wording.quantity,
+        "rounded": wording.rounded,
+        "amount": wording.amount,
+        "ago": wording.ago,
+        "tone": wording.tone,
+        "visible": visible,
+        "written": wording.text,
+    }
+    return environment
+
+
+_STYLE_NAME = "pages.css"
+
+
+async def style(_request: Request) -> Response:
+    """The stylesheet."""
+    return Response(_STYLE, media_type="text/css", headers={"Cache-Control": "max-age=300"})

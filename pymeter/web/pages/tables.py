@@ -1,0 +1,91 @@
+"""Tables of a page: the rows of one statement, as HTML and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from starlette.responses import Response
+
+from pymeter import exact_json
+from pymeter.calls.result import Row
+from pymeter.web.pages.asking import Answer
+
+Kind = Literal["text", "number", "amount", "time", "ago", "state", "html"]
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table. `of` makes its value from the row; by default it is the field of that name."""
+
+    name: str
+    title: str
+    kind: Kind = "text"
+    link: Callable[[Row], str] | None = None
+    of: Callable[[Row], Any] | None = None
+    below: Callable[[Row], str] | None = None
+    """A second, smaller line in the same cell."""
+    wide: bool = False
+    """Left out where the screen is narrow."""
+
+    def value(self, row: Row) -> Any:
+        """Its value in a row."""
+        return row[self.name] if self.of is None else self.of(row)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of an answer. The CSV has all columns of the answer, exact and not formatted."""
+
+    name: str
+    title: str
+    answer: Answer
+    columns: tuple[Column, ...]
+    empty: str = "Nothing yet."
+    note: str = ""
+    next: str | None = None
+    """The address of the next page."""
+    rows: tuple[Row, ...] | None = None
+    """If they are fewer than those of the answer, or in another order."""
+    actions: Mapping[str, Any] = field(default_factory=dict)
+    """For the template."""
+
+    @property
+    def shown(self) -> tuple[Row, ...]:
+        """The rows on the page."""
+        return self.answer.rows if self.rows is None else self.rows
+
+
+def csv_response(table: Table) -> Response:
+    """The answer as a file."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(table.answer.columns)
+    writer.writerows(_cells(row.values()) for row in table.answer.rows)
+    disposition = f'attachment; filename="{table.name}.csv"'
+    return Response(text.getvalue(), media_type="text/csv", headers={"Content-Disposition": disposition})
+
+
+def _cells(values: Iterable[Any]) -> list[str]:
+    return [_cell(value) for value in values]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, str):
+        # A spreadsheet would compute it.
+        return f"'{value}" if value.startswith(_FORMULA) else value
+    if isinstance(value, bool | int):
+        return str(value).lower()
+    return exact_json.dumps(value)
