@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute, Route
 
+from pymeter.web.pages.events import Events
 from pymeter.web.pages.overview import Overview
 from pymeter.web.pages.signing_in import SigningIn
 from pymeter.web.pages.site import Site, style
+from pymeter.web.pages.subject import Subject
+from pymeter.web.pages.subject_invoice import SubjectInvoice
+from pymeter.web.pages.subject_limits import SubjectLimits
+from pymeter.web.pages.subject_statements import SubjectStatements
+from pymeter.web.pages.subjects import Subjects
+from pymeter.web.pages.totals import Totals
 
 __all__ = ["Site", "routes"]
 
@@ -21,4 +28,20 @@ def routes(site: Site, start: tuple[str, tuple[str, ...]] | None = None) -> list
         site.route("/sign-out", signing_in.sign_out, methods=["POST"]),
         site.route("/start/{code}", signing_in.start),
         site.route("/", Overview(site).get),
+        *_of_subjects(site),
+    ]
+
+
+def _of_subjects(site: Site) -> list[BaseRoute]:
+    invoice, events = SubjectInvoice(site), Events(site)
+    return [
+        site.route("/subjects", Subjects(site).get),
+        site.route("/totals", Totals(site).get),
+        site.route("/subject", Subject(site).get),
+        site.route("/subject/invoice", invoice.get),
+        site.route("/subject/invoice/print", invoice.printed),
+        site.route("/subject/limits", SubjectLimits(site).get),
+        site.route("/subject/statements", SubjectStatements(site).get),
+        site.route("/events", events.of_subject),
+        site.route("/all-events", events.of_all),
     ]

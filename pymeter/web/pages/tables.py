@@ -16,13 +16,16 @@ from pymeter import exact_json
 from pymeter.calls.result import Row
 from pymeter.web.pages.asking import Answer
 
-Kind = Literal["text", "number", "amount", "time", "ago", "state", "html"]
+Kind = Literal["text", "number", "amount", "time", "ago", "state", "bar"]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table. `of` makes its value from the row; by default it is the field of that name."""
+    """A column of a table. `of` makes its value from the row; by default it is the field of that name.
+
+    Numbers and amounts may be texts that are ready; a bar is a share of 100.
+    """
 
     name: str
     title: str
@@ -53,6 +56,8 @@ class Table:
     """The address of the next page."""
     rows: tuple[Row, ...] | None = None
     """If they are fewer than those of the answer, or in another order."""
+    is_total: Callable[[Row], bool] | None = None
+    """Whether a row is a sum of those above it."""
     actions: Mapping[str, Any] = field(default_factory=dict)
     """For the template."""
 

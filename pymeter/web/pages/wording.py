@@ -14,7 +14,7 @@ from pymeter.visible import visible
 NONE = "\N{EN DASH}"
 _STATES = {
     "good": "recorded approved delivered closed billed healthy settled active",
-    "bad": "rejected dead failed refused conflict exceeded disabled",
+    "bad": "rejected dead failed refused conflict exceeded reached disabled",
     "warn": "open uncertain waiting pending late unpriced held claimed blocked sending unsure approaching",
 }
 TONES = {state: tone for tone, states in _STATES.items() for state in states.split()}
