@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.routing import BaseRoute, Route
 
 from pymeter.web.pages.overview import Overview
+from pymeter.web.pages.prices import Prices
 from pymeter.web.pages.signing_in import SigningIn
 from pymeter.web.pages.site import Site, style
 
@@ -21,4 +22,5 @@ def routes(site: Site, start: tuple[str, tuple[str, ...]] | None = None) -> list
         site.route("/sign-out", signing_in.sign_out, methods=["POST"]),
         site.route("/start/{code}", signing_in.start),
         site.route("/", Overview(site).get),
+        site.route("/prices", Prices(site).get),
     ]
