@@ -21,10 +21,10 @@ def demo(
 ) -> None:
     """Show what a meter does, with a sample of 10,000 events.
 
-    It takes about five seconds. With --web, it then serves the sample as pages until Ctrl-C. It starts the
-    private PostgreSQL, or uses the server of --dsn; it ignores the DSNs of the environment. Every run drops and
-    creates the schema meter_demo, unless it holds anything else.
-    Stop the private PostgreSQL with: pymeter server stop.
+    It takes about five seconds; with --web, pages with the sample are served then, until Ctrl-C. It starts
+    the private PostgreSQL, or uses the server of --dsn; it ignores the DSNs of the environment. Every run
+    drops and creates the schema meter_demo, unless it holds anything else. Stop the private PostgreSQL with:
+    pymeter server stop.
     """
     dsn = ctx.obj.dsn
     database = Target(checked_dsn(dsn)) if dsn else private_target()

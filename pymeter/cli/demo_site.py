@@ -14,7 +14,7 @@ from pymeter.cli.errors import CliError
 from pymeter.cli.output import good, note, stdout
 from pymeter.cli.target import Target
 from pymeter.client import Meter
-from pymeter.models import KeyLevel
+from pymeter.models import KeyLevel, VoidEntry
 from pymeter.program_connection import ProgramPool
 
 _HOST = "127.0.0.1"
@@ -67,20 +67,9 @@ def _add_what_waits(meter: Meter, busiest: str) -> None:
     for subject in [busiest, *others[:3]]:
         meter.report_subject(subject, f"cus_{subject}")
     meter.plan_pushes()
-    correction = meter.open_correction(
-        "a release counted cached tokens twice", idempotency_key="cached-tokens"
-    )
+    correction = meter.open_correction("cached tokens were counted twice", idempotency_key="cached")
     events = meter.events(others[0], "tokens", max_rows=20)
     meter.stage_correction(
         correction,
-        [
-            {
-                "entry": "void",
-                "subject": one.subject,
-                "metric": one.metric,
-                "event_id": one.event_id,
-                "at": one.at,
-            }
-            for one in events
-        ],
+        [VoidEntry(subject=e.subject, metric=e.metric, event_id=e.event_id, at=e.at) for e in events],
     )
