@@ -20,6 +20,7 @@ def routes(site: Site, start: tuple[str, tuple[str, ...]] | None = None) -> list
         site.route("/sign-in", signing_in.form),
         site.route("/sign-in", signing_in.sign_in, methods=["POST"]),
         site.route("/sign-out", signing_in.sign_out, methods=["POST"]),
+        site.route("/time-zone", signing_in.timezone, methods=["POST"]),
         site.route("/start/{code}", signing_in.start),
         site.route("/", Overview(site).get),
         site.route("/prices", Prices(site).get),

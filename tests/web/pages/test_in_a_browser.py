@@ -1,4 +1,4 @@
-"""All pages as a browser shows them, of ``pymeter demo --web``: skipped without Chromium, or without Playwright."""
+"""All pages of ``pymeter demo --web`` as a browser shows them: skipped without Chromium or Playwright."""
 
 from __future__ import annotations
 
@@ -100,8 +100,7 @@ def page(request: pytest.FixtureRequest, browser: Any, site: Site) -> Iterator[A
     context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1440])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 360)])
 def test_every_page_fits_is_accessible_and_asks_nobody_else(
     browser: Any, site: Site, scheme: str, width: int
 ) -> None:
@@ -117,9 +116,7 @@ def test_every_page_fits_is_accessible_and_asks_nobody_else(
         page.goto(site.base + path)
         sideways = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         violations = axe.Axe().run(page).response["violations"]
-        serious = [
-            (one["id"], one["nodes"][0]["html"]) for one in violations if one["impact"] in SERIOUS
-        ]
+        serious = [(one["id"], one["nodes"][0]["html"]) for one in violations if one["impact"] in SERIOUS]
         if sideways > 0 or serious:
             found[name] = (sideways, serious)
     context.close()
