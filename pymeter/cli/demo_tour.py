@@ -40,7 +40,7 @@ _BUSIEST = 3
 _CALLERS = 32
 _LOCK_SECONDS_MAX = 10
 _PERIOD = timedelta(days=1)
-_PLAN = "pro"
+PLAN = "pro"
 _PRICES: tuple[tuple[str, str | None, str, dict[str, Any]], ...] = (
     ("base", None, "Platform fee", {"model": "flat", "flat_amount": "20"}),
     ("seats", "seats", "Seats", {"model": "unit", "unit_amount": "5"}),
@@ -60,8 +60,8 @@ _PRICES: tuple[tuple[str, str | None, str, dict[str, Any]], ...] = (
 """The lines of the plan: item, metric, title, price."""
 
 
-def run(console: Console, database: Target, schema: str, seed: int) -> None:
-    """Show it all on `database`, in a `schema` that is the demo's own."""
+def run(console: Console, database: Target, schema: str, seed: int) -> str:
+    """Show it all on `database`, in a `schema` that is the demo's own. Returns the busiest subject."""
     with database.connect() as connection:
         _prepare(console, connection, database, schema)
         meter = Meter(ProgramPool(connection, mode="READ WRITE"), schema=schema)
@@ -80,7 +80,7 @@ def run(console: Console, database: Target, schema: str, seed: int) -> None:
         _dispute(console, meter, header)
         _bill_late(console, meter, sample, header)
         _verify(console, meter)
-    _farewell(console, database, schema, busiest)
+    return busiest
 
 
 def _title(console: Console, text: str, note: str = "") -> None:
@@ -333,11 +333,11 @@ def _explain(console: Console, meter: Meter, sample: Sample, subject: str) -> No
 
 def _price(console: Console, meter: Meter, sample: Sample, subject: str) -> None:
     """A plan of three lines, and what the subject owes for the window so far."""
-    _title(console, "What does it cost?", f"a fee, seats, and tokens in tiers: the plan {_PLAN}")
-    meter.define_plan(_PLAN)
+    _title(console, "What does it cost?", f"a fee, seats, and tokens in tiers: the plan {PLAN}")
+    meter.define_plan(PLAN)
     for item, metric, name, price in _PRICES:
-        meter.define_price(_PLAN, item, price, metric=metric, name=name)
-    meter.subscribe(subject, _PLAN, since=sample.since)
+        meter.define_price(PLAN, item, price, metric=metric, name=name)
+    meter.subscribe(subject, PLAN, since=sample.since)
     found = meter.invoice_json(subject, since=sample.since, until=sample.until)
     priced = [line for line in found.lines if line.currency is not None]
     _show(console, InvoiceSheet(found.model_copy(update={"lines": priced}), "UTC"))
@@ -429,7 +429,7 @@ def _verify(console: Console, meter: Meter) -> None:
     _show(console, good("statements: as they were closed, and equal to the log as of then"))
 
 
-def _farewell(console: Console, database: Target, schema: str, subject: str) -> None:
+def farewell(console: Console, database: Target, schema: str, subject: str) -> None:
     _title(console, "Now you")
     if database.data_dir is not None:
         _show(console, Text("Go on with a ledger of your own, on this private server:", style="dim"))

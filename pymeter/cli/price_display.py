@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from pymeter.cli.output import below, good, is_narrow, minute, note, number, table
+from pymeter import price_words
+from pymeter.cli.output import below, good, is_narrow, minute, note, table
 from pymeter.models import PlanMinimum, PlanPrice
 from pymeter.visible import visible
-
-_SHOWN_MAX = 8
 
 
 def prices(found: list[PlanPrice], timezone: str, minimums: Iterable[PlanMinimum] = ()) -> RenderableType:
@@ -37,7 +35,7 @@ def prices(found: list[PlanPrice], timezone: str, minimums: Iterable[PlanMinimum
             one.plan,
             below(one.item, one.name or "", more, whose),
             *([what] if of else []),
-            _lines(["ends"] if one.price is None else in_words(one)),
+            _lines(["ends"] if one.price is None else price_words.line(one)),
             "always" if one.since is None else _day(one, timezone),
             str(one.price_version),
         )
@@ -64,7 +62,7 @@ def _in_one_line(one: PlanPrice, timezone: str) -> Text:
     begins = _begins(one, timezone)
     if one.price is None:
         return good(f"{where}: ends, {begins} (version {one.price_version})")
-    price = "; ".join(" ".join(line.split()) for line in in_words(one))
+    price = "; ".join(" ".join(line.split()) for line in price_words.line(one))
     return good(f"{where}: {price}, {begins} (version {one.price_version})")
 
 
@@ -72,7 +70,7 @@ def _changes(before: PlanPrice, now: PlanPrice) -> list[str]:
     """What a version says otherwise than another; the whole line was given anew, so it may be by mistake."""
     found = []
     if before.price != now.price:
-        was = ", ".join(" ".join(line.split()) for line in _price_in_words(before))
+        was = ", ".join(" ".join(line.split()) for line in price_words.price(before))
         found.append(f"the price, which was {was}")
     for was, new in (
         (before.metric or "a fee", now.metric or "a fee"),
@@ -106,106 +104,6 @@ def minimum(one: PlanMinimum, timezone: str) -> Text:
 
 def _least(one: PlanMinimum) -> str:
     return "no minimum" if one.amount is None else f"at least {money(one.amount)} {one.currency} a cycle"
-
-
-def in_words(one: PlanPrice) -> list[str]:
-    """A price on one line and, if it has tiers, cells or bounds, more."""
-    fee = one.metric is None
-    lines = _price_in_words(one, f"a cycle, in {one.bill}" if fee else None)
-    if fee and not one.prorate:
-        lines.append("in full for a part of a cycle")
-    if one.tiers_after_change == "restart" and not fee:
-        lines.append("tiers restart after a change")
-    return lines
-
-
-def _price_in_words(one: PlanPrice, per: str | None = None) -> list[str]:
-    document: dict[str, Any] = one.price or {}
-    if per is None:
-        per = "a cycle" if one.metric is None else _per(document)
-    return [*_model_in_words(document, one.currency, per), *_bounds_in_words(document)]
-
-
-def _per(document: dict[str, Any]) -> str:
-    return "a cycle" if document.get("model") == "flat" else "a unit"
-
-
-def _model_in_words(document: dict[str, Any], currency: str, per: str) -> Iterator[str]:
-    model, rate = document.get("model"), _amount(document.get("unit_amount", document.get("flat_amount")))
-    if model == "package":
-        yield f"{rate} {currency} per package of {_amount(document.get('package_size'))}"
-    elif model in ("graduated", "volume"):
-        yield f"{model}, {currency} {per}"
-        yield from _tiers_in_words(document.get("tiers", []))
-        if document.get("flat_at_zero") is False:
-            yield "no flat amount at 0"
-    elif model == "percentage":
-        fixed = document.get("fixed_amount")
-        free = document.get("free_events")
-        yield f"{_amount(document.get('percent'))} %" + (
-            "" if fixed is None else f" + {_amount(fixed)} {currency} an event"
-        )
-        if free is not None:
-            yield f"{_amount(free)} events free"
-    elif model == "matrix":
-        yield f"by {', '.join(document.get('dimensions', []))}"
-        yield from _cells_in_words(document.get("cells", []), currency)
-    else:
-        yield f"{rate} {currency} {per}"
-
-
-def _tiers_in_words(tiers: list[dict[str, Any]]) -> Iterator[str]:
-    shown = [
-        (
-            "beyond" if tier.get("up_to") is None else f"to {_amount(tier['up_to'])}",
-            _amount(tier.get("unit_amount", 0)),
-            _flat(tier),
-        )
-        for tier in tiers[:_SHOWN_MAX]
-    ]
-    widths = [max((len(row[n]) for row in shown), default=0) for n in (0, 1)]
-    for up_to, rate, flat in shown:
-        yield f"  {up_to:<{widths[0]}}  {rate:>{widths[1]}}{flat}"
-    if len(tiers) > _SHOWN_MAX:
-        yield f"  and {len(tiers) - _SHOWN_MAX} more tiers"
-
-
-def _flat(tier: dict[str, Any]) -> str:
-    flat = tier.get("flat_amount")
-    return "" if flat is None or Decimal(str(flat)) == 0 else f" + {_amount(flat)} flat"
-
-
-def _cells_in_words(cells: list[dict[str, Any]], currency: str) -> Iterator[str]:
-    for cell in cells[:_SHOWN_MAX]:
-        when = ", ".join(f"{key} {value}" for key, value in cell.get("when", {}).items()) or "any"
-        document = cell.get("price") or {"model": "unit"} | cell
-        first, *more = _model_in_words(document, currency, _per(document))
-        yield f"  {when}: {first}" + (" ..." if more else "")
-    if len(cells) > _SHOWN_MAX:
-        yield f"  and {len(cells) - _SHOWN_MAX} more cells"
-
-
-def _bounds_in_words(document: dict[str, Any]) -> list[str]:
-    lines = []
-    if convert := document.get("convert"):
-        rounding = convert.get("round", "none")
-        lines.append(
-            f"units of {_amount(convert.get('divide_by'))}"
-            + ("" if rounding == "none" else f", rounded {rounding}")
-        )
-    for name, words in (
-        ("free_units", "{} units free"),
-        ("discount_percent", "{} % off"),
-        ("maximum_amount", "at most {}"),
-        ("minimum_amount", "at least {}"),
-    ):
-        if document.get(name) is not None:
-            lines.append(words.format(_amount(document[name])))
-    return lines
-
-
-def _amount(value: Any) -> str:
-    return "" if value is None else number(Decimal(str(value)))
 
 
 def _lines(texts: list[str]) -> RenderableType:

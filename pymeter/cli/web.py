@@ -41,7 +41,7 @@ def web(
         bool, typer.Option("--print-roles", help="Print the SQL that creates the roles, and end.")
     ] = False,
 ) -> None:
-    """Serve the HTTP API.
+    """Serve the HTTP API and the pages.
 
         pymeter web --print-roles | psql "$OWNER_DSN"
         pymeter web --port 8080
@@ -50,8 +50,6 @@ def web(
     when the requests under way are answered.
     """
     try:
-        import uvicorn
-
         from pymeter.web import app, roles
     except ModuleNotFoundError as exc:
         raise CliError(f"the HTTP API needs {exc.name}", "pip install 'pymeter-ledger[web]'") from None
@@ -61,6 +59,13 @@ def web(
     target = _target(ctx.obj, login)
     application: Starlette = app(target.dsn, schema=ctx.obj.schema, connections=connections)
     stdout().print(good(f"http://{host}:{port}, with {target.describe()}"), soft_wrap=True)
+    serve(application, host, port)
+
+
+def serve(application: Starlette, host: str, port: int) -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    import uvicorn
+
     uvicorn.run(
         application,
         host=host,

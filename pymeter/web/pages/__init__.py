@@ -6,6 +6,7 @@ from starlette.routing import BaseRoute, Route
 
 from pymeter.web.pages.events import Events
 from pymeter.web.pages.overview import Overview
+from pymeter.web.pages.prices import Prices
 from pymeter.web.pages.signing_in import SigningIn
 from pymeter.web.pages.site import Site, style
 from pymeter.web.pages.subject import Subject
@@ -26,8 +27,10 @@ def routes(site: Site, start: tuple[str, tuple[str, ...]] | None = None) -> list
         site.route("/sign-in", signing_in.form),
         site.route("/sign-in", signing_in.sign_in, methods=["POST"]),
         site.route("/sign-out", signing_in.sign_out, methods=["POST"]),
+        site.route("/time-zone", signing_in.timezone, methods=["POST"]),
         site.route("/start/{code}", signing_in.start),
         site.route("/", Overview(site).get),
+        site.route("/prices", Prices(site).get),
         *_of_subjects(site),
     ]
 

@@ -101,8 +101,11 @@ class Meters:
 
     @property
     def used(self) -> list[Meter]:
-        """Those to show."""
-        return [meter for meter in self.found if meter.is_used]
+        """Those to show: the one that is nearest to its limit first, and then those without a limit."""
+        return sorted(
+            (meter for meter in self.found if meter.is_used),
+            key=lambda meter: -meter.percent(meter.used) if meter.is_limited else Decimal(1),
+        )
 
     @property
     def unused(self) -> list[Meter]:

@@ -17,6 +17,8 @@ from pymeter.web.pages.subject import subject_of
 from pymeter.web.pages.tables import Column, Table
 from pymeter.web.pages.windows import field_of, time_of
 
+_LATE_SECONDS = 3600
+
 
 class Events:
     """The pages."""
@@ -94,7 +96,7 @@ def _table(page: Page, answer: Answer, following: str | None, *, of_all: bool = 
             Column("at", "Time", "time", below=lambda row: _recorded(row, page.timezone)),
             *((subject,) if of_all else ()),
             Column("metric", "Metric"),
-            Column("quantity", "Quantity", "number", of=_quantity, below=_correction),
+            Column("quantity", "Quantity", "figure", of=_quantity, below=_correction),
             Column(
                 "idempotency_key", "Idempotency key", wide=True, below=lambda row: f"event {row['event_id']}"
             ),
@@ -124,4 +126,4 @@ def _recorded(row: Row, timezone: str) -> str:
     at: datetime = row["at"]
     recorded: datetime = row["recorded_at"]
     late = (recorded - at).total_seconds()
-    return "" if abs(late) < 60 else f"recorded {wording.moment(recorded, timezone)}"
+    return "" if abs(late) < _LATE_SECONDS else f"recorded {wording.moment(recorded, timezone)}"

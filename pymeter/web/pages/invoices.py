@@ -34,16 +34,16 @@ def lines_table(
         Column(
             "quantity",
             "Quantity",
-            "number",
+            "figure",
             of=lambda row: quantity(row["quantity"]),
             below=lambda row: row["unit"] or "",
             wide=True,
         ),
-        Column("unit_amount", "Rate", "number", of=_rate, wide=True),
+        Column("unit_amount", "Rate", "figure", of=_rate, wide=True),
     ]
     if events is not None:
-        columns.append(Column("event_count", "Events", "number", of=_count, link=events, wide=True))
-    columns.append(Column("amount", "Amount", "amount", of=_amount))
+        columns.append(Column("event_count", "Events", "figure", of=_count, link=events, wide=True))
+    columns.append(Column("amount", "Amount", "figure", of=_amount))
     return Table(name, heading, answer, tuple(columns), empty=empty, is_total=_is_total)
 
 
@@ -64,10 +64,10 @@ def projection_table(name: str, heading: str, answer: Answer) -> Table:
                 of=lambda row: _title(InvoiceProjection.model_construct(**row)),
                 below=lambda row: sentence(row["reason"] or ""),
             ),
-            Column("so_far", "So far", "amount", of=amount_of("so_far")),
-            Column("low", "Low", "amount", of=amount_of("low"), wide=True),
-            Column("expected", "Expected", "amount", of=amount_of("expected")),
-            Column("high", "High", "amount", of=amount_of("high"), wide=True),
+            Column("so_far", "So far", "figure", of=amount_of("so_far")),
+            Column("low", "Low", "figure", of=amount_of("low"), wide=True),
+            Column("expected", "Expected", "figure", of=amount_of("expected")),
+            Column("high", "High", "figure", of=amount_of("high"), wide=True),
         ),
         empty="Nothing is expected.",
         rows=tuple(row for row in answer.rows if row["currency"] is not None),

@@ -9,6 +9,7 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from pymeter.times import read_zone
 from pymeter.web.pages.sessions import Held
 from pymeter.web.pages.site import Site
 from pymeter.web.problems import Problem
@@ -67,6 +68,18 @@ class SigningIn:
         await self._site.fields(request)
         self._site.sessions.end(request, response)
         return response
+
+    async def timezone(self, request: Request) -> Response:
+        """The time zone that this browser's pages are in."""
+        async with self._site.action(request) as (page, fields):
+            name = fields.get("timezone", "").strip()
+            try:
+                read_zone(name)
+            except ValueError as error:
+                hint = "Write one like Europe/Berlin."
+                raise Problem(400, str(error), sqlstate="22023", hint=hint) from None
+            page.signed_in.timezone = name
+        return self._to(request, fields.get("back", ""))
 
     async def _held(self, request: Request, key: str) -> Held:
         session = await self._site.database.holder(request, key)

@@ -151,6 +151,7 @@ class Site:
                 "with_query": lambda name, value: f"?{urlencode(query | {name: value})}",
                 "query": query,
                 "here": request.url.path.removeprefix(root),
+                "here_with_query": link("", request.url.path.removeprefix(root), **query),
                 "signed_in": signed_in,
                 "timezone": timezone,
                 "time": lambda value: wording.moment(value, timezone),

@@ -74,7 +74,7 @@ def _limits(page: Page, name: str, title: str, limits: Answer) -> Table:
             Column(
                 "quota",
                 "Quota",
-                "number",
+                "figure",
                 of=lambda row: "unlimited" if row["quota"] is None else row["quota"],
             ),
             Column("action", "Beyond it", wide=True),

@@ -59,7 +59,7 @@ def _statements(page: Page, found: Answer, most: int) -> Table:
             Column("since", "Period", of=lambda row: wording.span(row["since"], row["until"], page.timezone)),
             Column("lines", "Lines", "number", wide=True),
             Column("closed_at", "Closed", "ago", wide=True),
-            Column("totals", "Total", "amount", of=lambda row: totals_of(row) or "no prices"),
+            Column("totals", "Total", "figure", of=lambda row: totals_of(row) or "no prices"),
         ),
         empty="No period of this subject is closed: SELECT * FROM meter.close_due()",
         next=page.next(found, most, after_id=last),
@@ -86,7 +86,7 @@ def _late(page: Page, late: Answer) -> Table:
             Column(
                 "amount",
                 "Amount",
-                "amount",
+                "figure",
                 of=lambda row: (
                     "" if row["currency"] is None else wording.amount(row["amount"], row["currency"])
                 ),

@@ -16,7 +16,7 @@ from pymeter import exact_json
 from pymeter.calls.result import Row
 from pymeter.web.pages.asking import Answer
 
-Kind = Literal["text", "number", "amount", "time", "ago", "state", "bar"]
+Kind = Literal["text", "number", "amount", "figure", "time", "ago", "state", "bar", "lines"]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -24,7 +24,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 class Column:
     """A column of a table. `of` makes its value from the row; by default it is the field of that name.
 
-    Numbers and amounts may be texts that are ready; a bar is a share of 100.
+    A figure is a number or an amount as text; a bar is a share of 100.
     """
 
     name: str

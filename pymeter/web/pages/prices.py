@@ -1,0 +1,191 @@
+"""The price lists, what a quantity costs, and what if everybody had another plan."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pymeter import price_words
+from pymeter.calls.result import Row
+from pymeter.models import PlanPrice
+from pymeter.times import read_zone
+from pymeter.web.pages.asking import Answer
+from pymeter.web.pages.site import Page, Site
+from pymeter.web.pages.tables import Column, Table
+from pymeter.web.problems import Problem
+
+
+class Prices:
+    """The page."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    async def get(self, request: Request) -> Response:
+        """The page."""
+        async with self._site.page(request) as page:
+            plans = await page.ask("plans")
+            names = [row["plan"] for row in plans.rows]
+            plan = page.given("plan") or (names[0] if names else None)
+            tables = [_plans(page, plans)]
+            if plan is not None:
+                lines = await page.try_ask("prices", plan=plan, upcoming=True)
+                minimums = await page.try_ask("plan_minimums", plan=plan, upcoming=True)
+                tables += [_lines(plan, lines), _minimums(plan, minimums)]
+                if rated := await _rated(page, lines):
+                    tables.append(rated)
+            compared = await _compared(page, names)
+            return page.render(
+                "prices.html.jinja",
+                [*tables, *([compared["table"]] if compared["table"] else [])],
+                title="Prices",
+                plan=plan,
+                names=names,
+                compared=compared,
+                items=[row["item"] for row in lines.rows if row["price"]] if plan is not None else [],
+            )
+
+
+def _plans(page: Page, plans: Answer) -> Table:
+    return Table(
+        "plans",
+        "Plans",
+        plans,
+        (
+            Column(
+                "plan",
+                "Plan",
+                link=lambda row: page.link("/prices", plan=row["plan"]),
+                below=lambda row: row["name"] or "",
+            ),
+            Column("currency", "Currency"),
+            Column("defined_at", "Defined", "ago", wide=True),
+        ),
+        empty="There is no plan yet: pymeter plan define NAME, then pymeter price define.",
+    )
+
+
+def _lines(plan: str, lines: Answer) -> Table:
+    return Table(
+        "prices",
+        f"Prices of {plan}",
+        lines,
+        (
+            Column("item", "Item", below=lambda row: row["name"] or ""),
+            Column("metric", "Of", of=lambda row: row["metric"] or "a fee", wide=True),
+            Column("price", "Price", "lines", of=_in_words),
+            Column("since", "Since", of=lambda row: row["since"] or "always", wide=True),
+            Column("price_version", "Version", "number", wide=True),
+        ),
+        empty="The plan has no price yet: pymeter price define PLAN ITEM PRICE --metric METRIC.",
+    )
+
+
+def _in_words(row: Row) -> list[str]:
+    return ["ends"] if row["price"] is None else price_words.line(PlanPrice.model_validate(row))
+
+
+def _minimums(plan: str, minimums: Answer) -> Table:
+    return Table(
+        "minimums",
+        f"What {plan} costs at least",
+        minimums,
+        (
+            Column("amount", "A cycle", "amount"),
+            Column("currency", "Currency"),
+            Column("since", "Since", "time"),
+        ),
+        empty="No minimum.",
+    )
+
+
+async def _rated(page: Page, lines: Answer) -> Table | None:
+    """What a quantity costs under one line."""
+    item, given = page.given("item"), page.given("quantity")
+    line = next((row for row in lines.rows if row["item"] == item and row["price"]), None)
+    if line is None or given is None:
+        return None
+    try:
+        quantity = Decimal(given.replace(",", ""))
+    except InvalidOperation:
+        raise Problem(
+            400, "the quantity is not a number", sqlstate="22023", hint="Write 1500 or 0.5."
+        ) from None
+    return Table(
+        "rated",
+        f"What {given} cost",
+        await page.try_ask("rate", price=line["price"], quantity=quantity, event_count=1),
+        (
+            Column("tier", "Tier", "number"),
+            Column("quantity", "Quantity", "number"),
+            Column("unit_amount", "Unit amount", "amount"),
+            Column("flat_amount", "Flat amount", "amount", wide=True),
+            Column("amount", f"Amount ({line['currency']})", "amount"),
+            Column("explanation", "Explanation", wide=True),
+        ),
+        note="Exact: an invoice rounds the sum of an item, not its tiers.",
+    )
+
+
+async def _compared(page: Page, names: list[str]) -> dict[str, Any]:
+    """The form of the comparison, with last month as its window, and the result once two plans are chosen."""
+    since, until = page.given("since"), page.given("until")
+    default_since, default_until = _last_month(page.timezone)
+    found: dict[str, Any] = {
+        "a": page.given("a") or (names[0] if names else ""),
+        "b": page.given("b") or (names[-1] if names else ""),
+        "since": since or f"{default_since:%Y-%m-%d}",
+        "until": until or f"{default_until:%Y-%m-%d}",
+        "table": None,
+        "total": None,
+    }
+    if page.given("a") and page.given("b"):
+        answer = await page.try_ask(
+            "compare_plans",
+            plan_a=found["a"],
+            plan_b=found["b"],
+            since=_start_of(found["since"], page.timezone),
+            until=_start_of(found["until"], page.timezone),
+        )
+        found["table"] = _comparison(page, answer, found["a"], found["b"])
+        found["total"] = answer.rows[-1] if answer.rows else None
+    return found
+
+
+def _comparison(page: Page, answer: Answer, a: str, b: str) -> Table:
+    total = answer.rows[-1] if answer.rows else {}
+    currency_a, currency_b = total.get("currency_a") or "-", total.get("currency_b") or "-"
+    return Table(
+        "comparison",
+        f"{a} and {b}",
+        answer,
+        (
+            Column("subject", "Subject", link=lambda row: page.link("/subject", subject=row["subject"])),
+            Column("amount_a", f"{a} ({currency_a})", "amount"),
+            Column("amount_b", f"{b} ({currency_b})", "amount"),
+            Column("difference", "Difference", "amount"),
+        ),
+        rows=answer.rows[:-1][:200],
+        note="The first 200 subjects; the CSV has all." if len(answer.rows) > 201 else "",
+        empty="Nobody used what one of the plans has a price for.",
+    )
+
+
+def _last_month(timezone: str) -> tuple[datetime, datetime]:
+    today = datetime.now(UTC).astimezone(read_zone(timezone))
+    until = today.replace(day=1)
+    return (until - timedelta(days=1)).replace(day=1), until
+
+
+def _start_of(day: str, timezone: str) -> datetime:
+    try:
+        date = datetime.fromisoformat(day).date()
+    except ValueError:
+        raise Problem(
+            400, "not a date", sqlstate="22007", detail=day[:40], hint="Write 2026-06-01."
+        ) from None
+    return datetime.combine(date, time(), read_zone(timezone))
