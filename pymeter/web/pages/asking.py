@@ -16,6 +16,7 @@ from pymeter import exact_json
 from pymeter._binding import AsyncExactCursor
 from pymeter.calls.result import Row
 from pymeter.levels import LEVELS
+from pymeter.visible import visible
 from pymeter.web.database import Connection, Database
 from pymeter.web.pages.sessions import Held
 from pymeter.web.problems import Problem, of_database
@@ -110,4 +111,13 @@ def _literal(value: Any) -> str:
         value = f"{value.days} days {value.seconds} seconds"
     elif isinstance(value, dict | list):
         value = exact_json.dumps(value)
-    return sql.Literal(value).as_string(None).strip()
+    literal = sql.Literal(value).as_string(None).strip()
+    return literal if visible(literal) == literal else _escaped(literal)
+
+
+def _escaped(literal: str) -> str:
+    """The literal without what a page cannot show, so that what it shows is what was run."""
+    text = literal.removeprefix("E")
+    if text == literal:
+        text = text.replace("\\", "\\\\")
+    return "E" + "".join(one if visible(one) == one else f"\\U{ord(one):08x}" for one in text)

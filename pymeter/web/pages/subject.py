@@ -12,7 +12,7 @@ from pymeter.calls.result import Row
 from pymeter.visible import visible
 from pymeter.web.pages.allowances import Meters, meters
 from pymeter.web.pages.asking import Answer
-from pymeter.web.pages.charts import chart
+from pymeter.web.pages.charts import Chart, chart
 from pymeter.web.pages.site import Page, Site
 from pymeter.web.pages.tables import Column, Table
 from pymeter.web.pages.windows import SPANS, one_of, window_of
@@ -47,7 +47,7 @@ class Subject:
             catalog = await page.ask("catalog")
             found = await meters(page.ask, page.try_ask, subject, catalog=catalog)
             tables = [Table("summary", "Usage", found.summary, ())]
-            metric = page.given("metric") or _first(found)
+            metric = page.given("metric") or (_first(found) if newest.rows else None)
             values = {} if metric is None else await _of_metric(page, subject, metric, catalog, tables)
             return page.render(
                 "subject.html.jinja",
@@ -93,7 +93,7 @@ async def _of_metric(
             dimensions.append(dimension)
     return {
         "series": series,
-        "chart": chart(series.rows, unit, page.timezone, f"{visible(title)} by {step}"),
+        "chart": _chart(series, unit, page.timezone, f"{visible(title)} by {step}"),
         "step": step,
         "title_of_metric": title,
         "spans": _SPANS,
@@ -102,6 +102,12 @@ async def _of_metric(
         "dimensions": [(name, name) for name in dimensions],
         "dimension": dimension,
     }
+
+
+def _chart(series: Answer, unit: str, timezone: str, label: str) -> Chart | None:
+    if not any(row["event_count"] or row["has_data"] for row in series.rows):
+        return None
+    return chart(series.rows, unit, timezone, label)
 
 
 def _dimensions(found: Iterable[dict[str, object] | None]) -> list[str]:

@@ -120,21 +120,19 @@ def _budgets(page: Page, budgets: Answer) -> Table:
         (
             Column(
                 "period",
-                "Of each",
-                below=lambda row: wording.span(row["since"], row["until"], page.timezone),
+                "Budget of each",
+                below=lambda row: row["reason"] or wording.span(row["since"], row["until"], page.timezone),
             ),
-            Column("share", "Spent", "bar", of=used, wide=True),
-            Column("spent", "Spent", "figure", of=_money("spent"), below=lambda row: row["reason"] or ""),
-            Column(
-                "amount",
-                "Budget",
-                "figure",
-                of=lambda row: "unlimited" if row["amount"] is None else _money("amount")(row),
-            ),
+            Column("share", "Of it", "bar", of=used, wide=True),
+            Column("spent", "Spent", "figure", of=_money("spent"), below=_budget),
             Column("state", "State", "state", of=_budget_state),
         ),
         empty="No budget holds for this subject.",
     )
+
+
+def _budget(row: Row) -> str:
+    return "unlimited" if row["amount"] is None else f"of {_money('amount')(row)}"
 
 
 def _budget_state(row: Row) -> str:
