@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute, Route
 
+from pymeter.web.pages.embedded import Embedded
 from pymeter.web.pages.events import Events
 from pymeter.web.pages.overview import Overview
 from pymeter.web.pages.prices import Prices
@@ -32,6 +33,7 @@ def routes(site: Site, start: tuple[str, tuple[str, ...]] | None = None) -> list
         site.route("/", Overview(site).get),
         site.route("/prices", Prices(site).get),
         *_of_subjects(site),
+        Route("/embed/usage", Embedded(site).get, name="/embed/usage"),
     ]
 
 

@@ -43,11 +43,19 @@ class Answer:
 class Asker:
     """Calls functions in one transaction, each in the role of a key that may call it."""
 
-    def __init__(self, database: Database, connection: Connection, keys: Mapping[str, Held]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        connection: Connection,
+        keys: Mapping[str, Held],
+        *,
+        taken: str | None = None,
+    ) -> None:
+        """`taken`: the level whose role the transaction has."""
         self._database = database
         self._connection = connection
         self._keys = keys
-        self._level: str | None = None
+        self._level = taken
 
     def may(self, function: str) -> bool:
         """Whether somebody has signed in with a key whose level has the function."""

@@ -18,7 +18,14 @@ Link = Callable[[Row], str]
 
 
 def lines_table(
-    name: str, heading: str, answer: Answer, *, events: Link | None = None, empty: str, timezone: str
+    name: str,
+    heading: str,
+    answer: Answer,
+    *,
+    events: Link | None = None,
+    empty: str,
+    timezone: str,
+    is_priced_only: bool = False,
 ) -> Table:
     """Lines, tier by tier: what, how the amount comes about, and a link to the events behind it."""
     firsts: dict[Any, int] = {}
@@ -44,7 +51,8 @@ def lines_table(
     if events is not None:
         columns.append(Column("event_count", "Events", "figure", of=_count, link=events, wide=True))
     columns.append(Column("amount", "Amount", "figure", of=_amount))
-    return Table(name, heading, answer, tuple(columns), empty=empty, is_total=_is_total)
+    shown = tuple(row for row in answer.rows if row["currency"] is not None or not is_priced_only)
+    return Table(name, heading, answer, tuple(columns), empty=empty, rows=shown, is_total=_is_total)
 
 
 def projection_table(name: str, heading: str, answer: Answer) -> Table:

@@ -159,7 +159,7 @@ def test_a_mark_that_is_reached_and_an_overrun_have_a_word(empty: Api) -> None:
     assert "approaching" in browser.get(of("/subject", subject="acct_1")).text
     filled.record("acct_1", "tokens", 100, overflow=True)
     text = words(browser.get(of("/subject", subject="acct_1")).text)
-    assert "of 200 token and 50 of top-ups; 65 too many, 25 held." in text
+    assert "of 200 token and 50 of top-ups; 65 beyond it, 25 held." in text
     assert "acct_1" in words(browser.get("/subjects").text.split('id="subjects"')[0])
 
 
