@@ -36,7 +36,6 @@ from pymeter.cli.output import (
     moment,
     note,
     number,
-    plain,
     recorded_up_to,
     show,
     stderr,
@@ -46,6 +45,7 @@ from pymeter.cli.output import (
 )
 from pymeter.cli.target import Context
 from pymeter.models import Event
+from pymeter.plain import plain
 from pymeter.visible import visible
 
 _WIDE = 100

@@ -7,8 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -24,6 +23,7 @@ from rich.text import Text
 from pymeter import exact_json
 from pymeter.importing.spreadsheet import ESCAPED_COLUMN, defused
 from pymeter.numbers import number as number
+from pymeter.plain import cell, plain
 from pymeter.times import read_zone
 from pymeter.visible import visible, visible_lines
 
@@ -224,31 +224,6 @@ def note(text: str) -> Text:
 # --- for programs -------------------------------------------------------------------------------------------
 
 
-_OWN_JSON = frozenset({"metadata", "data", "before", "after"})
-
-
-def plain(value: Any) -> Any:
-    """A model or value for JSON: quantities as strings, since most JSON readers would round a number."""
-    if isinstance(value, BaseModel):
-        # What is JSON already goes out as it came in.
-        fields = {name: getattr(value, name) for name in type(value).model_fields}
-        return {
-            name: item if name in _OWN_JSON and not isinstance(item, Decimal) else plain(item)
-            for name, item in fields.items()
-        }
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    if isinstance(value, timedelta):
-        return str(value)
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return value
-
-
 def print_json(value: Any) -> None:
     """One JSON document: an object on one line, or an array with a line for each element."""
     value = plain(value)
@@ -292,7 +267,7 @@ def write_csv(
         values = {name: getattr(row, name) for name in fields}
         texts = {} if raw else {name: defused(value) for name, value in values.items() if type(value) is str}
         escaped = [name for name, text in texts.items() if text is not values[name]]
-        cells = [_cell(value) for value in (values | texts).values()]
+        cells = [cell(value) for value in (values | texts).values()]
         writer.writerow([*cells, " ".join(escaped)] if mark_escaped else cells)
         written.append(_line_of(line))
         count += 1
@@ -308,9 +283,3 @@ def _line_of(line: io.StringIO) -> str:
     line.seek(0)
     line.truncate()
     return text
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, dict | list | bool):
-        return exact_json.dumps(value)
-    return plain(value)

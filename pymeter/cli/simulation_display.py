@@ -12,8 +12,9 @@ from typing import Any
 from rich.console import Group, RenderableType
 
 from pymeter.cli.invoice_display import InvoiceSheet
-from pymeter.cli.output import bad, counted, good, note, number, plain, table
+from pymeter.cli.output import bad, counted, good, note, number, table
 from pymeter.models import Invoice, InvoiceHeader, Simulation
+from pymeter.plain import plain
 
 
 class Outcome(Enum):

@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from pymeter.cli.chart import chart
-from pymeter.cli.output import moment, number, plain, table, window
+from pymeter.cli.output import moment, number, table, window
 from pymeter.models import UsageBucket
+from pymeter.plain import plain
 
 MIDNIGHT = datetime(2026, 6, 18, tzinfo=UTC)
 

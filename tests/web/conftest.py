@@ -27,9 +27,10 @@ __all__ = ["Api", "api", "ledger", "metered", "new_ledger", "roles", "served", "
 class Api:
     """``api.post("/v1/events", {...}, "write")``: a request with a key of that level."""
 
-    def __init__(self, base: str, ledger: Ledger) -> None:
+    def __init__(self, base: str, ledger: Ledger, application: Any = None) -> None:
         self.base = base
         self.ledger = ledger
+        self.application = application
         self.client = httpx.Client(base_url=base, timeout=30)
         self._keys: dict[tuple[str, str | None], str] = {}
 
@@ -89,9 +90,10 @@ def served(metered: Ledger, roles: Roles, server: Server) -> Iterator[Callable[.
     clients: list[httpx.Client] = []
 
     def serve(**options: Any) -> Api:
-        context = running(app(dsn, **options))
+        application = app(dsn, **options)
+        context = running(application)
         opened.append(context)
-        made = Api(context.__enter__(), metered)
+        made = Api(context.__enter__(), metered, application)
         clients.append(made.client)
         return made
 

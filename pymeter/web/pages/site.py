@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -25,6 +26,8 @@ from pymeter.web.pages.asking import Answer, Asker
 from pymeter.web.pages.sessions import Sessions, SignedIn
 from pymeter.web.pages.tables import Table, csv_response
 from pymeter.web.problems import Problem, of_database
+
+logger = logging.getLogger("pymeter.web")
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 _STYLE = (Path(__file__).parent / "static" / "pages.css").read_text(encoding="utf-8")
@@ -63,6 +66,9 @@ class Site:
                 if problem.status == 401:
                     return self.to_sign_in(request)
                 return self.problem(request, problem)
+            except Exception as error:
+                logger.error("unexpected error of the page %s", path, exc_info=error)
+                return self.problem(request, Problem(500, "internal error"))
 
         return Route(path, guarded, methods=list(methods), name=path)
 
@@ -149,6 +155,7 @@ class Site:
                 "url": lambda path, **query: link(root, path, **query),
                 "csv_of": lambda table: f"?{urlencode(query | {'csv': table})}",
                 "with_query": lambda name, value: f"?{urlencode(query | {name: value})}",
+                "given": lambda name: query.get(name, ""),
                 "query": query,
                 "here": request.url.path.removeprefix(root),
                 "here_with_query": link("", request.url.path.removeprefix(root), **query),

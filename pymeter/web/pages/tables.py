@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from decimal import Decimal
 from typing import Any, Literal
 
 from starlette.responses import Response
 
-from pymeter import exact_json
 from pymeter.calls.result import Row
+from pymeter.importing.spreadsheet import defused
+from pymeter.plain import cell
 from pymeter.web.pages.asking import Answer
 
 Kind = Literal["text", "number", "amount", "figure", "time", "ago", "state", "bar", "lines"]
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -72,25 +70,8 @@ def csv_response(table: Table) -> Response:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(table.answer.columns)
-    writer.writerows(_cells(row.values()) for row in table.answer.rows)
+    for row in table.answer.rows:
+        # A spreadsheet would run a text that is a formula.
+        writer.writerow(defused(value) if type(value) is str else cell(value) for value in row.values())
     disposition = f'attachment; filename="{table.name}.csv"'
     return Response(text.getvalue(), media_type="text/csv", headers={"Content-Disposition": disposition})
-
-
-def _cells(values: Iterable[Any]) -> list[str]:
-    return [_cell(value) for value in values]
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, str):
-        # A spreadsheet would compute it.
-        return f"'{value}" if value.startswith(_FORMULA) else value
-    if isinstance(value, bool | int):
-        return str(value).lower()
-    return exact_json.dumps(value)
