@@ -82,7 +82,7 @@ async def _form(page: Page, asked: dict[str, Any]) -> dict[str, Any]:
         "until": field_of(asked["until"], page.timezone),
         "since_time": asked["since"],
         "until_time": asked["until"],
-        "is_first": page.given("after_id") is None,
+        "section": "/subjects",
     }
 
 
@@ -95,7 +95,7 @@ def _table(page: Page, answer: Answer, following: str | None, *, of_all: bool = 
         (
             Column("at", "Time", "time", below=lambda row: _recorded(row, page.timezone)),
             *((subject,) if of_all else ()),
-            Column("metric", "Metric"),
+            *((Column("metric", "Metric"),) if page.given("metric") is None else ()),
             Column("quantity", "Quantity", "figure", of=_quantity, below=_correction),
             Column(
                 "idempotency_key", "Idempotency key", wide=True, below=lambda row: f"event {row['event_id']}"

@@ -36,11 +36,8 @@ class Subjects:
             is_first = after["after_subject"] is None
             over = await page.try_ask("overruns", max_rows=page.most("over")) if is_first else None
             tables = [_active(page, active, most)] + ([_over(page, over)] if over is not None else [])
-            for name, title, kind in _MARKS if is_first else ():
-                told = await page.ask(
-                    "notifications", type=kind, max_rows=page.most(name, 10), newest_first=True
-                )
-                tables.append(_reached(page, name, title, told))
+            if is_first:
+                tables += await _marks(page)
             return page.render("subjects.html.jinja", tables, title="Subjects")
 
 
@@ -80,7 +77,22 @@ def _over(page: Page, over: Answer) -> Table:
     )
 
 
-def _reached(page: Page, name: str, title: str, told: Answer) -> Table:
+async def _marks(page: Page) -> list[Table]:
+    """Limits whose marks were reached in the running period; each once, under the highest."""
+    found: list[Table] = []
+    known: set[tuple[str, str]] = set()
+    for name, title, kind in _MARKS:
+        told = await page.ask("notifications", type=kind, max_rows=page.most(name, 20), newest_first=True)
+        newest: dict[tuple[str, str], Row] = {}
+        for row in told.rows:
+            if _is_current(row, page.now) and (row["subject"], row["metric"]) not in known:
+                newest.setdefault((row["subject"], row["metric"]), row)
+        known |= set(newest)
+        found.append(_reached(page, name, title, told, list(newest.values())))
+    return found
+
+
+def _reached(page: Page, name: str, title: str, told: Answer, rows: list[Row]) -> Table:
     return Table(
         name,
         title,
@@ -91,7 +103,7 @@ def _reached(page: Page, name: str, title: str, told: Answer) -> Table:
             Column("mark", "Reached", of=_mark, wide=True),
             Column("created_at", "When", "ago"),
         ),
-        rows=tuple(row for row in told.rows if _is_current(row, page.now)),
+        rows=tuple(rows),
     )
 
 
