@@ -16,7 +16,7 @@ from pymeter import exact_json
 from pymeter.calls.result import Row
 from pymeter.web.pages.asking import Answer
 
-Kind = Literal["text", "number", "amount", "time", "ago", "state", "html"]
+Kind = Literal["text", "number", "amount", "figure", "time", "ago", "state", "html"]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
