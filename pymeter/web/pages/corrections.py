@@ -11,8 +11,8 @@ from pymeter.web.pages import lookup
 from pymeter.web.pages.asking import Answer
 from pymeter.web.pages.lookup import short
 from pymeter.web.pages.site import Page, Site
-from pymeter.web.pages.tables import Column, Table
-from pymeter.web.pages.wording import span
+from pymeter.web.pages.tables import Column, Table, plain
+from pymeter.web.pages.wording import quantity, span
 
 _STATES = (
     (None, "All"),
@@ -117,10 +117,6 @@ def _changed(effects: Answer) -> str:
     return "; ".join(texts) + (f"; and {more:,} more totals." if more > 0 else ".")
 
 
-def _by(page: Page, row: Row) -> str:
-    return page.link("/correction", id=row["correction_id"])
-
-
 def _count(row: Row) -> str:
     return f"{row['entries']:,} {'entry' if row['entries'] == 1 else 'entries'}, opened by {row['opened_by']}"
 
@@ -130,7 +126,12 @@ def _reason() -> Column:
 
 
 def _id(page: Page) -> Column:
-    return Column("correction_id", "Correction", link=lambda row: _by(page, row))
+    return Column(
+        "correction_id",
+        "Correction",
+        of=plain("correction_id"),
+        link=lambda row: page.link("/correction", id=row["correction_id"]),
+    )
 
 
 def _waiting(page: Page, answer: Answer) -> Table:
@@ -162,6 +163,8 @@ def _corrections(page: Page, answer: Answer, most: int) -> Table:
 
 
 def _entries(page: Page, answer: Answer, most: int) -> Table:
+    is_decided = any(row["outcome"] is not None for row in answer.rows)
+    outcome = [Column("outcome", "Outcome", "state")] if is_decided else []
     return Table(
         "entries",
         "Entries",
@@ -175,11 +178,10 @@ def _entries(page: Page, answer: Answer, most: int) -> Table:
                 link=lambda row: page.link("/subject", subject=row["subject"]),
                 below=lambda row: short(row["reason"]),
             ),
-            Column("quantity", "Quantity", "number", of=lambda row: row["quantity"]),
-            Column("member", "Member", of=lambda row: row["member"] or "", wide=True),
-            Column("at", "Time of the usage", "time", wide=True),
             Column("corrects", "Event", of=_event, wide=True),
-            Column("outcome", "Outcome", "state"),
+            Column("at", "Time of the usage", "time", wide=True),
+            Column("quantity", "Quantity or member", "figure", of=_counted),
+            *outcome,
         ),
         empty="None yet: stage_correction() adds them.",
         next=page.next(answer, most, after_ordinal=answer.rows[-1]["ordinal"] if answer.rows else 0),
@@ -192,12 +194,21 @@ def _event(row: Row) -> str:
     return ", ".join(filter(None, (named, row["idempotency_key"])))
 
 
+def _counted(row: Row) -> str:
+    return row["member"] or ("" if row["quantity"] is None else quantity(row["quantity"]))
+
+
 def _impact(page: Page, answer: Answer) -> Table:
-    def concerns(row: Row) -> str:
-        """What makes it more than a number."""
-        marks = ["closed by a statement"] * row["closed"] + ["reported to a biller"] * row["reported"]
-        limits = ", ".join(row["limits"])
-        return "; ".join([*marks, *([f"crosses the limit {limits}"] if limits else [])])
+    def about(row: Row) -> str:
+        """The total that changes, and what makes it more than a number."""
+        marks = [f"{row['metric']}, {span(row['since'], row['until'], page.timezone)}"]
+        if row["closed"]:
+            marks.append("a statement holds it")
+        if row["reported"]:
+            marks.append("it was reported to a biller")
+        if row["limits"]:
+            marks.append(f"it crosses {', '.join(row['limits'])}")
+        return "; ".join(marks)
 
     return Table(
         "impact",
@@ -208,14 +219,13 @@ def _impact(page: Page, answer: Answer) -> Table:
                 "subject",
                 "Subject",
                 link=lambda row: page.link("/subject", subject=row["subject"]),
-                below=concerns,
+                below=about,
             ),
-            Column("metric", "Metric", below=lambda row: span(row["since"], row["until"], page.timezone)),
             Column("before", "Before", "number", wide=True),
             Column("after", "After", "number"),
             Column("delta", "Change", "number"),
             Column("amount", "Amount", "amount"),
         ),
         empty="Nothing: what its entries say is so already.",
-        note="As of now; nothing was written. Amount: how much more or less the subject owes, where prices say it.",
+        note="As of now; nothing was written. Amount: by how much what the subject owes changes, if known.",
     )

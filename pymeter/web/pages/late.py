@@ -11,7 +11,7 @@ from pymeter.calls.result import Row
 from pymeter.web.pages import lookup
 from pymeter.web.pages.asking import Answer
 from pymeter.web.pages.site import Page, Site
-from pymeter.web.pages.tables import Column, Table
+from pymeter.web.pages.tables import Column, Table, plain
 from pymeter.web.pages.wording import amount, quantity, span
 from pymeter.web.problems import Problem, bad_value
 
@@ -41,7 +41,7 @@ class LateUsage:
             )
 
     async def one(self, request: Request) -> Response:
-        """A line, and the decision."""
+        """A line, and the forms to decide it."""
         async with self._site.page(request) as page:
             statement_id, metric = lookup.required(page, "statement"), page.given("metric")
             if metric is None:
@@ -96,7 +96,7 @@ def _told(row: Row, decision: str) -> str:
 
 
 def late_table(page: Page, answer: Answer, title: str, most: int | None = None) -> Table:
-    """Lines of statements of which something is not decided. `most`: how many were asked for."""
+    """Lines of which something is not decided. `most`: of all statements, and how many were asked for."""
     rows = answer.rows
     after = None
     if most is not None and len(rows) >= most:
@@ -111,23 +111,26 @@ def late_table(page: Page, answer: Answer, title: str, most: int | None = None) 
     def statement(row: Row) -> str:
         return f"{row['subject']}, {span(row['since'], row['until'], page.timezone)}"
 
+    number = Column(
+        "statement_id",
+        "Statement",
+        of=plain("statement_id"),
+        link=lambda row: page.link("/statement", id=row["statement_id"]),
+        wide=True,
+    )
+
     return Table(
         "late",
         title,
         answer,
         (
-            Column(
-                "statement_id",
-                "Statement",
-                link=lambda row: page.link("/statement", id=row["statement_id"]),
-                below=statement,
-            ),
-            Column("metric", "Metric"),
+            *([] if most is None else [number]),
+            Column("metric", "Metric", below=None if most is None else statement),
             Column("stated", "Stated", "number", wide=True),
             Column("current", "Counted now", "number", wide=True),
             Column("delta", "To decide", "number"),
             Column("amount", "Costs", "amount"),
-            Column("decide", "Decision", of=lambda _row: "Decide", link=line),
+            Column("decide", "Decision", "word", of=lambda _row: "Decide", link=line),
         ),
         empty="Nothing waits for a decision.",
         rows=rows,

@@ -1,4 +1,4 @@
-"""Notifications: what there is to tell, to which endpoints it is sent, and what could not be."""
+"""Notifications: the feed, the endpoints it is sent to, and what could not be sent."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pymeter.web.pages import lookup
 from pymeter.web.pages.asking import Answer
 from pymeter.web.pages.lookup import short
 from pymeter.web.pages.site import Page, Site
-from pymeter.web.pages.tables import Column, Table
+from pymeter.web.pages.tables import Column, Table, plain
 from pymeter.web.pages.wording import text
 
-_ROWS = 50
+_ROWS = 20
 _STATES = tuple(
     (one, one.capitalize() if one else "All")
     for one in (None, "dead", "waiting", "planned", "sending", "delivered")
@@ -86,7 +86,7 @@ class Notifications:
             )
 
     async def delivery(self, request: Request) -> Response:
-        """One delivery: what is sent, and what came of it."""
+        """One delivery: what is sent, and its state."""
         async with self._site.page(request) as page:
             delivery_id = lookup.required(page, "id")
             answer = await page.ask("deliveries", max_rows=1, after_id=delivery_id + 1)
@@ -145,7 +145,7 @@ def _endpoints(page: Page, answer: Answer) -> Table:
             Column("state", "State", "state", of=_state),
             Column("types", "Types", of=lambda row: short(text(row["types"])), wide=True),
             Column("open_deliveries", "To send", "number"),
-            Column("oldest_open_at", "Oldest", "ago", of=lambda row: row["oldest_open_at"], wide=True),
+            Column("oldest_open_at", "Oldest", "ago", of=lambda row: row["oldest_open_at"] or "", wide=True),
             Column("dead_deliveries", "Given up", "number"),
         ),
         empty="None: SELECT meter.define_endpoint('ops', 'https://example.com/hook', '{*}') adds one.",
@@ -161,8 +161,13 @@ def _deliveries(page: Page, answer: Answer, most: int) -> Table:
         "Deliveries",
         answer,
         (
-            Column("delivery_id", "Delivery", link=lambda row: page.link("/delivery", id=row["delivery_id"])),
-            Column("type", "Type", below=lambda row: row["subject"] or ""),
+            Column(
+                "delivery_id",
+                "Delivery",
+                of=plain("delivery_id"),
+                link=lambda row: page.link("/delivery", id=row["delivery_id"]),
+            ),
+            Column("type", "Type", "word", below=lambda row: row["subject"] or ""),
             Column("endpoint", "Endpoint", wide=True),
             Column("state", "State", "state", below=why),
             Column("attempts", "Attempts", "number", wide=True),
@@ -176,18 +181,18 @@ def _deliveries(page: Page, answer: Answer, most: int) -> Table:
 def _feed(page: Page, answer: Answer, most: int) -> Table:
     return Table(
         "notifications",
-        "What there is to tell",
+        "Feed",
         answer,
         (
-            Column("notification_id", "No.", wide=True),
-            Column("type", "Type", below=lambda row: row["metric"] or ""),
+            Column("notification_id", "No.", of=plain("notification_id"), wide=True),
+            Column("type", "Type", "word", below=lambda row: row["metric"] or ""),
             Column(
                 "subject",
                 "Subject",
                 of=lambda row: row["subject"] or "",
                 link=lambda row: _subject(page, row),
             ),
-            Column("data", "Facts", of=lambda row: short(text(row["data"])), wide=True),
+            Column("data", "Facts", of=_facts, wide=True),
             Column("created_at", "Written", "ago"),
         ),
         empty="Nothing.",
@@ -195,6 +200,12 @@ def _feed(page: Page, answer: Answer, most: int) -> Table:
             answer, most, after_notification=answer.rows[-1]["notification_id"] if answer.rows else 0
         ),
     )
+
+
+def _facts(row: Row) -> str:
+    """What is in the data and not in another column."""
+    given = {name: value for name, value in row["data"].items() if value not in (None, [], {})}
+    return short("; ".join(f"{name} {text(value)}" for name, value in given.items() if name not in row))
 
 
 def _subject(page: Page, row: Row) -> str:

@@ -14,9 +14,9 @@ from pymeter.web.pages import lookup
 from pymeter.web.pages.asking import Answer
 from pymeter.web.pages.lookup import short
 from pymeter.web.pages.site import Page, Site
-from pymeter.web.pages.tables import Column, Table
+from pymeter.web.pages.tables import Column, Table, plain
 
-_ROWS = 50
+_ROWS = 20
 _DIFFERENCES = 50
 _DECIDE = ("rejected", "uncertain", "held")
 """The states that wait for a person."""
@@ -71,7 +71,7 @@ class Reporting:
             )
 
     async def one(self, request: Request) -> Response:
-        """A push: what is sent, what became of it, and what can be decided."""
+        """A push: what is sent, its state, and what can be decided."""
         async with self._site.page(request) as page:
             biller, push_id = _biller(page), lookup.required(page, "id")
             answer = await page.ask("pushes", biller=biller, max_rows=1, after_id=push_id + 1)
@@ -171,7 +171,7 @@ def _status(status: Answer) -> Table:
             Column("state", "State", "state"),
             Column("pushes", "Pushes", "number"),
             Column("quantity", "Quantity", "number"),
-            Column("oldest", "Oldest", "ago"),
+            Column("oldest", "Oldest", "ago", wide=True),
         ),
         empty="Nothing is reported to it: pymeter report metric METRIC EVENT_NAME maps a metric.",
         rows=tuple(sorted(rows, key=lambda row: _STATES.index(row["state"]))),
@@ -190,7 +190,7 @@ def _differences(page: Page, answer: Answer) -> Table:
             Column("local", "Delivered", "number", wide=True),
             Column("remote", "At the biller", "number", wide=True),
             Column("difference", "Difference", "number"),
-            Column("checked_at", "Compared", "ago"),
+            Column("checked_at", "Compared", "ago", wide=True),
         ),
         empty="None was found. pymeter report reconcile compares.",
         note=f"The largest {_DIFFERENCES} of {count:,}." if count > _DIFFERENCES else "",
@@ -220,6 +220,7 @@ async def _pushes(page: Page, biller: str, state: str) -> Table:
             Column(
                 "push_id",
                 "Push",
+                of=plain("push_id"),
                 link=lambda row: page.link("/push", biller=row["biller"], id=row["push_id"]),
             ),
             Column("customer", "Customer", below=lambda row: row["subject"]),

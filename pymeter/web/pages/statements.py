@@ -18,7 +18,7 @@ from pymeter.web.pages.asking import Answer
 from pymeter.web.pages.late import late_table
 from pymeter.web.pages.lookup import short
 from pymeter.web.pages.site import UNCACHED, Page, Site
-from pymeter.web.pages.tables import Column, Table
+from pymeter.web.pages.tables import Column, Table, plain
 from pymeter.web.pages.wording import amount, quantity, span
 
 _ROWS = 50
@@ -117,7 +117,10 @@ def _statements(page: Page, answer: Answer, most: int) -> Table:
         answer,
         (
             Column(
-                "statement_id", "Statement", link=lambda row: page.link("/statement", id=row["statement_id"])
+                "statement_id",
+                "Statement",
+                of=plain("statement_id"),
+                link=lambda row: page.link("/statement", id=row["statement_id"]),
             ),
             Column("subject", "Subject", link=lambda row: page.link("/subject", subject=row["subject"])),
             Column("since", "Period", of=lambda row: span(row["since"], row["until"], page.timezone)),
@@ -143,9 +146,12 @@ def _items(page: Page, answer: Answer) -> Table:
         "Lines",
         answer,
         (
-            Column("kind", "Line", of=lambda row: row["kind"].replace("_", "-")),
+            Column("kind", "Line", of=_kind, wide=True),
             Column(
-                "name", "What", of=lambda row: row["name"] or row["metric"] or row["item"] or "", below=about
+                "name",
+                "What",
+                of=lambda row: row["name"] or row["metric"] or row["item"] or _kind(row),
+                below=about,
             ),
             Column("quantity", "Quantity", "figure", of=measured),
             Column(
@@ -159,6 +165,10 @@ def _items(page: Page, answer: Answer) -> Table:
         ),
         empty="It has no lines.",
     )
+
+
+def _kind(row: Row) -> str:
+    return str(row["kind"]).replace("_", "-")
 
 
 async def _changes(page: Page, statement_id: int) -> Table:
@@ -176,16 +186,16 @@ async def _changes(page: Page, statement_id: int) -> Table:
         "What was recorded for its period after it was closed",
         answer,
         (
-            Column("event_id", "Event", wide=True),
+            Column("event_id", "Event", of=plain("event_id"), wide=True),
             Column("metric", "Metric", below=lambda row: short(row["idempotency_key"])),
-            Column("kind", "Kind"),
+            Column("kind", "Kind", wide=True),
             Column("quantity", "Quantity", "number", of=lambda row: row["quantity"]),
             Column("at", "Time of the usage", "time", wide=True),
             Column("recorded_at", "Recorded", "ago"),
             Column(
                 "correction_id",
                 "Correction",
-                of=lambda row: row["correction_id"] or "",
+                of=plain("correction_id"),
                 wide=True,
                 link=lambda row: _correction(page, row),
             ),
@@ -202,13 +212,13 @@ def _correction(page: Page, row: Row) -> str:
 def _problems(page: Page, answer: Answer) -> Table:
     return Table(
         "problems",
-        "What does not fit",
+        "Verification",
         answer,
         (
-            Column("statement_id", "Statement", of=lambda row: row["statement_id"] or ""),
+            Column("statement_id", "Statement", of=plain("statement_id")),
             Column("what", "What", below=lambda row: row["metric"] or ""),
             Column("stated", "Stated"),
             Column("found", "Found"),
         ),
-        empty="All statements of the subject fit: their hashes, their chain, and the log.",
+        empty="All statements of this subject fit: their hashes, their chain, and the log as of each.",
     )
