@@ -49,6 +49,7 @@ class Notifications:
                 subject=subject,
                 max_rows=told,
                 after_id=lookup.whole(page, "after_notification"),
+                newest_first=True,
             )
             return page.render(
                 "notifications.html.jinja",

@@ -119,6 +119,18 @@ def test_without_a_key_of_admin_nothing_can_be_sent(api: Api, sent: Ledger) -> N
         assert not [form for form in page.forms if "/endpoint/" in form["action"]]
 
 
+def test_the_feed_has_the_newest_first_in_pages(client: httpx.Client, metered: Ledger) -> None:
+    for number in range(22):
+        metered.call("adjust", subject="acct_1", metric="tokens", quantity=1, reason=f"goodwill {number}")
+    ids = [str(row.notification_id) for row in metered.call("notifications", newest_first=True)]
+    page = read(client, "/notifications")
+    assert "reason goodwill 21" in page.tables["notifications"][0][3]
+    rest = read(client, f"/notifications{page.links['Next page']}")
+    assert page.column("notifications", 0) + rest.column("notifications", 0) == ids
+    only = read(client, "/notifications", type="metric.defined")
+    assert only.column("notifications", 1) == ["metric.defined"]
+
+
 def test_deliveries_come_in_pages(client: httpx.Client, metered: Ledger) -> None:
     metered.call("define_endpoint", name="ops", url="https://example.com/hook", types=["correction.applied"])
     for number in range(22):
