@@ -128,11 +128,10 @@ def _biller(page: Page) -> str:
     return page.given("biller") or "stripe"
 
 
-async def _billers(page: Page, biller: str) -> list[tuple[str, str]]:
-    """Those that metrics are reported to, and the one that is looked at."""
-    catalog = await page.try_ask("catalog")
-    found = {one for row in catalog.rows for one in row["billers"] or ()}
-    return [(one, one) for one in sorted(found | {biller})]
+async def _billers(page: Page, biller: str) -> list[str]:
+    """All, and the one that is looked at, which may not be defined."""
+    found = {row["biller"] for row in (await page.ask("billers")).rows}
+    return sorted(found | {biller})
 
 
 def _counts(status: Answer) -> dict[str, dict[str, Any]]:

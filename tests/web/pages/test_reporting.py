@@ -140,7 +140,11 @@ def test_a_stopped_journal_is_a_problem(client: httpx.Client, reported: Ledger) 
 
 def test_the_billers_can_be_chosen(client: httpx.Client, reported: Ledger) -> None:
     page = read(client, "/reporting")
+    reported.call("define_biller", biller="invoices", sends="statements")
     assert page.links["stripe_shadow"] == "/reporting?biller=stripe_shadow"
+    invoices = read(client, "/reporting", biller="invoices")
+    assert invoices.links["stripe"] == "/reporting?biller=stripe"
+    assert "Sends the lines of statements to invoices" in invoices.text
     shadow = read(client, page.links["stripe_shadow"])
     assert [row[1] for row in shadow.tables["status"]] == ["unmapped"]
     assert "Sends usage to stripe_shadow" in shadow.text
