@@ -172,7 +172,7 @@ def _deliveries(page: Page, answer: Answer, most: int) -> Table:
             Column("endpoint", "Endpoint", wide=True),
             Column("state", "State", "state", below=why),
             Column("attempts", "Attempts", "number", wide=True),
-            Column("created_at", "Planned", "ago"),
+            Column("created_at", "Planned", "ago", wide=True),
         ),
         empty="None.",
         next=page.next(answer, most, after_delivery=answer.rows[-1]["delivery_id"] if answer.rows else 0),
