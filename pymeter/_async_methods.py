@@ -263,6 +263,17 @@ class AsyncReporting(_Group):
         """
         return await self._run(calls.report_subject(subject, customer, biller))
 
+    async def billers(self) -> list[Biller]:
+        """Return the billers, each with its reporting policy.
+
+        Returns:
+            A row for each biller, by name.
+
+        Example:
+            [biller.sends for biller in meter.billers()]
+        """
+        return await self._run(calls.billers())
+
     async def report_mappings(self, biller: str = "stripe") -> list[MetricMapping]:
         """Return the metrics that are reported to a biller.
 
@@ -2958,6 +2969,7 @@ class AsyncMethods:
         subject: str | None = None,
         after_id: int | None = None,
         max_rows: int = 100,
+        newest_first: bool = False,
     ) -> list[Notification]:
         """Return the notifications, the oldest first: marks that were reached, refusals, changes.
 
@@ -2967,6 +2979,7 @@ class AsyncMethods:
             after_id: The last row's ``notification_id``, for the next page. A transaction that commits later
                 may still write a smaller one.
             max_rows: The length of a page, at most 10,000.
+            newest_first: Return the newest first.
 
         Returns:
             A page of notifications.
@@ -2978,7 +2991,9 @@ class AsyncMethods:
             meter.notifications("limit.refused")
         """
         return await self._run(
-            calls.notifications(type, subject=subject, after_id=after_id, max_rows=max_rows)
+            calls.notifications(
+                type, subject=subject, after_id=after_id, max_rows=max_rows, newest_first=newest_first
+            )
         )
 
     async def overruns(
@@ -5086,6 +5101,17 @@ class AsyncMethods:
             meter.report_subject("acct_1", "cus_42")
         """
         return await self._run(calls.report_subject(subject, customer, biller))
+
+    async def billers(self) -> list[Biller]:
+        """Return the billers, each with its reporting policy.
+
+        Returns:
+            A row for each biller, by name.
+
+        Example:
+            [biller.sends for biller in meter.billers()]
+        """
+        return await self._run(calls.billers())
 
     async def report_mappings(self, biller: str = "stripe") -> list[MetricMapping]:
         """Return the metrics that are reported to a biller.

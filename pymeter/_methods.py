@@ -261,6 +261,17 @@ class Reporting(_Group):
         """
         return self._run(calls.report_subject(subject, customer, biller))
 
+    def billers(self) -> list[Biller]:
+        """Return the billers, each with its reporting policy.
+
+        Returns:
+            A row for each biller, by name.
+
+        Example:
+            [biller.sends for biller in meter.billers()]
+        """
+        return self._run(calls.billers())
+
     def report_mappings(self, biller: str = "stripe") -> list[MetricMapping]:
         """Return the metrics that are reported to a biller.
 
@@ -2942,6 +2953,7 @@ class Methods:
         subject: str | None = None,
         after_id: int | None = None,
         max_rows: int = 100,
+        newest_first: bool = False,
     ) -> list[Notification]:
         """Return the notifications, the oldest first: marks that were reached, refusals, changes.
 
@@ -2951,6 +2963,7 @@ class Methods:
             after_id: The last row's ``notification_id``, for the next page. A transaction that commits later
                 may still write a smaller one.
             max_rows: The length of a page, at most 10,000.
+            newest_first: Return the newest first.
 
         Returns:
             A page of notifications.
@@ -2961,7 +2974,11 @@ class Methods:
         Example:
             meter.notifications("limit.refused")
         """
-        return self._run(calls.notifications(type, subject=subject, after_id=after_id, max_rows=max_rows))
+        return self._run(
+            calls.notifications(
+                type, subject=subject, after_id=after_id, max_rows=max_rows, newest_first=newest_first
+            )
+        )
 
     def overruns(
         self,
@@ -5060,6 +5077,17 @@ class Methods:
             meter.report_subject("acct_1", "cus_42")
         """
         return self._run(calls.report_subject(subject, customer, biller))
+
+    def billers(self) -> list[Biller]:
+        """Return the billers, each with its reporting policy.
+
+        Returns:
+            A row for each biller, by name.
+
+        Example:
+            [biller.sends for biller in meter.billers()]
+        """
+        return self._run(calls.billers())
 
     def report_mappings(self, biller: str = "stripe") -> list[MetricMapping]:
         """Return the metrics that are reported to a biller.

@@ -166,6 +166,8 @@ def test_every_change_is_in_the_log_with_its_author(meter: Meter) -> None:
     told = meter.notifications(subject="acct_1")
     assert [n.type for n in told] == ["threshold.approaching", "limit.refused"]
     assert meter.notifications("limit.refused", after_id=told[0].notification_id) == [told[1]]
+    assert meter.notifications(subject="acct_1", newest_first=True) == told[::-1]
+    assert meter.notifications(newest_first=True, after_id=told[1].notification_id, max_rows=1) == [told[0]]
     assert told[0].metric == "tokens"
 
 

@@ -15,7 +15,7 @@ from pymeter.importing.spreadsheet import defused
 from pymeter.plain import cell
 from pymeter.web.pages.asking import Answer
 
-Kind = Literal["text", "number", "amount", "time", "ago", "state", "lines"]
+Kind = Literal["text", "word", "number", "amount", "figure", "time", "ago", "state", "lines"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,11 @@ class Table:
     def shown(self) -> tuple[Row, ...]:
         """The rows on the page."""
         return self.answer.rows if self.rows is None else self.rows
+
+
+def plain(name: str) -> Callable[[Row], str]:
+    """For a column of numbers that count nothing, such as ids: without separators, empty for none."""
+    return lambda row: "" if row[name] is None else str(row[name])
 
 
 def csv_response(table: Table) -> Response:
