@@ -1263,6 +1263,56 @@ class SubjectReads(_Group):
         """
         return self._run(calls.own_project_invoice(self.subject, now=now))
 
+    def statements(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        max_rows: int = 100,
+        after_id: int | None = None,
+    ) -> list[StatementHeader]:
+        """Return what `statements` does, for a role that was granted read on this subject alone.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            since: Only periods that end after this.
+            until: Only periods that begin before this.
+            max_rows: The length of a page, at most 10,000.
+            after_id: The last row's ``statement_id``, for the next page.
+
+        Returns:
+            A page of headers, the one that was closed last first.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            [header.totals for header in meter.own_statements("acct_1")]
+        """
+        return self._run(
+            calls.own_statements(self.subject, since=since, until=until, max_rows=max_rows, after_id=after_id)
+        )
+
+    def statement(self, statement_id: int) -> list[StatementLine]:
+        """Return what `statement` does, for a role that was granted read on this subject alone.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            statement_id: The statement, of `own_statements`.
+
+        Returns:
+            The lines, in their order.
+
+        Raises:
+            NotFound: there is no such statement, or it is another subject's.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            [line.amount for line in meter.own_statement("acct_1", 7)]
+        """
+        return self._run(calls.own_statement(self.subject, statement_id))
+
 
 class Methods:
     """A method for each public function of SQL."""
@@ -4728,6 +4778,57 @@ class Methods:
             [line.expected for line in meter.own_project_invoice("acct_1") if line.kind == "total"]
         """
         return self._run(calls.own_project_invoice(subject, now=now))
+
+    def own_statements(
+        self,
+        subject: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        max_rows: int = 100,
+        after_id: int | None = None,
+    ) -> list[StatementHeader]:
+        """Return what `statements` does, for a role that was granted read on this subject alone.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            since: Only periods that end after this.
+            until: Only periods that begin before this.
+            max_rows: The length of a page, at most 10,000.
+            after_id: The last row's ``statement_id``, for the next page.
+
+        Returns:
+            A page of headers, the one that was closed last first.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            [header.totals for header in meter.own_statements("acct_1")]
+        """
+        return self._run(
+            calls.own_statements(subject, since=since, until=until, max_rows=max_rows, after_id=after_id)
+        )
+
+    def own_statement(self, subject: str, statement_id: int) -> list[StatementLine]:
+        """Return what `statement` does, for a role that was granted read on this subject alone.
+
+        Args:
+            subject: Who consumes: an account, an organisation, an API key.
+            statement_id: The statement, of `own_statements`.
+
+        Returns:
+            The lines, in their order.
+
+        Raises:
+            NotFound: there is no such statement, or it is another subject's.
+            psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+        Example:
+            [line.amount for line in meter.own_statement("acct_1", 7)]
+        """
+        return self._run(calls.own_statement(subject, statement_id))
 
     def rebuild(self, subject: str | None = None, metric: str | None = None) -> int:
         """Recompute rollups from the log, while others record.

@@ -42,7 +42,7 @@ _CALLS: Final = {
     "own": """
         own_usage own_summary own_series own_usage_by own_events own_limits own_check_quota own_balance
         own_invoice own_credits own_project_usage own_project_invoice
-        own_budget_status
+        own_budget_status own_statements own_statement
     """,
     "login": "authenticate",
     "owner": "grant_access revoke_access create_api_key",

@@ -7,6 +7,7 @@ from datetime import datetime
 from pymeter.calls import argument, result
 from pymeter.calls.budgets_calls import budget_status
 from pymeter.calls.call import Call
+from pymeter.calls.close_calls import statement, statements
 from pymeter.calls.credits_calls import credits
 from pymeter.calls.limits_calls import balance, effective_limits
 from pymeter.calls.pricing_calls import invoice
@@ -23,6 +24,8 @@ from pymeter.models import (
     InvoiceProjection,
     Quantity,
     QuotaStatus,
+    StatementHeader,
+    StatementLine,
     SubjectPeriod,
     UsageBucket,
     UsageGroup,
@@ -432,3 +435,57 @@ def own_project_invoice(subject: str, *, now: datetime | None = None) -> Call[li
     """
     call = project_invoice(subject, now=now)
     return Call("own_project_invoice", call.arguments, call.result)
+
+
+def own_statements(
+    subject: str,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    max_rows: int = 100,
+    after_id: int | None = None,
+) -> Call[list[StatementHeader]]:
+    """Return what `statements` does, for a role that was granted read on this subject alone.
+
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        since: Only periods that end after this.
+        until: Only periods that begin before this.
+        max_rows: The length of a page, at most 10,000.
+        after_id: The last row's ``statement_id``, for the next page.
+
+    Returns:
+        A page of headers, the one that was closed last first.
+
+    Raises:
+        InvalidInput: a value is not allowed.
+        psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+    Example:
+        [header.totals for header in meter.own_statements("acct_1")]
+    """
+    call = statements(subject, since=since, until=until, max_rows=max_rows, after_id=after_id)
+    return Call("own_statements", call.arguments, call.result)
+
+
+def own_statement(subject: str, statement_id: int) -> Call[list[StatementLine]]:
+    """Return what `statement` does, for a role that was granted read on this subject alone.
+
+    Args:
+        subject: Who consumes: an account, an organisation, an API key.
+        statement_id: The statement, of `own_statements`.
+
+    Returns:
+        The lines, in their order.
+
+    Raises:
+        NotFound: there is no such statement, or it is another subject's.
+        psycopg.errors.InsufficientPrivilege: the role is not bound to the subject.
+
+    Example:
+        [line.amount for line in meter.own_statement("acct_1", 7)]
+    """
+    call = statement(statement_id)
+    return Call(
+        "own_statement", (argument.text("subject", subject, required=True), *call.arguments), call.result
+    )

@@ -132,6 +132,14 @@ class Database:
         async with self.transaction() as connection:
             yield await self._take_role(connection, credential, address, reads)
 
+    @asynccontextmanager
+    async def snapshot(self, request: Request, *, token_in_query: bool = False) -> AsyncIterator[Session]:
+        """As session(): all answers are of one instant, and nothing can change."""
+        address, credential = self.check_form(request, token_in_query=token_in_query)
+        async with self.transaction() as connection:
+            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield await self._take_role(connection, credential, address, True)
+
     def check_form(self, request: Request, *, token_in_query: bool = False) -> tuple[str, str]:
         """The address and the credential. For before the body is read: it asks no database.
 

@@ -38,7 +38,7 @@ as $$
         ('admin', '{set_budget,remove_budget}'),
         ('approve', '{approve_correction,reject_correction,revert_correction}'),
         ('own', '{own_usage,own_summary,own_series,own_usage_by,own_events,own_limits,own_check_quota,own_balance}'),
-        ('own', '{own_invoice,own_credits,own_project_usage,own_project_invoice,own_budget_status}'),
+        ('own', '{own_invoice,own_credits,own_project_usage,own_project_invoice,own_budget_status,own_statements,own_statement}'),
         ('login', '{authenticate}'),
         ('admin', '{api_keys,revoke_api_key}'),
         ('owner', '{grant_access,revoke_access}'),

@@ -22,6 +22,7 @@ OWN: dict[str, dict[str, Any]] = {
     "own_balance": {"metric": "tokens"},
     "own_invoice": {},
     "own_credits": {},
+    "own_statements": {},
     "own_budget_status": {},
     "own_project_usage": {"metric": "tokens", "now": midnight(1)},
     "own_project_invoice": {"now": midnight(1)},
@@ -36,7 +37,7 @@ def plain(rows: list[Any]) -> list[Any]:
 
 def test_there_is_no_other_own_function(metered: Ledger) -> None:
     listed = metered.rows("SELECT function FROM meter._level_functions() WHERE level = 'own'")
-    assert {row.function for row in listed} == set(OWN)
+    assert {row.function for row in listed} == {*OWN, "own_statement"}
 
 
 @pytest.mark.parametrize("function", OWN)
@@ -57,6 +58,35 @@ def test_it_answers_like_the_function_of_that_name_and_refuses_other_subjects(
         portal.call(function, subject=None, **arguments)
     with refused("22023", "subject"):
         portal.call(function, subject=" ", **arguments)
+
+
+def test_of_statements_it_reads_its_own_and_others_are_as_unknown_as_those_that_do_not_exist(
+    metered: Ledger, roles: Roles
+) -> None:
+    portal = roles.as_(subjects=("acct_1", "acct_3"))
+    window = {"since": midnight(-1), "until": midnight(0)}
+    for subject in ("acct_1", "acct_2"):
+        metered.record(subject, "tokens", 3, at=midnight(-1))
+    mine, other = (metered.call("close_period", subject=s, **window)[0] for s in ("acct_1", "acct_2"))
+    assert [row.statement_id for row in portal.call("own_statements", subject="acct_1")] == [
+        mine.statement_id
+    ]
+    lines = metered.call("statement", statement_id=mine.statement_id)
+    assert lines
+    assert portal.call("own_statement", subject="acct_1", statement_id=mine.statement_id) == lines
+    assert portal.call("own_statements", subject="acct_3") == []
+    for subject, statement_id in (
+        ("acct_1", other.statement_id),
+        ("acct_3", mine.statement_id),
+        ("acct_1", 0),
+    ):
+        with refused("UM007", "statement_id"):
+            portal.call("own_statement", subject=subject, statement_id=statement_id)
+    with refused("22004", "statement_id"):
+        portal.call("own_statement", subject="acct_1", statement_id=None)
+    for subject in ("acct_2", "ACCT_1", "nobody"):
+        with refused("42501", "subject"):
+            portal.call("own_statement", subject=subject, statement_id=other.statement_id)
 
 
 def test_every_parameter_is_passed_on(metered: Ledger, roles: Roles) -> None:

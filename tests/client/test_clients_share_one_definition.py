@@ -210,6 +210,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "void_credit": models.Credit,
     "credits": models.Credit,
     "own_credits": models.Credit,
+    "own_statements": models.StatementHeader,
+    "own_statement": models.StatementLine,
     "set_tax": models.Tax,
     "taxes": models.Tax,
     "set_budget": models.Budget,

@@ -218,6 +218,9 @@ own:
   own_balance(subject text, metric text, at timestamptz = now()) -> balance
   own_budget_status(subject text, now timestamptz = now()) -> setof budget_status
   own_credits(subject text, at timestamptz = now()) -> setof credit
+  own_statements(subject text, since timestamptz = null, until timestamptz = null,
+    max_rows integer = 100, after_id bigint = null) -> setof statement_header
+  own_statement(subject text, statement_id bigint) -> setof statement_line
   own_invoice(subject text, since timestamptz = null, until timestamptz = null, period text = null,
     now timestamptz = now()) -> setof invoice_line
   own_project_usage(subject text, metric text = null,

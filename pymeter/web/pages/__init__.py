@@ -5,6 +5,8 @@ from __future__ import annotations
 from starlette.routing import BaseRoute, Route
 
 from pymeter.web.pages.corrections import Corrections
+from pymeter.web.pages.embedded import Embedded
+from pymeter.web.pages.events import Events
 from pymeter.web.pages.late import LateUsage
 from pymeter.web.pages.notifications import Notifications
 from pymeter.web.pages.overview import Overview
@@ -13,6 +15,12 @@ from pymeter.web.pages.reporting import Reporting
 from pymeter.web.pages.signing_in import SigningIn
 from pymeter.web.pages.site import Site, style
 from pymeter.web.pages.statements import Statements
+from pymeter.web.pages.subject import Subject
+from pymeter.web.pages.subject_invoice import SubjectInvoice
+from pymeter.web.pages.subject_limits import SubjectLimits
+from pymeter.web.pages.subject_statements import SubjectStatements
+from pymeter.web.pages.subjects import Subjects
+from pymeter.web.pages.totals import Totals
 
 __all__ = ["Site", "routes"]
 
@@ -29,7 +37,24 @@ def routes(site: Site, start: tuple[str, tuple[str, ...]] | None = None) -> list
         site.route("/start/{code}", signing_in.start),
         site.route("/", Overview(site).get),
         site.route("/prices", Prices(site).get),
+        *_of_subjects(site),
         *_deciding(site),
+        Route("/embed/usage", Embedded(site).get, name="/embed/usage"),
+    ]
+
+
+def _of_subjects(site: Site) -> list[BaseRoute]:
+    invoice, events = SubjectInvoice(site), Events(site)
+    return [
+        site.route("/subjects", Subjects(site).get),
+        site.route("/totals", Totals(site).get),
+        site.route("/subject", Subject(site).get),
+        site.route("/subject/invoice", invoice.get),
+        site.route("/subject/invoice/print", invoice.printed),
+        site.route("/subject/limits", SubjectLimits(site).get),
+        site.route("/subject/statements", SubjectStatements(site).get),
+        site.route("/events", events.of_subject),
+        site.route("/all-events", events.of_all),
     ]
 
 

@@ -16,6 +16,7 @@ from pymeter import exact_json
 from pymeter._binding import AsyncExactCursor
 from pymeter.calls.result import Row
 from pymeter.levels import LEVELS
+from pymeter.visible import visible
 from pymeter.web.database import Connection, Database
 from pymeter.web.pages.sessions import Held
 from pymeter.web.problems import Problem, of_database
@@ -42,11 +43,19 @@ class Answer:
 class Asker:
     """Calls functions in one transaction, each in the role of a key that may call it."""
 
-    def __init__(self, database: Database, connection: Connection, keys: Mapping[str, Held]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        connection: Connection,
+        keys: Mapping[str, Held],
+        *,
+        taken: str | None = None,
+    ) -> None:
+        """`taken`: the level whose role the transaction has."""
         self._database = database
         self._connection = connection
         self._keys = keys
-        self._level: str | None = None
+        self._level = taken
 
     def may(self, function: str) -> bool:
         """Whether somebody has signed in with a key whose level has the function."""
@@ -110,4 +119,13 @@ def _literal(value: Any) -> str:
         value = f"{value.days} days {value.seconds} seconds"
     elif isinstance(value, dict | list):
         value = exact_json.dumps(value)
-    return sql.Literal(value).as_string(None).strip()
+    literal = sql.Literal(value).as_string(None).strip()
+    return literal if visible(literal) == literal else _escaped(literal)
+
+
+def _escaped(literal: str) -> str:
+    """The literal without what a page cannot show, so that what it shows is what was run."""
+    text = literal.removeprefix("E")
+    if text == literal:
+        text = text.replace("\\", "\\\\")
+    return "E" + "".join(one if visible(one) == one else f"\\U{ord(one):08x}" for one in text)

@@ -227,7 +227,11 @@ class Page:
                 raise table.answer.problem
             return csv_response(table)
         found = {"tables": by_name, "now": self.now, **values}
-        return self.site.render(self.request, self.signed_in, template, found)
+        return self.shown(template, found)
+
+    def shown(self, template: str, values: Mapping[str, Any]) -> Response:
+        """The template in the frame of this page."""
+        return self.site.render(self.request, self.signed_in, template, values)
 
     def done(self, told: str, path: str, **query: Any) -> Response:
         """After a form: to a page, which tells once what has been done."""

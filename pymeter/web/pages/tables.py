@@ -15,12 +15,15 @@ from pymeter.importing.spreadsheet import defused
 from pymeter.plain import cell
 from pymeter.web.pages.asking import Answer
 
-Kind = Literal["text", "word", "number", "amount", "figure", "time", "ago", "state", "lines"]
+Kind = Literal["text", "word", "number", "amount", "figure", "time", "ago", "state", "bar", "lines"]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table. `of` makes its value from the row; by default it is the field of that name."""
+    """A column of a table. `of` makes its value from the row; by default it is the field of that name.
+
+    A figure is a number or an amount as text; a bar is a share of 100.
+    """
 
     name: str
     title: str
@@ -51,6 +54,8 @@ class Table:
     """The address of the next page."""
     rows: tuple[Row, ...] | None = None
     """If they are fewer than those of the answer, or in another order."""
+    is_total: Callable[[Row], bool] | None = None
+    """Whether a row is a sum of those above it."""
     actions: Mapping[str, Any] = field(default_factory=dict)
     """For the template."""
 

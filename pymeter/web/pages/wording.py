@@ -14,7 +14,7 @@ from pymeter.visible import visible
 NONE = "\N{EN DASH}"
 _STATES = {
     "good": "recorded approved applied delivered resolved closed billed healthy settled active",
-    "bad": "rejected dead failed failing refused conflict exceeded disabled",
+    "bad": "rejected dead failed failing refused conflict exceeded reached disabled",
     "warn": "open uncertain waiting pending late unmapped unpriced held claimed blocked sending unsure"
     " approaching",
 }

@@ -1,6 +1,9 @@
-"""A browser that has signed in, without JavaScript."""
+"""A browser that has signed in, without JavaScript, and what is on a page."""
 
 from __future__ import annotations
+
+import re
+from html import unescape
 
 import httpx
 
@@ -13,3 +16,13 @@ def signed_in(api: Api, *levels: str) -> httpx.Client:
     for level in levels:
         assert client.post("/sign-in", data={"key": api.key(level)}).status_code != 401
     return client
+
+
+def statements(html: str) -> list[str]:
+    """The SELECTs that a page shows."""
+    return [unescape(one) for one in re.findall(r"<pre><code>(SELECT .*?)</code></pre>", html, re.DOTALL)]
+
+
+def words(html: str) -> str:
+    """What is read on a page: without tags, on one line."""
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())

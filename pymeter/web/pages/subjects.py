@@ -1,0 +1,65 @@
+"""Subjects: one by its name, those beyond a limit, and the most active ones."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pymeter.web.pages.asking import Answer
+from pymeter.web.pages.site import Page, Site
+from pymeter.web.pages.tables import Column, Table
+from pymeter.web.pages.windows import exact_of, time_of
+
+
+class Subjects:
+    """The page."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    async def get(self, request: Request) -> Response:
+        """The page."""
+        async with self._site.page(request) as page:
+            most = page.most("subjects")
+            after = {"after_subject": exact_of(page, "after_subject"), "after_at": time_of(page, "after_at")}
+            active = await page.ask("subjects", max_rows=most, **after)
+            is_first = after["after_subject"] is None
+            over = await page.try_ask("overruns", max_rows=page.most("over")) if is_first else None
+            tables = [_active(page, active, most)] + ([_over(page, over)] if over is not None else [])
+            return page.render("subjects.html.jinja", tables, title="Subjects")
+
+
+def _active(page: Page, active: Answer, most: int) -> Table:
+    last = active.rows[-1] if active.rows else {}
+    after = {"after_subject": last.get("subject"), "after_at": last.get("last_activity_at")}
+    return Table(
+        "subjects",
+        "Most active",
+        active,
+        (
+            Column("subject", "Subject", link=lambda row: page.link("/subject", subject=row["subject"])),
+            Column("last_activity_at", "Last event", "ago"),
+        ),
+        empty="No event is recorded yet: SELECT meter.record('acct_1', 'tokens', 120)",
+        next=page.next(active, most, **after),
+    )
+
+
+def _over(page: Page, over: Answer) -> Table:
+    return Table(
+        "over",
+        "Beyond a limit",
+        over,
+        (
+            Column(
+                "subject", "Subject", link=lambda row: page.link("/subject/limits", subject=row["subject"])
+            ),
+            Column("metric", "Metric"),
+            Column("limited_by", "Limit", below=lambda row: f"per {row['period']}", wide=True),
+            Column("used", "Used", "number", below=lambda row: row["unit"]),
+            Column("quota", "Quota", "number", wide=True),
+            Column("overrun", "Beyond it", "number"),
+            Column("cause", "Because of", wide=True),
+        ),
+        empty="No subject is beyond a limit that blocks.",
+    )
