@@ -263,6 +263,17 @@ class AsyncReporting(_Group):
         """
         return await self._run(calls.report_subject(subject, customer, biller))
 
+    async def billers(self) -> list[Biller]:
+        """Return the billers, each with its reporting policy.
+
+        Returns:
+            A row for each biller, by name.
+
+        Example:
+            [biller.sends for biller in meter.billers()]
+        """
+        return await self._run(calls.billers())
+
     async def report_mappings(self, biller: str = "stripe") -> list[MetricMapping]:
         """Return the metrics that are reported to a biller.
 
@@ -5191,6 +5202,17 @@ class AsyncMethods:
             meter.report_subject("acct_1", "cus_42")
         """
         return await self._run(calls.report_subject(subject, customer, biller))
+
+    async def billers(self) -> list[Biller]:
+        """Return the billers, each with its reporting policy.
+
+        Returns:
+            A row for each biller, by name.
+
+        Example:
+            [biller.sends for biller in meter.billers()]
+        """
+        return await self._run(calls.billers())
 
     async def report_mappings(self, biller: str = "stripe") -> list[MetricMapping]:
         """Return the metrics that are reported to a biller.

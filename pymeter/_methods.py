@@ -261,6 +261,17 @@ class Reporting(_Group):
         """
         return self._run(calls.report_subject(subject, customer, biller))
 
+    def billers(self) -> list[Biller]:
+        """Return the billers, each with its reporting policy.
+
+        Returns:
+            A row for each biller, by name.
+
+        Example:
+            [biller.sends for biller in meter.billers()]
+        """
+        return self._run(calls.billers())
+
     def report_mappings(self, biller: str = "stripe") -> list[MetricMapping]:
         """Return the metrics that are reported to a biller.
 
@@ -5167,6 +5178,17 @@ class Methods:
             meter.report_subject("acct_1", "cus_42")
         """
         return self._run(calls.report_subject(subject, customer, biller))
+
+    def billers(self) -> list[Biller]:
+        """Return the billers, each with its reporting policy.
+
+        Returns:
+            A row for each biller, by name.
+
+        Example:
+            [biller.sends for biller in meter.billers()]
+        """
+        return self._run(calls.billers())
 
     def report_mappings(self, biller: str = "stripe") -> list[MetricMapping]:
         """Return the metrics that are reported to a biller.

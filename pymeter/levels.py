@@ -21,7 +21,7 @@ _CALLS: Final = {
     "report": """
         plan_pushes preview_pushes claim_pushes confirm_push settle_pushes release_pushes uncertain_hours
         settle_hour fail_pushes reconcilable_ranges reconcile_range reconciliation report_status
-        report_mappings report_journal pushes
+        report_mappings report_journal pushes billers
         plan_deliveries claim_deliveries settle_deliveries release_deliveries judge_spikes
         judge_budgets
         judge_projections

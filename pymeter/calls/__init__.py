@@ -123,6 +123,7 @@ from pymeter.calls.record_calls import known_events, record, record_batch
 from pymeter.calls.repair_calls import rebuild, verify
 from pymeter.calls.report_calls import (
     adopt_journal,
+    billers,
     claim_pushes,
     confirm_push,
     define_biller,
@@ -172,6 +173,7 @@ __all__ = [
     "approve_correction",
     "authenticate",
     "balance",
+    "billers",
     "billing_cycle",
     "budget_status",
     "budgets",

@@ -24,7 +24,7 @@ as $$
         ('write', '{reserve,reserve_batch,settle,release,extend}'),
         -- What programs call in their loops. Mappings and manual decisions need the level admin.
         ('report', '{plan_pushes,preview_pushes,claim_pushes,confirm_push,settle_pushes,release_pushes,uncertain_hours,settle_hour,fail_pushes}'),
-        ('report', '{reconcilable_ranges,reconcile_range,reconciliation,report_status,pushes,report_mappings,report_journal}'),
+        ('report', '{reconcilable_ranges,reconcile_range,reconciliation,report_status,pushes,report_mappings,report_journal,billers}'),
         ('report', '{plan_deliveries,claim_deliveries,settle_deliveries,release_deliveries,judge_spikes,judge_budgets,judge_projections}'),
         ('admin', '{define_metric,retire_metric}'),
         ('admin', '{verify,rebuild,check_drift,maintain,access}'),

@@ -243,6 +243,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "define_biller": models.Biller,
     "report_metric": models.MetricMapping,
     "report_subject": models.SubjectMapping,
+    "billers": models.Biller,
     "report_mappings": models.MetricMapping,
     "preview_pushes": models.PlannedPush,
     "claim_pushes": models.ClaimedPush,

@@ -246,6 +246,7 @@ report:
     since timestamptz = null) -> report_metrics
   report_subject(subject text, customer text, biller text = 'stripe') -> report_subjects
   report_mappings(biller text = 'stripe') -> setof report_metrics
+  billers() -> setof billers
   plan_pushes(biller text = 'stripe', open_hours boolean = true, max_rows integer = 10000,
     now timestamptz = now()) -> bigint
   preview_pushes(biller text = 'stripe', open_hours boolean = true,

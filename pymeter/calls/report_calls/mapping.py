@@ -157,6 +157,18 @@ def report_subject(subject: str, customer: str | None, biller: str = "stripe") -
     )
 
 
+def billers() -> Call[list[Biller]]:
+    """Return the billers, each with its reporting policy.
+
+    Returns:
+        A row for each biller, by name.
+
+    Example:
+        [biller.sends for biller in meter.billers()]
+    """
+    return Call("billers", (), result.every(Biller))
+
+
 def report_mappings(biller: str = "stripe") -> Call[list[MetricMapping]]:
     """Return the metrics that are reported to a biller.
 

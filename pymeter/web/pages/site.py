@@ -33,7 +33,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 _STYLE = (Path(__file__).parent / "static" / "pages.css").read_text(encoding="utf-8")
 _ROWS = 50
 _ROWS_OF_CSV = 10_000
-_UNCACHED = {
+UNCACHED = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -122,7 +122,7 @@ class Site:
         back = path if request.method == "GET" else ""
         root = request.scope.get("root_path", "")
         return RedirectResponse(
-            link(root, "/sign-in", back=back.removeprefix(root) or None), 303, headers=_UNCACHED
+            link(root, "/sign-in", back=back.removeprefix(root) or None), 303, headers=UNCACHED
         )
 
     def problem(self, request: Request, problem: Problem) -> Response:
@@ -154,7 +154,7 @@ class Site:
             {
                 "url": lambda path, **query: link(root, path, **query),
                 "csv_of": lambda table: f"?{urlencode(query | {'csv': table})}",
-                "with_query": lambda name, value: f"?{urlencode(query | {name: value})}",
+                "with_query": lambda name, value: _with_query(query, name, value),
                 "given": lambda name: query.get(name, ""),
                 "query": query,
                 "here": request.url.path.removeprefix(root),
@@ -175,7 +175,7 @@ class Site:
             f"default-src 'none'; style-src {style}; img-src 'self'; form-action 'self'; base-uri 'none';"
             f" frame-ancestors {frame_ancestors}"
         )
-        return HTMLResponse(text, headers={**_UNCACHED, "Content-Security-Policy": policy})
+        return HTMLResponse(text, headers={**UNCACHED, "Content-Security-Policy": policy})
 
 
 class Page:
@@ -236,13 +236,21 @@ class Page:
     def done(self, told: str, path: str, **query: Any) -> Response:
         """After a form: to a page, which tells once what has been done."""
         self.signed_in.told = told
-        return RedirectResponse(self.link(path, **query), 303, headers=_UNCACHED)
+        return RedirectResponse(self.link(path, **query), 303, headers=UNCACHED)
 
 
 def link(root: str, path: str, **query: Any) -> str:
     """The address of a page, with what is not None as its query."""
     given = {name: value for name, value in query.items() if value is not None}
     return f"{root}{path}?{urlencode(given)}" if given else f"{root}{path}"
+
+
+def _with_query(query: Mapping[str, str], name: str, value: str | None) -> str:
+    """The address with another choice, or with none: from its first page on."""
+    kept = {
+        key: text for key, text in query.items() if key not in (name, "csv") and not key.startswith("after")
+    }
+    return f"?{urlencode(kept if value is None else kept | {name: value})}"
 
 
 def _environment() -> Environment:

@@ -15,7 +15,7 @@ from pymeter.importing.spreadsheet import defused
 from pymeter.plain import cell
 from pymeter.web.pages.asking import Answer
 
-Kind = Literal["text", "number", "amount", "figure", "time", "ago", "state", "bar", "lines"]
+Kind = Literal["text", "word", "number", "amount", "figure", "time", "ago", "state", "bar", "lines"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,11 @@ class Table:
     def shown(self) -> tuple[Row, ...]:
         """The rows on the page."""
         return self.answer.rows if self.rows is None else self.rows
+
+
+def plain(name: str) -> Callable[[Row], str]:
+    """For a column of numbers that count nothing, such as ids: without separators, empty for none."""
+    return lambda row: "" if row[name] is None else str(row[name])
 
 
 def csv_response(table: Table) -> Response:

@@ -13,9 +13,10 @@ from pymeter.visible import visible
 
 NONE = "\N{EN DASH}"
 _STATES = {
-    "good": "recorded approved delivered closed billed healthy settled active",
-    "bad": "rejected dead failed refused conflict exceeded reached disabled",
-    "warn": "open uncertain waiting pending late unpriced held claimed blocked sending unsure approaching",
+    "good": "recorded approved applied delivered resolved closed billed healthy settled active",
+    "bad": "rejected dead failed failing refused conflict exceeded reached disabled",
+    "warn": "open uncertain waiting pending late unmapped unpriced held claimed blocked sending unsure"
+    " approaching",
 }
 TONES = {state: tone for tone, states in _STATES.items() for state in states.split()}
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
