@@ -19,7 +19,7 @@ from pymeter.web.pages.allowances import meters
 from pymeter.web.pages.asking import Answer, Asker
 from pymeter.web.pages.invoices import lines_table
 from pymeter.web.pages.sessions import Held, SignedIn
-from pymeter.web.pages.site import Page, Site
+from pymeter.web.pages.site import Page, Site, logger
 from pymeter.web.pages.subject_statements import totals_of
 from pymeter.web.pages.tables import Column, Table
 from pymeter.web.pages.themes import Theme, theme_of
@@ -43,6 +43,9 @@ class Embedded:
             return self._problem(request, of_database(error))
         except Problem as problem:
             return self._problem(request, problem)
+        except Exception as error:
+            logger.error("unexpected error of the page /embed/usage", exc_info=error)
+            return self._problem(request, Problem(500, "internal error"))
 
     async def _get(self, request: Request) -> Response:
         theme = theme_of(request.query_params)

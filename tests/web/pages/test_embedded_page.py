@@ -17,6 +17,7 @@ import pytest
 
 import pymeter.web
 from pymeter.web import embed_token
+from pymeter.web.pages.embedded import Embedded
 from tests.helpers import Ledger
 from tests.web.conftest import Api
 from tests.web.pages.conftest import words
@@ -198,6 +199,19 @@ def test_failed_attempts_are_counted(module_dsn: str) -> None:
         forged = {"token": f"{number}.{until}.{subject}.{'0' * 64}"}
         found = [httpx.get(f"{api.base}/embed/usage", params=forged).status_code for _ in range(5)]
         assert found == [401, 401, 401, 429, 429]
+
+
+def test_an_unexpected_error_is_a_page_that_says_nothing_of_it(
+    served: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> None:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(Embedded, "_shown", fail)
+    answer = page(served)
+    assert answer.status_code == 500
+    assert "internal error" in words(answer.text)
+    assert "secret" not in answer.text
 
 
 def signer(language: str) -> str:
