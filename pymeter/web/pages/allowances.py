@@ -76,8 +76,9 @@ class Meter:
             return ""
         if not self.quota["allowed"] or self.over > 0:
             return "exceeded" if self.over > 0 else "reached"
-        reached = self.percent(self.used + (self.quota["held"] or 0))
-        return "approaching" if any(reached >= mark for mark in self.marks) else ""
+        # As marks fire: by usage and the quota alone.
+        reached = any(self.used * 100 >= self.quota["quota"] * mark for mark in self.marks)
+        return "approaching" if reached else ""
 
     @property
     def tone(self) -> str:

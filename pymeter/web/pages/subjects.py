@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pymeter.calls.result import Row
+from pymeter.times import read_time
+from pymeter.web.pages import wording
 from pymeter.web.pages.asking import Answer
 from pymeter.web.pages.site import Page, Site
 from pymeter.web.pages.tables import Column, Table
 from pymeter.web.pages.windows import exact_of, time_of
+
+_MARKS = (
+    ("used-up", "Used up a limit lately", "threshold.exceeded"),
+    ("near", "Came near a limit lately", "threshold.approaching"),
+)
 
 
 class Subjects:
@@ -26,6 +36,11 @@ class Subjects:
             is_first = after["after_subject"] is None
             over = await page.try_ask("overruns", max_rows=page.most("over")) if is_first else None
             tables = [_active(page, active, most)] + ([_over(page, over)] if over is not None else [])
+            for name, title, kind in _MARKS if is_first else ():
+                told = await page.ask(
+                    "notifications", type=kind, max_rows=page.most(name, 10), newest_first=True
+                )
+                tables.append(_reached(page, name, title, told))
             return page.render("subjects.html.jinja", tables, title="Subjects")
 
 
@@ -63,3 +78,30 @@ def _over(page: Page, over: Answer) -> Table:
         ),
         empty="No subject is beyond a limit that blocks.",
     )
+
+
+def _reached(page: Page, name: str, title: str, told: Answer) -> Table:
+    return Table(
+        name,
+        title,
+        told,
+        (
+            Column("subject", "Subject", link=lambda row: page.link("/subject", subject=row["subject"])),
+            Column("metric", "Metric"),
+            Column("mark", "Reached", of=_mark, wide=True),
+            Column("created_at", "When", "ago"),
+        ),
+        rows=tuple(row for row in told.rows if _is_current(row, page.now)),
+    )
+
+
+def _mark(row: Row) -> str:
+    data = row["data"]
+    used, quota = (wording.quantity(data.get(name)) for name in ("numerator", "denominator"))
+    return f"{used} of {quota} {data.get('unit', '')} per {data.get('period', '')}"
+
+
+def _is_current(row: Row, now: datetime) -> bool:
+    """Whether the period of the limit is still running."""
+    until = row["data"].get("until")
+    return row["subject"] is not None and (until is None or read_time(until) > now)

@@ -46,7 +46,7 @@ def fill(ledger: Ledger) -> None:
             ledger.record(subject, "tokens", 60, **given)
             ledger.record(subject, "calls", **given)
     ledger.record("acct_1", "drops", HUGE)
-    ledger.call("set_limit", metric="tokens", quota=200, subject="acct_1", period="cycle")
+    ledger.call("set_limit", metric="tokens", quota=250, subject="acct_1", period="cycle")
     ledger.call("set_limit", metric="tokens", quota=1000, plan="team", period="cycle")
     ledger.call("top_up", subject="acct_1", metric="tokens", quantity=50, idempotency_key="t", reason="gift")
     ledger.call("reserve", subject="acct_1", metric="tokens", quantity=25, idempotency_key="r")

@@ -50,7 +50,7 @@ def test_it_shows_usage_the_invoice_and_statements_of_its_subject(served: Api, f
     text = words(answer.text)
     assert answer.status_code == 200
     assert "acct_1" in text
-    assert "of 200 token and 50 of top-ups; 55 left, 25 held." in text
+    assert "of 250 token and 50 of top-ups; 105 left, 25 held." in text
     (total,) = [line for line in filled.call("invoice", subject="acct_1") if line.kind == "total"]
     assert f"Total {total.amount} EUR" in text
     (statement,) = filled.call("statements", subject="acct_1")

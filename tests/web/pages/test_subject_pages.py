@@ -77,7 +77,7 @@ def as_text(value: Any) -> str | None:
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat()
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, dict | list):
         return None
     if isinstance(value, str) and value[:1] in "=+-@":
@@ -137,29 +137,30 @@ def test_names_are_text_and_never_markup(browser: httpx.Client) -> None:
 
 def test_usage_is_shown_against_the_limit_that_binds(browser: httpx.Client, filled: Ledger) -> None:
     quota = filled.call("check_quota", subject="acct_1", metric="tokens")[0]
-    assert (quota.used, quota.quota, quota.held, quota.remaining) == (170, 200, 25, 55)
+    assert (quota.used, quota.quota, quota.held, quota.remaining) == (170, 250, 25, 105)
     text = words(browser.get(of("/subject", subject="acct_1")).text)
     assert "170 token" in text
-    assert "of 200 token and 50 of top-ups; 55 left, 25 held." in text
+    assert "of 250 token and 50 of top-ups; 105 left, 25 held." in text
     assert f"{Decimal(HUGE):,f} drop" in text
     bar = re.search(
-        r'aria-label="68 % used, 10 % held">.*?width="([\d.]+)".*?x="([\d.]+)" width="([\d.]+)"',
+        r'aria-label="57 % used, 8 % held">.*?width="([\d.]+)".*?x="([\d.]+)" width="([\d.]+)"',
         browser.get(of("/subject", subject="acct_1")).text,
         re.DOTALL,
     )
     assert bar is not None
-    assert [Decimal(one) for one in bar.groups()] == [Decimal("68.00"), Decimal("68.00"), Decimal("10.00")]
+    assert [Decimal(one) for one in bar.groups()] == [Decimal("56.67"), Decimal("56.67"), Decimal("8.33")]
 
 
 def test_a_mark_that_is_reached_and_an_overrun_have_a_word(empty: Api) -> None:
     fill(empty.ledger)
     filled, browser = empty.ledger, signed_in(empty, "read")
     assert "approaching" not in browser.get(of("/subject", subject="acct_1")).text
-    filled.record("acct_1", "tokens", 20)
+    filled.record("acct_1", "tokens", 40)
     assert "approaching" in browser.get(of("/subject", subject="acct_1")).text
+    assert "acct_1 tokens 210 of 250 token per cycle" in words(browser.get("/subjects").text)
     filled.record("acct_1", "tokens", 100, overflow=True)
     text = words(browser.get(of("/subject", subject="acct_1")).text)
-    assert "of 200 token and 50 of top-ups; 65 beyond it, 25 held." in text
+    assert "of 250 token and 50 of top-ups; 35 beyond it, 25 held." in text
     assert "acct_1" in words(browser.get("/subjects").text.split('id="subjects"')[0])
 
 
