@@ -2942,6 +2942,7 @@ class Methods:
         subject: str | None = None,
         after_id: int | None = None,
         max_rows: int = 100,
+        newest_first: bool = False,
     ) -> list[Notification]:
         """Return the notifications, the oldest first: marks that were reached, refusals, changes.
 
@@ -2951,6 +2952,7 @@ class Methods:
             after_id: The last row's ``notification_id``, for the next page. A transaction that commits later
                 may still write a smaller one.
             max_rows: The length of a page, at most 10,000.
+            newest_first: The newest first, and the next page has older ones.
 
         Returns:
             A page of notifications.
@@ -2961,7 +2963,11 @@ class Methods:
         Example:
             meter.notifications("limit.refused")
         """
-        return self._run(calls.notifications(type, subject=subject, after_id=after_id, max_rows=max_rows))
+        return self._run(
+            calls.notifications(
+                type, subject=subject, after_id=after_id, max_rows=max_rows, newest_first=newest_first
+            )
+        )
 
     def overruns(
         self,

@@ -474,7 +474,12 @@ def effective_limits(subject: str, metric: str, *, at: datetime | None = None) -
 
 
 def notifications(
-    type: str | None = None, *, subject: str | None = None, after_id: int | None = None, max_rows: int = 100
+    type: str | None = None,
+    *,
+    subject: str | None = None,
+    after_id: int | None = None,
+    max_rows: int = 100,
+    newest_first: bool = False,
 ) -> Call[list[Notification]]:
     """Return the notifications, the oldest first: marks that were reached, refusals, changes.
 
@@ -484,6 +489,7 @@ def notifications(
         after_id: The last row's ``notification_id``, for the next page. A transaction that commits later
             may still write a smaller one.
         max_rows: The length of a page, at most 10,000.
+        newest_first: The newest first, and the next page has older ones.
 
     Returns:
         A page of notifications.
@@ -501,6 +507,7 @@ def notifications(
             argument.text("subject", subject),
             argument.integer("after_id", "bigint", after_id),
             argument.integer("max_rows", "integer", max_rows),
+            argument.boolean("newest_first", newest_first, required=True),
         ),
         result.every(Notification),
     )

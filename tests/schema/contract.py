@@ -121,7 +121,7 @@ limits:
   top_ups(subject text, metric text, at timestamptz = now()) -> setof active_top_up
   balance(subject text, metric text, at timestamptz = now()) -> balance
   notifications(type text = null, subject text = null, after_id bigint = null,
-    max_rows integer = 100) -> setof notifications
+    max_rows integer = 100, newest_first boolean = false) -> setof notifications
   reserve(subject text, metric text, quantity numeric, idempotency_key text = null,
     minimum numeric = null, ttl interval = null, metadata jsonb = null) -> reserved
   reserve_batch(requests jsonb) -> setof reserved_batch
