@@ -6,6 +6,7 @@ What these functions return stands in ``Annotated``; it is the ``Depends(...)`` 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import psycopg
@@ -16,8 +17,12 @@ from pymeter._source import check_source, is_asynchronous
 from pymeter.async_client import AsyncConnectionPool, AsyncMeter
 from pymeter.client import ConnectionPool, Meter
 from pymeter.contrib._failed import check_commit
+from pymeter.contrib._in_threads import Threads
 
 __all__ = ["meter", "transaction"]
+
+# Of a pool that does not say how many connections it has; Starlette's number.
+_THREADS = 40
 
 
 def transaction(pool: ConnectionPool | AsyncConnectionPool) -> Any:
@@ -39,10 +44,17 @@ def transaction(pool: ConnectionPool | AsyncConnectionPool) -> Any:
         raise TypeError("transaction takes a pool: requests that run at once cannot share a connection.")
     check_source(pool, "transaction", asynchronous=asynchronous)
 
-    def connection() -> Iterator[psycopg.Connection[Any]]:
+    threads = Threads(getattr(pool, "max_size", None) or _THREADS)
+
+    @contextmanager
+    def lend() -> Iterator[psycopg.Connection[Any]]:
         with pool.connection() as lent, lent.transaction():  # type: ignore[union-attr]
             yield lent
             check_commit(lent)
+
+    async def connection() -> AsyncIterator[psycopg.Connection[Any]]:
+        async with threads.block(lend) as lent:
+            yield lent
 
     async def async_connection() -> AsyncIterator[psycopg.AsyncConnection[Any]]:
         async with pool.connection() as lent, lent.transaction():  # type: ignore[union-attr]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated, Any
 
+import httpx
 import psycopg
 import pytest
 from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException
@@ -224,6 +226,35 @@ def test_a_refusal_caught_without_a_savepoint_fails_the_request_that_cannot_be_c
     with _client(make(meter_dsn)) as client:
         assert [client.post(f"/buy/{how}").status_code for how in ("catch", "well")] == [500, 200]
     assert committed() == (1, 1)
+
+
+def test_more_requests_than_threads_wait_for_a_connection_and_get_it(
+    meter_dsn: str, committed: Committed
+) -> None:
+    """If all 40 threads waited for one, the requests that have one could not go on: 500 after a timeout."""
+    pool = ConnectionPool(meter_dsn, min_size=1, max_size=2, timeout=15, open=False)
+    in_transaction = transaction(pool)
+    app = FastAPI()
+
+    def buy(connection: Any, usage: Meter) -> None:
+        connection.execute(_INSERT)
+        usage.record("acct_1", "tokens", 5)
+
+    buy.__annotations__ |= {
+        "connection": Annotated[psycopg.Connection, in_transaction],
+        "usage": Annotated[Meter, meter(in_transaction)],
+        "return": None,
+    }
+    app.post("/buy")(buy)
+
+    async def main() -> list[int]:
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop", timeout=60) as client:
+            return [r.status_code for r in await asyncio.gather(*(client.post("/buy") for _ in range(60)))]
+
+    with pool:
+        assert asyncio.run(main()) == [200] * 60
+    assert committed() == (60, 60)
 
 
 def _later(source: Any, pool: Any, record: Any) -> FastAPI:
