@@ -26,14 +26,14 @@ class Threads:
 
     @asynccontextmanager
     async def block(self, enter: Callable[[], AbstractContextManager[T]]) -> AsyncIterator[T]:
-        """A synchronous context manager as an asynchronous one."""
+        """A synchronous context manager, which swallows no exception, as an asynchronous one."""
         block = enter()
         value = await to_thread.run_sync(block.__enter__, limiter=self._entering())
         try:
             yield value
         except BaseException as error:
-            if not await _leave(block, error):
-                raise
+            await _leave(block, error)
+            raise
         else:
             await _leave(block, None)
 
@@ -45,10 +45,8 @@ class Threads:
             return self._limiter.get()
 
 
-async def _leave(block: AbstractContextManager[object], error: BaseException | None) -> bool:
+async def _leave(block: AbstractContextManager[object], error: BaseException | None) -> None:
     """Leave it in a thread that nothing else waits for, also if the request was cancelled."""
     given = (None, None, None) if error is None else (type(error), error, error.__traceback__)
-    handled = False
     with CancelScope(shield=True):
-        handled = bool(await to_thread.run_sync(block.__exit__, *given, limiter=CapacityLimiter(1)))
-    return handled
+        await to_thread.run_sync(block.__exit__, *given, limiter=CapacityLimiter(1))
