@@ -136,6 +136,18 @@ def test_what_the_official_package_sends_is_understood(api: Api, metered: Ledger
     assert total(metered, "caf\u00e9 \u2603") == 3
 
 
+def test_a_binary_header_may_be_quoted(api: Api, metered: Ledger) -> None:
+    """As senders by older versions of the specification do; the event is the same in every mode."""
+    for subject in ('"acct_3"', '"acc\\t_3"', '"acct%5F3"', "acct_3"):
+        binary = {f"ce_{n}": str(v) for n, v in CLOUD.items() if n != "data"} | {"ce_subject": subject}
+        binary |= {"ce_id": '"e1"'}
+        assert api.post("/v1/events", json.dumps(CLOUD["data"]), **binary).status_code == 200
+    assert api.post("/v1/events", CLOUD, Content_Type=STRUCTURED).json()["outcome"] == "duplicate"
+    assert [row.subject for row in metered.call("subjects") if row.subject not in ("acct_1", "acct_2")] == [
+        "acct_3"
+    ]
+
+
 def test_curl_sends_all_three_modes(api: Api, metered: Ledger) -> None:
     def curl(value: Any, *headers: str) -> Any:
         given = [word for header in headers for word in ("-H", header)]
