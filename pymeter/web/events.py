@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pymeter import exact_json
-from pymeter.web import body, cloudevents
+from pymeter.web import body, cloudevents, forms
 from pymeter.web.catalog import Catalog, Function
 from pymeter.web.database import Database, Session
 from pymeter.web.problems import Problem, bad_value, of_database, status_of
@@ -97,8 +97,9 @@ class Events:
         if unknown:
             raise bad_value("unknown field", f"The fields are {', '.join(_FIELDS)}.", unknown[0][:80])
         arguments = from_json(function, event)
+        forms.check_event_time(event.get("at"))
         check_required(function, arguments)
-        text = await call(session.connection, self._database.schema, function, arguments)
+        text = await call(session.connection, self._database.schema, function, arguments, self._limits)
         row = exact_json.loads(text)
         status, headers = 200, {}
         if strict and row["outcome"] == "conflict":
@@ -117,7 +118,7 @@ class Events:
         except ValueError as error:
             raise bad_value(str(error), "Change it.", "events") from None
         arguments = {"events": document, "on_invalid": "skip"}
-        text = await call(session.connection, self._database.schema, function, arguments)
+        text = await call(session.connection, self._database.schema, function, arguments, self._limits)
         rows = exact_json.loads(text)
         if strict and (bad := [r for r in rows if r["outcome"] not in ("recorded", "duplicate")]):
             # An exception, so that the transaction is rolled back.
