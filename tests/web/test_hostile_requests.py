@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 import time
+from decimal import Decimal
 from importlib import import_module
 from typing import Any
 
 import pytest
 
+from pymeter.web.pages.asking import statement_of
 from tests.helpers import Ledger, at_length
 from tests.web.conftest import Api
 
@@ -157,3 +159,16 @@ def test_what_anybody_may_ask_for_is_made_once(api: Api, monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "document", lambda *given: made.append(1) or original(*given))
     answers = {api.client.get("/openapi.json").content for _ in range(5)}
     assert (len(answers), len(made)) == (1, 1)
+
+
+def test_a_page_writes_no_number_at_any_length() -> None:
+    """Somebody may type it into a form."""
+    for text, literal in {
+        "1e999999999": "1E+999999999",
+        "1e-999999999": "1E-999999999",
+        "1e3": "1000",
+        "-0.50": "-0.50",
+        "nan": "'NaN'",
+        "-inf": "'-Infinity'",
+    }.items():
+        assert statement_of("meter", "rate", {"quantity": Decimal(text)}).endswith(f"(quantity => {literal})")
