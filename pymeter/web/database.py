@@ -15,12 +15,14 @@ from psycopg_pool import AsyncConnectionPool
 from starlette.requests import Request
 
 from pymeter.program_connection import checked_dsn, connection_options
-from pymeter.web.auth import FailedAttempts, credential_of, key_credential
+from pymeter.web.auth import FailedAttempts, check_expiry, credential_of, key_credential
+from pymeter.web.borrowed import as_expected
 from pymeter.web.problems import Problem
 
 _SETTINGS = """
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL client_encoding = 'UTF8';
 SET LOCAL DateStyle = 'ISO, MDY';
 SET LOCAL IntervalStyle = 'iso_8601';
 SET LOCAL TimeZone = 'UTC';
@@ -114,11 +116,10 @@ class Database:
         """A transaction in the role that has logged in, which may do nothing but authenticate."""
         pool = await self._opened()
         async with pool.connection() as connection:
-            # Of a caller's own pool, too.
-            connection.prepare_threshold = None
-            async with connection.transaction():
-                await connection.execute(self._settings)
-                yield connection
+            with as_expected(connection):
+                async with connection.transaction():
+                    await connection.execute(self._settings)
+                    yield connection
 
     @asynccontextmanager
     async def session(
@@ -153,6 +154,7 @@ class Database:
             if request.headers.get("authorization"):
                 self.attempts.failed(address, None)
             raise
+        check_expiry(credential)
         self.attempts.check(address, credential)
         return address, credential
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from starlette.requests import Request
 from starlette.responses import Response
 
 from pymeter import exact_json
-from pymeter.web import body, cloudevents
+from pymeter.web import body, cloudevents, forms
 from pymeter.web.catalog import Catalog, Function
 from pymeter.web.database import Database, Session
 from pymeter.web.problems import Problem, bad_value, of_database, status_of
@@ -19,10 +20,13 @@ from pymeter.web.rpc import call, check_required, from_json, storable
 
 _FIELDS = ("subject", "metric", "quantity", "member", "idempotency_key", "at", "metadata")
 _TRUE, _FALSE = ("true", "1", ""), ("false", "0")
-# The end of the period of the limit that has refused; a budget is none of them.
+# The end of the period of the limit that has refused: several may have its name. Nothing for a budget, which
+# is no limit, and for a period that has ended: it is full for ever.
 _RESET = """
-SELECT extract(epoch FROM min(l.until) - clock_timestamp())
-FROM {}.effective_limits(%s, %s) l WHERE l.name = %s AND isfinite(l.until)
+SELECT extract(epoch FROM q.until - clock_timestamp())
+FROM {schema}.check_quota(%(subject)s, %(metric)s, now => coalesce(%(at)s::timestamptz, now())) q
+WHERE q.limited_by = %(limit)s AND isfinite(q.until) AND q.until > clock_timestamp()
+  AND q.limited_by IN (SELECT l.name FROM {schema}.effective_limits(%(subject)s, %(metric)s) l)
 """
 
 
@@ -97,8 +101,9 @@ class Events:
         if unknown:
             raise bad_value("unknown field", f"The fields are {', '.join(_FIELDS)}.", unknown[0][:80])
         arguments = from_json(function, event)
+        forms.check_event_time(event.get("at"))
         check_required(function, arguments)
-        text = await call(session.connection, self._database.schema, function, arguments)
+        text = await call(session.connection, self._database.schema, function, arguments, self._limits)
         row = exact_json.loads(text)
         status, headers = 200, {}
         if strict and row["outcome"] == "conflict":
@@ -106,7 +111,7 @@ class Events:
         elif strict and row["outcome"] == "refused":
             # Committed: nothing is recorded, but the refusal is noted for those who want to be notified.
             status = 402
-            headers = await self._retry_after(session, event, row["limited_by"])
+            headers = await self._retry_after(session, arguments, row["limited_by"])
         return Response(text, status, headers, media_type="application/json")
 
     async def _record_all(
@@ -117,7 +122,7 @@ class Events:
         except ValueError as error:
             raise bad_value(str(error), "Change it.", "events") from None
         arguments = {"events": document, "on_invalid": "skip"}
-        text = await call(session.connection, self._database.schema, function, arguments)
+        text = await call(session.connection, self._database.schema, function, arguments, self._limits)
         rows = exact_json.loads(text)
         if strict and (bad := [r for r in rows if r["outcome"] not in ("recorded", "duplicate")]):
             # An exception, so that the transaction is rolled back.
@@ -128,13 +133,11 @@ class Events:
         self, session: Session, event: dict[str, Any], limit: str | None
     ) -> dict[str, str]:
         """Retry-After, until the limit resets. A writer may not ask for limits: the server does, for this."""
-        if not await self._database.take_role_for(session.connection, "effective_limits"):
+        if not await self._database.take_role_for(session.connection, "check_quota"):
             return {}
-        quoted = psycopg.sql.Identifier(self._database.schema)
-        query = psycopg.sql.SQL(_RESET).format(quoted)
-        row = await (
-            await session.connection.execute(query, [event["subject"], event["metric"], limit])
-        ).fetchone()
+        query = sql.SQL(_RESET).format(schema=sql.Identifier(self._database.schema))
+        given = {name: event.get(name) for name in ("subject", "metric", "at")} | {"limit": limit}
+        row = await (await session.connection.execute(query, given)).fetchone()
         if row is None or row[0] is None:
             return {}
         return {"Retry-After": str(max(math.ceil(row[0]), 1))}

@@ -17,7 +17,7 @@ from pymeter.web.auth import FailedAttempts, credential_of
 from pymeter.web.problems import Problem
 from tests.access.conftest import PASSWORD, Roles
 from tests.helpers import Ledger, at_length
-from tests.keys.conftest import credential, new_key
+from tests.keys.conftest import credential, new_key, token
 from tests.web.conftest import Api, running
 
 LEVELS = ("read", "write", "report", "admin", "approve")
@@ -141,6 +141,38 @@ def test_attempts_are_counted_in_a_window_and_in_bounded_memory() -> None:
         attempts.failed(f"address {n}", None)
         attempts.accepted(f"credential {n}")
     assert len(attempts._failed) == len(attempts._accepted) == 10
+
+
+def test_the_addresses_of_an_ipv6_network_are_one() -> None:
+    attempts = FailedAttempts(2, 60)
+    for address in ("2001:db8:1:2::1", "2001:db8:1:2:ffff::2"):
+        attempts.check(address, None)
+        attempts.failed(address, None)
+    with pytest.raises(Problem):
+        attempts.check("2001:db8:1:2:3:4:5:6", None)
+    for other in ("2001:db8:1:3::1", "192.0.2.1", "::ffff:192.0.2.1", "testclient", ""):
+        attempts.check(other, None)
+        attempts.failed(other, None)
+    attempts.failed("::ffff:192.0.2.1", None)
+    with pytest.raises(Problem):
+        attempts.check("192.0.2.1", None)
+
+
+def test_a_token_that_has_expired_is_no_attempt(served: Callable[..., Api], metered: Ledger) -> None:
+    """A page that stays open sends it for ever: others at its address would be refused."""
+    api = served(failed_attempts=2)
+    key = new_key(metered, "read")
+
+    def attempt(valid_for: float) -> httpx.Response:
+        bearer = token(key, "acct_1", valid_for)
+        return api.client.get(
+            "/v1/rpc/own_usage?subject=acct_1&metric=tokens", headers={"Authorization": f"Bearer {bearer}"}
+        )
+
+    assert [attempt(-90 - n).status_code for n in range(5)] == [401] * 5
+    assert attempt(60).status_code == 200
+    # Only the database knows whether one has just expired: clocks differ.
+    assert [attempt(-1 - n).status_code for n in range(3)] == [401, 401, 429]
 
 
 def test_a_token_in_the_query_is_for_pages_and_a_key_is_not() -> None:
