@@ -20,8 +20,6 @@ from pymeter.models import ApiKey, KeyLevel
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-_DRAIN_SECONDS = 20
-_CONNECTIONS_MAX = 1000
 _LOGIN = "pymeter_web"
 
 key = typer.Typer(
@@ -50,9 +48,8 @@ def web(
     when the requests under way are answered.
     """
     try:
-        import uvicorn
-
         from pymeter.web import app, roles
+        from pymeter.web.serving import serve
     except ModuleNotFoundError as exc:
         raise CliError(f"the HTTP API needs {exc.name}", "pip install 'pymeter-ledger[web]'") from None
     if print_roles:
@@ -61,16 +58,7 @@ def web(
     target = _target(ctx.obj, login)
     application: Starlette = app(target.dsn, schema=ctx.obj.schema, connections=connections)
     stdout().print(good(f"http://{host}:{port}, with {target.describe()}"), soft_wrap=True)
-    uvicorn.run(
-        application,
-        host=host,
-        port=port,
-        log_level="warning",
-        access_log=False,  # a URL may have a token
-        server_header=False,
-        limit_concurrency=_CONNECTIONS_MAX,
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
-    )
+    serve(application, host, port)
 
 
 def _target(settings: Settings, login: str) -> Target:

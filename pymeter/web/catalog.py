@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from dataclasses import dataclass
@@ -84,20 +85,27 @@ class Catalog:
         self._database = database
         self._functions: dict[str, Function] = {}
         self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
 
     async def functions(self) -> dict[str, Function]:
         """All of them by name, in the order of names."""
-        if time.monotonic() - self._read_at > _KEPT_SECONDS:
-            await self._read()
+        await self._read_after(_KEPT_SECONDS)
         return self._functions
 
     async def get(self, name: str) -> Function | None:
         """The function of that name."""
         found = (await self.functions()).get(name)
-        if found is None and time.monotonic() - self._read_at > _ASKED_AGAIN_SECONDS:
-            await self._read()
+        if found is None:
+            await self._read_after(_ASKED_AGAIN_SECONDS)
             found = self._functions.get(name)
         return found
+
+    async def _read_after(self, seconds: float) -> None:
+        """Read them if that was longer ago: one request does, and others wait for it."""
+        if time.monotonic() - self._read_at > seconds:
+            async with self._reading:
+                if time.monotonic() - self._read_at > seconds:
+                    await self._read()
 
     async def _read(self) -> None:
         async with self._database.transaction() as connection:
