@@ -17,7 +17,7 @@ import psycopg
 
 @asynccontextmanager
 async def cut_off_after(connection: psycopg.AsyncConnection[Any], seconds: float) -> AsyncIterator[None]:
-    """Ends the connection if the block takes longer: whatever waits for it raises OperationalError at once."""
+    """Ends the connection if the block takes longer: what waits for it raises OperationalError at once."""
     timer = asyncio.get_running_loop().call_later(seconds, _shut_down, connection)
     try:
         yield

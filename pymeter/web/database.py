@@ -110,7 +110,7 @@ class Database:
                     kwargs=connection_options(self._dsn, "pymeter web", _CONNECT_SECONDS_MAX),
                     min_size=1,
                     open=False,
-                    # Then the next request tries: after a long failure the pool itself would pause for minutes.
+                    # Then the next request tries: after a long failure the pool would pause for minutes.
                     reconnect_timeout=_RECONNECT_SECONDS_MAX,
                     **self._sizes,  # type: ignore[arg-type]
                 )
@@ -134,8 +134,8 @@ class Database:
     async def transaction(self) -> AsyncIterator[Connection]:
         """A transaction in the role that has logged in, which may do nothing but authenticate.
 
-        It is committed at the end, and rolled back after an exception. Who waits for an answer of the database
-        for too long, COMMIT's included, gets OperationalError.
+        It is committed at the end, and rolled back after an exception. OperationalError if the database
+        answers too late, to COMMIT too.
         """
         pool = await self._opened()
         async with pool.connection() as connection:
@@ -216,7 +216,7 @@ class Database:
 
 @asynccontextmanager
 async def _in_autocommit(connection: Connection) -> AsyncIterator[None]:
-    """BEGIN is sent here, together with the settings, and not by psycopg; a caller's pool may expect it to."""
+    """BEGIN is sent here, with the settings, and not by psycopg; a caller's pool may expect it of psycopg."""
     before = connection.autocommit
     await connection.set_autocommit(True)
     try:

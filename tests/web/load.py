@@ -1,8 +1,8 @@
-"""Load on `pymeter web` for as long as one likes: how fast it answers, what memory it takes, what it counted.
+"""Load on `pymeter web`, for as long as one likes: how fast it answers, its memory, and what it counted.
 
-Clients post events singly and in batches, and repeat some. Meanwhile others send what is to be refused, and the
-server's connections to the database are terminated now and then. At the end SIGTERM comes in the middle of the
-load, and what was acknowledged is compared with the log.
+Clients post events singly and in batches, and repeat some. Meanwhile others send what is to be refused, and
+the server's connections to the database are terminated now and then. At the end SIGTERM comes in the middle
+of the load, and what was acknowledged is compared with the log.
 """
 
 from __future__ import annotations
@@ -68,10 +68,12 @@ class Figures:
         second, last = self.rss_mb[quarter : 2 * quarter], self.rss_mb[-quarter:]
         return statistics.median(last) / statistics.median(second or last) - 1
 
-    def check(self) -> None:
+    def check_counts(self) -> None:
         assert not self.unexpected, self.unexpected[:3]
         assert (self.lost, self.double, self.drifts) == (0, 0, 0), self
         assert self.exit_status in (0, -signal.SIGTERM), self.exit_status
+
+    def check_memory(self) -> None:
         assert self.growth <= _GROWTH_MAX, f"memory grew by {self.growth:.0%}: {self.rss_mb}"
 
     def __str__(self) -> str:

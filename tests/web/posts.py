@@ -1,4 +1,4 @@
-"""An HTTP client that costs next to nothing: where client and server share a processor, the server is measured.
+"""An HTTP client that costs next to nothing: it shares the processors with the server that is measured.
 
 One connection, kept alive, one request at a time. It reads what `pymeter web` sends, and no more of HTTP.
 """

@@ -1,7 +1,7 @@
 """POST /v1/events, against the same calls by psycopg: as many clients, each with a connection of its own.
 
-The server is one process with its ten connections; its clients are processes that wait for each answer. All of
-them, and PostgreSQL, share the machine.
+The server is one process with its ten connections; its clients are processes that wait for each answer. All
+of them, and PostgreSQL, share the machine.
 """
 
 from __future__ import annotations
