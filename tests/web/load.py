@@ -122,7 +122,7 @@ class Client:
                         time.sleep(0.1)
                         sent = self._send(poster, first, size)
         except ConnectionRefusedError:
-            if not self._stopped.wait(1):
+            if not self._stopped.wait(_DRAIN_SECONDS_MAX):
                 self.unexpected.append("the server has closed its port")
         except BaseException as error:
             self.unexpected.append(f"{type(error).__name__}: {error}")
