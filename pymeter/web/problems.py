@@ -57,7 +57,7 @@ STATUSES: Mapping[int, str] = {
     408: "The request's body did not arrive in time.",
     409: "Conflict: wrong state (UM002, UM004, 55000), or a key that was used for something else (UM005).",
     410: "The events were dropped (UM006).",
-    413: "The request's body is too large.",
+    413: "The request's body is too large, or has too many events.",
     415: "The content type is not supported.",
     421: "Another database is responsible (UM008).",
     429: "Too many failed attempts from this address.",
