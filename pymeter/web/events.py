@@ -19,6 +19,8 @@ from pymeter.web.problems import Problem, bad_value, of_database, status_of
 from pymeter.web.rpc import call, check_required, from_json, storable
 
 _FIELDS = ("subject", "metric", "quantity", "member", "idempotency_key", "at", "metadata")
+# A row of the answer takes hundreds of bytes, also for an element of two bytes that is no event.
+_EVENTS_MAX = 10_000
 _TRUE, _FALSE = ("true", "1", ""), ("false", "0")
 # The end of the period of the limit that has refused: several may have its name. Nothing for a budget, which
 # is no limit, and for a period that has ended: it is full for ever.
@@ -60,11 +62,17 @@ class Events:
                 sqlstate="42501",
                 hint="Grant its login role a role with just this level: pymeter web --print-roles.",
             )
+        arguments = _arguments(function, sent)
+        is_batch = sent.is_batch
+        del sent  # what was parsed is many times as large as its text: it does not wait for the database
         try:
             async with self._database.session(request) as session:
-                if sent.is_batch:
-                    return await self._record_all(session, function, sent.events, strict)
-                return await self._record_one(session, function, sent.events[0], strict)
+                text = await call(
+                    session.connection, self._database.schema, function, arguments, self._limits
+                )
+                if is_batch:
+                    return _answer_to_all(text, strict)
+                return await self._answer_to_one(session, text, arguments, strict)
         except psycopg.Error as error:
             raise of_database(error, name) from error
 
@@ -92,55 +100,62 @@ class Events:
                 "the content type is not supported",
                 hint=f"Send application/json, {cloudevents.STRUCTURED} or {cloudevents.BATCH}.",
             )
+        if len(sent.events) > _EVENTS_MAX:
+            raise Problem(413, "too many events", hint=f"Send at most {_EVENTS_MAX} events at once.")
         return _with_keys(sent, request.headers.get("idempotency-key"))
 
-    async def _record_one(
-        self, session: Session, function: Function, event: dict[str, Any], strict: bool
+    async def _answer_to_one(
+        self, session: Session, text: str, arguments: dict[str, Any], strict: bool
     ) -> Response:
-        unknown = sorted(set(event) - set(_FIELDS))
-        if unknown:
-            raise bad_value("unknown field", f"The fields are {', '.join(_FIELDS)}.", unknown[0][:80])
-        arguments = from_json(function, event)
-        forms.check_event_time(event.get("at"))
-        check_required(function, arguments)
-        text = await call(session.connection, self._database.schema, function, arguments, self._limits)
-        row = exact_json.loads(text)
         status, headers = 200, {}
-        if strict and row["outcome"] == "conflict":
-            status = 409
-        elif strict and row["outcome"] == "refused":
-            # Committed: nothing is recorded, but the refusal is noted for those who want to be notified.
-            status = 402
-            headers = await self._retry_after(session, arguments, row["limited_by"])
+        if strict:
+            row = exact_json.loads(text)
+            if row["outcome"] == "conflict":
+                status = 409
+            elif row["outcome"] == "refused":
+                # Committed: nothing is recorded, but the refusal is noted for those who want to be notified.
+                status = 402
+                headers = await self._retry_after(session, arguments, row["limited_by"])
         return Response(text, status, headers, media_type="application/json")
 
-    async def _record_all(
-        self, session: Session, function: Function, events: list[Any], strict: bool
-    ) -> Response:
-        try:
-            document = exact_json.storable(events)
-        except ValueError as error:
-            raise bad_value(str(error), "Change it.", "events") from None
-        arguments = {"events": document, "on_invalid": "skip"}
-        text = await call(session.connection, self._database.schema, function, arguments, self._limits)
-        rows = exact_json.loads(text)
-        if strict and (bad := [r for r in rows if r["outcome"] not in ("recorded", "duplicate")]):
-            # An exception, so that the transaction is rolled back.
-            raise _not_recorded(bad)
-        return Response(text, media_type="application/json")
-
     async def _retry_after(
-        self, session: Session, event: dict[str, Any], limit: str | None
+        self, session: Session, arguments: dict[str, Any], limit: str | None
     ) -> dict[str, str]:
         """Retry-After, until the limit resets. A writer may not ask for limits: the server does, for this."""
         if not await self._database.take_role_for(session.connection, "check_quota"):
             return {}
         query = sql.SQL(_RESET).format(schema=sql.Identifier(self._database.schema))
-        given = {name: event.get(name) for name in ("subject", "metric", "at")} | {"limit": limit}
+        given = {name: arguments.get(name) for name in ("subject", "metric", "at")} | {"limit": limit}
         row = await (await session.connection.execute(query, given)).fetchone()
         if row is None or row[0] is None:
             return {}
         return {"Retry-After": str(max(math.ceil(row[0]), 1))}
+
+
+def _arguments(function: Function, sent: Sent) -> dict[str, Any]:
+    """Arguments of record() or record_batch()."""
+    if sent.is_batch:
+        try:
+            return {"events": exact_json.storable(sent.events), "on_invalid": "skip"}
+        except ValueError as error:
+            raise bad_value(str(error), "Change it.", "events") from None
+    event = sent.events[0]
+    unknown = sorted(set(event) - set(_FIELDS))
+    if unknown:
+        raise bad_value("unknown field", f"The fields are {', '.join(_FIELDS)}.", unknown[0][:80])
+    arguments = from_json(function, event)
+    forms.check_event_time(event.get("at"))
+    check_required(function, arguments)
+    return arguments
+
+
+def _answer_to_all(text: str, strict: bool) -> Response:
+    if strict:
+        rows = exact_json.loads(text)
+        if bad := [row for row in rows if row["outcome"] not in ("recorded", "duplicate")]:
+            # An exception, so that the transaction is rolled back.
+            raise _not_recorded(bad)
+    return Response(text, media_type="application/json")
 
 
 def _not_recorded(bad: list[dict[str, Any]]) -> Problem:

@@ -52,8 +52,7 @@ class Rpc:
                 headers={"Allow": "POST"},
             )
         if request.method == "POST":
-            given = await _body_arguments(request, self._limits)
-            arguments = from_json(function, given)
+            arguments = from_json(function, await _body_arguments(request, self._limits))
         else:
             _check_query(request)
             arguments = from_query(function, request.query_params)
@@ -213,7 +212,11 @@ async def call(
 
 
 @lru_cache(maxsize=1024)
-def _statement(schema: str, function: Function, given: tuple[str, ...]) -> sql.Composed:
+def _statement(schema: str, function: Function, given: tuple[str, ...]) -> bytes:
+    return _composed(schema, function, given).as_bytes(None)
+
+
+def _composed(schema: str, function: Function, given: tuple[str, ...]) -> sql.Composed:
     types = {one.name: one.type for one in function.parameters}
     arguments = sql.SQL(", ").join(
         sql.SQL("{} => %s::{}").format(sql.Identifier(name), sql.SQL(types[name])) for name in given
