@@ -38,12 +38,13 @@ class Rpc:
             raise Problem(
                 404, "no such function", sqlstate="UM007", hint="GET /openapi.json lists the functions."
             )
-        if request.method != "POST" and not function.reads:
+        allowed = ("GET", "HEAD", "POST") if function.reads else ("POST",)
+        if request.method not in allowed:
             raise Problem(
                 405,
-                "the function changes something",
+                "the method is not supported" if function.reads else "the function changes something",
                 hint="Call it with POST.",
-                headers={"Allow": "POST"},
+                headers={"Allow": ", ".join(allowed)},
             )
         if request.method == "POST":
             given = await _body_arguments(request, self._limits)
@@ -102,7 +103,9 @@ def add_idempotency_key(function: Function, arguments: dict[str, Any], request: 
         raise bad_value(
             "the function has no idempotency key", "Leave out the header Idempotency-Key.", "idempotency_key"
         )
-    if arguments.setdefault("idempotency_key", key) != key:
+    if arguments.get("idempotency_key") is None:
+        arguments["idempotency_key"] = storable("idempotency_key", key)
+    if arguments["idempotency_key"] != key:
         raise bad_value(
             "the header Idempotency-Key differs from idempotency_key", "Send one of them.", "idempotency_key"
         )

@@ -74,9 +74,16 @@ def test_arrays_intervals_ranges_and_nothing(api: Api) -> None:
     assert (compared.status_code, compared.json()["sqlstate"]) == (404, "UM007")
 
 
-def test_reading_is_read_only_and_writing_needs_post(api: Api) -> None:
-    answer = api.get("/v1/rpc/record", "write", metric="tokens")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+def test_writing_needs_post_and_the_methods_that_are_told_are_those_of_the_function(api: Api) -> None:
+    for function, level, allow, others in (
+        ("record", "write", "POST", ("GET", "HEAD", "PUT", "OPTIONS", "ANY")),
+        ("usage", "read", "GET, HEAD, POST", ("PUT", "PATCH", "DELETE", "OPTIONS", "ANY")),
+    ):
+        for method in others:
+            answer = api.client.request(method, f"/v1/rpc/{function}", headers=api.bearer(level))
+            assert (answer.status_code, answer.headers["allow"]) == (405, allow), (method, function)
+    headed = api.client.head("/v1/rpc/catalog", headers=api.bearer("read"))
+    assert (headed.status_code, headed.content) == (200, b"")
 
 
 def test_nothing_but_public_functions_can_be_called(api: Api) -> None:
