@@ -135,6 +135,14 @@ def test_a_bad_body_is_refused_with_400(api: Api) -> None:
         assert problem["hint"]
 
 
+def test_what_is_not_final_yet_is_not_worth_repeating_at_once(api: Api) -> None:
+    """55P03 is 503 where a transaction waits, and 409 where somebody has to draw a watermark first."""
+    answer = api.get("/v1/rpc/usage", subject="acct_1", metric="tokens", period="month", as_of="2026-06-01")
+    assert (answer.status_code, answer.json()["sqlstate"]) == (409, "55P03")
+    assert answer.json()["parameter"] == "as_of"
+    assert "retry-after" not in answer.headers
+
+
 def test_an_idempotency_key_is_an_argument(api: Api) -> None:
     event = {"subject": "acct_1", "metric": "tokens", "quantity": 3}
     outcomes = [api.post("/v1/rpc/record", event, Idempotency_Key="k9").json()["outcome"] for _ in range(2)]
