@@ -29,7 +29,7 @@ _TYPES: Mapping[str, Schema] = {
 }
 _EVENT_FIELDS = ("subject", "metric", "quantity", "member", "idempotency_key", "at", "metadata")
 _NUMBER: Schema = {
-    "type": ["string", "number"],
+    "anyOf": [{"type": "string"}, {"type": "number", "format": "double"}],
     "description": "An exact decimal number. Send a string where numbers are floats.",
 }
 _CLOUDEVENT: Schema = {
@@ -45,7 +45,7 @@ _CLOUDEVENT: Schema = {
         "data": {
             "type": "object",
             "description": "quantity or member; the rest becomes the metadata.",
-            "properties": {"quantity": {"type": ["string", "number"]}, "member": {"type": "string"}},
+            "properties": {"quantity": {"$ref": "#/components/schemas/Number"}, "member": {"type": "string"}},
         },
     },
 }
