@@ -5,6 +5,7 @@ Rows, events and problems are named, so that generated programs have a type for 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,7 +73,7 @@ def arguments(function: Function) -> Schema:
     return {
         "type": "object",
         "additionalProperties": False,
-        "properties": {one.name: _argument(one) for one in function.parameters},
+        "properties": {one.name: _argument(one, _may_be_null(function, one)) for one in function.parameters},
         "required": [one.name for one in function.parameters if one.required],
     }
 
@@ -107,14 +108,22 @@ def _row(function: Function) -> Schema:
     }
 
 
-def _argument(value: Value) -> Schema:
+def _argument(value: Value, may_be_null: bool) -> Schema:
     if value.type == "numeric":
         number = reference("Number")
-        return number if value.required else {"anyOf": [number, {"type": "null"}]}
+        return {"anyOf": [number, {"type": "null"}]} if may_be_null else number
     schema = _schema(value.type)
     if value.type == "numeric[]":
         schema = {"type": "array", "items": reference("Number")}
-    return schema if value.required else _or_null(schema)
+    return _or_null(schema) if may_be_null else schema
+
+
+def _may_be_null(function: Function, value: Value) -> bool:
+    """What has a default may; of the others, those to whose null the comment gives a meaning."""
+    said = function.description.partition(" Raises ")[0]
+    name = re.escape(value.name)
+    meaning = rf"\ba null {name}\b|\b{name} null:|\b{name}: [^.]*; null: "
+    return not value.required or re.search(meaning, said, re.IGNORECASE) is not None
 
 
 def _schema(type: str) -> Schema:

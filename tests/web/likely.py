@@ -124,6 +124,16 @@ def populate(ledger: Ledger) -> None:
     ledger.call("define_biller", biller="stripe")
 
 
+def likely_value(name: str, schema: dict[str, Any]) -> Any:
+    """The first likely value of a parameter that is of its type."""
+    of_type = {"integer": 1, "boolean": True, "array": [], "string": "2026-06-01"}
+    kinds = schema.get("type", "number")
+    kind = next(one for one in ([kinds] if isinstance(kinds, str) else kinds) if one != "null")
+    values = BY_NAME.get(name) or _of_type(name, schema)
+    fitting = (one for one in values if kind not in of_type or type(one) is type(of_type[kind]))
+    return next(fitting, of_type.get(kind, "1"))
+
+
 def deepened(document: dict[str, Any]) -> dict[str, Any]:
     """A copy of the document in which every parameter may have its likely values."""
     made = deepcopy(document)

@@ -22,8 +22,10 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.helpers import at_length
 from tests.web.conftest import Api
-from tests.web.likely import deepened, populate
+from tests.web.likely import deepened, likely_value, populate
 
+# Two that need a push: without it one answers false, and the other does nothing. Two end what others need.
+NOT_OF_NULL = {"confirm_push", "fail_pushes", "revoke_api_key", "erase_subject"}
 EXAMPLES = at_length(2, 40)
 MODES = (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)
 # Values that the document does not allow, for every so many operations.
@@ -72,6 +74,29 @@ def test_rows_and_what_is_sent_have_names_for_generated_programs(api: Api) -> No
     for schema in answers:
         row = schema.get("items", schema)
         assert "$ref" in row or row.get("type") != "object", row
+
+
+def test_a_required_argument_may_be_null_where_that_has_a_meaning(api: Api) -> None:
+    """Generated programs cannot send what the document does not allow: a limit could not be lifted."""
+    populate(api.ledger)
+    level_of = dict(api.ledger.rows("SELECT function, level FROM meter._level_functions()"))
+    document = api.client.get("/openapi.json").json()
+    allowed, taken = set(), set()
+    for path, one in document["paths"].items():
+        name = path.removeprefix("/v1/rpc/")
+        if name == path or level_of[name] == "own" or name in NOT_OF_NULL:
+            continue
+        schema = one["post"]["requestBody"]["content"]["application/json"]["schema"]
+        for argument in schema["required"]:
+            given = schema["properties"][argument]
+            if "null" in given.get("type", ()) or {"type": "null"} in given.get("anyOf", ()):
+                allowed.add((name, argument))
+            body = {n: likely_value(n, s) for n, s in schema["properties"].items() if n in schema["required"]}
+            answer = api.post(path, body | {argument: None}, level_of[name])
+            if answer.status_code < 300:
+                taken.add((name, argument))
+    assert ("set_limit", "quota") in taken
+    assert allowed == taken
 
 
 @pytest.mark.at_length
