@@ -68,7 +68,7 @@ async def _body_arguments(request: Request, limits: body.Limits) -> Mapping[str,
     if kind not in ("", _JSON):
         raise Problem(415, "the content type is not supported", hint="Send application/json.")
     raw = await body.read(request, limits)
-    value = body.parsed(raw) if raw.strip() else {}
+    value = body.parsed(raw) if raw.strip(b" \t\r\n") else {}
     if not isinstance(value, dict):
         raise bad_value("the body is not a JSON object", 'Send the arguments by name: {"subject": "acct_1"}.')
     return value

@@ -143,6 +143,13 @@ def test_what_is_not_final_yet_is_not_worth_repeating_at_once(api: Api) -> None:
     assert "retry-after" not in answer.headers
 
 
+def test_a_body_without_arguments_may_be_empty_and_is_json_otherwise(api: Api) -> None:
+    for body in ("", " \r\n\t", "{}"):
+        assert api.post("/v1/rpc/catalog", body, "read").status_code == 200
+    for body in ("\f", "\x00", "\u00a0", "null"):
+        assert api.post("/v1/rpc/catalog", body.encode(), "read").status_code == 400, body
+
+
 def test_an_idempotency_key_is_an_argument(api: Api) -> None:
     event = {"subject": "acct_1", "metric": "tokens", "quantity": 3}
     outcomes = [api.post("/v1/rpc/record", event, Idempotency_Key="k9").json()["outcome"] for _ in range(2)]
