@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -94,7 +94,7 @@ def app(
     made = Starlette(
         routes=[
             Route("/v1/events", Events(shared, catalog, limits).endpoint, methods=["POST"]),
-            Route("/v1/rpc/{function}", Rpc(shared, catalog, limits).endpoint, methods=["GET", "POST"]),
+            _of_any_method("/v1/rpc/{function}", Rpc(shared, catalog, limits).endpoint),
             Route("/openapi.json", openapi),
             Route("/health/live", observing.live),
             Route("/health/ready", observing.ready),
@@ -115,4 +115,11 @@ def app(
     # A redirect leads to the host and the scheme that the server sees: behind a proxy with TLS, to http.
     made.router.redirect_slashes = False
     made.state.database = shared
+    return made
+
+
+def _of_any_method(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
+    """A route that says itself which methods it supports: that depends on the function."""
+    made = Route(path, endpoint)
+    made.methods = None
     return made

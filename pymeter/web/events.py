@@ -176,19 +176,25 @@ def _with_keys(sent: Sent, key: str | None) -> Sent:
     """The header Idempotency-Key is the key of events without one; of an array, with their places."""
     if key is None:
         return sent
-    storable("idempotency_key", key)
+    if not storable("idempotency_key", key):
+        # With the places of an array appended it would be a key, the same for every array.
+        raise bad_value("the header Idempotency-Key is empty", "Send a key, or no header.", "idempotency_key")
     if not sent.is_batch:
-        return Sent([{"idempotency_key": key, **sent.events[0]}], False)
-    return Sent(
-        [
-            {"idempotency_key": f"{key}:{place}", **event} if isinstance(event, dict) else event
-            for place, event in enumerate(sent.events, 1)
-        ],
-        True,
-    )
+        return Sent([_with_key(sent.events[0], key)], False)
+    return Sent([_with_key(event, f"{key}:{place}") for place, event in enumerate(sent.events, 1)], True)
+
+
+def _with_key(event: Any, key: str) -> Any:
+    """Null is no key: many programs send it for a field that is not set."""
+    if not isinstance(event, dict) or event.get("idempotency_key") is not None:
+        return event
+    return event | {"idempotency_key": key}
 
 
 def _is_strict(request: Request) -> bool:
+    names = [name for name, _ in request.query_params.multi_items()]
+    if names not in ([], ["strict"]):
+        raise bad_value("unknown or repeated parameter", "The only one is ?strict=true.", names[-1][:80])
     text = request.query_params.get("strict", request.headers.get("pymeter-strict", "false")).lower()
     if text not in (*_TRUE, *_FALSE):
         raise bad_value("strict is neither true nor false", "Send ?strict=true.", "strict")

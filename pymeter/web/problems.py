@@ -123,6 +123,8 @@ def of_database(error: psycopg.Error, function: str | None = None) -> Problem:
     if isinstance(error, psycopg.DataError) and error.sqlstate is None:
         return bad_value("a text has a NUL character", "Remove it: PostgreSQL cannot store it.")
     status = status_of(error.sqlstate)
+    if error.sqlstate == "55P03" and error.diag.column_name is not None:
+        status = 409  # an as_of after the last watermark: waiting a second changes nothing
     if status == 503 and error.sqlstate is None and not isinstance(error, psycopg.OperationalError):
         status = 500
     if status == 500:

@@ -44,12 +44,13 @@ class Rpc:
             raise Problem(
                 404, "no such function", sqlstate="UM007", hint="GET /openapi.json lists the functions."
             )
-        if request.method != "POST" and not function.reads:
+        allowed = ("GET", "HEAD", "POST") if function.reads else ("POST",)
+        if request.method not in allowed:
             raise Problem(
                 405,
-                "the function changes something",
+                "the method is not supported" if function.reads else "the function changes something",
                 hint="Call it with POST.",
-                headers={"Allow": "POST"},
+                headers={"Allow": ", ".join(allowed)},
             )
         if request.method == "POST":
             arguments = from_json(function, await _body_arguments(request, self._limits))
@@ -75,7 +76,7 @@ async def _body_arguments(request: Request, limits: body.Limits) -> Mapping[str,
     if kind not in ("", _JSON):
         raise Problem(415, "the content type is not supported", hint="Send application/json.")
     raw = await body.read(request, limits)
-    value = body.parsed(raw) if raw.strip() else {}
+    value = body.parsed(raw) if raw.strip(b" \t\r\n") else {}
     if not isinstance(value, dict):
         raise bad_value("the body is not a JSON object", 'Send the arguments by name: {"subject": "acct_1"}.')
     return value
@@ -118,7 +119,9 @@ def add_idempotency_key(function: Function, arguments: dict[str, Any], request: 
         raise bad_value(
             "the function has no idempotency key", "Leave out the header Idempotency-Key.", "idempotency_key"
         )
-    if arguments.setdefault("idempotency_key", key) != key:
+    if arguments.get("idempotency_key") is None:
+        arguments["idempotency_key"] = storable("idempotency_key", key)
+    if arguments["idempotency_key"] != key:
         raise bad_value(
             "the header Idempotency-Key differs from idempotency_key", "Send one of them.", "idempotency_key"
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import httpx
@@ -16,51 +15,9 @@ from pymeter.web import app, embed_token
 from pymeter.web.auth import FailedAttempts, credential_of
 from pymeter.web.problems import Problem
 from tests.access.conftest import PASSWORD, Roles
-from tests.helpers import Ledger, at_length
+from tests.helpers import Ledger
 from tests.keys.conftest import credential, new_key, token
 from tests.web.conftest import Api, running
-
-LEVELS = ("read", "write", "report", "admin", "approve")
-KEYS = at_length(7, 100)
-
-
-def test_every_key_may_call_exactly_the_functions_of_its_level(api: Api, metered: Ledger) -> None:
-    """Required arguments are null: a function that may be called refuses them, or does nothing."""
-    level_of = {
-        row.function: row.level
-        for row in metered.rows("SELECT level, function FROM meter._level_functions()")
-    }
-    keys = []
-    for n in range(KEYS):
-        subject = f"acct_{n % 3}" if n % 7 >= 5 else None
-        level = LEVELS[n % 7] if subject is None else "read"
-        key = new_key(metered, level, subject=subject)
-        token = embed_token(key, subject, timedelta(hours=1)) if subject is not None and n % 2 else key
-        keys.append((token, "own" if subject is not None else level))
-    required = {
-        path.removeprefix("/v1/rpc/"): one["post"]["requestBody"]["content"]["application/json"]["schema"]
-        for path, one in api.client.get("/openapi.json").json()["paths"].items()
-        if path.startswith("/v1/rpc/")
-    }
-    offered = set(required)
-    assert offered == {name for name, level in level_of.items() if level not in ("owner", "login")}
-
-    def try_all(holder: tuple[str, str]) -> list[str]:
-        bearer, level = holder
-        wrong = []
-        with httpx.Client(base_url=api.base, timeout=60) as client:
-            for name in sorted(offered):
-                body = dict.fromkeys(required[name]["required"])
-                answer = client.post(
-                    f"/v1/rpc/{name}", json=body, headers={"Authorization": f"Bearer {bearer}"}
-                )
-                denied = answer.status_code == 403 and answer.json()["sqlstate"] == "42501"
-                if denied != (level_of[name] != level) or answer.status_code in (401, 500):
-                    wrong.append(f"{level} {name}: {answer.status_code} {answer.text[:200]}")
-        return wrong
-
-    with ThreadPoolExecutor(2) as pool:
-        assert [line for wrong in pool.map(try_all, keys) for line in wrong] == []
 
 
 def test_a_bound_key_and_a_token_read_their_subject_only(api: Api, metered: Ledger) -> None:

@@ -81,6 +81,35 @@ def test_the_limit_that_has_refused_says_when_to_try_again(api: Api, metered: Le
     assert abs(int(refused.headers["retry-after"]) - (ends - datetime.now(UTC)).total_seconds()) < 30
 
 
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/rpc/record"])
+def test_a_null_is_no_idempotency_key_and_the_one_of_the_request_is_used(
+    api: Api, metered: Ledger, path: str
+) -> None:
+    """Generated clients send null for what is not set: without a key, their retries would count twice."""
+    unset = EVENT | {"idempotency_key": None, "member": None}
+    values = [unset] if "rpc" in path else [unset, [unset, EVENT | {"idempotency_key": "own"}]]
+    for number, value in enumerate(values):
+        answers = [api.post(path, value, Idempotency_Key=f"k{number}").json() for _ in range(2)]
+        outcomes = [[r["outcome"] for r in (a if isinstance(a, list) else [a])] for a in answers]
+        assert ({*outcomes[0]}, {*outcomes[1]}) == ({"recorded"}, {"duplicate"})
+
+
+def test_an_empty_idempotency_key_is_refused_and_is_no_key_of_an_array(api: Api, metered: Ledger) -> None:
+    """``Idempotency-Key: $UNSET``: with ``:1`` appended, all arrays would have the same keys."""
+    for value in (EVENT, [EVENT], [EVENT | {"idempotency_key": "own"}], []):
+        answer = api.post("/v1/events", value, Idempotency_Key="")
+        assert (answer.status_code, answer.json()["parameter"]) == (400, "idempotency_key")
+    assert api.post("/v1/rpc/record", EVENT, Idempotency_Key="").status_code == 400
+    assert total(metered) == 0
+
+
+def test_a_parameter_that_is_misspelt_is_not_ignored(api: Api, metered: Ledger) -> None:
+    for query in ("stict=true", "strict=true&strict=false", "strict=true&x", "Strict=true"):
+        answer = api.post(f"/v1/events?{query}", EVENT)
+        assert (answer.status_code, answer.json()["sqlstate"]) == (400, "22023"), query
+    assert total(metered) == 0
+
+
 @pytest.mark.parametrize("how", ["parameter", "header"])
 def test_strict_makes_a_refusal_402_and_a_conflict_409(api: Api, metered: Ledger, how: str) -> None:
     path = "/v1/events?strict=true" if how == "parameter" else "/v1/events"
