@@ -3029,7 +3029,7 @@ class AsyncMethods:
             after_id: The last row's ``notification_id``, for the next page. A transaction that commits later
                 may still write a smaller one.
             max_rows: The length of a page, at most 10,000.
-            newest_first: Return the newest first.
+            newest_first: The newest first, and the next page has older ones.
 
         Returns:
             A page of notifications.

@@ -66,12 +66,14 @@ def checked_dsn(dsn: str) -> str:
     return dsn
 
 
-def connection_options(dsn: str, application_name: str = "pymeter") -> dict[str, Any]:
+def connection_options(
+    dsn: str, application_name: str = "pymeter", connect_seconds: int = _CONNECT_SECONDS_MAX
+) -> dict[str, Any]:
     """What to add to the DSN. Works through a pgbouncer that pools transactions."""
     options: dict[str, Any] = {"autocommit": True, "prepare_threshold": None, "client_encoding": "utf8"}
     given = conninfo_to_dict(dsn)
     if "connect_timeout" not in given and "PGCONNECT_TIMEOUT" not in os.environ:
-        options["connect_timeout"] = _CONNECT_SECONDS_MAX
+        options["connect_timeout"] = connect_seconds
     if "application_name" not in given:
         options["application_name"] = application_name
     return options

@@ -489,7 +489,7 @@ def notifications(
         after_id: The last row's ``notification_id``, for the next page. A transaction that commits later
             may still write a smaller one.
         max_rows: The length of a page, at most 10,000.
-        newest_first: Return the newest first.
+        newest_first: The newest first, and the next page has older ones.
 
     Returns:
         A page of notifications.
@@ -507,7 +507,7 @@ def notifications(
             argument.text("subject", subject),
             argument.integer("after_id", "bigint", after_id),
             argument.integer("max_rows", "integer", max_rows),
-            argument.boolean("newest_first", newest_first),
+            argument.boolean("newest_first", newest_first, required=True),
         ),
         result.every(Notification),
     )

@@ -26,8 +26,8 @@ _QUOTA_OF_PLAN = 1_000_000
 def serve_demo(database: Target, schema: str, seed: int, port: int) -> None:
     """Record the sample, and serve it until Ctrl-C."""
     try:
-        from pymeter.cli.web import serve
         from pymeter.web import app, embed_token, roles
+        from pymeter.web.serving import serve
     except ModuleNotFoundError as exc:
         raise CliError(f"the pages need {exc.name}", "pip install 'pymeter-ledger[web]'") from None
 

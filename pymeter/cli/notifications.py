@@ -27,7 +27,8 @@ def notifications(
     type: Annotated[str | None, typer.Option("--type", "-t", help="Such as threshold.exceeded.")] = None,
     subject: OnlySubject = None,
     rows: MaxRows = 20,
-    after_id: Annotated[int | None, typer.Option(help="Show newer ones than this one.")] = None,
+    after_id: Annotated[int | None, typer.Option(help="Go on after this one.")] = None,
+    newest: Annotated[bool, typer.Option("--newest", help="Show the newest first.")] = False,
     timezone: Zone = "UTC",
     as_json: AsJson = False,
     as_csv: AsCsv = False,
@@ -36,7 +37,9 @@ def notifications(
     wanted = form(as_json, as_csv)
     read_zone(timezone)
     with ctx.obj.meter() as meter:
-        found = meter.notifications(type, subject=subject, after_id=after_id, max_rows=rows)
+        found = meter.notifications(
+            type, subject=subject, after_id=after_id, max_rows=rows, newest_first=newest
+        )
     show(found, Notification, lambda page: _notifications_table(page, timezone), wanted)
     if wanted is Form.table and len(found) == rows:
         stdout().print(note(f"next page: --after-id {found[-1].notification_id}"))

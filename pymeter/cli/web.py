@@ -20,8 +20,6 @@ from pymeter.models import ApiKey, KeyLevel
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-_DRAIN_SECONDS = 20
-_CONNECTIONS_MAX = 1000
 _LOGIN = "pymeter_web"
 
 key = typer.Typer(
@@ -51,6 +49,7 @@ def web(
     """
     try:
         from pymeter.web import app, roles
+        from pymeter.web.serving import serve
     except ModuleNotFoundError as exc:
         raise CliError(f"the HTTP API needs {exc.name}", "pip install 'pymeter-ledger[web]'") from None
     if print_roles:
@@ -60,22 +59,6 @@ def web(
     application: Starlette = app(target.dsn, schema=ctx.obj.schema, connections=connections)
     stdout().print(good(f"http://{host}:{port}, with {target.describe()}"), soft_wrap=True)
     serve(application, host, port)
-
-
-def serve(application: Starlette, host: str, port: int) -> None:
-    """Serve until SIGTERM or Ctrl-C."""
-    import uvicorn
-
-    uvicorn.run(
-        application,
-        host=host,
-        port=port,
-        log_level="warning",
-        access_log=False,  # a URL may have a token
-        server_header=False,
-        limit_concurrency=_CONNECTIONS_MAX,
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
-    )
 
 
 def _target(settings: Settings, login: str) -> Target:

@@ -11,11 +11,13 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import psycopg
+from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from pymeter.async_client import AsyncMeter
 from pymeter.client import Meter
+from pymeter.contrib._failed import check_commit, has_failed
 
 __all__ = ["async_meter", "meter"]
 
@@ -91,10 +93,8 @@ class _Source:
         driver: psycopg.Connection[Any] = _driver(joined, psycopg.Connection)
         try:
             yield driver
-        except psycopg.Error as error:
-            # As SQLAlchemy does for its own statements; otherwise rollback() would fail on a lost connection.
-            if driver.closed:
-                joined.invalidate(error)
+        except BaseException as error:
+            _note_failure(joined, driver, error)
             raise
 
 
@@ -112,9 +112,9 @@ class _AsyncSource:
         joined, driver = await target.run_sync(self._lend)
         try:
             yield driver
-        except psycopg.Error as error:
-            if driver.closed:
-                await target.run_sync(lambda _, lost=error: joined.invalidate(lost))
+        except BaseException as error:
+            # A cancelled task is one of them: its call may have been interrupted by the server.
+            await target.run_sync(lambda _, given=error: _note_failure(joined, driver, given))
             raise
 
     def _lend(self, target: Session | Connection) -> tuple[Connection, Any]:
@@ -133,7 +133,7 @@ def _joined(target: Any, bind_arguments: Mapping[str, Any] | None) -> Connection
     return connection
 
 
-def _driver(joined: Connection, kind: type) -> Any:
+def _driver(joined: Connection, kind: Any) -> Any:
     """The connection of psycopg below all proxies."""
     driver = joined.connection.driver_connection
     if isinstance(driver, kind):
@@ -145,6 +145,23 @@ def _driver(joined: Connection, kind: type) -> Any:
         f"pymeter works on psycopg 3 alone; this engine uses {dialect.name}+{dialect.driver}."
         " Create it with a URL that begins with postgresql+psycopg://"
     )
+
+
+def _note_failure(joined: Connection, driver: Any, error: BaseException) -> None:
+    if driver.closed:
+        # As SQLAlchemy does for its own statements; otherwise rollback() would fail on a lost connection.
+        joined.invalidate(error)
+    elif has_failed(driver) and not event.contains(joined, "commit", _check_commit):
+        event.listen(joined, "commit", _check_commit)
+
+
+def _check_commit(joined: Connection) -> None:
+    try:
+        check_commit(_driver(joined, psycopg.Connection | psycopg.AsyncConnection))
+    except psycopg.Error:
+        # What the COMMIT would have done; SQLAlchemy takes the transaction to be over.
+        joined.connection.rollback()
+        raise
 
 
 def _instead(given: Any) -> str:

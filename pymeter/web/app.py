@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -33,6 +33,7 @@ def app(
     schema: str = "meter",
     routes: Sequence[BaseRoute] = (),
     max_bytes: int = 1 << 20,
+    max_answer_bytes: int = 32 << 20,
     body_seconds: float = 10.0,
     statement_seconds: float = 10.0,
     connections: int = 10,
@@ -49,6 +50,7 @@ def app(
         schema: Where the meter is.
         routes: More routes, of pages say. ``request.app.state.database`` is their database.
         max_bytes: How large a request's body may be.
+        max_answer_bytes: How large the result of a function may be.
         body_seconds: How long it may take to arrive.
         statement_seconds: How long a statement may take.
         connections: How many connections are opened, if `database` is a DSN.
@@ -70,13 +72,19 @@ def app(
         attempts=FailedAttempts(failed_attempts),
     )
     catalog = Catalog(shared)
-    limits = Limits(max_bytes, body_seconds)
+    limits = Limits(max_bytes, body_seconds, max_answer_bytes)
     observing = Observing(shared)
 
+    written: tuple[object, str, str] = (None, "", "")
+
     async def openapi(request: Request) -> Response:
+        nonlocal written
         base = str(request.scope.get("root_path", "")) or "/"
-        text = exact_json.dumps(document(await catalog.functions(), base, max_bytes))
-        return Response(text, media_type="application/json")
+        functions = await catalog.functions()
+        # Anybody can ask for it, and to write it takes as long as many requests.
+        if written[0] is not functions or written[1] != base:
+            written = functions, base, exact_json.dumps(document(functions, base, max_bytes))
+        return Response(written[2], media_type="application/json")
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -86,7 +94,7 @@ def app(
     made = Starlette(
         routes=[
             Route("/v1/events", Events(shared, catalog, limits).endpoint, methods=["POST"]),
-            Route("/v1/rpc/{function}", Rpc(shared, catalog, limits).endpoint, methods=["GET", "POST"]),
+            _of_any_method("/v1/rpc/{function}", Rpc(shared, catalog, limits).endpoint),
             Route("/openapi.json", openapi),
             Route("/health/live", observing.live),
             Route("/health/ready", observing.ready),
@@ -104,5 +112,14 @@ def app(
         },
         lifespan=lifespan,
     )
+    # A redirect leads to the host and the scheme that the server sees: behind a proxy with TLS, to http.
+    made.router.redirect_slashes = False
     made.state.database = shared
+    return made
+
+
+def _of_any_method(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
+    """A route that says itself which methods it supports: that depends on the function."""
+    made = Route(path, endpoint)
+    made.methods = None
     return made

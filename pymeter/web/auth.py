@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import time
 from collections import OrderedDict
@@ -15,6 +16,7 @@ from pymeter.web.tokens import credential
 _KEY = re.compile(r"pm_live_[0-9]{1,18}_[0-9a-f]{16,128}")
 # Not 64 hexadecimal digits: a credential, which a log of the database may show, is no key.
 _TOKEN = re.compile(r"[0-9]{1,18}\.[0-9]{1,11}\.[0-9a-f]{2,4096}\.[0-9a-f]{64}")
+_CLOCKS_DIFFER_SECONDS = 60
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="pymeter"'}
 
 
@@ -48,6 +50,27 @@ def refused(title: str) -> Problem:
     )
 
 
+def check_expiry(credential: str) -> None:
+    """Raises Problem 401 for a token that expired a while ago: a page that stays open keeps sending it.
+
+    The database need not be asked, and it is no attempt: others at the same address would pay for it.
+    """
+    parts = credential.split(".")
+    if len(parts) > 1 and int(parts[1]) < time.time() - _CLOCKS_DIFFER_SECONDS:
+        raise refused("the token has expired")
+
+
+def network(address: str) -> str:
+    """What one client has of addresses: one of IPv4, or 2^64 of IPv6."""
+    try:
+        number = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if number.version == 4:
+        return address
+    return str(number.ipv4_mapped or ipaddress.ip_network((int(number) >> 64 << 64, 64)))
+
+
 class FailedAttempts:
     """Counts the failed attempts of each address within a minute; refuses it from a number of them on (429).
 
@@ -71,7 +94,7 @@ class FailedAttempts:
 
     def check(self, address: str, credential: str | None) -> None:
         """Raises Problem 429 if the address has failed too often."""
-        since, number = self._failed.get(address, (0.0, 0))
+        since, number = self._failed.get(network(address), (0.0, 0))
         left = since + self._seconds - self._clock()
         if number >= self._most and left > 0 and credential not in self._accepted:
             raise Problem(
@@ -83,7 +106,7 @@ class FailedAttempts:
 
     def failed(self, address: str, credential: str | None) -> None:
         """Counts a failed attempt."""
-        now = self._clock()
+        now, address = self._clock(), network(address)
         since, number = self._failed.pop(address, (now, 0))
         if since + self._seconds <= now:
             since, number = now, 0

@@ -21,6 +21,8 @@ class Limits:
     bytes: int = 1 << 20
     seconds: float = 10.0
     """For the whole body: a slow client holds no connection to the database, but a socket."""
+    answer_bytes: int = 32 << 20
+    """What a function may return: the server holds several copies of it."""
 
 
 def content_type(request: Request) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass
 from typing import Any
 
 from psycopg.rows import dict_row
 
 from pymeter.web.database import Database
+from pymeter.web.recent import Recent
 
 # Functions that a role of the server may call: with a key of the right level, a request can.
 _FUNCTIONS = """
@@ -82,29 +82,22 @@ class Catalog:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._functions: dict[str, Function] = {}
-        self._read_at = float("-inf")
+        self._functions = Recent(self._read)
 
     async def functions(self) -> dict[str, Function]:
         """All of them by name, in the order of names."""
-        if time.monotonic() - self._read_at > _KEPT_SECONDS:
-            await self._read()
-        return self._functions
+        return await self._functions.get(_KEPT_SECONDS)
 
     async def get(self, name: str) -> Function | None:
         """The function of that name."""
         found = (await self.functions()).get(name)
-        if found is None and time.monotonic() - self._read_at > _ASKED_AGAIN_SECONDS:
-            await self._read()
-            found = self._functions.get(name)
-        return found
+        return found or (await self._functions.get(_ASKED_AGAIN_SECONDS)).get(name)
 
-    async def _read(self) -> None:
+    async def _read(self) -> dict[str, Function]:
         async with self._database.transaction() as connection:
             cursor = connection.cursor(row_factory=dict_row)
             rows = await (await cursor.execute(_FUNCTIONS, [self._database.schema])).fetchall()
-        self._functions = {row["name"]: _function(row) for row in rows}
-        self._read_at = time.monotonic()
+        return {row["name"]: _function(row) for row in rows}
 
 
 def _function(row: dict[str, Any]) -> Function:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -19,6 +20,7 @@ from pymeter.web.problems import bad_value
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 _ATTRIBUTES = ("specversion", "id", "source", "type", "subject", "time", "datacontenttype")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _COUNTED = ("quantity", "member")
 
 
@@ -65,7 +67,9 @@ def to_event(value: Any) -> dict[str, Any]:
 
 
 def _decoded(name: str, text: str) -> str:
-    """A header's value: percent-encoded UTF-8. Starlette gives bytes as Latin-1."""
+    """A header's value: percent-encoded UTF-8, perhaps in double quotes. Starlette gives bytes as Latin-1."""
+    if _QUOTED.fullmatch(text):
+        text = re.sub(r"\\(.)", r"\1", text[1:-1])
     try:
         return unquote_to_bytes(text.encode("latin-1")).decode()
     except UnicodeDecodeError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,16 @@ from psycopg_pool import AsyncConnectionPool
 from starlette.requests import Request
 
 from pymeter.program_connection import checked_dsn, connection_options
-from pymeter.web.auth import FailedAttempts, credential_of, key_credential
+from pymeter.web.auth import FailedAttempts, check_expiry, credential_of, key_credential
+from pymeter.web.borrowed import as_expected
+from pymeter.web.cutting import cut_off_after
 from pymeter.web.problems import Problem
 
-_SETTINGS = """
-SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+# One message, and so one round trip; a role or a server may have any defaults.
+_BEGIN = """
+BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL client_encoding = 'UTF8';
 SET LOCAL DateStyle = 'ISO, MDY';
 SET LOCAL IntervalStyle = 'iso_8601';
 SET LOCAL TimeZone = 'UTC';
@@ -43,6 +47,10 @@ WHERE pg_has_role(session_user, r.oid, 'member') AND r.rolname <> session_user
   AND has_function_privilege(r.oid, p.oid, 'execute')
 ORDER BY 1 LIMIT 1
 """
+
+_CONNECT_SECONDS_MAX = 5
+_RECONNECT_SECONDS_MAX = 3.0
+_ANSWER_SECONDS = 2.0  # how much longer than a statement a request may hold a connection
 
 Connection = psycopg.AsyncConnection[Any]
 
@@ -82,8 +90,9 @@ class Database:
         self._opening = asyncio.Lock()
         self._sizes = {"max_size": connections, "max_waiting": waiting, "timeout": wait_seconds}
         milliseconds = max(int(statement_seconds * 1000), 1)
-        self._settings = _SETTINGS.format(timeout=milliseconds, idle=milliseconds * 2).encode()
-        self._authenticate = sql.SQL(_AUTHENTICATE).format(sql.Identifier(schema))
+        self._seconds = statement_seconds + _ANSWER_SECONDS
+        self._begin = _BEGIN.format(timeout=milliseconds, idle=milliseconds * 2).encode()
+        self._authenticate = sql.SQL(_AUTHENTICATE).format(sql.Identifier(schema)).as_bytes(None)
 
     async def close(self) -> None:
         """Close the connections, if they are the application's own."""
@@ -100,25 +109,16 @@ class Database:
                 assert self._dsn is not None
                 pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
                     self._dsn,
-                    kwargs=connection_options(self._dsn, "pymeter web"),
+                    kwargs=connection_options(self._dsn, "pymeter web", _CONNECT_SECONDS_MAX),
                     min_size=1,
                     open=False,
+                    # Then the next request tries: after a long failure the pool would pause for minutes.
+                    reconnect_timeout=_RECONNECT_SECONDS_MAX,
                     **self._sizes,  # type: ignore[arg-type]
                 )
                 await pool.open()
                 self._owned = pool
             return self._owned
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
-        """A transaction in the role that has logged in, which may do nothing but authenticate."""
-        pool = await self._opened()
-        async with pool.connection() as connection:
-            # Of a caller's own pool, too.
-            connection.prepare_threshold = None
-            async with connection.transaction():
-                await connection.execute(self._settings)
-                yield connection
 
     @asynccontextmanager
     async def session(
@@ -140,6 +140,29 @@ class Database:
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             yield await self._take_role(connection, credential, address, True)
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A transaction in the role that has logged in, which may do nothing but authenticate.
+
+        It is committed at the end, and rolled back after an exception. OperationalError if the database
+        answers too late, to COMMIT too.
+        """
+        pool = await self._opened()
+        async with pool.connection() as connection:
+            with as_expected(connection):
+                async with _in_autocommit(connection), cut_off_after(connection, self._seconds):
+                    try:
+                        await connection.execute(self._begin)
+                        yield connection
+                        await connection.commit()
+                    except psycopg.errors.ReadOnlySqlTransaction:
+                        await connection.close()  # to a standby: the primary may be elsewhere now
+                        raise
+                    except BaseException:
+                        with suppress(psycopg.Error):
+                            await connection.rollback()
+                        raise
+
     def check_form(self, request: Request, *, token_in_query: bool = False) -> tuple[str, str]:
         """The address and the credential. For before the body is read: it asks no database.
 
@@ -153,6 +176,7 @@ class Database:
             if request.headers.get("authorization"):
                 self.attempts.failed(address, None)
             raise
+        check_expiry(credential)
         self.attempts.check(address, credential)
         return address, credential
 
@@ -228,3 +252,15 @@ class Database:
 
 def _address(request: Request) -> str:
     return request.client.host if request.client is not None else ""
+
+
+@asynccontextmanager
+async def _in_autocommit(connection: Connection) -> AsyncIterator[None]:
+    """BEGIN is sent here, with the settings, and not by psycopg; a caller's pool may expect it of psycopg."""
+    before = connection.autocommit
+    await connection.set_autocommit(True)
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            await connection.set_autocommit(before)

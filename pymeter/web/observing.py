@@ -13,7 +13,10 @@ from pymeter.async_client import AsyncMeter
 from pymeter.operate.prometheus import CONTENT_TYPE, as_text
 from pymeter.web.database import Database
 from pymeter.web.problems import unavailable
+from pymeter.web.recent import Recent
 
+# Without a key anybody can ask: an answer is kept for so long, and one request at a time asks the database.
+_KEPT_SECONDS = 1.0
 _TO_ASK = "SELECT healthy, problems FROM {}.health()"
 
 
@@ -22,6 +25,8 @@ class Observing:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._problems = Recent(database.check)
+        self._health = Recent(self._ask_health)
         self._registry = CollectorRegistry()
         self.requests = Counter(
             "pymeter_http_requests", "Requests answered.", ("route", "status"), registry=self._registry
@@ -36,11 +41,15 @@ class Observing:
 
     async def ready(self, _request: Request) -> Response:
         """Requests can be served: the database, the meter and the roles are there."""
-        problems = await self._database.check()
+        problems = await self._problems.get(_KEPT_SECONDS)
         return JSONResponse({"ready": not problems, "problems": problems}, 503 if problems else 200)
 
     async def health(self, _request: Request) -> Response:
         """What health() says, with its problems and without notices, which name subjects."""
+        healthy, found = await self._health.get(_KEPT_SECONDS)
+        return JSONResponse({"healthy": healthy, "problems": found}, 200 if healthy else 503)
+
+    async def _ask_health(self) -> tuple[bool, list[str]]:
         from psycopg import sql
 
         async with self._database.transaction() as connection:
@@ -49,7 +58,7 @@ class Observing:
             query = sql.SQL(_TO_ASK).format(sql.Identifier(self._database.schema))
             row = await (await connection.execute(query)).fetchone()
         assert row is not None
-        return JSONResponse({"healthy": row[0], "problems": row[1]}, 200 if row[0] else 503)
+        return row[0], row[1]
 
     async def metrics(self, request: Request) -> Response:
         """Prometheus metrics: of requests; with a key of level read, of the meter too."""

@@ -6,51 +6,32 @@ from collections.abc import Mapping
 from typing import Any
 
 from pymeter import __version__
-from pymeter.web.catalog import Function, Value
+from pymeter.levels import LEVELS
+from pymeter.web import schemas
+from pymeter.web.catalog import Function
 from pymeter.web.cloudevents import BATCH, STRUCTURED
 from pymeter.web.problems import STATUSES
 
-_NUMBER = {"type": "string", "description": "An exact decimal number."}
-_SCHEMAS: Mapping[str, dict[str, Any]] = {
-    "text": {"type": "string"},
-    "numeric": _NUMBER,
-    "bigint": {"type": "integer", "format": "int64"},
-    "integer": {"type": "integer", "format": "int32"},
-    "smallint": {"type": "integer"},
-    "boolean": {"type": "boolean"},
-    "timestamp with time zone": {"type": "string", "description": "A time, ISO 8601; or infinity."},
-    "interval": {"type": "string", "description": "A duration, such as PT2H or 2 hours."},
-    "jsonb": {"description": "Any JSON value."},
-    "tstzrange": {
-        "type": "object",
-        "properties": {"since": {"type": ["string", "null"]}, "until": {"type": ["string", "null"]}},
-    },
+_ALWAYS = (400, 401, 402, 403, 404, 408, 409, 410, 413, 415, 421, 429, 500, 503, 504)
+_TAGS = {
+    "events": "Record events, with a key of the level write.",
+    **{level: f"Calls that need a key of the level {level}." for level in LEVELS.values()},
+    "own": "Calls with a key that is bound to a subject, or with a token.",
+    "operation": "How the server and the meter are.",
 }
-_ALWAYS = (400, 401, 403, 404, 408, 409, 413, 415, 429, 500, 503, 504)
-_OF_EVENTS = (402, 410, 421)
-_EVENT_FIELDS = ("subject", "metric", "quantity", "member", "idempotency_key", "at", "metadata")
+_NOT_SERVED = ("owner", "login")
 _KEY_HEADER = {
     "name": "Idempotency-Key",
     "in": "header",
     "schema": {"type": "string", "minLength": 1, "maxLength": 512},
     "description": "The key of what has none in the body: a repetition changes nothing.",
 }
-_CLOUDEVENT = {
-    "type": "object",
-    "required": ["specversion", "id", "source", "type", "subject"],
-    "properties": {
-        "specversion": {"const": "1.0"},
-        "id": {"type": "string"},
-        "source": {"type": "string"},
-        "type": {"type": "string", "description": "The metric."},
-        "subject": {"type": "string"},
-        "time": {"type": "string"},
-        "data": {
-            "type": "object",
-            "description": "quantity or member; the rest becomes the metadata.",
-            "properties": {"quantity": {"type": ["string", "number"]}, "member": {"type": "string"}},
-        },
-    },
+_RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+_HEADERS: Mapping[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
+    402: _RETRY_AFTER,
+    429: _RETRY_AFTER,
+    503: _RETRY_AFTER,
 }
 
 
@@ -69,6 +50,7 @@ def document(functions: Mapping[str, Function], base: str, max_bytes: int) -> di
             f" {max_bytes} bytes. Exact decimal numbers are strings in answers, and may be in requests.",
         },
         "servers": [{"url": base}],
+        "tags": [{"name": n, "description": d} for n, d in _TAGS.items() if n not in _NOT_SERVED],
         "security": [{"key": []}],
         "paths": paths,
         "components": {
@@ -79,29 +61,30 @@ def document(functions: Mapping[str, Function], base: str, max_bytes: int) -> di
                     "description": "A key, or a token signed with one.",
                 }
             },
-            "schemas": {"Problem": _problem()},
-            "responses": {
-                f"Problem{status}": {
-                    "description": text,
-                    "content": {
-                        "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
-                    },
-                }
-                for status, text in STATUSES.items()
-            },
+            "schemas": schemas.named(functions),
+            "responses": {f"Problem{status}": _refusal(status) for status in _ALWAYS},
         },
     }
+
+
+def _refusal(status: int) -> dict[str, Any]:
+    described = {"description": STATUSES[status], "content": {"application/problem+json": _of("Problem")}}
+    return described | ({"headers": _HEADERS[status]} if status in _HEADERS else {})
+
+
+def _of(name: str) -> dict[str, Any]:
+    return {"schema": schemas.reference(name)}
 
 
 def _calls(function: Function) -> dict[str, Any]:
     common = {
         "summary": function.summary,
         "description": function.description,
-        "tags": ["rpc"],
-        "responses": _answers(_result(function), *_ALWAYS, 402, 410, 421),
+        "tags": [LEVELS.get(function.name, "other")],
+        "responses": _answers(schemas.result(function)),
     }
     header = [_KEY_HEADER] if function.parameter("idempotency_key") is not None else []
-    content = {"application/json": {"schema": _arguments(function)}}
+    content = {"application/json": {"schema": schemas.arguments(function)}}
     required = any(one.required for one in function.parameters)
     posted = common | {
         "operationId": function.name,
@@ -111,89 +94,39 @@ def _calls(function: Function) -> dict[str, Any]:
     if not function.reads:
         return {"post": posted}
     query = [
-        {"name": one.name, "in": "query", "required": one.required, "schema": _query_schema(one)}
+        {"name": one.name, "in": "query", "required": one.required, "schema": schemas.of_query(one)}
         for one in function.parameters
     ]
     asked = common | {"operationId": f"{function.name}_get", "parameters": query + header}
     return {"post": posted, "get": asked}
 
 
-def _arguments(function: Function) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {one.name: _parameter_schema(one) for one in function.parameters},
-        "required": [one.name for one in function.parameters if one.required],
-    }
-
-
-def _parameter_schema(value: Value) -> dict[str, Any]:
-    schema = _schema(value.type)
-    if value.type == "numeric":
-        schema = {"type": ["string", "number"]}
-    elif value.type == "numeric[]":
-        schema = {"type": "array", "items": {"type": ["string", "number"]}}
-    return schema if value.required else _or_null(schema)
-
-
-def _query_schema(value: Value) -> dict[str, Any]:
-    if value.type == "jsonb":
-        return {"type": "string", "description": "JSON."}
-    return _schema(value.type)
-
-
-def _schema(type: str) -> dict[str, Any]:
-    if type.endswith("[]"):
-        return {"type": "array", "items": _or_null(_schema(type[:-2]))}
-    return dict(_SCHEMAS.get(type, {}))
-
-
-def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
-    if "type" not in schema:
-        return schema
-    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    return schema | {"type": [*types, "null"]}
-
-
-def _result(function: Function) -> dict[str, Any] | None:
-    if function.result == "void":
-        return None
-    if not function.columns:
-        value = _or_null(_schema(function.result))
-    else:
-        value = {
-            "type": "object",
-            "description": function.type_comment,
-            "properties": {one.name: _or_null(_schema(one.type)) for one in function.columns},
-            "required": [one.name for one in function.columns],
-        }
-    return {"type": "array", "items": value} if function.is_set else value
-
-
-def _answers(result: dict[str, Any] | None, *statuses: int) -> dict[str, Any]:
+def _answers(result: dict[str, Any] | None) -> dict[str, Any]:
     found: dict[str, Any] = (
         {"204": {"description": "Done."}}
         if result is None
         else {"200": {"description": "The result.", "content": {"application/json": {"schema": result}}}}
     )
-    return found | {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in statuses}
+    return found | _refusals(*_ALWAYS)
+
+
+def _refusals(*statuses: int) -> dict[str, Any]:
+    return {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in statuses}
 
 
 def _record(functions: Mapping[str, Function]) -> dict[str, Any]:
     record, batch = functions["record"], functions.get("record_batch")
-    event = _arguments(record)
-    event["properties"] = {n: s for n, s in event["properties"].items() if n in _EVENT_FIELDS}
-    rows = [_result(record), *([_result(batch)] if batch is not None else [])]
-    answers = _answers({"anyOf": rows}, *_ALWAYS, *_OF_EVENTS)
-    problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    rows = [schemas.result(record), *([schemas.result(batch)] if batch is not None else [])]
+    answers = _answers({"anyOf": rows})
     for status in (402, 409):
-        answers[str(status)] = {
+        answers[str(status)] = _refusal(status) | {
             "description": STATUSES[status] + " One event: its row; an array: a problem, with the outcomes.",
             "content": {
-                "application/json": {"schema": _result(record)},
-                "application/problem+json": problem,
+                "application/json": {"schema": schemas.result(record)},
+                "application/problem+json": _of("Problem"),
             },
         }
+    event, cloudevent = schemas.reference("Event"), schemas.reference("CloudEvent")
     return {
         "operationId": "record_events",
         "tags": ["events"],
@@ -214,20 +147,11 @@ def _record(functions: Mapping[str, Function]) -> dict[str, Any]:
             "required": True,
             "content": {
                 "application/json": {"schema": {"anyOf": [event, {"type": "array", "items": event}]}},
-                STRUCTURED: {"schema": _CLOUDEVENT},
-                BATCH: {"schema": {"type": "array", "items": _CLOUDEVENT}},
+                STRUCTURED: {"schema": cloudevent},
+                BATCH: {"schema": {"type": "array", "items": cloudevent}},
             },
         },
         "responses": answers,
-    }
-
-
-def _problem() -> dict[str, Any]:
-    texts = ("type", "title", "detail", "sqlstate", "hint", "parameter")
-    return {
-        "type": "object",
-        "required": ["type", "title", "status"],
-        "properties": {"status": {"type": "integer"}} | {name: {"type": "string"} for name in texts},
     }
 
 
@@ -238,7 +162,7 @@ def _of_operation() -> dict[str, Any]:
         content = {kind: {"schema": {"type": "string" if kind == "text/plain" else "object"}}}
         answers: dict[str, Any] = {"200": {"description": "Yes.", "content": content}}
         if fails:
-            problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+            problem = {"application/problem+json": _of("Problem")}
             answers["503"] = {"description": "No; problems says why.", "content": content | problem}
         return {
             "get": {
@@ -252,8 +176,7 @@ def _of_operation() -> dict[str, Any]:
 
     metrics = get("metrics", "Prometheus metrics; with a key, of the meter too", kind="text/plain")
     metrics["get"]["security"] = [{}, {"key": []}]
-    refusals = (401, 403, 429, 500, 503, 504)
-    metrics["get"]["responses"] |= {str(n): {"$ref": f"#/components/responses/Problem{n}"} for n in refusals}
+    metrics["get"]["responses"] |= _refusals(401, 403, 429, 500, 503, 504)
     return {
         "/health/live": get("live", "Whether the process answers"),
         "/health/ready": get("ready", "Whether requests can be served", fails=True),

@@ -57,7 +57,7 @@ STATUSES: Mapping[int, str] = {
     408: "The request's body did not arrive in time.",
     409: "Conflict: wrong state (UM002, UM004, 55000), or a key that was used for something else (UM005).",
     410: "The events were dropped (UM006).",
-    413: "The request's body is too large.",
+    413: "The request's body is too large, or has too many events.",
     415: "The content type is not supported.",
     421: "Another database is responsible (UM008).",
     429: "Too many failed attempts from this address.",
@@ -123,13 +123,16 @@ def of_database(error: psycopg.Error, function: str | None = None) -> Problem:
     if isinstance(error, psycopg.DataError) and error.sqlstate is None:
         return bad_value("a text has a NUL character", "Remove it: PostgreSQL cannot store it.")
     status = status_of(error.sqlstate)
+    if error.sqlstate == "55P03" and error.diag.column_name is not None:
+        status = 409  # an as_of after the last watermark: waiting a second changes nothing
     if status == 503 and error.sqlstate is None and not isinstance(error, psycopg.OperationalError):
         status = 500
     if status == 500:
         logger.error("unexpected SQLSTATE %s in %s", error.sqlstate, function, exc_info=error)
         return Problem(500, "internal error", sqlstate=error.sqlstate)
     if error.sqlstate is None:
-        return unavailable("the database cannot be reached")
+        # Also when the connection was lost at COMMIT: nobody knows then.
+        return unavailable("the database cannot be reached", "Send it again, with the same idempotency keys.")
     hint = error.diag.message_hint
     if status == 403 and hint is None and function is not None:
         hint = missing_level(function)
@@ -146,9 +149,9 @@ def of_database(error: psycopg.Error, function: str | None = None) -> Problem:
     )
 
 
-def unavailable(title: str) -> Problem:
-    """503: nothing was done, and a repetition may succeed."""
-    return Problem(503, title, hint="Try again later.", headers=_headers(503))
+def unavailable(title: str, hint: str = "Try again later.") -> Problem:
+    """503: a repetition may succeed."""
+    return Problem(503, title, hint=hint, headers=_headers(503))
 
 
 def _headers(status: int) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import psycopg
 from psycopg import sql
@@ -14,12 +15,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pymeter import exact_json
-from pymeter.web import body
+from pymeter.web import body, forms
 from pymeter.web.catalog import Catalog, Function, Value
 from pymeter.web.database import Database
 from pymeter.web.problems import Problem, bad_value, of_database
 
 _JSON = "application/json"
+# OFFSET keeps the result from being made at every mention.
+_BOUNDED = """
+SELECT CASE WHEN octet_length(a.text) <= %s::bigint THEN a.text END, octet_length(a.text)
+FROM (SELECT {}::text AS text FROM ({}) r OFFSET 0) a
+"""
 
 
 class Rpc:
@@ -38,23 +44,26 @@ class Rpc:
             raise Problem(
                 404, "no such function", sqlstate="UM007", hint="GET /openapi.json lists the functions."
             )
-        if request.method != "POST" and not function.reads:
+        allowed = ("GET", "HEAD", "POST") if function.reads else ("POST",)
+        if request.method not in allowed:
             raise Problem(
                 405,
-                "the function changes something",
+                "the method is not supported" if function.reads else "the function changes something",
                 hint="Call it with POST.",
-                headers={"Allow": "POST"},
+                headers={"Allow": ", ".join(allowed)},
             )
         if request.method == "POST":
-            given = await _body_arguments(request, self._limits)
-            arguments = from_json(function, given)
+            arguments = from_json(function, await _body_arguments(request, self._limits))
         else:
+            _check_query(request)
             arguments = from_query(function, request.query_params)
         add_idempotency_key(function, arguments, request)
         check_required(function, arguments)
         async with self._database.session(request, reads=function.reads) as session:
             try:
-                text = await call(session.connection, self._database.schema, function, arguments)
+                text = await call(
+                    session.connection, self._database.schema, function, arguments, self._limits
+                )
             except psycopg.Error as error:
                 raise of_database(error, function.name) from error
         if function.result == "void":
@@ -67,10 +76,18 @@ async def _body_arguments(request: Request, limits: body.Limits) -> Mapping[str,
     if kind not in ("", _JSON):
         raise Problem(415, "the content type is not supported", hint="Send application/json.")
     raw = await body.read(request, limits)
-    value = body.parsed(raw) if raw.strip() else {}
+    value = body.parsed(raw) if raw.strip(b" \t\r\n") else {}
     if not isinstance(value, dict):
         raise bad_value("the body is not a JSON object", 'Send the arguments by name: {"subject": "acct_1"}.')
     return value
+
+
+def _check_query(request: Request) -> None:
+    try:
+        unquote_to_bytes(request.scope["query_string"]).decode()
+    except UnicodeDecodeError:
+        # Starlette would put U+FFFD in its place, which is another subject.
+        raise bad_value("the query is not UTF-8", "Percent-encode UTF-8.") from None
 
 
 def from_json(function: Function, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,7 +100,7 @@ def from_query(function: Function, query: QueryParams) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
     for name in query:
         parameter = _known(function, name)
-        texts = [storable(name, text) for text in query.getlist(name)]
+        texts = [forms.checked(name, parameter.type, storable(name, one)) for one in query.getlist(name)]
         if parameter.type.endswith("[]"):
             arguments[name] = texts
         elif len(texts) > 1:
@@ -102,7 +119,9 @@ def add_idempotency_key(function: Function, arguments: dict[str, Any], request: 
         raise bad_value(
             "the function has no idempotency key", "Leave out the header Idempotency-Key.", "idempotency_key"
         )
-    if arguments.setdefault("idempotency_key", key) != key:
+    if arguments.get("idempotency_key") is None:
+        arguments["idempotency_key"] = storable("idempotency_key", key)
+    if arguments["idempotency_key"] != key:
         raise bad_value(
             "the header Idempotency-Key differs from idempotency_key", "Send one of them.", "idempotency_key"
         )
@@ -158,7 +177,7 @@ def _scalar(name: str, type: str, value: Any) -> str:
         except ValueError as error:
             raise bad_value(str(error), "Send a smaller number.", name) from None
     if isinstance(value, str):
-        return storable(name, value)
+        return forms.checked(name, type, storable(name, value))
     raise bad_value("an object or array is no value of this parameter", f"Its type is {type}.", name)
 
 
@@ -170,16 +189,37 @@ def storable(name: str, text: str) -> str:
 
 
 async def call(
-    connection: psycopg.AsyncConnection[Any], schema: str, function: Function, arguments: Mapping[str, Any]
+    connection: psycopg.AsyncConnection[Any],
+    schema: str,
+    function: Function,
+    arguments: Mapping[str, Any],
+    limits: body.Limits,
 ) -> str:
-    """The result as JSON, made by PostgreSQL: nothing is rounded on the way."""
+    """The result as JSON, made by PostgreSQL: nothing is rounded on the way. Raises Problem 400."""
     query = _statement(schema, function, tuple(arguments))
-    row = await (await connection.execute(query, list(arguments.values()))).fetchone()
-    return "null" if row is None or row[0] is None else str(row[0])
+    if function.result == "void":
+        await connection.execute(query, list(arguments.values()))
+        return "null"
+    row = await (await connection.execute(query, [limits.answer_bytes, *arguments.values()])).fetchone()
+    text, length = row or (None, None)
+    if length is not None and text is None:
+        # An exception, so that a function which changes something has not.
+        raise Problem(
+            400,
+            "the answer is too large",
+            sqlstate="54000",
+            detail=f"{length} bytes.",
+            hint="Ask for fewer rows, or for a shorter time.",
+        )
+    return "null" if text is None else str(text)
 
 
 @lru_cache(maxsize=1024)
-def _statement(schema: str, function: Function, given: tuple[str, ...]) -> sql.Composed:
+def _statement(schema: str, function: Function, given: tuple[str, ...]) -> bytes:
+    return _composed(schema, function, given).as_bytes(None)
+
+
+def _composed(schema: str, function: Function, given: tuple[str, ...]) -> sql.Composed:
     types = {one.name: one.type for one in function.parameters}
     arguments = sql.SQL(", ").join(
         sql.SQL("{} => %s::{}").format(sql.Identifier(name), sql.SQL(types[name])) for name in given
@@ -198,7 +238,7 @@ def _statement(schema: str, function: Function, given: tuple[str, ...]) -> sql.C
         return sql.SQL("SELECT NULL FROM {}").format(called)
     if function.is_set:
         value = sql.SQL("coalesce(json_agg({}), '[]')").format(value)
-    return sql.SQL("SELECT {}::text FROM ({}) r").format(value, row)
+    return sql.SQL(_BOUNDED).format(value, row)
 
 
 def _column(source: sql.Identifier, column: Value) -> sql.Composed:

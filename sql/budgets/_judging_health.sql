@@ -1,5 +1,30 @@
 -- Polled with health(): everything is counted up to a bound. A subject whose recorders held its rows is judged a minute later, so it is no problem
 -- that needs somebody: unless nobody is judged at all, this is a notice.
+-- A budget that nobody has, or that was removed, needs no judge: but for what it still blocks.
+create or replace function _awaits_judgement(now timestamptz)
+returns boolean
+language sql
+stable
+set search_path from current
+as $$
+    select exists (select from budget_judgements j where j.is_blocked)
+        or exists (
+            select
+            from (
+                select distinct on (b.subject, b.plan, b.currency, b.period) b.*
+                from budgets b
+                where b.since <= _awaits_judgement.now
+                order by b.subject, b.plan, b.currency, b.period, b.since desc, b.budget_id desc
+            ) b
+            where not b.removed and b.action <> 'none'
+              and case when b.subject is not null then true
+                       when b.plan is not null then exists (select from subscriptions s where s.plan = b.plan)
+                       else exists (select from series) or exists (select from subscriptions) end)
+$$;
+
+comment on function _awaits_judgement(timestamptz) is
+    'Whether judge_budgets() has somebody to judge: who may have a budget that holds, or whom one has blocked.';
+
 create or replace function _judging_problems(now timestamptz)
 returns setof text
 language plpgsql
@@ -8,15 +33,14 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
+    v_late    timestamptz := _judging_problems.now - interval '1 day';
     v_waiting timestamptz := (
         select min(b.created_at) from (select b.created_at from budgets b where b.action <> 'none' order by b.budget_id limit 1000) b);
-    v_newest  timestamptz;
 begin
-    if v_waiting < _judging_problems.now - interval '1 day' then
-        v_newest := (select max(j.judged_at) from budget_judgements j);
-        if v_newest < _judging_problems.now - interval '1 day' or v_newest is null then
-            return next 'budgets have not been judged for a day: call judge_budgets() every minute';
-        end if;
+    -- One judgement of the last day is soon found, if there is one; which of all is the newest is not.
+    if v_waiting < v_late and not exists (select from budget_judgements j where j.judged_at >= v_late)
+       and _awaits_judgement(_judging_problems.now) then
+        return next 'budgets have not been judged for a day: call judge_budgets() every minute';
     end if;
 end
 $$;

@@ -28,6 +28,6 @@ end
 $$;
 
 comment on function set_setting(text, text) is
-    'Changes a setting of the meter and returns it; null restores the default. settings() lists the names. Raises 22004 or 22023 for an '
+    'Changes a setting of the meter and returns it; a null value restores the default. settings() lists the names. Raises 22004 or 22023 for an '
     'unknown name or a value that the setting cannot have. Example: BEGIN; SELECT name, value, default_value FROM '
     'meter.set_setting(''notifications_keep'', ''30 days''); ROLLBACK;';

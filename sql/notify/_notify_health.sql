@@ -34,7 +34,7 @@ $$;
 
 comment on function _delivery_problems(timestamptz) is 'What health() reports as a problem of deliveries: none has been sent for an hour.';
 
-create or replace function _delivery_notices()
+create or replace function _delivery_notices(now timestamptz)
 returns setof text
 language sql
 stable
@@ -42,6 +42,10 @@ set search_path from current
 set enable_seqscan to off
 as $$
     select format('the endpoint %s is disabled: %s', e.name, e.disabled_reason) from endpoints e where e.disabled_at is not null
+    union all
+    select format('every attempt to send to the endpoint %s has failed since %s; see deliveries()', e.name,
+                  to_char(e.failing_since at time zone interval '0', 'YYYY-MM-DD HH24:MI "UTC"'))
+    from endpoints e where e.disabled_at is null and e.failing_since <= _delivery_notices.now - interval '1 hour'
     union all
     select format('%s%s to %s %s dead; see deliveries(state => ''dead'') and retry_deliveries()',
                   case when d.dead > 1000 then 'more than ' else '' end,
@@ -54,4 +58,5 @@ as $$
     where d.dead > 0
 $$;
 
-comment on function _delivery_notices() is 'What health() reports as a notice of deliveries: disabled endpoints and dead deliveries.';
+comment on function _delivery_notices(timestamptz) is
+    'What health() reports as a notice of deliveries: endpoints that are disabled or have failed for an hour, and dead deliveries.';

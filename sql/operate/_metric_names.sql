@@ -8,7 +8,7 @@ as $$
     from (values
         (1, 'events_recorded', 'gauge', 'Events that count, without voided ones. Absent for a metric with too many buckets to add up.'),
         (2, 'event_ids_total', 'counter', 'Ids drawn for events and reservations: at least as many as were recorded.'),
-        (3, 'last_event_age_seconds', 'gauge', 'Time since the latest event, by the time of the event; an upper bound beyond 5,000 subjects.'),
+        (3, 'last_event_age_seconds', 'gauge', 'Time since the latest event, by the time of the event; an upper bound with thousands of subjects.'),
         (4, 'limit_refused_subjects', 'gauge', 'Subjects of whose usage a limit has refused some within a day, by metric.'),
         (5, 'reservations_open', 'gauge', 'Reservations that hold something; counted up to 10,000.'),
         (6, 'reservations_oldest_seconds', 'gauge', 'Age of the oldest reservation among those that expire first; 0 without any.'),

@@ -55,7 +55,7 @@ begin
          where b.first_claimed_at is null and not _is_rehearsal(b.biller)
            and (b.sends = 'statements' or exists (select from report_metrics r where r.biller = b.biller and r.event_name is not null)))
     ], null) || array(select a.role || ' lacks functions of the level ' || a.level from _access_rights() a where not a.complete)
-        || array(select _delivery_notices()) || array(select _closing_notices()) || array(select _judging_notices());
+        || array(select _delivery_notices(v_now)) || array(select _closing_notices()) || array(select _judging_notices());
     v_health.healthy := v_health.problems = '{}';
     return v_health;
 end
@@ -65,13 +65,14 @@ comment on function health(timestamptz) is
     'Returns the state of the meter in one row, for a monitor to poll every minute. healthy is true if there are no problems. Problems: maintain() '
     'has not run for two days; the log has no partition for the coming week; events have been in the default partition for two days (only a notice '
     'once the log has 64 partitions, because maintain() then leaves some there); usage has not been reported for a day to a biller whose reporter '
-    'has run before and whose name does not end in _shadow; reporting is stopped because the journal was restored, copied or failed over; '
-    'everybody may call functions (after a restore without privileges); other roles may create objects in the schema; notifications have not been '
-    'sent to an endpoint for an hour; a billing cycle of a subject with statements ended more than a day ago and is not closed. Notices: periods '
-    'that could not be closed; gaps between statements; late usage that maintain() has told of and is not decided; disabled endpoints and '
-    'deliveries that were given up; subjects that were recorded on each of seven days and then not for 24 hours (the first 100, found by a search '
-    'that is bounded); bloated tables, by the server''s statistics; billers with mapped metrics, or of statements, whose reporter has never '
-    'run; how many subjects limits have refused usage of within a day (of the last 5,000 notifications); how many reservations have expired '
-    'within a day without being settled, or have been extended for longer than reservation_ttl_max; how many corrections wait for a decision, '
-    'and since when; roles that lack rights they were granted. now: the time to evaluate at. Raises 22023 for a now that is infinite or outside '
-    'of the years 1 to 9999. Example: SELECT missing_partitions, stray_events FROM meter.health();';
+    'has run before and whose name does not end in _shadow; reporting is stopped because the journal was restored, copied or failed over; everybody '
+    'may call functions (after a restore without privileges); other roles may create objects in the schema; notifications have not been sent to an '
+    'endpoint for an hour; a billing cycle of a subject with statements ended more than a day ago and is not closed; budgets of somebody have not '
+    'been judged for a day. Notices: periods that could not be closed; gaps between statements; late usage that maintain() has told of and is not '
+    'decided; endpoints that are disabled or have failed for an hour; deliveries that were given up; subjects that were recorded on each of seven '
+    'days and then not for 24 hours (the first 100, found by a search that is bounded); bloated tables, by the server''s statistics; billers with '
+    'mapped metrics, or of statements, whose reporter has never run; how many subjects limits have refused usage of within a day (of the last 5,000 '
+    'notifications); how many reservations have expired within a day without being settled, or have been extended for longer than '
+    'reservation_ttl_max; how many corrections wait for a decision, and since when; roles that lack rights they were granted. now: the time to '
+    'evaluate at. Raises 22023 for a now that is infinite or outside of the years 1 to 9999. Example: SELECT missing_partitions, stray_events FROM '
+    'meter.health();';

@@ -40,8 +40,8 @@ end
 $$;
 
 comment on function set_plan_minimum(text, numeric, timestamptz) is
-    'Sets what a cycle of a plan costs at least, in the plan''s currency, and returns it; null: nothing. What is missing is a line of the invoice '
-    '(kind true_up). A part of a cycle has its part of the minimum, by days. since null: the first minimum holds from the beginning, a change from '
-    'now. A plan without a currency gets that of the setting. Raises UM007 for an unknown plan, 22004 or 22023 for a bad value, 25001 and 55P03 as '
-    'define_price() does. Example: BEGIN; SELECT plan FROM meter.define_plan(''pro''); SELECT plan, amount, currency FROM '
+    'Sets what a cycle of a plan costs at least, in the plan''s currency, and returns it; a null amount ends it. What is missing is a line of the '
+    'invoice (kind true_up). A part of a cycle has its part of the minimum, by days. since null: the first minimum holds from the beginning, a '
+    'change from now. A plan without a currency gets that of the setting. Raises UM007 for an unknown plan, 22004 or 22023 for a bad value, 25001 '
+    'and 55P03 as define_price() does. Example: BEGIN; SELECT plan FROM meter.define_plan(''pro''); SELECT plan, amount, currency FROM '
     'meter.set_plan_minimum(''pro'', 50); ROLLBACK;';

@@ -3,17 +3,19 @@
 Both ways are written as an application would write them, with the same driver, on direct connections that
 stay open. psycopg prepares a statement when it has been executed five times:
 
-ours             Meter(connection).record(...) on a connection in autocommit
+ours             Meter(connection).record(...) on a connection in autocommit, or record_batch(...)
+http             the same events by POST /v1/events, on a connection that is kept alive
 four_statements  BEGIN, INSERT of the event, UPSERT of the period's total, COMMIT, on home_made.py's tables
 """
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import secrets
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
@@ -27,13 +29,14 @@ import psycopg
 from pymeter import Meter
 from tests.benchmarks.harness import Sample
 from tests.benchmarks.ready import one_event_each
+from tests.web.posts import Poster
 
-Way = Literal["ours", "four_statements"]
+Way = Literal["ours", "http", "four_statements"]
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _WARM_UP_CALLS = 15  # psycopg prepares after five, and five later PostgreSQL decides on its plans
 _START_SECONDS = 0.02
-_MARGIN_SECONDS = 60
+_MARGIN_SECONDS = 300  # 16 processes start, perhaps on a busy machine
 
 _INSERT = """
 INSERT INTO home_made.events (subject, metric, quantity, idempotency_key) VALUES (%s, %s, %s, %s)
@@ -57,6 +60,10 @@ class Load:
     seconds: float
     total: bool = True
     """Whether the new total is asked for. Ours only."""
+    events: int = 1
+    """Events a call: more than one are a batch. Ours and http only."""
+    server: tuple[int, str] | None = None
+    """Port and key of the HTTP server. http only."""
 
 
 @dataclass(frozen=True)
@@ -138,15 +145,18 @@ def _client(pipe: Connection, dsn: str, number: int) -> None:
                     one_event_each(own, load.metric, load.subjects)
                     pipe.send(None)
                     continue
-                call = (
-                    _ours(own, load, random)
-                    if load.way == "ours"
-                    else _four_statements(handmade, load, random)
-                )
-                for _ in range(_WARM_UP_CALLS):
-                    call()
-                pipe.send(None)
-                pipe.send(_timed(call, pipe.recv(), load.seconds))
+                with ExitStack() as stack:
+                    if load.way == "http":
+                        assert load.server is not None
+                        call = _posts(stack.enter_context(Poster(*load.server)), load, random)
+                    elif load.way == "ours":
+                        call = _ours(own, load, random)
+                    else:
+                        call = _four_statements(handmade, load, random)
+                    for _ in range(_WARM_UP_CALLS):
+                        call()
+                    pipe.send(None)
+                    pipe.send(_timed(call, pipe.recv(), load.seconds))
             except Exception as error:
                 pipe.send(RuntimeError(f"client {number}, {load}: {error}"))
 
@@ -173,7 +183,35 @@ def _ours(connection: psycopg.Connection[Any], load: Load, random: Random) -> Ca
         key = f"{prefix}{next(numbers):08d}"
         return meter.record(subject, load.metric, 3, idempotency_key=key, total=load.total)
 
+    events = _events(load, random)
+    return call if load.events == 1 else lambda: meter.record_batch(next(events))
+
+
+def _posts(poster: Poster, load: Load, random: Random) -> Callable[[], object]:
+    events = _events(load, random)
+
+    def call() -> object:
+        sent = next(events)
+        status, answer = poster.post(json.dumps(sent[0] if load.events == 1 else sent).encode())
+        if status != 200:
+            raise RuntimeError(f"{status}: {answer.decode()}")
+        return json.loads(answer)
+
     return call
+
+
+def _events(load: Load, random: Random) -> Iterator[list[dict[str, Any]]]:
+    prefix, numbers = f"req_{secrets.token_hex(8)}_", count(1)
+    while True:
+        yield [
+            {
+                "subject": f"acct_{random.randrange(load.subjects)}",
+                "metric": load.metric,
+                "quantity": 3,
+                "idempotency_key": f"{prefix}{next(numbers):08d}",
+            }
+            for _ in range(load.events)
+        ]
 
 
 def _four_statements(connection: psycopg.Connection[Any], load: Load, random: Random) -> Callable[[], object]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from tests.budgets.spender import SUBJECT, Spender, day
 from tests.conftest import Connect
 from tests.helpers import Ledger
@@ -142,3 +144,36 @@ def test_health_says_who_cannot_be_judged_and_that_nobody_judges(spender: Spende
     assert not any("budget" in text for text in (*found.notices, *found.problems))
     (found,) = spender.ledger.call("health", now=datetime.now(UTC) + timedelta(days=2))
     assert any("budgets have not been judged for a day" in text for text in found.problems)
+
+
+@pytest.mark.parametrize("scope", ["plan", "everyone"])
+def test_a_budget_that_nobody_has_needs_no_judge(ledger: Ledger, scope: str) -> None:
+    """Nobody could make health() well again: there is nobody to judge."""
+    ledger.define("tokens", "sum")
+    ledger.call("define_plan", plan="pro")
+    ledger.call("set_budget", amount=10, currency="EUR", **({"plan": "pro"} if scope == "plan" else {}))
+    assert judging_problems(ledger) == []
+    if scope == "plan":
+        ledger.call("subscribe", subject=SUBJECT, plan="pro")
+    else:
+        ledger.record(SUBJECT, "tokens", 1)
+    assert len(judging_problems(ledger)) == 1
+
+
+def test_a_budget_that_was_removed_needs_a_judge_while_something_is_blocked(spender: Spender) -> None:
+    spender.budget(10, action="block", subject=SUBJECT)
+    assert len(judging_problems(spender.ledger)) == 1
+    spender.ledger.call("remove_budget", currency="EUR", subject=SUBJECT)
+    assert judging_problems(spender.ledger) == []
+    spender.ledger.call("set_budget", amount=10, currency="EUR", action="block")
+    spender.use(20, datetime.now(UTC))
+    spender.judge(datetime.now(UTC))
+    spender.ledger.call("remove_budget", currency="EUR")
+    assert len(judging_problems(spender.ledger)) == 1
+    spender.judge(datetime.now(UTC))
+    assert judging_problems(spender.ledger) == []
+
+
+def judging_problems(ledger: Ledger) -> list[str]:
+    (found,) = ledger.call("health", now=datetime.now(UTC) + timedelta(hours=47))
+    return [text for text in found.problems if "judged" in text]

@@ -153,6 +153,7 @@ def test_notifications_are_listed(pymeter: Run, monkeypatch: pytest.MonkeyPatch)
     pymeter("record", "acct_1", "tokens", "9")
     rows = pymeter("notifications", "-s", "acct_1", "--json").json
     assert [row["type"] for row in rows] == ["threshold.approaching", "limit.refused"]
+    assert pymeter("notifications", "-s", "acct_1", "--newest", "--json").json == rows[::-1]
     shown = pymeter("notifications", "--type", "limit.refused").out
     assert "acct_1" in shown
     assert "approaching" not in shown

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import exc, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker, create_async_engine
 
-from pymeter import AsyncMeter
+from pymeter import AsyncMeter, Meter
 from pymeter.contrib.sqlalchemy import async_meter, meter
 from pymeter.errors import UnknownMetric
 from tests.contrib.conftest import Committed
@@ -116,7 +116,45 @@ def test_a_refusal_is_confined_by_a_savepoint_and_otherwise_fails_the_transactio
             await w.meter.record("acct_1", "tokns", 5)
         with pytest.raises(exc.InternalError, match="aborted"):
             await w.order()
+        with pytest.raises(psycopg.errors.InFailedSqlTransaction, match="savepoint"):
+            await w.on.commit()
         await w.on.rollback()
+
+    run(kind, parameters, work)
+    assert committed() == (1, 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_call_that_was_cancelled_fails_the_transaction(
+    parameters: dict[str, Any],
+    committed: Committed,
+    connect: Any,
+    wait_until_blocked: Any,
+    kind: str,
+) -> None:
+    """By a timeout around it. The order before it is gone, so the commit must not look well."""
+    parameters["application_name"] = "waiting"
+    first = connect("first", autocommit=False)
+    Meter(first).record("acct_1", "tokens", 5, idempotency_key="order_1")
+
+    async def end(limit: asyncio.Timeout) -> None:
+        await asyncio.to_thread(wait_until_blocked, connect("observer"), "waiting")
+        limit.reschedule(asyncio.get_running_loop().time())
+
+    async def work(w: _Work) -> None:
+        await w.order()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(None) as limit:
+                ending = asyncio.create_task(end(limit))
+                await w.meter.record("acct_1", "tokens", 5, idempotency_key="order_1")
+        await ending
+        with pytest.raises(psycopg.errors.InFailedSqlTransaction, match="savepoint"):
+            await w.on.commit()
+        await w.on.rollback()
+        first.rollback()
+        await w.order()
+        await w.usage()
+        await w.on.commit()
 
     run(kind, parameters, work)
     assert committed() == (1, 1)

@@ -144,6 +144,24 @@ def test_a_refusal_without_a_savepoint_fails_the_transaction_until_a_rollback(
     assert committed() == (1, 1)
 
 
+def test_a_commit_that_would_roll_back_what_came_before_a_caught_refusal_fails(
+    work: _Work, committed: Committed
+) -> None:
+    """PostgreSQL answers it with a rollback and no error: after_commit would run for what is not there."""
+    for _ in range(2):
+        work.usage()
+        work.order()
+        with pytest.raises(UnknownMetric):
+            work.meter.record("acct_1", "tokns", 5)
+        with pytest.raises(psycopg.errors.InFailedSqlTransaction, match="savepoint"):
+            work.on.commit()
+        work.on.rollback()
+    work.order()
+    work.usage()
+    work.on.commit()
+    assert committed() == (1, 1)
+
+
 def test_a_value_that_is_refused_before_it_is_sent_leaves_the_transaction_alone(
     work: _Work, committed: Committed
 ) -> None:

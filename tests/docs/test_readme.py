@@ -29,7 +29,7 @@ NOT_RUN = {
     "migrations": ["pymeter", "yoyo"],
     "pymeter": ["pip"],
     "pymeter/contrib": ["pip"],
-    "pymeter/web": ["pip", "curl"],
+    "pymeter/web": ["pip", "curl", "curl"],
     "sql/notify": ["export"],
 }
 

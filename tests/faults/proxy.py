@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -12,25 +13,35 @@ import psycopg
 from tests.benchmarks.delay import _through
 
 _CHUNK_BYTES = 1 << 16
+_HELD_SECONDS = 0.01
 
 
 class Proxy:
     """Forwards everything, until ``lose`` says what the next request is to lose.
 
     lose: ``"request"``: the connection breaks before the server has seen it; ``"reply"``: after the server
-    has answered, and nothing of the answer is forwarded; ``"half the reply"``: in the middle of the answer.
+    has answered, and nothing of the answer is forwarded; ``"half the reply"``: in the middle of the answer;
+    ``"everything"``: nothing is forwarded in either direction, and no connection breaks, until ``heal()``.
+    at: only a request that has these bytes in it is meant.
     """
 
     def __init__(self, host: str, port: int) -> None:
         self.lose: str | None = None
+        self.at = b""
         self.lost = 0
+        self._met = False
         self._host = host
         self._port = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
+    def heal(self) -> None:
+        """What was held is forwarded now."""
+        self.lose, self._met = None, False
+
     def close(self) -> None:
+        self.heal()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -54,12 +65,16 @@ class Proxy:
         return socket.create_connection((self._host, self._port))
 
     def _requests(self, client: socket.socket, server: socket.socket) -> None:
+        breaks = False
         with suppress(OSError):
             while data := client.recv(_CHUNK_BYTES):
-                if self.lose == "request":
+                self._met |= self.lose is not None and self.at in data
+                self._hold()
+                breaks = self._met and self.lose == "request"
+                if breaks:
                     break
                 server.sendall(data)
-        if self.lose == "request":
+        if breaks:
             self._break(client, server)
         else:
             _shut(server)
@@ -67,7 +82,8 @@ class Proxy:
     def _replies(self, server: socket.socket, client: socket.socket) -> None:
         with suppress(OSError):
             while data := server.recv(_CHUNK_BYTES):
-                if self.lose in ("reply", "half the reply"):
+                self._hold()
+                if self._met and self.lose in ("reply", "half the reply"):
                     if self.lose == "half the reply":
                         client.sendall(data[: len(data) // 2])
                     self._break(client, server)
@@ -75,9 +91,14 @@ class Proxy:
                 client.sendall(data)
         _shut(client)
 
+    def _hold(self) -> None:
+        while self._met and self.lose == "everything":
+            self.lost = 1
+            time.sleep(_HELD_SECONDS)
+
     def _break(self, client: socket.socket, server: socket.socket) -> None:
         """Like a machine that is gone: both ends find out, and neither is told why."""
-        self.lose = None
+        self.lose, self._met = None, False
         self.lost += 1
         _shut(client)
         _shut(server)

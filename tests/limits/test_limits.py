@@ -448,6 +448,26 @@ def test_marks_fire_once_at_the_first_decision_at_or_beyond_them(ledger: Ledger,
     assert (data["numerator"], data["denominator"], data["unit"]) == (1000, 1000, "unit")
 
 
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_notifications_are_paged_from_either_end(ledger: Ledger, newest_first: bool) -> None:
+    ledger.define("m", "sum")
+    ledger.call("set_limit", metric="m", quota=1, action="block")
+    for subject in "abcde":
+        ledger.record(subject, "m", 2)
+    seen: list[Any] = []
+    while page := ledger.call(
+        "notifications",
+        type="limit.refused",
+        max_rows=2,
+        newest_first=newest_first,
+        **({"after_id": seen[-1].notification_id} if seen else {}),
+    ):
+        seen += page
+    assert [row.subject for row in seen] == sorted("abcde", reverse=newest_first)
+    with pytest.raises(psycopg.errors.NullValueNotAllowed):
+        ledger.rows("SELECT meter.notifications(newest_first => null)")
+
+
 def test_limit_refused_is_written_once_a_period(ledger: Ledger) -> None:
     ledger.define("m", "sum", period="day")
     limit(ledger, 10, marks=[], since=today(days=-9))

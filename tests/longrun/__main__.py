@@ -85,6 +85,7 @@ def _command(part: str, options: argparse.Namespace) -> str:
         "as-of": f" --rounds {options.rounds}",
         "projections": f" --rounds {options.rounds}",
         "fuzz": f" --inputs {options.inputs}",
+        "http": f" --minutes {options.minutes:g}",
         "reports": f" --rounds {options.rounds}",
         "repeats": f" --rounds {options.rounds}",
     }[part]
@@ -96,7 +97,9 @@ def _parse(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.longrun", description=__doc__)
     parser.add_argument("--rounds", type=int, default=20, help="of kills")
     parser.add_argument("--inputs", type=int, default=100_000, help="for the fuzzer, at least")
-    parser.add_argument("--minutes", type=float, default=5, help="of storms, and of sealed, at least")
+    parser.add_argument(
+        "--minutes", type=float, default=5, help="of storms, of http, and of sealed, at least"
+    )
     parser.add_argument("--only", nargs="+", metavar="PART", choices=PARTS, help=f"of {', '.join(PARTS)}")
     parser.add_argument(
         "--server",

@@ -38,6 +38,7 @@ from tests.properties.orders import run_orders
 from tests.report.chaos import Chaos
 from tests.report.cluster import new_cluster
 from tests.report.double import running
+from tests.web.load import run_load as run_http_load
 
 
 @dataclass(frozen=True)
@@ -373,6 +374,22 @@ def projections(sizes: Sizes, result: Result, say: Say) -> None:
     assert inside >= 0.75, result.figures
 
 
+def http(sizes: Sizes, result: Result, say: Say) -> None:
+    with (
+        _server(sizes) as server,
+        new_database(server.dsn) as dsn,
+        tempfile.TemporaryDirectory() as files,
+    ):
+        migrate(dsn)
+        with connect(dsn, "longrun") as connection:
+            Ledger(connection).define("tokens", "sum", "token")
+        found = run_http_load(dsn, 60 * sizes.minutes, Path(files), say)
+    result.details = vars(found) | {"growth": found.growth}
+    found.check_counts()
+    found.check_memory()
+    result.figures = f"{found}; memory flat: {found.growth:+.1%}"
+
+
 PARTS: dict[str, tuple[str, str, Callable[[Sizes, Result, Say], None]]] = {
     "crashes": (
         "P1 once, P2 idempotent, P4 rollups equal the log",
@@ -439,6 +456,12 @@ PARTS: dict[str, tuple[str, str, Callable[[Sizes, Result, Say], None]]] = {
         " and after calls are applied, the server is restored from a backup and fails over to a standby that"
         " lags, and the clock jumps, also past 24 hours; totals per customer, meter and hour compared",
         reports,
+    ),
+    "http": (
+        "P1, P2 over HTTP; memory is bounded",
+        "`pymeter web` under load, while hostile requests come from the same address and its connections to"
+        " the database are terminated; SIGTERM in the middle; the log compared with what was acknowledged",
+        http,
     ),
     "repeats": (
         "P3, P4, P5, P10, P11",

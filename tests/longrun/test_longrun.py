@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -31,3 +32,13 @@ def test_a_failure_is_not_hidden_in_the_table() -> None:
 def test_every_part_is_repeated_by_its_command() -> None:
     for part in PARTS:
         assert f"--only {part} --" in _command(part, _parse([]))
+
+
+def test_a_file_that_has_a_long_form_has_a_test_that_the_long_run_selects() -> None:
+    """``pytest -m at_length``: without the mark, the long form is never run."""
+    tests = Path(__file__).resolve().parents[1]
+    forms = re.compile(r"\b(at_length|covering)\(|\bAT_LENGTH\b")
+    texts = {file: file.read_text(encoding="utf-8") for file in tests.rglob("test_*.py")}
+    long = {file for file, text in texts.items() if file != Path(__file__) and forms.search(text)}
+    assert len(long) > 30
+    assert {file for file in long if "mark.at_length" not in texts[file]} == set()

@@ -222,6 +222,23 @@ def test_release_returns_what_a_worker_holds_and_costs_no_failure(
     assert (settled.state, settled.next_attempt_at) == ("planned", outbox.now)
 
 
+def test_health_notices_an_endpoint_that_has_failed_for_an_hour(outbox: Outbox) -> None:
+    """An attempt that failed is due again later, so nothing is late; and it is dead after days only."""
+
+    def notices(hours: int) -> list[str]:
+        (found,) = outbox.ledger.call("health", now=outbox.now + timedelta(hours=hours))
+        return [notice for notice in found.notices if "endpoint ops has failed" in notice]
+
+    outbox.endpoint()
+    outbox.tell("a", "a")
+    outbox.plan()
+    outbox.settle("failed", *outbox.claim(), error="HTTP 500")
+    assert (notices(0), len(notices(1))) == ([], 1)
+    outbox.now += timedelta(hours=12)
+    outbox.settle("delivered", *outbox.claim())
+    assert notices(1) == []
+
+
 def test_dead_letters_are_seen_and_replayed_in_their_first_order_under_their_ids(outbox: Outbox) -> None:
     outbox.endpoint()
     outbox.tell("a", "a", "a", "b")

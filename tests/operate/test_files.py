@@ -98,8 +98,8 @@ def dashboard_queries() -> dict[str, str]:
     }
 
 
-def as_grafana_sends_it(query: str) -> str:
-    for macro, text in (("From", "2026-06-01T00:00:00Z"), ("To", "2026-07-01T00:00:00Z")):
+def as_grafana_sends_it(query: str, window: tuple[str, str] = ("2026-06-01Z", "2026-07-01Z")) -> str:
+    for macro, text in zip(("From", "To"), window, strict=True):
         query = query.replace(f"$__time{macro}()", f"'{text}'")
     return query.replace("$subject", "acct_1").replace("$metric", "tokens")
 
@@ -115,6 +115,26 @@ def test_the_dashboard_asks_with_the_level_read(ledger: Ledger, roles: Roles, na
     assert set(re.findall(r"pymeter_\w+", " ".join(queries.values()))) <= names
     assert any("$__timeFrom()" in query for query in queries.values())
     assert not re.search(r"\$(?!__time(From|To)\(\)|subject\b|metric\b)", " ".join(queries.values()))
+
+
+def test_lists_show_the_newest_however_many_came_before(ledger: Ledger, roles: Roles) -> None:
+    """notifications() begins with the oldest, and a page of it has 100."""
+    for number in range(101):
+        ledger.define(f"m{number}", "sum")
+    ledger.call("set_limit", metric="m0", quota=1, action="block", subject="last")
+    ledger.record("last", "m0", 2)
+    reader = roles.as_("read")
+    query = dashboard_queries()["Notifications"]
+    shown = reader.rows(as_grafana_sends_it(query, ("2026-01-01Z", "9999-01-01Z")))
+    assert (shown[0].type, shown[0].subject) == ("limit.refused", "last")
+    seen = re.search(r"```sql\n(.+?)```", sections()["PymeterLimitRefuses"], re.DOTALL)
+    assert seen is not None
+    for number in range(21):
+        ledger.record(f"first_{number}", "m0", 1)
+    ledger.call("set_limit", metric="m0", quota=0, action="block")
+    for subject in [f"first_{number}" for number in range(21)]:
+        ledger.record(subject, "m0", 1)
+    assert reader.rows(seen[1])[0].subject == "first_20"
 
 
 def test_no_panel_covers_another() -> None:
@@ -134,7 +154,8 @@ def test_sql_exporter_has_the_same_numbers(ledger: Ledger, roles: Roles) -> None
     ledger.call("check_drift")
     reader = roles.as_("read")
     (collector,) = yaml.safe_load(read_file("sql_exporter.yml"))["collectors"]
-    rows = {query["query_name"]: reader.rows(query["query"]) for query in collector["queries"]}
+    (query,) = collector["queries"]
+    rows = {query["query_name"]: reader.rows(query["query"])}  # one call for a scrape
     exported = {
         (metric["metric_name"], metric["type"], *(getattr(row, key) for key in metric.get("key_labels", [])))
         for metric in collector["metrics"]
@@ -155,7 +176,7 @@ def command_lines() -> list[str]:
     lines = [line for name in UNITS for line in read_file(name).splitlines()]
     lines = [line.removeprefix("ExecStart=/usr/bin/env ") for line in lines if line.startswith("ExecStart=")]
     jobs = [line for line in read_file("crontab").splitlines() if re.match(r"[0-9*]", line)]
-    return lines + [" ".join(job.split()[5:]) for job in jobs]
+    return lines + [" ".join(job.split()[5:]).removesuffix(" >/dev/null") for job in jobs]
 
 
 @pytest.mark.parametrize("line", command_lines())

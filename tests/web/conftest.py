@@ -84,14 +84,14 @@ def running(application: Any, **options: Any) -> Iterator[str]:
 
 @pytest.fixture
 def served(metered: Ledger, roles: Roles, server: Server) -> Iterator[Callable[..., Api]]:
-    """``served(max_bytes=10)``: the application with these options, in a server."""
+    """``served(max_bytes=10)``: the application with these options and `around`, in a server."""
     dsn = make_conninfo(roles.dsn, user=server.role, password=PASSWORD)
     opened: list[Any] = []
     clients: list[httpx.Client] = []
 
-    def serve(**options: Any) -> Api:
+    def serve(around: Callable[[Any], Any] = lambda made: made, **options: Any) -> Api:
         application = app(dsn, **options)
-        context = running(application)
+        context = running(around(application))
         opened.append(context)
         made = Api(context.__enter__(), metered, application)
         clients.append(made.client)

@@ -93,21 +93,17 @@ def test_a_key_from_the_command_line_works_until_it_is_revoked(
         assert pymeter(roles.dsn, "key", "revoke", str(listed["key_id"])).returncode == 0
         assert httpx.post(f"{base}/v1/events", json=event, headers=headers).status_code == 401
         # A request that is under way is answered before the server ends.
-        slow = subprocess.Popen(
-            [
-                *(sys.executable, "-c"),
-                "import httpx, sys; print(httpx.post(sys.argv[1], content=(lambda: ((yield b'{'), "
-                "__import__('time').sleep(2), (yield b'}')))(), timeout=30,"
-                " headers={'Authorization': 'Bearer ' + sys.argv[2]}).status_code)",
-                f"{base}/v1/rpc/record",
-                other,
-            ],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        time.sleep(1.5)
-        process.send_signal(signal.SIGTERM)
-        assert slow.communicate(timeout=30)[0].strip() == "400"
+        host, port = base.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as slow:
+            slow.sendall(
+                f"POST /v1/rpc/record HTTP/1.1\r\nHost: {host}\r\nContent-Length: 2\r\n"
+                f"Expect: 100-continue\r\nAuthorization: Bearer {other}\r\n\r\n".encode()
+            )
+            assert slow.recv(100).startswith(b"HTTP/1.1 100")
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            slow.sendall(b"{}")
+            assert slow.recv(100).startswith(b"HTTP/1.1 400")
         assert process.wait(30) in (0, -signal.SIGTERM)
         assert key.split("_")[3] not in log.read_text()
 

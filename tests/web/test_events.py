@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -58,6 +58,56 @@ def test_the_idempotency_key_of_the_request_is_that_of_its_events(api: Api, mete
         assert {*outcomes[0]} == {"recorded"}
         assert {*outcomes[1]} == {"duplicate"}
     assert total(metered) == 16
+
+
+def test_a_period_that_has_ended_is_nothing_to_wait_for(api: Api, metered: Ledger) -> None:
+    now = datetime.now(UTC)
+    since = (now - timedelta(days=10)).replace(hour=0, minute=0, second=0, microsecond=0)
+    metered.call("set_limit", metric="tokens", quota=7, period="day", subject="acct_3", since=since)
+    for at, waits in ((None, True), (now - timedelta(days=2), False)):
+        event = EVENT | {"quantity": 8, "at": at and at.isoformat()}
+        refused = api.post("/v1/events?strict=true", event)
+        assert (refused.status_code, refused.json()["outcome"]) == (402, "refused")
+        assert ("retry-after" in refused.headers) == waits
+
+
+def test_the_limit_that_has_refused_says_when_to_try_again(api: Api, metered: Ledger) -> None:
+    """Another limit with the same name resets sooner, but it is not the one that has refused."""
+    metered.call("set_limit", metric="tokens", quota=1000, period="minute")
+    metered.call("set_limit", metric="tokens", quota=7, period="year", subject="acct_3")
+    refused = api.post("/v1/events?strict=true", EVENT | {"quantity": 8})
+    assert refused.status_code == 402
+    ends = datetime(datetime.now(UTC).year + 1, 1, 1, tzinfo=UTC)
+    assert abs(int(refused.headers["retry-after"]) - (ends - datetime.now(UTC)).total_seconds()) < 30
+
+
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/rpc/record"])
+def test_a_null_is_no_idempotency_key_and_the_one_of_the_request_is_used(
+    api: Api, metered: Ledger, path: str
+) -> None:
+    """Generated clients send null for what is not set: without a key, their retries would count twice."""
+    unset = EVENT | {"idempotency_key": None, "member": None}
+    values = [unset] if "rpc" in path else [unset, [unset, EVENT | {"idempotency_key": "own"}]]
+    for number, value in enumerate(values):
+        answers = [api.post(path, value, Idempotency_Key=f"k{number}").json() for _ in range(2)]
+        outcomes = [[r["outcome"] for r in (a if isinstance(a, list) else [a])] for a in answers]
+        assert ({*outcomes[0]}, {*outcomes[1]}) == ({"recorded"}, {"duplicate"})
+
+
+def test_an_empty_idempotency_key_is_refused_and_is_no_key_of_an_array(api: Api, metered: Ledger) -> None:
+    """``Idempotency-Key: $UNSET``: with ``:1`` appended, all arrays would have the same keys."""
+    for value in (EVENT, [EVENT], [EVENT | {"idempotency_key": "own"}], []):
+        answer = api.post("/v1/events", value, Idempotency_Key="")
+        assert (answer.status_code, answer.json()["parameter"]) == (400, "idempotency_key")
+    assert api.post("/v1/rpc/record", EVENT, Idempotency_Key="").status_code == 400
+    assert total(metered) == 0
+
+
+def test_a_parameter_that_is_misspelt_is_not_ignored(api: Api, metered: Ledger) -> None:
+    for query in ("stict=true", "strict=true&strict=false", "strict=true&x", "Strict=true"):
+        answer = api.post(f"/v1/events?{query}", EVENT)
+        assert (answer.status_code, answer.json()["sqlstate"]) == (400, "22023"), query
+    assert total(metered) == 0
 
 
 @pytest.mark.parametrize("how", ["parameter", "header"])
@@ -134,6 +184,18 @@ def test_what_the_official_package_sends_is_understood(api: Api, metered: Ledger
         answer = api.client.post("/v1/events", content=message.body, headers=list(headers.items()))
         assert answer.status_code == 200, answer.text
     assert total(metered, "caf\u00e9 \u2603") == 3
+
+
+def test_a_binary_header_may_be_quoted(api: Api, metered: Ledger) -> None:
+    """As senders by older versions of the specification do; the event is the same in every mode."""
+    for subject in ('"acct_3"', '"acc\\t_3"', '"acct%5F3"', "acct_3"):
+        binary = {f"ce_{n}": str(v) for n, v in CLOUD.items() if n != "data"} | {"ce_subject": subject}
+        binary |= {"ce_id": '"e1"'}
+        assert api.post("/v1/events", json.dumps(CLOUD["data"]), **binary).status_code == 200
+    assert api.post("/v1/events", CLOUD, Content_Type=STRUCTURED).json()["outcome"] == "duplicate"
+    assert [row.subject for row in metered.call("subjects") if row.subject not in ("acct_1", "acct_2")] == [
+        "acct_3"
+    ]
 
 
 def test_curl_sends_all_three_modes(api: Api, metered: Ledger) -> None:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from pymeter.web import app
+from pymeter.web import app, observing
 from pymeter.web.problems import STATUSES, status_of
 from tests.access.conftest import PASSWORD, Roles
 from tests.helpers import Ledger
@@ -97,7 +97,10 @@ def test_it_can_be_mounted_into_fastapi(metered: Ledger, roles: Roles, server: S
         api.client.close()
 
 
-def test_a_monitor_sees_how_it_is(api: Api, metered: Ledger, server: Server) -> None:
+def test_a_monitor_sees_how_it_is(
+    api: Api, metered: Ledger, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observing, "_KEPT_SECONDS", 0)
     assert api.client.get("/health/live").json() == {"live": True}
     assert api.client.get("/health/ready").json() == {"ready": True, "problems": []}
     metered.execute("DELETE FROM meter.maintenance")
@@ -130,3 +133,34 @@ def test_a_database_that_is_away_is_503(metered: Ledger) -> None:
         assert api.client.get("/health/live").status_code == 200
         assert time.monotonic() - began < 10
         api.client.close()
+
+
+def test_who_asks_for_health_without_a_key_takes_one_connection_at_most(
+    served: Callable[..., Api], metered: Ledger
+) -> None:
+    api = served(connections=2, waiting=1, wait_seconds=0.3, statement_seconds=3)
+    assert api.get("/v1/rpc/resolve_window", period="month").status_code == 200
+    with ThreadPoolExecutor(8) as pool, metered.connection.transaction():
+        metered.execute("LOCK TABLE meter.maintenance")
+        asking = [pool.submit(httpx.get, f"{api.base}/health", timeout=20) for _ in range(8)]
+        time.sleep(0.5)
+        assert {api.get("/v1/rpc/resolve_window", period="month").status_code for _ in range(5)} == {200}
+        # All get the answer to the one question: its lock was not given in time.
+        assert {one.result().status_code for one in asking} <= {503, 504}
+
+
+def test_an_answer_that_is_too_large_is_refused_and_nothing_is_changed(
+    served: Callable[..., Api], metered: Ledger
+) -> None:
+    api = served(max_answer_bytes=2000)
+    before = metered.usage("acct_1", "tokens", period="never").quantity
+    many = [EVENT | {"metadata": {"n": n}} for n in range(40)]
+    assert api.post("/v1/events", many[:2]).status_code == 200
+    for path in ("/v1/events", "/v1/rpc/record_batch"):
+        answer = api.post(path, many if path == "/v1/events" else {"events": many})
+        assert (answer.status_code, answer.json()["sqlstate"]) == (400, "54000"), answer.text
+        assert answer.json()["hint"]
+    assert metered.usage("acct_1", "tokens", period="never").quantity == before + 2
+    metered.record("acct_1", "tokens", 1, metadata={"x": "x" * 2000})
+    assert api.get("/v1/rpc/events", subject="acct_1", max_rows=1).json()["sqlstate"] == "54000"
+    assert api.get("/v1/rpc/usage", subject="acct_1", metric="tokens").status_code == 200

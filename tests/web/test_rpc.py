@@ -74,9 +74,16 @@ def test_arrays_intervals_ranges_and_nothing(api: Api) -> None:
     assert (compared.status_code, compared.json()["sqlstate"]) == (404, "UM007")
 
 
-def test_reading_is_read_only_and_writing_needs_post(api: Api) -> None:
-    answer = api.get("/v1/rpc/record", "write", metric="tokens")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+def test_writing_needs_post_and_the_methods_that_are_told_are_those_of_the_function(api: Api) -> None:
+    for function, level, allow, others in (
+        ("record", "write", "POST", ("GET", "HEAD", "PUT", "OPTIONS", "ANY")),
+        ("usage", "read", "GET, HEAD, POST", ("PUT", "PATCH", "DELETE", "OPTIONS", "ANY")),
+    ):
+        for method in others:
+            answer = api.client.request(method, f"/v1/rpc/{function}", headers=api.bearer(level))
+            assert (answer.status_code, answer.headers["allow"]) == (405, allow), (method, function)
+    headed = api.client.head("/v1/rpc/catalog", headers=api.bearer("read"))
+    assert (headed.status_code, headed.content) == (200, b"")
 
 
 def test_nothing_but_public_functions_can_be_called(api: Api) -> None:
@@ -126,6 +133,21 @@ def test_a_bad_body_is_refused_with_400(api: Api) -> None:
         assert answer.headers["content-type"] == "application/problem+json"
         assert problem["title"]
         assert problem["hint"]
+
+
+def test_what_is_not_final_yet_is_not_worth_repeating_at_once(api: Api) -> None:
+    """55P03 is 503 where a transaction waits, and 409 where somebody has to draw a watermark first."""
+    answer = api.get("/v1/rpc/usage", subject="acct_1", metric="tokens", period="month", as_of="2026-06-01")
+    assert (answer.status_code, answer.json()["sqlstate"]) == (409, "55P03")
+    assert answer.json()["parameter"] == "as_of"
+    assert "retry-after" not in answer.headers
+
+
+def test_a_body_without_arguments_may_be_empty_and_is_json_otherwise(api: Api) -> None:
+    for body in ("", " \r\n\t", "{}"):
+        assert api.post("/v1/rpc/catalog", body, "read").status_code == 200
+    for body in ("\f", "\x00", "\u00a0", "null"):
+        assert api.post("/v1/rpc/catalog", body.encode(), "read").status_code == 400, body
 
 
 def test_an_idempotency_key_is_an_argument(api: Api) -> None:

@@ -22,6 +22,7 @@ from pymeter.web.pages.sessions import Held
 from pymeter.web.problems import Problem, of_database
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
+_DIGITS_SHOWN = 100
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,13 @@ def _literal(value: Any) -> str:
     """Untyped, as a person writes it: PostgreSQL takes the type of the parameter."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | Decimal):
-        return f"{value:f}" if isinstance(value, Decimal) else str(value)
+    if isinstance(value, Decimal) and value.is_finite():
+        # In full only if it is short: 1e999999999 has a gigabyte of zeros.
+        return f"{value:f}" if abs(value.adjusted()) < _DIGITS_SHOWN else str(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, Decimal):
+        value = str(value)
     if isinstance(value, date):
         value = value.isoformat()
     elif isinstance(value, timedelta):

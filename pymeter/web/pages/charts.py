@@ -69,7 +69,8 @@ def chart(rows: Sequence[Row], unit: str, timezone: str, label: str) -> Chart | 
         bars.append(Bar(place * _STEP, f"{y:.2f}", f"{height:.2f}", title, (value or 0) < 0))
     is_long = len(starts) > 1 and starts[-1] - starts[0] > timedelta(days=2)
     form = "%b %d" if is_daily or is_long else "%H:%M"
-    every = max(1, -(-len(starts) // _TICKS))
+    last = len(starts) - 1
+    places = sorted({round(last * n / (_TICKS - 1)) for n in range(_TICKS)})  # the first and the last, too
     return Chart(
         label,
         len(rows) * _STEP,
@@ -77,5 +78,5 @@ def chart(rows: Sequence[Row], unit: str, timezone: str, label: str) -> Chart | 
         f"{zero:.2f}",
         quantity(top),
         quantity(bottom),
-        tuple(start.strftime(form) for start in starts[::every]),
+        tuple(starts[place].strftime(form) for place in places),
     )

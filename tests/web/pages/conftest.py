@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from html import unescape
 
 import httpx
+import pytest
 
 from tests.web.conftest import Api
+
+_opened: list[httpx.Client] = []
 
 
 def signed_in(api: Api, *levels: str) -> httpx.Client:
     """A client that has signed in with a key of each level. It follows redirects."""
     client = httpx.Client(base_url=api.base, follow_redirects=True, timeout=30)
+    _opened.append(client)
     for level in levels:
         assert client.post("/sign-in", data={"key": api.key(level)}).status_code != 401
     return client
@@ -26,3 +31,11 @@ def statements(html: str) -> list[str]:
 def words(html: str) -> str:
     """What is read on a page: without tags, on one line."""
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
+
+
+@pytest.fixture(autouse=True)
+def close_clients() -> Iterator[None]:
+    """Close what signed_in() has opened."""
+    yield
+    while _opened:
+        _opened.pop().close()
