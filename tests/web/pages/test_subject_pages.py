@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,8 +18,6 @@ from tests.helpers import Ledger
 from tests.web.conftest import Api
 from tests.web.pages.conftest import signed_in, statements, words
 from tests.web.pages.customers import BEFORE, HOSTILE, HUGE, MONTH, NOW, fill, serving
-
-SignIn = Callable[..., httpx.Client]
 
 
 @pytest.fixture(scope="module")
@@ -36,18 +33,9 @@ def filled(served: Api) -> Ledger:
     return served.ledger
 
 
-@pytest.fixture(scope="module")
-def browser(served: Api) -> Iterator[httpx.Client]:
-    found = signed_in(served, "read")
-    yield found
-    found.close()
-
-
 @pytest.fixture
-def sign_in() -> Iterator[SignIn]:
-    """``sign_in(api, "read")``: a browser that is closed at the end."""
-    with ExitStack() as opened:
-        yield lambda api, *levels: opened.enter_context(closing(signed_in(api, *levels)))
+def browser(served: Api) -> httpx.Client:
+    return signed_in(served, "read")
 
 
 @pytest.fixture
@@ -161,9 +149,9 @@ def test_usage_is_shown_against_the_limit_that_binds(browser: httpx.Client, fill
     assert [Decimal(one) for one in bar.groups()] == [Decimal("56.67"), Decimal("56.67"), Decimal("8.33")]
 
 
-def test_a_mark_that_is_reached_and_an_overrun_have_a_word(empty: Api, sign_in: SignIn) -> None:
+def test_a_mark_that_is_reached_and_an_overrun_have_a_word(empty: Api) -> None:
     fill(empty.ledger)
-    filled, browser = empty.ledger, sign_in(empty, "read")
+    filled, browser = empty.ledger, signed_in(empty, "read")
     assert "approaching" not in browser.get(of("/subject", subject="acct_1")).text
     filled.record("acct_1", "tokens", 40)
     assert "approaching" in browser.get(of("/subject", subject="acct_1")).text
@@ -250,8 +238,8 @@ def test_a_subject_without_events_is_told(browser: httpx.Client) -> None:
         assert browser.get(of(path, subject="ACCT_1")).status_code == 200
 
 
-def test_pages_follow_the_readers_time_zone(served: Api, filled: Ledger, sign_in: SignIn) -> None:
-    browser = sign_in(served, "read")
+def test_pages_follow_the_readers_time_zone(served: Api, filled: Ledger) -> None:
+    browser = signed_in(served, "read")
     token = re.findall(r'name="form_token" value="([^"]*)"', browser.get("/").text)[0]
     browser.post("/time-zone", data={"form_token": token, "timezone": "Asia/Kathmandu", "back": "/"})
     found = statements(browser.get(of("/totals", metric="tokens", period="day")).text)
@@ -286,8 +274,8 @@ def test_a_bad_question_is_a_page_that_says_why(browser: httpx.Client) -> None:
         assert word in words(answer.text), path
 
 
-def test_a_key_of_another_level_shows_which_one_is_missing(served: Api, sign_in: SignIn) -> None:
-    browser = sign_in(served, "report")
+def test_a_key_of_another_level_shows_which_one_is_missing(served: Api) -> None:
+    browser = signed_in(served, "report")
     for path in pages("acct_1"):
         answer = browser.get(path)
         assert answer.status_code == 403
@@ -302,8 +290,8 @@ def test_without_a_key_nothing_is_shown(served: Api) -> None:
         assert answer.headers["location"].startswith("/sign-in")
 
 
-def test_an_empty_meter_says_what_to_do(empty: Api, sign_in: SignIn) -> None:
-    browser = sign_in(empty, "read")
+def test_an_empty_meter_says_what_to_do(empty: Api) -> None:
+    browser = signed_in(empty, "read")
     for path in ("/subjects", "/totals", "/all-events", "/subject?subject=a", "/subject/limits?subject=a"):
         assert browser.get(path).status_code == 200, path
     assert "define_metric" in words(browser.get("/totals").text)
@@ -323,8 +311,8 @@ def follow(browser: httpx.Client, path: str) -> list[str]:
         path = path.split("?")[0] + following[0].replace("&amp;", "&")
 
 
-def test_pages_tile_the_rows(empty: Api, sign_in: SignIn) -> None:
-    ledger, browser = empty.ledger, sign_in(empty, "read")
+def test_pages_tile_the_rows(empty: Api) -> None:
+    ledger, browser = empty.ledger, signed_in(empty, "read")
     ledger.define("tokens", "sum", "token")
     names = [f"s {n:03} " for n in range(120)]
     rows = [
