@@ -149,11 +149,17 @@ def test_an_operator_finds_a_subject_and_why_it_is_charged(page: Any, site: Site
     assert "Tokens" in page.content()
 
 
-def test_an_operator_decides_on_a_correction(page: Any, site: Site) -> None:
+def test_an_operator_approves_a_correction_without_javascript(browser: Any, site: Site) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(site.start)
     page.goto(f"{site.base}/corrections")
-    page.get_by_role("link", name=re.compile("cached tokens")).first.click()
-    assert page.get_by_role("button", name="Approve").count() == 1
-    assert page.get_by_role("button", name="Reject").count() == 1
+    page.get_by_role("row", name=re.compile("cached tokens")).get_by_role("link").first.click()
+    page.get_by_text("Approve …").click()
+    page.get_by_role("button", name=re.compile("Approve")).click()
+    assert "approved" in page.get_by_role("status").inner_text()
+    assert page.get_by_role("button", name=re.compile("Approve")).count() == 0
+    context.close()
 
 
 def test_an_operator_compares_two_plans(page: Any, site: Site) -> None:
