@@ -95,13 +95,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two, each with a server of its own, for the whole suite; none for a part of it, which starts sooner.
+    """Four, each with a server of its own, for the whole suite; none for a part of it, which starts sooner.
 
+    Two cores are busy with four of them, because many tests wait: for a lock, a timeout, a server that starts.
     None on a server that is given, either: there is a test that looks at what the whole server has written.
     """
     given = [(config.invocation_params.dir / argument).resolve() for argument in config.args]
     whole = any(Path(__file__).is_relative_to(path) for path in given)
-    return 2 if whole and "PYMETER_TEST_DSN" not in os.environ else 0
+    return 4 if whole and "PYMETER_TEST_DSN" not in os.environ else 0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -84,13 +84,21 @@ def role(pymeter_server: str) -> Iterator[str]:
         admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
 
 
-@pytest.fixture
-def old_dsn(release: Release, pymeter_server: str) -> Iterator[str]:
-    """A database with the release's own schema. An upgrade replaces its functions, the same ones too."""
-    with new_database(pymeter_server) as dsn:
+@pytest.fixture(scope="module")
+def old_template(release: Release, pymeter_server: str) -> Iterator[str]:
+    """The name of a database with the release's own schema, whose functions an upgrade will replace."""
+    name = f"pymeter_release_{os.getpid()}"
+    with new_database(pymeter_server, name) as dsn:
         release.migrate(dsn)
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute("UPDATE meter.installation SET sql_sha256 = 'of older functions'")
+        yield name
+
+
+@pytest.fixture
+def old_dsn(old_template: str, pymeter_server: str) -> Iterator[str]:
+    """A copy of the test's own."""
+    with new_database(pymeter_server, template=old_template) as dsn:
         yield dsn
 
 
