@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.helpers import at_length
 from tests.web.conftest import Api
 
-EXAMPLES = at_length(2, 40)
+EXAMPLES = at_length(1, 40)
 # They wait, or end what others need, and have tests of their own.
 LEFT_OUT = {"/v1/rpc/maintain", "/v1/rpc/rebuild"}
 
@@ -80,7 +80,7 @@ def test_every_answer_is_one_that_it_describes(api: Api) -> None:
                 _fuzz(operation.as_strategy(generation_mode=mode), partial(check, headers))
     assert {200, 400} <= statuses
     assert 500 not in statuses
-    assert tried > 300
+    assert tried > 200
 
 
 def _fuzz(strategy: Any, check: Any) -> None:
