@@ -52,10 +52,14 @@ def at_length(suite: T, long: T) -> T:
     return long if AT_LENGTH else suite
 
 
+# One of each kind: those of a kind are served by one branch of the code.
+EACH_KIND = AGGREGATES if AT_LENGTH else ("sum", "max", "last", "unique")
+
+
 def of_each_kind(*others: Any) -> list[tuple[Any, ...]]:
     """Cases of every aggregate, and of every kind of aggregate with each of ``others``; at length, all cases.
 
-    Of a kind are those that one branch of the code serves. Mark the test ``at_length``.
+    Mark the test ``at_length``.
     """
     if AT_LENGTH:
         return list(itertools.product(AGGREGATES, others))
