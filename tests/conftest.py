@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,56 +29,77 @@ _TESTS = Path(__file__).parent
 # which adds memory to the session page by page. In large pages it takes an eighth less.
 _LARGE_PAGES = "glibc.malloc.hugetlb=1"
 
-# The files that take the most time, by their share of it; a file's tests stay on one worker.
+# The files that take the most time, so that none is left at the end; a file's tests stay on one worker.
+# By turns one that waits much, for servers and processes, and one that computes.
 _LONGEST = (
-    "limits/test_projected_marks_model.py",
-    "limits/test_projected_marks.py",
-    "fuzz/test_every_function.py",
-    "fuzz/test_clients.py",
     "report/test_reporter.py",
-    "report/test_command.py",
+    "pricing/test_statements_tampered.py",
+    "cli/test_demo_and_server.py",
+    "budgets/test_digest.py",
+    "install/test_embedded.py",
+    "budgets/test_model.py",
+    "faults/test_crashes.py",
+    "budgets/test_races.py",
+    "faults/test_upgrade.py",
+    "close/test_watermark_load.py",
+    "docs/test_readme.py",
+    "close/test_watermarks.py",
+    "fuzz/test_every_function.py",
+    "close/test_tampering.py",
     "report/test_crashes.py",
-    "correct/test_races.py",
-    "correct/test_limits.py",
-    "limits/test_reserving_races.py",
-    "usage/test_open_buckets.py",
-    "notify/test_crashes.py",
+    "close/test_refusing.py",
     "notify/test_sender.py",
+    "close/test_late_usage_of_all.py",
+    "notify/test_crashes.py",
+    "correct/test_races.py",
+    "limits/test_reserving_races.py",
+    "correct/test_reads.py",
+    "operate/test_old_keys.py",
+    "correct/test_retries.py",
+    "operate/test_recording_goes_on.py",
+    "correct/test_limits.py",
+    "close/test_watermarks_survive.py",
+    "correct/test_any_order.py",
+    "close/test_sealed_under_load.py",
+    "cli/test_export_and_import_are_a_round_trip.py",
+    "close/test_waiting_for_closers.py",
+    "report/test_command.py",
+    "report/test_invoice_item_crashes.py",
+    "report/test_openmeter.py",
+    "report/test_durability.py",
+    "report/test_mapping.py",
+    "install/test_pytest_plugin.py",
+    "report/test_restoring.py",
+    "install/test_whose_schema.py",
+    "repair/test_rebuild.py",
+    "install/test_bundle.py",
+    "repair/test_rebuild_and_other_changes.py",
+    "faults/test_dump_and_restore.py",
+    "record/test_races.py",
+    "faults/test_full_disk.py",
+    "limits/test_races.py",
+    "faults/test_logical_replication.py",
+    "limits/test_limits.py",
+    "faults/test_storms.py",
+    "limits/test_reserving.py",
+    "web/test_command.py",
+    "limits/test_projected_marks.py",
+    "limits/test_projected_marks_model.py",
+    "limits/test_top_ups_model.py",
+    "notify/test_what_is_told.py",
     "notify/test_where_to.py",
     "notify/test_deliveries.py",
-    "cli/test_demo_and_server.py",
-    "install/test_embedded.py",
-    "operate/test_old_keys.py",
     "operate/test_dropped_totals.py",
-    "correct/test_reads.py",
-    "correct/test_reports.py",
-    "limits/test_races.py",
-    "usage/test_unique_members.py",
-    "repair/test_rebuild.py",
+    "operate/test_retention.py",
     "performance/test_plans.py",
-    "limits/test_reserving.py",
-    "limits/test_limits.py",
-    "record/test_session_settings.py",
-    "close/test_refusing.py",
-    "correct/test_retries.py",
-    "correct/test_any_order.py",
-    "docs/test_readme.py",
-    "repair/test_rebuild_and_other_changes.py",
-    "report/test_mapping.py",
-    "report/test_restoring.py",
-    "report/test_durability.py",
-    "record/test_races.py",
-    "access/test_ways_around.py",
+    "pricing/test_correction_amounts.py",
     "properties/test_any_order.py",
-    "cli/test_export_and_import_are_a_round_trip.py",
-    "cli/test_import_of_a_file_that_grew.py",
-    "cli/test_import_counts_every_line_once.py",
-    "cli/test_import_knows_files_by_content.py",
-    "usage/test_usage.py",
-    "limits/test_top_ups_model.py",
-    "close/test_sealed.py",
-    "catalog/test_define_metric.py",
-    "install/test_whose_schema.py",
+    "usage/test_open_buckets.py",
+    "usage/test_unique_members.py",
+    "client/test_tools_see_the_api.py",
+    "contrib/test_django_app.py",
+    "access/test_json_calls.py",
+    "fuzz/test_clients.py",
 )
 
 
@@ -94,14 +116,26 @@ def pytest_configure(config: pytest.Config) -> None:
             sys.dont_write_bytecode = False
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two, each with a server of its own, for the whole suite; none for a part of it, which starts sooner.
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, Any, Any]:
+    """Ten thousand tests are no garbage: they are not looked at while they are made, and not afterwards."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Four, each with a server of its own, for the whole suite; none for a part of it, which starts sooner.
+
+    They keep two cores busy, because many tests wait: for a lock, a timeout, a server that starts.
     None on a server that is given, either: there is a test that looks at what the whole server has written.
     """
     given = [(config.invocation_params.dir / argument).resolve() for argument in config.args]
     whole = any(Path(__file__).is_relative_to(path) for path in given)
-    return 2 if whole and "PYMETER_TEST_DSN" not in os.environ else 0
+    return 4 if whole and "PYMETER_TEST_DSN" not in os.environ else 0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -159,6 +193,17 @@ class Databases:
         self._execute(f"CREATE DATABASE {{}} TEMPLATE {{}} {strategy}", name, template)
         return pytest_plugin._with_database(self._server, name)
 
+    @contextmanager
+    def filled(
+        self, name: str, template: str, fill: Callable[[psycopg.Connection[Any]], object]
+    ) -> Iterator[str]:
+        """The name of a copy that ``fill`` has filled, to be copied in its turn: that is quicker."""
+        name = pytest_plugin._database_name(name)
+        with psycopg.connect(self.create(name, template), autocommit=True) as connection:
+            fill(connection)
+        yield name
+        self.drop(name)
+
     def drop(self, name: str) -> None:
         """Drop it, even with open connections.
 
@@ -199,11 +244,17 @@ def databases(pymeter_server: str) -> Iterator[Databases]:
     made.close()
 
 
+@pytest.fixture(scope="module")
+def meter_template(pymeter_template: str) -> str:
+    """What ``meter_dsn`` copies. A file all of whose tests begin alike may fill one: ``Databases.filled``."""
+    return pymeter_template
+
+
 @pytest.fixture
-def meter_dsn(databases: Databases, pymeter_template: str) -> Iterator[str]:
+def meter_dsn(databases: Databases, meter_template: str) -> Iterator[str]:
     """As the plugin's, which opens two connections for it; that one is tested in ``install``."""
     name = pytest_plugin._database_name(str(next(pytest_plugin._numbers)))
-    yield databases.create(name, pymeter_template)
+    yield databases.create(name, meter_template)
     databases.drop(name)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 import pytest
@@ -38,14 +38,38 @@ _AMONG_GIVEN = (
 _OF_ROLLUP = _AMONG_GIVEN.format("series_id", "bucket", "bucket_start", "stripe")
 _JOIN_SECONDS_MAX = 60
 
+T = TypeVar("T")
 
 # Set by ``python -m tests.longrun --only repeats``.
 AT_LENGTH = bool(os.environ.get("PYMETER_TEST_AT_LENGTH"))
 
 
-def at_length(suite: int, long: int) -> int:
-    """How often something is repeated: in the suite, and in the long run. Mark the test ``at_length``."""
+def at_length(suite: T, long: T) -> T:
+    """How often something is repeated, or with what: in the suite, and in the long run.
+
+    Mark the test ``at_length``.
+    """
     return long if AT_LENGTH else suite
+
+
+# One of each kind: those of a kind are served by one branch of the code.
+EACH_KIND = AGGREGATES if AT_LENGTH else ("sum", "max", "last", "unique")
+
+
+def of_each_kind(*others: Any) -> list[tuple[Any, ...]]:
+    """Cases of every aggregate, and of every kind of aggregate with each of ``others``; at length, all cases.
+
+    Mark the test ``at_length``.
+    """
+    if AT_LENGTH:
+        return list(itertools.product(AGGREGATES, others))
+    kinds = (("sum", "count", "avg"), ("max", "min"), ("last",), ("unique",))
+    turns = [max(len(others), len(kind)) for kind in kinds]
+    return [
+        (kind[n % len(kind)], others[n % len(others)])
+        for kind, turn in zip(kinds, turns, strict=True)
+        for n in range(turn)
+    ]
 
 
 def covering(strength: int, *axes: Iterable[Any]) -> list[tuple[Any, ...]]:

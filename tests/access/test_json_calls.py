@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +14,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from tests.access.conftest import Roles
+from tests.conftest import Connect
 from tests.helpers import Ledger
 
 # What PostgREST reads from the catalog for a function.
@@ -76,6 +78,10 @@ class Rest:
 @pytest.fixture
 def rest(ledger: Ledger, roles: Roles) -> Rest:
     """A server's connection, and a role that may do everything that can be granted."""
+    return new_rest(ledger, roles)
+
+
+def new_rest(ledger: Ledger, roles: Roles) -> Rest:
     ledger.define("tokens", "sum", "token")
     role = roles.new("read", "write", "report", "admin", "approve")
     authenticator = roles.new(options="LOGIN NOINHERIT")
@@ -291,14 +297,24 @@ def test_every_function_that_can_be_granted_is_called_below(ledger: Ledger) -> N
     }
 
 
-@pytest.mark.parametrize("function", READING)
-def test_functions_that_read_answer_in_a_read_only_transaction(
-    rest: Rest, ledger: Ledger, function: str
-) -> None:
-    """PostgREST serves GET requests so, and may send them to a standby."""
-    assert ledger.row(SIGNATURE, [function]).reads
+@pytest.fixture(scope="module")
+def read(module_dsn: str) -> Iterator[Rest]:
+    """For tests that only read. The subject has usage, and there is a plan."""
+    roles = Roles(module_dsn)
+    rest = new_rest(Ledger(roles.admin), roles)
     rest.post("record", {"subject": "a", "metric": "tokens", "quantity": 3, "metadata": {"model": "m"}})
     rest.post("define_plan", {"plan": "pro"})
+    yield rest
+    roles.close()
+
+
+@pytest.mark.parametrize("function", READING)
+def test_functions_that_read_answer_in_a_read_only_transaction(
+    read: Rest, module_dsn: str, connect: Connect, function: str
+) -> None:
+    """PostgREST serves GET requests so, and may send them to a standby."""
+    ledger, rest = Ledger(connect("owner", dsn=module_dsn)), read
+    assert ledger.row(SIGNATURE, [function]).reads
     arguments = READING[function]
     named = ", ".join(f"{name} => %s" for name in arguments)
     expected = ledger.value(

@@ -8,16 +8,24 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from typer.testing import Result
 
+from pymeter import pytest_plugin
+from pymeter.cli.app import app
 from pymeter.sample import make_sample
+from tests.cli.conftest import _runner
+from tests.conftest import Databases
 
 Run = Callable[..., Any]
+
+THREE_LINES = ["export DATABASE_URL=$(pymeter server start)", "pymeter migrate", "pymeter psql"]
 
 
 def test_the_sample_is_deterministic_and_as_messy_as_a_queue() -> None:
@@ -32,16 +40,42 @@ def test_the_sample_is_deterministic_and_as_messy_as_a_queue() -> None:
     assert len(set(keys)) < len(keys)
 
 
-def test_the_demo_shows_everything_and_is_clean_to_run_twice(
-    pymeter: Run, meter_dsn: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@dataclass(frozen=True)
+class Shown:
+    """A database in which the demo has run twice, and what it printed."""
+
+    name: str
+    runs: list[Result]
+
+
+@pytest.fixture(scope="module")
+def shown(databases: Databases, pymeter_template: str, pymeter_server: str) -> Iterator[Shown]:
     runs = []
-    for columns in (100, 80):
-        monkeypatch.setenv("COLUMNS", str(columns))
-        runs.append(pymeter("demo", "--dsn", meter_dsn))
-    for ran in runs:
-        assert (ran.status, ran.err.strip()) == (0, "")
-        for shown in (
+
+    def run_twice(connection: psycopg.Connection[Any]) -> None:
+        dsn = pytest_plugin._with_database(pymeter_server, connection.info.dbname)
+        for columns in ("100", "80"):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("COLUMNS", columns)
+                for name in ("DATABASE_URL", "PYMETER_DSN", "FORCE_COLOR", "PYMETER_DEBUG"):
+                    patch.delenv(name, raising=False)
+                runs.append(_runner().invoke(app, ["demo", "--dsn", dsn]))
+
+    with databases.filled("shown", pymeter_template, run_twice) as name:
+        yield Shown(name, runs)
+
+
+@pytest.fixture
+def after_the_demo(databases: Databases, shown: Shown) -> Iterator[str]:
+    """The DSN of a copy."""
+    yield databases.create(f"{shown.name}_copy", shown.name)
+    databases.drop(f"{shown.name}_copy")
+
+
+def test_the_demo_shows_everything_and_is_clean_to_run_twice(shown: Shown) -> None:
+    for ran in shown.runs:
+        assert (ran.exit_code, ran.stderr.strip()) == (0, "")
+        for expected in (
             r"recorded +9,\d\d\d +0 ",
             r"duplicate +4\d\d +9,\d\d\d ",
             r"conflict +14 +14 ",
@@ -68,13 +102,15 @@ def test_the_demo_shows_everything_and_is_clean_to_run_twice(
             r"✓ verify: no drift",
             r"✓ statements: as they were closed",
         ):
-            assert re.search(shown, ran.out), shown
-    counts = [re.findall(r"^ +(?:recorded|duplicate) .*?(?= *$)", ran.out, re.MULTILINE) for ran in runs]
+            assert re.search(expected, ran.stdout), expected
+    counts = [
+        re.findall(r"^ +(?:recorded|duplicate) .*?(?= *$)", ran.stdout, re.MULTILINE) for ran in shown.runs
+    ]
     assert counts[0] == counts[1]
 
 
-def test_what_the_demo_tells_to_try_works(pymeter: Run, meter_dsn: str) -> None:
-    out = pymeter("demo", "--dsn", meter_dsn).out
+def test_what_the_demo_tells_to_try_works(shown: Shown) -> None:
+    out = shown.runs[-1].stdout
     statements = re.findall(r"^ +(SELECT [^;]*;.*)$", out, re.MULTILINE)
     assert len(statements) == 3
     psql = shlex.split(re.findall(r"^ +(\S*psql .*)$", out, re.MULTILINE)[0])
@@ -100,26 +136,15 @@ def test_the_demo_does_not_drop_what_it_did_not_make(pymeter: Run, meter_dsn: st
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="bash")
-@pytest.mark.parametrize("source", ["page", "demo"])
 def test_after_the_demo_three_lines_give_a_ledger_of_ones_own(
-    private: Callable[..., subprocess.CompletedProcess[str]], source: str, open_path: Path
+    private: Callable[..., subprocess.CompletedProcess[str]], open_path: Path
 ) -> None:
-    """From an empty home; the page's lines and the demo's are the same."""
-    if source == "page":
-        page = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-        (line,) = re.findall(r"^export DATABASE_URL=.*$", page, re.MULTILINE)
-        lines = line.split(" && ")
-    else:
-        farewell = private("demo").stdout.split("Now you")[1]
-        assert max(map(len, farewell.splitlines()[1:])) <= 80
-        lines = [line.strip() for line in re.findall(r"^    (?:export|pymeter) .*", farewell, re.MULTILINE)]
-    assert lines == [
-        "export DATABASE_URL=$(pymeter server start)",
-        "pymeter migrate",
-        "pymeter psql",
-    ]
-    lines[-1] += " -XAtc 'SELECT count(*) FROM meter.catalog()'"
-    ran = private.bash("\n".join(lines), HOME=str(open_path))  # type: ignore[attr-defined]
+    """From an empty home, by the page's lines, which are the demo's too: see below."""
+    page = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^export DATABASE_URL=.*$", page, re.MULTILINE)
+    assert line.split(" && ") == THREE_LINES
+    text = "\n".join(THREE_LINES) + " -XAtc 'SELECT count(*) FROM meter.catalog()'"
+    ran = private.bash(text, HOME=str(open_path))  # type: ignore[attr-defined]
     assert (ran.returncode, ran.stdout.splitlines()[-1]) == (0, "0"), ran.stderr
 
 
@@ -164,7 +189,7 @@ def private(open_path: Path) -> Iterator[Callable[..., subprocess.CompletedProce
 
 @pytest.mark.slow
 def test_without_any_server_everything_is_one_command(
-    private: Callable[..., subprocess.CompletedProcess[str]],
+    private: Callable[..., subprocess.CompletedProcess[str]], open_path: Path
 ) -> None:
     stopped = private("server", "status")
     assert (stopped.returncode, stopped.stdout.splitlines()[0].split(";")[0]) == (1, "✗ not running")
@@ -174,6 +199,14 @@ def test_without_any_server_everything_is_one_command(
     assert "the private server" in demo.stdout
     assert "pymeter server stop" in demo.stdout
     assert private("server", "status").returncode == 0
+
+    farewell = demo.stdout.split("Now you")[1]
+    assert max(map(len, farewell.splitlines()[1:])) <= 80
+    lines = [line.strip() for line in re.findall(r"^    (?:export|pymeter) .*", farewell, re.MULTILINE)]
+    assert lines == THREE_LINES
+    text = f"{lines[0]}\n{lines[2]} -XAtc 'SELECT 1'"
+    ran = private.bash(text, HOME=str(open_path))  # type: ignore[attr-defined]
+    assert (ran.returncode, ran.stdout.splitlines()[-1]) == (0, "1"), ran.stderr
 
     defined = private("define", "tokens", "sum", "token", "--embedded")
     assert defined.returncode == 0, "no migrate is needed before"
@@ -222,16 +255,18 @@ def test_a_database_and_the_private_server_exclude_each_other(pymeter: Run, mete
     assert (ran.status, "exclude each other" in ran.err) == (2, True)
 
 
-def test_the_demo_drops_no_playground_that_is_used_for_something_else(pymeter: Run, meter_dsn: str) -> None:
-    assert pymeter("demo", "--dsn", meter_dsn).status == 0
-    pymeter("define", "precious", "sum", "thing", "--schema", "meter_demo")
-    ran = pymeter("demo", "--dsn", meter_dsn)
+def test_the_demo_drops_no_playground_that_is_used_for_something_else(
+    pymeter: Run, after_the_demo: str
+) -> None:
+    given = ("--schema", "meter_demo", "--dsn", after_the_demo)
+    assert pymeter("define", "precious", "sum", "thing", *given).status == 0
+    ran = pymeter("demo", "--dsn", after_the_demo)
     assert (ran.status, "that pymeter demo did not define: precious" in ran.err) == (2, True)
-    with psycopg.connect(meter_dsn, autocommit=True) as connection:
+    with psycopg.connect(after_the_demo, autocommit=True) as connection:
         connection.execute("CREATE ROLE demo_neighbour")
         try:
             connection.execute("ALTER SCHEMA meter_demo OWNER TO demo_neighbour")
-            ran = pymeter("demo", "--dsn", meter_dsn)
+            ran = pymeter("demo", "--dsn", after_the_demo)
             assert (ran.status, "belongs to demo_neighbour" in ran.err) == (2, True)
         finally:
             connection.execute("DROP OWNED BY demo_neighbour CASCADE")

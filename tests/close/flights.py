@@ -29,7 +29,8 @@ def prepare(ledger: Ledger) -> None:
             ledger.record("a", key, number + 1, at=moment, idempotency_key=f"k{number}")
         ledger.record("a", "u", member=f"u{number}", at=moment, idempotency_key=f"k{number}")
     for key in ("s", "lim"):
-        ledger.call("reserve", subject="a", metric=key, quantity=4, idempotency_key=f"hold {key}")
+        held = {"quantity": 4, "idempotency_key": f"hold {key}", "ttl": "1 day"}
+        ledger.call("reserve", subject="a", metric=key, **held)
     ledger.call("adjust", subject="a", metric="s", quantity=2, at=NOON, reason="goodwill")
     number = ledger.value("SELECT meter.open_correction('why')")
     void = {"entry": "void", "subject": "a", "metric": "mx", "idempotency_key": "k1"}

@@ -20,7 +20,7 @@ from tests.close.closing import (
     stated,
     use,
 )
-from tests.helpers import AGGREGATES, Ledger, Task, at, covering, refused
+from tests.helpers import AGGREGATES, EACH_KIND, Ledger, Task, at, covering, refused
 
 NewLedger = Callable[..., Ledger]
 Wait = Callable[..., None]
@@ -244,7 +244,7 @@ _COLUMN = {"min": "lowest", "max": "highest"}
 @pytest.mark.at_length
 @pytest.mark.parametrize(
     ("aggregate", "what", "is_open", "where"),
-    covering(3, AGGREGATES, ["event_count", "value", "gone"], [True, False], ["hour", "month"]),
+    covering(3, EACH_KIND, ["event_count", "value", "gone"], [True, False], ["hour", "month"]),
 )
 def test_a_period_whose_buckets_drift_is_not_closed(
     ledger: Ledger, aggregate: str, what: str, is_open: bool, where: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import psycopg
 import pytest
@@ -17,14 +17,19 @@ from tests.close.closing import (
     use,
     without_guard,
 )
+from tests.conftest import Databases
 from tests.helpers import AGGREGATES, Ledger, at
 
 NewLedger = Callable[..., Ledger]
 
 
-@pytest.fixture
-def closed(ledger: Ledger) -> Ledger:
-    """a: statements 1, 3 and 4 (with a late line), b: 2, whose month is cut by plans; nothing is wrong."""
+@pytest.fixture(scope="module")
+def meter_template(databases: Databases, pymeter_template: str) -> Iterator[str]:
+    with databases.filled("closed", pymeter_template, lambda connection: fill(Ledger(connection))) as name:
+        yield name
+
+
+def fill(ledger: Ledger) -> None:
     define_each(ledger)
     ledger.call("define_plan", plan="pro")
     ledger.call("subscribe", subject="b", plan="pro", since=at("2026-06-16"))
@@ -38,6 +43,11 @@ def closed(ledger: Ledger) -> Ledger:
     assert settle(ledger, 1, "sum", 7, "bill").outcome == "settled"
     assert close(ledger, since=AUGUST).statement_id == 4
     assert ledger.call("verify_statements") == []
+
+
+@pytest.fixture
+def closed(ledger: Ledger) -> Ledger:
+    """a: statements 1, 3 and 4 (with a late line), b: 2, whose month is cut by plans; nothing is wrong."""
     return ledger
 
 

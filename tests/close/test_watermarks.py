@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from pymeter import pytest_plugin
 from tests.close.flights import FLIGHTS, prepare, with_stripe
 from tests.close.remember import answers, assert_still_so, remember, set_watermarks_ahead
+from tests.conftest import Databases
 from tests.helpers import AT_LENGTH, Ledger, Task, at, refused
 
 NewLedger = Callable[..., Ledger]
@@ -28,6 +30,29 @@ RIGHT = [
     if AT_LENGTH or flight in ("ordinary", "a new stripe", "mixed batch", "approval", "a new metric")
 ]
 AHEAD = pytest.mark.parametrize("ahead", [False, True], ids=["the clock is right", "the clock is behind"])
+
+
+@pytest.fixture(scope="module")
+def prepared_template(databases: Databases, pymeter_template: str) -> Iterator[str]:
+    with databases.filled("prepared", pymeter_template, lambda session: prepare(Ledger(session))) as name:
+        yield name
+
+
+@pytest.fixture
+def meter_dsn(databases: Databases, pymeter_template: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database of the test's own, which is prepared if the test asks for that."""
+    prepared = "prepared" in request.fixturenames
+    name = pytest_plugin._database_name("watermarks")
+    yield databases.create(
+        name, request.getfixturevalue("prepared_template") if prepared else pymeter_template
+    )
+    databases.drop(name)
+
+
+@pytest.fixture
+def prepared(ledger: Ledger) -> Ledger:
+    """A ledger with all that ``FLIGHTS`` need."""
+    return with_stripe(ledger, 5)
 
 
 def watermark(session: Ledger, subject: str = "a") -> datetime:
@@ -64,25 +89,24 @@ def assert_all_later(ledger: Ledger, before: dict[int, datetime], drawn: datetim
 @pytest.mark.at_length
 @pytest.mark.parametrize(("flight", "ahead"), BEHIND + RIGHT)
 def test_what_comes_while_a_watermark_is_drawn_is_recorded_after_it(
-    ledger: Ledger, new_ledger: NewLedger, flight: str, ahead: bool
+    prepared: Ledger, new_ledger: NewLedger, flight: str, ahead: bool
 ) -> None:
-    prepare(ledger)
-    watermark(ledger)
+    watermark(prepared)
     if ahead:
-        set_watermarks_ahead(ledger, HOUR)
+        set_watermarks_ahead(prepared, HOUR)
     drawer, recorder = new_ledger("drawer", autocommit=False), new_ledger("recorder")
     drawn = watermark(drawer)
-    remembered, before = remember(drawer, "a", drawn), log(ledger)
+    remembered, before = remember(drawer, "a", drawn), log(prepared)
     task = Task(lambda: FLIGHTS[flight](recorder))
-    wait_for(ledger, task, "recorder")
+    wait_for(prepared, task, "recorder")
     drawer.connection.commit()
     task.result()
-    assert_all_later(ledger, before, drawn)
-    assert_still_so(ledger, remembered)
-    again = watermark(ledger)
+    assert_all_later(prepared, before, drawn)
+    assert_still_so(prepared, remembered)
+    again = watermark(prepared)
     assert again > drawn
-    assert max(log(ledger).values()) <= again
-    assert ledger.verify() == []
+    assert max(log(prepared).values()) <= again
+    assert prepared.verify() == []
 
 
 # One of each way of locking is rolled back, too.
@@ -93,33 +117,31 @@ ENDINGS = [(flight, "commit") for flight in FLIGHTS] + [
 
 @pytest.mark.parametrize(("flight", "end"), ENDINGS)
 def test_a_watermark_waits_for_whoever_records_and_gives_up_soon(
-    ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, flight: str, end: str
+    prepared: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, flight: str, end: str
 ) -> None:
-    prepare(ledger)
     recorder, drawer = new_ledger("recorder", autocommit=False), new_ledger("drawer")
-    before = log(ledger)
+    before = log(prepared)
     FLIGHTS[flight](recorder)
     begin = time.monotonic()
     with refused("55P03"):
         watermark(drawer)
     assert time.monotonic() - begin < GIVES_UP_SECONDS
-    assert ledger.value("SELECT count(*) FROM meter.sealed_subjects WHERE watermark > '-infinity'") == 0
+    assert prepared.value("SELECT count(*) FROM meter.sealed_subjects WHERE watermark > '-infinity'") == 0
     drawn = None
     while drawn is None:  # it may give up once more before the recorder has ended
         task = Task(lambda: watermark(drawer))
-        wait_until_blocked(ledger.connection, "drawer")
+        wait_until_blocked(prepared.connection, "drawer")
         getattr(recorder.connection, end)()
         drawn = task.result() if task.error() is None else None
-    new = {number: recorded for number, recorded in log(ledger).items() if number not in before}
+    new = {number: recorded for number, recorded in log(prepared).items() if number not in before}
     assert bool(new) == (end == "commit")
     assert all(recorded <= drawn for recorded in new.values())
-    assert answers(ledger, "a", drawn)["event ids"] == sorted(log(ledger))
+    assert answers(prepared, "a", drawn)["event ids"] == sorted(log(prepared))
 
 
 def test_others_record_on_while_a_watermark_waits_for_a_hanging_transaction(
-    ledger: Ledger, new_ledger: NewLedger
+    prepared: Ledger, new_ledger: NewLedger
 ) -> None:
-    prepare(ledger)
     hanging, drawer, other = (
         new_ledger("hanging", autocommit=False),
         new_ledger("drawer"),
@@ -127,7 +149,7 @@ def test_others_record_on_while_a_watermark_waits_for_a_hanging_transaction(
     )
     hanging.record("a", "s", 9)
     task = Task(lambda: watermark(drawer))
-    assert wait_for(ledger, task, "drawer")
+    assert wait_for(prepared, task, "drawer")
     waits = []
     while task.running:
         begin = time.monotonic()
@@ -140,10 +162,9 @@ def test_others_record_on_while_a_watermark_waits_for_a_hanging_transaction(
 
 
 def test_between_two_attempts_of_a_watermark_others_of_the_subject_record(
-    ledger: Ledger, new_ledger: NewLedger
+    prepared: Ledger, new_ledger: NewLedger
 ) -> None:
     """They wait for one attempt, not for all: who tries again lets others go first."""
-    prepare(ledger)
     hanging, drawer, other = (
         new_ledger("hanging", autocommit=False),
         new_ledger("drawer"),
@@ -151,7 +172,7 @@ def test_between_two_attempts_of_a_watermark_others_of_the_subject_record(
     )
     hanging.record("a", "s", 9)
     task = Task(lambda: watermark(drawer))
-    assert wait_for(ledger, task, "drawer")
+    assert wait_for(prepared, task, "drawer")
     recorded = []
     while task.running:
         other.record("a", "lim", 1)  # its row is locked before the one that is waited for
@@ -218,18 +239,17 @@ def test_a_metric_that_gets_stripes_while_a_watermark_is_drawn(ledger: Ledger, n
 
 
 @AHEAD
-def test_watermarks_only_grow(ledger: Ledger, ahead: bool) -> None:
-    prepare(ledger)
-    drawn = [watermark(ledger)]
+def test_watermarks_only_grow(prepared: Ledger, ahead: bool) -> None:
+    drawn = [watermark(prepared)]
     if ahead:
-        drawn.append(set_watermarks_ahead(ledger, HOUR))
+        drawn.append(set_watermarks_ahead(prepared, HOUR))
     for _ in range(3):
-        ledger.record("a", "s", 1)
-        drawn.append(watermark(ledger))
-        drawn.append(watermark(ledger))
+        prepared.record("a", "s", 1)
+        drawn.append(watermark(prepared))
+        drawn.append(watermark(prepared))
     assert drawn == sorted(set(drawn))
-    assert (drawn[-1] > ledger.value("SELECT clock_timestamp()") + HOUR / 2) == ahead
-    quantities = [ledger.usage("a", "s", period="never", as_of=at).quantity for at in drawn[1 + ahead :]]
+    assert (drawn[-1] > prepared.value("SELECT clock_timestamp()") + HOUR / 2) == ahead
+    quantities = [prepared.usage("a", "s", period="never", as_of=at).quantity for at in drawn[1 + ahead :]]
     first = quantities[0]
     assert quantities == [first + n // 2 for n in range(6)]
 
@@ -261,24 +281,23 @@ def test_watermarks_need_read_committed(ledger: Ledger, new_ledger: NewLedger, l
     "flight", ["ordinary", "maximum", "a stripe", "mixed batch", "settlement", "new series"]
 )
 def test_an_older_snapshot_records_after_a_watermark_or_not_at_all(
-    ledger: Ledger, new_ledger: NewLedger, flight: str, level: str
+    prepared: Ledger, new_ledger: NewLedger, flight: str, level: str
 ) -> None:
     """Also where only the watermark makes its time later."""
-    prepare(ledger)
-    watermark(ledger)
+    watermark(prepared)
     recorder = new_ledger("recorder", autocommit=False)
     recorder.connection.isolation_level = psycopg.IsolationLevel[level]
     recorder.execute("SELECT")
-    set_watermarks_ahead(ledger, HOUR)
-    before = log(ledger)
-    drawn = watermark(ledger)
+    set_watermarks_ahead(prepared, HOUR)
+    before = log(prepared)
+    drawn = watermark(prepared)
     try:
         FLIGHTS[flight](recorder)
         recorder.connection.commit()
     except psycopg.errors.SerializationFailure:
-        assert log(ledger) == before
+        assert log(prepared) == before
     else:
-        assert_all_later(ledger, before, drawn)
+        assert_all_later(prepared, before, drawn)
 
 
 def test_an_adjustment_of_a_subject_that_nobody_knows(ledger: Ledger) -> None:

@@ -29,7 +29,7 @@ def test_p3_any_order_of_events_and_corrections_gives_the_state_of_the_model(
 ) -> None:
     """The long run has thousands of them."""
     define(ledger, striped=striped)
-    for states in run_histories(meter_dsn, at_length(4, 20), seed=1 + striped, length=35):
+    for states in run_histories(meter_dsn, at_length(3, 20), seed=1 + striped, length=35):
         assert states[0] == states[1]
     assert ledger.verify() == []
 
@@ -41,7 +41,7 @@ def test_p3_short_histories_of_one_aggregate(ledger: Ledger, new_ledger: NewLedg
     define(ledger)
     sessions = [ledger, new_ledger("second")]
 
-    @examples(10, 100)
+    @examples(6, 100)
     @given(st.randoms(use_true_random=False), st.sampled_from(sorted(AGGREGATES)), st.integers(2, 14))
     def check(draw: random.Random, aggregate: str, length: int) -> None:
         metrics = [key for key in KINDS if METRICS[key] in (aggregate, "sum")]
@@ -64,7 +64,7 @@ def test_a_revert_restores_every_number(ledger: Ledger, new_ledger: NewLedger) -
     define(ledger)
     sessions = [ledger, new_ledger("second")]
     draw = random.Random(3)
-    for _ in range(at_length(5, 20)):
+    for _ in range(at_length(3, 20)):
         life = Life(sessions, f"{next(_numbers)}", draw)
         author = Author(draw)
         life.live(author.history(15))

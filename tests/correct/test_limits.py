@@ -19,7 +19,7 @@ from tests.helpers import Ledger, Task, at_length, examples
 from tests.limits import test_model as limits_model
 from tests.limits import test_top_ups_model as top_ups_model
 
-HISTORIES = int(os.environ.get("PYMETER_CORRECTED_HISTORIES", at_length(10, 200)))
+HISTORIES = int(os.environ.get("PYMETER_CORRECTED_HISTORIES", at_length(6, 200)))
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 NewLedger = Callable[..., Ledger]
 

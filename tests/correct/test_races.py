@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 
 from tests.correct.histories import Author, Life, define
 from tests.correct.model import Row, of_rows
-from tests.helpers import AGGREGATES, Ledger, Task, at, covering, same_quantity
+from tests.helpers import AGGREGATES, EACH_KIND, Ledger, Task, at, covering, same_quantity
 
 NewLedger = Callable[..., Ledger]
 Wait = Callable[..., None]
@@ -87,7 +87,7 @@ def assert_counted(ledger: Ledger, aggregate: str, numbers: Sequence[int]) -> No
 
 @pytest.mark.at_length
 @pytest.mark.parametrize(
-    ("aggregate", "by", "end"), covering(2, AGGREGATES, ["key", "id"], ["commit", "rollback"])
+    ("aggregate", "by", "end"), covering(2, EACH_KIND, ["key", "id"], ["commit", "rollback"])
 )
 def test_of_two_voids_of_one_event_one_is_applied(
     ledger: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, aggregate: str, by: str, end: str
@@ -219,16 +219,17 @@ NUMBERS = {"a lower one": ([5, 2], 1), "a higher one": ([5, 2], 9), "the same": 
 # The number makes a difference where events do not add up.
 _DIFFERENT = [
     (aggregate, case, closed)
-    for aggregate in AGGREGATES
+    for aggregate in EACH_KIND
     for case in (["a lower one"] if aggregate in ("sum", "count", "avg") else NUMBERS)
     for closed in (False, True)
 ]
 BUCKET_RACES = [
     (*case, "batch" if (number + number // 2) % 2 else "record", "commit")
     for number, case in enumerate(_DIFFERENT)
-] + [(aggregate, "a higher one", True, "record", "rollback") for aggregate in AGGREGATES]
+] + [(aggregate, "a higher one", True, "record", "rollback") for aggregate in EACH_KIND]
 
 
+@pytest.mark.at_length
 @pytest.mark.parametrize(("aggregate", "case", "closed", "how", "end"), BUCKET_RACES)
 def test_a_void_that_waits_for_a_recorder_of_its_bucket(
     ledger: Ledger, new_ledger: NewLedger, aggregate: str, case: str, how: str, closed: bool, end: str
@@ -245,6 +246,7 @@ def test_a_void_that_waits_for_a_recorder_of_its_bucket(
     assert_counted(ledger, aggregate, [*numbers[1:], *([n] if end == "commit" else [])])
 
 
+@pytest.mark.at_length
 @pytest.mark.parametrize(("aggregate", "case", "closed", "how", "end"), BUCKET_RACES)
 def test_a_recorder_that_waits_for_a_void_in_its_bucket(
     ledger: Ledger, new_ledger: NewLedger, aggregate: str, case: str, how: str, closed: bool, end: str
@@ -498,7 +500,7 @@ def test_a_void_that_waits_for_a_revert_of_what_made_its_event(
 @pytest.mark.at_length
 @pytest.mark.parametrize(
     ("aggregate", "first", "way"),
-    covering(2, AGGREGATES, ["void", "rebuild"], [(False, "commit"), (False, "rollback"), (True, "commit")]),
+    covering(2, EACH_KIND, ["void", "rebuild"], [(False, "commit"), (False, "rollback"), (True, "commit")]),
 )
 def test_a_void_against_a_rebuild(
     ledger: Ledger, new_ledger: NewLedger, aggregate: str, first: str, way: tuple[bool, str]
@@ -526,7 +528,8 @@ def test_a_void_against_a_rebuild(
 
 @pytest.mark.at_length
 @pytest.mark.parametrize(
-    ("aggregate", "first", "end"), covering(2, AGGREGATES, ["void", "maintain"], ["commit", "rollback"])
+    ("aggregate", "first", "end"),
+    covering(2, EACH_KIND, ["void", "maintain"], ["commit", "rollback"]),
 )
 def test_a_void_against_a_merge_of_stripes(
     ledger: Ledger, new_ledger: NewLedger, aggregate: str, first: str, end: str

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import AGGREGATES, Ledger, Task, as_jsonb, refused
+from tests.helpers import Ledger, Task, as_jsonb, of_each_kind, refused
 
 NewLedger = Callable[..., Ledger]
-STRIPES = pytest.mark.parametrize("striped", [False, True], ids=["plain", "striped"])
-EVERY = pytest.mark.parametrize("aggregate", AGGREGATES)
+EVERY = pytest.mark.parametrize(("aggregate", "striped"), of_each_kind(False, True))
 ADDITIVE = ("sum", "count")
 MINUTE = timedelta(minutes=1)
 
@@ -143,7 +142,7 @@ def corrected(ledger: Ledger, aggregate: str, ids: list[int]) -> Iterator[list[A
     yield done
 
 
-@STRIPES
+@pytest.mark.at_length
 @EVERY
 def test_every_read_leaves_out_what_was_voided(
     ledger: Ledger, new_ledger: NewLedger, aggregate: str, striped: bool
@@ -156,7 +155,7 @@ def test_every_read_leaves_out_what_was_voided(
     assert ledger.rebuild() == 0
 
 
-@STRIPES
+@pytest.mark.at_length
 @EVERY
 def test_rebuild_and_another_rollup_make_the_same_of_the_log(
     ledger: Ledger, new_ledger: NewLedger, aggregate: str, striped: bool
@@ -176,7 +175,7 @@ def test_rebuild_and_another_rollup_make_the_same_of_the_log(
     check(ledger, aggregate)
 
 
-@STRIPES
+@pytest.mark.at_length
 @EVERY
 def test_a_dropped_month_keeps_the_net_of_its_corrections(
     ledger: Ledger, new_ledger: NewLedger, aggregate: str, striped: bool

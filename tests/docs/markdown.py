@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 _FENCE = re.compile(
@@ -61,12 +62,13 @@ def broken_links(file: Path) -> list[str]:
         path, _, anchor = link.partition("#")
         if re.match(r"[a-z]+:", link):
             continue
-        target = (file.parent / path).resolve() if path else file
-        if not target.exists() or (anchor and anchor not in _anchors_of(target)):
+        target = file.parent / path if path else file
+        if not target.exists() or (anchor and anchor not in _anchors_of(target.resolve())):
             broken.append(link)
     return broken
 
 
+@cache
 def _anchors_of(file: Path) -> set[str]:
     return anchors(file.read_text(encoding="utf-8")) if file.suffix == ".md" else set()
 

@@ -28,12 +28,14 @@ from tests.faults.lived_in import go_on, grants, live, picture
 from tests.faults.load import Journal, Writer, assert_exactly_once, compare, define
 from tests.faults.servers import new_database, programs_of
 from tests.faults.test_dump_and_restore import dump
-from tests.helpers import Ledger
+from tests.helpers import Ledger, at_length
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.at_length]
 
 HERE = Path(__file__).parent
 RELEASES = sorted((HERE / "releases").glob("*.whl"))
+# In the suite the oldest and the newest.
+TRIED = at_length(RELEASES[:: len(RELEASES) - 1], RELEASES)
 # A call that waits while the upgrade commits goes on with the old body of a function on the new tables and
 # types. It may fail then, once, and has counted nothing.
 CHANGED_UNDER_IT = ("42846", "42804", "42883", "42703", "42P01", "23514", "0A000")
@@ -67,7 +69,7 @@ class Release:
         return json.loads(self.python(str(HERE / "old_client.py"), dsn))["answers"]
 
 
-@pytest.fixture(scope="module", params=RELEASES, ids=lambda wheel: wheel.stem)
+@pytest.fixture(scope="module", params=TRIED, ids=lambda wheel: wheel.stem)
 def release(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Release:
     path = tmp_path_factory.mktemp("release")
     with zipfile.ZipFile(request.param) as wheel:
@@ -84,13 +86,21 @@ def role(pymeter_server: str) -> Iterator[str]:
         admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
 
 
-@pytest.fixture
-def old_dsn(release: Release, pymeter_server: str) -> Iterator[str]:
-    """A database with the release's own schema. An upgrade replaces its functions, the same ones too."""
-    with new_database(pymeter_server) as dsn:
+@pytest.fixture(scope="module")
+def old_template(release: Release, pymeter_server: str) -> Iterator[str]:
+    """The name of a database with the release's own schema, whose functions an upgrade will replace."""
+    name = f"pymeter_release_{os.getpid()}"
+    with new_database(pymeter_server, name) as dsn:
         release.migrate(dsn)
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute("UPDATE meter.installation SET sql_sha256 = 'of older functions'")
+        yield name
+
+
+@pytest.fixture
+def old_dsn(old_template: str, pymeter_server: str) -> Iterator[str]:
+    """A copy of the test's own."""
+    with new_database(pymeter_server, template=old_template) as dsn:
         yield dsn
 
 

@@ -14,6 +14,6 @@ def test_p11_exactly_what_fits_is_admitted_however_many_call(
     ledger: Ledger, meter_dsn: str, isolation: str
 ) -> None:
     # As many callers meet in as many subjects, only not as often.
-    calls = at_length(1500, 6000)
+    calls = at_length(900, 6000)
     race = Race(calls=calls, subjects=24, callers=16, quota=calls // 12, isolation=isolation)
     check_race(ledger, race, run_race(meter_dsn, race))

@@ -24,7 +24,7 @@ from tests.limits.naive import WEEKS_FROM, Naive
 
 pytestmark = pytest.mark.at_length
 
-HISTORIES = int(os.environ.get("PYMETER_LIMIT_HISTORIES", at_length(12, 200)))
+HISTORIES = int(os.environ.get("PYMETER_LIMIT_HISTORIES", at_length(8, 200)))
 SUBJECTS = ("a", "b")
 PLANS = ("small", "large")
 KINDS = {

@@ -27,7 +27,7 @@ from tests.limits.naive import Check, Naive
 
 pytestmark = pytest.mark.at_length
 
-HISTORIES = int(os.environ.get("PYMETER_LIMIT_HISTORIES", at_length(12, 200)))
+HISTORIES = int(os.environ.get("PYMETER_LIMIT_HISTORIES", at_length(8, 200)))
 KINDS = {
     "tokens": ("sum", "month", "hour"),
     "calls": ("count", "day", "hour"),

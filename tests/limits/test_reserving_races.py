@@ -117,15 +117,17 @@ def beyond(ledger: Ledger, subject: str) -> Any:
 
 
 @pytest.mark.at_length
-@pytest.mark.parametrize("end", ["commit", "rollback"])
-@pytest.mark.parametrize("expired", [False, True], ids=["holding", "expired"])
+@pytest.mark.parametrize(
+    ("end", "expired"),
+    [("commit", False), ("commit", True), ("rollback", False), *[("rollback", True)] * AT_LENGTH],
+)
 @pytest.mark.parametrize("first", sorted(OPERATIONS))
 def test_p11_every_pair_ends_as_if_one_had_come_after_the_other(
     ledger: Ledger, new_ledger: NewLedger, first: str, end: str, expired: bool
 ) -> None:
     """The second waits for the first, and then ends as after it; or it does not, and ends as without it.
 
-    Every pair meets each end, holding or expired; at length each of them both ways.
+    Every pair is committed, holding or expired, and half of them are rolled back; at length each of all ways.
     """
     define(ledger)
     half = sorted(OPERATIONS).index(first) + expired + (end == "commit")

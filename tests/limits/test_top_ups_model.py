@@ -22,7 +22,7 @@ from tests.limits.top_up_model import TopUpModel
 
 pytestmark = pytest.mark.at_length
 
-HISTORIES = int(os.environ.get("PYMETER_TOP_UP_HISTORIES", at_length(8, 200)))
+HISTORIES = int(os.environ.get("PYMETER_TOP_UP_HISTORIES", at_length(5, 200)))
 # The metric's period and rollup, and the periods of its limits, the one that top-ups raise first.
 KINDS = {
     "month": ("month", "hour", ("month",)),

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.helpers import Task
+from tests.helpers import Task, at_length
 from tests.notify.conftest import STEP, Outbox
 
 NewOutbox = Callable[..., Outbox]
@@ -188,7 +188,8 @@ def test_a_changed_format_is_what_an_undelivered_body_is_sent_in(outbox: Outbox)
 STEPS = ("tell", "tell", "plan", "claim", "claim", "settle", "settle", "release")
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.at_length
+@pytest.mark.parametrize("seed", range(at_length(2, 15)))
 def test_eight_sessions_that_crash_and_whose_clocks_jump_lose_nothing_and_keep_the_order(
     outbox: Outbox, new_outbox: NewOutbox, seed: int
 ) -> None:

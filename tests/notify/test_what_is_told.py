@@ -6,11 +6,12 @@ import html
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import product
 from typing import Any
 
 import pytest
 
-from tests.helpers import Ledger, refused
+from tests.helpers import Ledger, at_length, refused
 from tests.notify.conftest import STEP, Outbox
 
 HOUR = timedelta(hours=1)
@@ -262,13 +263,16 @@ def test_an_old_endpoint_that_asks_for_periods_is_told_of_those_that_end_from_th
     assert aggregated(outbox) == [("a", days[-1])]
 
 
+QUANTITIES = {"sum": 8, "max": 5, "min": 3, "last": 3, "avg": 4, "unique": 2}
+LENGTHS = ("hour", "day", "week", "month", "year")
+
+
+@pytest.mark.at_length
 @pytest.mark.parametrize(
-    ("aggregate", "quantity"), [("sum", 8), ("max", 5), ("min", 3), ("last", 3), ("avg", 4), ("unique", 2)]
+    ("aggregate", "period"),
+    at_length([*zip(QUANTITIES, LENGTHS * 2, strict=False)], [*product(QUANTITIES, LENGTHS)]),
 )
-@pytest.mark.parametrize("period", ["hour", "day", "week", "month", "year"])
-def test_a_period_is_told_in_the_way_of_its_metric(
-    outbox: Outbox, aggregate: str, quantity: int, period: str
-) -> None:
+def test_a_period_is_told_in_the_way_of_its_metric(outbox: Outbox, aggregate: str, period: str) -> None:
     ledger = outbox.ledger
     ledger.call("define_metric", key="x", aggregate=aggregate, unit="u", period=period, rollup="hour")
     outbox.endpoint("periods", [AGGREGATED])
@@ -281,7 +285,7 @@ def test_a_period_is_told_in_the_way_of_its_metric(
         pass
     rows = [row for row in told(ledger, AGGREGATED) if row.metric == "x"]
     assert [(row.subject, row.data["quantity"], row.data["event_count"]) for row in rows] == [
-        ("a", quantity, 2)
+        ("a", QUANTITIES[aggregate], 2)
     ]
 
 

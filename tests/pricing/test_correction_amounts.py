@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.helpers import Ledger, Task, at
+from tests.helpers import Ledger, Task, at, at_length
 from tests.pricing.billing import MONTH, SUBJECT, Billing, flat, total, unit
 
 JULY = (at("2026-07-01"), at("2026-08-01"))
@@ -119,7 +119,8 @@ def setting_up(ledger: Ledger, seed: int) -> Changed:
     return Changed(billing, seed)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.at_length
+@pytest.mark.parametrize("seed", range(at_length(5, 60)))
 def test_the_amounts_of_a_preview_are_what_the_invoices_change_by(ledger: Ledger, seed: int) -> None:
     """Of three months, to the cent; approving says the same."""
     changed = setting_up(ledger, seed)
@@ -136,7 +137,8 @@ def test_the_amounts_of_a_preview_are_what_the_invoices_change_by(ledger: Ledger
     assert moved
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.at_length
+@pytest.mark.parametrize("seed", range(at_length(4, 40)))
 def test_in_a_closed_period_the_amount_is_what_late_usage_changes_by(ledger: Ledger, seed: int) -> None:
     """With late usage that is open, billed or waived already; what is open goes on to its invoice."""
     changed = setting_up(ledger, 100 + seed)

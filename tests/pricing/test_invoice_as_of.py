@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.helpers import Ledger, Task, at, refused
+from tests.helpers import Ledger, Task, at, at_length, refused
 from tests.pricing import model
 from tests.pricing.billing import MONTH, SUBJECT, Billing, amounts, flat, total, unit
 
@@ -24,7 +24,8 @@ def as_of(billing: Billing, mark: datetime) -> Any:
     return billing.ledger.value("SELECT meter.invoice_json(%s, %s, %s, as_of => %s)", [SUBJECT, *MONTH, mark])
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.at_length
+@pytest.mark.parametrize("seed", range(at_length(2, 20)))
 def test_an_invoice_as_of_a_watermark_is_the_same_whatever_comes_later(ledger: Ledger, seed: int) -> None:
     rng = random.Random(seed)
     billing = Billing(ledger, metrics={"tokens": "sum", "seats": "max"})

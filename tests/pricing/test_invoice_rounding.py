@@ -76,6 +76,8 @@ def test_with_rounding_by_line_the_total_is_the_sum_of_rounded_lines(billing: Bi
 def test_half_a_unit_goes_away_from_zero(billing: Billing, amount: str, expected: str) -> None:
     billing.fee("base", unit(amount))
     assert total(billing.invoice()).amount == Decimal(expected)
+    billing.ledger.call("set_setting", name="rounding", value="line")
+    assert total(billing.invoice()).amount == Decimal(expected)
 
 
 @pytest.mark.parametrize(("currency", "expected"), [("JPY", "123"), ("KWD", "123.457"), ("CLF", "123.4568")])

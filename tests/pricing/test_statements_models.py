@@ -31,7 +31,7 @@ DUE = {"model": "flat", "flat_amount": "30"}
 
 @pytest.mark.at_length
 @pytest.mark.parametrize("kind", model.MODELS)
-@pytest.mark.parametrize("seed", range(at_length(3, 60)))
+@pytest.mark.parametrize("seed", range(at_length(2, 60)))
 def test_what_is_billed_of_a_period_costs_its_price(ledger: Ledger, seed: int, kind: str) -> None:
     """Of one segment: with convert, free units, discount, maximum and minimum; some is waived."""
     rng = random.Random(f"{seed} {kind}")

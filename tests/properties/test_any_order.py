@@ -22,7 +22,7 @@ from tests.properties.orders import define, run_orders
 pytestmark = pytest.mark.at_length
 
 _examples = count(1)
-_profile = examples(15, 60)
+_profile = examples(9, 60)
 
 KINDS = {
     "count": ("month", "hour"),
@@ -240,7 +240,7 @@ def test_p3_events_split_over_concurrent_connections_are_what_the_model_says(
 ) -> None:
     sessions = [new_ledger(f"writer {i}") for i in range(4)]
 
-    @settings(_profile, max_examples=at_length(8, 30))
+    @settings(_profile, max_examples=at_length(5, 30))
     @given(events(), st.randoms(use_true_random=False), windows)
     def check(made: list[dict[str, Any]], draw: random.Random, some: Any) -> None:
         # A key has one payload and one time, and `last` times differ: nothing is left to who comes first.
@@ -311,7 +311,7 @@ def test_p3_a_series_that_begins_ahead_of_the_clock_ends_in_the_same_state(ledge
 
 
 def test_p4_a_rebuild_is_a_no_op_and_restores_what_was_emptied(metrics: Ledger) -> None:
-    @settings(_profile, max_examples=at_length(8, 30))
+    @settings(_profile, max_examples=at_length(5, 30))
     @given(events(), st.sampled_from([{"buckets"}, {"members"}, {"buckets", "members"}]))
     def check(made: list[dict[str, Any]], emptied: set[str]) -> None:
         mine, subjects = for_example(made)

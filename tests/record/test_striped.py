@@ -7,9 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.helpers import Ledger, at
-
-AGGREGATES = ["count", "sum", "min", "max", "avg", "last", "unique"]
+from tests.helpers import AGGREGATES, EACH_KIND, Ledger, at, of_each_kind
 
 
 def payload(aggregate: str, number: int) -> dict[str, object]:
@@ -60,7 +58,8 @@ def test_the_total_that_record_returns_has_every_stripe_that_is_committed(
     assert ledger.record("a", "m", 4, idempotency_key="k").quantity == Decimal(7)
 
 
-@pytest.mark.parametrize("aggregate", AGGREGATES)
+@pytest.mark.at_length
+@pytest.mark.parametrize("aggregate", EACH_KIND)
 def test_p4_rebuild_restores_striped_rollups(
     ledger: Ledger, new_ledger: Callable[..., Ledger], aggregate: str
 ) -> None:
@@ -92,8 +91,8 @@ def stripe(ledger: Ledger, new_ledger: Callable[..., Ledger], aggregate: str, st
     first.connection.commit()
 
 
-@pytest.mark.parametrize("period", ["hour", "month", "never"])
-@pytest.mark.parametrize("aggregate", AGGREGATES)
+@pytest.mark.at_length
+@pytest.mark.parametrize(("aggregate", "period"), of_each_kind("hour", "month", "never"))
 def test_totals_have_every_stripe_while_striped_is_turned_off_and_on(
     ledger: Ledger, new_ledger: Callable[..., Ledger], aggregate: str, period: str
 ) -> None:

@@ -51,7 +51,7 @@ CHANGES: dict[str, Callable[[Ledger], Any]] = {
 @pytest.mark.at_length
 @pytest.mark.parametrize(
     ("end", "change", "tamper", "striped"),
-    covering(3, ["commit", "rollback"], CHANGES, ["wrong", "forgotten", "in rollups as well"], [True, False]),
+    covering(2, ["commit", "rollback"], CHANGES, ["wrong", "forgotten", "in rollups as well"], [True, False]),
 )
 def test_p4_a_change_that_is_in_flight_when_the_rebuild_begins(
     ledger: Ledger, new_ledger: NewLedger, change: str, tamper: str, end: str, striped: bool

@@ -11,14 +11,17 @@ from itertools import count
 from typing import Any
 
 import psycopg
+import pytest
 from hypothesis import Phase, given, note
 from hypothesis import strategies as st
 
 from tests.helpers import Ledger, Task, examples
 from tests.report.conftest import DAY, HOUR, Journal
 
+pytestmark = pytest.mark.at_length
+
 _examples = count(0)
-_profile = examples(6, phases=[Phase.generate])
+_profile = examples(4, 12, phases=[Phase.generate])
 
 # Aggregate, period, rollup, and the modes that it may be reported in.
 METRICS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {

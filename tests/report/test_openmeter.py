@@ -14,6 +14,7 @@ import pytest
 
 from pymeter.report import AsyncReporter, BillerRefused, OpenMeterBiller, Reporter, StripeBiller
 from tests.cli.conftest import Ran, pymeter
+from tests.helpers import at_length
 from tests.report.adapters import ADAPTERS, LIVE, OPENMETER
 from tests.report.double import Double, fixtures
 from tests.report.impostor import impostor
@@ -46,7 +47,7 @@ def _know_for_32_days(shop: Shop, **settings: Any) -> None:
 
 
 @pytest.mark.at_length
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(at_length(1, 3)))
 @pytest.mark.parametrize("shop", ADAPTERS.values(), ids=ADAPTERS, indirect=True)
 def test_each_unit_is_counted_once_whatever_happens_on_the_way(shop: Shop, seed: int) -> None:
     """Any adapter: calls and answers are lost at random, and time passes, within the window and beyond."""

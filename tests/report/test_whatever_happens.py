@@ -25,7 +25,7 @@ pytestmark = pytest.mark.at_length
 
 _examples = count(1)
 # A seed does not get simpler; the steps of one that fails are noted.
-_profile = examples(20, 40, phases=[Phase.generate])
+_profile = examples(12, 40, phases=[Phase.generate])
 
 
 class Double:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.helpers import Ledger, at, refused
+from tests.helpers import Ledger, at, at_length, refused
 from tests.pricing.billing import DECIMALS, MONTH, flat, unit
 
 METRICS = {"tokens": "sum", "calls": "count", "seats": "max", "users": "unique", "level": "last"}
@@ -89,7 +89,8 @@ def invoiced(ledger: Ledger, subject: str, plan: str, window: tuple[datetime, da
 WINDOWS = (MONTH, (at("2026-06-05"), at("2026-06-21 12:00")), (at("2026-05-20"), at("2026-07-03")))
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.at_length
+@pytest.mark.parametrize("seed", range(at_length(3, 40)))
 def test_amounts_are_those_of_invoices(ledger: Ledger, seed: int) -> None:
     chance = random.Random(seed)
     for metric, aggregate in METRICS.items():

@@ -23,7 +23,7 @@ KINDS = (
 )
 INSTANT = timedelta(microseconds=1)
 # Of the windows of one kind and aggregate, every so manieth is asked for; the other kinds ask for the others.
-STEP = at_length(4, 1)
+STEP = at_length(6, 1)
 # The latest event is at 14:30:20 of the 18th: these are the open minute, hour, day, week and month, and what
 # is beside them.
 EVENTS = [
