@@ -123,6 +123,7 @@ from pymeter.calls.report_calls import (
     adopt_journal,
     claim_pushes,
     confirm_push,
+    customer_subjects,
     define_biller,
     fail_pushes,
     leave_pushes,
@@ -144,6 +145,7 @@ from pymeter.calls.report_calls import (
     settle_pushes,
     uncertain_hours,
 )
+from pymeter.calls.scale_calls import set_shard, shard_slot, shard_state
 from pymeter.calls.simulate_calls import compare_plans, simulate
 from pymeter.calls.usage_calls import (
     all_events,
@@ -186,6 +188,7 @@ __all__ = [
     "corrections",
     "create_api_key",
     "credits",
+    "customer_subjects",
     "define_biller",
     "define_endpoint",
     "define_metric",
@@ -278,6 +281,7 @@ __all__ = [
     "set_limit",
     "set_plan_minimum",
     "set_setting",
+    "set_shard",
     "set_spike_alert",
     "set_tax",
     "settings",
@@ -286,6 +290,8 @@ __all__ = [
     "settle_hour",
     "settle_late_usage",
     "settle_pushes",
+    "shard_slot",
+    "shard_state",
     "simulate",
     "spike_alerts",
     "stage_correction",

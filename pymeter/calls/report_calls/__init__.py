@@ -11,7 +11,13 @@ from pymeter.calls.report_calls.deciding import (
     uncertain_hours,
 )
 from pymeter.calls.report_calls.journal import adopt_journal, pushes, report_journal, report_status
-from pymeter.calls.report_calls.mapping import define_biller, report_mappings, report_metric, report_subject
+from pymeter.calls.report_calls.mapping import (
+    customer_subjects,
+    define_biller,
+    report_mappings,
+    report_metric,
+    report_subject,
+)
 from pymeter.calls.report_calls.planning import plan_pushes, preview_pushes
 from pymeter.calls.report_calls.reconciling import reconcilable_ranges, reconcile_range, reconciliation
 from pymeter.calls.report_calls.sending import claim_pushes, confirm_push, release_pushes, settle_pushes
@@ -20,6 +26,7 @@ __all__ = [
     "adopt_journal",
     "claim_pushes",
     "confirm_push",
+    "customer_subjects",
     "define_biller",
     "fail_pushes",
     "leave_pushes",
