@@ -39,7 +39,9 @@ def test_every_id_tells_the_shard(ledger: Ledger, meter: Meter) -> None:
     meter.define_metric("tokens", "sum", "token")
     meter.set_limit("tokens", 1000)
     ids = [meter.record("acct_1", "tokens", 1).event_id for _ in range(3)]
-    ids += [row.event_id for row in meter.record_batch([{"subject": "b", "metric": "tokens", "quantity": 1}] * 3)]
+    ids += [
+        row.event_id for row in meter.record_batch([{"subject": "b", "metric": "tokens", "quantity": 1}] * 3)
+    ]
     ids.append(meter.reserve("acct_1", "tokens", 5).reservation_id)
     assert ids == sorted(ids)
     ids += [meter.top_up("acct_1", "tokens", 5, "key").top_up_id, meter.open_correction("why")]
@@ -47,7 +49,9 @@ def test_every_id_tells_the_shard(ledger: Ledger, meter: Meter) -> None:
     assert {id % 1024 for id in ids if id is not None} == {7}
     assert None not in ids
     assert meter.shard_state().problems == []
-    assert meter.all_events(max_rows=2)[0].event_id == max(e.event_id for e in meter.iter_all_events(page_size=2))
+    assert meter.all_events(max_rows=2)[0].event_id == max(
+        e.event_id for e in meter.iter_all_events(page_size=2)
+    )
 
 
 def test_ids_of_a_meter_in_use_go_on_above(meter: Meter) -> None:
@@ -126,7 +130,7 @@ def test_a_migration_that_makes_a_sequence_keeps_it(ledger: Ledger, meter_dsn: s
     ledger.execute("CREATE SEQUENCE meter.new_ids AS bigint")
     ledger.execute("CREATE TABLE meter.news (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, text text)")
     ledger.execute(
-        "INSERT INTO meter.installed_objects (kind, name) VALUES ('relation', 'new_ids'), ('relation', 'news')"
+        "INSERT INTO meter.installed_objects (kind, name) SELECT 'relation', unnest(ARRAY['new_ids', 'news'])"
     )
     ledger.execute("DELETE FROM meter.installation")
     assert migrate(meter_dsn).functions_replaced
@@ -179,7 +183,14 @@ def test_the_first_id_of_a_sequence_is_reported_as_an_event(ledger: Ledger) -> N
         join()
         metric = f"m{ledger.value('SELECT count(*) FROM meter.metrics')}"
         ledger.define(metric, "sum")
-        ledger.call("report_metric", metric=metric, event_name=metric, mode="delta", biller="stripe", since=at("2026-01-01"))
+        ledger.call(
+            "report_metric",
+            metric=metric,
+            event_name=metric,
+            mode="delta",
+            biller="stripe",
+            since=at("2026-01-01"),
+        )
         ledger.call("report_metric", metric=metric, event_name=metric, mode="event", biller="stripe")
         after = ledger.value("SELECT event_after FROM meter.report_metrics WHERE metric = %s", [metric])
         assert ledger.record("a", metric, 1).event_id > after
