@@ -15,5 +15,7 @@ class ShardState(Model):
     joined_at: Moment | None = None
     highest_id: int | None = None
     """The highest id that any sequence has drawn; None if none has."""
+    earlier_id: int | None = None
+    """The highest id that it had drawn before it became a shard."""
     problems: list[str]
     """Sequences whose next ids would not be those of the shard."""

@@ -34,7 +34,8 @@ begin
             detail = format('Its highest id is %s, ids_above is %s.', v_highest, set_shard.ids_above),
             hint = format('If it is the only one of the shards that is not new, give all of them ids_above => %s. Otherwise use a new meter.', v_highest);
     end if;
-    insert into shard (number, ids_above) select set_shard.number, set_shard.ids_above where v_shard.number is null;
+    insert into shard (number, ids_above, earlier_id)
+    select set_shard.number, set_shard.ids_above, nullif(v_highest, 0) where v_shard.number is null;
     perform _align_sequences();
     return shard_state();
 end

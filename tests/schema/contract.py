@@ -467,7 +467,8 @@ new_api_key(key_id bigint, key text, name text, level text, subject text, expire
 authentication(key_id bigint, name text, level text, subject text, role text, expires_at timestamptz)
 push_status(state text, pushes bigint, quantity numeric, oldest timestamptz, metric text)
 report_subjects(subject text, biller text, customer text)
-shard_state(number integer, ids_above bigint, joined_at timestamptz, highest_id bigint, problems text[])
+shard_state(number integer, ids_above bigint, joined_at timestamptz, highest_id bigint,
+  earlier_id bigint, problems text[])
 settled_hour(verdict text, present bigint, absent bigint, uncertain bigint)
 settled_push(push_id bigint, state text, reason text, next_attempt_at timestamptz)
 uncertain_hour(customer text, event_name text, hour timestamptz, delivered_total numeric,
