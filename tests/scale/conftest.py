@@ -39,7 +39,8 @@ def new_database(databases: Databases, pymeter_template: str) -> Iterator[NewDat
 @pytest.fixture
 def sharded(new_database: NewDatabase) -> Iterator[ShardedMeter]:
     """Four shards."""
-    with ShardedMeter.open(new_map({name: new_database() for name in SHARDS})) as meter:
+    # One connection each: what a session does for the first time takes long.
+    with ShardedMeter.open(new_map({name: new_database() for name in SHARDS}), max_size=1) as meter:
         join(meter)
         yield meter
 
@@ -47,5 +48,5 @@ def sharded(new_database: NewDatabase) -> Iterator[ShardedMeter]:
 @pytest.fixture
 def twins(sharded: ShardedMeter, new_database: NewDatabase) -> Iterator[Twins]:
     """One meter and four shards."""
-    with psycopg_pool.ConnectionPool(new_database(), min_size=1, max_size=2) as pool:
+    with psycopg_pool.ConnectionPool(new_database(), min_size=1, max_size=1) as pool:
         yield Twins(Meter(pool), sharded)

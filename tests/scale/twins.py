@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from pydantic import BaseModel
@@ -39,6 +39,14 @@ def plain(value: Any, dropped: frozenset[str] = frozenset()) -> Any:
     return value
 
 
+class Refusal(NamedTuple):
+    """An error, to be compared."""
+
+    kind: str
+    sqlstate: str | None
+    parameter: str | None
+
+
 class Twins:
     """``twins.record(...)`` records in both and compares the results."""
 
@@ -46,6 +54,10 @@ class Twins:
         self.one = one
         self.many = many
         self.called: set[str] = set()
+        self.said: set[str] = set()
+        """Functions that have returned something that is not empty."""
+        self.refused: dict[str, Refusal] = {}
+        """Functions that both have always refused, with the first reason."""
 
     def __getattr__(self, name: str) -> Callable[..., tuple[Any, Any]]:
         return lambda *arguments, **named: self.both(
@@ -83,6 +95,12 @@ class Twins:
         """The results of both. `unordered`: rows that are in the order of ids; `dropped`: fields."""
         self.called.add(name)
         one, many = (_outcome(call, meter) for meter in (self.one, self.many))
+        if many not in ([], None, 0, False):
+            self.said.add(name)
+        if not isinstance(many, Refusal):
+            self.refused[name] = Refusal("worked", "", None)
+        else:
+            self.refused.setdefault(name, many)
         if compares:
             left, right = plain(one, dropped), plain(many, dropped)
             if unordered:
@@ -95,7 +113,7 @@ def _outcome(call: Callable[[Any], Any], meter: Any) -> Any:
     try:
         return call(meter)
     except (MeterError, psycopg.Error) as error:
-        return [type(error), error.sqlstate, getattr(error, "parameter", None)]
+        return Refusal(type(error).__name__, error.sqlstate, getattr(error, "parameter", None))
 
 
 def new_map(dsns: Mapping[str, str], **more: Any) -> ShardMap:
