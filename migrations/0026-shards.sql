@@ -27,4 +27,5 @@ comment on column shard.earlier_id is 'The highest id that the meter had drawn b
 create type shard_state as (number integer, ids_above bigint, joined_at timestamptz, highest_id bigint, earlier_id bigint, problems text[]);
 comment on type shard_state is
     'Which shard a meter is. number, ids_above, joined_at: as set_shard() has set them, null for a meter of its own; highest_id: the highest id that '
-    'any sequence of bigint has drawn, null if none has; earlier_id: what highest_id was before set_shard(); problems: sequences whose next ids would not be those of the shard.';
+    'any sequence of bigint has drawn, null if none has; earlier_id: what highest_id was before set_shard(); problems: sequences '
+    'whose next ids would not be those of the shard.';

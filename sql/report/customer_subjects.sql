@@ -30,5 +30,5 @@ $$;
 
 comment on function customer_subjects(text, text) is
     'Returns the subjects whose usage is reported to a biller as that of this customer: those that report_subject() has mapped to it, and, if the '
-    'biller''s customers are called as subjects are, the subject of this name if it has usage. By subject. Raises 22004 or 22023 for a null, blank or '
-    'too long name. Example: SELECT subject FROM meter.customer_subjects(''cus_1'');';
+    'biller''s customers are called as subjects are, the subject of this name if it has usage. By subject. '
+    'Raises 22004 or 22023 for a null, blank or too long name. Example: SELECT subject FROM meter.customer_subjects(''cus_1'');';

@@ -48,26 +48,60 @@ $$;
 comment on function _misaligned_sequences() is
     'Returns the sequences whose next ids would not be those of this shard, and the first id to continue them with. No row in a meter of its own.';
 
--- RESTART is undone by a rollback, which setval() is not. ALTER SEQUENCE waits for the transactions that have drawn from the sequence.
+-- RESTART is undone by a rollback, which setval() is not. ALTER SEQUENCE waits for the transactions that have drawn from the sequence, and lets
+-- nobody draw until it is committed; so what every event needs is altered last.
+create or replace function _alter_sequences()
+returns text[]
+language plpgsql
+volatile
+set search_path from current
+as $$
+declare
+    v_sequence record;
+    v_altered  text[] := '{}';
+begin
+    for v_sequence in select * from _misaligned_sequences() order by name = 'event_ids', name loop
+        execute format('alter sequence %I increment by 1024 start with %s restart', v_sequence.name, v_sequence.first_id);
+        v_altered := v_altered || v_sequence.name;
+    end loop;
+    return v_altered;
+end
+$$;
+
+comment on function _alter_sequences() is
+    'Makes the sequences draw the ids of this shard, above those that they have drawn, and returns the names of those that did not.';
+
+-- As _lock_tables(): an open transaction that has drawn an id must not stop those that record.
 create or replace function _align_sequences()
 returns setof text
 language plpgsql
 volatile
 set search_path from current
+set lock_timeout to '50ms'
 as $$
-#variable_conflict use_column
 declare
-    v_sequence record;
+    v_give_up timestamptz := clock_timestamp() + interval '5 seconds';
+    v_millis  int := 50;
 begin
-    for v_sequence in select * from _misaligned_sequences() loop
-        execute format('alter sequence %I increment by 1024 start with %s restart', v_sequence.name, v_sequence.first_id);
-        return next v_sequence.name;
+    loop
+        begin
+            return query select unnest(_alter_sequences());
+            return;
+        exception when lock_not_available or deadlock_detected then
+            null;
+        end;
+        exit when clock_timestamp() > v_give_up;
+        perform pg_sleep_for('150 ms');
+        v_millis := least(v_millis * 2, 250);
+        perform set_config('lock_timeout', v_millis || 'ms', true);
     end loop;
+    perform _raise_in_use(array(select name from _misaligned_sequences()), '{}');
 end
 $$;
 
 comment on function _align_sequences() is
-    'Makes the sequences draw the ids of this shard, above those that they have drawn, and returns the names of those that did not.';
+    'Makes the sequences draw the ids of this shard, and returns the names of those that did not, without blocking others for more than a quarter '
+    'of a second at a time. Raises 55P03 if it does not have all locks after 5 seconds.';
 
 create or replace function _highest_id()
 returns bigint

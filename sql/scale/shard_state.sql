@@ -16,5 +16,6 @@ end
 $$;
 
 comment on function shard_state() is
-    'Returns which shard this meter is: its number, or null for a meter of its own; the highest id that has been drawn, and that before it became a shard; and sequences whose next ids '
+    'Returns which shard this meter is: its number, or null for a meter of its own; the highest id that has been drawn, and that before '
+    'it became a shard; and sequences whose next ids '
     'would not be those of the shard (a restore can do that; maintain() corrects it). Example: SELECT number, problems FROM meter.shard_state();';

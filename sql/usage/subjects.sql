@@ -38,6 +38,7 @@ comment on function subjects(integer, text, timestamptz) is
     'The subjects with the latest event times, most recent first (by last_activity_at, then subject), at most max_rows (1 to 10,000). '
     'The next page: subject and last_activity_at of the last row as after_subject and after_at. A subject without new events is on exactly '
     'one page; one that gets newer events before its page is read is on none, unless all pages are read in one REPEATABLE READ transaction. '
-    'after_at may be cut to milliseconds; with it, after_subject may be a subject of another meter; without it, the page starts at the present last activity of after_subject. '
+    'after_at may be cut to milliseconds; with it, after_subject may be a subject of another '
+    'meter; without it, the page starts at the present last activity of after_subject. '
     'Raises 22004 or 22023 for a bad value. '
     'Example: SELECT * FROM meter.subjects(10, after_subject => ''acct_2'', after_at => ''2026-06-18T12:00:00Z'');';

@@ -119,7 +119,7 @@ def test_what_a_restore_has_changed_is_seen_and_corrected(ledger: Ledger) -> Non
     assert [problem.split()[0] for problem in found.problems] == ["event_ids", "statement_ids"]
     assert ledger.call("health")[0].problems == found.problems
     actions = ledger.call("maintain")
-    assert [row.object for row in actions if row.action == "aligned ids"] == ["event_ids", "statement_ids"]
+    assert [row.object for row in actions if row.action == "aligned ids"] == ["statement_ids", "event_ids"]
     assert ledger.call("shard_state")[0].problems == []
     assert ledger.record("a", "tokens", 1).event_id % 1024 == 5
 
