@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
 SLOTS: Final = 1024
 
 
+@lru_cache(maxsize=10_000)
 def slot_of(shard_key: str) -> int:
     """The slot of a shard key, 0 to 1023.
 

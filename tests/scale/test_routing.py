@@ -104,6 +104,22 @@ def test_the_error_of_a_batch_names_the_place_in_the_batch(tokens: ShardedMeter)
     assert (refused.value.detail or "").startswith("Event 1: ")
 
 
+def test_what_cannot_be_sent_keeps_its_place(tokens: ShardedMeter) -> None:
+    events: list[dict[str, Any]] = [{"subject": s, "metric": "tokens", "quantity": 1} for s in SUBJECTS]
+    events[2]["member"] = events[6]["member"] = "\ud800"
+    outcomes = tokens.record_batch(events, on_invalid="skip")
+    assert [o.ordinal for o in outcomes] == list(range(1, len(events) + 1))
+    assert [o.ordinal for o in outcomes if o.outcome == "rejected"] == [3, 7]
+    # Without the answer of one shard, too.
+    lost = tokens.shard_map.shard_of(SUBJECTS[0])
+    with psycopg.connect(tokens.shard_map.shards[lost].dsn, autocommit=True) as connection:
+        connection.execute("ALTER FUNCTION meter.record_batch(jsonb, text, boolean, text) RENAME TO gone")
+    with pytest.raises(ShardsFailed) as error:
+        tokens.record_batch(events, on_invalid="skip")
+    kept = [n for n, s in enumerate(SUBJECTS, 1) if n in (3, 7) or tokens.shard_map.shard_of(s) != lost]
+    assert [o.ordinal for o in error.value.partial] == kept
+
+
 def test_an_id_of_no_shard_is_not_found(tokens: ShardedMeter) -> None:
     with pytest.raises(NotFound):
         tokens.settle(1024 * 5 + 900, 1)
