@@ -33,6 +33,8 @@ def plain(value: Any, dropped: frozenset[str] = frozenset()) -> Any:
     if isinstance(value, BaseModel):
         value = {name: getattr(value, name) for name in type(value).model_fields}
     if isinstance(value, Mapping):
+        if value.get("kind", value.get("x_Kind")) == "credit":
+            dropped |= {"item", "x_Item", "SkuId", "explanation", "ChargeDescription"}  # have its id
         return {k: plain(v, dropped) for k, v in value.items() if k not in _OWN and k not in dropped}
     if isinstance(value, list | tuple):
         return [plain(item, dropped) for item in value]
