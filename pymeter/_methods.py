@@ -96,6 +96,7 @@ from pymeter.models import (
     SettledDelivery,
     SettledHour,
     SettledPush,
+    ShardState,
     Simulation,
     SpikeAlert,
     StatementHeader,
@@ -285,6 +286,24 @@ class Reporting(_Group):
             [mapping.event_name for mapping in meter.report_mappings()]
         """
         return self._run(calls.report_mappings(biller))
+
+    def customer_subjects(self, customer: str, biller: str = "stripe") -> list[SubjectMapping]:
+        """Return the subjects whose usage is reported as that of one customer of a biller.
+
+        Args:
+            customer: The biller's customer.
+            biller: The biller's name.
+
+        Returns:
+            A row for each subject, by subject.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
+            [mapping.subject for mapping in meter.customer_subjects("cus_42")]
+        """
+        return self._run(calls.customer_subjects(customer, biller))
 
     def plan_pushes(
         self,
@@ -4938,6 +4957,58 @@ class Methods:
         """
         return self._run(calls.check_drift())
 
+    def shard_slot(self, shard_key: str) -> int:
+        """Return the slot of a shard key, 0 to 1023; a map of shards says which shard has the slot.
+
+        `pymeter.scale.slot_of` computes the same without a database.
+
+        Args:
+            shard_key: The subject.
+
+        Returns:
+            The first two bytes of the SHA-256 of the key, as a number, modulo 1024.
+
+        Raises:
+            InvalidInput: the key is blank or too long.
+
+        Example:
+            meter.shard_slot("acct_1")
+        """
+        return self._run(calls.shard_slot(shard_key))
+
+    def shard_state(self) -> ShardState:
+        """Return which shard this meter is.
+
+        Returns:
+            Its number, or None for a meter of its own; the highest id that it has drawn; and sequences whose
+            next ids would not be those of the shard.
+
+        Example:
+            meter.shard_state().number
+        """
+        return self._run(calls.shard_state())
+
+    def set_shard(self, number: int, *, ids_above: int = 0) -> ShardState:
+        """Make this meter one of up to 1,024 shards, for ever: its ids become unique across all of them.
+
+        Args:
+            number: The number of the shard, 0 to 1023.
+            ids_above: 0 for shards that all begin empty; or the highest id of the one meter that has ids
+                already, the same for all shards.
+
+        Returns:
+            The state of the shard.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            NotReady: the meter is another shard already, or has ids above `ids_above`.
+            LockUnavailable: (55P03) transactions that have drawn ids did not end within 5 seconds.
+
+        Example:
+            meter.set_shard(3, ids_above=1_000_000)
+        """
+        return self._run(calls.set_shard(number, ids_above=ids_above))
+
     def grant_access(self, role: str, level: Level, subject: str | None = None) -> None:
         """Let a database role call exactly the functions of a level; it gets no right on any table.
 
@@ -5203,6 +5274,24 @@ class Methods:
             [mapping.event_name for mapping in meter.report_mappings()]
         """
         return self._run(calls.report_mappings(biller))
+
+    def customer_subjects(self, customer: str, biller: str = "stripe") -> list[SubjectMapping]:
+        """Return the subjects whose usage is reported as that of one customer of a biller.
+
+        Args:
+            customer: The biller's customer.
+            biller: The biller's name.
+
+        Returns:
+            A row for each subject, by subject.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+
+        Example:
+            [mapping.subject for mapping in meter.customer_subjects("cus_42")]
+        """
+        return self._run(calls.customer_subjects(customer, biller))
 
     def plan_pushes(
         self,

@@ -169,6 +169,8 @@ BY_SQLSTATE: dict[str, type[MeterError]] = {
     "42P01": NotInstalled,  # undefined_table
 }
 
+# Parameters that refuse because of something else that comes first: nothing is wrong with the installation.
+_UNREADY = ("subject", "number", "ids_above")
 _INSTALL_HINT = (
     "Run `pymeter migrate` (or pymeter.migrate(dsn, schema=...)) and check the name of the schema."
 )
@@ -195,7 +197,7 @@ class meter_errors(AbstractContextManager[None]):
         if kind is NotInstalled and diag.table_name == "report_journals":
             # adopt_journal() names its parameter: the journal is not stopped.
             kind = MeterError if diag.column_name == "force" else ReportingStopped
-        elif kind is NotInstalled and (diag.table_name == "statements" or diag.column_name == "subject"):
+        elif kind is NotInstalled and (diag.table_name == "statements" or diag.column_name in _UNREADY):
             kind = NotReady
         # PostgreSQL's own hint for a missing function speaks of type casts, which helps nobody here.
         hint = diag.message_hint if kind is not NotInstalled or error.sqlstate == "55000" else None

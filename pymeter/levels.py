@@ -16,12 +16,13 @@ _CALLS: Final = {
         compare_plans project_usage project_invoice focus_charges
         budgets budget_status operational_metrics
         endpoints deliveries spike_alerts
+        shard_slot shard_state
     """,
     "write": "record record_batch known_events reserve reserve_batch settle release extend",
     "report": """
         plan_pushes preview_pushes claim_pushes confirm_push settle_pushes release_pushes uncertain_hours
         settle_hour fail_pushes reconcilable_ranges reconcile_range reconciliation report_status
-        report_mappings report_journal pushes billers
+        report_mappings report_journal pushes billers customer_subjects
         plan_deliveries claim_deliveries settle_deliveries release_deliveries judge_spikes
         judge_budgets
         judge_projections
@@ -45,7 +46,7 @@ _CALLS: Final = {
         own_budget_status own_statements own_statement
     """,
     "login": "authenticate",
-    "owner": "grant_access revoke_access create_api_key",
+    "owner": "grant_access revoke_access create_api_key set_shard",
 }
 LEVELS: Final = {call: level for level, calls in _CALLS.items() for call in calls.split()}
 

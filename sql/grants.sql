@@ -3,5 +3,7 @@
 do $$
 begin
     perform _apply_access();
+    -- Migrations may have made new sequences.
+    perform _align_sequences();
 end
 $$;

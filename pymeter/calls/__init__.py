@@ -126,6 +126,7 @@ from pymeter.calls.report_calls import (
     billers,
     claim_pushes,
     confirm_push,
+    customer_subjects,
     define_biller,
     fail_pushes,
     leave_pushes,
@@ -147,6 +148,7 @@ from pymeter.calls.report_calls import (
     settle_pushes,
     uncertain_hours,
 )
+from pymeter.calls.scale_calls import set_shard, shard_slot, shard_state
 from pymeter.calls.simulate_calls import compare_plans, simulate
 from pymeter.calls.usage_calls import (
     all_events,
@@ -190,6 +192,7 @@ __all__ = [
     "corrections",
     "create_api_key",
     "credits",
+    "customer_subjects",
     "define_biller",
     "define_endpoint",
     "define_metric",
@@ -284,6 +287,7 @@ __all__ = [
     "set_limit",
     "set_plan_minimum",
     "set_setting",
+    "set_shard",
     "set_spike_alert",
     "set_tax",
     "settings",
@@ -292,6 +296,8 @@ __all__ = [
     "settle_hour",
     "settle_late_usage",
     "settle_pushes",
+    "shard_slot",
+    "shard_state",
     "simulate",
     "spike_alerts",
     "stage_correction",

@@ -179,10 +179,15 @@ def _encode(rows: Mapping[int, dict[str, Any]], *, skip: bool) -> tuple[str, dic
 
 
 def _with_refused(refused: Mapping[int, InvalidInput], rows: Sequence[Row]) -> list[BatchOutcome]:
-    """The outcomes of the events that were sent, and of the others, in the order of the batch."""
-    sent = iter(_outcomes(rows))
+    """The outcomes of the events that were sent, and of the others, in the order of the batch.
+
+    Of a batch for several shards, some of what was sent may have no outcome.
+    """
+    sent = {outcome.ordinal: outcome for outcome in _outcomes(rows)}
     outcomes: list[BatchOutcome] = []
-    for ordinal in range(1, len(rows) + len(refused) + 1):
+    ordinal = number = 0
+    while len(outcomes) < len(sent) + len(refused):
+        ordinal += 1
         if exc := refused.get(ordinal):
             outcomes.append(
                 BatchOutcome(
@@ -193,6 +198,8 @@ def _with_refused(refused: Mapping[int, InvalidInput], rows: Sequence[Row]) -> l
                     hint=exc.hint,
                 )
             )
-        else:
-            outcomes.append(next(sent).model_copy(update={"ordinal": ordinal}))
+            continue
+        number += 1
+        if number in sent:
+            outcomes.append(sent[number].model_copy(update={"ordinal": ordinal}))
     return outcomes

@@ -32,6 +32,7 @@ from pymeter.cli import (
     reserve,
     server,
     settings,
+    shards,
     simulating,
     top_ups,
     upkeep,
@@ -206,6 +207,7 @@ app.add_typer(web.key, name="key", rich_help_panel=_KEEP)
 add_command(app, web.web, _KEEP)
 app.add_typer(settings.settings, name="settings", rich_help_panel=_KEEP)
 add_command(app, settings.log, _KEEP)
+app.add_typer(shards.shard, name="shard", rich_help_panel=_KEEP)
 app.add_typer(server.app, name="server", rich_help_panel=_KEEP)
 add_command(
     app,

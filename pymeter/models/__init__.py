@@ -123,6 +123,7 @@ from pymeter.models.report import (
     SubjectMapping,
     UncertainHour,
 )
+from pymeter.models.scale import ShardState
 from pymeter.models.simulate import ExpectedValue, PlanComparison, ScenarioHeader, Simulation
 from pymeter.models.usage import (
     CalendarStep,
@@ -256,6 +257,7 @@ __all__ = [
     "SettledHour",
     "SettledLate",
     "SettledPush",
+    "ShardState",
     "Simulation",
     "SpikeAlert",
     "StatementHeader",

@@ -10,6 +10,7 @@ as $$
         ('read', '{catalog,metric}'::text[]),
         ('read', '{usage,summary,series,usage_by,check_quota,totals,subjects,events,all_events,resolve_window}'),
         ('read', '{health,operational_metrics}'),
+        ('read', '{shard_slot,shard_state}'),
         ('read', '{settings,billing_cycle,plans,subscriptions,limits,effective_limits,overruns,notifications,reservations,top_ups,balance}'),
         ('read', '{endpoints,deliveries,spike_alerts}'),
         ('read', '{corrections,correction_entries,preview_correction}'),
@@ -25,6 +26,7 @@ as $$
         -- What programs call in their loops. Mappings and manual decisions need the level admin.
         ('report', '{plan_pushes,preview_pushes,claim_pushes,confirm_push,settle_pushes,release_pushes,uncertain_hours,settle_hour,fail_pushes}'),
         ('report', '{reconcilable_ranges,reconcile_range,reconciliation,report_status,pushes,report_mappings,report_journal,billers}'),
+        ('report', '{customer_subjects}'),
         ('report', '{plan_deliveries,claim_deliveries,settle_deliveries,release_deliveries,judge_spikes,judge_budgets,judge_projections}'),
         ('admin', '{define_metric,retire_metric}'),
         ('admin', '{verify,rebuild,check_drift,maintain,access}'),
@@ -42,7 +44,8 @@ as $$
         ('login', '{authenticate}'),
         ('admin', '{api_keys,revoke_api_key}'),
         ('owner', '{grant_access,revoke_access}'),
-        ('owner', '{create_api_key}')
+        ('owner', '{create_api_key}'),
+        ('owner', '{set_shard}')
     ) as l (level, functions)
     cross join lateral unnest(l.functions) as f (function)
 $$;

@@ -28,6 +28,7 @@ begin
     end if;
     -- One call at a time. A call that waited for another finds nothing left to do.
     perform _check_keep(maintain.keep), _lock('maintain');
+    return query select 'aligned ids', a from _align_sequences() a;
     v_old_keys := _note_key_mark();
     v_stripes := _series_to_merge(501);
     if maintain.keep is not null then
@@ -73,7 +74,8 @@ $$;
 comment on function maintain(interval, boolean) is
     'Maintains the log; run it daily. It creates the partitions of this month and the next three, moves events from the default partition to '
     'partitions of their months, moves idempotency keys that are older than two days to old_keys if there are many, and merges the rows of striped '
-    'metrics whose open bucket is over, deletes notifications and entries of admin_log that are older than settings() says, marks reservations '
+    'metrics whose open bucket is over, makes the ids of a shard its own again after a restore, '
+    'deletes notifications and entries of admin_log that are older than settings() says, marks reservations '
     'that have expired, and writes a notification of each, of each top-up that is used up or has expired, and of late usage of closed periods. '
     'Months are calendar months in UTC. With keep, it also drops the partitions of all months that ended before now() - keep; with detach, it '
     'makes them tables of their own instead, to be dumped and dropped. A month is kept, and a row says why, if its rollups or members differ from '

@@ -34,7 +34,7 @@ begin
         union all
         select v.name, '{}'::jsonb, v.value
         from (values
-            ('event_ids_total', (select case when is_called then last_value else 0 end from event_ids)::numeric),
+            ('event_ids_total', _drawn_event_ids()),
             ('reservations_open', (select h.number from held h)),
             ('reservations_oldest_seconds', (select coalesce(greatest(0, extract(epoch from v_now - h.oldest_at)), 0) from held h)),
             ('notifications_pending', _pending_notifications()),

@@ -43,7 +43,7 @@ begin
     -- Rows that were queued for the old mode name other buckets.
     v_changes_kind := (v_mapping.mode = 'last') <> (v_old.mode = 'last');
     if v_old.mode = 'delta' and report_metric.mode = 'event' then
-        v_mapping.event_after := (select last_value from event_ids);
+        v_mapping.event_after := (select case when is_called then last_value else last_value - 1 end from event_ids);
         update reported r set quantity = r.quantity + r.as_events, as_events = 0
         where r.metric = report_metric.metric and r.biller = report_metric.biller and r.as_events <> 0;
     end if;

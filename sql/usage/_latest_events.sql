@@ -1,6 +1,7 @@
 -- The log has no index that orders it by event_id, only a summary (BRIN) of the ids in each range of pages. So ranges of ids are read, from
--- the highest id downwards, until the page is full. A range has at least 10,000 ids, because a range of pages in the summary has about as many
--- rows. Where ids have gaps, ranges become wider; one that has too many rows is made narrower before it is read. Counting stops at that limit.
+-- the highest id downwards, until the page is full. A range has at least 10,000 ids that this meter can draw, because a range of pages in the
+-- summary has about as many rows. Where ids have gaps, ranges become wider; one that has too many rows is made narrower before it is read.
+-- Counting stops at that limit.
 --
 -- The rows of a metric or a window may be far down. So each time that twice as many rows have been walked through, all rows of the selection
 -- are looked for by series, if that takes no more look-ups than rows were walked through. A page costs a small multiple of the cheaper way.
@@ -16,12 +17,13 @@ as $$
 declare
     c_few     constant bigint := greatest(10000, _latest_events.max_rows);
     c_many    constant bigint := 4 * c_few;
+    c_least   constant bigint := c_few * (select q.seqincrement from pg_sequence q where q.seqrelid = 'event_ids'::regclass);
     v_log     text := _log_range(_latest_events.since, _latest_events.until);
     v_is_part boolean := _latest_events.metric is not null or isfinite(_latest_events.since) or isfinite(_latest_events.until);
     v_series  integer[];
     v_before  bigint := _latest_events.before;
     v_from    bigint := least(_latest_events.before, (select last_value + 1 from event_ids));
-    v_width   bigint := c_few;
+    v_width   bigint := c_least;
     v_rows    bigint;
     v_walked  bigint := 0;
     v_tried   bigint := 0;
@@ -30,12 +32,12 @@ declare
 begin
     loop
         v_rows := c_few;
-        if v_width > c_few then
+        if v_width > c_least then
             execute format('select count(*) from (select from (%s) e limit $3) counted', v_log) into v_rows
                 using greatest(v_from - v_width, 1), v_before, c_many + 1;
         end if;
         if v_rows > c_many then
-            v_width := greatest(v_width / 8, c_few);
+            v_width := greatest(v_width / 8, c_least);
             continue;
         end if;
         v_walked := v_walked + v_rows;

@@ -71,11 +71,14 @@ def test_the_pages_are_where_a_reader_looks_for_them() -> None:
         "project",
         "focus",
         "keys",
+        "scale",
         "simulate",
         "repair",
     }
     expected = {"", "migrations", *(f"sql/{room}" for room in rooms)}
-    expected |= {f"pymeter{room}" for room in ("", "/cli", "/contrib", "/importing", "/operate", "/web")}
+    expected |= {
+        f"pymeter{room}" for room in ("", "/cli", "/contrib", "/importing", "/operate", "/scale", "/web")
+    }
     expected |= {"tests", "tests/benchmarks", "tests/longrun"}
     assert {_name(page) for page in PAGES} == expected
     assert len(TEXT.splitlines()) <= LINES_MAX, "the front page is to be read in one go"

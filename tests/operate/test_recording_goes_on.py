@@ -27,6 +27,7 @@ STRONG = {
     "report_metric": "SELECT meter.report_metric('m', 'calls')",
     "maintain": "SELECT * FROM meter.maintain()",
     "rebuild": "SELECT meter.rebuild()",
+    "set_shard": "SELECT meter.set_shard(3, ids_above => 1000000000)",
 }
 # Everything else that changes something.
 OTHERS = {

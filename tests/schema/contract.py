@@ -247,6 +247,7 @@ report:
   report_subject(subject text, customer text, biller text = 'stripe') -> report_subjects
   report_mappings(biller text = 'stripe') -> setof report_metrics
   billers() -> setof billers
+  customer_subjects(customer text, biller text = 'stripe') -> setof report_subjects
   plan_pushes(biller text = 'stripe', open_hours boolean = true, max_rows integer = 10000,
     now timestamptz = now()) -> bigint
   preview_pushes(biller text = 'stripe', open_hours boolean = true,
@@ -287,6 +288,10 @@ operate:
   health(now timestamptz = now()) -> health
   operational_metrics(now timestamptz = now()) -> setof operational_metric
   check_drift() -> bigint
+scale:
+  shard_slot(shard_key text) -> integer
+  shard_state() -> shard_state
+  set_shard(number integer, ids_above bigint = 0) -> shard_state
 """
 
 RESULTS = """
@@ -466,6 +471,8 @@ new_api_key(key_id bigint, key text, name text, level text, subject text, expire
 authentication(key_id bigint, name text, level text, subject text, role text, expires_at timestamptz)
 push_status(state text, pushes bigint, quantity numeric, oldest timestamptz, metric text)
 report_subjects(subject text, biller text, customer text)
+shard_state(number integer, ids_above bigint, joined_at timestamptz, highest_id bigint,
+  earlier_id bigint, problems text[])
 settled_hour(verdict text, present bigint, absent bigint, uncertain bigint)
 settled_push(push_id bigint, state text, reason text, next_attempt_at timestamptz)
 uncertain_hour(customer text, event_name text, hour timestamptz, delivered_total numeric,

@@ -41,6 +41,7 @@ EXEMPT_HERE = {
     ("0023-invoice-items", "prefer-bigint-over-int"): "a subject_id, and the position of a line",
     ("0023-invoice-items", "constraint-missing-not-valid"): "its table has a row for each biller",
     ("0023-invoice-items", "require-concurrent-index-creation"): "reporters wait for it, recording does not",
+    ("0026-shards", "prefer-bigint-over-int"): "the number of a shard, below 1,024",
     ("0024-api-keys", "ban-drop-constraint"): "it is added again, with two levels more",
     ("0024-api-keys", "constraint-missing-not-valid"): "its table has a row for each grant",
     ("0021-projected-marks", "ban-drop-constraint"): "the one after it allows a word more",

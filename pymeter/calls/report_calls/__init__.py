@@ -13,6 +13,7 @@ from pymeter.calls.report_calls.deciding import (
 from pymeter.calls.report_calls.journal import adopt_journal, pushes, report_journal, report_status
 from pymeter.calls.report_calls.mapping import (
     billers,
+    customer_subjects,
     define_biller,
     report_mappings,
     report_metric,
@@ -27,6 +28,7 @@ __all__ = [
     "billers",
     "claim_pushes",
     "confirm_push",
+    "customer_subjects",
     "define_biller",
     "fail_pushes",
     "leave_pushes",

@@ -184,3 +184,29 @@ def report_mappings(biller: str = "stripe") -> Call[list[MetricMapping]]:
     return Call(
         "report_mappings", (argument.text("biller", biller, required=True),), result.every(MetricMapping)
     )
+
+
+def customer_subjects(customer: str, biller: str = "stripe") -> Call[list[SubjectMapping]]:
+    """Return the subjects whose usage is reported as that of one customer of a biller.
+
+    Args:
+        customer: The biller's customer.
+        biller: The biller's name.
+
+    Returns:
+        A row for each subject, by subject.
+
+    Raises:
+        InvalidInput: a value is not allowed.
+
+    Example:
+        [mapping.subject for mapping in meter.customer_subjects("cus_42")]
+    """
+    return Call(
+        "customer_subjects",
+        (
+            argument.text("customer", customer, required=True),
+            argument.text("biller", biller, required=True),
+        ),
+        result.every(SubjectMapping),
+    )

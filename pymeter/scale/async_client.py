@@ -1,0 +1,177 @@
+"""The asynchronous client of many meters: as :mod:`pymeter.scale.client`, with tasks in place of threads."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, NamedTuple, Self, TypeVar
+
+import psycopg
+
+from pymeter._async_composed import AsyncComposedMethods
+from pymeter.async_client import AsyncConnectionPool, AsyncMeter
+from pymeter.calls import Call
+from pymeter.models import NewEntry
+from pymeter.scale.client import _finish
+from pymeter.scale.errors import of_shard, unavailable
+from pymeter.scale.routing import RULES
+from pymeter.scale.rules import OnSubject, shard_of_id
+from pymeter.scale.shard_map import ShardMap, read_map
+from pymeter.scale.sources import check_sources, checked_entries, open_pool
+from pymeter.scale.steps import Answer, Reply, Request, Steps, given
+
+T = TypeVar("T")
+
+
+class AsyncShardTransaction(NamedTuple):
+    """A transaction on the shard of one subject, for what has to commit together with its usage."""
+
+    connection: psycopg.AsyncConnection[Any]
+    meter: AsyncMeter
+
+
+class AsyncShardedMeter(AsyncComposedMethods):
+    """Many meters as one. Which shard a subject lies on is in the map.
+
+    Each shard is a pool, so that every call is a transaction of its own, on every shard that it needs. A
+    connection in a pool's place is possible, too; then the caller commits.
+
+        async with AsyncShardedMeter.open("shards.json") as meter:
+            await meter.record("acct_1", "tokens", 120, idempotency_key="req_1")
+    """
+
+    def __init__(
+        self,
+        shard_map: ShardMap,
+        sources: Mapping[str, psycopg.AsyncConnection[Any] | AsyncConnectionPool],
+        *,
+        concurrency: int = 8,
+        prepare: bool | None = None,
+    ) -> None:
+        """`sources`: a pool for each shard; `concurrency`: how many shards a call asks at once, at most."""
+        check_sources(shard_map, sources)
+        self.shard_map = shard_map
+        self.meters: Mapping[str, AsyncMeter] = {
+            name: AsyncMeter(sources[name], schema=shard_map.shards[name].schema, prepare=prepare)
+            for name in shard_map.names
+        }
+        """The plain meter of each shard, by name."""
+        self._sources = sources
+        self._concurrency = concurrency
+        self._owned: list[Any] = []
+
+    @classmethod
+    def open(
+        cls,
+        map_or_path: ShardMap | str | os.PathLike[str],
+        *,
+        max_size: int = 4,
+        timeout: float = 3,
+        concurrency: int = 8,
+        prepare: bool | None = None,
+    ) -> Self:
+        """A meter with a pool for each shard of the map; needs psycopg_pool. Use it in an ``async with``.
+
+        Args:
+            map_or_path: The map, or the file that it is in.
+            max_size: How many connections to a shard there may be.
+            timeout: After how many seconds a shard that gives no connection counts as unavailable.
+            concurrency: How many shards are asked at once, at most.
+            prepare: As of AsyncMeter.
+        """
+        shard_map = map_or_path if isinstance(map_or_path, ShardMap) else read_map(map_or_path)
+        pools = {
+            name: open_pool(shard_map.shards[name], max_size, timeout, asynchronous=True)
+            for name in shard_map.names
+        }
+        meter = cls(shard_map, pools, concurrency=concurrency, prepare=prepare)
+        meter._owned = list(pools.values())
+        return meter
+
+    async def __aenter__(self) -> Self:
+        for pool in self._owned:
+            await pool.open(wait=False)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the pools that `open` has made."""
+        for pool in self._owned:
+            await pool.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self.shard_map.names)})"
+
+    def meter_of(self, subject: str) -> AsyncMeter:
+        """The plain meter of the shard that the subject lies on."""
+        return self.meters[self.shard_map.shard_of(subject)]
+
+    @asynccontextmanager
+    async def transaction(self, subject: str) -> AsyncIterator[AsyncShardTransaction]:
+        """A transaction on the shard of a subject: its connection, and the plain meter on it.
+
+        async with meter.transaction("acct_1") as (connection, shard):
+            await connection.execute("UPDATE accounts SET ...")
+            await shard.record("acct_1", "tokens", 120, idempotency_key="req_1")
+        """
+        name = self.shard_map.shard_of(subject)
+        source, schema = self._sources[name], self.shard_map.shards[name].schema
+        async with AsyncExitStack() as stack:
+            if isinstance(source, psycopg.AsyncConnection):
+                connection = source
+            else:
+                try:
+                    connection = await stack.enter_async_context(source.connection())
+                except psycopg.Error as error:
+                    raise of_shard(error, name) from error
+            await stack.enter_async_context(connection.transaction())
+            yield AsyncShardTransaction(connection, AsyncMeter(connection, schema=schema))
+
+    async def stage_correction(self, id: int, entries: Iterable[NewEntry | Mapping[str, Any]]) -> int:
+        name = shard_of_id(self.shard_map, id, "id")
+        return await self.meters[name].stage_correction(id, checked_entries(self.shard_map, name, entries))
+
+    async def _run(self, call: Call[T]) -> T:
+        rule = RULES[call.function]
+        if isinstance(rule, OnSubject) and (subject := given(call, "subject")) is not None:
+            return await self._run_on(self.shard_map.shard_of(subject), call)
+        return _finish(call, await self._drive(rule.steps(call, self.shard_map)))
+
+    async def _run_on(self, name: str, call: Call[T]) -> T:
+        """The usual case: one shard, whose rows need no merging."""
+        try:
+            return await self.meters[name]._run(call)
+        except psycopg.Error as error:
+            if unavailable(error):
+                raise of_shard(error, name) from error
+            raise
+
+    async def _drive(self, steps: Steps) -> Answer:
+        replies: list[Reply] | None = None
+        while True:
+            try:
+                requests = next(steps) if replies is None else steps.send(replies)
+            except StopIteration as done:
+                answer: Answer = done.value
+                return answer
+            replies = await self._ask(requests)
+
+    async def _ask(self, requests: list[Request]) -> list[Reply]:
+        turns = asyncio.Semaphore(self._concurrency)
+
+        async def reply(request: Request) -> Reply:
+            async with turns:
+                try:
+                    return await self.meters[request.shard]._run(request.call)
+                except Exception as error:
+                    return error
+
+        if len(requests) == 1:
+            return [await reply(requests[0])]
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(reply(request)) for request in requests]
+        return [task.result() for task in running]
