@@ -50,7 +50,8 @@ RULES: Final[dict[str, Rule]] = {
         invoice invoice_json grant_credit credits set_tax taxes budget_status
         project_usage project_invoice
         own_usage own_summary own_series own_usage_by own_events own_limits own_check_quota own_balance
-        own_statements own_statement own_budget_status own_credits own_invoice own_project_usage own_project_invoice
+        own_statements own_statement
+        own_budget_status own_credits own_invoice own_project_usage own_project_invoice
         """,
     ),
     "erase_subject": Erasing(),
