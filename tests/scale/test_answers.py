@@ -358,6 +358,7 @@ def _ask_as_bound(twins: Twins, subject: str) -> None:
     arguments: dict[str, tuple[Any, ...]] = {
         "own_series": ("sum", JUNE["since"], JUNE["until"]),
         "own_usage_by": ("sum", "model"),
+        "own_statement": (1,),
         **{f"own_{name}": ("sum",) for name in ("usage", "limits", "check_quota", "balance")},
     }
     for name in (name for name in names() if name.startswith("own_")):
@@ -432,6 +433,7 @@ def _report(twins: Twins) -> None:
     twins.define_biller(subject_is_customer=True, max_age=timedelta(days=3000), sends="usage")
     twins.report_metric("sum", "tokens", "delta", since=SINCE)
     twins.report_mappings()
+    twins.billers()
     twins.report_subject(SUBJECTS[1], "cus_1")
     twins.customer_subjects("cus_1")
     twins.rows("preview_pushes", now=NOW)

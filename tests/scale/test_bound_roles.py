@@ -38,6 +38,7 @@ def test_a_bound_role_is_answered_by_the_shards_of_its_subjects(sharded: Sharded
         metadata = {"model": "m"}
         sharded.record(subject, "tokens", n + 1, at=at("2026-06-10"), metadata=metadata)
         sharded.access.grant(role, "read", subject)
+        sharded.close_period(subject, **JUNE)
     shards = {
         name: replace(shard, dsn=f"{shard.dsn}{'&' if '?' in shard.dsn else '?'}options=-c%20role%3D{role}")
         for name, shard in sharded.shard_map.shards.items()
@@ -52,6 +53,9 @@ def test_a_bound_role_is_answered_by_the_shards_of_its_subjects(sharded: Sharded
                 function = {"limits": "effective_limits"}.get(name, name)
                 found = plain(getattr(own, name)(**arguments))
                 assert found == plain(getattr(sharded, function)(subject, **arguments)), name
+            (header,) = own.statements()
+            asked.add("own_statement")
+            assert own.statement(header.statement_id) == sharded.statement(header.statement_id)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             portal.usage(subjects[0], "tokens")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -65,6 +69,7 @@ _QUESTIONS = {
     "series": {"metric": "tokens", **JUNE, "step": "week"},
     "usage_by": {"metric": "tokens", "dimension": "model", **JUNE},
     "events": {"metric": "tokens"},
+    "statements": JUNE,
     "limits": {"metric": "tokens", "at": NOW},
     "check_quota": {"metric": "tokens", "requested": 5, "now": NOW},
     "balance": {"metric": "tokens", "at": NOW},
