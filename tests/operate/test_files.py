@@ -248,6 +248,7 @@ _PROBLEMS = (
     "notify/_notify_health.sql:_delivery_problems",
     "close/_closing_health.sql:_closing_problems",
     "budgets/_judging_health.sql:_judging_problems",
+    "scale/_shard_ids.sql:_shard_problems",
 )
 
 
