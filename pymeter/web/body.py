@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -28,6 +29,15 @@ class Limits:
 def content_type(request: Request) -> str:
     """The media type, in lower case, without parameters."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def check_query(request: Request) -> None:
+    """Raises Problem 400 for a query that is not UTF-8."""
+    try:
+        unquote_to_bytes(request.scope["query_string"]).decode()
+    except UnicodeDecodeError:
+        # Starlette would put U+FFFD in its place, which is another subject.
+        raise bad_value("the query is not UTF-8", "Percent-encode UTF-8.") from None
 
 
 async def read(request: Request, limits: Limits) -> bytes:

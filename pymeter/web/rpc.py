@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 import psycopg
 from psycopg import sql
@@ -55,7 +54,7 @@ class Rpc:
         if request.method == "POST":
             arguments = from_json(function, await _body_arguments(request, self._limits))
         else:
-            _check_query(request)
+            body.check_query(request)
             arguments = from_query(function, request.query_params)
         add_idempotency_key(function, arguments, request)
         check_required(function, arguments)
@@ -80,14 +79,6 @@ async def _body_arguments(request: Request, limits: body.Limits) -> Mapping[str,
     if not isinstance(value, dict):
         raise bad_value("the body is not a JSON object", 'Send the arguments by name: {"subject": "acct_1"}.')
     return value
-
-
-def _check_query(request: Request) -> None:
-    try:
-        unquote_to_bytes(request.scope["query_string"]).decode()
-    except UnicodeDecodeError:
-        # Starlette would put U+FFFD in its place, which is another subject.
-        raise bad_value("the query is not UTF-8", "Percent-encode UTF-8.") from None
 
 
 def from_json(function: Function, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 from psycopg import sql
@@ -50,30 +51,50 @@ class Asker:
         connection: Connection,
         keys: Mapping[str, Held],
         *,
+        most_bytes: int,
         taken: str | None = None,
     ) -> None:
-        """`taken`: the level whose role the transaction has."""
+        """`most_bytes`: how large all answers together may be. `taken`: the level whose role is taken."""
         self._database = database
         self._connection = connection
         self._keys = keys
         self._level = taken
+        self._left = most_bytes
 
     def may(self, function: str) -> bool:
         """Whether somebody has signed in with a key whose level has the function."""
         return LEVELS[function] in self._keys
 
     async def ask(self, function: str, **arguments: Any) -> Answer:
-        """The answer. Raises Problem, 403 if nobody has signed in with a key of the right level."""
+        """The answer. Raises Problem: 403 if nobody has signed in with a key of the right level, and 400 if
+        the answers together are too large: an exception, so that a function which changes something has not.
+        """
         statement = statement_of(self._database.schema, function, arguments)
         await self._take_role_of(function)
         cursor = AsyncExactCursor(self._connection)
         try:
-            # Binary results are exact. The text is the one that the page shows.
-            await cursor.execute(statement.encode(), binary=True)
+            rows = await self._rows(cursor, statement)
         except psycopg.Error as error:
             raise of_database(error, function) from error
-        columns = tuple(column.name for column in cursor.description or ())
-        return Answer(statement, columns, tuple(await cursor.fetchall()))
+        return Answer(statement, tuple(column.name for column in cursor.description or ()), rows)
+
+    async def _rows(self, cursor: AsyncExactCursor, statement: str) -> tuple[Row, ...]:
+        """The rows, one after the other: what is too large is never held."""
+        rows: list[Row] = []
+        # Binary results are exact. The text is the one that the page shows.
+        stream = cast(AsyncGenerator[Row, None], cursor.stream(statement.encode(), binary=True))
+        async with aclosing(stream) as found:
+            async for row in found:
+                self._left -= _size(cursor)
+                if self._left < 0:
+                    raise Problem(
+                        400,
+                        "the answer is too large",
+                        sqlstate="54000",
+                        hint="Ask for a shorter time, or read it with SQL.",
+                    )
+                rows.append(row)
+        return tuple(rows)
 
     async def try_ask(self, function: str, **arguments: Any) -> Answer:
         """The answer, or the problem as an answer: the other parts of the page should still be seen."""
@@ -97,8 +118,16 @@ class Asker:
                 hint=f"Sign in with one, too: pymeter key create {level} --name NAME prints it.",
                 more={"level": level},
             )
+        self._level = None  # also if this one cannot be taken: the next question takes its own again
         await self._database.take_role(self._connection, key.credential)
         self._level = level
+
+
+def _size(cursor: AsyncExactCursor) -> int:
+    """The bytes of the row that was read last."""
+    result = cursor.pgresult
+    assert result is not None
+    return sum(len(result.get_value(0, column) or b"") for column in range(result.nfields))
 
 
 def statement_of(schema: str, function: str, arguments: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from pymeter.calls.result import Row
 from pymeter.times import read_zone
+from pymeter.web import body
 from pymeter.web.database import Session
 from pymeter.web.pages import wording
 from pymeter.web.pages.allowances import meters
@@ -48,6 +49,7 @@ class Embedded:
             return self._problem(request, Problem(500, "internal error"))
 
     async def _get(self, request: Request) -> Response:
+        body.check_query(request)
         theme = theme_of(request.query_params)
         timezone = _timezone(request)
         database = self._site.database
@@ -109,7 +111,13 @@ class _Page(Page):
 
     def __init__(self, site: Site, request: Request, session: Session, timezone: str, theme: Theme) -> None:
         held = Held("", session.key_id, session.name, session.level)
-        asker = Asker(site.database, session.connection, {session.level: held}, taken=session.level)
+        asker = Asker(
+            site.database,
+            session.connection,
+            {session.level: held},
+            most_bytes=site.limits.answer_bytes,
+            taken=session.level,
+        )
         super().__init__(site, request, SignedIn({}, 0.0, timezone=timezone), asker)
         self._theme = theme
 

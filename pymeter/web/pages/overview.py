@@ -14,7 +14,7 @@ from pymeter.web.pages.asking import Answer
 from pymeter.web.pages.site import Page, Site
 from pymeter.web.pages.tables import Column, Table
 
-_RATE_OF = 1000
+_RATE_OF = 100
 
 
 class Overview:

@@ -15,6 +15,7 @@ from pymeter.web.pages.asking import Answer
 from pymeter.web.pages.lookup import short
 from pymeter.web.pages.site import Page, Site
 from pymeter.web.pages.tables import Column, Table, plain
+from pymeter.web.problems import bad_value
 
 _ROWS = 20
 _DIFFERENCES = 50
@@ -115,7 +116,10 @@ class Reporting:
     async def resolve(self, request: Request) -> Response:
         """Say whether the biller has counted an uncertain push."""
         async with self._site.action(request) as (page, fields):
-            is_delivered = fields.get("delivered") == "true"
+            if fields.get("delivered") not in ("true", "false"):
+                # What is not said is no "it was not counted", which sends it again.
+                raise bad_value("delivered is neither true nor false", "Load the page again.", "delivered")
+            is_delivered = fields["delivered"] == "true"
             answer = await page.ask(
                 "resolve_push", identifier=fields.get("identifier", ""), delivered=is_delivered
             )

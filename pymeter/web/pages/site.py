@@ -20,7 +20,7 @@ from starlette.routing import Route
 from pymeter import __version__
 from pymeter.visible import visible
 from pymeter.web import body
-from pymeter.web.database import Database
+from pymeter.web.database import Connection, Database
 from pymeter.web.pages import wording
 from pymeter.web.pages.asking import Answer, Asker
 from pymeter.web.pages.sessions import Sessions, SignedIn
@@ -55,6 +55,7 @@ class Site:
 
         async def guarded(request: Request) -> Response:
             try:
+                body.check_query(request)
                 return await endpoint(request)
             except psycopg.errors.InvalidAuthorizationSpecification:
                 response = self.to_sign_in(request)
@@ -81,7 +82,7 @@ class Site:
         signed_in = self._signed_in(request)
         async with self.database.transaction() as connection:
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            yield Page(self, request, signed_in, Asker(self.database, connection, signed_in.keys))
+            yield Page(self, request, signed_in, self._asker(connection, signed_in))
 
     @asynccontextmanager
     async def action(self, request: Request) -> AsyncIterator[tuple[Page, dict[str, str]]]:
@@ -96,19 +97,20 @@ class Site:
                 403, "the form is not of this site, or is old", hint="Load the page again, and send it."
             )
         async with self.database.transaction() as connection:
-            yield Page(self, request, signed_in, Asker(self.database, connection, signed_in.keys)), fields
+            yield Page(self, request, signed_in, self._asker(connection, signed_in)), fields
 
     async def fields(self, request: Request) -> dict[str, str]:
         """The fields of a form that this site's pages sent. Raises Problem 403 for others, 400."""
-        origin = request.headers.get("origin")
-        is_foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
-        if is_foreign or request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        if _is_of_another_site(request):
             raise Problem(403, "the form was sent by another site", hint="Open the page here.")
         raw = await body.read(request, self.limits)
         try:
             return dict(parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=100, errors="strict"))
         except ValueError:
             raise Problem(400, "the form cannot be read", hint="Load the page again, and send it.") from None
+
+    def _asker(self, connection: Connection, signed_in: SignedIn) -> Asker:
+        return Asker(self.database, connection, signed_in.keys, most_bytes=self.limits.answer_bytes)
 
     def _signed_in(self, request: Request) -> SignedIn:
         found = self.sessions.of(request)
@@ -152,7 +154,7 @@ class Site:
             told, signed_in.told = signed_in.told, ""
         text = self._environment.get_template(template).render(
             {
-                "url": lambda path, **query: link(root, path, **query),
+                "url": lambda path, /, **query: link(root, path, **query),
                 "csv_of": lambda table: f"?{urlencode(query | {'csv': table})}",
                 "with_query": lambda name, value: _with_query(query, name, value),
                 "given": lambda name: query.get(name, ""),
@@ -204,7 +206,7 @@ class Page:
         """How many rows to ask for: more, if the table is wanted as CSV."""
         return _ROWS_OF_CSV if self.csv == table else rows
 
-    def next(self, answer: Answer, most: int, **after: Any) -> str | None:
+    def next(self, answer: Answer, most: int, /, **after: Any) -> str | None:
         """The address of the next page: the same with `after`. None if this is the last one."""
         if len(answer.rows) < most:
             return None
@@ -212,7 +214,7 @@ class Page:
         query.pop("csv", None)
         return f"?{urlencode(query)}"
 
-    def link(self, path: str, **query: Any) -> str:
+    def link(self, path: str, /, **query: Any) -> str:
         """The address of another page."""
         return link(self.request.scope.get("root_path", ""), path, **query)
 
@@ -225,7 +227,9 @@ class Page:
                 raise Problem(404, "no such table", hint="Follow the link beside the table.")
             if table.answer.problem is not None:
                 raise table.answer.problem
-            return csv_response(table)
+            response = csv_response(table)
+            response.headers.update(UNCACHED)
+            return response
         found = {"tables": by_name, "now": self.now, **values}
         return self.shown(template, found)
 
@@ -233,16 +237,26 @@ class Page:
         """The template in the frame of this page."""
         return self.site.render(self.request, self.signed_in, template, values)
 
-    def done(self, told: str, path: str, **query: Any) -> Response:
+    def done(self, told: str, path: str, /, **query: Any) -> Response:
         """After a form: to a page, which tells once what has been done."""
         self.signed_in.told = told
         return RedirectResponse(self.link(path, **query), 303, headers=UNCACHED)
 
 
-def link(root: str, path: str, **query: Any) -> str:
-    """The address of a page, with what is not None as its query."""
+def link(root: str, path: str, /, **query: Any) -> str:
+    """The address of a page, with what is not None as its query, whatever the names in it."""
     given = {name: value for name, value in query.items() if value is not None}
     return f"{root}{path}?{urlencode(given)}" if given else f"{root}{path}"
+
+
+def _is_of_another_site(request: Request) -> bool:
+    """Whether a browser says that a form was sent by a page of another site."""
+    origin = request.headers.get("origin")
+    try:
+        is_foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    except ValueError:  # no address
+        return True
+    return is_foreign or request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
 
 
 def _with_query(query: Mapping[str, str], name: str, value: str | None) -> str:

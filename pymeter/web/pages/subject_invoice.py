@@ -16,7 +16,7 @@ from pymeter.visible import visible
 from pymeter.web.pages import wording
 from pymeter.web.pages.asking import Answer
 from pymeter.web.pages.invoices import lines_table, projection_table
-from pymeter.web.pages.site import Page, Site
+from pymeter.web.pages.site import UNCACHED, Page, Site
 from pymeter.web.pages.subject import subject_of
 from pymeter.web.pages.tables import Column, Table
 from pymeter.web.pages.windows import time_of
@@ -83,11 +83,7 @@ class SubjectInvoice:
             policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
             return HTMLResponse(
                 text,
-                headers={
-                    "Content-Security-Policy": policy,
-                    "Cache-Control": "no-store",
-                    "X-Content-Type-Options": "nosniff",
-                },
+                headers={**UNCACHED, "Content-Security-Policy": policy},
             )
 
 

@@ -41,10 +41,13 @@ def one_of(page: Page, name: str, allowed: tuple[tuple[str, str], ...], default:
 
 
 def field_of(value: datetime | None, timezone: str) -> str:
-    """A time as the value of a field, exact, in a zone."""
+    """A time as the value of a field, exact, in a zone; with its offset where clocks go back."""
     if value is None:
         return ""
-    text = value.astimezone(read_zone(timezone)).replace(tzinfo=None).isoformat(" ")
+    local = value.astimezone(read_zone(timezone))
+    if local.fold:
+        return local.isoformat(" ")  # without it, the text would be the time an hour before
+    text = local.replace(tzinfo=None).isoformat(" ")
     return text.removesuffix(":00").removesuffix(" 00:00")
 
 
