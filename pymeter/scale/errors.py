@@ -47,6 +47,24 @@ class NotSharded(MeterError):
     default_sqlstate = "0A000"
 
 
+class MoveRefused(MeterError):
+    """A subject cannot be moved exactly; nothing was changed, and the hint says what would help (55000)."""
+
+    default_sqlstate = "55000"
+
+
+class MoveUnfinished(MeterError):
+    """A move was interrupted; a repetition goes on (55000)."""
+
+    default_sqlstate = "55000"
+
+
+class CopiesDiffer(MeterError):
+    """The copy of a subject is not what the original is; the subject was not moved (XX001)."""
+
+    default_sqlstate = "XX001"
+
+
 def unavailable(error: Exception) -> bool:
     """Whether the shard could not be reached, or has gone; not whether it has refused something."""
     if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +19,7 @@ from pymeter.models import ShardState
 from pymeter.program_connection import ProgramPool
 from pymeter.scale.errors import ShardMapError, of_shard, unavailable
 from pymeter.scale.shard_map import Shard, ShardMap, check_pin, even_slots, read_map, write_map
-from pymeter.scale.slots import SLOTS
+from pymeter.scale.slots import SLOTS, slot_of
 from pymeter.secrets import remember_dsn
 
 # The meter in use draws ids while the shards are numbered: the ids of shards begin this far above.
@@ -93,13 +95,36 @@ def pin(path: StrPath, subject: str, name: str) -> ShardMap:
     return made
 
 
+def pin_moved(path: StrPath, subject: str, name: str) -> ShardMap:
+    """Say where a subject lies that was moved. Moves may end at one moment: each keeps what others wrote."""
+    for _ in range(100):
+        before = read_map(path)
+        made = replace(before, pins={**before.pins, subject: name})
+        if made.slots[slot_of(subject)] == name:
+            made = replace(before, pins={s: n for s, n in before.pins.items() if s != subject})
+        with _only_writer(path):
+            if read_map(path) == before:
+                write_map(path, made)
+                return made
+    raise ShardMapError("the map was changed meanwhile", detail=f"{path}.", hint="Run the command again.")
+
+
+@contextmanager
+def _only_writer(path: StrPath) -> Iterator[None]:
+    """One program at a time changes the map; the lock ends with the program."""
+    with Path(f"{path}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def _rewrite(path: StrPath, before: ShardMap, made: ShardMap) -> None:
     """Write the map, unless another process has changed it meanwhile."""
-    if read_map(path) != before:
-        raise ShardMapError(
-            "the map was changed meanwhile", detail=f"{path}.", hint="Nothing was written: try again."
-        )
-    write_map(path, made)
+    with _only_writer(path):
+        if read_map(path) != before:
+            raise ShardMapError(
+                "the map was changed meanwhile", detail=f"{path}.", hint="Nothing was written: try again."
+            )
+        write_map(path, made)
 
 
 def _oldest(states: Mapping[str, ShardState]) -> str | None:

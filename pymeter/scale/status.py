@@ -102,6 +102,11 @@ def status(meter: ShardedMeter) -> ShardsStatus:
     return ShardsStatus(shards=shards, differences=_differences(found))
 
 
+def compare(meters: Mapping[str, Meter]) -> list[Difference]:
+    """The definitions that are not alike on these meters."""
+    return _differences({name: _definitions(meter) for name, meter in meters.items()})
+
+
 def _edges(given: str) -> tuple[str, str]:
     first, last = given.split("-")
     return first, last

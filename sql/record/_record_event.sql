@@ -19,7 +19,6 @@ declare
     v_metric   metrics;
     v_recorded recorded;
 begin
-    perform _check_home(_record_event.subject);
     at := coalesce(_record_event.at, now());
     select m as metric, exists (select from old_keys where digest = v_digest) as is_old_key into v_found from metrics m where m.key = metric_key;
     v_metric := v_found.metric;

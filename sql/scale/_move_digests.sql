@@ -45,7 +45,7 @@ immutable
 set search_path from current
 as $$
     select format('not (t.event_id <= %s and t.recorded_at <= %L::timestamptz)', coalesce(known_id, 0), coalesce(known_at, '-infinity'))
-        || coalesce(format(' and t.event_id <= %s and t.recorded_at <= %L::timestamptz', up_to_id, up_to_at), '')
+        || case when up_to_id is null then '' else format(' and t.event_id <= %s and t.recorded_at <= %L::timestamptz', up_to_id, up_to_at) end
 $$;
 
 comment on function _log_part(bigint, timestamptz, bigint, timestamptz) is

@@ -65,7 +65,7 @@ begin
         v_digests := v_digests || ' union select k.digest from (select * from keys union all select * from old_keys) k'
             ' where k.quantity is null and k.member is null and not exists (select from reservations r where r.reservation_id = k.event_id)';
     end if;
-    return format('select k.event_id, k.at, k.digest, k.quantity, k.member from (%s) d join '
+    return format('select k.at, k.digest, k.event_id, k.member, k.quantity from (%s) d join '
         '(select * from keys union all select * from old_keys) k on k.digest = d.digest', v_digests);
 end
 $$;

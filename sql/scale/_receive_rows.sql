@@ -100,6 +100,12 @@ begin
         where i.indrelid = quote_ident(_receive_rows.name)::regclass and i.indisprimary);
     if v_table.treatment = 'replace' then
         execute format('delete from %I t where %s', _receive_rows.name, _moved_predicate(v_table.predicate, _receive_rows.subject));
+    elsif v_table.treatment = 'log' then
+        analyze pg_temp.moved_events;
+        delete from pg_temp.moved_events m
+        using events e
+        where e.series_id = m.series_id and e.at = m.at and e.event_id = m.event_id and e.series_id = any (array(
+            select s.series_id from _subject_series(_receive_rows.subject, null) s));
     elsif v_table.treatment = 'update' then
         select string_agg(format('%1$I = excluded.%1$I', c), ', ') into v_sets from unnest(v_columns) c where c <> all (v_keys);
     end if;

@@ -1,0 +1,69 @@
+"""Whether a subject can be moved exactly: asked before anything is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pymeter import Meter
+from pymeter.scale.errors import MoveRefused
+from pymeter.scale.homes import Home
+from pymeter.scale.shard_map import ShardMap
+from pymeter.scale.status import compare
+
+
+def check(
+    shard_map: ShardMap,
+    source: Home,
+    target: Home,
+    subject: str,
+    *,
+    tell: Callable[[str, dict[str, Any]], None],
+) -> None:
+    """Raise MoveRefused, with all reasons."""
+    tell("check", {})
+    for home in (source, target):
+        with home.transaction():
+            state = home.rows("shard_state")[0]
+        shard = shard_map.shards[home.name]
+        if (state["number"], state["ids_above"]) != (shard.number, shard_map.ids_above):
+            raise MoveRefused(
+                "a shard is not the one of the map", detail=f"{home.name}.", hint="pymeter shard status"
+            )
+    installed = []
+    for home in (source, target):
+        with home.transaction():
+            installed.append(home.value("_installed_sql"))
+    if installed[0] != installed[1]:
+        raise MoveRefused(
+            "the two shards have different versions installed",
+            detail=f"{source.name}, {target.name}.",
+            hint="Upgrade both first: pymeter migrate",
+        )
+    _check_definitions(shard_map, source, target)
+    with source.transaction():
+        problems = source.rows("_move_problems", subject)
+        facts = source.value("_move_facts", subject)
+    if not problems:
+        with target.transaction():
+            problems = target.rows("_receive_problems", subject, facts)
+    if problems:
+        raise MoveRefused(
+            "the subject cannot be moved",
+            detail=f"{subject!r}: " + "; ".join(row["problem"] for row in problems) + ".",
+            hint=problems[0]["hint"],
+        )
+
+
+def _check_definitions(shard_map: ShardMap, source: Home, target: Home) -> None:
+    meters = {}
+    for home in (source, target):
+        meters[home.name] = Meter(home.connection, schema=shard_map.shards[home.name].schema)
+    with source.transaction(), target.transaction():
+        differences = compare(meters)
+    if differences:
+        raise MoveRefused(
+            "the definitions of the two shards are not alike",
+            detail=", ".join(f"{row.kind} {row.key}" for row in differences[:10]) + ".",
+            hint="pymeter shard status compares them. Repeat what defines them; then move.",
+        )
