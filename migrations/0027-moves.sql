@@ -1,5 +1,5 @@
 -- depends: 0026-shards
--- The subjects that are about to leave this meter, have left it, or are about to arrive. A subject without a row is at home here.
+-- Subjects that are on their way to another shard, or have gone there.
 
 create table moves (
     subject    text        collate "C" not null,
@@ -16,15 +16,15 @@ create table moves (
 );
 
 comment on table moves is
-    'Subjects that nothing is recorded for here, because they are being moved from or to another meter, or have been. Changed by close_home(), '
-    'reopen_home(), leave_home(), expect_subject() and admit_subject().';
-comment on column moves.subject is 'Whom the usage belongs to.';
+    'Subjects that this meter is not, or not any more, the home of. A subject without a row is at home here if it is at all. Changed only by the '
+    'functions that move a subject.';
+comment on column moves.subject is 'The subject.';
 comment on column moves.state is
-    'closing: it is being moved to other, and everything is still here. moved: it is at other, and what is here is an old copy. arriving: it is '
-    'being moved here from other.';
-comment on column moves.other is 'The other meter: the shard that the subject is moved to, or comes from.';
-comment on column moves.run is 'The run of the command that moves it; null: none was given.';
-comment on column moves.copied_id is 'Up to which event the log has been copied; null: not yet.';
-comment on column moves.copied_at is 'When that was noted.';
-comment on column moves.started_at is 'When this move began.';
-comment on column moves.changed_at is 'When the state changed last.';
+    'arriving: it comes from the other shard, and is still there; closing: it goes to the other shard, and nothing is recorded any more; moved: it is '
+    'on the other shard, and what is here is a sealed copy.';
+comment on column moves.other is 'The name of the other shard.';
+comment on column moves.run is 'The run of the program that moves it: an earlier one can no longer change anything.';
+comment on column moves.copied_id is 'With copied_at: rows of the log up to both are here. Null: none is known to be.';
+comment on column moves.copied_at is 'A recorded_at, as copied_id is an event_id.';
+comment on column moves.started_at is 'When the subject was first moved.';
+comment on column moves.changed_at is 'When the state last changed.';

@@ -1,5 +1,5 @@
 -- What the functions that open and close a home have in common.
-create or replace function _check_moving(subject text, other text, run uuid, work text)
+create or replace function _check_run(subject text, run uuid, states text[])
 returns moves
 language plpgsql
 volatile
@@ -10,44 +10,28 @@ as $$
 declare
     v_move moves;
 begin
-    perform _check_read_committed(work);
-    perform _check_name('subject', _check_moving.subject, 512);
-    if _check_moving.other is not null then
-        perform _check_name('shard', _check_moving.other, 128);
-    end if;
-    select * into v_move from moves m where m.subject = _check_moving.subject for update;
-    if _check_moving.run <> v_move.run and _check_moving.other is null then
+    perform _check_read_committed('moving a subject'), _check_name('subject', _check_run.subject, 512);
+    select * into v_move from moves m where m.subject = _check_run.subject for update;
+    if v_move.run <> _check_run.run then
         raise exception using
             errcode = '55000', message = 'another run moves the subject', column = 'run',
-            detail = format('subject %s, run %s.', quote_literal(left(_check_moving.subject, 80)), v_move.run),
-            hint = 'Nothing was changed. Leave the move to that run, or begin it anew: pymeter shard move can be repeated.';
+            detail = format('subject %s.', quote_literal(left(_check_run.subject, 80))),
+            hint = 'Nothing was changed. Let it finish, or end its process and run pymeter shard move again.';
+    elsif v_move.state <> all (states) then
+        raise exception using
+            errcode = '55000', message = 'the move of the subject is in another state', column = 'subject',
+            detail = format('subject %s, state %s, shard %s.', quote_literal(left(_check_run.subject, 80)), v_move.state, v_move.other),
+            hint = 'Nothing was changed. moves() shows the state; pymeter shard move continues a move that was interrupted.';
     end if;
     return v_move;
 exception when lock_not_available then
-    perform _raise_busy(format('subject %s', quote_literal(left(_check_moving.subject, 80))));
+    perform _raise_busy(format('subject %s', quote_literal(left(_check_run.subject, 80))));
 end
 $$;
 
-comment on function _check_moving(text, text, uuid, text) is
-    'Locks and returns the row of a subject in moves. other: the other shard, which begins a move; null: it goes on. Raises 22004 or 22023 for a bad '
-    'name, 25001 in a transaction with one snapshot, 55000 if another run moves the subject, 55P03 after 5 seconds.';
-
-create or replace function _refuse_move(move moves, hint text)
-returns void
-language plpgsql
-stable
-set search_path from current
-as $$
-begin
-    raise exception using
-        errcode = '55000', column = 'subject',
-        message = case when (move).state is null then 'the subject is not being moved' else format('the subject is %s', (move).state) end,
-        detail = coalesce(format('subject %s, shard %s.', quote_literal(left((move).subject, 80)), (move).other), 'moves() has no row of it.'),
-        hint = 'Nothing was changed. ' || _refuse_move.hint;
-end
-$$;
-
-comment on function _refuse_move(moves, text) is 'Raises 55000: this step cannot follow the state that a subject is in.';
+comment on function _check_run(text, uuid, text[]) is
+    'Locks and returns the row of a subject in moves, or a null if it has none. Raises 22004 or 22023 for a bad name, 25001 in a transaction with one '
+    'snapshot, 55000 if another run moves the subject or the state is another, 55P03 after 5 seconds.';
 
 create or replace function _note_move(subject text, state text, other text, run uuid)
 returns moves

@@ -30,11 +30,11 @@ begin
             when 'moved' then 'the subject has moved to another shard'
             when 'closing' then 'the subject is being moved to another shard'
             else 'the subject is being moved here from another shard' end,
-        detail = format('subject %s, shard %s.', quote_literal(left((move).subject, 80)), (move).other),
+        detail = (move).other,  -- as it is, for programs
         hint = case (move).state
             when 'moved' then 'Nothing was changed. Send the call to that shard, and load the map of shards anew.'
             else 'Nothing was changed. Try again in a second, with the map of shards loaded anew.' end;
 end
 $$;
 
-comment on function _raise_moved(moves) is 'Raises UM008: the subject is not at home here; DETAIL names the other shard.';
+comment on function _raise_moved(moves) is 'Raises UM008: the subject is not at home here; DETAIL is the name of the other shard.';

@@ -10,14 +10,9 @@ declare
     v_move moves;
 begin
     if _is_open('admit_subject') then perform _check_caller('admit_subject'); end if;
-    v_move := _check_moving(admit_subject.subject, null, admit_subject.run, 'admit_subject');
-    if v_move.state is null then
-        return false;
-    elsif v_move.state <> 'arriving' then
-        perform _refuse_move(v_move, 'Call expect_subject() first, and admit the subject when all of it is here.');
-    end if;
+    v_move := _check_run(admit_subject.subject, admit_subject.run, '{arriving}');
     delete from moves m where m.subject = admit_subject.subject;
-    return true;
+    return v_move.subject is not null;
 end
 $$;
 

@@ -17,11 +17,12 @@ begin
         raise exception using errcode = '22023', message = 'wait is negative or longer than a minute', column = 'wait',
             detail = format('wait %s.', close_home.wait), hint = 'Leave it out, or give at most a minute.';
     end if;
-    v_move := _check_moving(close_home.subject, close_home.target, close_home.run, 'close_home');
-    if v_move.state in ('moved', 'arriving') then
-        perform _refuse_move(v_move, 'Close the subject where it is at home.');
-    elsif v_move.other <> close_home.target then
-        perform _refuse_move(v_move, 'Finish that move, or call reopen_home() first.');
+    v_move := _check_run(close_home.subject, null, '{closing}');
+    if v_move.other <> close_home.target then
+        raise exception using
+            errcode = '55000', message = 'the subject is being moved to another target', column = 'target',
+            detail = format('subject %s, shard %s.', quote_literal(left(close_home.subject, 80)), v_move.other),
+            hint = 'Nothing was changed. Finish that move, or call reopen_home() first.';
     end if;
     perform _close_subject(close_home.subject, close_home.wait);
     return _note_move(close_home.subject, 'closing', close_home.target, close_home.run);

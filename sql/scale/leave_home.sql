@@ -10,11 +10,13 @@ declare
     v_move moves;
 begin
     if _is_open('leave_home') then perform _check_caller('leave_home'); end if;
-    v_move := _check_moving(leave_home.subject, null, leave_home.run, 'leave_home');
-    if v_move.state = 'moved' then
+    v_move := _check_run(leave_home.subject, leave_home.run, '{closing,moved}');
+    if v_move.state is null then
+        raise exception using
+            errcode = '55000', message = 'the subject is not closed', column = 'subject',
+            detail = format('subject %s.', quote_literal(left(leave_home.subject, 80))), hint = 'Call close_home() first.';
+    elsif v_move.state = 'moved' then
         return v_move;
-    elsif v_move.state is distinct from 'closing' then
-        perform _refuse_move(v_move, 'Call close_home() first.');
     end if;
     return _note_move(leave_home.subject, 'moved', v_move.other, v_move.run);
 end

@@ -10,14 +10,9 @@ declare
     v_move moves;
 begin
     if _is_open('reopen_home') then perform _check_caller('reopen_home'); end if;
-    v_move := _check_moving(reopen_home.subject, null, reopen_home.run, 'reopen_home');
-    if v_move.state is null then
-        return false;
-    elsif v_move.state <> 'closing' then
-        perform _refuse_move(v_move, 'A subject that has moved is moved back; one that is arriving is admitted.');
-    end if;
+    v_move := _check_run(reopen_home.subject, reopen_home.run, '{closing}');
     delete from moves m where m.subject = reopen_home.subject;
-    return true;
+    return v_move.subject is not null;
 end
 $$;
 
