@@ -47,12 +47,15 @@ def copy_log(source: Home, target: Home, subject: str, run: UUID, copied: Copied
     return rows
 
 
-def copy_rest(source: Home, target: Home, subject: str, run: UUID, copied: Copied, tell: Tell) -> None:
-    """Copy the rest of a closed subject, and compare the two copies. One transaction of the target."""
+def copy_rest(
+    source: Home, target: Home, subject: str, run: UUID, copied: Copied, tell: Tell
+) -> dict[str, Any]:
+    """Copy the rest of a closed subject, and compare the copies. Returns the marks that no event is above."""
     with target.transaction(), source.transaction("REPEATABLE READ"):
         facts = source.value("_move_facts", subject)
-        marks = source.rows("_own_marks", subject)[0]
+        known = target.rows("_begin_receiving", subject, run)[0]
         part, numbers = _part(source, target, subject, run, None, facts)
+        marks = source.rows("_own_marks", subject, known["copied_at"], part)[0]
         here = source.digests("_move_digests", subject)
         if here["sealed_subjects"].rows:
             target.rows("_receive_subject_id", subject)
@@ -74,6 +77,7 @@ def copy_rest(source: Home, target: Home, subject: str, run: UUID, copied: Copie
         tell("compare", {})
         _compare_all(source, target, subject, part, here)
     tell("compared", {"events": copied.events, "bytes": copied.bytes})
+    return marks
 
 
 def _part(

@@ -92,6 +92,7 @@ class Run:
         self.copied = Copied()
         self._began = time.monotonic()
         self._closes = False
+        self._marks: dict[str, Any] | None = None
         self._closed_seconds = 0.0
 
     def tell(self, step: str, facts: dict[str, Any]) -> None:
@@ -159,7 +160,7 @@ class Run:
             self._stop_sending(deadline)
             self._raise_sequences(deadline)
             self.tell("rest", {})
-            copy_rest(self.source, self.target, self.subject, self.id, self.copied, self.tell)
+            self._marks = copy_rest(self.source, self.target, self.subject, self.id, self.copied, self.tell)
             self.tell("admit", {})
             admitting = True
             self.target.commit("admit_subject", self.subject, self.id)
@@ -253,6 +254,9 @@ class Run:
                     self.source.rows("_require_durable_commit")
                     self.source.rows("_end_sending", self.subject)
                     self.source.rows("leave_home", self.subject, None)
+                    # If the subject comes back, only what is new has to come.
+                    if self._marks is not None:
+                        self.source.rows("_note_copied", self.subject, *self._marks.values())
                 return
             except _LOST as error:
                 if attempt + 1 == _RETRIES:

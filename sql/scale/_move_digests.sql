@@ -44,7 +44,7 @@ language sql
 immutable
 set search_path from current
 as $$
-    select format('not (t.event_id <= %s and t.recorded_at <= %L::timestamptz)', coalesce(known_id, 0), coalesce(known_at, '-infinity'))
+    select case when known_id is null then 'true' else format('(t.event_id > %s or t.recorded_at > %L::timestamptz)', known_id, known_at) end
         || case when up_to_id is null then '' else format(' and t.event_id <= %s and t.recorded_at <= %L::timestamptz', up_to_id, up_to_at) end
 $$;
 
@@ -101,19 +101,20 @@ $$;
 
 comment on function _log_marks() is 'The last id that was drawn for an event, and the clock.';
 
-create or replace function _own_marks(subject text)
+create or replace function _own_marks(subject text, known_at timestamptz, part text)
 returns table (up_to_id bigint, up_to_at timestamptz)
 language plpgsql
 stable
 set search_path from current
+set jit to off
 as $$
 #variable_conflict use_column
 begin
-    return query
-    select case when e.is_called then e.last_value else e.last_value - 1 end,
-           (select max(l.recorded_at) from events l where l.series_id in (select s.series_id from _subject_series(_own_marks.subject, null) s))
-    from event_ids e;
+    return query execute format(
+        'select case when e.is_called then e.last_value else e.last_value - 1 end, greatest(%L::timestamptz, (select max(t.recorded_at) from (%s) t))
+         from event_ids e', coalesce(_own_marks.known_at, '-infinity'), _moved_rows('events', _own_marks.subject, null, _own_marks.part));
 end
 $$;
 
-comment on function _own_marks(text) is 'Marks that no row of the log of a subject is above, while nothing can be recorded for it.';
+comment on function _own_marks(text, timestamptz, text) is
+    'Marks that no row of the log of a subject is above, while nothing can be recorded for it; known_at: such a mark of all but a part of the log.';
