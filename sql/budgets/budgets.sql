@@ -12,7 +12,7 @@ declare
     v_at timestamptz := coalesce(budgets.at, clock_timestamp());
 begin
     if _is_open('budgets') then perform _check_caller('budgets'); end if;
-    perform _check_time('at', budgets.at), _check_max_rows(budgets.max_rows);
+    perform _check_time('at', budgets.at), _check_max_rows(budgets.max_rows), _check_here(budgets.subject);
     if budgets.plan is not null then
         perform _check_plan(budgets.plan);
     end if;

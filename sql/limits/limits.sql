@@ -13,7 +13,7 @@ declare
     v_at timestamptz := coalesce(limits.at, clock_timestamp());
 begin
     if _is_open('limits') then perform _check_caller('limits'); end if;
-    perform _check_time('at', limits.at), _check_max_rows(limits.max_rows);
+    perform _check_time('at', limits.at), _check_max_rows(limits.max_rows), _check_here(limits.subject);
     if limits.metric is not null then
         perform _get_metric(limits.metric);
     end if;

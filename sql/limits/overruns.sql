@@ -10,7 +10,7 @@ as $$
 #variable_conflict use_column
 begin
     if _is_open('overruns') then perform _check_caller('overruns'); end if;
-    perform _check_max_rows(overruns.max_rows), _check_time('now', overruns.now, required => true);
+    perform _check_max_rows(overruns.max_rows), _check_here(overruns.subject), _check_time('now', overruns.now, required => true);
     if overruns.metric is not null then
         perform _get_metric(overruns.metric);
     end if;

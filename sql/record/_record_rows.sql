@@ -91,6 +91,7 @@ begin
     if v_limited <> '{}' and overflow then
         perform _note_limited_usage(v_limited);
     end if;
+    perform _refuse_moved(array(select distinct e.subject from unnest(batch) e where e.problem is null));  -- the rows are locked by now
     return query
         select * from unnest(v_decided)
         union all

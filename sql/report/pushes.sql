@@ -14,7 +14,7 @@ as $$
 #variable_conflict use_column
 begin
     if _is_open('pushes') then perform _check_caller('pushes'); end if;
-    perform _check_name('biller', pushes.biller, 100), _check_max_rows(pushes.max_rows);
+    perform _check_name('biller', pushes.biller, 100), _check_max_rows(pushes.max_rows), _check_here(pushes.subject);
     return query
         select p.* from pushes p
         where p.biller = pushes.biller and (pushes.state is null or p.state = pushes.state)

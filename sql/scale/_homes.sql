@@ -16,7 +16,7 @@ as $$
     select hashtextextended(current_schema() || ' ' || subject, 27)
 $$;
 
-comment on function _home_lock(text) is 'The number of the advisory lock of a subject; of a null, that of all subjects together.';
+comment on function _home_lock(text) is 'The number of the advisory lock of a subject; of an empty text, that of all subjects together.';
 
 create or replace function _enter_homes(subjects text[])
 returns void
@@ -29,7 +29,7 @@ declare
     v_subject  text;
 begin
     if cardinality(v_subjects) > 16 then
-        perform pg_advisory_xact_lock_shared(_home_lock(''));
+        perform _keep_homes();
         return;
     end if;
     foreach v_subject in array v_subjects loop
@@ -74,8 +74,24 @@ volatile
 set search_path from current
 as $$
 begin
-    perform _check_homes(array[subject]);
+    if subject is not null then
+        perform _check_homes(array[subject]);
+    end if;
 end
 $$;
 
-comment on function _check_home(text) is 'What _check_homes() does, for one subject.';
+comment on function _check_home(text) is 'What _check_homes() does, for one subject; nothing for a null.';
+
+create or replace function _keep_homes()
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+begin
+    perform pg_advisory_xact_lock_shared(_home_lock(''));
+end
+$$;
+
+comment on function _keep_homes() is
+    'Keeps every subject from being closed until the transaction ends: for work that is done for all subjects that are at home.';
