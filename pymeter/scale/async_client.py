@@ -13,9 +13,11 @@ import psycopg
 from pymeter._async_composed import AsyncComposedMethods
 from pymeter.async_client import AsyncConnectionPool, AsyncMeter
 from pymeter.calls import Call
+from pymeter.errors import SubjectMoved
 from pymeter.models import NewEntry
 from pymeter.scale.client import _finish
 from pymeter.scale.errors import of_shard, unavailable
+from pymeter.scale.following import PATIENCE, Chances, is_split, newer_map, next_shard
 from pymeter.scale.routing import RULES
 from pymeter.scale.rules import OnSubject, shard_of_id
 from pymeter.scale.shard_map import ShardMap, read_map
@@ -49,8 +51,12 @@ class AsyncShardedMeter(AsyncComposedMethods):
         *,
         concurrency: int = 8,
         prepare: bool | None = None,
+        path: str | os.PathLike[str] | None = None,
+        patience: float = PATIENCE,
     ) -> None:
-        """`sources`: a pool for each shard; `concurrency`: how many shards a call asks at once, at most."""
+        """`sources`: a pool for each shard; `path`: the file of the map, read again when a subject has moved;
+        `patience`: how many seconds a call waits for one that is being moved; `concurrency`: how many
+        shards a call asks at once, at most."""
         check_sources(shard_map, sources)
         self.shard_map = shard_map
         self.meters: Mapping[str, AsyncMeter] = {
@@ -61,6 +67,7 @@ class AsyncShardedMeter(AsyncComposedMethods):
         self._sources = sources
         self._concurrency = concurrency
         self._owned: list[Any] = []
+        self._path, self._patience = path, patience
 
     @classmethod
     def open(
@@ -71,6 +78,7 @@ class AsyncShardedMeter(AsyncComposedMethods):
         timeout: float = 3,
         concurrency: int = 8,
         prepare: bool | None = None,
+        patience: float = PATIENCE,
     ) -> Self:
         """A meter with a pool for each shard of the map; needs psycopg_pool. Use it in an ``async with``.
 
@@ -79,14 +87,16 @@ class AsyncShardedMeter(AsyncComposedMethods):
             max_size: How many connections to a shard there may be.
             timeout: After how many seconds a shard that gives no connection counts as unavailable.
             concurrency: How many shards are asked at once, at most.
+            patience: How many seconds a call waits for a subject that is being moved, at most.
             prepare: As of AsyncMeter.
         """
+        path = None if isinstance(map_or_path, ShardMap) else map_or_path
         shard_map = map_or_path if isinstance(map_or_path, ShardMap) else read_map(map_or_path)
         pools = {
             name: open_pool(shard_map.shards[name], max_size, timeout, asynchronous=True)
             for name in shard_map.names
         }
-        meter = cls(shard_map, pools, concurrency=concurrency, prepare=prepare)
+        meter = cls(shard_map, pools, concurrency=concurrency, prepare=prepare, path=path, patience=patience)
         meter._owned = list(pools.values())
         return meter
 
@@ -149,8 +159,40 @@ class AsyncShardedMeter(AsyncComposedMethods):
             if unavailable(error):
                 raise of_shard(error, name) from error
             raise
+        except SubjectMoved as error:
+            return await self._follow(name, call, error)
 
-    async def _drive(self, steps: Steps) -> Answer:
+    async def _follow(self, name: str, call: Call[T], error: SubjectMoved) -> T:
+        """The subject is elsewhere, or on its way: ask where it went, until it has arrived."""
+        chances = Chances(self._patience)
+        while True:
+            shard, pause = next_shard(error, self.shard_map), chances.pause()
+            # In a transaction of the caller nothing more can be done.
+            if shard is None or pause is None or isinstance(self._sources[name], psycopg.AsyncConnection):
+                raise error
+            await asyncio.sleep(pause)
+            self.shard_map = newer_map(self._path, self.shard_map)
+            try:
+                return await self.meters[shard]._run(call)
+            except SubjectMoved as again:
+                name, error = shard, again
+
+    async def _split_again(self, request: Request, error: SubjectMoved, chances: Chances) -> Reply:
+        """A part of a batch has a subject that moved: the part is divided anew, by the map as it is now."""
+        pause = chances.pause()
+        if pause is None or isinstance(self._sources[request.shard], psycopg.AsyncConnection):
+            return error
+        await asyncio.sleep(pause)
+        self.shard_map = newer_map(self._path, self.shard_map)
+        try:
+            steps = RULES[request.call.function].steps(request.call, self.shard_map)
+            answer = await self._drive(steps, chances)
+        except Exception as failure:
+            return failure
+        failed = next(iter(answer.failed.values()), None)
+        return list(answer.rows) if failed is None else failed
+
+    async def _drive(self, steps: Steps, chances: Chances | None = None) -> Answer:
         replies: list[Reply] | None = None
         while True:
             try:
@@ -158,20 +200,32 @@ class AsyncShardedMeter(AsyncComposedMethods):
             except StopIteration as done:
                 answer: Answer = done.value
                 return answer
-            replies = await self._ask(requests)
+            replies = (
+                [await self._reply(r, chances) for r in requests] if chances else await self._ask(requests)
+            )
 
     async def _ask(self, requests: list[Request]) -> list[Reply]:
         turns = asyncio.Semaphore(self._concurrency)
 
         async def reply(request: Request) -> Reply:
             async with turns:
-                try:
-                    return await self.meters[request.shard]._run(request.call)
-                except Exception as error:
-                    return error
+                return await self._reply(request)
 
         if len(requests) == 1:
             return [await reply(requests[0])]
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(reply(request)) for request in requests]
         return [task.result() for task in running]
+
+    async def _reply(self, request: Request, chances: Chances | None = None) -> Reply:
+        try:
+            return await self.meters[request.shard]._run(request.call)
+        except SubjectMoved as error:
+            if is_split(request.call):
+                return await self._split_again(request, error, chances or Chances(self._patience))
+            try:
+                return await self._follow(request.shard, request.call, error)
+            except Exception as failure:
+                return failure
+        except Exception as error:
+            return error

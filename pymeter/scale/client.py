@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -14,8 +15,10 @@ import psycopg
 from pymeter._composed import ComposedMethods
 from pymeter.calls import Call
 from pymeter.client import ConnectionPool, Meter
+from pymeter.errors import SubjectMoved
 from pymeter.models import NewEntry
 from pymeter.scale.errors import of_shard, shards_failed, unavailable
+from pymeter.scale.following import PATIENCE, Chances, is_split, newer_map, next_shard
 from pymeter.scale.routing import RULES
 from pymeter.scale.rules import OnSubject, shard_of_id
 from pymeter.scale.shard_map import ShardMap, read_map
@@ -49,8 +52,12 @@ class ShardedMeter(ComposedMethods):
         *,
         concurrency: int = 8,
         prepare: bool | None = None,
+        path: str | os.PathLike[str] | None = None,
+        patience: float = PATIENCE,
     ) -> None:
-        """`sources`: a pool for each shard; `concurrency`: how many shards are asked at once, at most."""
+        """`sources`: a pool for each shard; `path`: the file of the map, read again when a subject has moved;
+        `patience`: how many seconds a call waits for one that is being moved; `concurrency`: how many
+        shards are asked at once, at most."""
         check_sources(shard_map, sources)
         self.shard_map = shard_map
         self.meters: Mapping[str, Meter] = {
@@ -61,6 +68,7 @@ class ShardedMeter(ComposedMethods):
         self._sources = sources
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="pymeter-shard")
         self._owned: list[Any] = []
+        self._path, self._patience = path, patience
 
     @classmethod
     def open(
@@ -71,6 +79,7 @@ class ShardedMeter(ComposedMethods):
         timeout: float = 3,
         concurrency: int = 8,
         prepare: bool | None = None,
+        patience: float = PATIENCE,
     ) -> Self:
         """A meter with a pool for each shard; needs psycopg_pool. Close it, or use it in a ``with``.
 
@@ -79,14 +88,16 @@ class ShardedMeter(ComposedMethods):
             max_size: How many connections to a shard there may be.
             timeout: After how many seconds a shard that gives no connection counts as unavailable.
             concurrency: How many shards are asked at once, at most.
+            patience: How many seconds a call waits for a subject that is being moved, at most.
             prepare: As of Meter.
         """
+        path = None if isinstance(map_or_path, ShardMap) else map_or_path
         shard_map = map_or_path if isinstance(map_or_path, ShardMap) else read_map(map_or_path)
         pools = {
             name: open_pool(shard_map.shards[name], max_size, timeout, asynchronous=False)
             for name in shard_map.names
         }
-        meter = cls(shard_map, pools, concurrency=concurrency, prepare=prepare)
+        meter = cls(shard_map, pools, concurrency=concurrency, prepare=prepare, path=path, patience=patience)
         meter._owned = list(pools.values())
         return meter
 
@@ -148,8 +159,40 @@ class ShardedMeter(ComposedMethods):
             if unavailable(error):
                 raise of_shard(error, name) from error
             raise
+        except SubjectMoved as error:
+            return self._follow(name, call, error)
 
-    def _drive(self, steps: Steps) -> Answer:
+    def _follow(self, name: str, call: Call[T], error: SubjectMoved) -> T:
+        """The subject is elsewhere, or on its way: ask where it went, until it has arrived."""
+        chances = Chances(self._patience)
+        while True:
+            shard, pause = next_shard(error, self.shard_map), chances.pause()
+            # In a transaction of the caller nothing more can be done.
+            if shard is None or pause is None or isinstance(self._sources[name], psycopg.Connection):
+                raise error
+            time.sleep(pause)
+            self.shard_map = newer_map(self._path, self.shard_map)
+            try:
+                return self.meters[shard]._run(call)
+            except SubjectMoved as again:
+                name, error = shard, again
+
+    def _split_again(self, request: Request, error: SubjectMoved, chances: Chances) -> Reply:
+        """A part of a batch has a subject that moved: the part is divided anew, by the map as it is now."""
+        pause = chances.pause()
+        if pause is None or isinstance(self._sources[request.shard], psycopg.Connection):
+            return error
+        time.sleep(pause)
+        self.shard_map = newer_map(self._path, self.shard_map)
+        try:
+            steps = RULES[request.call.function].steps(request.call, self.shard_map)
+            answer = self._drive(steps, chances)
+        except Exception as failure:
+            return failure
+        failed = next(iter(answer.failed.values()), None)
+        return list(answer.rows) if failed is None else failed
+
+    def _drive(self, steps: Steps, chances: Chances | None = None) -> Answer:
         replies: list[Reply] | None = None
         while True:
             try:
@@ -157,7 +200,7 @@ class ShardedMeter(ComposedMethods):
             except StopIteration as done:
                 answer: Answer = done.value
                 return answer
-            replies = self._ask(requests)
+            replies = [self._reply(r, chances) for r in requests] if chances else self._ask(requests)
 
     def _ask(self, requests: list[Request]) -> list[Reply]:
         if len(requests) == 1:
@@ -166,9 +209,16 @@ class ShardedMeter(ComposedMethods):
         running = [self._threads.submit(copy_context().run, self._reply, request) for request in requests]
         return [future.result() for future in running]
 
-    def _reply(self, request: Request) -> Reply:
+    def _reply(self, request: Request, chances: Chances | None = None) -> Reply:
         try:
             return self.meters[request.shard]._run(request.call)
+        except SubjectMoved as error:
+            if is_split(request.call):
+                return self._split_again(request, error, chances or Chances(self._patience))
+            try:
+                return self._follow(request.shard, request.call, error)
+            except Exception as failure:
+                return failure
         except Exception as error:
             return error
 
