@@ -1,22 +1,26 @@
-"""Commands for many meters: shard init, add, pin, map, status."""
+"""Commands for many meters: shard init, add, pin, move, map, status."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Group, RenderableType
 
-from pymeter.cli.errors import SAYS_NO, CliError
+from pymeter.cli.errors import SAYS_NO, CliError, fail
 from pymeter.cli.help import add_command
 from pymeter.cli.options import AsJson, form
-from pymeter.cli.output import bad, good, show, stdout, table
+from pymeter.cli.output import bad, counted, good, show, stderr, stdout, table
 from pymeter.cli.suggestions import SuggestingGroup
 from pymeter.cli.target import Context
 from pymeter.scale.shard_map import ShardMap, read_map, slot_ranges
 from pymeter.scale.slots import slot_of
 from pymeter.scale.status import ShardsStatus
+
+if TYPE_CHECKING:
+    from pymeter.scale.moving import Moved
 
 shard = typer.Typer(
     cls=SuggestingGroup,
@@ -82,6 +86,46 @@ def pin(
 
     put(map_file, subject, name)
     stdout().print(good(f"{subject} lies on {name}"))
+
+
+def move(
+    subject: Annotated[str, typer.Argument(help="The subject.")],
+    target: Annotated[str, typer.Argument(metavar="SHARD", help="Where it is to lie.")],
+    wait: Annotated[
+        float, typer.Option(min=0, max=60, help="Seconds that others are waited for while it is closed.")
+    ] = 5,
+    map_file: MapFile = _FILE,
+    as_json: AsJson = False,
+) -> None:
+    """Move a subject to another shard, or go on with a move.
+
+    Recording goes on while events are copied; then the subject is closed for a moment.
+    What was interrupted is completed by a repetition. Exit status 1: it cannot be moved as it is.
+    """
+    from pymeter.scale.errors import MoveRefused
+    from pymeter.scale.moving import move as run
+
+    began = time.monotonic()
+
+    def tell(step: str, facts: dict[str, Any]) -> None:
+        more = ", ".join(f"{count:,} {name}" for name, count in facts.items())
+        line = f"{time.monotonic() - began:8.2f} s  {step}" + (f"  {more}" if more else "")
+        stderr().print(line, highlight=False, markup=False)
+
+    try:
+        moved = run(map_file, subject, target, wait=wait, tell=tell)
+    except MoveRefused as refused:
+        fail(refused, SAYS_NO)
+    show(moved, None, _moved_line, form(as_json))
+
+
+def _moved_line(moved: Moved) -> RenderableType:
+    if moved.source == moved.target:
+        return good(f"{moved.subject} lies on {moved.target} already")
+    return good(
+        f"{moved.subject} lies on {moved.target}: {counted(moved.events, 'event')} copied, "
+        f"closed for {moved.closed_milliseconds / 1000:.2f} s"
+    )
 
 
 def show_map(
@@ -173,5 +217,6 @@ def _status_tables(found: ShardsStatus) -> RenderableType:
 add_command(shard, init)
 add_command(shard, add)
 add_command(shard, pin)
+add_command(shard, move)
 add_command(shard, show_map, name="map")
 add_command(shard, status)

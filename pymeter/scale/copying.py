@@ -12,7 +12,6 @@ from pymeter.scale.errors import CopiesDiffer
 from pymeter.scale.homes import Digest, Home, stream
 
 Tell = Callable[[str, dict[str, Any]], None]
-_OPEN_WAIT = "60 seconds"
 
 
 @dataclass
@@ -23,7 +22,9 @@ class Copied:
     bytes: int = 0
 
 
-def copy_log(source: Home, target: Home, subject: str, run: UUID, copied: Copied, tell: Tell) -> int:
+def copy_log(
+    source: Home, target: Home, subject: str, run: UUID, copied: Copied, tell: Tell, wait: float
+) -> int:
     """Copy what was recorded up to now; recording goes on. Returns how many events there were to copy.
 
     The marks are read first, then everybody is waited for who may still record below them.
@@ -31,7 +32,7 @@ def copy_log(source: Home, target: Home, subject: str, run: UUID, copied: Copied
     with source.transaction():
         marks = source.rows("_log_marks")[0]
     with source.transaction():
-        source.rows("_log_barrier", _OPEN_WAIT)
+        source.rows("_log_barrier", f"{wait} seconds")
     also = "deleted reservations" if not copied.bytes else "reservations"
     with target.transaction(), source.transaction("REPEATABLE READ"):
         part, numbers = _part(source, target, subject, run, marks)
@@ -52,7 +53,7 @@ def copy_rest(
 ) -> dict[str, Any]:
     """Copy the rest of a closed subject, and compare the copies. Returns the marks that no event is above."""
     with target.transaction(), source.transaction("REPEATABLE READ"):
-        facts = source.value("_move_facts", subject)
+        facts = source.value("_move_facts", subject, False)
         known = target.rows("_begin_receiving", subject, run)[0]
         part, numbers = _part(source, target, subject, run, None, facts)
         marks = source.rows("_own_marks", subject, known["copied_at"], part)[0]
@@ -92,7 +93,7 @@ def _part(
     known = target.rows("_begin_receiving", subject, run)[0]
     until = (marks["up_to_id"], marks["up_to_at"]) if marks else (None, None)
     part = source.value("_log_part", known["copied_id"], known["copied_at"], *until)
-    metrics = (facts or source.value("_move_facts", subject))["metrics"]
+    metrics = (facts or source.value("_move_facts", subject, False))["metrics"]
     return part, target.value("_receive_series", subject, metrics)
 
 

@@ -43,7 +43,7 @@ def check(
     _check_definitions(shard_map, source, target)
     with source.transaction():
         problems = source.rows("_move_problems", subject)
-        facts = source.value("_move_facts", subject)
+        facts = source.value("_move_facts", subject, True)
     if not problems:
         with target.transaction():
             problems = target.rows("_receive_problems", subject, facts)

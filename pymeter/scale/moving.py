@@ -42,13 +42,19 @@ class Moved(Model):
     events: int
     """How many events were copied by this run."""
     bytes: int
-    seconds: float
-    closed_seconds: float
-    """For how long nothing was recorded for the subject."""
+    milliseconds: int
+    closed_milliseconds: int
+    """For how long nothing could be recorded for the subject; 0 if an earlier run had closed it."""
 
 
 def move(
-    path: str | os.PathLike[str], subject: str, target: str, *, wait: float = 5, tell: Tell | None = None
+    path: str | os.PathLike[str],
+    subject: str,
+    target: str,
+    *,
+    wait: float = 5,
+    open_wait: float = 60,
+    tell: Tell | None = None,
 ) -> Moved:
     """Move a subject to another shard of a map, or finish a move that was interrupted.
 
@@ -57,6 +63,7 @@ def move(
         subject: The subject.
         target: The name of the shard that it is to lie on.
         wait: How many seconds, at most, the closed subject waits for transactions of others.
+        open_wait: How many seconds, at most, open transactions are waited for before it is closed.
         tell: Is called with the name of each step that begins, and what is known of it.
 
     Raises:
@@ -67,10 +74,8 @@ def move(
     check_pin(shard_map, subject, target)
     source = shard_map.shard_of(subject)
     if source == target:
-        return Moved(
-            subject=subject, source=source, target=target, events=0, bytes=0, seconds=0, closed_seconds=0
-        )
-    run = Run(shard_map, subject, source, target, wait, tell or (lambda _step, _facts: None))
+        return Run(shard_map, subject, source, target, (wait, open_wait), _silent).result()
+    run = Run(shard_map, subject, source, target, (wait, open_wait), tell or _silent)
     try:
         run.perform()
         run.tell("pin", {})
@@ -80,13 +85,24 @@ def move(
     return run.result()
 
 
+def _silent(_step: str, _facts: dict[str, Any]) -> None:
+    """Say nothing."""
+
+
 class Run:
     """One attempt."""
 
     def __init__(
-        self, shard_map: ShardMap, subject: str, source: str, target: str, wait: float, tell: Tell
+        self,
+        shard_map: ShardMap,
+        subject: str,
+        source: str,
+        target: str,
+        waits: tuple[float, float],
+        tell: Tell,
     ) -> None:
-        self.shard_map, self.subject, self.wait, self._tell = shard_map, subject, wait, tell
+        self.shard_map, self.subject, self._tell = shard_map, subject, tell
+        self.wait, self.open_wait = waits
         self.source, self.target = Home(shard_map.shards[source]), Home(shard_map.shards[target])
         self.id = uuid.uuid4()
         self.copied = Copied()
@@ -112,8 +128,8 @@ class Run:
             target=self.target.name,
             events=self.copied.events,
             bytes=self.copied.bytes,
-            seconds=round(time.monotonic() - self._began, 3),
-            closed_seconds=round(self._closed_seconds, 3),
+            milliseconds=round((time.monotonic() - self._began) * 1000),
+            closed_milliseconds=round(self._closed_seconds * 1000),
         )
 
     def perform(self) -> None:
@@ -134,14 +150,16 @@ class Run:
         if here is not None:
             # An earlier run was interrupted. It can no longer admit the subject.
             self.source.commit("reopen_home", self.subject, None)
-        self._raise_sequences(time.monotonic() + 60)
+        self._raise_sequences(time.monotonic() + self.open_wait)
         self._copy_while_open()
         self._closed()
 
     def _copy_while_open(self) -> None:
         for round_number in range(1, _ROUNDS_MAX + 1):
             self.tell("copy", {"round": round_number, "events": self.copied.events})
-            rows = copy_log(self.source, self.target, self.subject, self.id, self.copied, self.tell)
+            rows = copy_log(
+                self.source, self.target, self.subject, self.id, self.copied, self.tell, self.open_wait
+            )
             if rows < _FEW_ROWS:
                 return
 

@@ -77,9 +77,9 @@ begin
 end
 $$;
 
-comment on function _receive_problems(text, jsonb) is 'Why a subject cannot come to this meter; facts: its _move_facts(). No row: it can.';
+comment on function _receive_problems(text, jsonb) is 'Why a subject cannot come to this meter; facts: its _move_facts(), of_log. No row: it can.';
 
-create or replace function _move_facts(subject text)
+create or replace function _move_facts(subject text, of_log boolean)
 returns jsonb
 language plpgsql
 stable
@@ -94,11 +94,11 @@ begin
         'metrics', array(select s.metric_key from _subject_series(_move_facts.subject, null) s order by 1),
         'months', array(
             select m.month
-            from (select min(e.at) as first, max(e.at) as last from events e where e.series_id = any (v_ids)) r
+            from (select min(e.at) as first, max(e.at) as last from events e where e.series_id = any (v_ids) and _move_facts.of_log) r
             cross join generate_series(
                 date_trunc('month', r.first at time zone interval '0'), r.last at time zone interval '0', interval '1 month') g (start)
             cross join lateral (select g.start at time zone interval '0') m (month)
-            where exists (
+            where _move_facts.of_log and exists (
                 select from events e where e.series_id = any (v_ids) and e.at >= m.month and e.at < _bucket_end('month', m.month))),
         'customers', (select coalesce(jsonb_agg(to_jsonb(c)), '[]') from _customers_of(_move_facts.subject) c),
         'events_reported', (
@@ -108,14 +108,15 @@ begin
             join _subject_series(_move_facts.subject, null) s on s.metric_key = r.metric
             cross join lateral (
                 select max(e.event_id) as newest, min(e.event_id) as oldest from events e where e.series_id = s.series_id) e
-            where r.mode = 'event' and r.event_name is not null),
+            where r.mode = 'event' and r.event_name is not null and _move_facts.of_log),
         'roles', array(
             select distinct o.rolname::text from access_grants g join pg_roles o on o.oid = g.role
             where g.subject = _move_facts.subject and g.cluster = _cluster() order by 1));
 end
 $$;
 
-comment on function _move_facts(text) is 'What another meter has to know of a subject before it can come: see _receive_problems().';
+comment on function _move_facts(text, boolean) is
+    'What another meter has to know of a subject before it can come: see _receive_problems(). of_log: also what takes a look at all of its events.';
 
 -- A right is one of a server, so it is granted anew.
 create or replace function _receive_access(subject text, roles text[])

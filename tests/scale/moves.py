@@ -1,0 +1,74 @@
+"""Moves for tests: a map in a file, and a mover that is killed when a step begins."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from pymeter import SubjectMoved
+from pymeter.scale import ShardedMeter
+from pymeter.scale.moving import Moved, move
+
+_FORK = multiprocessing.get_context("fork")
+_SECONDS_MAX = 60
+
+
+def steps_of(path: Path, subject: str, target: str, **more: Any) -> tuple[Moved, list[str]]:
+    """What a move did, and the steps that it said."""
+    steps: list[str] = []
+    moved = move(path, subject, target, tell=lambda step, _facts: steps.append(step), **more)
+    return moved, steps
+
+
+def killed(path: Path, subject: str, target: str, at_step: str) -> None:
+    """A mover that is gone, by kill -9, as this step begins."""
+
+    def tell(step: str, _facts: dict[str, Any]) -> None:
+        if step == at_step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    process = _FORK.Process(target=move, args=(path, subject, target), kwargs={"tell": tell})
+    process.start()
+    process.join(_SECONDS_MAX)
+    assert process.exitcode == -signal.SIGKILL, (at_step, process.exitcode)
+
+
+def meanwhile(at_step: str, action: Callable[[], object]) -> Callable[[str, dict[str, Any]], None]:
+    """Something that happens once, as a step begins."""
+    done: list[object] = []
+
+    def tell(step: str, _facts: dict[str, Any]) -> None:
+        if step == at_step and not done:
+            done.append(True)
+            action()
+
+    return tell
+
+
+def cut_connections(dsn: str) -> None:
+    """End the connections of movers to a server."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(
+            """
+            SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+            WHERE application_name = 'pymeter shard move' AND datname = current_database()
+            """
+        )
+
+
+def homes(meter: ShardedMeter, subject: str, number: int) -> list[str]:
+    """The shards that record for a subject now."""
+    found = []
+    for name, one in meter.meters.items():
+        try:
+            one.record(subject, "sum", 0, idempotency_key=f"home_{number}_{name}")
+        except SubjectMoved:
+            continue
+        found.append(name)
+    return found
