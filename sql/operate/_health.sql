@@ -83,7 +83,7 @@ begin
     )
     select s.subject, s.key, s.last_at
     from stopped s
-    where not exists (
+    where ((select _all_here()) or _is_here(s.subject)) and not exists (
         select from generate_series(1, 6) as ago (days)
         cross join lateral (select s.newest_start - ago.days * v_day as until) w
         where not exists (

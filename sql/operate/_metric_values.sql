@@ -20,7 +20,9 @@ set search_path from current
 set enable_seqscan to off
 as $$
     select count(*), min(o.at)
-    from (select r.at from reservations r where r.state = 'held' and r.expires_at > _open_reservations.now order by r.expires_at limit 10000) o
+    from (select r.at from reservations r where r.state = 'held' and r.expires_at > _open_reservations.now
+            and ((select _all_here()) or _is_here(r.subject))
+          order by r.expires_at limit 10000) o
 $$;
 
 comment on function _open_reservations(timestamptz) is

@@ -38,7 +38,7 @@ begin
         case when v_health.oldest_unreported_at < v_now - interval '24 hours' then 'usage has not been reported for a day' end
     ], null) || array(select _rights_problems()) || array(select _delivery_problems(v_now))
         || array(select _closing_problems(v_now)) || array(select _judging_problems(v_now))
-        || array(select _shard_problems()) || array(
+        || array(select _shard_problems()) || array(select _moving_problems(v_now)) || array(
         select format('reporting to %s is stopped: its journal was used on another server; see adopt_journal()', b)
         from _stopped_billers() b);
     v_health.notices := array_remove(array[
