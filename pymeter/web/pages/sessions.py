@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 from collections import OrderedDict
@@ -11,7 +12,6 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 from starlette.responses import Response
 
-COOKIE = "pymeter_session"
 SECONDS = 12 * 60 * 60.0
 """How long somebody stays signed in."""
 
@@ -49,12 +49,12 @@ class Sessions:
 
     def of(self, request: Request) -> SignedIn | None:
         """Who sends the request; None if nobody is signed in, or no longer."""
-        found = self._found.get(request.cookies.get(COOKIE, ""))
+        found = self._found.get(_sent(request))
         return found if found is not None and found.until > self._clock() else None
 
     def add(self, request: Request, response: Response, *keys: Held) -> None:
         """Sign in with keys. The cookie gets another name each time, so that nobody can know it before."""
-        name = request.cookies.get(COOKIE, "")
+        name = _sent(request)
         known = self.of(request) or SignedIn({}, 0)
         self._found.pop(name, None)
         known.keys |= {key.level: key for key in keys}
@@ -64,7 +64,7 @@ class Sessions:
         if len(self._found) > self._most:
             self._found.popitem(last=False)
         response.set_cookie(
-            COOKIE,
+            cookie_of(request),
             name,
             max_age=int(SECONDS),
             path=request.scope.get("root_path") or "/",
@@ -75,5 +75,15 @@ class Sessions:
 
     def end(self, request: Request, response: Response) -> None:
         """Sign out."""
-        self._found.pop(request.cookies.get(COOKIE, ""), None)
-        response.delete_cookie(COOKIE, path=request.scope.get("root_path") or "/")
+        self._found.pop(_sent(request), None)
+        response.delete_cookie(cookie_of(request), path=request.scope.get("root_path") or "/")
+
+
+def cookie_of(request: Request) -> str:
+    """The cookie's own name at each port and path: browsers send the cookies of one host to all of them."""
+    site = f"{request.url.netloc}{request.scope.get('root_path', '')}"
+    return f"pymeter_{hashlib.sha256(site.encode()).hexdigest()[:12]}"
+
+
+def _sent(request: Request) -> str:
+    return request.cookies.get(cookie_of(request), "")

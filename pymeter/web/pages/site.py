@@ -22,7 +22,7 @@ from pymeter.visible import visible
 from pymeter.web import body
 from pymeter.web.database import Connection, Database
 from pymeter.web.pages import wording
-from pymeter.web.pages.asking import Answer, Asker
+from pymeter.web.pages.asking import Answer, Asker, quoted
 from pymeter.web.pages.sessions import Sessions, SignedIn
 from pymeter.web.pages.tables import Table, csv_response
 from pymeter.web.problems import Problem, of_database
@@ -30,7 +30,10 @@ from pymeter.web.problems import Problem, of_database
 logger = logging.getLogger("pymeter.web")
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-_STYLE = (Path(__file__).parent / "static" / "pages.css").read_text(encoding="utf-8")
+_STATIC = Path(__file__).parent / "static"
+_STYLE = (_STATIC / "pages.css").read_text(encoding="utf-8")
+_ICON = (_STATIC / "icon.svg").read_text(encoding="utf-8")
+_KEPT = {"Cache-Control": "max-age=300"}
 _ROWS = 50
 _ROWS_OF_CSV = 10_000
 UNCACHED = {
@@ -48,7 +51,7 @@ class Site:
         self.limits = limits
         self.sessions = Sessions()
         self.frame_ancestors = " ".join(["'self'", *embed_in])
-        self._environment = _environment()
+        self._environment = _environment(database.schema)
 
     def route(self, path: str, endpoint: Endpoint, *, methods: Sequence[str] = ("GET",)) -> Route:
         """A route of a page: its errors are pages, too."""
@@ -267,7 +270,7 @@ def _with_query(query: Mapping[str, str], name: str, value: str | None) -> str:
     return f"?{urlencode(kept if value is None else kept | {name: value})}"
 
 
-def _environment() -> Environment:
+def _environment(schema: str) -> Environment:
     environment = Environment(
         loader=PackageLoader("pymeter.web.pages"),
         autoescape=True,
@@ -278,11 +281,13 @@ def _environment() -> Environment:
     environment.filters |= {
         "quantity": wording.quantity,
         "rounded": wording.rounded,
+        "rate": wording.rate,
         "amount": wording.amount,
         "ago": wording.ago,
         "tone": wording.tone,
         "visible": visible,
         "written": wording.text,
+        "with_code": lambda hint: wording.with_code(hint, quoted(schema)),
     }
     return environment
 
@@ -292,4 +297,9 @@ _STYLE_NAME = "pages.css"
 
 async def style(_request: Request) -> Response:
     """The stylesheet."""
-    return Response(_STYLE, media_type="text/css", headers={"Cache-Control": "max-age=300"})
+    return Response(_STYLE, media_type="text/css", headers=_KEPT)
+
+
+async def icon(_request: Request) -> Response:
+    """The icon of the pages."""
+    return Response(_ICON, media_type="image/svg+xml", headers=_KEPT)

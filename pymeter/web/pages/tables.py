@@ -34,6 +34,8 @@ class Column:
     """A second, smaller line in the same cell."""
     wide: bool = False
     """Left out where the screen is narrow."""
+    tone: Callable[[Row], str] = lambda row: ""
+    """The colour of a bar: good, warn, bad, or none."""
 
     def value(self, row: Row) -> Any:
         """Its value in a row."""
@@ -49,6 +51,7 @@ class Table:
     answer: Answer
     columns: tuple[Column, ...]
     empty: str = "Nothing yet."
+    """Instead of rows; what is in backticks is code."""
     note: str = ""
     next: str | None = None
     """The address of the next page."""
