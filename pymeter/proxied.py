@@ -1,7 +1,7 @@
 """An error as the database said it, also if PL/Proxy has passed it on from a shard.
 
-PL/Proxy puts words in front of message, detail and hint, loses the names of column and table, and raises XX000 itself
-where it does not reach a shard.
+PL/Proxy puts words in front of message, detail and hint, loses the names of column and table, and raises
+XX000 itself where it does not reach a shard.
 """
 
 from __future__ import annotations

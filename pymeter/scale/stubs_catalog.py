@@ -83,7 +83,8 @@ _COLUMNS = """
 
 _FUNCTIONS = f"""
     select p.proname::text, p.proargnames,
-        array(select format_type(u.type, null) from unnest(p.proargtypes) with ordinality u (type, n) order by n),
+        array(select format_type(u.type, null)
+            from unnest(p.proargtypes) with ordinality u (type, n) order by u.n),
         pg_get_function_arguments(p.oid), format_type(p.prorettype, null), c.names, c.types, p.proretset,
         coalesce(obj_description(p.oid, 'pg_proc'), '')
     from pg_proc p
@@ -91,7 +92,7 @@ _FUNCTIONS = f"""
     cross join lateral ({_COLUMNS}) c
     where p.pronamespace = quote_ident(%(schema)s)::regnamespace and p.proname = any(%(names)s)
     order by p.proname collate "C"
-"""  # noqa: S608 - constants only
+"""
 
 _TYPES = f"""
     select format_type(t.oid, null), c.names, c.types
@@ -100,4 +101,4 @@ _TYPES = f"""
     cross join lateral ({_COLUMNS}) c
     where t.typrelid <> 0
     order by 1
-"""  # noqa: S608 - constants only
+"""

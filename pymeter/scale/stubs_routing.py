@@ -36,7 +36,8 @@ def _pins(shard_map: ShardMap, places: dict[str, int], schema: str) -> str:
 
 
 _ROUTING = """\
-create table if not exists {schema}._shard_pins (subject text collate "C" primary key, shard integer not null);
+create table if not exists {schema}._shard_pins (
+    subject text collate "C" primary key, shard integer not null);
 {pins}
 
 -- A null goes to the first shard, which refuses it as any other shard would.
@@ -83,11 +84,39 @@ declare
     v_other integer := {schema}._shard_of($2);
 begin
     if $1 is not null and $2 is not null and v_home <> v_other then
-        raise exception using errcode = '22023', message = 'the pseudonym lies on another shard than the subject',
-            column = 'pseudonym',
-            detail = format('subject on %s, pseudonym %L on %s.', v_names[v_home + 1], $2, v_names[v_other + 1]),
+        raise exception using errcode = '22023', column = 'pseudonym',
+            message = 'the pseudonym lies on another shard than the subject',
+            detail = format('subject on %s, pseudonym %L on %s.',
+                v_names[v_home + 1], $2, v_names[v_other + 1]),
             hint = format('Pin the pseudonym first: pymeter shard pin %s %s', $2, v_names[v_home + 1]);
     end if;
+    return v_home;
+end
+$stub$;
+
+-- What a correction records has to be on its shard.
+create function {schema}._shard_of_entries(id bigint, entries jsonb) returns integer
+language plpgsql stable security definer set search_path to pg_catalog, pg_temp as $stub$
+declare
+    v_names text[] := {names};
+    v_home  integer := {schema}._shard_of_id($1, 'id');
+    v_entry record;
+begin
+    for v_entry in
+        select e.n, e.value->>'subject' as subject, {schema}._shard_of(e.value->>'subject') as shard
+        from jsonb_array_elements(case jsonb_typeof($2) when 'array' then $2 else '[]' end)
+            with ordinality e (value, n)
+        where jsonb_typeof(e.value->'subject') = 'string'
+            and {schema}._shard_of(e.value->>'subject') <> v_home
+        order by e.n
+        limit 1
+    loop
+        raise exception using errcode = '22023', column = 'entries',
+            message = 'the subject of an entry lies on another shard than the correction',
+            detail = format('Entry %s: %L on %s, correction on %s.', v_entry.n, v_entry.subject,
+                v_names[v_entry.shard + 1], v_names[v_home + 1]),
+            hint = 'Open a correction on each shard.';
+    end loop;
     return v_home;
 end
 $stub$;"""

@@ -1,4 +1,4 @@
-"""The stub of one function: PL/Proxy's alone where one shard is asked, else one in PL/pgSQL in front of it."""
+"""The stub of one function: PL/Proxy's alone where one shard is asked, else PL/pgSQL in front of it."""
 
 from __future__ import annotations
 
@@ -72,9 +72,7 @@ class _Stub:
         return ", ".join(identifier(column.name) for column in self.columns)
 
 
-def stub_of(
-    schema: str, server: str, shard_map: ShardMap, function: Function, rule: Rule
-) -> Iterator[str]:
+def stub_of(schema: str, server: str, shard_map: ShardMap, function: Function, rule: Rule) -> Iterator[str]:
     """The functions that make up the stub, in the order in which they are to be created."""
     every = ",".join(str(place) for place in range(len(shard_map.names)))
     stub = _Stub(schema, server, f"'{{{every}}}'::integer[]", function)
@@ -92,6 +90,8 @@ def _single(stub: _Stub, rule: Rule) -> str | None:
         return "0"
     if isinstance(rule, Erasing):
         return stub.routing("_shard_of_both", stub.argument("subject"), stub.argument("pseudonym"))
+    if stub.function.name == "stage_correction":  # the clients look at the entries, too
+        return stub.routing("_shard_of_entries", stub.argument("id"), stub.argument("entries"))
     if not isinstance(rule, OnSubject | OnId):
         return None
     if rule.otherwise is None or _single(stub, rule.otherwise) == "0":
@@ -233,5 +233,4 @@ def _split(stub: _Stub, rule: SplitBySubject) -> str:
         placed=placed,
         type=stub.function.result,
         noun=rule.noun,
-        columns=stub.named,
     )

@@ -24,8 +24,8 @@ begin
     {steps}
 end"""
 
-# Definitions of everybody are taken from the first shard, those of subjects from theirs. A page of another shard may
-# hold little else than the former, so it is read on until it has as many of the latter as are asked for.
+# Definitions of everybody are taken from the first shard, those of subjects from theirs. A page of another
+# shard may hold little else than the former, so it is read on until it has enough of the latter.
 DEFINITIONS: Final = """\
 declare
     v_shard integer;
@@ -39,9 +39,11 @@ begin
         v_kept := '{{}}';
         loop
             v_page := array(select t from {page} t);
-            v_kept := v_kept || array(select t from unnest(v_page) t where v_shard = 0 or t.subject is not null);
-            exit when v_shard = 0 or {subject} is not null or cardinality(v_page) < {max_rows}
-                or cardinality(v_kept) >= {max_rows};
+            v_kept := v_kept || array(
+                select t from unnest(v_page) t
+                where v_shard = 0 or {subject} is not null or t.subject is not null);
+            exit when v_shard = 0 or {subject} is not null or {max_rows} is null
+                or cardinality(v_page) < {max_rows} or cardinality(v_kept) >= {max_rows};
             v_after := v_page[cardinality(v_page)].{id};
         end loop;
         v_found := v_found || v_kept;
@@ -52,7 +54,8 @@ end"""
 NEEDS_SUBJECT: Final = """\
 begin
     if {subject} is null then
-        raise exception using errcode = '0A000', message = 'this function works on one shard', column = 'subject',
+        raise exception using errcode = '0A000', column = 'subject',
+            message = 'this function works on one shard',
             detail = '{name}(): answers about all subjects are put together by the Python client only.',
             hint = 'Pass a subject, or call {name}() on each shard.';
     end if;
@@ -61,13 +64,14 @@ end"""
 
 CHECKED_PAGE: Final = """
     if {subject} is not null and {at} is null then
-        raise exception using errcode = '22004', message = 'after_subject is given without after_at', column = 'after_at',
+        raise exception using errcode = '22004', column = 'after_at',
+            message = 'after_subject is given without after_at',
             detail = format('after_subject %L.', {subject}),
             hint = 'Pass last_activity_at of the last row of the page before, too.';
     end if;"""
 
-# One shard after the other, so that it is known whose element an error is about. Elements without a subject are refused
-# by the first shard.
+# One shard after the other, so that it is known whose element an error is about. Elements without a subject
+# are refused by the first shard.
 SPLIT: Final = """\
 declare
     v_shards integer[];
@@ -83,7 +87,8 @@ begin
     if jsonb_typeof({batch}) = 'array' then
         select array_agg(distinct s.shard) into v_shards
         from (select {shard_of} as shard from (
-            select distinct case jsonb_typeof(e.value->'subject') when 'string' then e.value->>'subject' end as subject
+            select distinct
+                case jsonb_typeof(e.value->'subject') when 'string' then e.value->>'subject' end as subject
             from jsonb_array_elements({batch}) e) s) s;
     end if;
     if coalesce(cardinality(v_shards), 0) < 2 then
@@ -114,7 +119,8 @@ begin
             end if;
             -- The place in the part becomes the place in the batch.
             raise exception using errcode = v_state, message = v_text, hint = v_hint,
-                detail = regexp_replace(v_detail, '{noun} \\d+', '{noun} ' || v_part.places[v_number::integer]);
+                detail = regexp_replace(v_detail, '{noun} \\d+',
+                    '{noun} ' || v_part.places[v_number::integer]);
         end;
     end loop;
     return query select t.* from unnest(v_found) t order by t.ordinal;

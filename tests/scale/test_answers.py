@@ -64,11 +64,15 @@ COUNTED = ("sum", "count")
 @pytest.mark.parametrize("seed", range(at_length(1, 20)))
 @pytest.mark.at_length
 def test_four_shards_answer_as_one_meter_does(twins: Twins, seed: int) -> None:
-    chance = random.Random(seed)
+    compare(twins, random.Random(seed), at_length(160, 1500))
+
+
+def compare(twins: Twins, chance: random.Random, steps: int) -> None:
+    """Call every function of both, with a random history of so many steps."""
     _define(twins)
     history = History(twins, chance)
     _end_what_was_begun(twins)
-    for _ in range(at_length(160, 1500)):
+    for _ in range(steps):
         history.step()
     _ask_about_all(twins)
     for subject in SUBJECTS[:: at_length(2, 1)]:

@@ -1,0 +1,25 @@
+"""A front of four shards gives the answers of one meter, by every function that it has."""
+
+from __future__ import annotations
+
+import random
+
+import psycopg_pool
+import pytest
+
+from pymeter import Meter
+from pymeter.scale.stubs import left_out
+from tests.helpers import at_length
+from tests.scale.plproxy.conftest import Fronted, NewDatabase
+from tests.scale.test_answers import compare
+from tests.scale.twins import Twins
+from tests.schema.contract import names
+
+
+@pytest.mark.at_length
+def test_a_front_answers_as_one_meter_does(fronted: Fronted, new_database: NewDatabase) -> None:
+    with psycopg_pool.ConnectionPool(new_database(), min_size=1, max_size=1) as pool:
+        # PL/Proxy loses the name of the parameter that is refused.
+        compare(Twins(Meter(pool), fronted, names_parameters=False), random.Random(7), at_length(60, 1500))
+    missing = set(names()) - left_out().keys() - fronted.stubs
+    assert not missing, f"stubs that were not called: {sorted(missing)}"
