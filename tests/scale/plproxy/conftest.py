@@ -16,7 +16,14 @@ from pymeter.calls import Call
 from pymeter.scale import ShardedMeter, ShardMap
 from pymeter.scale.steps import given
 from pymeter.scale.stubs import left_out, stubs
-from tests.faults.servers import Server, create_database, execute, installed_servers, new_server, with_database
+from tests.faults.servers import (
+    Server,
+    create_database,
+    execute,
+    installed_servers,
+    new_server,
+    with_database,
+)
 from tests.scale.twins import SHARDS, join, new_map
 
 SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
@@ -102,7 +109,9 @@ class Fronted(ShardedMeter):
     """The functions that the front was called with."""
 
     def _run(self, call: Call[Any]) -> Any:
-        if call.function in left_out() or (call.function == "focus_charges" and given(call, "subject") is None):
+        if call.function in left_out() or (
+            call.function == "focus_charges" and given(call, "subject") is None
+        ):
             return super()._run(call)
         self.stubs.add(call.function)
         return self.front._run(call)
