@@ -97,7 +97,7 @@ def _schema(shard_map: ShardMap) -> str:
         raise ShardMapError(
             "the shards have schemas of different names",
             detail=f"{', '.join(sorted(schemas))}.",
-            hint="PL/Proxy calls one name on all shards: use a database for each, and one name of the schema.",
+            hint="PL/Proxy calls one name on all shards: use a database for each, with one name.",
         )
     schema = schemas.pop()
     if not is_plain(schema):

@@ -208,7 +208,8 @@ def _merged(stub: _Stub, places: str, final: Rule, checked: str = "") -> str:
     if isinstance(final, Merged) and (one := aggregated(final.merge, stub.function)):
         return ONE_ROW.format(rows=stub.on(places), named=stub.named, one=one)
     assert isinstance(final, Merged | If)
-    limit = f"\n    limit greatest({stub.argument('max_rows')}, 0)" if pages(final) else ""
+    # With a limit of 0 nobody would be asked, nor refuse it.
+    limit = f"\n    limit nullif(greatest({stub.argument('max_rows')}, 0), 0)" if pages(final) else ""
     return ROWS.format(
         checked=checked,
         listed=stub.listed,
