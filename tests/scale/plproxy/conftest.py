@@ -26,7 +26,14 @@ from tests.faults.servers import (
 )
 from tests.scale.twins import SHARDS, join, new_map
 
-SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+# Debian's PostgreSQL compiles queries to machine code, which takes seconds for those that are asked once.
+SETTINGS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "jit": "off",
+    "max_connections": "200",
+}
 _numbers = itertools.count()
 
 
