@@ -1,9 +1,9 @@
-"""How fast calls are through a front, compared with the same calls of the client that routes: paired, in turns.
+"""How fast calls are through a front, paired with the same calls of the client that routes.
 
     python -m tests.scale.plproxy.measure
 
-One durable server with four shards and a front, on the machine's own cores: it measures the cost of the way, not
-what more servers bring.
+One durable server with four shards and a front, on the machine's own cores: it measures the cost of the way,
+not what more servers bring.
 """
 
 from __future__ import annotations

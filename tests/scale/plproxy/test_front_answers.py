@@ -22,7 +22,7 @@ def test_a_front_answers_as_one_meter_does(fronted: Fronted, new_database: NewDa
         # PL/Proxy loses the name of the parameter that is refused.
         twins = Twins(Meter(pool), fronted, names_parameters=False)
         # A refusal takes long: PL/Proxy connects anew behind it.
-        compare(twins, random.Random(0), at_length(160, 1500), SUBJECTS[:: at_length(3, 1)])
+        compare(twins, random.Random(0), at_length(160, 1500), SUBJECTS[:: at_length(2, 1)])
         twins.focus_charges(SINCE, UNTIL, subject=SUBJECTS[0])
     missing = set(names()) - left_out().keys() - fronted.stubs
     assert not missing, f"stubs that were not called: {sorted(missing)}"
