@@ -134,7 +134,7 @@ def stubs(
     A front is a database whose functions are those of a meter, and run on the shards.
     Run the SQL as superuser; again after each upgrade and each change of the map.
 
-    pymeter shard stubs --role app=meter_app | psql -v ON_ERROR_STOP=1 front
+    pymeter shard stubs --role app=meter_app > front.sql
     """
     import psycopg
 
