@@ -35,6 +35,7 @@ _LONGEST = (
     "report/test_reporter.py",
     "pricing/test_statements_tampered.py",
     "cli/test_demo_and_server.py",
+    "scale/plproxy/test_front_answers.py",
     "budgets/test_digest.py",
     "install/test_embedded.py",
     "budgets/test_model.py",
