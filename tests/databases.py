@@ -1,6 +1,6 @@
 """The databases of the tests: copies of a template, emptied and used again where they can be as new.
 
-A copy is hundreds of files; to make and remove one for every test was a third of all that the suite computed.
+A copy is hundreds of files; to make and remove one was nearly half of what a small test costs.
 So a database is lent again, up to ``_USES_MAX`` times, if its users changed nothing but rows of tables that
 are empty in the template. PostgreSQL's counters tell: whatever is created, altered, granted or analyzed
 changes a row of a catalog. Any other database is dropped, and so is one whose counters a crash has lost.
