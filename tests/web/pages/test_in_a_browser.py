@@ -45,7 +45,7 @@ PATHS = {
     "an error": "/statement?id=999",
     "sign in": "/sign-in",
 }
-SERIOUS = ("serious", "critical")
+SERIOUS = ("moderate", "serious", "critical")
 
 
 @dataclass(frozen=True)
