@@ -73,7 +73,19 @@ CHANGING = {
     "a customer": "SELECT meter.report_subject('a', 'cus_1')",
 }
 WRITING = RECORDING | CHANGING
-_TABLES = "events keys reservations series limits subscriptions top_ups credits corrections notifications statements".split()
+_TABLES = [
+    "events",
+    "keys",
+    "reservations",
+    "series",
+    "limits",
+    "subscriptions",
+    "top_ups",
+    "credits",
+    "corrections",
+    "notifications",
+    "statements",
+]
 
 
 @pytest.fixture
@@ -138,7 +150,9 @@ def test_who_has_written_is_waited_for(meter: Ledger, new_ledger: NewLedger) -> 
         meter.execute("SELECT meter.reopen_home('a')")
 
 
-@pytest.mark.parametrize("names", [sorted(RECORDING), sorted(CHANGING.keys() - UNFIT)], ids=["recording", "changing"])
+@pytest.mark.parametrize(
+    "names", [sorted(RECORDING), sorted(CHANGING.keys() - UNFIT)], ids=["recording", "changing"]
+)
 @pytest.mark.parametrize("end", ["commit", "rollback"])
 def test_who_comes_while_it_is_closed_waits_and_is_refused(
     meter: Ledger, new_ledger: NewLedger, wait_until_blocked: Wait, names: list[str], end: str
@@ -157,7 +171,11 @@ def test_who_comes_while_it_is_closed_waits_and_is_refused(
             assert error is None, name
             continue
         assert error is not None, name
-        assert (error.sqlstate, error.diag.message_detail, error.diag.column_name) == ("UM008", "s2", "subject"), name
+        assert (error.sqlstate, error.diag.message_detail, error.diag.column_name) == (
+            "UM008",
+            "s2",
+            "subject",
+        ), name
         assert written(meter) == before, name
         meter.execute("SELECT meter.reopen_home('a')")
 
