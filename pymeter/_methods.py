@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, TypeVar, overload
+from uuid import UUID
 
 from pymeter import calls
 from pymeter.calls import Call
