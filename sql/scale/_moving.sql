@@ -30,8 +30,8 @@ end
 $$;
 
 comment on function _check_run(text, uuid, text[]) is
-    'Locks and returns the row of a subject in moves, or a null if it has none. Raises 22004 or 22023 for a bad name, 25001 in a transaction with one '
-    'snapshot, 55000 if another run moves the subject or the state is another, 55P03 after 5 seconds.';
+    'Locks and returns the row of a subject in moves, or a null if it has none. Raises 22004 or 22023 for a bad name, 25001 in a '
+    'transaction with one snapshot, 55000 if another run moves the subject or the state is another, 55P03 after 5 seconds.';
 
 create or replace function _note_move(subject text, state text, other text, run uuid)
 returns moves

@@ -241,7 +241,8 @@ SAME = {"verify_statements", "judge_spikes", "judge_projections"}
 # Columns that are different at every call.
 _FLEETING = {"judged_at", "last_maintained_at"}
 
-_DRAWN = {"close_due": {"statement_id"}}  # the subject has drawn some ids
+# The subject has drawn ids, and its rows are in the log for ever.
+_DRAWN = {"close_due": {"statement_id"}, "health": {"stray_events"}}
 
 
 def asked(meter: Ledger) -> dict[str, list[str]]:

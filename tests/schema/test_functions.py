@@ -156,5 +156,8 @@ def test_functions_talk_to_nothing_but_their_database(db: Connection) -> None:
     assert _names(db, "l.lanname not in ('sql', 'plpgsql')") == []
     talks = r"p.prosrc ~* '\m(dblink|http|copy|notify|pg_notify|pg_read_file|lo_import|pg_sleep\w*)\M'"
     # Between two attempts at a lock it lets recorders go on.
-    patient = "('_lock_tables', '_lock_metric', '_mark_series', 'watermark', '_align_sequences')"
+    patient = (
+        "('_lock_tables', '_lock_metric', '_mark_series', 'watermark', '_align_sequences', '_close_subject',"
+        " '_log_barrier')"
+    )
     assert _names(db, f"{talks} and p.proname not in {patient}") == []
