@@ -5024,14 +5024,14 @@ class Methods:
         return self._run(calls.moves())
 
     def close_home(
-        self, subject: str, target: str, *, wait: timedelta | str = "5 seconds", run: UUID | str | None = None
+        self, subject: str, target: str, *, wait: timedelta | str | None = None, run: UUID | str | None = None
     ) -> Move:
         """Begin the closed time of a move: nothing is written for the subject until it is reopened.
 
         Args:
             subject: Whom the usage belongs to.
             target: The name of the shard that it moves to.
-            wait: How long transactions that have written for the subject are waited for, at most a minute.
+            wait: How long transactions that have written for the subject are waited for: 5 seconds unless given, at most a minute.
             run: The run of the program that moves it; an earlier one can change nothing then.
 
         Returns:

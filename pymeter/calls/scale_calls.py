@@ -86,14 +86,14 @@ def moves() -> Call[list[Move]]:
 
 
 def close_home(
-    subject: str, target: str, *, wait: timedelta | str = "5 seconds", run: UUID | str | None = None
+    subject: str, target: str, *, wait: timedelta | str | None = None, run: UUID | str | None = None
 ) -> Call[Move]:
     """Begin the closed time of a move: nothing is written for the subject until it is reopened.
 
     Args:
         subject: Whom the usage belongs to.
         target: The name of the shard that it moves to.
-        wait: How long transactions that have written for the subject are waited for, at most a minute.
+        wait: How long transactions that have written for the subject are waited for: 5 seconds unless given, at most a minute.
         run: The run of the program that moves it; an earlier one can change nothing then.
 
     Returns:

@@ -193,7 +193,7 @@ READING: dict[str, dict[str, Any]] = {
 }
 MAY_BE_EMPTY = {
     *("verify", "verify_statements", "overruns", "preview_pushes", "uncertain_hours", "reconcilable_ranges"),
-    *("api_keys", "focus_charges", "endpoints", "deliveries", "spike_alerts"),
+    *("api_keys", "focus_charges", "endpoints", "deliveries", "spike_alerts", "moves"),
     *(
         "reconciliation",
         "report_mappings",
