@@ -93,8 +93,8 @@ def close_home(
     Args:
         subject: Whom the usage belongs to.
         target: The name of the shard that it moves to.
-        wait: How long transactions that have written for the subject are waited for: 5 seconds unless given,
-            at most a minute.
+        wait: How long it waits for transactions that have written for the subject, at most a minute; 5
+            seconds unless given.
         run: The run of the program that moves it; an earlier one can change nothing then.
 
     Returns:
