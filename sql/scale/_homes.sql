@@ -7,11 +7,12 @@
 --
 -- Advisory locks, because there is no row to lock: most subjects have nothing but series, and those who create these must not wait for each other.
 -- More than a few subjects at once are locked as all, so that a large batch does not fill the lock table.
+--
+-- Inlined: no SET, nothing outside pg_catalog. The schema is that of the caller, which is the meter's.
 create or replace function _home_lock(subject text)
 returns bigint
 language sql
 stable parallel safe
-set search_path from current
 as $$
     select hashtextextended(current_schema() || ' ' || subject, 27)
 $$;
@@ -73,9 +74,20 @@ language plpgsql
 volatile
 set search_path from current
 as $$
+#variable_conflict use_column
+declare
+    v_move moves;
 begin
-    if subject is not null then
-        perform _check_homes(array[subject]);
+    if _check_home.subject is null then
+        return;
+    elsif current_setting('transaction_isolation') <> 'read committed' then
+        perform _check_homes(array[_check_home.subject]);
+        return;
+    end if;
+    perform pg_advisory_xact_lock_shared(_home_lock(_check_home.subject));
+    select * into v_move from moves m where m.subject = _check_home.subject;
+    if found then
+        perform _raise_moved(v_move);
     end if;
 end
 $$;
