@@ -96,14 +96,14 @@ class NotFound(MeterError):
 
 
 class SubjectMoved(MeterError):
-    """The subject is on another shard, or is being moved (UM008): load the map anew, and call `shard`."""
+    """The subject is on another shard, or on its way there; nothing was changed (UM008)."""
 
     default_sqlstate = "UM008"
 
     @property
-    def shard(self) -> str | None:
-        """The name of the other shard in the map."""
-        return self.detail
+    def shard(self) -> str:
+        """The name of the other shard."""
+        return self.detail or ""
 
 
 class InvalidInput(MeterError, ValueError):
