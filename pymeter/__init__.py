@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         QuotaExceeded,
         ReportingStopped,
         SerializationFailure,
+        SubjectMoved,
         UnknownMetric,
     )
     from pymeter.models import NewEvent
@@ -63,6 +64,7 @@ _LAZY = {
     "PeriodSealed": "pymeter.errors",
     "QuotaExceeded": "pymeter.errors",
     "SerializationFailure": "pymeter.errors",
+    "SubjectMoved": "pymeter.errors",
     "UnknownMetric": "pymeter.errors",
 }
 
@@ -87,6 +89,7 @@ __all__ = [
     "QuotaExceeded",
     "ReportingStopped",
     "SerializationFailure",
+    "SubjectMoved",
     "UnknownMetric",
     "__version__",
     "migrate",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, TypeVar, overload
+from uuid import UUID
 
 from pymeter import calls
 from pymeter.calls import Call
@@ -62,6 +63,7 @@ from pymeter.models import (
     MaintenanceAction,
     Metric,
     MetricMapping,
+    Move,
     NewApiKey,
     NewEntry,
     NewEvent,
@@ -5008,6 +5010,121 @@ class Methods:
             meter.set_shard(3, ids_above=1_000_000)
         """
         return self._run(calls.set_shard(number, ids_above=ids_above))
+
+    def moves(self) -> list[Move]:
+        """List the subjects that are not at home here, or are about to leave.
+
+        Returns:
+            One row for each: `closing` while it is being moved to another shard, `moved` when it is there,
+            `arriving` while it is being moved here.
+
+        Example:
+            [move.subject for move in meter.moves()]
+        """
+        return self._run(calls.moves())
+
+    def close_home(
+        self, subject: str, target: str, *, wait: timedelta | str | None = None, run: UUID | str | None = None
+    ) -> Move:
+        """Begin the closed time of a move: nothing is written for the subject until it is reopened.
+
+        Args:
+            subject: Whom the usage belongs to.
+            target: The name of the shard that it moves to.
+            wait: How long it waits for transactions that have written for the subject, at most a minute; 5
+                seconds unless given.
+            run: The run of the program that moves it; an earlier one can change nothing then.
+
+        Returns:
+            The state of the move.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            LockUnavailable: transactions that have written for the subject are still open; it is not closed.
+            NotReady: the subject is not at home here, or is moving to another shard.
+
+        Example:
+            meter.close_home("acct_1", "s2").state
+        """
+        return self._run(calls.close_home(subject, target, wait=wait, run=run))
+
+    def reopen_home(self, subject: str, *, run: UUID | str | None = None) -> bool:
+        """Give up a move: what is written for the subject goes on here.
+
+        Args:
+            subject: Whom the usage belongs to.
+            run: If it is given, only that run may do it.
+
+        Returns:
+            Whether it was closed.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            NotReady: the subject has moved or is arriving, or another run moves it.
+
+        Example:
+            meter.reopen_home("acct_1")
+        """
+        return self._run(calls.reopen_home(subject, run=run))
+
+    def leave_home(self, subject: str, *, run: UUID | str | None = None) -> Move:
+        """End a move at the shard that the subject leaves; what is here is an old copy then.
+
+        Args:
+            subject: Whom the usage belongs to.
+            run: If it is given, only that run may do it.
+
+        Returns:
+            The state of the move.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            NotReady: the subject is not closed, or another run moves it.
+
+        Example:
+            meter.leave_home("acct_1").state
+        """
+        return self._run(calls.leave_home(subject, run=run))
+
+    def expect_subject(self, subject: str, source: str, *, run: UUID | str | None = None) -> Move:
+        """Begin a move at the shard that the subject comes to.
+
+        Args:
+            subject: Whom the usage belongs to.
+            source: The name of the shard where it is at home.
+            run: The run of the program that moves it; an earlier one can change nothing then.
+
+        Returns:
+            The state of the move.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            LockUnavailable: transactions that have written for the subject are still open.
+            NotReady: the subject is at home here.
+
+        Example:
+            meter.expect_subject("acct_1", "s1").state
+        """
+        return self._run(calls.expect_subject(subject, source, run=run))
+
+    def admit_subject(self, subject: str, *, run: UUID | str | None = None) -> bool:
+        """End a move at the shard that the subject has come to: it is at home there.
+
+        Args:
+            subject: Whom the usage belongs to.
+            run: If it is given, only that run may do it.
+
+        Returns:
+            Whether it was arriving.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            NotReady: the subject is closing or has moved, or another run moves it.
+
+        Example:
+            meter.admit_subject("acct_1")
+        """
+        return self._run(calls.admit_subject(subject, run=run))
 
     def grant_access(self, role: str, level: Level, subject: str | None = None) -> None:
         """Let a database role call exactly the functions of a level; it gets no right on any table.

@@ -96,6 +96,17 @@ class NotFound(MeterError):
     default_sqlstate = "UM007"
 
 
+class SubjectMoved(MeterError):
+    """The subject is on another shard, or on its way there; nothing was changed (UM008)."""
+
+    default_sqlstate = "UM008"
+
+    @property
+    def shard(self) -> str:
+        """The name of the other shard."""
+        return self.detail or ""
+
+
 class InvalidInput(MeterError, ValueError):
     """A value cannot be accepted (22023, or PostgreSQL's own data exception); nothing was written."""
 
@@ -152,6 +163,7 @@ BY_SQLSTATE: dict[str, type[MeterError]] = {
     "UM005": DuplicateEvent,
     "UM006": EventsDropped,
     "UM007": NotFound,
+    "UM008": SubjectMoved,
     "22004": NullInput,
     "22023": InvalidInput,  # invalid_parameter_value: what pymeter's own functions raise
     "22003": InvalidInput,  # numeric_value_out_of_range
@@ -171,7 +183,7 @@ BY_SQLSTATE: dict[str, type[MeterError]] = {
 }
 
 # Parameters that refuse because of something else that comes first: nothing is wrong with the installation.
-_UNREADY = ("subject", "number", "ids_above")
+_UNREADY = ("subject", "number", "ids_above", "run", "target")
 _INSTALL_HINT = (
     "Run `pymeter migrate` (or pymeter.migrate(dsn, schema=...)) and check the name of the schema."
 )

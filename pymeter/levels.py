@@ -38,6 +38,7 @@ _CALLS: Final = {
         define_biller report_metric report_subject resolve_push retry_pushes leave_pushes adopt_journal
         api_keys revoke_api_key
         define_endpoint remove_endpoint test_endpoint retry_deliveries set_spike_alert remove_spike_alert
+        moves close_home reopen_home leave_home expect_subject admit_subject
     """,
     "approve": "approve_correction reject_correction revert_correction",
     "own": """

@@ -148,7 +148,17 @@ from pymeter.calls.report_calls import (
     settle_pushes,
     uncertain_hours,
 )
-from pymeter.calls.scale_calls import set_shard, shard_slot, shard_state
+from pymeter.calls.scale_calls import (
+    admit_subject,
+    close_home,
+    expect_subject,
+    leave_home,
+    moves,
+    reopen_home,
+    set_shard,
+    shard_slot,
+    shard_state,
+)
 from pymeter.calls.simulate_calls import compare_plans, simulate
 from pymeter.calls.usage_calls import (
     all_events,
@@ -168,6 +178,7 @@ __all__ = [
     "access",
     "adjust",
     "admin_log",
+    "admit_subject",
     "adopt_journal",
     "all_events",
     "amend_event",
@@ -185,6 +196,7 @@ __all__ = [
     "claim_deliveries",
     "claim_pushes",
     "close_due",
+    "close_home",
     "close_period",
     "compare_plans",
     "confirm_push",
@@ -203,6 +215,7 @@ __all__ = [
     "endpoints",
     "erase_subject",
     "events",
+    "expect_subject",
     "extend",
     "fail_pushes",
     "focus_charges",
@@ -216,10 +229,12 @@ __all__ = [
     "judge_spikes",
     "known_events",
     "late_usage",
+    "leave_home",
     "leave_pushes",
     "limits",
     "maintain",
     "metric",
+    "moves",
     "notifications",
     "open_correction",
     "operational_metrics",
@@ -264,6 +279,7 @@ __all__ = [
     "remove_endpoint",
     "remove_limit",
     "remove_spike_alert",
+    "reopen_home",
     "report_journal",
     "report_mappings",
     "report_metric",

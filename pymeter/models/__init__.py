@@ -123,7 +123,7 @@ from pymeter.models.report import (
     SubjectMapping,
     UncertainHour,
 )
-from pymeter.models.scale import ShardState
+from pymeter.models.scale import Move, MoveState, ShardState
 from pymeter.models.simulate import ExpectedValue, PlanComparison, ScenarioHeader, Simulation
 from pymeter.models.usage import (
     CalendarStep,
@@ -212,6 +212,8 @@ __all__ = [
     "Metric",
     "MetricMapping",
     "Moment",
+    "Move",
+    "MoveState",
     "NewApiKey",
     "NewEntry",
     "NewEvent",

@@ -169,4 +169,9 @@ RULES: Final[dict[str, Rule]] = {
     "authenticate": Known("credential"),
     "shard_state": NotAcross("every shard has a state of its own."),
     "set_shard": NotAcross("every shard has a number of its own."),
+    "moves": Merged(m.ordered("subject", "changed_at")),
+    **_all(
+        NotAcross("a move is of two shards: `pymeter shard move` calls both."),
+        "close_home reopen_home leave_home expect_subject admit_subject",
+    ),
 }

@@ -45,7 +45,8 @@ as $$
         ('admin', '{api_keys,revoke_api_key}'),
         ('owner', '{grant_access,revoke_access}'),
         ('owner', '{create_api_key}'),
-        ('owner', '{set_shard}')
+        ('owner', '{set_shard}'),
+        ('admin', '{moves,close_home,reopen_home,leave_home,expect_subject,admit_subject}')
     ) as l (level, functions)
     cross join lateral unnest(l.functions) as f (function)
 $$;

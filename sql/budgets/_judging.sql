@@ -44,7 +44,7 @@ begin
     return query
     select j.*
     from budget_judgements j
-    where _is_due(j.judged_at, _due_judgements.now)
+    where _is_due(j.judged_at, _due_judgements.now) and ((select _all_here()) or _is_home(j.subject))
     order by j.judged_at, j.subject
     limit _due_judgements.max_rows
     for no key update skip locked;
@@ -75,7 +75,7 @@ begin
         union
         select s.subject from series s where v_everyone and s.stripe = 0
     ) n
-    where not exists (select from budget_judgements j where j.subject = n.subject)
+    where not exists (select from budget_judgements j where j.subject = n.subject) and ((select _all_here()) or _is_home(n.subject))
     order by 3
     on conflict do nothing;
     get diagnostics v_count = row_count;

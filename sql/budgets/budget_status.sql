@@ -15,7 +15,7 @@ declare
     v_amount record;
 begin
     if _is_open('budget_status') then perform _check_caller('budget_status'); end if;
-    perform _check_name('subject', budget_status.subject), _check_time('now', v_now);
+    perform _check_name('subject', budget_status.subject), _check_here(budget_status.subject), _check_time('now', v_now);
     for v_budget in
         select b.*, s.judged_at, s.projected as projection, s.blocked, j.sqlstate, j.message,
                array(select f.mark from fired_budget_marks f

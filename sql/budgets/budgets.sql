@@ -12,7 +12,7 @@ declare
     v_at timestamptz := coalesce(budgets.at, clock_timestamp());
 begin
     if _is_open('budgets') then perform _check_caller('budgets'); end if;
-    perform _check_time('at', budgets.at), _check_max_rows(budgets.max_rows);
+    perform _check_time('at', budgets.at), _check_max_rows(budgets.max_rows), _check_here(budgets.subject);
     if budgets.plan is not null then
         perform _check_plan(budgets.plan);
     end if;
@@ -22,6 +22,7 @@ begin
             select distinct on (b.subject, b.plan, b.currency, b.period) b.*
             from budgets b
             where (budgets.subject is null or b.subject = budgets.subject) and (budgets.plan is null or b.plan = budgets.plan) and b.since <= v_at
+              and (b.subject is null or ((select _all_here()) or _is_here(b.subject)))
             order by b.subject, b.plan, b.currency, b.period, b.since desc, b.budget_id desc
         ) c
         where not c.removed and (budgets.after_id is null or c.budget_id > budgets.after_id)

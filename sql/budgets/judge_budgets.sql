@@ -17,7 +17,8 @@ declare
     v_enrolled boolean := false;
 begin
     if _is_open('judge_budgets') then perform _check_caller('judge_budgets'); end if;
-    perform _check_read_committed('judging budgets'), _check_time('now', v_now), _check_judging(v_now, judge_budgets.max_subjects);
+    perform _check_read_committed('judging budgets'), _check_time('now', v_now), _check_judging(v_now, judge_budgets.max_subjects),
+        _keep_homes();
     v_round.judged_at := v_now;
     if not exists (select from budgets) then
         return v_round;
@@ -33,7 +34,8 @@ begin
         v_round := _sum_rounds(v_round, v_page);
         exit when v_page.remaining > 0 or v_round.blocked + v_round.released > 0;
     end loop;
-    v_round.remaining := (select count(*) from budget_judgements j where _is_due(j.judged_at, v_now));
+    v_round.remaining := (select count(*) from budget_judgements j
+                              where _is_due(j.judged_at, v_now) and ((select _all_here()) or _is_home(j.subject)));
     if v_round.remaining = 0 and not v_enrolled then
         v_round.remaining := _enroll_budgeted();
     end if;

@@ -17,7 +17,7 @@ begin
     if _is_open('remove_budget') then perform _check_caller('remove_budget'); end if;
     perform _check_read_committed('removing a budget'),
         _check_budget(null, remove_budget.currency, remove_budget.subject, remove_budget.plan, remove_budget.period, '{}', 'none', false),
-        _lock('budgets');
+        _check_home(remove_budget.subject), _lock('budgets');
     v_now := clock_timestamp();
     for v_before in
         select v.*

@@ -24,7 +24,7 @@ begin
     perform _check_read_committed('setting a budget'),
         _check_budget(set_budget.amount, set_budget.currency, set_budget.subject, set_budget.plan, set_budget.period, set_budget.marks,
                       set_budget.action, set_budget.projected),
-        _check_time('since', set_budget.since), _lock('budgets');
+        _check_time('since', set_budget.since), _check_home(set_budget.subject), _lock('budgets');
     v_version.subject := set_budget.subject;
     v_version.plan := set_budget.plan;
     v_version.currency := set_budget.currency;

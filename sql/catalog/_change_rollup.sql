@@ -12,6 +12,10 @@ as $$
 declare
     v_series integer[] := array(select s.series_id from series s where s.metric = _close_series.metric and s.stripe = 0);
 begin
+    perform _keep_homes();
+    if exists (select from moves m where m.state in ('closing', 'arriving')) then
+        perform _raise_busy('a subject is being moved, see moves()');  -- its buckets are being copied
+    end if;
     perform _merge_stripes(v_series);
     -- A drifting meter may have the bucket there as well; rebuild() corrects it.
     insert into rollups select * from _open_halves(v_series) on conflict do nothing;

@@ -17,10 +17,12 @@ begin
         select count(*)
         from (
             (select s.statements from sealed_subjects s
-             where s.postponed_at = '-infinity' and s.due_at > '-infinity' and s.due_at <= v_late limit 10000)
+             where s.postponed_at = '-infinity' and s.due_at > '-infinity' and s.due_at <= v_late
+               and ((select _all_here()) or _is_home(s.subject)) limit 10000)
             union all
             (select s.statements from sealed_subjects s
-             where s.postponed_at > '-infinity' and s.due_at > '-infinity' and s.due_at <= v_late limit 10000)
+             where s.postponed_at > '-infinity' and s.due_at > '-infinity' and s.due_at <= v_late
+               and ((select _all_here()) or _is_home(s.subject)) limit 10000)
         ) s
         where s.statements > 0);
 end
@@ -51,7 +53,14 @@ set search_path from current
 set enable_seqscan to off
 as $$
     select count(*)
-    from (select n.statement_id, n.metric, n.quantity from late_notices n limit 10000) n
+    from (
+        select n.statement_id, n.metric, n.quantity
+        from late_notices n
+        where (select _all_here()) or exists (
+            select from statements t join sealed_subjects w on w.subject_id = t.subject_id
+            where t.statement_id = n.statement_id and _is_here(w.subject))
+        limit 10000
+    ) n
     cross join lateral (
         select coalesce(sum(d.quantity), 0) as decided from late_decisions d
         where d.statement_id = n.statement_id and d.metric = n.metric
@@ -75,7 +84,7 @@ declare
     v_number bigint;
 begin
     select count(*) into v_number
-    from (select from sealed_subjects s where s.postponed_at > '-infinity' limit 10000) s;
+    from (select from sealed_subjects s where s.postponed_at > '-infinity' and ((select _all_here()) or _is_here(s.subject)) limit 10000) s;
     if v_number > 0 then
         return next format('subjects whose period could not be closed: %s; close_due() says why', v_number);
     end if;

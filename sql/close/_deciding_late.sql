@@ -8,7 +8,7 @@ set lock_timeout to '5s'
 as $$
 #variable_conflict use_column
 begin
-    perform _enroll_subjects(array[_lock_sealed.subject]);
+    perform _check_home(_lock_sealed.subject), _enroll_subjects(array[_lock_sealed.subject]);
     perform from sealed_subjects s where s.subject = _lock_sealed.subject for update;
 exception when lock_not_available then
     perform _raise_busy(format('subject %s', quote_literal(left(_lock_sealed.subject, 80))));

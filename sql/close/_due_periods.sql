@@ -45,10 +45,12 @@ begin
         from (
             (select s.* from sealed_subjects s
              where not _due_among.postponed and s.postponed_at = '-infinity' and s.due_at <= ended
+               and ((select _all_here()) or _is_home(s.subject))
              order by s.due_at, s.subject_id)
             union all
             (select s.* from sealed_subjects s
              where _due_among.postponed and s.postponed_at > '-infinity' and s.postponed_at < now() and s.due_at <= ended
+               and ((select _all_here()) or _is_home(s.subject))
              order by s.postponed_at, s.due_at, s.subject_id)
         ) s
     loop
@@ -132,6 +134,7 @@ declare
     v_subjects text[] := array(
         select distinct s.subject from series s
         where s.stripe = 0 and s.version > 0 and not exists (select from sealed_subjects w where w.subject = s.subject)
+          and ((select _all_here()) or _is_home(s.subject))
         limit max_rows);
 begin
     perform _enroll_subjects(v_subjects);

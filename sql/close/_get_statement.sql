@@ -17,6 +17,7 @@ begin
         raise exception using errcode = 'UM007', message = 'no such statement', column = 'statement_id', detail = format('statement_id %s.', id),
             hint = 'statements() lists them.';
     end if;
+    perform _check_here(w.subject) from sealed_subjects w where w.subject_id = v_header.subject_id;
     return v_header;
 end
 $$;

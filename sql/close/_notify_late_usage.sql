@@ -17,7 +17,7 @@ begin
         select l.*
         from _late_lines(_touched_statements(null, null), null) l
         left join late_notices n on n.statement_id = l.statement_id and n.metric = l.metric
-        where l.current - l.stated <> coalesce(n.quantity, 0)
+        where l.current - l.stated <> coalesce(n.quantity, 0) and ((select _all_here()) or _is_home(l.subject))
         order by l.statement_id, l.metric
         limit most
     loop

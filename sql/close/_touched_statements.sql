@@ -43,7 +43,9 @@ begin
     end loop;
     return array(
         select t.statement_id from statements t
-        where t.statement_id = any (v_ids) and (_touched_statements.since is null or t.until > _touched_statements.since)
+        where t.statement_id = any (v_ids)
+          and ((select _all_here()) or exists (select from sealed_subjects w where w.subject_id = t.subject_id and _is_here(w.subject)))
+          and (_touched_statements.since is null or t.until > _touched_statements.since)
           and (_touched_statements.until is null or t.since < _touched_statements.until)
         order by 1);
 end
@@ -73,7 +75,8 @@ begin
     join series s on s.series_id = e.series_id and s.stripe = 0
     join metrics m on m.key = s.metric
     join sealed_subjects w on w.subject = s.subject
-    join statements t on t.subject_id = w.subject_id and t.until > e.first_at and (t.since <= e.last_at or m.carry) and t.watermark < e.recorded_at;
+    join statements t on t.subject_id = w.subject_id and t.until > e.first_at and (t.since <= e.last_at or m.carry) and t.watermark < e.recorded_at
+    where ((select _all_here()) or _is_here(w.subject));
 end
 $$;
 

@@ -20,7 +20,7 @@ declare
     v_now     timestamptz;
     v_metrics bigint;
 begin
-    perform _enroll_subjects(subjects);
+    perform _check_homes(subjects), _enroll_subjects(subjects);
     perform from (select u from unnest(subjects) u order by 1) u
     cross join lateral (select from sealed_subjects s where s.subject = u.u offset 0 for update) s;
     perform _keep_prices();

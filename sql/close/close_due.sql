@@ -14,7 +14,7 @@ declare
     v_due      closing[];
 begin
     if _is_open('close_due') then perform _check_caller('close_due'); end if;
-    perform _check_time('now', v_now), _check_max_rows(close_due.max_rows), _check_closing();
+    perform _check_time('now', v_now), _check_max_rows(close_due.max_rows), _check_closing(), _keep_homes();
     while v_left > 0 and clock_timestamp() < v_give_up loop
         v_due := array(select d from _due_periods(v_now, least(v_left, 100), v_give_up) d);
         exit when v_due = '{}';

@@ -18,7 +18,7 @@ declare
     v_id     bigint;
 begin
     if _is_open('close_period') then perform _check_caller('close_period'); end if;
-    perform _check_name('subject', close_period.subject, 512), _check_time('now', v_now), _check_closing();
+    perform _check_name('subject', close_period.subject, 512), _check_time('now', v_now), _check_closing(), _check_home(close_period.subject);
     v_window := _period_to_close(close_period.subject, close_period.since, close_period.until, close_period.period, v_now);
     v_id := _closed_as(close_period.subject, lower(v_window), upper(v_window));
     if v_id is null then

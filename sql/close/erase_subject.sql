@@ -12,7 +12,8 @@ declare
 begin
     if _is_open('erase_subject') then perform _check_caller('erase_subject'); end if;
     perform _check_name('subject', erase_subject.subject), _check_name('pseudonym', erase_subject.pseudonym, 512), _check_read_committed('erasing');
-    perform _unbind_subject(erase_subject.subject), _lock_for_erasing(erase_subject.subject),
+    perform _check_homes(array[erase_subject.subject, erase_subject.pseudonym]), _unbind_subject(erase_subject.subject),
+        _lock_for_erasing(erase_subject.subject),
         _check_erased_names(erase_subject.subject, erase_subject.pseudonym);
     v_keys := _dropped_keys(erase_subject.subject);
     loop

@@ -23,6 +23,7 @@ begin
         from statements t
         where (statements.subject is null
                or t.subject_id = (select w.subject_id from sealed_subjects w where w.subject = statements.subject))
+          and ((select _all_here()) or exists (select from sealed_subjects w where w.subject_id = t.subject_id and _is_here(w.subject)))
           and (statements.since is null or t.until > statements.since) and (statements.until is null or t.since < statements.until)
           and (statements.after_id is null or t.statement_id < statements.after_id)
         order by t.statement_id desc

@@ -22,7 +22,7 @@ begin
         select * from _credit_problems(w)
         offset 0
     ) p
-    where verify_statements.subject is null or w.subject = verify_statements.subject
+    where (verify_statements.subject is null or w.subject = verify_statements.subject) and ((select _all_here()) or _is_here(w.subject))
     union all
     select * from _lost_statements() l where verify_statements.subject is null
     order by 2, 1, 4;

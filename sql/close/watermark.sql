@@ -10,7 +10,7 @@ declare
     v_attempts integer := 0;
 begin
     if _is_open('watermark') then perform _check_caller('watermark'); end if;
-    perform _check_name('subject', watermark.subject, 512), _check_closing();
+    perform _check_name('subject', watermark.subject, 512), _check_closing(), _check_home(watermark.subject);
     loop
         v_attempts := v_attempts + 1;
         begin

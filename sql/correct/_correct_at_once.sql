@@ -48,7 +48,7 @@ declare
     v_metric metrics := _get_metric((_check_correction.entry).metric);
 begin
     perform _check_name('subject', (_check_correction.entry).subject), _check_name('reason', (_check_correction.entry).reason, 10000),
-        _check_correcting();
+        _check_correcting(), _check_home((_check_correction.entry).subject);
     if _setting_value('four_eyes') = 'true' then
         raise exception using
             errcode = '42501', message = 'the setting four_eyes asks for a second person',

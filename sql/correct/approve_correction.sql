@@ -15,7 +15,8 @@ begin
     if _is_open('approve_correction') then perform _check_caller('approve_correction'); end if;
     perform _check_correcting();
     v_correction := _lock_correction(id, '{open}');
-    perform _check_four_eyes(v_correction);
+    perform _check_four_eyes(v_correction), _check_homes(array(
+        select e.subject from correction_entries e where e.correction_id = id));
     v_shown := array(select f from _priced_effects(id) f);
     v_effects := array(
         select (f.subject, f.metric, f.since, f.until, f.before, f.after, f.delta, f.closed, f.reported, f.limits, s.amount,

@@ -15,7 +15,7 @@ begin
         perform _check_word('state', corrections.state, '{open,approved,rejected,reverted}');
     end if;
     if corrections.subject is not null then
-        perform _check_name('subject', corrections.subject);
+        perform _check_name('subject', corrections.subject), _check_here(corrections.subject);
     end if;
     return query
         select c.correction_id, c.state, c.reason, (select count(*) from correction_entries e where e.correction_id = c.correction_id),

@@ -16,7 +16,8 @@ begin
     if _is_open('revert_correction') then perform _check_caller('revert_correction'); end if;
     perform _check_name('reason', revert_correction.reason, 10000), _check_correcting();
     v_correction := _lock_correction(id, '{approved}');
-    perform _check_four_eyes(v_correction);
+    perform _check_four_eyes(v_correction), _check_homes(array(
+        select e.subject from correction_entries e where e.correction_id = id));
     if v_correction.reverts is not null then
         raise exception using errcode = '22023', message = 'the correction takes back another one', column = 'id',
             detail = format('Correction %s reverts %s.', id, v_correction.reverts), hint = 'Make the change again as a new correction.';

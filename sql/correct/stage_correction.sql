@@ -16,6 +16,7 @@ begin
     lock table only events in access share mode;  -- see _check_correcting()
     v_last := coalesce((select max(e.ordinal) from correction_entries e where e.correction_id = id), 0);
     v_entries := _parse_entries(id, v_last, stage_correction.entries);
+    perform _check_homes(array(select e.subject from unnest(v_entries) e));
     perform _raise_step_problem(array(select s from _plan_entries(v_entries) s));
     perform _create_corrected_series(v_entries);
     insert into correction_entries select e.* from unnest(v_entries) e;

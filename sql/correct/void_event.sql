@@ -18,6 +18,7 @@ begin
         and ((void_event.idempotency_key is null) <> (void_event.event_id is null)) and (void_event.event_id is null or void_event.at is not null)
         and current_setting('transaction_isolation') = 'read committed'
     then
+        perform _check_home(void_event.subject);
         v_corrected := _void_ordinary(void_event.subject, void_event.metric, void_event.event_id, void_event.idempotency_key, void_event.reason,
                                       void_event.at);
         if v_corrected.outcome is not null then

@@ -8,7 +8,7 @@ as $$
 #variable_conflict use_column
 begin
     if _is_open('credits') then perform _check_caller('credits'); end if;
-    perform _check_name('subject', credits.subject), _check_time('at', credits.at, required => true);
+    perform _check_name('subject', credits.subject), _check_here(credits.subject), _check_time('at', credits.at, required => true);
     return query
     select c.*
     from _credits_of(credits.subject, 'infinity') c

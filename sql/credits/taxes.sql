@@ -8,7 +8,7 @@ as $$
 #variable_conflict use_column
 begin
     if _is_open('taxes') then perform _check_caller('taxes'); end if;
-    perform _check_name('subject', taxes.subject), _check_time('at', taxes.at, required => true);
+    perform _check_name('subject', taxes.subject), _check_here(taxes.subject), _check_time('at', taxes.at, required => true);
     return query select t.* from _taxes_of(taxes.subject, taxes.at, 'infinity') o cross join lateral _as_tax(o) t;
 end
 $$;

@@ -27,6 +27,7 @@ begin
         select t.statement_id
         from statements t
         where t.until > focus_charges.since and t.until <= focus_charges.until
+          and ((select _all_here()) or exists (select from sealed_subjects w where w.subject_id = t.subject_id and _is_here(w.subject)))
           and (focus_charges.subject is null
                or t.subject_id = (select w.subject_id from sealed_subjects w where w.subject = focus_charges.subject))
         order by t.until, t.statement_id), focus_charges.provider, focus_charges.service_category) c;

@@ -17,7 +17,8 @@ declare
 begin
     if _is_open('create_api_key') then perform _check_caller('create_api_key'); end if;
     perform _check_word('level', create_api_key.level, '{read,write,report,admin,approve}'),
-        _check_level(create_api_key.level, create_api_key.subject), _check_time('expires_at', create_api_key.expires_at);
+        _check_level(create_api_key.level, create_api_key.subject), _check_time('expires_at', create_api_key.expires_at),
+        _check_home(create_api_key.subject);
     if create_api_key.name is not null then
         perform _check_name('name', create_api_key.name, 100);
     end if;

@@ -42,6 +42,7 @@ declare
     v_now    timestamptz;
     v_checks limit_check[] := '{}';
 begin
+    perform _check_home(v_hold.subject);
     select * into v_locked from _lock_holds(v_hold.metric, v_hold.subject);
     v_now := clock_timestamp();
     if _is_holding(v_hold, v_now) then

@@ -14,7 +14,7 @@ declare
     v_total   usage_total;
     v_allowed boolean;
 begin
-    perform _check_name('subject', _limit_status.subject), _check_time('now', v_at);
+    perform _check_name('subject', _limit_status.subject), _check_here(_limit_status.subject), _check_time('now', v_at);
     if v_metric.limited then
         v_checks := case
             when v_at > now() then _limit_checks(v_metric, _find_series_row(v_metric, _limit_status.subject), v_at, v_at)

@@ -11,14 +11,14 @@ set lock_timeout to '5s'
 as $$
 #variable_conflict use_column
 begin
-    perform _enter_limited_subjects(array[_lock_limited_subject.subject]);
+    perform _check_home(_lock_limited_subject.subject), _enter_limited_subjects(array[_lock_limited_subject.subject]);
 exception when lock_not_available then
     perform _raise_busy(format('subject %s', quote_literal(left(_lock_limited_subject.subject, 80))));
 end
 $$;
 
 comment on function _lock_limited_subject(text) is
-    'Locks what limits a subject against other changes until the transaction ends. Raises 55P03 after 5 seconds.';
+    'Locks what limits a subject against other changes until the transaction ends. Raises 55P03 after 5 seconds, UM008 as _check_home().';
 
 -- The row changes, so that a change of limits in a transaction with an older snapshot, which would not see the new series, fails with 40001.
 create or replace function _enter_limited_subjects(subjects text[])

@@ -9,7 +9,7 @@ as $$
 declare
     v_locked record;
 begin
-    perform _check_settlement(hold, _settle_checked.quantity, _settle_checked.at, _settle_checked.metadata);
+    perform _check_settlement(hold, _settle_checked.quantity, _settle_checked.at, _settle_checked.metadata), _check_home((hold).subject);
     select * into v_locked from _lock_holds((hold).metric, (hold).subject);
     if (hold).state = 'settled' then
         return _repeated_result(v_locked.definition, (hold).subject,

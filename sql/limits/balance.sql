@@ -10,7 +10,7 @@ declare
     v_metric  metrics := case when not _is_open('balance') or _check_caller('balance') then _get_top_up_metric(balance.metric) end;
     v_balance balance;
 begin
-    perform _check_name('subject', balance.subject), _check_time('at', balance.at, required => true);
+    perform _check_name('subject', balance.subject), _check_here(balance.subject), _check_time('at', balance.at, required => true);
     v_balance := (_top_up_state(v_metric, balance.subject, balance.at, clock_timestamp())).balance;
     v_balance.used := trim_scale(v_balance.used);
     v_balance.held := trim_scale(v_balance.held);

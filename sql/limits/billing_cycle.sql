@@ -9,7 +9,7 @@ declare
     v_cycle tstzrange;
 begin
     if _is_open('billing_cycle') then perform _check_caller('billing_cycle'); end if;
-    perform _check_name('subject', billing_cycle.subject), _check_time('at', billing_cycle.at, required => true);
+    perform _check_name('subject', billing_cycle.subject), _check_here(billing_cycle.subject), _check_time('at', billing_cycle.at, required => true);
     v_cycle := _cycle_at(billing_cycle.subject, billing_cycle.at);
     perform _check_time('at', lower(v_cycle)), _check_time('at', upper(v_cycle));
     return v_cycle;

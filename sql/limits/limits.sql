@@ -13,7 +13,7 @@ declare
     v_at timestamptz := coalesce(limits.at, clock_timestamp());
 begin
     if _is_open('limits') then perform _check_caller('limits'); end if;
-    perform _check_time('at', limits.at), _check_max_rows(limits.max_rows);
+    perform _check_time('at', limits.at), _check_max_rows(limits.max_rows), _check_here(limits.subject);
     if limits.metric is not null then
         perform _get_metric(limits.metric);
     end if;
@@ -27,6 +27,7 @@ begin
             from limits l
             where (limits.metric is null or l.metric = limits.metric) and (limits.subject is null or l.subject = limits.subject)
               and (limits.plan is null or l.plan = limits.plan) and l.since <= v_at
+              and (l.subject is null or ((select _all_here()) or _is_here(l.subject)))
             order by l.metric, l.name, l.period, l.subject, l.plan, l.since desc, l.limit_id desc
         ) c
         where not c.removed and (limits.after_id is null or c.limit_id > limits.after_id)

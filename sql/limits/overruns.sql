@@ -10,7 +10,7 @@ as $$
 #variable_conflict use_column
 begin
     if _is_open('overruns') then perform _check_caller('overruns'); end if;
-    perform _check_max_rows(overruns.max_rows), _check_time('now', overruns.now, required => true);
+    perform _check_max_rows(overruns.max_rows), _check_here(overruns.subject), _check_time('now', overruns.now, required => true);
     if overruns.metric is not null then
         perform _get_metric(overruns.metric);
     end if;
@@ -33,7 +33,7 @@ begin
         cross join lateral (select _period_checks(m, s.row, overruns.now) as checks offset 0) k
         cross join lateral unnest(k.checks) c
         where m.limited and (overruns.metric is null or m.key = overruns.metric) and (overruns.subject is null or s.subject = overruns.subject)
-          and c.action = 'block' and c.overrun > 0
+          and c.action = 'block' and c.overrun > 0 and ((select _all_here()) or _is_here(s.subject))
         order by s.metric, s.subject, c.name, c.period
         limit overruns.max_rows;
 end

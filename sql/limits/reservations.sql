@@ -22,7 +22,8 @@ begin
                case when r.state = 'held' and r.expires_at <= v_now then 'expired' else r.state end,
                r.settled_quantity, r.settled_at, r.settled_for, r.is_late, r.metadata
         from reservations r
-        where (reservations.subject is null or r.subject = reservations.subject)
+        where ((select _all_here()) or _is_here(r.subject))
+          and (reservations.subject is null or r.subject = reservations.subject)
           and (reservations.metric is null or r.metric = reservations.metric)
           and (reservations.before_id is null or r.reservation_id < reservations.before_id)
           and (reservations.state is null or case reservations.state

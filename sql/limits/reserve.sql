@@ -65,6 +65,7 @@ begin
         if _is_open('reserve') then perform _check_caller('reserve'); end if;
         v_request := _prepare_hold(null, reserve.subject, reserve.metric, reserve.quantity, reserve.idempotency_key, reserve.minimum, reserve.ttl,
                                    reserve.metadata, v_id);
+        perform _check_home(reserve.subject);
         if not _own_hold_key(v_request, v_id is not null) then
             return _repeated_hold(v_request);
         end if;

@@ -17,6 +17,7 @@ declare
 begin
     if _is_open('reserve_batch') then perform _check_caller('reserve_batch'); end if;
     v_requests := _parse_holds(reserve_batch.requests);
+    perform _check_homes(array(select r.subject from unnest(v_requests) r));
     for v_request in select * from unnest(v_requests) r order by r.digest, r.ordinal loop
         if _own_hold_key(v_request) then
             v_owned := v_owned || v_request.reservation_id;

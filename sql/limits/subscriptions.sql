@@ -8,7 +8,7 @@ as $$
 #variable_conflict use_column
 begin
     if _is_open('subscriptions') then perform _check_caller('subscriptions'); end if;
-    perform _check_name('subject', subscriptions.subject), _check_time('at', subscriptions.at);
+    perform _check_name('subject', subscriptions.subject), _check_here(subscriptions.subject), _check_time('at', subscriptions.at);
     return query
         select s.*
         from subscriptions s

@@ -11,7 +11,7 @@ declare
     v_state  top_up_state;
     t        top_ups;
 begin
-    perform _check_name('subject', top_ups.subject), _check_time('at', top_ups.at, required => true);
+    perform _check_name('subject', top_ups.subject), _check_here(top_ups.subject), _check_time('at', top_ups.at, required => true);
     v_state := _top_up_state(v_metric, top_ups.subject, top_ups.at, clock_timestamp());
     if (v_state.draw).rollover > 0 then
         return next (null::bigint, v_metric.key, top_ups.subject, null::text, trim_scale((v_state.draw).rollover),

@@ -62,7 +62,7 @@ declare
     v_usual    numeric;
     v_expected numeric;
 begin
-    if coalesce(_judge_usage.quantity, 0) <= 0 or exists (
+    if coalesce(_judge_usage.quantity, 0) <= 0 or not _is_home(_judge_usage.subject) or exists (
         select from detected_spikes d
         where d.spike_alert_id = alert.spike_alert_id and d.subject = _judge_usage.subject and d.window_start = _judge_usage.since) then
         return 0;

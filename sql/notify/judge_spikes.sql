@@ -12,7 +12,7 @@ declare
     v_count bigint := 0;
 begin
     if _is_open('judge_spikes') then perform _check_caller('judge_spikes'); end if;
-    perform _check_time('now', judge_spikes.now, required => true);
+    perform _check_time('now', judge_spikes.now, required => true), _keep_homes();
     for v_alert in select * from spike_alerts order by spike_alert_id loop
         v_start := date_bin(v_alert.within, judge_spikes.now, timestamptz '1969-12-29 00:00:00+00');
         delete from detected_spikes d

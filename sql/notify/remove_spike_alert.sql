@@ -11,6 +11,7 @@ declare
         case when not _is_open('remove_spike_alert') or _check_caller('remove_spike_alert') then _get_metric(remove_spike_alert.metric) end;
     v_alert  spike_alerts;
 begin
+    perform _check_home(remove_spike_alert.subject);
     delete from spike_alerts a
     where a.metric = v_metric.key and a.subject is not distinct from remove_spike_alert.subject and a.within = remove_spike_alert.within
     returning * into v_alert;

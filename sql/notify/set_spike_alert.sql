@@ -17,7 +17,8 @@ declare
     v_before spike_alerts;
     v_alert  spike_alerts;
 begin
-    perform _check_spike_alert(v_metric, set_spike_alert.factor, set_spike_alert.subject, set_spike_alert.within, set_spike_alert.baseline);
+    perform _check_spike_alert(v_metric, set_spike_alert.factor, set_spike_alert.subject, set_spike_alert.within, set_spike_alert.baseline),
+        _check_home(set_spike_alert.subject);
     select * into v_before from spike_alerts a
     where a.metric = v_metric.key and a.subject is not distinct from set_spike_alert.subject and a.within = set_spike_alert.within;
     insert into spike_alerts as a (metric, subject, within, factor, baseline)

@@ -20,7 +20,9 @@ set search_path from current
 set enable_seqscan to off
 as $$
     select count(*), min(o.at)
-    from (select r.at from reservations r where r.state = 'held' and r.expires_at > _open_reservations.now order by r.expires_at limit 10000) o
+    from (select r.at from reservations r where r.state = 'held' and r.expires_at > _open_reservations.now
+            and ((select _all_here()) or _is_here(r.subject))
+          order by r.expires_at limit 10000) o
 $$;
 
 comment on function _open_reservations(timestamptz) is
@@ -74,9 +76,12 @@ as $$
     select s.state, count(p.state)
     from unnest('{planned,sending,uncertain,held,rejected}'::text[]) s (state)
     left join (
-        (select state, biller from pushes where state in ('planned', 'sending') limit 10000)
+        (select state, biller from pushes where state in ('planned', 'sending') and ((select _all_here()) or _is_here(subject))
+         limit 10000)
         union all
-        (select state, biller from pushes where state in ('uncertain', 'held', 'rejected') limit 10000)
+        (select state, biller from pushes where state in ('uncertain', 'held', 'rejected')
+           and ((select _all_here()) or _is_here(subject))
+         limit 10000)
     ) p on p.state = s.state and not _is_rehearsal(p.biller)
     group by s.state
 $$;

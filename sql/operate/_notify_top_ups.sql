@@ -22,6 +22,7 @@ begin
             select t.metric, t.subject, least(v_now, t.expires_at - interval '1 microsecond') as at, min(t.looked_at) as looked_at
             from top_ups t
             where t.voided_at is null and t.expired_at is null and (t.depleted_at is null or t.expires_at <= v_now) and t.since <= v_now
+              and ((select _all_here()) or _is_home(t.subject))
             group by 1, 2, 3
             order by 4 nulls first, 1, 2, 3
             limit _notify_top_ups.most
@@ -51,7 +52,7 @@ begin
     if v_looked = _notify_top_ups.most and exists (
         select from top_ups t
         where t.voided_at is null and t.expired_at is null and (t.depleted_at is null or t.expires_at <= v_now) and t.since <= v_now
-          and coalesce(t.looked_at, '-infinity') < v_now - interval '1 hour') then
+          and coalesce(t.looked_at, '-infinity') < v_now - interval '1 hour' and ((select _all_here()) or _is_home(t.subject))) then
         return next ('again', 'top-ups are left to look at: run maintain() again')::maintenance_action;
     end if;
 end
@@ -118,7 +119,7 @@ begin
     on conflict (task) do update set done_at = excluded.done_at
     where m.done_at not between v_now - interval '1 minute' and v_now;
     if found then
-        perform _notify_top_ups(c_most);
+        perform _keep_homes(), _notify_top_ups(c_most);
     end if;
 end
 $$;

@@ -71,7 +71,7 @@ begin
         select distinct s.series_id
         from series s
         join metrics m on m.key = s.metric
-        where s.stripe > 0
+        where s.stripe > 0 and ((select _all_here()) or _is_home(s.subject))
           and (not m.striped or m.limited or s.fine_end <= now() and s.coarse_last_at > '-infinity'
                or exists (select from rollups r where r.series_id = s.series_id and r.stripe > 0))
         order by s.series_id

@@ -16,7 +16,7 @@ begin
         where r.reservation_id in (
             select o.reservation_id
             from reservations o
-            where o.state = 'held' and o.expires_at <= v_now
+            where o.state = 'held' and o.expires_at <= v_now and ((select _all_here()) or _is_home(o.subject))
             order by o.expires_at
             limit 100000
             for update skip locked)
@@ -34,7 +34,7 @@ begin
     delete from reservations r where r.reservation_id in (
         select o.reservation_id
         from reservations o
-        where o.state <> 'held' and o.at < v_first
+        where o.state <> 'held' and o.at < v_first and ((select _all_here()) or _is_home(o.subject))
         limit 100000
         for update skip locked);
     get diagnostics v_count = row_count;

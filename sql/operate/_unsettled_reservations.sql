@@ -10,11 +10,13 @@ as $$
         (select from reservations r
          where r.state = 'held' and r.expires_at <= _unsettled_reservations.now
            and r.expires_at >= _unsettled_reservations.now - interval '24 hours'
+           and ((select _all_here()) or _is_here(r.subject))
          limit 10000)
         union all
         (select from reservations r
          where r.state = 'expired' and r.expires_at <= _unsettled_reservations.now
            and r.expires_at >= _unsettled_reservations.now - interval '24 hours'
+           and ((select _all_here()) or _is_here(r.subject))
          limit 10000)
     ) r
 $$;
@@ -31,7 +33,9 @@ set search_path from current
 set enable_seqscan to off
 as $$
     select count(*)
-    from (select r.at from reservations r where r.state = 'held' and r.expires_at > _long_reservations.now order by r.expires_at limit 10000) r
+    from (select r.at from reservations r where r.state = 'held' and r.expires_at > _long_reservations.now
+            and ((select _all_here()) or _is_here(r.subject))
+          order by r.expires_at limit 10000) r
     where r.at < _add_duration(_long_reservations.now, _parse_duration(_setting_value('reservation_ttl_max')), -1, 'UTC')
 $$;
 

@@ -38,7 +38,7 @@ begin
         case when v_health.oldest_unreported_at < v_now - interval '24 hours' then 'usage has not been reported for a day' end
     ], null) || array(select _rights_problems()) || array(select _delivery_problems(v_now))
         || array(select _closing_problems(v_now)) || array(select _judging_problems(v_now))
-        || array(select _shard_problems()) || array(
+        || array(select _shard_problems()) || array(select _moving_problems(v_now)) || array(
         select format('reporting to %s is stopped: its journal was used on another server; see adopt_journal()', b)
         from _stopped_billers() b);
     v_health.notices := array_remove(array[
@@ -69,7 +69,8 @@ comment on function health(timestamptz) is
     'has run before and whose name does not end in _shadow; reporting is stopped because the journal was restored, copied or failed over; everybody '
     'may call functions (after a restore without privileges); other roles may create objects in the schema; notifications have not been sent to an '
     'endpoint for an hour; a billing cycle of a subject with statements ended more than a day ago and is not closed; budgets of somebody have not '
-    'been judged for a day; the next ids would be those of another shard. Notices: periods that could not be closed; gaps between statements; '
+    'been judged for a day; the next ids would be those of another shard; subjects '
+    'have been closed for a move for more than five minutes. Notices: periods that could not be closed; gaps between statements; '
     'late usage that maintain() has told of and is not '
     'decided; endpoints that are disabled or have failed for an hour; deliveries that were given up; subjects that were recorded on each of seven '
     'days and then not for 24 hours (the first 100, found by a search that is bounded); bloated tables, by the server''s statistics; billers with '

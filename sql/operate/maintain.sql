@@ -27,7 +27,7 @@ begin
             hint = 'Pass true to detach expired months, false to drop them.';
     end if;
     -- One call at a time. A call that waited for another finds nothing left to do.
-    perform _check_keep(maintain.keep), _lock('maintain');
+    perform _check_keep(maintain.keep), _lock('maintain'), _keep_homes();
     return query select 'aligned ids', a from _align_sequences() a;
     v_old_keys := _note_key_mark();
     v_stripes := _series_to_merge(501);

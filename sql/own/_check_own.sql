@@ -11,7 +11,7 @@ as $$
 declare
     v_role text := _session_role();
 begin
-    perform _check_name('subject', _check_own.subject);
+    perform _check_name('subject', _check_own.subject), _check_here(_check_own.subject);
     if not exists (
         select from _grants() g
         join pg_roles r on r.oid = g.role

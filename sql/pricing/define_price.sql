@@ -22,7 +22,7 @@ declare
     v_held plan_prices;
 begin
     if _is_open('define_price') then perform _check_caller('define_price'); end if;
-    perform _check_line(define_price.plan, define_price.item, define_price.subject),
+    perform _check_line(define_price.plan, define_price.item, define_price.subject), _check_home(define_price.subject),
         _check_priced(define_price.price, define_price.metric), _check_time('since', define_price.since),
         _check_fee_terms(define_price.metric, define_price.bill, define_price.prorate),
         _check_word('tiers_after_change', define_price.tiers_after_change, '{continue,restart}');

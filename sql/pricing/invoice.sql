@@ -15,7 +15,7 @@ as $$
 #variable_conflict use_column
 begin
     if _is_open('invoice') then perform _check_caller('invoice'); end if;
-    perform _check_name('subject', invoice.subject);
+    perform _check_name('subject', invoice.subject), _check_here(invoice.subject);
     if invoice.as_of is not null then perform _check_as_of(invoice.subject, invoice.as_of); end if;
     return query
     select l.*

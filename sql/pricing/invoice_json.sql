@@ -18,7 +18,7 @@ declare
     v_lines invoice_line[];
 begin
     if _is_open('invoice_json') then perform _check_caller('invoice_json'); end if;
-    perform _check_name('subject', invoice_json.subject);
+    perform _check_name('subject', invoice_json.subject), _check_here(invoice_json.subject);
     if invoice_json.as_of is not null then perform _check_as_of(invoice_json.subject, invoice_json.as_of); end if;
     v_scope := _invoice_scope(
         invoice_json.subject, invoice_json.since, invoice_json.until, invoice_json.period, invoice_json.now, invoice_json.as_of);

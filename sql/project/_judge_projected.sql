@@ -25,6 +25,7 @@ begin
         v_subjects := array(
             select s.subject from series s
             where s.metric = v_metric.key and s.subject > v_after and s.stripe = 0 and (s.newest_start >= v_recent or s.has_stripes)
+              and ((select _all_here()) or _is_home(s.subject))
             order by s.subject
             limit _judge_projected_page.max_subjects);
     else
@@ -34,6 +35,7 @@ begin
                 select from series s
                 where s.metric = l.metric and s.subject = l.subject and s.stripe = 0 and (s.newest_start >= v_recent or s.has_stripes)
                 offset 0)
+              and ((select _all_here()) or _is_home(l.subject))
             order by l.subject
             limit _judge_projected_page.max_subjects);
     end if;

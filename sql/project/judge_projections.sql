@@ -17,7 +17,7 @@ declare
 begin
     if _is_open('judge_projections') then perform _check_caller('judge_projections'); end if;
     perform _check_time('now', judge_projections.now, required => true), _check_max_rows(judge_projections.max_subjects),
-        _check_read_committed('judging');
+        _check_read_committed('judging'), _keep_homes();
     if not _is_only_judge() then
         return 0;
     end if;

@@ -15,7 +15,7 @@ declare
     v_id    bigint;
 begin
     if _is_open('project_invoice') then perform _check_caller('project_invoice'); end if;
-    perform _check_name('subject', project_invoice.subject), _check_time('now', v_at);
+    perform _check_name('subject', project_invoice.subject), _check_here(project_invoice.subject), _check_time('now', v_at);
     v_scope := _invoice_scope(project_invoice.subject, null, null, null, v_at, null);
     v_id := _statement_of(v_scope);
     if v_id is not null then

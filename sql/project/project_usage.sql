@@ -17,7 +17,7 @@ declare
     v_cycle tstzrange;
     v_known timestamptz;
 begin
-    perform _check_name('subject', project_usage.subject), _check_time('now', v_at);
+    perform _check_name('subject', project_usage.subject), _check_here(project_usage.subject), _check_time('now', v_at);
     v_cycle := _cycle_at(project_usage.subject, v_at);
     perform _check_time('now', lower(v_cycle)), _check_time('now', upper(v_cycle));
     v_known := _known_since(project_usage.subject, v_at);

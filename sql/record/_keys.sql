@@ -44,6 +44,7 @@ volatile
 set search_path from current
 as $$
 begin
+    perform _refuse_moved(array[_replay_result.subject]);
     return _repeated_result(_replay_result.metric, _replay_result.subject, _find_key(_replay_result.digest), _replay_result.quantity,
                             _replay_result.member, _replay_result.total);
 end

@@ -19,6 +19,9 @@ declare
     v_refusing limit_check;
     v_recorded recorded;
 begin
+    if (locked.revision = definition.revision) is not true then
+        perform _check_home(locked.subject);
+    end if;
     perform _clear_marks(definition, v_series, v_checks);
     v_refusing := _refusing_limit(v_checks, definition, v_series.series_id, _record_limited_event.quantity, _record_limited_event.member,
                                   _record_limited_event.at, _record_limited_event.event_id);

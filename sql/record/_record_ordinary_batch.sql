@@ -17,7 +17,7 @@ declare
     v_quantities numeric[];
     v_fine       rollups[];
     v_written    boolean;
-    v_erased     boolean;  -- a subject, while its row was waited for
+    v_other      boolean;  -- a subject was erased, or closed, while its row was waited for
 begin
     with parsed as materialized (
         select g.*, s.series_id, nextval('event_ids') as event_id, _key_digest(g.metric, g.subject, g.idempotency_key) as digest,
@@ -39,12 +39,13 @@ begin
         on conflict (digest) do nothing
         returning event_id
     ), locked as materialized (
-        select s.series_id, s.recorded_after, s.subject <> p.subject as is_erased
+        select s.series_id, s.recorded_after, s.subject <> p.subject or not s.is_ordinary as is_other
         from (
             select distinct series_id, subject from parsed where (select is_open from gate) and (select count(*) from owned_keys) >= 0 order by 1
         ) p
         cross join lateral (
-            select s.series_id, s.recorded_after, s.subject from series s where s.series_id = p.series_id and s.stripe = 0 offset 0 for update
+            select s.series_id, s.recorded_after, s.subject, s.is_ordinary
+            from series s where s.series_id = p.series_id and s.stripe = 0 offset 0 for update
         ) s
     ), owned as materialized (
         select p.*
@@ -61,14 +62,14 @@ begin
         select fine_start, count(*), max(at), series_id, 0::smallint, fine_bucket, sum(quantity), null::numeric, null::numeric, null::numeric[]
         from owned group by fine_start, series_id, fine_bucket
     )
-    select (select is_open from gate), (select bool_or(is_erased) from locked), (select array_agg(f::rollups) from fine f),
+    select (select is_open from gate), (select bool_or(is_other) from locked), (select array_agg(f::rollups) from fine f),
            array_agg(o.event_id order by p.n), array_agg(p.digest order by p.n), array_agg(p.quantity order by p.n)
-    into v_written, v_erased, v_fine, v_ids, v_digests, v_quantities
+    into v_written, v_other, v_fine, v_ids, v_digests, v_quantities
     from parsed p left join owned o on o.n = p.n;
     if v_written is not true then
         return;
     end if;
-    if v_erased or exists (select from unnest(v_digests) d (digest) cross join lateral (select from old_keys o where o.digest = d.digest offset 0) o)
+    if v_other or exists (select from unnest(v_digests) d (digest) cross join lateral (select from old_keys o where o.digest = d.digest offset 0) o)
         or exists (select from metrics m where m.limited) and not _is_unchecked(v_fine) then
         raise savepoint_exception;
     end if;

@@ -25,6 +25,7 @@ as $$
 declare
     v_created integer[];
 begin
+    perform _check_homes(subjects);
     -- Where the last watermark is ahead of the clock, only that makes recorded_at later: so the next one has to be waited for.
     perform from (select distinct u.subject from unnest(subjects) u (subject) order by 1) u
     cross join lateral (
@@ -104,6 +105,7 @@ begin
         end if;
         return;
     end if;
+    perform _refuse_moved(array[_open_series.subject]);  -- see _homes.sql
     if v_fine <= now() and (v_fine > v_series.fine_start or v_series.coarse_last_at = '-infinity') and v_fine <> v_series.fine_start then
         v_series := _open_buckets(_open_series.metric, v_series, v_fine);
         v_series.newest_start := greatest(v_series.newest_start, v_fine);

@@ -12,6 +12,9 @@ as $$
 begin
     if _is_open('known_events') then perform _check_caller('known_events'); end if;
     perform _check_events(known_events.events);
+    perform _check_here(e.event ->> 'subject')
+    from jsonb_array_elements(known_events.events) e (event)
+    where not (select _all_here()) and jsonb_typeof(e.event) = 'object';
     -- The conditions are inside the lateral subqueries, so that a look-up that is not needed is not executed.
     return query
     with given as materialized (

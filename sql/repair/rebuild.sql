@@ -24,10 +24,10 @@ declare
 begin
     if _is_open('rebuild') then perform _check_caller('rebuild'); end if;
     -- One rebuild at a time. Taken before the catalog is read: define_metric() locks the two in this order.
-    perform _lock_rebuild();
+    perform _lock_rebuild(), _check_home(rebuild.subject), _keep_homes();
     -- Keeps partitions as they are: no snapshot taken from here on is older than the last move of events.
     lock table only events in access share mode;
-    v_scope := _series_in_scope(rebuild.subject, rebuild.metric);
+    v_scope := _series_in_scope(rebuild.subject, rebuild.metric, true);
     perform _correct_members(v_scope);
     loop
         v_found := 0;

@@ -11,7 +11,7 @@ declare
     v_scope integer[];
 begin
     if _is_open('verify') then perform _check_caller('verify'); end if;
-    v_scope := _series_in_scope(verify.subject, verify.metric);
+    v_scope := _series_in_scope(verify.subject, verify.metric, false);
     return query
     select t.subject, t.metric, d.bucket, d.bucket_start,
            _quantity(m.aggregate, s.event_count, s.total, s.lowest, s.highest, s.latest[3]),

@@ -11,6 +11,8 @@ declare
     v_queued bigint[] := array(
         select q.statement_id from unbilled_statements q
         where q.biller = (_plan_statements.biller).biller and not q.customer_missing
+          and ((select _all_here()) or exists (
+              select from sealed_subjects w where w.subject_id = q.subject_id and _is_home(w.subject)))
         order by q.statement_id
         limit max_rows);
     v_ids    bigint[];

@@ -13,7 +13,7 @@ as $$
         where biller = _push_totals.biller and mode = 'last' and state <> 'replaced'
         group by 1, 2, 3
     ) l on p.mode = 'last' and l.subject = p.subject and l.metric = p.metric and l.bucket_start = p.bucket_start
-    where p.biller = _push_totals.biller
+    where p.biller = _push_totals.biller and ((select _all_here()) or _is_here(p.subject))
     group by p.state, p.metric
 $$;
 

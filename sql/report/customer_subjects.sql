@@ -24,6 +24,7 @@ begin
               and exists (select from _subject_series(customer_subjects.customer, null))
               and not exists (select from report_subjects r where r.subject = customer_subjects.customer and r.biller = b.biller)
         ) s
+        where ((select _all_here()) or _is_here(s.subject))
         order by s.subject collate "C";
 end
 $$;

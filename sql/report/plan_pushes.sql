@@ -28,7 +28,7 @@ declare
     v_lanes     report_lanes[];
 begin
     perform _check_max_rows(plan_pushes.max_rows), _check_time('now', plan_pushes.now, required => true),
-        _check_journal(plan_pushes.biller), _require_durable_commit();
+        _check_journal(plan_pushes.biller), _require_durable_commit(), _keep_homes();
     if v_biller.sends = 'statements' then
         return _plan_statements(v_biller, plan_pushes.max_rows, plan_pushes.now);
     end if;
@@ -39,7 +39,10 @@ begin
         delete from unreported where ctid = any (array(
             select u.ctid
             from unreported u
-            where u.biller = plan_pushes.biller and (u.at < v_all_until or u.at < v_any_until and (
+            where u.biller = plan_pushes.biller
+              and ((select _all_here()) or exists (
+                  select from series s where s.series_id = u.series_id and s.stripe = 0 and _is_home(s.subject)))
+              and (u.at < v_all_until or u.at < v_any_until and (
                 select coalesce(u.at < v_cutoffs[array_position(v_metrics, s.metric)], true)
                 from series s
                 where s.series_id = u.series_id and s.stripe = 0))

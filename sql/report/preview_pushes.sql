@@ -21,7 +21,9 @@ begin
                    case when s.state <> i.state then 'restored' else i.reason end, i.bucket_start, i.event_id, i.mode, i.due_at, i.statement_id,
                    i.line, i.description, i.since, i.until
             from _candidate_items(v_biller, array(
-                select q.statement_id from unbilled_statements q where q.biller = preview_pushes.biller)) i
+                select q.statement_id from unbilled_statements q
+                where q.biller = preview_pushes.biller and ((select _all_here()) or exists (
+                    select from sealed_subjects w where w.subject_id = q.subject_id and _is_home(w.subject))))) i
             cross join lateral (select _initial_state(i.state, i.mode, i.bucket_start, i.stamped_at, v_doubtful_until) as state) s
             where i.customer is not null
             order by i.statement_id, i.line;
@@ -36,7 +38,7 @@ begin
             from unreported u
             join series s on s.series_id = u.series_id and s.stripe = 0
             join _planning_cutoffs(v_biller, coalesce(preview_pushes.open_hours, true), preview_pushes.now) r on r.metric = s.metric
-            where u.biller = preview_pushes.biller and u.at < r.until), preview_pushes.now) p
+            where u.biller = preview_pushes.biller and u.at < r.until and ((select _all_here()) or _is_home(s.subject))), preview_pushes.now) p
         cross join lateral (select _initial_state(p.state, p.mode, p.bucket_start, p.stamped_at, v_doubtful_until) as state) s
         order by p.subject, p.metric, p.bucket_start, p.event_id;
 end

@@ -14,10 +14,10 @@ as $$
 #variable_conflict use_column
 begin
     if _is_open('pushes') then perform _check_caller('pushes'); end if;
-    perform _check_name('biller', pushes.biller, 100), _check_max_rows(pushes.max_rows);
+    perform _check_name('biller', pushes.biller, 100), _check_max_rows(pushes.max_rows), _check_here(pushes.subject);
     return query
         select p.* from pushes p
-        where p.biller = pushes.biller and (pushes.state is null or p.state = pushes.state)
+        where p.biller = pushes.biller and ((select _all_here()) or _is_here(p.subject)) and (pushes.state is null or p.state = pushes.state)
           and (pushes.subject is null or p.subject = pushes.subject) and (pushes.after_id is null or p.push_id < pushes.after_id)
         order by p.push_id desc
         limit pushes.max_rows;

@@ -32,6 +32,7 @@ begin
             where p.biller = reconcilable_ranges.biller and p.mode <> 'last' and (p.attempts > 0 or p.state in ('uncertain', 'resolved'))
               and p.stamped_at >= coalesce(reconcilable_ranges.since, _shift(reconcilable_ranges.now, - v_biller.max_age))
               and p.stamped_at < coalesce(reconcilable_ranges.until, reconcilable_ranges.now)
+              and ((select _all_here()) or _is_here(p.subject))
             group by 1, 2, 3
         ) g
         left join reconciliations r

@@ -14,7 +14,7 @@ declare
     v_mapping report_subjects := (report_subject.subject, report_subject.biller, report_subject.customer);
 begin
     if _is_open('report_subject') then perform _check_caller('report_subject'); end if;
-    perform _check_name('subject', report_subject.subject, 512);
+    perform _check_name('subject', report_subject.subject, 512), _check_home(report_subject.subject);
     if report_subject.customer is not null then
         perform _check_name('customer', report_subject.customer, 255);
     end if;

@@ -16,6 +16,7 @@ begin
             select p.customer, p.event_name, _bucket_start('hour', p.stamped_at) as hour, min(p.due_at) as due_at
             from pushes p
             where p.biller = uncertain_hours.biller and p.state = 'uncertain' and p.next_attempt_at <= uncertain_hours.now
+              and ((select _all_here()) or _is_here(p.subject))
             group by 1, 2, 3
         ) h
         cross join lateral _hour_totals(uncertain_hours.biller, h.customer, h.event_name, h.hour) t

@@ -21,6 +21,7 @@ begin
             from subscriptions s
             where s.plan = any (_compared_subjects.plans) and s.since < _compared_subjects.until
               and coalesce(s.until, 'infinity') > _compared_subjects.since and _compared_subjects.subjects is null
+              and ((select _all_here()) or _is_here(s.subject))
             union
             select unnest(_compared_subjects.subjects)
         ) n

@@ -20,7 +20,7 @@ begin
     perform _check_plan(compare_plans.plan_a), _check_plan(compare_plans.plan_b),
         _check_time('since', compare_plans.since, required => true), _check_time('until', compare_plans.until, required => true),
         resolve_window(since => compare_plans.since, until => compare_plans.until);
-    perform _check_name('subjects', u.subject) from unnest(compare_plans.subjects) u (subject);
+    perform _check_name('subjects', u.subject), _check_here(u.subject) from unnest(compare_plans.subjects) u (subject);
     v_names := _compared_subjects(array[compare_plans.plan_a, compare_plans.plan_b], compare_plans.since, compare_plans.until,
                                   compare_plans.subjects);
     return query

@@ -19,6 +19,7 @@ declare
     c_many    constant bigint := 4 * c_few;
     c_least   constant bigint := c_few * (select q.seqincrement from pg_sequence q where q.seqrelid = 'event_ids'::regclass);
     v_log     text := _log_range(_latest_events.since, _latest_events.until);
+    v_all_here boolean := _all_here();
     v_is_part boolean := _latest_events.metric is not null or isfinite(_latest_events.since) or isfinite(_latest_events.until);
     v_series  integer[];
     v_before  bigint := _latest_events.before;
@@ -42,9 +43,10 @@ begin
         end if;
         v_walked := v_walked + v_rows;
         v_from := greatest(v_from - v_width, 1);
-        return query execute format('select e.* from (%s) e where e.at >= $3 and e.at < $4 and ($5 is null or (select s.metric from series s '
-            'where s.series_id = e.series_id and s.stripe = 0) = $5) order by e.event_id desc limit $6', v_log)
-            using v_from, v_before, _latest_events.since, _latest_events.until, _latest_events.metric, v_left;
+        return query execute format('select e.* from (%s) e where e.at >= $3 and e.at < $4 and ($5 is null and $7 or exists (select from series s '
+            'where s.series_id = e.series_id and s.stripe = 0 and ($5 is null or s.metric = $5) and ($7 or _is_here(s.subject)))) '
+            'order by e.event_id desc limit $6', v_log)
+            using v_from, v_before, _latest_events.since, _latest_events.until, _latest_events.metric, v_left, v_all_here;
         get diagnostics v_found = row_count;
         v_left := v_left - v_found;
         exit when v_left = 0 or v_from = 1;

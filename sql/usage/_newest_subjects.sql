@@ -38,11 +38,11 @@ begin
             from (
                 select s.subject, _last_at(s) as last_at
                 from series s
-                where s.newest_start >= v_since and s.newest_start <= v_after_at
+                where s.newest_start >= v_since and s.newest_start <= v_after_at and ((select _all_here()) or _is_here(s.subject))
                 union all
                 select s.subject, _last_at(s)
                 from series s
-                where s.newest_start = any (v_starts) and s.newest_start < v_since
+                where s.newest_start = any (v_starts) and s.newest_start < v_since and ((select _all_here()) or _is_here(s.subject))
             ) r
             group by r.subject
             having max(r.last_at) >= v_since and max(r.last_at) <= v_after_at and max(r.last_at) < v_done

@@ -19,7 +19,11 @@ begin
     v_series := array(
         select s.series_id
         from metrics m
-        cross join lateral (select s.series_id from series s where s.metric = m.key and s.stripe = 0 offset 0) s
+        cross join lateral (
+            select s.series_id from series s
+            where s.metric = m.key and s.stripe = 0 and ((select _all_here()) or _is_here(s.subject))
+            offset 0
+        ) s
         where _scarce_series.metric is null or m.key = _scarce_series.metric
         limit _scarce_series.max_lookups / v_partitions + 1);
     if cardinality(v_series) > _scarce_series.max_lookups / v_partitions then

@@ -76,7 +76,7 @@ begin
     ) u
     where s.metric = (_subject_usage.metric).key and s.stripe = 0 and s.subject > v_after collate "C"
       and (s.newest_start >= v_first or s.has_stripes or v_carries)
-      and (u.event_count > 0 or u.quantity <> 0 or v_carries)
+      and (u.event_count > 0 or u.quantity <> 0 or v_carries) and ((select _all_here()) or _is_here(s.subject))
     order by s.subject
     limit _subject_usage.max_rows;
 end
@@ -116,7 +116,7 @@ begin
     for v_series in
         select distinct b.series_id
         from buckets b
-        where b.metric = v_key and b.bucket = v_fine
+        where b.metric = v_key and b.bucket = v_fine and ((select _all_here()) or _is_here(b.subject))
           and (b.bucket_start >= v_head and b.bucket_start < cut.fine_since
                or b.bucket_start >= cut.fine_until and b.bucket_start < cut.until)
     loop

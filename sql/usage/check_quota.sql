@@ -36,7 +36,7 @@ begin
             where m.key = check_quota.metric and m.period = m.coarse_bucket and m.aggregate <> 'avg')
         into v_used, v_since, v_until, v_unit
         from series s
-        where s.metric = check_quota.metric and s.subject = check_quota.subject and s.stripe = 0 and not s.has_stripes
+        where s.metric = check_quota.metric and s.subject = check_quota.subject and s.stripe = 0 and not s.has_stripes and s.revision > 0
           and s.coarse_count > 0 and check_quota.now >= s.coarse_start and check_quota.now < s.coarse_end;
     end if;
 

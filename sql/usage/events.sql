@@ -23,7 +23,7 @@ declare
     v_after_id bigint := coalesce(events.after_id, 0);
 begin
     if _is_open('events') then perform _check_caller('events'); end if;
-    perform _check_name('subject', events.subject), _check_max_rows(events.max_rows);
+    perform _check_name('subject', events.subject), _check_here(events.subject), _check_max_rows(events.max_rows);
     if events.metric is not null then
         perform _get_metric(events.metric);
     end if;

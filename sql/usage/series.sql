@@ -21,7 +21,7 @@ declare
     v_cuts   window_cut[];
     v_carried numeric;
 begin
-    perform _check_name('subject', series.subject);
+    perform _check_name('subject', series.subject), _check_here(series.subject);
     if series.since is null or series.until is null then
         raise exception using errcode = '22004', message = 'since or until is null', column = 'since',
             hint = 'Pass both since and until.';

@@ -16,7 +16,7 @@ as $$
 #variable_conflict use_column
 begin
     if _is_open('summary') then perform _check_caller('summary'); end if;
-    perform _check_name('subject', summary.subject);
+    perform _check_name('subject', summary.subject), _check_here(summary.subject);
     return query
         select u.*
         from metrics m

@@ -19,7 +19,7 @@ declare
     v_window tstzrange;
     v_state  record;
 begin
-    perform _check_name('subject', usage.subject);
+    perform _check_name('subject', usage.subject), _check_here(usage.subject);
     v_window := _metric_window(usage.subject, v_metric.period, usage.period, usage.since, usage.until, usage.timezone, usage.now);
     if usage.as_of is not null then perform _check_as_of(usage.subject, usage.as_of); end if;
     v_state := _measured_usage(v_metric, usage.subject, lower(v_window), upper(v_window), usage.as_of);

@@ -26,7 +26,7 @@ declare
     v_left_out  bigint[];
     v_uncounted bigint[];
 begin
-    perform _check_name('subject', usage_by.subject);
+    perform _check_name('subject', usage_by.subject), _check_here(usage_by.subject);
     if usage_by.dimension is null then
         raise exception using errcode = '22004', message = 'dimension is null', column = 'dimension',
             hint = 'Pass the name of a key of the events'' metadata.';

@@ -144,6 +144,7 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, Protocol, TypeVar, overload
+from uuid import UUID
 
 from pymeter import calls
 from pymeter.calls import Call

@@ -104,6 +104,11 @@ OTHERS = {
     "judge_spikes": "SELECT meter.judge_spikes()",
     "judge_projections": "SELECT meter.judge_projections()",
     "remove_spike_alert": "SELECT meter.remove_spike_alert('m')",
+    "close_home": "SELECT meter.close_home('elsewhere', 's2')",
+    "reopen_home": "SELECT meter.reopen_home('elsewhere')",
+    "leave_home": "SELECT meter.leave_home((meter.close_home('elsewhere', 's2')).subject)",
+    "expect_subject": "SELECT meter.expect_subject('elsewhere', 's2')",
+    "admit_subject": "SELECT meter.admit_subject('elsewhere')",
     "grant_access": "SELECT meter.grant_access('pymeter_reader', 'read')",
     "revoke_access": "SELECT meter.revoke_access('pymeter_reader', 'read')",
 }

@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -282,6 +283,7 @@ def _ask_about_all(twins: Twins) -> None:
     twins.resolve_window("month", now=NOW)
     twins.rate({"currency": "USD", "model": "unit", "unit_amount": "0.5"}, 30)
     twins.shard_slot("acct_1")
+    twins.moves()
     twins.simulate({"prices": {"plan": "pro"}, "usage": [{"metric": "sum", "quantity": 1500}]})
     for metric in METRICS:
         twins.totals(metric, **JUNE)
@@ -589,7 +591,13 @@ def _operate(twins: Twins) -> None:
         lambda m: {(n.name, str(n.labels)): n.value for n in m.operational_metrics() if n.name in kept},
     )
     twins.called |= {"shard_state", "set_shard", "grant_access", "revoke_access", "access"}
-    for refused in (twins.many.shard_state, lambda: twins.many.set_shard(1)):
+    moving = {"close_home", "reopen_home", "leave_home", "expect_subject", "admit_subject"}  # test_gate.py
+    twins.called |= moving
+    for refused in (
+        twins.many.shard_state,
+        lambda: twins.many.set_shard(1),
+        *(partial(getattr(twins.many, name), *["x"] * (1 + (name in _TWO_SHARDS))) for name in moving),
+    ):
         with pytest.raises(NotSharded):
             refused()
     role = twins.one.access()
@@ -598,6 +606,8 @@ def _operate(twins: Twins) -> None:
         twins.both("grant_access", call)
 
 
+# Which functions of a move name the other shard.
+_TWO_SHARDS = {"close_home", "expect_subject"}
 _ACCESS: tuple[Callable[[Any], Any], ...] = (
     lambda m: m.access.grant("pg_monitor_of_nothing", "read"),
     lambda m: m.access.revoke("pg_monitor_of_nothing"),

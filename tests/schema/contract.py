@@ -292,6 +292,12 @@ scale:
   shard_slot(shard_key text) -> integer
   shard_state() -> shard_state
   set_shard(number integer, ids_above bigint = 0) -> shard_state
+  moves() -> setof moves
+  close_home(subject text, target text, wait interval = '00:00:05', run uuid = null) -> moves
+  reopen_home(subject text, run uuid = null) -> boolean
+  leave_home(subject text, run uuid = null) -> moves
+  expect_subject(subject text, source text, run uuid = null) -> moves
+  admit_subject(subject text, run uuid = null) -> boolean
 """
 
 RESULTS = """
@@ -471,6 +477,8 @@ new_api_key(key_id bigint, key text, name text, level text, subject text, expire
 authentication(key_id bigint, name text, level text, subject text, role text, expires_at timestamptz)
 push_status(state text, pushes bigint, quantity numeric, oldest timestamptz, metric text)
 report_subjects(subject text, biller text, customer text)
+moves(subject text, state text, other text, run uuid, copied_id bigint, copied_at timestamptz,
+  started_at timestamptz, changed_at timestamptz)
 shard_state(number integer, ids_above bigint, joined_at timestamptz, highest_id bigint,
   earlier_id bigint, problems text[])
 settled_hour(verdict text, present bigint, absent bigint, uncertain bigint)
