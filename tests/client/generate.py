@@ -31,6 +31,7 @@ MODULES = (
     *("notify_calls", "own_calls"),
     "repair_calls",
     "operate_calls",
+    "archive_calls",
     "access_calls",
     "keys_calls",
     *(

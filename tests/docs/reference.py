@@ -47,6 +47,7 @@ _FOLDERS = {
     "access": "who may call what",
     "keys": "keys of programs that speak HTTP",
     "operate": "keeping it running",
+    "archive": "old months in files",
 }
 
 _INTRODUCTION = """\
