@@ -30,6 +30,7 @@ NOT_RUN = {
     "pymeter": ["pip"],
     "pymeter/contrib": ["pip"],
     "pymeter/web": ["pip", "curl", "curl"],
+    "sql/archive": ["pip"],
     "sql/notify": ["export"],
 }
 
@@ -70,6 +71,7 @@ def test_the_pages_are_where_a_reader_looks_for_them() -> None:
         "credits",
         "project",
         "focus",
+        "archive",
         "keys",
         "scale",
         "simulate",

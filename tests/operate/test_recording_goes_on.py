@@ -91,6 +91,9 @@ OTHERS = {
     "settle_late_usage": "SELECT meter.settle_late_usage(max(statement_id), 'm', 0, 'waive')"
     " FROM meter.statements('s0')",
     "check_drift": "SELECT meter.check_drift()",
+    "archive_month": "SELECT meter.archive_month('2020-01-01Z', 'f', repeat('0', 64), 1, repeat('0', 64))",
+    "stage_archive": "SELECT meter.stage_archive(1, '[]')",
+    "restore_archive": "SELECT meter.restore_archive(1)",
     "erase_subject": "SELECT meter.erase_subject('gone', 'erased')",
     "define_endpoint": "SELECT meter.define_endpoint('ops', 'https://example.com', '{usage.recorded}')",
     "test_endpoint": "SELECT meter.test_endpoint('ops')",
