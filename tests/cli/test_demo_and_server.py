@@ -22,7 +22,7 @@ from pymeter import pytest_plugin
 from pymeter.cli.app import app
 from pymeter.sample import make_sample
 from tests.cli.conftest import _runner
-from tests.conftest import Databases
+from tests.databases import Databases
 
 Run = Callable[..., Any]
 

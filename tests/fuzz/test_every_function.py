@@ -11,7 +11,7 @@ from tests.fuzz.fuzzer import Fuzzer, Tally
 from tests.helpers import at_length
 from tests.schema.contract import names
 
-SHARE = at_length(1, 3) / 10  # of the corpus
+SHARE = at_length(1, 6) / 20  # of the corpus
 EXPLORED = at_length(10, 30)  # inputs for each function
 INPUTS_MIN = 1000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -64,14 +64,18 @@ COUNTED = ("sum", "count")
 @pytest.mark.parametrize("seed", range(at_length(1, 20)))
 @pytest.mark.at_length
 def test_four_shards_answer_as_one_meter_does(twins: Twins, seed: int) -> None:
-    chance = random.Random(seed)
+    compare(twins, random.Random(seed), at_length(160, 1500), SUBJECTS[:: at_length(2, 1)])
+
+
+def compare(twins: Twins, chance: random.Random, steps: int, subjects: Sequence[str]) -> None:
+    """Call every function of both: a random history of so many steps, then questions about these subjects."""
     _define(twins)
     history = History(twins, chance)
     _end_what_was_begun(twins)
-    for _ in range(at_length(160, 1500)):
+    for _ in range(steps):
         history.step()
     _ask_about_all(twins)
-    for subject in SUBJECTS[:: at_length(2, 1)]:
+    for subject in subjects:
         _ask_about(twins, subject)
     _correct_in_review(twins)
     _close(twins)
