@@ -15,7 +15,7 @@ create table archives (
     archived_at      timestamptz not null default clock_timestamp(),
     restored_at      timestamptz,
     file_name        text        collate "C" not null,
-    file_sha256      text        collate "C" not null,
+    file_hash      text        collate "C" not null,
     digest           text        collate "C" not null,
     archived_by      text        collate "C" not null,
     restored_by      text        collate "C",
@@ -23,7 +23,7 @@ create table archives (
     constraint archives_pkey primary key (archive_id)
 );
 
-create unique index archives_files on archives (file_sha256) where restored_at is null;
+create unique index archives_files on archives (file_hash) where restored_at is null;
 create unique index archives_parts on archives (month, part) where restored_at is null;
 
 comment on table archives is
@@ -38,7 +38,7 @@ comment on column archives.last_recorded_at is 'When the last of its rows was re
 comment on column archives.archived_at is 'When the rows were removed from the log.';
 comment on column archives.restored_at is 'When they were put back; null while they are only in the file.';
 comment on column archives.file_name is 'The name of the file, without its directory.';
-comment on column archives.file_sha256 is 'SHA-256 of the file''s bytes, in hexadecimal.';
+comment on column archives.file_hash is 'SHA-256 of the file''s bytes, in hexadecimal.';
 comment on column archives.digest is 'The digest of its rows, in hexadecimal: sql/archive/README.md says how it is computed.';
 comment on column archives.archived_by is 'The role that archived it.';
 comment on column archives.restored_by is 'The role that restored it; null before.';

@@ -5055,7 +5055,7 @@ class AsyncMethods:
         self,
         month: datetime,
         file_name: str,
-        file_sha256: str,
+        file_hash: str,
         event_count: int,
         digest: str,
         *,
@@ -5066,7 +5066,7 @@ class AsyncMethods:
         Args:
             month: Any instant of it (UTC).
             file_name: Without its directory.
-            file_sha256: Of its bytes, in hexadecimal.
+            file_hash: Of its bytes, in hexadecimal.
             event_count: How many rows it holds.
             digest: Of its rows.
             detach: Keep the rows as a table outside of the log.
@@ -5081,7 +5081,7 @@ class AsyncMethods:
             meter.archive_month(month, path.name, sha256, rows, digest)
         """
         return await self._run(
-            calls.archive_month(month, file_name, file_sha256, event_count, digest, detach=detach)
+            calls.archive_month(month, file_name, file_hash, event_count, digest, detach=detach)
         )
 
     async def archives(self, max_rows: int = 100, *, after_id: int | None = None) -> list[Archive]:

@@ -91,7 +91,7 @@ def read_back(path: Path, advance: Advance = lambda rows: None) -> FileContent:
     for batch in file_batches(path):
         digest.add(batch)
         advance(batch.num_rows)
-    content = FileContent(path, file_sha256(path), digest.rows, digest.hexdigest())
+    content = FileContent(path, file_hash(path), digest.rows, digest.hexdigest())
     with _opened(path) as file:
         said = file.metadata.metadata or {}
     if (said.get(b"pymeter.rows"), said.get(b"pymeter.digest")) != (
@@ -130,7 +130,7 @@ def _damaged(path: Path) -> BadFile:
     )
 
 
-def file_sha256(path: Path) -> str:
+def file_hash(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     digest = hashlib.sha256()
     try:

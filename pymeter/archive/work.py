@@ -16,7 +16,7 @@ from pymeter.archive.files import (
     BadFile,
     FileContent,
     file_batches,
-    file_sha256,
+    file_hash,
     read_back,
     write_file,
 )
@@ -96,11 +96,11 @@ def restore_file(
 
 def archive_of(meter: Meter, path: Path) -> Archive:
     """The archive that a file is of, by its SHA-256; one that is not restored comes first."""
-    sha256 = file_sha256(path)
+    sha256 = file_hash(path)
     named, found = False, []
     for archive in all_archives(meter):
         named |= archive.file_name == path.name
-        if archive.file_sha256 == sha256:
+        if archive.file_hash == sha256:
             found.append(archive)
     if found:
         return min(found, key=lambda archive: (archive.restored_at is not None, -archive.archive_id))

@@ -31,14 +31,14 @@ def archive_rows(month: datetime) -> Call[list[ArchiveRow]]:
 
 
 def archive_month(
-    month: datetime, file_name: str, file_sha256: str, event_count: int, digest: str, *, detach: bool = False
+    month: datetime, file_name: str, file_hash: str, event_count: int, digest: str, *, detach: bool = False
 ) -> Call[Archive]:
     """Remove a month from the log that a file holds, after comparing the two.
 
     Args:
         month: Any instant of it (UTC).
         file_name: Without its directory.
-        file_sha256: Of its bytes, in hexadecimal.
+        file_hash: Of its bytes, in hexadecimal.
         event_count: How many rows it holds.
         digest: Of its rows.
         detach: Keep the rows as a table outside of the log.
@@ -57,7 +57,7 @@ def archive_month(
         (
             argument.time("month", month, required=True),
             argument.text("file_name", file_name, required=True),
-            argument.text("file_sha256", file_sha256, required=True),
+            argument.text("file_hash", file_hash, required=True),
             argument.integer("event_count", "bigint", event_count, required=True),
             argument.text("digest", digest, required=True),
             argument.boolean("detach", detach, required=True),

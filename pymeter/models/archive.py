@@ -25,7 +25,7 @@ class Archive(Model):
     """None while the rows are only in the file."""
     file_name: str
     """Without its directory."""
-    file_sha256: str
+    file_hash: str
     digest: str
     """Of the rows."""
     archived_by: str

@@ -176,6 +176,7 @@ READING: dict[str, dict[str, Any]] = {
     "operational_metrics": {},
     "shard_slot": {"shard_key": "a"},
     "shard_state": {},
+    "archives": {},
     "access": {},
     "api_keys": {},
     "preview_pushes": {},
@@ -293,6 +294,8 @@ def test_every_function_that_can_be_granted_is_called_below(ledger: Ledger) -> N
         *("approve_correction", "reject_correction", "revert_correction"),
         # Which need a statement: test_a_period_is_closed_and_late_usage_decided.
         *("statement", "statement_document", "settle_late_usage", "what_changed"),
+        # Which need a month that is over: tests/archive
+        *("archive_rows", "archive_month", "stage_archive", "restore_archive"),
         "revoke_api_key",  # which needs a key: tests/keys
         "erase_subject",  # which needs a subject: test_a_subject_is_erased.
         *("settle", "release", "extend"),  # which need a reservation: test_a_reservation_is_settled.

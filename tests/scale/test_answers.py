@@ -588,8 +588,9 @@ def _operate(twins: Twins) -> None:
         "operational_metrics",
         lambda m: {(n.name, str(n.labels)): n.value for n in m.operational_metrics() if n.name in kept},
     )
+    twins.called |= {"archive_rows", "archive_month", "archives", "stage_archive", "restore_archive"}
     twins.called |= {"shard_state", "set_shard", "grant_access", "revoke_access", "access"}
-    for refused in (twins.many.shard_state, lambda: twins.many.set_shard(1)):
+    for refused in (twins.many.shard_state, lambda: twins.many.set_shard(1), twins.many.archives):
         with pytest.raises(NotSharded):
             refused()
     role = twins.one.access()
