@@ -6,7 +6,7 @@ import hashlib
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from starlette.requests import Request
@@ -38,12 +38,20 @@ class SignedIn:
     told: str = ""
     """What the next page tells once, such as what a form has done."""
 
+    @property
+    def key_ids(self) -> set[int]:
+        """The keys."""
+        return {key.key_id for key in self.keys.values()}
+
 
 class Sessions:
     """The browsers that are signed in. A cookie is a random name: no key leaves this process."""
 
-    def __init__(self, most: int = 1000, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, most: int = 1000, *, most_of_key: int = 20, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._most = most
+        self._most_of_key = most_of_key
         self._clock = clock
         self._found: OrderedDict[str, SignedIn] = OrderedDict()
 
@@ -61,8 +69,7 @@ class Sessions:
         known.until = self._clock() + SECONDS
         name = secrets.token_urlsafe(32)
         self._found[name] = known
-        if len(self._found) > self._most:
-            self._found.popitem(last=False)
+        self._make_room(key.key_id for key in keys)
         response.set_cookie(
             cookie_of(request),
             name,
@@ -72,6 +79,18 @@ class Sessions:
             samesite="strict",
             secure=request.url.scheme == "https",
         )
+
+    def _make_room(self, key_ids: Iterable[int]) -> None:
+        """Forget the oldest: of a key first, so that whoever has one key signs out nobody with another."""
+        now = self._clock()
+        for name in [name for name, one in self._found.items() if one.until <= now]:
+            del self._found[name]
+        for key_id in key_ids:
+            names = [name for name, one in self._found.items() if key_id in one.key_ids]
+            for name in names[: -self._most_of_key]:
+                del self._found[name]
+        while len(self._found) > self._most:
+            self._found.popitem(last=False)
 
     def end(self, request: Request, response: Response) -> None:
         """Sign out."""
