@@ -462,7 +462,6 @@ _SENSIBLE: dict[str, st.SearchStrategy[str]] = {
     "file_name": st.just("events_2026_01.parquet"),
     "file_hash": st.just("0" * 64),
     "digest": st.just("0" * 64),
-    "event_count": st.just("1"),
     "archive_id": st.just("1"),
     "rows": st.just("[]"),
     "shard_key": st.sampled_from(SUBJECTS),
