@@ -16,6 +16,8 @@ from pymeter.models import (
     AfterClose,
     Aggregate,
     ApiKey,
+    Archive,
+    ArchiveRow,
     Authentication,
     Balance,
     BatchOutcome,
@@ -5125,6 +5127,106 @@ class Methods:
             meter.admit_subject("acct_1")
         """
         return self._run(calls.admit_subject(subject, run=run))
+
+    def archive_rows(self, month: datetime) -> list[ArchiveRow]:
+        """Return the rows of a month of the log, as a file holds them, in the order of event_id.
+
+        Args:
+            month: Any instant of it (UTC).
+
+        Returns:
+            All of them: `pymeter archive export` reads them in batches instead.
+
+        Raises:
+            InvalidInput: the month has not ended.
+            MeterError: (UM007) it has no partition of the log.
+
+        Example:
+            meter.archive_rows(datetime(2026, 1, 1, tzinfo=UTC))
+        """
+        return self._run(calls.archive_rows(month))
+
+    def archive_month(
+        self,
+        month: datetime,
+        file_name: str,
+        file_hash: str,
+        event_count: int,
+        digest: str,
+        *,
+        detach: bool = False,
+    ) -> Archive:
+        """Remove a month from the log that a file holds, after comparing the two.
+
+        Args:
+            month: Any instant of it (UTC).
+            file_name: Without its directory.
+            file_hash: Of its bytes, in hexadecimal.
+            event_count: How many rows it holds.
+            digest: Of its rows.
+            detach: Keep the rows as a table outside of the log.
+
+        Returns:
+            The archive.
+
+        Raises:
+            MeterError: (55000) the log and the file differ, or the month is needed; nothing was changed.
+
+        Example:
+            meter.archive_month(month, path.name, sha256, rows, digest)
+        """
+        return self._run(calls.archive_month(month, file_name, file_hash, event_count, digest, detach=detach))
+
+    def archives(self, max_rows: int = 100, *, after_id: int | None = None) -> list[Archive]:
+        """Return the months that were archived, the latest first.
+
+        Args:
+            max_rows: At most this many, 1 to 10,000.
+            after_id: The archive_id of the last row of the page before.
+
+        Returns:
+            A row for each; `restored_at` is None while a month is only in its file.
+
+        Example:
+            meter.archives()
+        """
+        return self._run(calls.archives(max_rows, after_id=after_id))
+
+    def stage_archive(self, archive_id: int, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Pass rows of a file to `restore_archive`, in the same transaction.
+
+        Args:
+            archive_id: The archive.
+            rows: With the fields of ArchiveRow; quantity and metadata as texts.
+
+        Returns:
+            How many they were.
+
+        Raises:
+            InvalidInput: a row is not one of an archive.
+
+        Example:
+            meter.stage_archive(1, rows)
+        """
+        return self._run(calls.stage_archive(archive_id, rows))
+
+    def restore_archive(self, archive_id: int) -> Archive:
+        """Put the rows that were staged in this transaction back into the log.
+
+        Args:
+            archive_id: The archive.
+
+        Returns:
+            The archive. One that is restored already changes nothing.
+
+        Raises:
+            InvalidInput: the rows are not those of the archive.
+            MeterError: (55000) a subject of it was erased since.
+
+        Example:
+            meter.restore_archive(1)
+        """
+        return self._run(calls.restore_archive(archive_id))
 
     def grant_access(self, role: str, level: Level, subject: str | None = None) -> None:
         """Let a database role call exactly the functions of a level; it gets no right on any table.

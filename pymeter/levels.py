@@ -29,6 +29,7 @@ _CALLS: Final = {
     """,
     "admin": """
         define_metric retire_metric verify rebuild check_drift maintain access
+        archive_rows archive_month archives stage_archive restore_archive
         set_setting admin_log set_billing_cycle define_plan subscribe unsubscribe set_limit remove_limit
         top_up void_top_up
         define_price retire_price set_plan_minimum

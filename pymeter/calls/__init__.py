@@ -14,6 +14,13 @@ The calls of ``sql/<folder>/`` are in ``<folder>_calls``; what they are made of 
 from __future__ import annotations
 
 from pymeter.calls.access_calls import access, grant_access, revoke_access
+from pymeter.calls.archive_calls import (
+    archive_month,
+    archive_rows,
+    archives,
+    restore_archive,
+    stage_archive,
+)
 from pymeter.calls.budgets_calls import budget_status, budgets, judge_budgets, remove_budget, set_budget
 from pymeter.calls.call import Call
 from pymeter.calls.catalog_calls import catalog, define_metric, metric, retire_metric
@@ -184,6 +191,9 @@ __all__ = [
     "amend_event",
     "api_keys",
     "approve_correction",
+    "archive_month",
+    "archive_rows",
+    "archives",
     "authenticate",
     "balance",
     "billers",
@@ -290,6 +300,7 @@ __all__ = [
     "reserve_batch",
     "resolve_push",
     "resolve_window",
+    "restore_archive",
     "retire_metric",
     "retire_price",
     "retry_deliveries",
@@ -316,6 +327,7 @@ __all__ = [
     "shard_state",
     "simulate",
     "spike_alerts",
+    "stage_archive",
     "stage_correction",
     "statement",
     "statement_document",

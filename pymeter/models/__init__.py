@@ -9,6 +9,7 @@ The models of ``sql/<folder>/`` are in ``<folder>.py``; what they are made of in
 from __future__ import annotations
 
 from pymeter.models.access import AccessRight, Level
+from pymeter.models.archive import Archive, ArchiveRow
 from pymeter.models.budgets import Budget, BudgetPeriod, BudgetRound, BudgetStatus
 from pymeter.models.catalog import AfterClose, Aggregate, Metric, Period, Rollup
 from pymeter.models.close import (
@@ -148,6 +149,8 @@ __all__ = [
     "Aggregate",
     "AmendEntry",
     "ApiKey",
+    "Archive",
+    "ArchiveRow",
     "Authentication",
     "Balance",
     "BatchOutcome",

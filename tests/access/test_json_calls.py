@@ -177,6 +177,7 @@ READING: dict[str, dict[str, Any]] = {
     "shard_slot": {"shard_key": "a"},
     "shard_state": {},
     "moves": {},
+    "archives": {},
     "access": {},
     "api_keys": {},
     "preview_pushes": {},
@@ -210,6 +211,7 @@ MAY_BE_EMPTY = {
     "corrections",
     *("prices", "plan_minimums", "credits", "taxes", "budgets", "budget_status"),
     *("statements", "late_usage"),
+    "archives",
 }
 WRITING: dict[str, dict[str, Any]] = {
     "define_metric": {"key": "seats", "aggregate": "last", "unit": "seat", "max_future": "2 days"},
@@ -297,12 +299,16 @@ def test_every_function_that_can_be_granted_is_called_below(ledger: Ledger) -> N
         *("approve_correction", "reject_correction", "revert_correction"),
         # Which need a statement: test_a_period_is_closed_and_late_usage_decided.
         *("statement", "statement_document", "settle_late_usage", "what_changed"),
+        # Which need a month that is over: tests/archive
+        *("archive_rows", "archive_month", "stage_archive", "restore_archive"),
         "revoke_api_key",  # which needs a key: tests/keys
         "leave_home",  # which needs a subject that is closed: tests/scale
         "erase_subject",  # which needs a subject: test_a_subject_is_erased.
         *("settle", "release", "extend"),  # which need a reservation: test_a_reservation_is_settled.
         # Which need an endpoint or an alert: test_an_endpoint_and_an_alert_come_and_go.
         *("test_endpoint", "remove_endpoint", "remove_spike_alert"),
+        # Which need a month that is over: tests/archive.
+        *("archive_rows", "archive_month", "stage_archive", "restore_archive"),
         "known_events",  # whose array is no parameter of a GET; it has tests of its own
     }
 

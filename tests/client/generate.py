@@ -32,6 +32,7 @@ MODULES = (
     "repair_calls",
     "operate_calls",
     "scale_calls",
+    "archive_calls",
     "access_calls",
     "keys_calls",
     *(

@@ -590,11 +590,13 @@ def _operate(twins: Twins) -> None:
         "operational_metrics",
         lambda m: {(n.name, str(n.labels)): n.value for n in m.operational_metrics() if n.name in kept},
     )
+    twins.called |= {"archive_rows", "archive_month", "archives", "stage_archive", "restore_archive"}
     twins.called |= {"shard_state", "set_shard", "grant_access", "revoke_access", "access"}
     moving = {"close_home", "reopen_home", "leave_home", "expect_subject", "admit_subject"}  # test_gate.py
     twins.called |= moving
     for refused in (
         twins.many.shard_state,
+        twins.many.archives,
         lambda: twins.many.set_shard(1),
         *(partial(getattr(twins.many, name), *["x"] * (1 + (name in _TWO_SHARDS))) for name in moving),
     ):

@@ -138,6 +138,7 @@ def test_reading_functions_say_that_they_only_read(db: Connection) -> None:
         *("watermark", "close_period", "close_due", "settle_late_usage", "erase_subject"),
         *("reserve", "reserve_batch", "settle", "release", "extend", "check_drift"),
         *("set_shard", "close_home", "reopen_home", "leave_home", "expect_subject", "admit_subject"),
+        *("archive_month", "stage_archive", "restore_archive"),
         *("define_endpoint", "remove_endpoint", "test_endpoint", "plan_deliveries", "claim_deliveries"),
         *("settle_deliveries", "release_deliveries", "retry_deliveries"),
         *("set_spike_alert", "remove_spike_alert", "judge_spikes", "judge_projections"),
