@@ -85,10 +85,10 @@ declare
     v_millis  integer := 50;
     v_row     record;
 begin
+    insert into locks (name) values (_home_lock(_close_subject.subject)), ('homes') on conflict do nothing;
     loop
         begin
-            perform pg_advisory_xact_lock(_home_lock(_close_subject.subject));
-            perform pg_advisory_xact_lock(_home_lock(''));
+            perform from locks l where l.name in (_home_lock(_close_subject.subject), 'homes') order by l.name for update;
             for v_row in select * from _subject_rows(_close_subject.subject) loop
                 update series s set is_ordinary = false, revision = 0 where s.series_id = v_row.series_id and s.stripe = v_row.stripe;
             end loop;
