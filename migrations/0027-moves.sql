@@ -28,3 +28,6 @@ comment on column moves.copied_id is 'With copied_at: rows of the log up to both
 comment on column moves.copied_at is 'A recorded_at, as copied_id is an event_id.';
 comment on column moves.started_at is 'When the subject was first moved.';
 comment on column moves.changed_at is 'When the state last changed.';
+
+-- Who writes for a subject keeps one of these until it has committed; who closes the subject takes it alone.
+insert into locks (name) select 'home ' || n from generate_series(0, 1023) n union all select 'homes' on conflict do nothing;

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, TypeVar, overload
+from uuid import UUID
 
 from pymeter import calls
 from pymeter.calls import Call
@@ -15,6 +16,8 @@ from pymeter.models import (
     AfterClose,
     Aggregate,
     ApiKey,
+    Archive,
+    ArchiveRow,
     Authentication,
     Balance,
     BatchOutcome,
@@ -62,6 +65,7 @@ from pymeter.models import (
     MaintenanceAction,
     Metric,
     MetricMapping,
+    Move,
     NewApiKey,
     NewEntry,
     NewEvent,
@@ -5008,6 +5012,221 @@ class Methods:
             meter.set_shard(3, ids_above=1_000_000)
         """
         return self._run(calls.set_shard(number, ids_above=ids_above))
+
+    def moves(self) -> list[Move]:
+        """List the subjects that are not at home here, or are about to leave.
+
+        Returns:
+            One row for each: `closing` while it is being moved to another shard, `moved` when it is there,
+            `arriving` while it is being moved here.
+
+        Example:
+            [move.subject for move in meter.moves()]
+        """
+        return self._run(calls.moves())
+
+    def close_home(
+        self, subject: str, target: str, *, wait: timedelta | str | None = None, run: UUID | str | None = None
+    ) -> Move:
+        """Begin the closed time of a move: nothing is written for the subject until it is reopened.
+
+        Args:
+            subject: Whom the usage belongs to.
+            target: The name of the shard that it moves to.
+            wait: How long it waits for transactions that have written for the subject, at most a minute; 5
+                seconds unless given.
+            run: The run of the program that moves it; an earlier one can change nothing then.
+
+        Returns:
+            The state of the move.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            LockUnavailable: transactions that have written for the subject are still open; it is not closed.
+            NotReady: the subject is not at home here, or is moving to another shard.
+
+        Example:
+            meter.close_home("acct_1", "s2").state
+        """
+        return self._run(calls.close_home(subject, target, wait=wait, run=run))
+
+    def reopen_home(self, subject: str, *, run: UUID | str | None = None) -> bool:
+        """Give up a move: what is written for the subject goes on here.
+
+        Args:
+            subject: Whom the usage belongs to.
+            run: If it is given, only that run may do it.
+
+        Returns:
+            Whether it was closed.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            NotReady: the subject has moved or is arriving, or another run moves it.
+
+        Example:
+            meter.reopen_home("acct_1")
+        """
+        return self._run(calls.reopen_home(subject, run=run))
+
+    def leave_home(self, subject: str, *, run: UUID | str | None = None) -> Move:
+        """End a move at the shard that the subject leaves; what is here is an old copy then.
+
+        Args:
+            subject: Whom the usage belongs to.
+            run: If it is given, only that run may do it.
+
+        Returns:
+            The state of the move.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            NotReady: the subject is not closed, or another run moves it.
+
+        Example:
+            meter.leave_home("acct_1").state
+        """
+        return self._run(calls.leave_home(subject, run=run))
+
+    def expect_subject(self, subject: str, source: str, *, run: UUID | str | None = None) -> Move:
+        """Begin a move at the shard that the subject comes to.
+
+        Args:
+            subject: Whom the usage belongs to.
+            source: The name of the shard where it is at home.
+            run: The run of the program that moves it; an earlier one can change nothing then.
+
+        Returns:
+            The state of the move.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            LockUnavailable: transactions that have written for the subject are still open.
+            NotReady: the subject is at home here.
+
+        Example:
+            meter.expect_subject("acct_1", "s1").state
+        """
+        return self._run(calls.expect_subject(subject, source, run=run))
+
+    def admit_subject(self, subject: str, *, run: UUID | str | None = None) -> bool:
+        """End a move at the shard that the subject has come to: it is at home there.
+
+        Args:
+            subject: Whom the usage belongs to.
+            run: If it is given, only that run may do it.
+
+        Returns:
+            Whether it was arriving.
+
+        Raises:
+            InvalidInput: a value is not allowed.
+            NotReady: the subject is closing or has moved, or another run moves it.
+
+        Example:
+            meter.admit_subject("acct_1")
+        """
+        return self._run(calls.admit_subject(subject, run=run))
+
+    def archive_rows(self, month: datetime) -> list[ArchiveRow]:
+        """Return the rows of a month of the log, as a file holds them, in the order of event_id.
+
+        Args:
+            month: Any instant of it (UTC).
+
+        Returns:
+            All of them: `pymeter archive export` reads them in batches instead.
+
+        Raises:
+            InvalidInput: the month has not ended.
+            MeterError: (UM007) it has no partition of the log.
+
+        Example:
+            meter.archive_rows(datetime(2026, 1, 1, tzinfo=UTC))
+        """
+        return self._run(calls.archive_rows(month))
+
+    def archive_month(
+        self,
+        month: datetime,
+        file_name: str,
+        file_hash: str,
+        event_count: int,
+        digest: str,
+        *,
+        detach: bool = False,
+    ) -> Archive:
+        """Remove a month from the log that a file holds, after comparing the two.
+
+        Args:
+            month: Any instant of it (UTC).
+            file_name: Without its directory.
+            file_hash: Of its bytes, in hexadecimal.
+            event_count: How many rows it holds.
+            digest: Of its rows.
+            detach: Keep the rows as a table outside of the log.
+
+        Returns:
+            The archive.
+
+        Raises:
+            MeterError: (55000) the log and the file differ, or the month is needed; nothing was changed.
+
+        Example:
+            meter.archive_month(month, path.name, sha256, rows, digest)
+        """
+        return self._run(calls.archive_month(month, file_name, file_hash, event_count, digest, detach=detach))
+
+    def archives(self, max_rows: int = 100, *, after_id: int | None = None) -> list[Archive]:
+        """Return the months that were archived, the latest first.
+
+        Args:
+            max_rows: At most this many, 1 to 10,000.
+            after_id: The archive_id of the last row of the page before.
+
+        Returns:
+            A row for each; `restored_at` is None while a month is only in its file.
+
+        Example:
+            meter.archives()
+        """
+        return self._run(calls.archives(max_rows, after_id=after_id))
+
+    def stage_archive(self, archive_id: int, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Pass rows of a file to `restore_archive`, in the same transaction.
+
+        Args:
+            archive_id: The archive.
+            rows: With the fields of ArchiveRow; quantity and metadata as texts.
+
+        Returns:
+            How many they were.
+
+        Raises:
+            InvalidInput: a row is not one of an archive.
+
+        Example:
+            meter.stage_archive(1, rows)
+        """
+        return self._run(calls.stage_archive(archive_id, rows))
+
+    def restore_archive(self, archive_id: int) -> Archive:
+        """Put the rows that were staged in this transaction back into the log.
+
+        Args:
+            archive_id: The archive.
+
+        Returns:
+            The archive. One that is restored already changes nothing.
+
+        Raises:
+            InvalidInput: the rows are not those of the archive.
+            MeterError: (55000) a subject of it was erased since.
+
+        Example:
+            meter.restore_archive(1)
+        """
+        return self._run(calls.restore_archive(archive_id))
 
     def grant_access(self, role: str, level: Level, subject: str | None = None) -> None:
         """Let a database role call exactly the functions of a level; it gets no right on any table.

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import psycopg
 
 from pymeter.levels import missing_level
+from pymeter.proxied import Said, said_by
 
 
 class MeterError(Exception):
@@ -200,23 +201,39 @@ class meter_errors(AbstractContextManager[None]):
     def __exit__(self, _kind: Any, error: BaseException | None, _traceback: Any) -> None:
         if not isinstance(error, psycopg.Error):
             return
+        said = said_by(error)
+        if said.is_unavailable:
+            raise _unavailable(said) from error
         kind = BY_SQLSTATE.get(error.sqlstate or "")
         if kind is None:
-            if isinstance(error, psycopg.errors.InsufficientPrivilege) and not error.diag.message_hint:
+            if isinstance(error, psycopg.errors.InsufficientPrivilege) and not said.hint:
                 error.add_note(missing_level(self._function))
             return
         diag = error.diag
-        if kind is NotInstalled and diag.table_name == "report_journals":
+        if kind is NotInstalled and (diag.table_name == "report_journals" or said.stops_reporting):
             # adopt_journal() names its parameter: the journal is not stopped.
             kind = MeterError if diag.column_name == "force" else ReportingStopped
-        elif kind is NotInstalled and (diag.table_name == "statements" or diag.column_name in _UNREADY):
+        elif kind is NotInstalled and (
+            diag.table_name == "statements" or diag.column_name in _UNREADY or said.is_refusal
+        ):
             kind = NotReady
         # PostgreSQL's own hint for a missing function speaks of type casts, which helps nobody here.
-        hint = diag.message_hint if kind is not NotInstalled or error.sqlstate == "55000" else None
+        hint = said.hint if kind is not NotInstalled or error.sqlstate == "55000" else None
         raise kind(
-            diag.message_primary or str(error),
+            said.message or str(error),
             sqlstate=error.sqlstate,
-            detail=diag.message_detail,
+            detail=said.detail,
             hint=hint or (_INSTALL_HINT if kind is NotInstalled else None),
             parameter=diag.column_name,
         ) from error
+
+
+def _unavailable(said: Said) -> MeterError:
+    # Loaded when it is needed: pymeter.scale needs the classes of this module.
+    from pymeter.scale.errors import ShardUnavailable
+
+    return ShardUnavailable(
+        "a shard cannot be reached",
+        detail=said.reason,
+        hint="Its subjects have to wait, others do not. Repeat the call with the same idempotency key.",
+    )

@@ -29,6 +29,7 @@ _CALLS: Final = {
     """,
     "admin": """
         define_metric retire_metric verify rebuild check_drift maintain access
+        archive_rows archive_month archives stage_archive restore_archive
         set_setting admin_log set_billing_cycle define_plan subscribe unsubscribe set_limit remove_limit
         top_up void_top_up
         define_price retire_price set_plan_minimum
@@ -38,6 +39,7 @@ _CALLS: Final = {
         define_biller report_metric report_subject resolve_push retry_pushes leave_pushes adopt_journal
         api_keys revoke_api_key
         define_endpoint remove_endpoint test_endpoint retry_deliveries set_spike_alert remove_spike_alert
+        moves close_home reopen_home leave_home expect_subject admit_subject
     """,
     "approve": "approve_correction reject_correction revert_correction",
     "own": """

@@ -1,8 +1,8 @@
 """A sample of LLM-API usage, made up by the project: deterministic, delivered at least once and out of order.
 
-Nine subjects call an API for two days. Every request gives four events (tokens, a request, the size of its
-context, its user); seats change now and then. The delivery repeats some events, delays some by hours, reuses
-some keys for another payload, and holds some events that no ledger should accept.
+Nine subjects call an API from the first day of last month on. Every request gives four events (tokens, a
+request, the size of its context, its user); seats change now and then. The delivery repeats some events,
+delays some by hours, reuses some keys for another payload, and holds some that no ledger should accept.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-HOURS = 48
 REQUESTS = 2350
 _REPEATED = 0.045
 _CONFLICTS = 14
@@ -59,38 +58,40 @@ _INVALID: tuple[dict[str, Any], ...] = (
 
 @dataclass(frozen=True)
 class Sample:
-    """Events as they arrive, and the window [since, until) that they happened in."""
+    """Events as they arrive; the window [since, until) that they happened in. At `turn` this month began."""
 
     since: datetime
+    turn: datetime
     until: datetime
     delivered: list[dict[str, Any]]
 
 
 def make_sample(now: datetime, seed: int = 20) -> Sample:
-    """The sample of the 48 whole hours before `now`. The same hour and seed give the same events."""
+    """The sample of last month and of this one up to `now`. The same hour and seed give the same events."""
     random = Random(seed)  # noqa: S311 - a sample, not a secret
     until = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    since = until - timedelta(hours=HOURS)
-    events = [*_seats(random, since), *_requests(random, since)]
+    turn = until.replace(day=1, hour=0)
+    since = (turn - timedelta(days=1)).replace(day=1)
+    events = [*_seats(random, since, until), *_requests(random, since, until)]
     arrivals = [(event["at"] + _delay(random), event) for event in events]
     for at, event in random.sample(arrivals, round(len(events) * _REPEATED)):
         arrivals.append((at + _delay(random), event))
     for at, event in random.sample(arrivals[: len(events)], _CONFLICTS):
         arrivals.append((at + timedelta(hours=9), _with_another_payload(random, event)))
     for number, broken in enumerate(_INVALID * 2):
-        at = since + timedelta(minutes=random.randrange(HOURS * 60))
+        at = since + (until - since) * random.random()
         arrivals.append(
             (at, {"subject": "dune-travel", "at": at, "idempotency_key": f"odd-{number}", **broken})
         )
     arrivals.sort(key=lambda arrival: arrival[0])
-    return Sample(since, until, [_as_json(event) for _, event in arrivals])
+    return Sample(since, turn, until, [_as_json(event) for _, event in arrivals])
 
 
-def _requests(random: Random, since: datetime) -> Iterator[dict[str, Any]]:
+def _requests(random: Random, since: datetime, until: datetime) -> Iterator[dict[str, Any]]:
     names, shares, users = zip(*_SUBJECTS, strict=True)
     people = dict(zip(names, users, strict=True))
-    hours = [since + timedelta(hours=hour) for hour in range(HOURS)]
-    weights = [_activity(hour) for hour in hours]
+    hours = [since + timedelta(hours=hour) for hour in range((until - since) // timedelta(hours=1))]
+    weights = [_activity(hour) * (1 + (hour - since) / (until - since)) for hour in hours]
     for number in range(REQUESTS):
         subject = random.choices(names, shares)[0]
         at = random.choices(hours, weights)[0] + timedelta(milliseconds=random.randrange(3_600_000))
@@ -107,15 +108,16 @@ def _requests(random: Random, since: datetime) -> Iterator[dict[str, Any]]:
 
 
 def _activity(hour: datetime) -> float:
-    """More by day than by night; never nothing."""
-    return 0.15 + max(0.0, math.sin((hour.hour - 6) / 15 * math.pi)) ** 2
+    """More by day than by night, and less on Saturdays and Sundays; never nothing."""
+    busy = 1.0 if hour.weekday() < 5 else 0.3
+    return 0.15 + busy * max(0.0, math.sin((hour.hour - 6) / 15 * math.pi)) ** 2
 
 
-def _seats(random: Random, since: datetime) -> Iterator[dict[str, Any]]:
+def _seats(random: Random, since: datetime, until: datetime) -> Iterator[dict[str, Any]]:
     for subject, _, users in _SUBJECTS:
         seats = users
         for change in range(4):
-            at = since + timedelta(minutes=1 + change * 700 + random.randrange(600))
+            at = since + (until - since) * (change / 4) + timedelta(minutes=1 + random.randrange(600))
             yield {
                 "subject": subject,
                 "metric": "seats",

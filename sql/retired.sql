@@ -37,4 +37,5 @@ drop function if exists _common_costs(invoice_basis, text[]);
 drop function if exists set_limit(text, numeric, text, text, text, text, numeric[], text, timestamptz, numeric, numeric, numeric);
 drop function if exists notifications(text, text, bigint, integer);
 drop function if exists _delivery_notices();
+drop function if exists _unpriced_line(invoice_scope, metrics, invoice_segment, bigint, numeric, text, boolean);
 drop function if exists _series_in_scope(text, text);

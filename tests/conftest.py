@@ -12,16 +12,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg
 import pytest
-from psycopg import sql
 
-from pymeter import pytest_plugin
 from pymeter.migrate import migrate
+from tests.databases import Databases
 
 _WAIT_SECONDS_MAX = 20
 _TESTS = Path(__file__).parent
@@ -35,6 +34,7 @@ _LONGEST = (
     "report/test_reporter.py",
     "pricing/test_statements_tampered.py",
     "cli/test_demo_and_server.py",
+    "scale/plproxy/test_front_answers.py",
     "budgets/test_digest.py",
     "install/test_embedded.py",
     "budgets/test_model.py",
@@ -109,7 +109,7 @@ def pytest_configure(config: pytest.Config) -> None:
     Where nothing may be compiled beside the sources, it is done in pytest's own directory.
     """
     os.environ.setdefault("GLIBC_TUNABLES", _LARGE_PAGES)
-    if sys.dont_write_bytecode and config.cache is not None:
+    if sys.dont_write_bytecode and getattr(config, "cache", None) is not None:
         with suppress(OSError):
             os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(config.cache.mkdir("bytecode"))
             os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -180,63 +180,6 @@ def pymeter_migrate() -> Callable[[str], object]:
     return run
 
 
-class Databases:
-    """Copies of one database, made and dropped by a connection that stays open."""
-
-    def __init__(self, server: str) -> None:
-        self._server = server
-        self._connection: psycopg.Connection[Any] | None = None
-
-    def create(self, name: str, template: str) -> str:
-        """The DSN of a new copy. Where nothing waits for a disk, files are copied faster than WAL."""
-        strategy = "" if "PYMETER_TEST_DSN" in os.environ else "STRATEGY FILE_COPY"
-        self._execute(f"CREATE DATABASE {{}} TEMPLATE {{}} {strategy}", name, template)
-        return pytest_plugin._with_database(self._server, name)
-
-    @contextmanager
-    def filled(
-        self, name: str, template: str, fill: Callable[[psycopg.Connection[Any]], object]
-    ) -> Iterator[str]:
-        """The name of a copy that ``fill`` has filled, to be copied in its turn: that is quicker."""
-        name = pytest_plugin._database_name(name)
-        with psycopg.connect(self.create(name, template), autocommit=True) as connection:
-            fill(connection)
-        yield name
-        self.drop(name)
-
-    def drop(self, name: str) -> None:
-        """Drop it, even with open connections.
-
-        DROP DATABASE looks only ten times a second whether the last of them has gone: that is done here.
-        """
-        deadline = time.monotonic() + _WAIT_SECONDS_MAX
-        while self._connected().execute(_TERMINATE, [name]).fetchone() and time.monotonic() < deadline:
-            time.sleep(0.001)
-        self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-
-    def _execute(self, statement: str, *names: str) -> None:
-        query = sql.SQL(statement).format(*map(sql.Identifier, names))  # type: ignore[arg-type]
-        self._connected().execute(query)
-
-    def _connected(self) -> psycopg.Connection[Any]:
-        """A test may have ended every connection of the server."""
-        if self._connection is not None:
-            try:
-                self._connection.execute("")
-            except psycopg.OperationalError:
-                self._connection.close()
-        if self._connection is None or self._connection.closed:
-            self._connection = psycopg.connect(self._server, autocommit=True, application_name="databases")
-        return self._connection
-
-
-_TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
-
-
 @pytest.fixture(scope="session")
 def databases(pymeter_server: str) -> Iterator[Databases]:
     made = Databases(pymeter_server)
@@ -252,18 +195,16 @@ def meter_template(pymeter_template: str) -> str:
 
 @pytest.fixture
 def meter_dsn(databases: Databases, meter_template: str) -> Iterator[str]:
-    """As the plugin's, which opens two connections for it; that one is tested in ``install``."""
-    name = pytest_plugin._database_name(str(next(pytest_plugin._numbers)))
-    yield databases.create(name, meter_template)
-    databases.drop(name)
+    """As the plugin's, which makes a new database for every test; that one is tested in ``install``."""
+    with databases.lent(meter_template) as dsn:
+        yield dsn
 
 
 @pytest.fixture(scope="module")
-def module_dsn(databases: Databases, pymeter_template: str, request: pytest.FixtureRequest) -> Iterator[str]:
+def module_dsn(databases: Databases, pymeter_template: str) -> Iterator[str]:
     """As ``meter_dsn``, but one database for all tests of a file: for tests that change nothing in it."""
-    name = pytest_plugin._database_name(request.path.stem.removeprefix("test_")[:30])
-    yield databases.create(name, pymeter_template)
-    databases.drop(name)
+    with databases.lent(pymeter_template) as dsn:
+        yield dsn
 
 
 @pytest.fixture

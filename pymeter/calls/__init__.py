@@ -14,6 +14,13 @@ The calls of ``sql/<folder>/`` are in ``<folder>_calls``; what they are made of 
 from __future__ import annotations
 
 from pymeter.calls.access_calls import access, grant_access, revoke_access
+from pymeter.calls.archive_calls import (
+    archive_month,
+    archive_rows,
+    archives,
+    restore_archive,
+    stage_archive,
+)
 from pymeter.calls.budgets_calls import budget_status, budgets, judge_budgets, remove_budget, set_budget
 from pymeter.calls.call import Call
 from pymeter.calls.catalog_calls import catalog, define_metric, metric, retire_metric
@@ -148,7 +155,17 @@ from pymeter.calls.report_calls import (
     settle_pushes,
     uncertain_hours,
 )
-from pymeter.calls.scale_calls import set_shard, shard_slot, shard_state
+from pymeter.calls.scale_calls import (
+    admit_subject,
+    close_home,
+    expect_subject,
+    leave_home,
+    moves,
+    reopen_home,
+    set_shard,
+    shard_slot,
+    shard_state,
+)
 from pymeter.calls.simulate_calls import compare_plans, simulate
 from pymeter.calls.usage_calls import (
     all_events,
@@ -168,11 +185,15 @@ __all__ = [
     "access",
     "adjust",
     "admin_log",
+    "admit_subject",
     "adopt_journal",
     "all_events",
     "amend_event",
     "api_keys",
     "approve_correction",
+    "archive_month",
+    "archive_rows",
+    "archives",
     "authenticate",
     "balance",
     "billers",
@@ -185,6 +206,7 @@ __all__ = [
     "claim_deliveries",
     "claim_pushes",
     "close_due",
+    "close_home",
     "close_period",
     "compare_plans",
     "confirm_push",
@@ -203,6 +225,7 @@ __all__ = [
     "endpoints",
     "erase_subject",
     "events",
+    "expect_subject",
     "extend",
     "fail_pushes",
     "focus_charges",
@@ -216,10 +239,12 @@ __all__ = [
     "judge_spikes",
     "known_events",
     "late_usage",
+    "leave_home",
     "leave_pushes",
     "limits",
     "maintain",
     "metric",
+    "moves",
     "notifications",
     "open_correction",
     "operational_metrics",
@@ -264,6 +289,7 @@ __all__ = [
     "remove_endpoint",
     "remove_limit",
     "remove_spike_alert",
+    "reopen_home",
     "report_journal",
     "report_mappings",
     "report_metric",
@@ -274,6 +300,7 @@ __all__ = [
     "reserve_batch",
     "resolve_push",
     "resolve_window",
+    "restore_archive",
     "retire_metric",
     "retire_price",
     "retry_deliveries",
@@ -300,6 +327,7 @@ __all__ = [
     "shard_state",
     "simulate",
     "spike_alerts",
+    "stage_archive",
     "stage_correction",
     "statement",
     "statement_document",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, LiteralString, NamedTuple
+from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
@@ -144,6 +145,16 @@ def interval(name: LiteralString, value: str | timedelta | None) -> Argument:
     if not isinstance(value, timedelta):
         text(name, value)
     return Argument(name, "interval", value)
+
+
+def identifier(name: LiteralString, value: UUID | str | None) -> Argument:
+    """A UUID."""
+    if value is not None and not isinstance(value, UUID):
+        try:
+            value = UUID(value)
+        except (ValueError, AttributeError, TypeError) as exc:
+            raise refuse(name, "the value is not a UUID", "Give a uuid.UUID, or its text.") from exc
+    return Argument(name, "uuid", value)
 
 
 def json(name: LiteralString, value: Any, *, required: bool = False) -> Argument:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from uuid import UUID
+
 from pymeter.calls import argument, result
 from pymeter.calls.call import Call
-from pymeter.models import ShardState
+from pymeter.models import Move, ShardState
 
 
 def shard_slot(shard_key: str) -> Call[int]:
@@ -66,4 +69,154 @@ def set_shard(number: int, *, ids_above: int = 0) -> Call[ShardState]:
             argument.integer("ids_above", "bigint", ids_above, required=True),
         ),
         result.one(ShardState),
+    )
+
+
+def moves() -> Call[list[Move]]:
+    """List the subjects that are not at home here, or are about to leave.
+
+    Returns:
+        One row for each: `closing` while it is being moved to another shard, `moved` when it is there,
+        `arriving` while it is being moved here.
+
+    Example:
+        [move.subject for move in meter.moves()]
+    """
+    return Call("moves", (), result.every(Move))
+
+
+def close_home(
+    subject: str, target: str, *, wait: timedelta | str | None = None, run: UUID | str | None = None
+) -> Call[Move]:
+    """Begin the closed time of a move: nothing is written for the subject until it is reopened.
+
+    Args:
+        subject: Whom the usage belongs to.
+        target: The name of the shard that it moves to.
+        wait: How long it waits for transactions that have written for the subject, at most a minute; 5
+            seconds unless given.
+        run: The run of the program that moves it; an earlier one can change nothing then.
+
+    Returns:
+        The state of the move.
+
+    Raises:
+        InvalidInput: a value is not allowed.
+        LockUnavailable: transactions that have written for the subject are still open; it is not closed.
+        NotReady: the subject is not at home here, or is moving to another shard.
+
+    Example:
+        meter.close_home("acct_1", "s2").state
+    """
+    return Call(
+        "close_home",
+        (
+            argument.text("subject", subject, required=True),
+            argument.text("target", target, required=True),
+            argument.interval("wait", wait),
+            argument.identifier("run", run),
+        ),
+        result.one(Move),
+    )
+
+
+def reopen_home(subject: str, *, run: UUID | str | None = None) -> Call[bool]:
+    """Give up a move: what is written for the subject goes on here.
+
+    Args:
+        subject: Whom the usage belongs to.
+        run: If it is given, only that run may do it.
+
+    Returns:
+        Whether it was closed.
+
+    Raises:
+        InvalidInput: a value is not allowed.
+        NotReady: the subject has moved or is arriving, or another run moves it.
+
+    Example:
+        meter.reopen_home("acct_1")
+    """
+    return Call(
+        "reopen_home",
+        (argument.text("subject", subject, required=True), argument.identifier("run", run)),
+        result.truth,
+    )
+
+
+def leave_home(subject: str, *, run: UUID | str | None = None) -> Call[Move]:
+    """End a move at the shard that the subject leaves; what is here is an old copy then.
+
+    Args:
+        subject: Whom the usage belongs to.
+        run: If it is given, only that run may do it.
+
+    Returns:
+        The state of the move.
+
+    Raises:
+        InvalidInput: a value is not allowed.
+        NotReady: the subject is not closed, or another run moves it.
+
+    Example:
+        meter.leave_home("acct_1").state
+    """
+    return Call(
+        "leave_home",
+        (argument.text("subject", subject, required=True), argument.identifier("run", run)),
+        result.one(Move),
+    )
+
+
+def expect_subject(subject: str, source: str, *, run: UUID | str | None = None) -> Call[Move]:
+    """Begin a move at the shard that the subject comes to.
+
+    Args:
+        subject: Whom the usage belongs to.
+        source: The name of the shard where it is at home.
+        run: The run of the program that moves it; an earlier one can change nothing then.
+
+    Returns:
+        The state of the move.
+
+    Raises:
+        InvalidInput: a value is not allowed.
+        LockUnavailable: transactions that have written for the subject are still open.
+        NotReady: the subject is at home here.
+
+    Example:
+        meter.expect_subject("acct_1", "s1").state
+    """
+    return Call(
+        "expect_subject",
+        (
+            argument.text("subject", subject, required=True),
+            argument.text("source", source, required=True),
+            argument.identifier("run", run),
+        ),
+        result.one(Move),
+    )
+
+
+def admit_subject(subject: str, *, run: UUID | str | None = None) -> Call[bool]:
+    """End a move at the shard that the subject has come to: it is at home there.
+
+    Args:
+        subject: Whom the usage belongs to.
+        run: If it is given, only that run may do it.
+
+    Returns:
+        Whether it was arriving.
+
+    Raises:
+        InvalidInput: a value is not allowed.
+        NotReady: the subject is closing or has moved, or another run moves it.
+
+    Example:
+        meter.admit_subject("acct_1")
+    """
+    return Call(
+        "admit_subject",
+        (argument.text("subject", subject, required=True), argument.identifier("run", run)),
+        result.truth,
     )

@@ -9,6 +9,7 @@ import typer
 from pymeter import __version__
 from pymeter.cli import (
     access,
+    archiving,
     budgets,
     catalog,
     closing,
@@ -202,6 +203,7 @@ add_command(app, access.grant, _KEEP)
 add_command(app, access.revoke, _KEEP)
 add_command(app, access.access, _KEEP)
 add_command(app, operating.metrics, _KEEP)
+app.add_typer(archiving.archive, name="archive", rich_help_panel=_KEEP)
 app.add_typer(operating.operate, name="operate", rich_help_panel=_KEEP)
 app.add_typer(web.key, name="key", rich_help_panel=_KEEP)
 add_command(app, web.web, _KEEP)

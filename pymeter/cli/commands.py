@@ -9,6 +9,7 @@ _COMMANDS = {
     "adopt_journal": "report adopt",
     "api_keys": "key list",
     "amend_event": "amend",
+    "archives": "archive list",
     "approve_correction": "correction approve",
     "budget_status": "budget status",
     "budgets": "budget list",

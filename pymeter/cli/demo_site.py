@@ -61,9 +61,11 @@ def _add_what_waits(meter: Meter, busiest: str) -> None:
     """What the tour does not show: other customers of the plan, and decisions that wait for somebody."""
     meter.set_limit("tokens", _QUOTA_OF_PLAN, plan=PLAN, period="cycle", action="alert")
     others = [row.subject for row in meter.subjects() if row.subject not in (busiest, "racer", "writer")]
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     for subject in others:
-        meter.subscribe(subject, PLAN)
-    meter.report_metric("requests", "api_requests")
+        meter.subscribe(subject, PLAN, since=midnight.replace(day=1))
+    # Stripe takes no usage older than 35 days: of what is older, only a little is shown as held.
+    meter.report_metric("requests", "api_requests", since=midnight - timedelta(days=36))
     for subject in [busiest, *others[:3]]:
         meter.report_subject(subject, f"cus_{subject}")
     meter.plan_pushes()

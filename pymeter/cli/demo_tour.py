@@ -29,7 +29,7 @@ from pymeter.cli.target import Target
 from pymeter.cli.usage import room
 from pymeter.client import Meter
 from pymeter.migrate import migrate
-from pymeter.models import Aggregate, BatchOutcome, StatementHeader, UsageTotal
+from pymeter.models import Aggregate, BatchOutcome, Invoice, StatementHeader, UsageTotal
 from pymeter.program_connection import ProgramPool, transaction
 from pymeter.sample import METRICS, Sample, make_sample
 from pymeter.secrets import without_password
@@ -39,7 +39,6 @@ _BATCH = 1000
 _BUSIEST = 3
 _CALLERS = 32
 _LOCK_SECONDS_MAX = 10
-_PERIOD = timedelta(days=1)
 PLAN = "pro"
 _PRICES: tuple[tuple[str, str | None, str, dict[str, Any]], ...] = (
     ("base", None, "Platform fee", {"model": "flat", "flat_amount": "20"}),
@@ -78,7 +77,7 @@ def run(console: Console, database: Target, schema: str, seed: int) -> str:
         _budget(console, meter, busiest)
         header = _close(console, meter, sample, busiest)
         _dispute(console, meter, header)
-        _bill_late(console, meter, sample, header)
+        _bill_late(console, meter, header)
         _verify(console, meter)
     return busiest
 
@@ -159,7 +158,11 @@ def _define(console: Console, meter: Meter) -> None:
     result = table("metric", "aggregate", "unit", "per", "is")
     for metric in METRICS:
         defined = meter.define_metric(
-            metric["key"], cast(Aggregate, metric["aggregate"]), metric["unit"], name=metric["name"]
+            metric["key"],
+            cast(Aggregate, metric["aggregate"]),
+            metric["unit"],
+            name=metric["name"],
+            carry=metric["aggregate"] == "last",
         )
         result.add_row(
             defined.key,
@@ -313,8 +316,8 @@ def _reserve(console: Console, meter: Meter) -> None:
 
 
 def _chart(console: Console, meter: Meter, sample: Sample, subject: str) -> None:
-    _title(console, "Hour by hour", f"tokens of {subject}")
-    buckets = meter.series(subject, "tokens", sample.since, sample.until, step="hour")
+    _title(console, "Day by day", f"tokens of {subject}")
+    buckets = meter.series(subject, "tokens", sample.since, sample.until, step="day")
     _show(console, chart(buckets, console, "UTC", "tokens"))
 
 
@@ -332,17 +335,21 @@ def _explain(console: Console, meter: Meter, sample: Sample, subject: str) -> No
 
 
 def _price(console: Console, meter: Meter, sample: Sample, subject: str) -> None:
-    """A plan of three lines, and what the subject owes for the window so far."""
+    """A plan of three lines, and what the subject owes for last month."""
     _title(console, "What does it cost?", f"a fee, seats, and tokens in tiers: the plan {PLAN}")
     meter.define_plan(PLAN)
     for item, metric, name, price in _PRICES:
         meter.define_price(PLAN, item, price, metric=metric, name=name)
     meter.subscribe(subject, PLAN, since=sample.since)
-    found = meter.invoice_json(subject, since=sample.since, until=sample.until)
+    unpriced = _show_priced(console, meter.invoice_json(subject, since=sample.since, until=sample.turn))
+    _show(console, note(f"{unpriced} metrics have no price: pymeter invoice shows them without an amount"))
+
+
+def _show_priced(console: Console, found: Invoice) -> int:
+    """Show the lines that have a price. Returns how many have none."""
     priced = [line for line in found.lines if line.currency is not None]
     _show(console, InvoiceSheet(found.model_copy(update={"lines": priced}), "UTC"))
-    unpriced = len(found.lines) - len(priced)
-    _show(console, note(f"{unpriced} metrics have no price: pymeter invoice shows them without an amount"))
+    return len(found.lines) - len(priced)
 
 
 def _budget(console: Console, meter: Meter, subject: str) -> None:
@@ -361,9 +368,9 @@ def _budget(console: Console, meter: Meter, subject: str) -> None:
 
 
 def _close(console: Console, meter: Meter, sample: Sample, subject: str) -> StatementHeader:
-    """The first of the sample's days becomes a statement."""
-    header = meter.close_period(subject, sample.since, sample.since + _PERIOD)
-    _title(console, "A period is closed", "its statement, the invoice of a day, never changes")
+    """Last month becomes a statement."""
+    header = meter.close_period(subject, sample.since, sample.turn)
+    _title(console, "A period is closed", "its statement, the invoice of last month, never changes")
     _show(console, closing_display.statement(header, meter.statement(header.statement_id), "UTC"))
     return header
 
@@ -397,17 +404,16 @@ def _dispute(console: Console, meter: Meter, header: StatementHeader) -> None:
     )
 
 
-def _bill_late(console: Console, meter: Meter, sample: Sample, closed: StatementHeader) -> None:
-    """The statement stays as it is; what changed is decided, and stands on the next one."""
+def _bill_late(console: Console, meter: Meter, closed: StatementHeader) -> None:
+    """The statement stays as it is; what changed is decided, and stands on the next invoice."""
     _title(console, "Late usage", f"what has changed since statement {closed.statement_id}, in money, too")
     late = meter.late_usage(closed.subject)
     _show(console, late_display.late(late, "UTC", hint=False))
     for line in late:
         done = meter.settle_late_usage(line.statement_id, line.metric, line.delta, "bill", reason="disputed")
         _show(console, late_display.settled(done, line.unit, "bill"))
-    header = meter.close_period(closed.subject, closed.until, sample.until)
-    _title(console, "The next statement", "the disputed charge is a line of its own")
-    _show(console, closing_display.statement(header, meter.statement(header.statement_id), "UTC"))
+    _title(console, "The next invoice, so far", "the disputed charge is a line of its own")
+    _show_priced(console, meter.invoice_json(closed.subject, period="cycle"))
 
 
 def _verify(console: Console, meter: Meter) -> None:
@@ -448,11 +454,11 @@ def farewell(console: Console, database: Target, schema: str, subject: str) -> N
         else schema
     )
     statements = (
-        f"SELECT * FROM {name}.summary('{subject}', period => '2 days');",
+        f"SELECT * FROM {name}.summary('{subject}', period => '7 days');",
         f"SELECT * FROM {name}.record('{subject}', 'tokens', 120,",
         "    idempotency_key => 'try-1');  -- twice",
         f"SELECT * FROM {name}.usage_by('{subject}', 'tokens', 'model',",
-        "    period => '2 days');",
+        "    period => '7 days');",
     )
     sql_style = Syntax("", "sql", theme="ansi_dark", background_color="default")
     for statement in statements:

@@ -1,7 +1,8 @@
-"""Commands for many meters: shard init, add, pin, move, map, status."""
+"""Commands for many meters: shard init, add, pin, move, map, status, stubs."""
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -163,6 +164,32 @@ def status(map_file: MapFile = _FILE, as_json: AsJson = False) -> None:
         raise typer.Exit(SAYS_NO)
 
 
+def stubs(
+    roles: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--role", metavar="ROLE[=SHARD_ROLE]", help="May call the stubs, as which role of the shards."
+        ),
+    ] = None,
+    map_file: MapFile = _FILE,
+) -> None:
+    """Print SQL for a front of the shards, for PL/Proxy.
+
+    A front is a database whose functions are those of a meter, and run on the shards.
+    Run the SQL as superuser; again after each upgrade and each change of the map.
+
+    pymeter shard stubs --role app=meter_app > front.sql
+    """
+    import psycopg
+
+    from pymeter.scale.stubs import stubs as generate
+
+    found = read_map(map_file)
+    given = dict(role.partition("=")[::2] for role in roles or ())
+    with psycopg.connect(found.shards[found.names[0]].connection_string()) as connection:
+        sys.stdout.write(generate(connection, found, {role: other or None for role, other in given.items()}))
+
+
 def _named(given: str) -> tuple[str, str]:
     name, sign, dsn = given.partition("=")
     if not sign or not name or not dsn:
@@ -220,3 +247,4 @@ add_command(shard, pin)
 add_command(shard, move)
 add_command(shard, show_map, name="map")
 add_command(shard, status)
+add_command(shard, stubs)

@@ -36,7 +36,7 @@ _TRANSACTION_CONTROL = {
 }
 _CREATE_FUNCTION = re.compile(r"^create\s+(?:or\s+replace\s+)?function\s+(\w+)", re.MULTILINE | re.IGNORECASE)
 _CREATE_RELATION = re.compile(
-    r"^create\s+(?:or\s+replace\s+)?(?:table|view|materialized\s+view|sequence)\s+(?:if\s+not\s+exists\s+)?(\w+)",
+    r"^create\s+(?:or\s+replace\s+|unlogged\s+)?(?:table|view|materialized\s+view|sequence)\s+(?:if\s+not\s+exists\s+)?(\w+)",
     re.MULTILINE | re.IGNORECASE,
 )
 _BLANK = re.compile(r"(?:\s+|--[^\n]*|/\*.*?\*/)*", re.DOTALL)

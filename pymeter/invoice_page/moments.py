@@ -16,8 +16,9 @@ def day(value: datetime) -> str:
 
 
 def moment(value: datetime, timezone: str) -> str:
-    """A time in a zone; its seconds only if there are any."""
-    return _moment(value.astimezone(read_zone(timezone)))
+    """The time of a clock, such as 18 Jun 2026 14:30:07: to the second, whatever the second is."""
+    local = value.astimezone(read_zone(timezone))
+    return f"{day(local)} {local:%H:%M:%S}"
 
 
 def period(since: datetime, until: datetime, timezone: str) -> str:

@@ -52,7 +52,7 @@ def draft_page(found: Invoice, draft: Draft, letter: Letter, timezone: str = "UT
     about = {
         "draft": {
             "reason": draft.reason,
-            "as_of": f"{moments.moment(draft.as_of.replace(microsecond=0), timezone)} {timezone}",
+            "as_of": f"{moments.moment(draft.as_of, timezone)} {timezone}",
         },
         "details": [],
         "seal": [],
@@ -64,7 +64,7 @@ def statement_page(
     header: StatementHeader, lines: Sequence[StatementLine], letter: Letter, timezone: str = "UTC"
 ) -> str:
     """The page of a statement."""
-    closed = moments.moment(header.closed_at.replace(microsecond=0), timezone)
+    closed = moments.moment(header.closed_at, timezone)
     recorded = header.watermark.astimezone(UTC).replace(tzinfo=None).isoformat()
     seal = [
         f"Statement {header.statement_id}, closed {closed} {timezone}, contains what was recorded up to"

@@ -9,6 +9,7 @@ The models of ``sql/<folder>/`` are in ``<folder>.py``; what they are made of in
 from __future__ import annotations
 
 from pymeter.models.access import AccessRight, Level
+from pymeter.models.archive import Archive, ArchiveRow
 from pymeter.models.budgets import Budget, BudgetPeriod, BudgetRound, BudgetStatus
 from pymeter.models.catalog import AfterClose, Aggregate, Metric, Period, Rollup
 from pymeter.models.close import (
@@ -123,7 +124,7 @@ from pymeter.models.report import (
     SubjectMapping,
     UncertainHour,
 )
-from pymeter.models.scale import ShardState
+from pymeter.models.scale import Move, MoveState, ShardState
 from pymeter.models.simulate import ExpectedValue, PlanComparison, ScenarioHeader, Simulation
 from pymeter.models.usage import (
     CalendarStep,
@@ -148,6 +149,8 @@ __all__ = [
     "Aggregate",
     "AmendEntry",
     "ApiKey",
+    "Archive",
+    "ArchiveRow",
     "Authentication",
     "Balance",
     "BatchOutcome",
@@ -212,6 +215,8 @@ __all__ = [
     "Metric",
     "MetricMapping",
     "Moment",
+    "Move",
+    "MoveState",
     "NewApiKey",
     "NewEntry",
     "NewEvent",

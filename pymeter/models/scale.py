@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+from uuid import UUID
+
 from pymeter.models.values import Model, Moment
+
+MoveState = Literal["closing", "moved", "arriving"]
 
 
 class ShardState(Model):
@@ -19,3 +24,19 @@ class ShardState(Model):
     """The highest id that it had drawn before it became a shard."""
     problems: list[str]
     """Sequences whose next ids would not be those of the shard."""
+
+
+class Move(Model):
+    """A subject that is not at home in this meter, or is about to leave it."""
+
+    subject: str
+    state: MoveState
+    other: str
+    """The shard that it moves to, or comes from."""
+    run: UUID | None = None
+    """The run of the program that moves it."""
+    copied_id: int | None = None
+    """With `copied_at`: up to where the log is here."""
+    copied_at: Moment | None = None
+    started_at: Moment
+    changed_at: Moment

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pymeter.calls.result import Row
@@ -51,9 +52,19 @@ def rows_of(answers: Answers) -> list[Row]:
     return [row for rows in answers.values() for row in rows]
 
 
-def ordered(*columns: str) -> Merge:
+@dataclass(frozen=True)
+class Ordered:
+    """All rows, in the order of these columns: ``-`` before those that descend."""
+
+    columns: tuple[str, ...]
+
+    def __call__(self, answers: Answers) -> list[Row]:
+        return sorted(rows_of(answers), key=by(*self.columns))
+
+
+def ordered(*columns: str) -> Ordered:
     """All rows, in this order."""
-    return lambda answers: sorted(rows_of(answers), key=by(*columns))
+    return Ordered(columns)
 
 
 def added(answers: Answers) -> list[Row]:

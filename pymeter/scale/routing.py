@@ -167,6 +167,10 @@ RULES: Final[dict[str, Rule]] = {
     "pushes": OnSubject(_pages("-push_id")),
     # ---------------------------------------------------------------------------------- the rest
     "authenticate": Known("credential"),
+    **_all(
+        NotAcross("every shard has months and files of its own."),
+        "archive_rows archive_month archives stage_archive restore_archive",
+    ),
     "shard_state": NotAcross("every shard has a state of its own."),
     "set_shard": NotAcross("every shard has a number of its own."),
     "moves": Merged(m.ordered("subject", "changed_at")),

@@ -9,7 +9,7 @@ from typing import Any
 
 from pymeter.calls import Call, argument, customer_subjects
 from pymeter.calls.result import Row
-from pymeter.errors import InvalidInput, MeterError, NotFound
+from pymeter.errors import InvalidInput, MeterError, NotFound, NullInput
 from pymeter.scale.errors import NotSharded, ShardUnavailable, of_shard
 from pymeter.scale.merging import Answers, Merge, by, rows_of
 from pymeter.scale.shard_map import ShardMap
@@ -443,9 +443,8 @@ class NotAcross(Rule):
 def page_behind(call: Call[Any]) -> None:
     """A page of `subjects` that begins behind a subject: only its own shard could tell since when."""
     if given(call, "after_subject") is not None and given(call, "after_at") is None:
-        raise InvalidInput(
+        raise NullInput(
             "after_subject is given without after_at",
-            sqlstate="22004",
             parameter="after_at",
             detail=f"after_subject {given(call, 'after_subject')!r}.",
             hint="Pass last_activity_at of the last row of the page before, too.",

@@ -30,6 +30,7 @@ as $$
         ('report', '{plan_deliveries,claim_deliveries,settle_deliveries,release_deliveries,judge_spikes,judge_budgets,judge_projections}'),
         ('admin', '{define_metric,retire_metric}'),
         ('admin', '{verify,rebuild,check_drift,maintain,access}'),
+        ('admin', '{archive_rows,archive_month,archives,stage_archive,restore_archive}'),
         ('admin', '{set_setting,admin_log,set_billing_cycle,define_plan,subscribe,unsubscribe,set_limit,remove_limit,top_up,void_top_up}'),
         ('admin', '{define_endpoint,remove_endpoint,test_endpoint,retry_deliveries,set_spike_alert,remove_spike_alert}'),
         ('admin', '{define_biller,report_metric,report_subject,resolve_push,retry_pushes,leave_pushes,adopt_journal}'),

@@ -7,7 +7,7 @@ language sql
 stable
 set search_path from current
 as $$
-    select exists (select from budget_judgements j where j.is_blocked)
+    select exists (select from budget_judgements j where j.is_blocked and ((select _all_here()) or _is_home(j.subject)))
         or exists (
             select
             from (
@@ -17,8 +17,9 @@ as $$
                 order by b.subject, b.plan, b.currency, b.period, b.since desc, b.budget_id desc
             ) b
             where not b.removed and b.action <> 'none'
-              and case when b.subject is not null then true
-                       when b.plan is not null then exists (select from subscriptions s where s.plan = b.plan)
+              and case when b.subject is not null then ((select _all_here()) or _is_home(b.subject))
+                       when b.plan is not null then exists (
+                           select from subscriptions s where s.plan = b.plan and ((select _all_here()) or _is_home(s.subject)))
                        else exists (select from series) or exists (select from subscriptions) end)
 $$;
 
@@ -58,7 +59,7 @@ declare
     v_found record;
 begin
     select count(*) as number, min(format('%s: %s (%s)', quote_literal(left(j.subject, 80)), j.message, j.sqlstate)) as example into v_found
-    from (select j.* from budget_judgements j where j.sqlstate is not null limit 10000) j;
+    from (select j.* from budget_judgements j where j.sqlstate is not null and ((select _all_here()) or _is_here(j.subject)) limit 10000) j;
     if v_found.number > 0 then
         return next format('subjects whose budgets could not be judged: %s, among them %s', v_found.number, v_found.example);
     end if;

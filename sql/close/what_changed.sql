@@ -11,6 +11,7 @@ as $$
 declare
     v_header  statements;
     v_subject text;
+    v_archive archives;
 begin
     if _is_open('what_changed') then perform _check_caller('what_changed'); end if;
     v_header := _get_statement(what_changed.statement_id);
@@ -30,6 +31,11 @@ begin
     where what_changed.after_id is null or e.event_id > what_changed.after_id
     order by e.event_id
     limit what_changed.max_rows;
+    v_archive := _needed_archive(array(select s.series_id from _subject_series(v_subject, what_changed.metric) s),
+        v_header.since, v_header.until, v_header.watermark);
+    if v_archive.archive_id is not null then
+        perform _raise_archived(v_archive, 'See late_usage() for the totals.');
+    end if;
     perform _check_snapshot();
 end
 $$;
@@ -37,5 +43,6 @@ $$;
 comment on function what_changed(bigint, text, integer, bigint) is
     'Returns the rows of the log behind late usage: those of a statement''s period that were recorded after it was closed, in the order of '
     'recording, with the columns of events(). metric: only of this one. At most max_rows (1 to 10,000); the next page: the event_id of the last '
-    'row as after_id. Raises UM007 for an unknown statement, UM001 for an unknown metric, 22004 or 22023 for a bad value, 40001 as usage() does. '
+    'row as after_id. Raises UM007 for an unknown statement, UM001 for an unknown metric, 22004 or 22023 for a bad value, UM006 '
+    'if rows of it are in an archive, 40001 as usage() does. '
     'Example: SELECT e.at, e.quantity, e.kind FROM meter.statements(''acct_1'') s, meter.what_changed(s.statement_id) e;';

@@ -116,7 +116,8 @@ end
 $$;
 
 comment on function _check_scope(text, text) is
-    'Checks the arguments of verify() and rebuild(): raises 22023 for a blank subject, UM001 for an unknown metric, UM008 as _check_here(); null means all.';
+    'Checks the arguments of verify() and rebuild(): raises 22023 for a blank subject, UM001 for an unknown metric, UM008 as '
+    '_check_here(); null means all.';
 
 create or replace function _get_metric(key text)
 returns metrics

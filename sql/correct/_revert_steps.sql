@@ -12,6 +12,7 @@ as $$
 declare
     v_later record;
     v_steps correction_step[];
+    v_archive archives;
 begin
     select l.correction_id, l.corrects into v_later
     from event_kinds k
@@ -42,8 +43,14 @@ begin
         select sum(case e.entry when 'amend' then 2 else 1 end) from correction_entries e
         where e.correction_id = id and e.outcome = 'applied')
     then
+        select a.* into v_archive from archives a
+        where a.restored_at is null and exists (
+            select from correction_entries e
+            where e.correction_id = id and a.month in (_bucket_start('month', e.corrects_at), _bucket_start('month', e.at)))
+        order by a.month desc limit 1;
         raise exception using errcode = 'UM006', message = 'a month of its events was dropped', column = 'id',
-            detail = format('Correction %s.', id), hint = 'Correct the total with adjust().';
+            detail = format('Correction %s%s.', id, ', file ' || v_archive.file_name),
+            hint = _restore_hint(v_archive, 'Correct the total with adjust().');
     end if;
     return v_steps;
 end

@@ -9,7 +9,8 @@ declare
     v_metric metrics := case when not _is_open('effective_limits') or _check_caller('effective_limits')
                              then _get_metric(effective_limits.metric) end;
 begin
-    perform _check_name('subject', effective_limits.subject), _check_here(effective_limits.subject), _check_time('at', effective_limits.at, required => true);
+    perform _check_name('subject', effective_limits.subject), _check_here(effective_limits.subject),
+        _check_time('at', effective_limits.at, required => true);
     return query
         select * from _effective_limits(
             v_metric, effective_limits.subject, effective_limits.at, greatest(effective_limits.at, clock_timestamp()));

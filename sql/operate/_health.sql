@@ -36,11 +36,18 @@ declare
     v_billers text[] := array(select b.biller from billers b where _is_monitored(b));
 begin
     return least(
-        (select min(q.at) from (select at, biller from unreported limit 100000) q where q.biller = any (v_billers)),
+        (select min(q.at) from (
+            select u.at, u.biller from unreported u
+            where (select _all_here()) or exists (
+                select from series s where s.series_id = u.series_id and s.stripe = 0 and _is_here(s.subject))
+            limit 100000) q where q.biller = any (v_billers)),
         (select min(t.closed_at) from unbilled_statements q join statements t on t.statement_id = q.statement_id
-         where q.biller = any (v_billers) and not q.customer_missing),
-        (select min(stamped_at) from pushes where state in ('planned', 'sending') and biller = any (v_billers)),
-        (select min(stamped_at) from pushes where state in ('uncertain', 'held', 'rejected') and biller = any (v_billers)));
+         where q.biller = any (v_billers) and not q.customer_missing and ((select _all_here()) or exists (
+             select from sealed_subjects w where w.subject_id = q.subject_id and _is_here(w.subject)))),
+        (select min(stamped_at) from pushes where state in ('planned', 'sending') and biller = any (v_billers)
+           and ((select _all_here()) or _is_here(subject))),
+        (select min(stamped_at) from pushes where state in ('uncertain', 'held', 'rejected') and biller = any (v_billers)
+           and ((select _all_here()) or _is_here(subject))));
 end
 $$;
 

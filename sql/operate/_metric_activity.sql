@@ -15,7 +15,8 @@ as $$
         select s.metric, max(greatest(s.fine_last_at, s.coarse_last_at)) as last_at
         from (
             select metric, fine_last_at, coarse_last_at from series
-            where newest_start <= _metric_activity.now order by newest_start desc limit 5000
+            where newest_start <= _metric_activity.now and ((select _all_here()) or _is_here(subject))
+            order by newest_start desc limit 5000
         ) s
         group by s.metric
     ), share as materialized (
@@ -30,14 +31,16 @@ as $$
     cross join lateral (
         select count(*) as rows, coalesce(sum(s.coarse_count), 0)::bigint as event_count,
                max(greatest(s.fine_last_at, s.coarse_last_at)) as last_at
-        from (select * from series where metric = m.key order by subject, stripe limit h.series + 1) s
+        from (select * from series where metric = m.key and ((select _all_here()) or _is_here(subject))
+              order by subject, stripe limit h.series + 1) s
         offset 0
     ) o
     cross join lateral (
         select count(*) as rows, coalesce(sum(r.event_count), 0)::bigint as event_count
         from (
             select r.event_count
-            from (select series_id, stripe from series where metric = m.key order by subject, stripe limit h.series + 1) s
+            from (select series_id, stripe from series where metric = m.key and ((select _all_here()) or _is_here(subject))
+              order by subject, stripe limit h.series + 1) s
             join lateral (
                 select event_count from rollups
                 where series_id = s.series_id and bucket = m.coarse_bucket and stripe = s.stripe

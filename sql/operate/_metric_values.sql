@@ -76,9 +76,12 @@ as $$
     select s.state, count(p.state)
     from unnest('{planned,sending,uncertain,held,rejected}'::text[]) s (state)
     left join (
-        (select state, biller from pushes where state in ('planned', 'sending') limit 10000)
+        (select state, biller from pushes where state in ('planned', 'sending') and ((select _all_here()) or _is_here(subject))
+         limit 10000)
         union all
-        (select state, biller from pushes where state in ('uncertain', 'held', 'rejected') limit 10000)
+        (select state, biller from pushes where state in ('uncertain', 'held', 'rejected')
+           and ((select _all_here()) or _is_here(subject))
+         limit 10000)
     ) p on p.state = s.state and not _is_rehearsal(p.biller)
     group by s.state
 $$;

@@ -26,7 +26,7 @@ comment on function _check_keep(interval) is
 -- counted before they are verified, so that every counted event has been verified.
 -- The block is rolled back at the end to release its locks: the lock against rebuild(), for which define_metric() waits before it blocks
 -- recording, and the locks on tables, which could lead to a deadlock with sessions that wait for them.
-create or replace function _verify_expired_months(keep interval)
+create or replace function _verify_months(months timestamptz[])
 returns month_verdict[]
 language plpgsql
 volatile
@@ -35,13 +35,12 @@ set work_mem to '128MB'
 as $$
 #variable_conflict use_column
 declare
-    v_horizon  timestamptz := (now() at time zone interval '0' - keep) at time zone interval '0';
     v_verdicts month_verdict[];
 begin
     v_verdicts := array(
         select (m.month, _partition_name(m.month), _count_partition_events(_partition_name(m.month)), m.dropped, 0)::month_verdict
         from log_months m
-        where _bucket_end('month', m.month) <= v_horizon
+        where m.month = any (_verify_months.months)
           and pg_partition_root(to_regclass(_partition_name(m.month))) = 'events'::regclass
         order by m.month);
     if v_verdicts <> '{}' then
@@ -63,6 +62,22 @@ exception when savepoint_exception then
 end
 $$;
 
+comment on function _verify_months(timestamptz[]) is
+    'Returns those of the months that have a partition, each with the number of rollups and members that cover it and differ from the log.';
+
+create or replace function _verify_expired_months(keep interval)
+returns month_verdict[]
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_horizon timestamptz := (now() at time zone interval '0' - keep) at time zone interval '0';
+begin
+    return _verify_months(array(select m.month from log_months m where _bucket_end('month', m.month) <= v_horizon));
+end
+$$;
+
 comment on function _verify_expired_months(interval) is
-    'Returns the months that ended before now() - keep and have a partition, each with the number of rollups and members that cover '
-    'it and differ from the log.';
+    'What _verify_months() returns for the months that ended before now() - keep.';

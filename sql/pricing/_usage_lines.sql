@@ -29,17 +29,16 @@ begin
         v_usage := basis.usage[v_n];
         v_metric := case when defined is null then (select m from metrics m where m.key = v_segment.metric)
                          else (select d from unnest(defined) d where d.key = v_segment.metric) end;
+        if v_segment.item is null then
+            return query select * from _unpriced_line(
+                v_scope, v_metric, v_segment, v_usage.event_count, v_usage.quantity, cardinality(basis.currencies) > 0);
+            continue;
+        end if;
         v_part := v_usage.quantity;
         v_whole := 1;
         v_note := null;
         if v_metric.aggregate not in ('sum', 'count') then
             select s.* into v_part, v_whole, v_note from _share_of_segment(v_scope, v_metric, v_segment, v_part) s;
-        end if;
-        if v_segment.item is null then
-            return query select * from _unpriced_line(
-                v_scope, v_metric, v_segment, v_usage.event_count, _portion(v_part, 1, v_whole), v_note,
-                cardinality(basis.currencies) > 0);
-            continue;
         end if;
         if (v_before.plan, v_before.item) is distinct from (v_segment.plan, v_segment.item) then
             v_is_used := false;
@@ -83,7 +82,7 @@ declare
 begin
     weighed := quantity;
     whole := 1;
-    if (scope.since, scope.until) = (segment.since, segment.until) and (segment.item is null or scope.cycle_weight is null) then
+    if (scope.since, scope.until) = (segment.since, segment.until) and scope.cycle_weight is null then
         return;
     end if;
     v_cycle := scope.cycles[1];
@@ -103,7 +102,7 @@ comment on function _share_of_segment(invoice_scope, metrics, invoice_segment, n
     'billing cycle, or, of a window that is no cycle, of the window. note says so where they differ.';
 
 create or replace function _unpriced_line(
-    scope invoice_scope, metric metrics, segment invoice_segment, event_count bigint, quantity numeric, note text, is_priced boolean
+    scope invoice_scope, metric metrics, segment invoice_segment, event_count bigint, quantity numeric, is_priced boolean
 )
 returns setof invoice_line
 language plpgsql
@@ -120,12 +119,12 @@ begin
         return next (
             null, (metric).key, 'usage', segment.since, segment.until, _unpriced_line.quantity, (metric).unit, null, null, null, null, null,
             case when v_is_whole then 'no plan of the subject has a price for this metric'
-                 else 'no plan of the subject has a price for this metric at this time' || coalesce('; ' || note, '') end,
+                 else 'no plan of the subject has a price for this metric at this time' end,
             null, null, null, _unpriced_line.event_count, null, null)::invoice_line;
     end if;
 end
 $$;
 
-comment on function _unpriced_line(invoice_scope, metrics, invoice_segment, bigint, numeric, text, boolean) is
-    'The line for usage that no plan of the subject has a price for: without amounts. Zero usage has one only if the subject''s plans have no prices '
-    'at all (is_priced is false), and the metric is in use.';
+comment on function _unpriced_line(invoice_scope, metrics, invoice_segment, bigint, numeric, boolean) is
+    'The line for usage that no plan of the subject has a price for: what was measured, without amounts. Zero usage has one only if the subject''s '
+    'plans have no prices at all (is_priced is false), and the metric is in use.';

@@ -12,7 +12,8 @@ declare
     v_end         plan_prices;
 begin
     if _is_open('retire_price') then perform _check_caller('retire_price'); end if;
-    perform _check_line(retire_price.plan, retire_price.item, retire_price.subject), _check_home(retire_price.subject), _check_time('at', retire_price.at, required => true);
+    perform _check_line(retire_price.plan, retire_price.item, retire_price.subject), _check_home(retire_price.subject),
+        _check_time('at', retire_price.at, required => true);
     v_recorded_at := _prices_recorded_at();
     v_held := _price_at(retire_price.plan, retire_price.item, retire_price.subject, retire_price.at, 'infinity');
     if v_held.price_id is null then

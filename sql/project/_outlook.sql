@@ -68,7 +68,7 @@ begin
     elsif history.bucket is null then
         reason := format('the metric keeps no buckets of hours or days (rollup %s)', v_metric.rollup);
     elsif v_days < 7 or history.weeks < 1 then
-        reason := format('too little history: %s days of at least 7', v_days);
+        reason := format('too little history: %s of at least 7 days', v_days);
     elsif v_idle >= 28 then
         method := 'unchanged';
         reason := format('not used for %s days', v_idle);

@@ -44,7 +44,8 @@ begin
             select distinct series_id, subject from parsed where (select is_open from gate) and (select count(*) from owned_keys) >= 0 order by 1
         ) p
         cross join lateral (
-            select s.series_id, s.recorded_after, s.subject, s.is_ordinary from series s where s.series_id = p.series_id and s.stripe = 0 offset 0 for update
+            select s.series_id, s.recorded_after, s.subject, s.is_ordinary
+            from series s where s.series_id = p.series_id and s.stripe = 0 offset 0 for update
         ) s
     ), owned as materialized (
         select p.*

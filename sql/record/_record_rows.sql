@@ -17,6 +17,7 @@ begin
         v_limited := _limited_metrics(batch);
         begin
             v_outcomes := array(select o from _decide_rows(batch, overflow) o);
+            perform _refuse_moved(array(select e.subject from unnest(batch) e where e.problem is null));  -- the rows are locked
             if v_limited = _limited_metrics(batch) then
                 return query select * from unnest(v_outcomes);
                 return;
@@ -91,11 +92,9 @@ begin
     if v_limited <> '{}' and overflow then
         perform _note_limited_usage(v_limited);
     end if;
-    perform _refuse_moved(array(select distinct e.subject from unnest(batch) e where e.problem is null));  -- the rows are locked by now
     return query
         select * from unnest(v_decided)
-        union all
-        -- Of the others only: the key of a refused event is gone.
+        union all  -- of the others only: the key of a refused event is gone
         select * from _batch_outcomes(array(
             select e from unnest(batch) e where v_decided is null or e.ordinal not in (select d.ordinal from unnest(v_decided) d)), v_owned)
         order by 1;

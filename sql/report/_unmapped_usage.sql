@@ -19,7 +19,8 @@ as $$
         from mapped k
         join buckets b on b.metric = k.metric and b.bucket = k.bucket and b.bucket_start >= coalesce(k.since, '-infinity')
         left join report_subjects s on s.subject = b.subject and s.biller = (_unmapped_usage.biller).biller
-        where k.event_name is null or _customer(s.customer, b.subject, (_unmapped_usage.biller).subject_is_customer) is null
+        where (k.event_name is null or _customer(s.customer, b.subject, (_unmapped_usage.biller).subject_is_customer) is null)
+          and ((select _all_here()) or _is_here(b.subject))
         group by 1, 2, 3, 4, 5, 6
         union all
         select u.subject, k.metric, k.mode, k.since, k.aggregate, k.since, sum(e.quantity)
@@ -28,7 +29,7 @@ as $$
         join events e
             on e.series_id = u.series_id and e.at >= k.since and e.at < _bucket_end(k.bucket, _bucket_start(k.bucket, k.since))
         left join report_subjects s on s.subject = u.subject and s.biller = (_unmapped_usage.biller).biller
-        where k.mode = 'event' and k.since > _bucket_start(k.bucket, k.since)
+        where k.mode = 'event' and ((select _all_here()) or _is_here(u.subject)) and k.since > _bucket_start(k.bucket, k.since)
           and (k.event_name is null or _customer(s.customer, u.subject, (_unmapped_usage.biller).subject_is_customer) is null)
         group by 1, 2, 3, 4, 5
     ), reportable as (

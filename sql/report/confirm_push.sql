@@ -28,6 +28,10 @@ begin
             message = 'margin is null or negative', column = 'margin', detail = format('margin %s.', confirm_push.margin),
             hint = 'Use the longest time that one call to the biller can take, such as 30 seconds.';
     end if;
+    if confirm_push.attempt is null then
+        raise exception using errcode = '22004', message = 'attempt is null', column = 'attempt',
+            hint = 'Pass the attempt that claim_pushes() returned.';
+    end if;
     -- Two look-ups by key: a join might be planned from the lanes, and one worker may hold many.
     select * into v_push from pushes p where p.identifier = confirm_push.identifier;
     return coalesce(v_push.biller = confirm_push.biller and v_push.state = 'sending' and v_push.attempts = confirm_push.attempt, false)

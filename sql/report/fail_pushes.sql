@@ -26,6 +26,9 @@ begin
     if fail_pushes.identifiers is null then
         raise exception using errcode = '22004', message = 'identifiers is null', column = 'identifiers', hint = 'Pass an array; it may be empty.';
     end if;
+    if fail_pushes.code is null then
+        raise exception using errcode = '22004', message = 'code is null', column = 'code', hint = 'Pass the biller''s code of the error.';
+    end if;
     if exists (select from report_errors e where e.biller = fail_pushes.biller and e.event_id = fail_pushes.event_id) then
         return 0;
     end if;

@@ -16,7 +16,10 @@ begin
     v_found := array(select f from _push_totals(report_status.biller) f) || array(select f from _unbilled_totals(v_biller) f) || array(
         select ('unplanned', count(*), sum(u.value - case when u.mode = 'last' then coalesce(d.quantity, 0) else 0 end),
                 min(greatest(u.bucket_start, u.at)), u.metric)::push_status
-        from _unplanned_usage(v_biller, array(select u from unreported u where u.biller = report_status.biller), now()) u
+        from _unplanned_usage(v_biller, array(
+            select u from unreported u
+            where u.biller = report_status.biller and ((select _all_here()) or exists (
+                select from series s where s.series_id = u.series_id and s.stripe = 0 and _is_here(s.subject)))), now()) u
         left join reported d
             on d.subject = u.subject and d.metric = u.metric and d.biller = report_status.biller and d.bucket_start = u.bucket_start
         where u.customer is not null

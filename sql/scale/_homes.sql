@@ -5,18 +5,40 @@
 -- 2. Who creates a series, or changes anything else of the subject, takes a shared lock on the subject before it looks into `moves`. Closing
 --    takes that lock exclusively.
 --
--- Advisory locks, because there is no row to lock: most subjects have nothing but series, and those who create these must not wait for each other.
--- More than a few subjects at once are locked as all, so that a large batch does not fill the lock table.
+-- These locks are rows of `locks`, 1,024 of them, because most subjects have no row but those of series, and an advisory lock could be taken by
+-- every role of the database. More than a few subjects at once are locked as all, so that a large batch does not lock so many rows.
 create or replace function _home_lock(subject text)
-returns bigint
+returns text
 language sql
-stable parallel safe
-set search_path from current
+immutable parallel safe
 as $$
-    select hashtextextended(current_schema() || ' ' || subject, 27)
+    select 'home ' || (hashtextextended(subject, 27) & 1023)
 $$;
 
-comment on function _home_lock(text) is 'The number of the advisory lock of a subject; of an empty text, that of all subjects together.';
+comment on function _home_lock(text) is 'The name of the lock of a subject, which it shares with others. That of all subjects together is homes.';
+
+-- KEY SHARE: those who write do not wait for each other. A restore of the schema without its data has no rows here.
+create or replace function _keep_home_locks(names text[])
+returns void
+language plpgsql
+volatile
+set search_path from current
+set enable_seqscan to off
+as $$
+#variable_conflict use_column
+declare
+    v_locked bigint;
+begin
+    loop
+        perform from locks l where l.name = any (names) order by l.name for key share;
+        get diagnostics v_locked = row_count;
+        exit when v_locked = cardinality(names);
+        insert into locks (name) select n from unnest(names) n order by 1 on conflict do nothing;
+    end loop;
+end
+$$;
+
+comment on function _keep_home_locks(text[]) is 'Takes locks of subjects until the transaction ends, together with others who write for them.';
 
 create or replace function _enter_homes(subjects text[])
 returns void
@@ -25,16 +47,9 @@ volatile
 set search_path from current
 as $$
 declare
-    v_subjects text[] := array(select distinct u collate "C" from unnest(subjects) u order by 1);
-    v_subject  text;
+    v_names text[] := array(select distinct _home_lock(u) from unnest(subjects) u where u is not null);
 begin
-    if cardinality(v_subjects) > 16 then
-        perform _keep_homes();
-        return;
-    end if;
-    foreach v_subject in array v_subjects loop
-        perform pg_advisory_xact_lock_shared(_home_lock(v_subject));
-    end loop;
+    perform _keep_home_locks(case when cardinality(v_names) > 16 then '{homes}' else v_names end);
 end
 $$;
 
@@ -73,9 +88,23 @@ language plpgsql
 volatile
 set search_path from current
 as $$
+#variable_conflict use_column
+declare
+    v_move moves;
 begin
-    if subject is not null then
-        perform _check_homes(array[subject]);
+    if _check_home.subject is null then
+        return;
+    elsif current_setting('transaction_isolation') <> 'read committed' then
+        perform _check_homes(array[_check_home.subject]);
+        return;
+    end if;
+    perform from locks l where l.name = _home_lock(_check_home.subject) for key share;
+    if not found then
+        perform _keep_home_locks(array[_home_lock(_check_home.subject)]);
+    end if;
+    select * into v_move from moves m where m.subject = _check_home.subject;
+    if found then
+        perform _raise_moved(v_move);
     end if;
 end
 $$;
@@ -89,7 +118,7 @@ volatile
 set search_path from current
 as $$
 begin
-    perform pg_advisory_xact_lock_shared(_home_lock(''));
+    perform _keep_home_locks('{homes}');
 end
 $$;
 

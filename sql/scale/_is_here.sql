@@ -56,4 +56,5 @@ begin
 end
 $$;
 
-comment on function _check_here(text) is 'Raises UM008 if a subject has moved to another shard, or has not arrived yet: what is here of it is no answer.';
+comment on function _check_here(text) is
+    'Raises UM008 if a subject has moved to another shard, or has not arrived yet: what is here of it is no answer.';

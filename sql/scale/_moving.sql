@@ -30,8 +30,8 @@ end
 $$;
 
 comment on function _check_run(text, uuid, text[]) is
-    'Locks and returns the row of a subject in moves, or a null if it has none. Raises 22004 or 22023 for a bad name, 25001 in a transaction with one '
-    'snapshot, 55000 if another run moves the subject or the state is another, 55P03 after 5 seconds.';
+    'Locks and returns the row of a subject in moves, or a null if it has none. Raises 22004 or 22023 for a bad name, 25001 in a '
+    'transaction with one snapshot, 55000 if another run moves the subject or the state is another, 55P03 after 5 seconds.';
 
 create or replace function _note_move(subject text, state text, other text, run uuid)
 returns moves
@@ -85,10 +85,10 @@ declare
     v_millis  integer := 50;
     v_row     record;
 begin
+    insert into locks (name) values (_home_lock(_close_subject.subject)), ('homes') on conflict do nothing;
     loop
         begin
-            perform pg_advisory_xact_lock(_home_lock(_close_subject.subject));
-            perform pg_advisory_xact_lock(_home_lock(''));
+            perform from locks l where l.name in (_home_lock(_close_subject.subject), 'homes') order by l.name for update;
             for v_row in select * from _subject_rows(_close_subject.subject) loop
                 update series s set is_ordinary = false, revision = 0 where s.series_id = v_row.series_id and s.stripe = v_row.stripe;
             end loop;

@@ -20,4 +20,4 @@ comment on function admit_subject(text, uuid) is
     'Ends a move at the shard that the subject has come to: it is at home here. Call it only when all of the subject is here and it is closed at '
     'the other shard. Returns whether it was arriving; a repetition changes nothing. run: if it is given, only that run may do it. Raises 55000 if '
     'the subject is closing or has moved, or another run moves it, 22004 or 22023 for a bad name. Example: BEGIN; SELECT '
-    'meter.expect_subject(''acct_50'', ''s2''); SELECT meter.admit_subject(''acct_50''); ROLLBACK;';
+    'state FROM meter.expect_subject(''acct_50'', ''s2''); SELECT meter.admit_subject(''acct_50''); ROLLBACK;';

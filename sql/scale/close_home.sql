@@ -34,6 +34,6 @@ comment on function close_home(text, text, interval, uuid) is
     'DETAIL, and everybody who has written before has committed. Reading goes on. Other subjects are not affected. '
     'target: the name of the shard that the subject moves to. wait: how long transactions that have written for the subject are waited '
     'for, at most a minute. run: the run of the command that moves, noted in the row. Call it in a transaction of its own. A repetition with the '
-    'same target waits again. Returns the row of moves(). Raises 55P03 after wait (nothing is closed then), 55000 if the subject is not at home here or is moving '
-    'elsewhere, 22004 or 22023 for a bad value, 25001 in a transaction with one snapshot. '
+    'same target waits again. Returns the row of moves(). Raises 55P03 after wait (nothing is closed then), 55000 if the '
+    'subject is not at home here or is moving elsewhere, 22004 or 22023 for a bad value, 25001 in a transaction with one snapshot. '
     'Example: BEGIN; SELECT state, other FROM meter.close_home(''acct_1'', ''s2''); ROLLBACK;';

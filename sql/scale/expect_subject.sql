@@ -26,6 +26,7 @@ $$;
 comment on function expect_subject(text, text, uuid) is
     'Begins a move at the shard that the subject comes to: until admit_subject(), everything that would write for the subject or read it raises '
     'UM008, and questions about all subjects leave it out. source: the name of the shard where it is at home. A subject that has moved away '
-    'from here may come back. run: the run of the command that moves, noted in the row. A repetition changes nothing else. Returns the row of moves(). Raises 55000 '
-    'if the subject is at home here, 55P03 if transactions that have written for it stay open for 5 seconds, 22004 or 22023 for a bad value. '
+    'from here may come back. run: the run of the command that moves, noted in the row. A repetition changes nothing else. '
+    'Returns the row of moves(). Raises 55000 if the subject is at home here, 55P03 '
+    'if transactions that have written for it stay open for 5 seconds, 22004 or 22023 for a bad value. '
     'Example: BEGIN; SELECT state, other FROM meter.expect_subject(''acct_50'', ''s2''); ROLLBACK;';

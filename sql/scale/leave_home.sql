@@ -26,4 +26,4 @@ comment on function leave_home(text, uuid) is
     'Ends a move at the shard that the subject leaves: closing becomes moved. What is here is an old copy then: reading it raises UM008 too, and '
     'questions about all subjects leave it out. A repetition changes nothing. Returns the row of moves(). run: if it is given, only that run may do '
     'it. Raises 55000 if the subject is not closing, or another run moves it, 22004 or 22023 for a bad name. Example: BEGIN; SELECT '
-    'meter.close_home(''acct_1'', ''s2''); SELECT state, other FROM meter.leave_home(''acct_1''); ROLLBACK;';
+    'state FROM meter.close_home(''acct_1'', ''s2''); SELECT state, other FROM meter.leave_home(''acct_1''); ROLLBACK;';

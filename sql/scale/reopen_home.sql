@@ -19,4 +19,4 @@ $$;
 comment on function reopen_home(text, uuid) is
     'Gives up a move: recording for a subject that is closing goes on. Only while the other shard has not admitted it. Returns whether it was '
     'closed. run: if it is given, only that run may do it. Raises 55000 if the subject has moved or is arriving, or another run moves it, 22004 or '
-    '22023 for a bad name. Example: BEGIN; SELECT meter.close_home(''acct_1'', ''s2''); SELECT meter.reopen_home(''acct_1''); ROLLBACK;';
+    '22023 for a bad name. Example: BEGIN; SELECT state FROM meter.close_home(''acct_1'', ''s2''); SELECT meter.reopen_home(''acct_1''); ROLLBACK;';

@@ -14,6 +14,7 @@ declare
     v_dropped  boolean;
     v_fine     text;
     v_month    timestamptz;
+    v_archive  archives;
 begin
     select exists (select from pg_class where oid = to_regclass('events_default')), exists (
         select from log_months m
@@ -36,15 +37,16 @@ begin
           and b.bucket_start >= _bucket_start(v_fine, greatest(e.since, m.month))
           and b.bucket_start < least(e.until, _bucket_end('month', m.month)));
     if v_month is not null then
+        v_archive := _archive_of_month(v_month);
         raise exception using
             errcode = 'UM006', message = 'the window needs events that retention has dropped',
-            detail = format('metric %s, events of %s (UTC).', quote_literal((_check_edges.metric).key),
-                to_char(v_month at time zone interval '0', 'YYYY-MM')),
-            hint = case
+            detail = format('metric %s, events of %s (UTC)%s.', quote_literal((_check_edges.metric).key),
+                to_char(v_month at time zone interval '0', 'YYYY-MM'), ', file ' || v_archive.file_name),
+            hint = _restore_hint(v_archive, case
                 when _check_edges.hint is not null then _check_edges.hint
                 when v_fine = 'never' then 'Use period never, or a window after the dropped months.'
                 else format('Begin and end the window at a full %s (UTC), so that rollups are sufficient.', v_fine)
-            end;
+            end);
     end if;
 end
 $$;

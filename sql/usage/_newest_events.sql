@@ -22,15 +22,22 @@ declare
     v_months  int := 0;
     v_left    bigint := _newest_events.max_rows;
     v_found   bigint;
+    v_first   timestamptz := _newest_events.since;
+    v_archive archives;
 begin
     perform from events where false;  -- locks the log, even if there is no slice to read
     select array_agg(s.series_id), array_agg(s.metric_key) into v_series, v_metrics
     from _subject_series(_newest_events.subject, _newest_events.metric) s;
+    -- What came before an archived month is not read: a page that is not full without it is refused.
+    v_archive := _needed_archive(v_series, v_first, v_until);
+    if v_archive.archive_id is not null then
+        v_first := greatest(v_first, _bucket_end('month', v_archive.month));
+    end if;
     loop
         v_newest := _newest_event_before(v_series, v_until);
         exit when v_newest is null;
         v_until := v_newest + interval '1 microsecond';
-        v_since := greatest(_newest_events.since, _shift(_bucket_start('month', v_newest), make_interval(months => -v_months)));
+        v_since := greatest(v_first, _shift(_bucket_start('month', v_newest), make_interval(months => -v_months)));
         return query
             select e.event_id, e.at, e.recorded_at, _newest_events.subject, s.metric, e.quantity, e.member, e.idempotency_key, e.metadata,
                    coalesce(k.kind, 'usage') collate "C", k.corrects, k.correction_id
@@ -50,16 +57,19 @@ begin
             limit v_left;
         get diagnostics v_found = row_count;
         v_left := v_left - v_found;
-        exit when v_left = 0 or v_since <= _newest_events.since;
+        exit when v_left = 0 or v_since <= v_first;
         v_until := v_since;
         v_months := 2 * v_months + 1;
     end loop;
+    if v_left > 0 and v_archive.archive_id is not null then
+        perform _raise_archived(v_archive, 'Pass a since after that month.');
+    end if;
 end
 $$;
 
 comment on function _newest_events(text, text, timestamptz, timestamptz, timestamptz, bigint, integer, timestamptz) is
     'Returns the newest events of a subject in [since, until) that come after the cursor (after_at, after_id), newest first, at most '
-    'max_rows; as_of: only what had been recorded by then.';
+    'max_rows; as_of: only what had been recorded by then. Raises UM006 if the page needs an archived month.';
 
 -- Of a bucket that contains `until`, last_at may be later than `until`; the result is then the instant just before `until`.
 create or replace function _newest_event_before(series_ids integer[], until timestamptz)

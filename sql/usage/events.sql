@@ -35,6 +35,8 @@ begin
         v_after_at := _event_time(events.subject, events.metric, events.after_id, events.after_at);
         if v_after_at is null then
             perform _check_snapshot();
+            perform _raise_archived(a, 'Begin again with the first page.')
+            from _archive_of_event(events.subject, events.metric, events.after_id) a where a.archive_id is not null;
             raise exception using errcode = '22023', message = 'after_id is not an event of this subject', column = 'after_id',
                 detail = format('after_id %s.', events.after_id), hint = 'Pass the event_id of the last row of the previous page.';
         end if;
@@ -56,5 +58,5 @@ comment on function events(text, text, timestamptz, timestamptz, bigint, integer
     'usage: the event that it replaces. correction_id: the correction that wrote the row. For the '
     'next page, pass the event_id of the last row as after_id. after_at is optional; passing the at of that row, in any precision, '
     'saves a lookup. max_rows: 1 to 10,000. as_of: only rows that had been recorded up to that watermark. Raises UM001 for an unknown metric, '
-    '22004 or 22023 for an invalid argument, 55P03 for an as_of after the last watermark. '
+    '22004 or 22023 for an invalid argument, 55P03 for an as_of after the last watermark, UM006 if the page needs a month that was archived. '
     'Example: SELECT at, quantity, metadata FROM meter.events(''acct_1'', ''tokens'', until => ''2026-06-19'', max_rows => 2);';

@@ -176,6 +176,8 @@ READING: dict[str, dict[str, Any]] = {
     "operational_metrics": {},
     "shard_slot": {"shard_key": "a"},
     "shard_state": {},
+    "moves": {},
+    "archives": {},
     "access": {},
     "api_keys": {},
     "preview_pushes": {},
@@ -192,7 +194,7 @@ READING: dict[str, dict[str, Any]] = {
 }
 MAY_BE_EMPTY = {
     *("verify", "verify_statements", "overruns", "preview_pushes", "uncertain_hours", "reconcilable_ranges"),
-    *("api_keys", "focus_charges", "endpoints", "deliveries", "spike_alerts"),
+    *("api_keys", "focus_charges", "endpoints", "deliveries", "spike_alerts", "moves"),
     *(
         "reconciliation",
         "report_mappings",
@@ -209,6 +211,7 @@ MAY_BE_EMPTY = {
     "corrections",
     *("prices", "plan_minimums", "credits", "taxes", "budgets", "budget_status"),
     *("statements", "late_usage"),
+    "archives",
 }
 WRITING: dict[str, dict[str, Any]] = {
     "define_metric": {"key": "seats", "aggregate": "last", "unit": "seat", "max_future": "2 days"},
@@ -234,6 +237,10 @@ WRITING: dict[str, dict[str, Any]] = {
     "watermark": {"subject": "a"},
     "close_period": {"subject": "a", "period": "month"},
     "close_due": {"max_rows": 10},
+    "close_home": {"subject": "a", "target": "s2", "wait": "1 s"},
+    "reopen_home": {"subject": "a"},
+    "expect_subject": {"subject": "unknown", "source": "s2"},
+    "admit_subject": {"subject": "unknown"},
     "define_endpoint": {"name": "ops", "url": "https://example.com/hook", "types": ["*"]},
     "plan_deliveries": {},
     "claim_deliveries": {"worker": "w"},
@@ -292,11 +299,16 @@ def test_every_function_that_can_be_granted_is_called_below(ledger: Ledger) -> N
         *("approve_correction", "reject_correction", "revert_correction"),
         # Which need a statement: test_a_period_is_closed_and_late_usage_decided.
         *("statement", "statement_document", "settle_late_usage", "what_changed"),
+        # Which need a month that is over: tests/archive
+        *("archive_rows", "archive_month", "stage_archive", "restore_archive"),
         "revoke_api_key",  # which needs a key: tests/keys
+        "leave_home",  # which needs a subject that is closed: tests/scale
         "erase_subject",  # which needs a subject: test_a_subject_is_erased.
         *("settle", "release", "extend"),  # which need a reservation: test_a_reservation_is_settled.
         # Which need an endpoint or an alert: test_an_endpoint_and_an_alert_come_and_go.
         *("test_endpoint", "remove_endpoint", "remove_spike_alert"),
+        # Which need a month that is over: tests/archive.
+        *("archive_rows", "archive_month", "stage_archive", "restore_archive"),
         "known_events",  # whose array is no parameter of a GET; it has tests of its own
     }
 

@@ -8,7 +8,7 @@ from itertools import permutations
 
 import pytest
 
-from tests.helpers import AGGREGATES, PERIODS, ROLLUPS, Ledger, Task, at, committed_or, refused
+from tests.helpers import AGGREGATES, PERIODS, ROLLUPS, Ledger, Task, at, committed_or, covering, refused
 
 
 def test_a_definition_has_the_documented_defaults(ledger: Ledger) -> None:
@@ -148,6 +148,7 @@ TWICE = """
 NEXT = {"the same hour": timedelta(0), "late": timedelta(hours=-30), "ahead": timedelta(hours=3)}
 
 
+@pytest.mark.at_length
 @pytest.mark.parametrize("striped", [False, True])
 @pytest.mark.parametrize("period", ["hour", "day", "month"])
 def test_recording_goes_on_where_it_was_after_a_changed_rollup(
@@ -155,8 +156,11 @@ def test_recording_goes_on_where_it_was_after_a_changed_rollup(
 ) -> None:
     now = datetime.now(UTC)
     other = new_ledger()
-    for before, after in permutations(ROLLUPS, 2):
-        for name, distance in NEXT.items():
+    periods, changes = ["hour", "day", "month"], permutations(ROLLUPS, 2)
+    for case in covering(2, periods, [False, True], changes, NEXT):
+        if case[:2] == (period, striped):
+            (before, after), name = case[2:]
+            distance = NEXT[name]
             metric = f"{before} to {after}, {name}"
             ledger.define(metric, "sum", period=period, rollup=before, striped=striped)
             for hours in (-50, -25, -1, 0, 0, 2):

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pymeter import Meter, migrate, pytest_plugin
-from tests.conftest import Databases
+from tests.databases import Databases
 from tests.helpers import at_length
 
 Run = Callable[..., Any]

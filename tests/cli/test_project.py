@@ -37,7 +37,7 @@ def test_it_shows_what_is_used_expected_and_owed(pymeter: Run) -> None:
     assert "by weekdays; limit 250: will be exceeded" in shown
     assert "█" * 40 + "▓" * 10 + "│" + "▓" * 10 in shown
     assert "images  2 image used\n" in shown
-    assert "not projected; too little history: 1 days of at least 7" in shown
+    assert "not projected; too little history: 1 of at least 7 days" in shown
     lines = [line.split() for line in shown.splitlines()]
     assert ["total", "100.00", "150.00", "150.00", "150.00", "USD"] in lines
     document = pymeter("project", "acct_1", "--at", NOW, "--json").json
@@ -56,7 +56,7 @@ def test_what_is_not_known_is_no_zero(pymeter: Run) -> None:
     lines = [line.split() for line in shown.splitlines()]
     assert ["images", "1.00", "?", "?", "?", "USD"] in lines
     assert ["total", "101.00", "?", "?", "?", "USD"] in lines
-    assert "unknown is not 0: images: too little history: 1 days of at least 7" in shown
+    assert "unknown is not 0: images: too little history: 1 of at least 7 days" in shown
     assert "the subject has used nothing yet" in pymeter("project", "nobody", "--at", NOW).out
 
 

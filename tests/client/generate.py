@@ -32,6 +32,7 @@ MODULES = (
     "repair_calls",
     "operate_calls",
     "scale_calls",
+    "archive_calls",
     "access_calls",
     "keys_calls",
     *(
@@ -144,6 +145,7 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, Protocol, TypeVar, overload
+from uuid import UUID
 
 from pymeter import calls
 from pymeter.calls import Call

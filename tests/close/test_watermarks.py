@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from pymeter import pytest_plugin
 from tests.close.flights import FLIGHTS, prepare, with_stripe
 from tests.close.remember import answers, assert_still_so, remember, set_watermarks_ahead
-from tests.conftest import Databases
+from tests.databases import Databases
 from tests.helpers import AT_LENGTH, Ledger, Task, at, refused
 
 NewLedger = Callable[..., Ledger]

@@ -13,7 +13,7 @@ import pytest
 
 from pymeter import Meter, MeterError, migrate, pytest_plugin
 from tests.cli.conftest import Run, pymeter
-from tests.conftest import Databases
+from tests.databases import Databases
 from tests.helpers import at_length
 
 __all__ = ["pymeter"]

@@ -61,6 +61,11 @@ CODES = (
         "After it is defined.",
     ),
     Code(
+        "UM008",
+        "The subject is on another shard, or is being moved; DETAIL is the name of that shard.",
+        "There, with the map of shards loaded anew; while it is being moved, in a second.",
+    ),
+    Code(
         "25001",
         "`maintain()`, or a `define_metric()` that changes an aggregate, period or rollup, outside of"
         " READ COMMITTED.",

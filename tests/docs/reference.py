@@ -48,6 +48,7 @@ _FOLDERS = {
     "keys": "keys of programs that speak HTTP",
     "operate": "keeping it running",
     "scale": "one of many meters",
+    "archive": "old months in files",
 }
 
 _INTRODUCTION = """\

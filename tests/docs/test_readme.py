@@ -29,7 +29,9 @@ NOT_RUN = {
     "migrations": ["pymeter", "yoyo"],
     "pymeter": ["pip"],
     "pymeter/contrib": ["pip"],
+    "pymeter/scale": ["createdb"],
     "pymeter/web": ["pip", "curl", "curl"],
+    "sql/archive": ["pip"],
     "sql/notify": ["export"],
 }
 
@@ -70,6 +72,7 @@ def test_the_pages_are_where_a_reader_looks_for_them() -> None:
         "credits",
         "project",
         "focus",
+        "archive",
         "keys",
         "scale",
         "simulate",

@@ -279,6 +279,10 @@ class Fuzzer:
                 connection.prepare_threshold = None
                 _, seconds = MAY_TAKE_LONG.get(name, ("", STATEMENT_SECONDS_MAX))
                 connection.execute(f"SET statement_timeout = {round(1000 * seconds)}".encode())
+                if name in ("leave_home", "reopen_home"):
+                    connection.execute(
+                        "SELECT meter.close_home(s, 's2') FROM unnest(%s::text[]) s", [list(SUBJECTS)]
+                    )
                 target = Target(
                     connection, self.functions[name], documented(self.functions, name), seed_value
                 )

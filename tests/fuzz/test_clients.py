@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from pymeter import Meter, calls, pytest_plugin
 from pymeter.errors import MeterError
-from tests.conftest import Databases
+from tests.databases import Databases
 from tests.faults.lived_in import live
 from tests.helpers import Ledger, at_length
 

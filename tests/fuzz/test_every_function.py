@@ -11,10 +11,12 @@ from tests.fuzz.fuzzer import Fuzzer, Tally
 from tests.helpers import at_length
 from tests.schema.contract import names
 
-SHARE = at_length(1, 3) / 10  # of the corpus
+SHARE = at_length(1, 6) / 20  # of the corpus
 EXPLORED = at_length(10, 30)  # inputs for each function
 INPUTS_MIN = 1000
 
+_OF_A_FILE = ("archive_month", "stage_archive", "restore_archive")
+"""Need the digest of a month's rows, which no input here has: tests/archive."""
 _tallies: dict[str, Tally] = {}
 
 
@@ -23,7 +25,7 @@ _tallies: dict[str, Tally] = {}
 @pytest.mark.parametrize("name", names())
 def test_any_input_is_answered_or_refused_as_documented(fuzzer: Fuzzer, name: str) -> None:
     tally = fuzzer.fuzz(name, EXPLORED, share=SHARE)
-    assert tally.answered > 0, "nothing was answered: no input made sense"
+    assert tally.answered > 0 or name in _OF_A_FILE, "nothing was answered: no input made sense"
     _tallies[name] = tally
 
 

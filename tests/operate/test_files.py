@@ -249,6 +249,7 @@ _PROBLEMS = (
     "close/_closing_health.sql:_closing_problems",
     "budgets/_judging_health.sql:_judging_problems",
     "scale/_shard_ids.sql:_shard_problems",
+    "scale/_moving_problems.sql:_moving_problems",
 )
 
 

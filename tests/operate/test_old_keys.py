@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from pymeter import pytest_plugin
-from tests.conftest import Databases
+from tests.databases import Databases
 from tests.helpers import Ledger, Task, as_jsonb, at
 
 NewLedger = Callable[..., Ledger]

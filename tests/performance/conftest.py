@@ -11,7 +11,7 @@ import pytest
 
 from pymeter import pytest_plugin
 from tests.benchmarks import seed
-from tests.conftest import Databases
+from tests.databases import Databases
 from tests.performance.plans import Plans, explainer
 
 HOT_EVENTS = 6_000

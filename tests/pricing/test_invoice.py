@@ -136,6 +136,23 @@ def test_a_value_counts_by_its_share_of_the_cycle(ledger: Ledger, aggregate: str
     assert (whole.quantity, whole.amount) == (6, 180)
 
 
+@pytest.mark.parametrize("aggregate", ["max", "avg", "last", "min", "unique"])
+def test_without_a_price_a_value_is_shown_as_it_was_measured(ledger: Ledger, aggregate: str) -> None:
+    billing = Billing(ledger, metrics={"seats": aggregate, "tokens": "sum"}, subscribe=False)
+    billing.price("tokens", unit("1"))
+    billing.subscribe("pro", "2026-06-11")
+    for day in (5, 12):
+        for n in range(1 if aggregate != "unique" else 6):
+            given = {"member": f"u{n}"} if aggregate == "unique" else {"quantity": 6}
+            ledger.record(SUBJECT, "seats", at=at(f"2026-06-{day:02}"), **given)
+    lines = [line for line in billing.invoice() if line.metric == "seats"]
+    assert lines
+    for line in lines:
+        assert (line.quantity, line.amount) == (6, None)
+        assert line.explanation.startswith("no plan of the subject has a price for this metric")
+        assert " days" not in line.explanation
+
+
 def test_parts_of_a_value_are_rounded_once_and_not_each(ledger: Ledger) -> None:
     """Two thirds of a seat, three times, each rounded, would be more than two seats, and three packages."""
     billing = Billing(ledger, metrics={"seats": "max"})

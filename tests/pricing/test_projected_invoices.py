@@ -170,7 +170,7 @@ def test_what_is_not_known_makes_the_total_unknown_and_not_low(billing: Billing)
     images = only(lines, "images")
     assert (images.so_far, images.low, images.expected, images.high) == (1, None, None, None)
     assert (images.quantity, images.method) == (None, "none")
-    assert images.reason == "too little history: 0 days of at least 7"
+    assert images.reason == "too little history: 0 of at least 7 days"
     assert images.explanation.startswith("so far: ")
     assert only(lines, "tokens").expected > 0
     assert only(lines, "base", "fee").expected == 20

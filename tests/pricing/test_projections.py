@@ -91,8 +91,8 @@ def test_a_new_level_is_projected_by_the_run_rate(tokens: Ledger) -> None:
 @pytest.mark.parametrize(
     ("days", "method", "reason"),
     [
-        (2, "none", "too little history: 1 days of at least 7"),
-        (7, "none", "too little history: 6 days of at least 7"),
+        (2, "none", "too little history: 1 of at least 7 days"),
+        (7, "none", "too little history: 6 of at least 7 days"),
         (8, "weekday_profile", None),
     ],
 )
@@ -183,7 +183,7 @@ def test_voided_usage_is_no_history(tokens: Ledger) -> None:
     first = tokens.record(SUBJECT, "tokens", 5, at=at("2026-01-01"))
     use(tokens, "2026-06-14", 5)
     tokens.call("void_event", subject=SUBJECT, metric="tokens", event_id=first.event_id, reason="a test")
-    assert projected(tokens, "2026-06-19").reason == "too little history: 4 days of at least 7"
+    assert projected(tokens, "2026-06-19").reason == "too little history: 4 of at least 7 days"
 
 
 def test_decimals_are_those_of_the_usage(tokens: Ledger) -> None:

@@ -11,7 +11,7 @@ from psycopg.conninfo import make_conninfo
 
 from pymeter import pytest_plugin
 from pymeter.migrate import migrate
-from tests.conftest import Databases
+from tests.databases import Databases
 from tests.helpers import Ledger, at
 
 LOCALES = {

@@ -510,11 +510,16 @@ def test_a_rebuild_that_has_restored_members_never_deadlocks_with_who_records_th
     TAMPER["a stripe too many"](small)
     first, second = new_ledger("first", autocommit=False), new_ledger("second")
     rebuilder = new_ledger("rebuilder")
+
+    def record(subject: str) -> None:
+        event = {"subject": subject, "metric": "u", "member": "old", "at": at("2026-06-18")}
+        second.batch([event]) if how == "batch" else second.record(**event)
+
+    record("c")  # the rebuild waits for one second, in which this session must not have to compile functions
     first.record("b", "u", member="x", at=at("2026-06-18"))
     rebuilding = Task(rebuilder.rebuild)  # inserts the members of a, and waits for that of b
     wait_until_blocked(small.connection, "rebuilder")
-    event = {"subject": "a", "metric": "u", "member": "old", "at": at("2026-06-18")}
-    recording = Task(lambda: second.batch([event]) if how == "batch" else second.record(**event))
+    recording = Task(lambda: record("a"))
     wait_until_blocked(small.connection, "second")
     first.connection.commit()
     assert [rebuilding.error(), recording.error()] == [None, None]

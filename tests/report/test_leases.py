@@ -14,6 +14,7 @@ import pytest
 
 from pymeter.report import Outcome, Reporter
 from pymeter.report.clocks import Clocks
+from tests.helpers import refused
 from tests.report.conftest import DAY, MINUTE, Journal, clock, journal, ledger, new_journal, new_ledger
 from tests.report.double import fixtures
 from tests.report.mortal import ClockFile, frozen_clocks, start
@@ -145,6 +146,11 @@ def _confirm(journal: Journal, claimed: Any, **named: Any) -> bool:
     return bool(
         journal.ledger.call("confirm_push", biller="stripe", identifier=claimed.identifier, **named)[0][0]
     )
+
+
+def test_a_push_is_not_confirmed_without_its_attempt(journal: Journal) -> None:
+    with refused("22004", "attempt"):
+        journal.ledger.call("confirm_push", biller="stripe", worker="w", identifier="i", attempt=None)
 
 
 def test_a_claimed_push_is_confirmed_to_its_worker_until_the_lease_ends(journal: Journal) -> None:

@@ -187,6 +187,8 @@ def test_bad_comparisons_and_reports_are_refused(delivered: Journal) -> None:
             _compare(delivered, **{"total": 1, **named})
     with refused("22004", "identifiers"):
         delivered.ledger.call("fail_pushes", biller="stripe", event_id="e", identifiers=None, code="x")
+    with refused("22004", "code"):
+        delivered.ledger.call("fail_pushes", biller="stripe", event_id="e", identifiers=[], code=None)
     with refused("22004", "event_id"):
         delivered.ledger.call("fail_pushes", biller="stripe", event_id=None, identifiers=[], code="x")
     with refused("22023", "step"):

@@ -10,7 +10,7 @@ import pytest
 
 from pymeter import Meter, pytest_plugin
 from pymeter.scale import ShardedMeter
-from tests.conftest import Databases
+from tests.databases import Databases
 from tests.helpers import ledger, new_ledger
 
 pytest.register_assert_rewrite("tests.scale.twins")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -64,14 +65,18 @@ COUNTED = ("sum", "count")
 @pytest.mark.parametrize("seed", range(at_length(1, 20)))
 @pytest.mark.at_length
 def test_four_shards_answer_as_one_meter_does(twins: Twins, seed: int) -> None:
-    chance = random.Random(seed)
+    compare(twins, random.Random(seed), at_length(160, 1500), SUBJECTS[:: at_length(2, 1)])
+
+
+def compare(twins: Twins, chance: random.Random, steps: int, subjects: Sequence[str]) -> None:
+    """Call every function of both: a random history of so many steps, then questions about these subjects."""
     _define(twins)
     history = History(twins, chance)
     _end_what_was_begun(twins)
-    for _ in range(at_length(160, 1500)):
+    for _ in range(steps):
         history.step()
     _ask_about_all(twins)
-    for subject in SUBJECTS[:: at_length(2, 1)]:
+    for subject in subjects:
         _ask_about(twins, subject)
     _correct_in_review(twins)
     _close(twins)
@@ -278,6 +283,7 @@ def _ask_about_all(twins: Twins) -> None:
     twins.resolve_window("month", now=NOW)
     twins.rate({"currency": "USD", "model": "unit", "unit_amount": "0.5"}, 30)
     twins.shard_slot("acct_1")
+    twins.moves()
     twins.simulate({"prices": {"plan": "pro"}, "usage": [{"metric": "sum", "quantity": 1500}]})
     for metric in METRICS:
         twins.totals(metric, **JUNE)
@@ -584,8 +590,16 @@ def _operate(twins: Twins) -> None:
         "operational_metrics",
         lambda m: {(n.name, str(n.labels)): n.value for n in m.operational_metrics() if n.name in kept},
     )
+    twins.called |= {"archive_rows", "archive_month", "archives", "stage_archive", "restore_archive"}
     twins.called |= {"shard_state", "set_shard", "grant_access", "revoke_access", "access"}
-    for refused in (twins.many.shard_state, lambda: twins.many.set_shard(1)):
+    moving = {"close_home", "reopen_home", "leave_home", "expect_subject", "admit_subject"}  # test_gate.py
+    twins.called |= moving
+    for refused in (
+        twins.many.shard_state,
+        twins.many.archives,
+        lambda: twins.many.set_shard(1),
+        *(partial(getattr(twins.many, name), *["x"] * (1 + (name in _TWO_SHARDS))) for name in moving),
+    ):
         with pytest.raises(NotSharded):
             refused()
     role = twins.one.access()
@@ -594,6 +608,8 @@ def _operate(twins: Twins) -> None:
         twins.both("grant_access", call)
 
 
+# Which functions of a move name the other shard.
+_TWO_SHARDS = {"close_home", "expect_subject"}
 _ACCESS: tuple[Callable[[Any], Any], ...] = (
     lambda m: m.access.grant("pg_monitor_of_nothing", "read"),
     lambda m: m.access.revoke("pg_monitor_of_nothing"),

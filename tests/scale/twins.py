@@ -52,8 +52,9 @@ class Refusal(NamedTuple):
 class Twins:
     """``twins.record(...)`` records in both and compares the results."""
 
-    def __init__(self, one: Meter, many: ShardedMeter) -> None:
+    def __init__(self, one: Meter, many: ShardedMeter, *, names_parameters: bool = True) -> None:
         self.one = one
+        self.names_parameters = names_parameters
         self.many = many
         self.called: set[str] = set()
         self.said: set[str] = set()
@@ -96,7 +97,7 @@ class Twins:
     ) -> tuple[Any, Any]:
         """The results of both. `unordered`: rows that are in the order of ids; `dropped`: fields."""
         self.called.add(name)
-        one, many = (_outcome(call, meter) for meter in (self.one, self.many))
+        one, many = (self._outcome(call, meter) for meter in (self.one, self.many))
         if many not in ([], None, 0, False):
             self.said.add(name)
         if not isinstance(many, Refusal):
@@ -110,12 +111,12 @@ class Twins:
             assert left == right, name
         return one, many
 
-
-def _outcome(call: Callable[[Any], Any], meter: Any) -> Any:
-    try:
-        return call(meter)
-    except (MeterError, psycopg.Error) as error:
-        return Refusal(type(error).__name__, error.sqlstate, getattr(error, "parameter", None))
+    def _outcome(self, call: Callable[[Any], Any], meter: Any) -> Any:
+        try:
+            return call(meter)
+        except (MeterError, psycopg.Error) as error:
+            parameter = getattr(error, "parameter", None) if self.names_parameters else None
+            return Refusal(type(error).__name__, error.sqlstate, parameter)
 
 
 def new_map(dsns: Mapping[str, str], **more: Any) -> ShardMap:

@@ -298,6 +298,13 @@ scale:
   leave_home(subject text, run uuid = null) -> moves
   expect_subject(subject text, source text, run uuid = null) -> moves
   admit_subject(subject text, run uuid = null) -> boolean
+archive:
+  archive_rows(month timestamptz) -> setof archive_row
+  archive_month(month timestamptz, file_name text, file_hash text, event_count bigint, digest text,
+    detach boolean = false) -> archives
+  archives(max_rows integer = 100, after_id bigint = null) -> setof archives
+  stage_archive(archive_id bigint, rows jsonb) -> bigint
+  restore_archive(archive_id bigint) -> archives
 """
 
 RESULTS = """
@@ -485,6 +492,12 @@ settled_hour(verdict text, present bigint, absent bigint, uncertain bigint)
 settled_push(push_id bigint, state text, reason text, next_attempt_at timestamptz)
 uncertain_hour(customer text, event_name text, hour timestamptz, delivered_total numeric,
   uncertain_total numeric, uncertain_pushes bigint)
+archives(archive_id bigint, month timestamptz, part bigint, event_count bigint, first_id bigint,
+  last_id bigint, last_recorded_at timestamptz, archived_at timestamptz, restored_at timestamptz,
+  file_name text, file_hash text, digest text, archived_by text, restored_by text)
+archive_row(event_id bigint, at timestamptz, recorded_at timestamptz, series_id integer, subject text,
+  metric text, quantity numeric, member text, idempotency_key text, metadata jsonb, kind text,
+  corrects bigint, correction_id bigint, undone_by bigint, counts smallint)
 """
 
 

@@ -137,7 +137,8 @@ def test_reading_functions_say_that_they_only_read(db: Connection) -> None:
         *("approve_correction", "reject_correction", "revert_correction"),
         *("watermark", "close_period", "close_due", "settle_late_usage", "erase_subject"),
         *("reserve", "reserve_batch", "settle", "release", "extend", "check_drift"),
-        "set_shard",
+        *("set_shard", "close_home", "reopen_home", "leave_home", "expect_subject", "admit_subject"),
+        *("archive_month", "stage_archive", "restore_archive"),
         *("define_endpoint", "remove_endpoint", "test_endpoint", "plan_deliveries", "claim_deliveries"),
         *("settle_deliveries", "release_deliveries", "retry_deliveries"),
         *("set_spike_alert", "remove_spike_alert", "judge_spikes", "judge_projections"),
@@ -156,5 +157,8 @@ def test_functions_talk_to_nothing_but_their_database(db: Connection) -> None:
     assert _names(db, "l.lanname not in ('sql', 'plpgsql')") == []
     talks = r"p.prosrc ~* '\m(dblink|http|copy|notify|pg_notify|pg_read_file|lo_import|pg_sleep\w*)\M'"
     # Between two attempts at a lock it lets recorders go on.
-    patient = "('_lock_tables', '_lock_metric', '_mark_series', 'watermark', '_align_sequences')"
+    patient = (
+        "('_lock_tables', '_lock_metric', '_mark_series', 'watermark', '_align_sequences', '_close_subject',"
+        " '_log_barrier')"
+    )
     assert _names(db, f"{talks} and p.proname not in {patient}") == []

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from pymeter import pytest_plugin
-from tests.conftest import Databases
+from tests.databases import Databases
 from tests.helpers import AT_LENGTH, PERIODS, ROLLUPS, Ledger, at
 
 # On and beside the boundaries of hours, days, weeks and months; from a month of 31 days over one of 28.

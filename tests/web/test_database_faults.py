@@ -29,6 +29,8 @@ from tests.helpers import Ledger
 from tests.keys.conftest import Server
 from tests.web import process
 from tests.web.conftest import Api, running
+from tests.web.pages.conftest import signed_in
+from tests.web.pages.reading import read, send
 
 EVENT = {"subject": "acct_3", "metric": "tokens", "quantity": 5, "idempotency_key": "k"}
 COMMIT = b"COMMIT\0"  # the whole statement: BEGIN says READ COMMITTED
@@ -89,6 +91,30 @@ def test_a_connection_that_is_lost_is_503_and_a_retry_counts_once(
     assert outcomes == ["duplicate" if counted else "recorded"] * events
     assert metered.usage("acct_3", "tokens").event_count == events + 1
     assert metered.verify() == []
+
+
+@pytest.mark.parametrize(
+    ("at", "loss", "hint"),
+    [
+        (b"authenticate", "reply", "Nothing was changed"),
+        (b"test_endpoint", "reply", "Nothing was changed"),
+        (COMMIT, "request", "is not known"),
+        (COMMIT, "reply", "is not known"),
+    ],
+)
+def test_a_form_whose_connection_is_lost_says_whether_it_is_known_what_was_changed(
+    through: tuple[Proxy, Api], metered: Ledger, at: bytes, loss: str, hint: str
+) -> None:
+    proxy, api = through
+    metered.call("define_endpoint", name="ops", url="https://example.com/hook")
+    browser = signed_in(api, "read", "admin")
+    page = read(browser, "/endpoint", name="ops")
+    proxy.at, proxy.lose = at, loss
+    answer = send(browser, page, "/endpoint/test", name="ops")
+    assert proxy.lost == 1
+    assert answer.status == 503
+    assert hint in answer.text
+    assert "idempotency" not in answer.text
 
 
 @pytest.mark.parametrize("at", [b"", COMMIT], ids=["at once", "at COMMIT"])

@@ -13,7 +13,7 @@ from pymeter.web.pages.overview import Overview
 from pymeter.web.pages.prices import Prices
 from pymeter.web.pages.reporting import Reporting
 from pymeter.web.pages.signing_in import SigningIn
-from pymeter.web.pages.site import Site, style
+from pymeter.web.pages.site import Site, icon, style
 from pymeter.web.pages.statements import Statements
 from pymeter.web.pages.subject import Subject
 from pymeter.web.pages.subject_invoice import SubjectInvoice
@@ -30,6 +30,7 @@ def routes(site: Site, start: tuple[str, tuple[str, ...]] | None = None) -> list
     signing_in = SigningIn(site, start)
     return [
         Route("/pages.css", style),
+        Route("/icon.svg", icon),
         site.route("/sign-in", signing_in.form),
         site.route("/sign-in", signing_in.sign_in, methods=["POST"]),
         site.route("/sign-out", signing_in.sign_out, methods=["POST"]),

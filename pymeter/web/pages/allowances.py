@@ -115,9 +115,14 @@ class Meters:
 
 
 async def meters(
-    ask: Ask, try_ask: Ask, subject: str, *, catalog: Answer | None = None, own: bool = False
+    ask: Ask, try_ask: Ask, subject: str, *, catalog: Answer | None = None, invoice: Answer | None = None
 ) -> Meters:
-    """The metrics of a subject. `catalog`: the metrics' names, and which of them have limits at all."""
+    """The metrics of a subject. `catalog`: the metrics' names, and which of them have limits at all.
+
+    For the subject itself, which sees no catalog, `invoice`: metrics have the names of its lines.
+    """
+    own = invoice is not None
+    names = {row["metric"]: row["name"] for row in invoice.rows if row["name"]} if invoice else {}
     of = (lambda name: f"own_{name}") if own else (lambda name: name)
     known: dict[str, Row] = {} if catalog is None else {row["key"]: row for row in catalog.rows}
     summary = await ask(of("summary"), subject=subject, period="cycle")
@@ -132,6 +137,8 @@ async def meters(
         if row is None or row["limited"]:
             quota, marks = await _limit(ask, of, made, subject, metric)
         name = metric if row is None else row["name"] or metric
+        if own:
+            name = names.get(metric) or metric.replace("_", " ").capitalize()
         made.found.append(Meter(metric, name, total, quota, marks, by_metric.get(metric)))
     return made
 

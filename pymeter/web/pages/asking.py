@@ -130,11 +130,15 @@ def _size(cursor: AsyncExactCursor) -> int:
     return sum(len(result.get_value(0, column) or b"") for column in range(result.nfields))
 
 
+def quoted(schema: str) -> str:
+    """The name of a schema in a statement: in quotes only if it needs them."""
+    return schema if _PLAIN.fullmatch(schema) else sql.Identifier(schema).as_string(None)
+
+
 def statement_of(schema: str, function: str, arguments: Mapping[str, Any]) -> str:
     """The SELECT, with the arguments that are not None as literals."""
     given = [f"{name} => {_literal(value)}" for name, value in arguments.items() if value is not None]
-    quoted = schema if _PLAIN.fullmatch(schema) else sql.Identifier(schema).as_string(None)
-    return f"SELECT * FROM {quoted}.{function}({', '.join(given)})"
+    return f"SELECT * FROM {quoted(schema)}.{function}({', '.join(given)})"
 
 
 def _literal(value: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -140,7 +142,7 @@ def _waiting(page: Page, answer: Answer) -> Table:
         "Waiting for a decision",
         answer,
         (_id(page), _reason(), Column("opened_at", "Opened", "ago")),
-        empty="None. SELECT meter.open_correction('why') opens one, stage_correction() adds what it changes.",
+        empty="None: `SELECT meter.open_correction('why')` opens one, `stage_correction()` fills it.",
     )
 
 
@@ -178,7 +180,7 @@ def _entries(page: Page, answer: Answer, most: int) -> Table:
                 link=lambda row: page.link("/subject", subject=row["subject"]),
                 below=lambda row: short(row["reason"]),
             ),
-            Column("corrects", "Event", of=_event, wide=True),
+            Column("corrects", "Event", of=_event, link=lambda row: _log(page, row), wide=True),
             Column("at", "Time of the usage", "time", wide=True),
             Column("quantity", "Quantity or member", "figure", of=_counted),
             *outcome,
@@ -192,6 +194,14 @@ def _event(row: Row) -> str:
     """What it changes, and by which key it is known."""
     named = "" if row["corrects"] is None else f"event {row['corrects']}"
     return ", ".join(filter(None, (named, row["idempotency_key"])))
+
+
+def _log(page: Page, row: Row) -> str:
+    """The log at the time of the event."""
+    if row["corrects"] is None or row["at"] is None or row["subject"] is None:
+        return ""
+    window = {"since": row["at"].isoformat(), "until": (row["at"] + timedelta(seconds=1)).isoformat()}
+    return page.link("/events", subject=row["subject"], metric=row["metric"], **window)
 
 
 def _counted(row: Row) -> str:

@@ -60,8 +60,8 @@ class Embedded:
             return await self._shown(page, session.subject)
 
     async def _shown(self, page: _Page, subject: str) -> Response:
-        found = await meters(page.ask, page.try_ask, subject, own=True)
         invoice = await page.try_ask("own_invoice", subject=subject)
+        found = await meters(page.ask, page.try_ask, subject, invoice=invoice)
         expected = await page.try_ask("own_project_invoice", subject=subject)
         budgets = await page.try_ask("own_budget_status", subject=subject)
         credits = await page.try_ask("own_credits", subject=subject, at=page.now)

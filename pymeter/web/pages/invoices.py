@@ -7,9 +7,8 @@ from typing import Any
 
 from pymeter.calls.result import Row
 from pymeter.invoice_page.lines import capitalised, sentence
-from pymeter.invoice_page.words import quantity, shortened, title
+from pymeter.invoice_page.words import shortened, title
 from pymeter.models import InvoiceLine, InvoiceProjection
-from pymeter.numbers import number
 from pymeter.web.pages import wording
 from pymeter.web.pages.asking import Answer
 from pymeter.web.pages.tables import Column, Table
@@ -42,7 +41,7 @@ def lines_table(
             "quantity",
             "Quantity",
             "figure",
-            of=lambda row: quantity(row["quantity"]),
+            of=lambda row: wording.share_of(row["quantity"]),
             below=lambda row: row["unit"] or "",
             wide=True,
         ),
@@ -70,7 +69,9 @@ def projection_table(name: str, heading: str, answer: Answer) -> Table:
                 "item",
                 "Item",
                 of=lambda row: _title(InvoiceProjection.model_construct(**row)),
-                below=lambda row: sentence(row["reason"] or ""),
+                below=lambda row: (
+                    "usage of an earlier period" if row["kind"] == "late" else sentence(row["reason"] or "")
+                ),
             ),
             Column("so_far", "So far", "figure", of=amount_of("so_far")),
             Column("low", "Low", "figure", of=amount_of("low"), wide=True),
@@ -100,11 +101,13 @@ def _about(row: Row, timezone: str) -> str:
     if _is_total(row):
         return ""
     text = sentence(shortened(row["explanation"]))
-    return f"{text}; {wording.span(row['since'], row['until'], timezone)}" if row["kind"] == "late" else text
+    if row["kind"] != "late":
+        return text
+    return f"Of an earlier period, {wording.span(row['since'], row['until'], timezone)}; {text}"
 
 
 def _rate(row: Row) -> str:
-    return "" if row["unit_amount"] is None else number(row["unit_amount"])
+    return wording.share_of(row["unit_amount"])
 
 
 def _count(row: Row) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,7 +13,7 @@ from pymeter.web.pages.asking import Answer
 from pymeter.web.pages.lookup import short
 from pymeter.web.pages.site import Page, Site
 from pymeter.web.pages.tables import Column, Table, plain
-from pymeter.web.pages.wording import text
+from pymeter.web.pages.wording import fact, text
 
 _ROWS = 20
 _STATES = tuple(
@@ -19,6 +21,9 @@ _STATES = tuple(
     for one in (None, "dead", "waiting", "planned", "sending", "delivered")
 )
 _SECTION = "/notifications"
+_FACTS_LENGTH = 160
+_NO_FACTS = ("hash", "action", "limit_id", "budget_id", "subscription_id", "mark_id")
+"""What only programs need."""
 
 
 class Notifications:
@@ -72,7 +77,7 @@ class Notifications:
             name = page.given("name")
             row = next((row for row in answer.rows if row["name"] == name), None)
             if row is None:
-                raise lookup.missing("endpoint", "SELECT * FROM meter.endpoints() lists them.")
+                raise lookup.missing("endpoint", "See the endpoints on the page Notifications.")
             most = page.most("deliveries", _ROWS)
             after = lookup.whole(page, "after_delivery")
             sent = await page.ask("deliveries", endpoint=name, max_rows=most, after_id=after)
@@ -92,7 +97,7 @@ class Notifications:
             delivery_id = lookup.required(page, "id")
             answer = await page.ask("deliveries", max_rows=1, after_id=delivery_id + 1)
             if not answer.rows or answer.row["delivery_id"] != delivery_id:
-                raise lookup.missing("delivery", "SELECT * FROM meter.deliveries() lists them.")
+                raise lookup.missing("delivery", "See the deliveries on the page Notifications.")
             return page.render(
                 "delivery.html.jinja",
                 title=f"Delivery {delivery_id}",
@@ -114,7 +119,7 @@ class Notifications:
             name = fields.get("name")
             one = lookup.of_form(fields, "id") if "id" in fields else None
             if name is None and one is None:
-                raise lookup.missing("endpoint", "SELECT * FROM meter.endpoints() lists them.")
+                raise lookup.missing("endpoint", "See the endpoints on the page Notifications.")
             answer = await page.ask("retry_deliveries", endpoint=name, delivery_id=one)
         (count,) = answer.row.values()
         deliveries = "1 delivery is" if count == 1 else f"{count:,} deliveries are"
@@ -149,7 +154,7 @@ def _endpoints(page: Page, answer: Answer) -> Table:
             Column("oldest_open_at", "Oldest", "ago", of=lambda row: row["oldest_open_at"] or "", wide=True),
             Column("dead_deliveries", "Given up", "number"),
         ),
-        empty="None: SELECT meter.define_endpoint('ops', 'https://example.com/hook', '{*}') adds one.",
+        empty="None: `SELECT meter.define_endpoint('ops', 'https://example.com/hook', '{*}')` adds one.",
     )
 
 
@@ -193,8 +198,8 @@ def _feed(page: Page, answer: Answer, most: int) -> Table:
                 of=lambda row: row["subject"] or "",
                 link=lambda row: _subject(page, row),
             ),
-            Column("data", "Facts", of=_facts, wide=True),
-            Column("created_at", "Written", "ago"),
+            Column("data", "Facts", of=_facts(page), wide=True),
+            Column("created_at", "Written", "ago", wide=True),
         ),
         empty="Nothing.",
         next=page.next(
@@ -203,10 +208,19 @@ def _feed(page: Page, answer: Answer, most: int) -> Table:
     )
 
 
-def _facts(row: Row) -> str:
-    """What is in the data and not in another column."""
-    given = {name: value for name, value in row["data"].items() if value not in (None, [], {})}
-    return short("; ".join(f"{name} {text(value)}" for name, value in given.items() if name not in row))
+def _facts(page: Page) -> Callable[[Row], str]:
+    """What is in the data and not in another column, as many as there is room for."""
+
+    def facts(row: Row) -> str:
+        found = [
+            f"{name.replace('_', ' ')} {fact(value, page.timezone)}"
+            for name, value in row["data"].items()
+            if value not in (None, [], {}) and name not in row and name not in _NO_FACTS
+        ]
+        fitting = [one for n, one in enumerate(found) if len("; ".join(found[: n + 1])) <= _FACTS_LENGTH]
+        return "; ".join(fitting + ["\N{HORIZONTAL ELLIPSIS}"] * (len(fitting) < len(found)))
+
+    return facts
 
 
 def _subject(page: Page, row: Row) -> str:

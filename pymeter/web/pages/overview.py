@@ -92,14 +92,14 @@ def _metrics(page: Page, catalog: Answer, numbers: Answer) -> Table:
             ),
             Column("last", "Last event", "ago", of=age),
         ),
-        empty="No metric is defined yet: SELECT meter.define_metric('tokens', 'sum', 'token')",
+        empty="No metric is defined yet: `SELECT meter.define_metric('tokens', 'sum', 'token')`",
     )
 
 
 def _active(page: Page, activity: Answer) -> Table:
     return Table(
         "active",
-        "Most active subjects",
+        "Latest active subjects",
         activity,
         (
             Column("subject", "Subject", link=lambda row: page.link("/subject", subject=row["subject"])),

@@ -65,7 +65,7 @@ def _plans(page: Page, plans: Answer) -> Table:
             Column("currency", "Currency"),
             Column("defined_at", "Defined", "ago", wide=True),
         ),
-        empty="There is no plan yet: pymeter plan define NAME, then pymeter price define.",
+        empty="There is no plan yet: `pymeter plan define NAME`, then `pymeter price define`.",
     )
 
 
@@ -81,7 +81,7 @@ def _lines(plan: str, lines: Answer) -> Table:
             Column("since", "Since", of=lambda row: row["since"] or "always", wide=True),
             Column("price_version", "Version", "number", wide=True),
         ),
-        empty="The plan has no price yet: pymeter price define PLAN ITEM PRICE --metric METRIC.",
+        empty="The plan has no price yet: `pymeter price define PLAN ITEM PRICE --metric METRIC`.",
     )
 
 

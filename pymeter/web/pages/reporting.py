@@ -77,9 +77,7 @@ class Reporting:
             biller, push_id = _biller(page), lookup.required(page, "id")
             answer = await page.ask("pushes", biller=biller, max_rows=1, after_id=push_id + 1)
             if not answer.rows or answer.row["push_id"] != push_id:
-                raise lookup.missing(
-                    "push", "See the pushes of the biller: SELECT * FROM meter.pushes('stripe')"
-                )
+                raise lookup.missing("push", "See the pushes on the page Reporting.")
             return page.render(
                 "push.html.jinja",
                 title=f"Push {push_id}",
@@ -176,7 +174,7 @@ def _status(status: Answer) -> Table:
             Column("quantity", "Quantity", "number"),
             Column("oldest", "Oldest", "ago", wide=True),
         ),
-        empty="Nothing is reported to it: pymeter report metric METRIC EVENT_NAME maps a metric.",
+        empty="Nothing is reported to it: `pymeter report metric METRIC EVENT_NAME` maps a metric.",
         rows=tuple(sorted(rows, key=lambda row: _STATES.index(row["state"]))),
     )
 
@@ -195,7 +193,7 @@ def _differences(page: Page, answer: Answer) -> Table:
             Column("difference", "Difference", "number"),
             Column("checked_at", "Compared", "ago", wide=True),
         ),
-        empty="None was found. pymeter report reconcile compares.",
+        empty="None was found. `pymeter report reconcile` compares.",
         note=f"The largest {_DIFFERENCES} of {count:,}." if count > _DIFFERENCES else "",
         rows=answer.rows[:_DIFFERENCES],
     )

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import psycopg
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from psycopg_pool import PoolTimeout, TooManyRequests
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -22,15 +23,21 @@ from pymeter.visible import visible
 from pymeter.web import body
 from pymeter.web.database import Connection, Database
 from pymeter.web.pages import wording
-from pymeter.web.pages.asking import Answer, Asker
+from pymeter.web.pages.asking import Answer, Asker, quoted
 from pymeter.web.pages.sessions import Sessions, SignedIn
 from pymeter.web.pages.tables import Table, csv_response
-from pymeter.web.problems import Problem, of_database
+from pymeter.web.problems import Problem, of_database, unavailable
 
 logger = logging.getLogger("pymeter.web")
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-_STYLE = (Path(__file__).parent / "static" / "pages.css").read_text(encoding="utf-8")
+_STATIC = Path(__file__).parent / "static"
+_STYLE = (_STATIC / "pages.css").read_text(encoding="utf-8")
+_ICON = (_STATIC / "icon.svg").read_text(encoding="utf-8")
+_KEPT = {"Cache-Control": "max-age=300"}
+_UNKNOWN = "Whether the change was made is not known: look at the page before you send the form again."
+_UNCHANGED = "Nothing was changed: send the form again."
+_LOST = "the database cannot be reached"
 _ROWS = 50
 _ROWS_OF_CSV = 10_000
 UNCACHED = {
@@ -48,7 +55,7 @@ class Site:
         self.limits = limits
         self.sessions = Sessions()
         self.frame_ancestors = " ".join(["'self'", *embed_in])
-        self._environment = _environment()
+        self._environment = _environment(database.schema)
 
     def route(self, path: str, endpoint: Endpoint, *, methods: Sequence[str] = ("GET",)) -> Route:
         """A route of a page: its errors are pages, too."""
@@ -96,8 +103,16 @@ class Site:
             raise Problem(
                 403, "the form is not of this site, or is old", hint="Load the page again, and send it."
             )
-        async with self.database.transaction() as connection:
-            yield Page(self, request, signed_in, self._asker(connection, signed_in)), fields
+        is_ended = False
+        try:
+            async with self.database.transaction() as connection:
+                yield Page(self, request, signed_in, self._asker(connection, signed_in)), fields
+                is_ended = True
+        except (psycopg.OperationalError, Problem) as error:
+            if not _is_loss(error):
+                raise
+            # The rest of the transaction is COMMIT: if it gets no answer, nobody knows.
+            raise unavailable(_LOST, _UNKNOWN if is_ended else _UNCHANGED) from error
 
     async def fields(self, request: Request) -> dict[str, str]:
         """The fields of a form that this site's pages sent. Raises Problem 403 for others, 400."""
@@ -249,6 +264,17 @@ def link(root: str, path: str, /, **query: Any) -> str:
     return f"{root}{path}?{urlencode(given)}" if given else f"{root}{path}"
 
 
+def _is_loss(error: psycopg.OperationalError | Problem) -> bool:
+    """Whether the connection was lost in a transaction, or cut."""
+    if isinstance(error, PoolTimeout | TooManyRequests):
+        return False
+    if isinstance(error, Problem):
+        sqlstate, is_lost = error.fields["sqlstate"], error.status == 503
+    else:
+        sqlstate, is_lost = error.sqlstate, True
+    return is_lost and (sqlstate is None or sqlstate.startswith(("08", "57P")))
+
+
 def _is_of_another_site(request: Request) -> bool:
     """Whether a browser says that a form was sent by a page of another site."""
     origin = request.headers.get("origin")
@@ -267,7 +293,7 @@ def _with_query(query: Mapping[str, str], name: str, value: str | None) -> str:
     return f"?{urlencode(kept if value is None else kept | {name: value})}"
 
 
-def _environment() -> Environment:
+def _environment(schema: str) -> Environment:
     environment = Environment(
         loader=PackageLoader("pymeter.web.pages"),
         autoescape=True,
@@ -278,11 +304,13 @@ def _environment() -> Environment:
     environment.filters |= {
         "quantity": wording.quantity,
         "rounded": wording.rounded,
+        "rate": wording.rate,
         "amount": wording.amount,
         "ago": wording.ago,
         "tone": wording.tone,
         "visible": visible,
         "written": wording.text,
+        "with_code": lambda hint: wording.with_code(hint, quoted(schema)),
     }
     return environment
 
@@ -292,4 +320,9 @@ _STYLE_NAME = "pages.css"
 
 async def style(_request: Request) -> Response:
     """The stylesheet."""
-    return Response(_STYLE, media_type="text/css", headers={"Cache-Control": "max-age=300"})
+    return Response(_STYLE, media_type="text/css", headers=_KEPT)
+
+
+async def icon(_request: Request) -> Response:
+    """The icon of the pages."""
+    return Response(_ICON, media_type="image/svg+xml", headers=_KEPT)

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, Response
 
 from pymeter.calls.result import Row, every
 from pymeter.invoice_page import Letter, statement_page
+from pymeter.invoice_page.words import shortened
 from pymeter.models import StatementHeader, StatementLine
 from pymeter.web.pages import lookup
 from pymeter.web.pages.asking import Answer
@@ -19,7 +20,7 @@ from pymeter.web.pages.late import late_table
 from pymeter.web.pages.lookup import short
 from pymeter.web.pages.site import UNCACHED, Page, Site
 from pymeter.web.pages.tables import Column, Table, plain
-from pymeter.web.pages.wording import amount, quantity, span
+from pymeter.web.pages.wording import amount, share_of, span
 
 _ROWS = 50
 _LATE_ROWS = 1000
@@ -122,13 +123,17 @@ def _statements(page: Page, answer: Answer, most: int) -> Table:
                 of=plain("statement_id"),
                 link=lambda row: page.link("/statement", id=row["statement_id"]),
             ),
-            Column("subject", "Subject", link=lambda row: page.link("/subject", subject=row["subject"])),
-            Column("since", "Period", of=lambda row: span(row["since"], row["until"], page.timezone)),
+            Column(
+                "subject",
+                "Subject",
+                link=lambda row: page.link("/subject", subject=row["subject"]),
+                below=lambda row: span(row["since"], row["until"], page.timezone),
+            ),
             Column("totals", "Total", "figure", of=totals),
             Column("lines", "Lines", "number", wide=True),
             Column("closed_at", "Closed", "ago", wide=True),
         ),
-        empty="No period is closed: pymeter close closes all that are due.",
+        empty="No period is closed: `pymeter close` closes all that are due.",
         next=page.next(answer, most, after_id=answer.rows[-1]["statement_id"] if answer.rows else 0),
     )
 
@@ -136,10 +141,7 @@ def _statements(page: Page, answer: Answer, most: int) -> Table:
 def _items(page: Page, answer: Answer) -> Table:
     def about(row: Row) -> str:
         of = f"of statement {row['late_of']}" if row["late_of"] is not None else ""
-        return ": ".join(filter(None, (of, row["explanation"])))
-
-    def measured(row: Row) -> str:
-        return "" if row["quantity"] is None else f"{quantity(row['quantity'])} {row['unit'] or ''}".strip()
+        return ": ".join(filter(None, (of, shortened(row["explanation"]))))
 
     return Table(
         "lines",
@@ -153,12 +155,18 @@ def _items(page: Page, answer: Answer) -> Table:
                 of=lambda row: row["name"] or row["metric"] or row["item"] or _kind(row),
                 below=about,
             ),
-            Column("quantity", "Quantity", "figure", of=measured),
+            Column(
+                "quantity",
+                "Quantity",
+                "figure",
+                of=lambda row: share_of(row["quantity"]),
+                below=lambda row: row["unit"] or "",
+            ),
             Column(
                 "unit_amount",
                 "Rate",
                 "figure",
-                of=lambda row: "" if row["unit_amount"] is None else quantity(row["unit_amount"]),
+                of=lambda row: share_of(row["unit_amount"]),
                 wide=True,
             ),
             Column("amount", "Amount", "amount"),

@@ -109,6 +109,9 @@ def _budgets(page: Page, budgets: Answer) -> Table:
     def used(row: Row) -> str | None:
         return None if row["percent"] is None else f"{min(row['percent'], 100):f}"
 
+    def tone(row: Row) -> str:
+        return wording.tone(_budget_state(row))
+
     return Table(
         "budgets",
         "Budgets",
@@ -119,7 +122,7 @@ def _budgets(page: Page, budgets: Answer) -> Table:
                 "Budget of each",
                 below=lambda row: row["reason"] or wording.span(row["since"], row["until"], page.timezone),
             ),
-            Column("share", "Of it", "bar", of=used, wide=True),
+            Column("share", "Of it", "bar", of=used, tone=tone, wide=True),
             Column("spent", "Spent", "figure", of=_money("spent"), below=_budget),
             Column("state", "State", "state", of=_budget_state),
         ),

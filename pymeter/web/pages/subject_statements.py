@@ -61,7 +61,7 @@ def _statements(page: Page, found: Answer, most: int) -> Table:
             Column("closed_at", "Closed", "ago", wide=True),
             Column("totals", "Total", "figure", of=lambda row: totals_of(row) or "no prices"),
         ),
-        empty="No period of this subject is closed: SELECT * FROM meter.close_due()",
+        empty="No period of this subject is closed: `SELECT * FROM meter.close_due()` closes them.",
         next=page.next(found, most, after_id=last),
     )
 

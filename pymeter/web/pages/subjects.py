@@ -46,13 +46,13 @@ def _active(page: Page, active: Answer, most: int) -> Table:
     after = {"after_subject": last.get("subject"), "after_at": last.get("last_activity_at")}
     return Table(
         "subjects",
-        "Most active",
+        "Latest active",
         active,
         (
             Column("subject", "Subject", link=lambda row: page.link("/subject", subject=row["subject"])),
             Column("last_activity_at", "Last event", "ago"),
         ),
-        empty="No event is recorded yet: SELECT meter.record('acct_1', 'tokens', 120)",
+        empty="No event is recorded yet: `SELECT meter.record('acct_1', 'tokens', 120)`",
         next=page.next(active, most, **after),
     )
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from pymeter.calls.result import Row
 from pymeter.importing.spreadsheet import defused
 from pymeter.plain import cell
 from pymeter.web.pages.asking import Answer
 
+_NO_FILE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+_ROWS_OF_PART = 500
 Kind = Literal["text", "word", "number", "amount", "figure", "time", "ago", "state", "bar", "lines"]
 
 
@@ -34,6 +37,8 @@ class Column:
     """A second, smaller line in the same cell."""
     wide: bool = False
     """Left out where the screen is narrow."""
+    tone: Callable[[Row], str] = lambda row: ""
+    """The colour of a bar: good, warn, bad, or none."""
 
     def value(self, row: Row) -> Any:
         """Its value in a row."""
@@ -49,6 +54,7 @@ class Table:
     answer: Answer
     columns: tuple[Column, ...]
     empty: str = "Nothing yet."
+    """Instead of rows; what is in backticks is code."""
     note: str = ""
     next: str | None = None
     """The address of the next page."""
@@ -71,12 +77,25 @@ def plain(name: str) -> Callable[[Row], str]:
 
 
 def csv_response(table: Table) -> Response:
-    """The answer as a file."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(table.answer.columns)
-    for row in table.answer.rows:
+    """The answer as a file. Its parts are written in threads: meanwhile the process answers others."""
+    name = _NO_FILE_NAME.sub("_", table.name)  # it may have a metric's name, which is any text
+    disposition = f'attachment; filename="{name}.csv"'
+    return StreamingResponse(
+        _parts(table.answer), media_type="text/csv", headers={"Content-Disposition": disposition}
+    )
+
+
+def _parts(answer: Answer) -> Iterator[str]:
+    yield _text([answer.columns])
+    for place in range(0, len(answer.rows), _ROWS_OF_PART):
         # A spreadsheet would run a text that is a formula.
-        writer.writerow(defused(value) if type(value) is str else cell(value) for value in row.values())
-    disposition = f'attachment; filename="{table.name}.csv"'
-    return Response(text.getvalue(), media_type="text/csv", headers={"Content-Disposition": disposition})
+        yield _text(
+            [defused(value) if type(value) is str else cell(value) for value in row.values()]
+            for row in answer.rows[place : place + _ROWS_OF_PART]
+        )
+
+
+def _text(lines: Iterable[Iterable[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows(lines)
+    return text.getvalue()

@@ -72,7 +72,9 @@ def window_of(span: Span, now: datetime, timezone: str) -> tuple[datetime, datet
     """A window that begins and ends where steps do, in the time zone; series() cuts it into them."""
     local = now.astimezone(read_zone(timezone))
     if span.step == "hour":
-        start = (now - span.length).replace(minute=0, second=0, microsecond=0)
+        # Hours of the zone, some of which begin at half past in UTC; counted in UTC, where none is skipped.
+        into = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+        start = now - into - span.length
         return start, start + span.length + timedelta(hours=1)
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
     until = midnight + timedelta(days=1)

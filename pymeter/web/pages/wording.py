@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from markupsafe import Markup
+
 from pymeter import exact_json
+from pymeter.invoice_page import words
 from pymeter.numbers import number
 from pymeter.times import read_zone
 from pymeter.visible import visible
@@ -19,12 +23,25 @@ _STATES = {
     " approaching",
 }
 TONES = {state: tone for tone, states in _STATES.items() for state in states.split()}
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
 def quantity(value: Decimal | int | None) -> str:
     """Exact, with thousands separators and a minus sign."""
     return NONE if value is None else number(value).replace("-", "\N{MINUS SIGN}")
+
+
+def share_of(value: Decimal | None) -> str:
+    """A quantity of an invoice: exact, or the first decimals of a share that does not end."""
+    return words.quantity(value).replace("-", "\N{MINUS SIGN}")
+
+
+def rate(value: Decimal | None) -> str:
+    """How many a second, to three digits or all those before the point."""
+    if value is None:
+        return NONE
+    return rounded(value, max(0, 2 - max(0, value.adjusted()))) if value else "0"
 
 
 def rounded(value: Decimal | None, decimals: int = 2) -> str:
@@ -73,6 +90,22 @@ def ago(value: datetime | None, now: datetime | None = None) -> str:
 def tone(state: Any) -> str:
     """good, warn, bad or none: a colour beside the word, never instead of it."""
     return TONES.get(str(state), "none")
+
+
+def with_code(hint: str, schema: str) -> Markup:
+    """A hint whose parts in backticks are code; the meter of their statements is that of the page."""
+    parts = hint.split("`")
+    parts[1::2] = [
+        Markup("<code>{}</code>").format(code.replace("meter.", f"{schema}.")) for code in parts[1::2]
+    ]
+    return Markup("").join(parts)
+
+
+def fact(value: Any, timezone: str) -> str:
+    """A value of a document: its times are texts."""
+    if isinstance(value, str) and _TIME.fullmatch(value):
+        return moment(datetime.fromisoformat(value), timezone).removesuffix(" 00:00:00")
+    return text(value)
 
 
 def text(value: Any) -> str:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -15,7 +20,7 @@ from pymeter.web import embed_token
 from tests.web.conftest import Api
 from tests.web.pages.conftest import signed_in, words
 from tests.web.pages.customers import HUGE, fill, serving
-from tests.web.pages.reading import Page
+from tests.web.pages.reading import Page, rows_of_csv
 
 LEVELS = ("read", "report", "admin", "approve")
 PAGES = (
@@ -35,6 +40,7 @@ PAGES = (
     "/reporting",
     "/notifications",
 )
+UNSAFE = "=<img src=x onerror=alert(1)>"
 ZONES = ("America/New_York", "Asia/Tokyo", "Asia/Kathmandu")
 
 
@@ -168,3 +174,38 @@ def test_a_table_has_a_bound_however_large_its_rows_are(module_dsn: str, filled:
     browser = signed_in(filled, *LEVELS)
     assert len(browser.get("/events?subject=large&csv=events").content) > 40 * 60_000
     assert browser.get("/").status_code == 200
+
+
+def test_a_metric_of_any_name_has_pages_and_files_that_do_nothing_else(
+    filled: Api, browser: httpx.Client
+) -> None:
+    name = '=1+1"\u05e9<img src=x>\u202e;/'
+    filled.ledger.define(name, "sum", UNSAFE, name=UNSAFE)
+    given = {"idempotency_key": "@k", "metadata": Jsonb({UNSAFE: "=cmd()"})}
+    filled.ledger.record("=unsafe()", name, 1, **given)
+    filled.ledger.call("set_limit", metric=name, quota=3, subject="=unsafe()", period="cycle")
+    of = {"subject": "=unsafe()", "metric": name}
+    for path in (*PAGES, "/subject", "/subject/limits", "/subject/invoice", "/events", "/totals"):
+        answer = browser.get(path, params={**httpx.URL(path).params, **of, "by": UNSAFE})
+        assert answer.status_code == 200, path
+        assert "<img" not in answer.text, path
+        assert "\u202e" not in words(answer.text), path
+        for table in {unescape(one) for one in re.findall(r'href="(\?[^"]*csv=[^"]*)"', answer.text)}:
+            file = browser.get(path, params=httpx.URL(table).params)
+            assert file.status_code == 200, (path, table)
+            disposition = file.headers["content-disposition"]
+            assert re.fullmatch(r'attachment; filename="[A-Za-z0-9._-]+"', disposition), disposition
+            cells = [one for row in csv.reader(io.StringIO(file.text)) for one in row]
+            # A minus is also that of a negative number, which is no formula.
+            assert [one for one in cells if one[:1] in ("=", "+", "@")] == [], (path, table)
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kathmandu", "Asia/Kolkata", "America/St_Johns", "UTC"])
+def test_the_hours_of_a_chart_are_whole_where_they_begin_at_half_past(
+    filled: Api, browser: httpx.Client, zone: str
+) -> None:
+    in_zone(browser, zone)
+    rows = rows_of_csv(browser, "/subject", "series", subject="acct_1", metric="tokens", span="2d")
+    starts = [datetime.fromisoformat(row["bucket_start"]).astimezone(ZoneInfo(zone)) for row in rows]
+    assert len(rows) == 48
+    assert {start.minute for start in starts} == {0}

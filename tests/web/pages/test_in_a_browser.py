@@ -31,6 +31,8 @@ PATHS = {
     "subjects": "/subjects",
     "totals": "/totals?metric=tokens&period=week",
     "subject": f"/subject?subject={BUSIEST}",
+    "invoice": f"/subject/invoice?subject={BUSIEST}",
+    "limits": f"/subject/limits?subject={BUSIEST}",
     "events": f"/events?subject={BUSIEST}&metric=tokens",
     "corrections": "/corrections",
     "correction": "/correction?id=2",
@@ -45,7 +47,7 @@ PATHS = {
     "an error": "/statement?id=999",
     "sign in": "/sign-in",
 }
-SERIOUS = ("serious", "critical")
+SERIOUS = ("moderate", "serious", "critical")
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def test_the_overview_shows_problems_first(reader: Api, metered: Ledger) -> None
 def test_the_overview_of_an_empty_meter_says_what_comes_next(reader: Api, metered: Ledger) -> None:
     page = reader.client.get("/")
     assert page.status_code == 200
-    assert "Recording rate" in page.text
+    assert "Rate of the last" in page.text
     assert len(rows(reader.client.get("/?csv=metrics").text)) == len(metered.call("catalog"))
 
 

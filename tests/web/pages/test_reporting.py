@@ -174,3 +174,26 @@ def test_pushes_come_in_pages(client: httpx.Client, metered: Ledger) -> None:
     assert page.column("pushes", 0) + rest.column("pushes", 0) == ids
     assert "Next page" not in rest.links
     assert [row["push_id"] for row in rows_of_csv(client, "/reporting", "pushes")] == ids
+
+
+@pytest.mark.parametrize(
+    ("state", "action", "more"),
+    [
+        ("rejected", "/reporting/retry", {}),
+        ("rejected", "/reporting/leave", {}),
+        ("uncertain", "/push/resolve", {"delivered": "true"}),
+        ("uncertain", "/push/resolve", {"delivered": "false"}),
+    ],
+)
+def test_a_form_that_is_sent_twice_decides_once_and_the_second_answer_says_why(
+    client: httpx.Client, reported: Ledger, state: str, action: str, more: dict[str, str]
+) -> None:
+    one = push(reported, state)
+    page = read(client, "/push", biller="stripe", id=one)
+    assert send(client, page, action, **more).status == 200
+    before = reported.rows("SELECT * FROM meter.pushes ORDER BY push_id")
+    second = send(client, page, action, **more)
+    (found,) = (row for row in reported.call("pushes") if row.push_id == one)
+    assert second.status == 400
+    assert f"is {found.state}" in second.text
+    assert reported.rows("SELECT * FROM meter.pushes ORDER BY push_id") == before

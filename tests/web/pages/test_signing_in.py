@@ -16,7 +16,9 @@ from starlette.responses import Response
 from starlette.routing import Mount
 
 from pymeter.web.pages.sessions import SECONDS, Held, Sessions
+from tests.access.conftest import Roles
 from tests.helpers import Ledger
+from tests.keys.conftest import Server
 from tests.web.conftest import Api, running
 
 Serve = Callable[..., Api]
@@ -101,18 +103,31 @@ def test_a_revoked_key_closes_the_pages(api: Api) -> None:
     assert api.client.get("/prices").status_code == 303
 
 
+def test_a_level_that_the_server_has_lost_meanwhile_closes_its_pages_and_no_others(
+    api: Api, roles: Roles, server: Server
+) -> None:
+    sign_in(api, api.key("read"))
+    sign_in(api, api.key("report"))
+    assert api.client.get("/reporting").status_code == 200
+    roles.sql("REVOKE {} FROM {}", server.of_level["report"], server.role)
+    lost = api.client.get("/reporting")
+    assert lost.status_code == 403
+    assert "this server accepts no keys of this level" in lost.text
+    assert api.client.get("/prices").status_code == 200
+
+
 def test_signing_out_ends_it_for_who_has_copied_the_cookie(api: Api) -> None:
     sign_in(api, api.key("read"))
-    copied = api.client.cookies["pymeter_session"]
+    ((name, copied),) = api.client.cookies.items()
     post(api, "/sign-out")
-    assert api.client.get("/", headers={"Cookie": f"pymeter_session={copied}"}).status_code == 303
+    assert api.client.get("/", headers={"Cookie": f"{name}={copied}"}).status_code == 303
 
 
 def test_signing_in_gives_the_cookie_another_name(api: Api) -> None:
     sign_in(api, api.key("read"))
-    before = api.client.cookies["pymeter_session"]
+    ((name, before),) = api.client.cookies.items()
     sign_in(api, api.key("admin"))
-    assert api.client.get("/", headers={"Cookie": f"pymeter_session={before}"}).status_code == 303
+    assert api.client.get("/", headers={"Cookie": f"{name}={before}"}).status_code == 303
 
 
 @pytest.mark.parametrize(
@@ -163,6 +178,37 @@ def test_who_is_signed_in_is_forgotten_after_hours_and_beyond_a_number() -> None
     assert [sessions.of(_request(cookie)) is not None for cookie in (first, second, third)] == [0, 1, 1]
     now = SECONDS
     assert sessions.of(_request(third)) is None
+
+
+def test_whoever_signs_in_again_and_again_with_one_key_signs_out_nobody_with_another() -> None:
+    sessions = Sessions(10, most_of_key=3)
+
+    def new(key_id: int) -> str:
+        response = Response()
+        sessions.add(_request(""), response, Held("credential", key_id, "name", "read"))
+        return response.headers["set-cookie"].partition(";")[0]
+
+    operator = new(1)
+    others = [new(2) for _ in range(30)]
+    assert sessions.of(_request(operator)) is not None
+    assert [sessions.of(_request(cookie)) is not None for cookie in others[-4:]] == [0, 1, 1, 1]
+
+
+def test_sessions_that_have_ended_make_room_before_those_that_have_not() -> None:
+    now = 0.0
+    sessions = Sessions(2, clock=lambda: now)
+
+    def new(request: Request) -> str:
+        response = Response()
+        sessions.add(request, response, Held("credential", 1, "name", "read"))
+        return response.headers["set-cookie"].partition(";")[0]
+
+    ended = new(_request(""))
+    now = SECONDS
+    going_on = new(_request(""))
+    new(_request(""))
+    found = [sessions.of(_request(cookie)) is not None for cookie in (ended, going_on)]
+    assert found == [False, True]
 
 
 def _request(cookie: str) -> Request:
