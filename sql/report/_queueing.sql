@@ -52,7 +52,8 @@ begin
     left join reported d
         on d.subject = h.subject and d.metric = v_metric.key and d.biller = (_queue_buckets.mapping).biller
         and d.bucket_start = h.bucket_start
-    where h.bucket_start >= v_since and ((select _all_here()) or not _is_sealed_copy(h.subject)) and (not v_adds or h.total is distinct from d.quantity + d.as_events);
+    where h.bucket_start >= v_since and ((select _all_here()) or not _is_sealed_copy(h.subject))
+      and (not v_adds or h.total is distinct from d.quantity + d.as_events);
 end
 $$;
 

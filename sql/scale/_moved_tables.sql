@@ -74,6 +74,7 @@ as $$
         ('billers', 'a definition'), ('report_metrics', 'a definition'), ('endpoints', 'a definition'),
         ('installation', 'of the installer'), ('installed_objects', 'of the installer'), ('locks', 'of a session'), ('erasures', 'of a session'),
         ('log_months', 'the months of the log'), ('key_marks', 'of maintain()'), ('keys_moved', 'of maintain()'), ('maintenance', 'of maintain()'),
+        ('archives', 'months of the log'), ('archived_rows', 'of a transaction'), ('archives_changed', 'of archive_month()'),
         ('shard', 'which meter it is'), ('moves', 'where subjects are'), ('report_journals', 'where the journal is'),
         ('report_lanes', 'made anew by _resume_sending()'), ('report_errors', 'reports of the biller that were dealt with here'),
         ('access_grants', 'roles of a server: granted anew by _receive_access()'),

@@ -76,6 +76,7 @@ def compare(twins: Twins, chance: random.Random, steps: int, subjects: Sequence[
     for _ in range(steps):
         history.step()
     _ask_about_all(twins)
+    twins.moves()
     for subject in subjects:
         _ask_about(twins, subject)
     _correct_in_review(twins)
@@ -283,7 +284,6 @@ def _ask_about_all(twins: Twins) -> None:
     twins.resolve_window("month", now=NOW)
     twins.rate({"currency": "USD", "model": "unit", "unit_amount": "0.5"}, 30)
     twins.shard_slot("acct_1")
-    twins.moves()
     twins.simulate({"prices": {"plan": "pro"}, "usage": [{"metric": "sum", "quantity": 1500}]})
     for metric in METRICS:
         twins.totals(metric, **JUNE)

@@ -45,7 +45,7 @@ def test_a_table_with_the_text_of_subjects_is_of_subjects(db: psycopg.Connection
             """
         )
     }
-    assert found == {"access_grants", "deliveries", "erasures", "moves", "notifications"}
+    assert found == {"access_grants", "archived_rows", "deliveries", "erasures", "moves", "notifications"}
 
 
 def test_numbers_that_a_meter_draws_for_itself_are_translated(db: psycopg.Connection[Any]) -> None:
