@@ -52,10 +52,13 @@ def copy_rest(
     source: Home, target: Home, subject: str, run: UUID, copied: Copied, tell: Tell
 ) -> dict[str, Any]:
     """Copy the rest of a closed subject, and compare the copies. Returns the marks that no event is above."""
+    with source.transaction():
+        definitions = source.digests("_move_definitions")
     with target.transaction(), source.transaction("REPEATABLE READ"):
         facts = source.value("_move_facts", subject, False)
         known = target.rows("_begin_receiving", subject, run)[0]
         part, numbers = _part(source, target, subject, run, None, facts)
+        _compare(definitions, target.digests("_move_definitions"))
         marks = source.rows("_own_marks", subject, known["copied_at"], part)[0]
         here = source.digests("_move_digests", subject)
         if here["sealed_subjects"].rows:

@@ -25,6 +25,11 @@ begin
         where (corrections.state is null or c.state = corrections.state)
           and (corrections.subject is null or exists (
               select from correction_entries e where e.subject = corrections.subject and e.correction_id = c.correction_id))
+          -- What is about subjects that have all moved, is where they are.
+          and ((select _all_here())
+               or not exists (select from correction_entries e where e.correction_id in (c.correction_id, c.reverts))
+               or exists (
+                   select from correction_entries e where e.correction_id in (c.correction_id, c.reverts) and _is_here(e.subject)))
           and (corrections.after_id is null or c.correction_id < corrections.after_id)
         order by c.correction_id desc
         limit corrections.max_rows;

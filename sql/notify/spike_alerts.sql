@@ -8,7 +8,10 @@ as $$
 #variable_conflict use_column
 begin
     if _is_open('spike_alerts') then perform _check_caller('spike_alerts'); end if;
-    return query select a.* from spike_alerts a order by a.metric, a.subject nulls first, a.within;
+    return query
+        select a.* from spike_alerts a
+        where (select _all_here()) or _is_here(a.subject)
+        order by a.metric, a.subject nulls first, a.within;
 end
 $$;
 

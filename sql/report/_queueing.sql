@@ -52,7 +52,8 @@ begin
     left join reported d
         on d.subject = h.subject and d.metric = v_metric.key and d.biller = (_queue_buckets.mapping).biller
         and d.bucket_start = h.bucket_start
-    where h.bucket_start >= v_since and (not v_adds or h.total is distinct from d.quantity + d.as_events);
+    where h.bucket_start >= v_since and ((select _all_here()) or not _is_sealed_copy(h.subject))
+      and (not v_adds or h.total is distinct from d.quantity + d.as_events);
 end
 $$;
 
@@ -76,6 +77,7 @@ begin
     from series s
     join events e on e.series_id = s.series_id
     where s.metric = v_metric.key and s.stripe = 0 and (_queue_events.subject is null or s.subject = _queue_events.subject)
+      and ((select _all_here()) or not _is_sealed_copy(s.subject))
       and e.at >= coalesce((_queue_events.mapping).since, '-infinity')
       and not exists (
           select from pushes p
