@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from pymeter.cli.app import app
 
-LINES_MAX = 99
+LINES_MAX = 100
 
 
 def _commands(command: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:

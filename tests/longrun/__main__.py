@@ -87,6 +87,7 @@ def _command(part: str, options: argparse.Namespace) -> str:
         "fuzz": f" --inputs {options.inputs}",
         "http": f" --minutes {options.minutes:g}",
         "reports": f" --rounds {options.rounds}",
+        "moves": f" --rounds {options.rounds}",
         "repeats": f" --rounds {options.rounds}",
     }[part]
     server = f" --server {options.server}" if options.server else ""

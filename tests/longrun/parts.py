@@ -38,6 +38,7 @@ from tests.properties.orders import run_orders
 from tests.report.chaos import Chaos
 from tests.report.cluster import new_cluster
 from tests.report.double import running
+from tests.scale.move_load import run_moves
 from tests.web.load import run_load as run_http_load
 
 
@@ -87,6 +88,7 @@ _LIMITED_CALLS_A_ROUND = 5_000
 _WATERMARKS_A_ROUND = 50
 _HISTORIES_A_ROUND = 100
 _PROJECTED_A_ROUND = 10
+_MOVES_A_ROUND = 25
 _ROOT = Path(__file__).parents[2]
 _ISOLATIONS = ("read committed", "repeatable read", "serializable")
 
@@ -390,6 +392,15 @@ def http(sizes: Sizes, result: Result, say: Say) -> None:
     result.figures = f"{found}; memory flat: {found.growth:+.1%}"
 
 
+def moves(sizes: Sizes, result: Result, say: Say) -> None:
+    with tempfile.TemporaryDirectory() as files:
+        count = _MOVES_A_ROUND * sizes.rounds
+        figures = run_moves(Path(files), count, 60 * sizes.minutes * sizes.rounds, say, sizes.programs)
+    result.details = vars(figures)
+    figures.check()
+    result.figures = str(figures)
+
+
 PARTS: dict[str, tuple[str, str, Callable[[Sizes, Result, Say], None]]] = {
     "crashes": (
         "P1 once, P2 idempotent, P4 rollups equal the log",
@@ -462,6 +473,12 @@ PARTS: dict[str, tuple[str, str, Callable[[Sizes, Result, Say], None]]] = {
         "`pymeter web` under load, while hostile requests come from the same address and its connections to"
         " the database are terminated; SIGTERM in the middle; the log compared with what was acknowledged",
         http,
+    ),
+    "moves": (
+        "P1, P2, P10, P12 while subjects move between shards",
+        "subjects move to and fro between two servers while 4 writers record and a biller is told, movers,"
+        " servers and connections are killed; events, keys, statements and what the biller got compared",
+        moves,
     ),
     "repeats": (
         "P3, P4, P5, P10, P11",
