@@ -50,7 +50,7 @@ RETRY_SECONDS = 1
 STATUSES: Mapping[int, str] = {
     400: "A bad value (SQLSTATE 22xxx), or a malformed request.",
     401: "No key, or one that is unknown, expired or revoked (28000).",
-    402: "A limit refuses the usage (UM003). Of /v1/events, Retry-After: seconds until it resets, if it does.",
+    402: "A limit refuses it (UM003). Of /v1/events, Retry-After: seconds until it resets, if it does.",
     403: "The key's level does not include the function, or the key is bound to another subject (42501).",
     404: "Unknown metric (UM001) or object (UM007), or no such function.",
     405: "The function changes something: use POST.",
