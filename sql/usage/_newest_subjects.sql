@@ -38,14 +38,15 @@ begin
             from (
                 select s.subject, _last_at(s) as last_at
                 from series s
-                where s.newest_start >= v_since and s.newest_start <= v_after_at and ((select _all_here()) or _is_here(s.subject))
+                where s.newest_start >= v_since and s.newest_start <= v_after_at
                 union all
                 select s.subject, _last_at(s)
                 from series s
-                where s.newest_start = any (v_starts) and s.newest_start < v_since and ((select _all_here()) or _is_here(s.subject))
+                where s.newest_start = any (v_starts) and s.newest_start < v_since
             ) r
             group by r.subject
             having max(r.last_at) >= v_since and max(r.last_at) <= v_after_at and max(r.last_at) < v_done
+               and ((select _all_here()) or _is_here(r.subject))
             order by 2 desc, 1
         loop
             if _newest_subjects.after_subject is not null then
