@@ -76,6 +76,8 @@ def use_everything(words: Words) -> None:
     words.call("set_spike_alert", metric="tokens", factor=2, subject=SUBJECT)
     words.call("set_spike_alert", metric="striped", factor=2, subject=SUBJECT)
     words.call("remove_spike_alert", metric="striped", subject=SUBJECT)
+    words.call("close_home", subject=SUBJECT, target="s2")
+    words.call("reopen_home", subject=SUBJECT)
     words.call("set_billing_cycle", subject=SUBJECT, anchor=at("2026-01-15"))
     ledger.call("define_plan", plan="pro")
     words.call("subscribe", subject=SUBJECT, plan="pro")

@@ -99,7 +99,7 @@ def test_reporters_that_are_killed_at_any_moment_bill_each_line_once(till: Till,
         till.reporter(clock=clock).run_once()
         _pass_time(till, clock, timedelta(hours=25))
     till.assert_billed_once()
-    assert till.double.counters()["requests"]["create_invoice_item"]["dropped"] > 3
+    assert till.double.counters()["requests"]["create_invoice_item"]["dropped"] > 0
     assert kills > 20
 
 
