@@ -16,7 +16,7 @@ from pymeter.archive.rows import SCHEMA, RowDigest
 
 Advance = Callable[[int], None]
 FORMAT = "pymeter-archive-1"
-_READ_ROWS = 8192
+_READ_ROWS = 2048  # at 64 KiB of metadata each they fit into one jsonb array, which holds 256 MiB
 _READ_BYTES = 1 << 20
 
 
@@ -47,6 +47,7 @@ def write_file(
     """
     stem = f"events_{month:%Y_%m}"
     temporary = directory / f".{stem}-{os.getpid()}.partial"
+    _remove_leftovers(directory, stem)
     try:
         digest = _write(batches, month, temporary, advance)
         content = read_back(temporary)
@@ -60,6 +61,14 @@ def write_file(
         temporary.unlink(missing_ok=True)
     _sync(directory)
     return FileContent(path, content.sha256, content.rows, content.digest)
+
+
+def _remove_leftovers(directory: Path, stem: str) -> None:
+    """What killed programs of this machine have not completed."""
+    for left in directory.glob(f".{stem}-*.partial"):
+        number = left.name.removeprefix(f".{stem}-").removesuffix(".partial")
+        if number.isdecimal() and not Path(f"/proc/{number}").exists() and Path("/proc/self").exists():
+            left.unlink(missing_ok=True)
 
 
 def _write(batches: Iterable[pa.RecordBatch], month: datetime, path: Path, advance: Advance) -> RowDigest:

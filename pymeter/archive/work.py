@@ -28,6 +28,7 @@ from pymeter.models import Archive
 from pymeter.program_connection import ProgramPool, transaction
 
 _PAGE = 1000
+_PART_BYTES = 16 << 20
 
 
 def _nothing(rows: int) -> None:
@@ -88,10 +89,17 @@ def restore_file(
         return archive
     with transaction(connection, mode="READ WRITE"):
         meter = Meter(connection, schema=schema)
-        for batch in file_batches(path):
+        for batch in (part for read in file_batches(path) for part in _parts(read)):
             meter.stage_archive(archive.archive_id, _rows(batch))
             advance(batch.num_rows)
         return meter.restore_archive(archive.archive_id)
+
+
+def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """A batch in parts of some megabytes: each becomes one value of JSON."""
+    rows = max(1, batch.num_rows * _PART_BYTES // max(batch.nbytes, _PART_BYTES))
+    for first in range(0, batch.num_rows, rows):
+        yield batch.slice(first, rows)
 
 
 def archive_of(meter: Meter, path: Path) -> Archive:

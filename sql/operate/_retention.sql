@@ -75,9 +75,16 @@ as $$
 declare
     v_horizon timestamptz := (now() at time zone interval '0' - keep) at time zone interval '0';
 begin
-    return _verify_months(array(select m.month from log_months m where _bucket_end('month', m.month) <= v_horizon));
+    return _verify_months(array(
+        select m.month from log_months m
+        where _bucket_end('month', m.month) <= v_horizon
+          -- Who has restored a month wants it: its file could not be restored again if maintain() dropped it.
+          and not exists (
+              select from archives a
+              where a.month = m.month and a.restored_at is not null
+                and not exists (select from archives l where l.month = a.month and l.archived_at > a.restored_at))));
 end
 $$;
 
 comment on function _verify_expired_months(interval) is
-    'What _verify_months() returns for the months that ended before now() - keep.';
+    'What _verify_months() returns for the months that ended before now() - keep, but for those that were restored from a file.';

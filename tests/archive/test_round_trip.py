@@ -229,6 +229,40 @@ def test_a_dropped_month_without_a_file_is_skipped_as_before(ledger: Ledger) -> 
     assert ledger.call("events", subject="a") == []
 
 
+def test_retention_leaves_a_month_that_was_restored_until_it_is_exported_again(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    simple(ledger)
+    keep = f"{(datetime.now(UTC) - at('2024-02-15')).days} days"
+    before = everything(ledger)
+    path = export(ledger, tmp_path)
+    for _ in range(2):
+        restore(ledger, path)
+        ledger.maintain(keep=keep)
+        assert len(ledger.call("events", subject="a", until=at("2024-02-01"))) == 3
+        assert export(ledger, tmp_path) == path
+    restore(ledger, path)
+    assert {name: rows for name, rows in everything(ledger).items() if rows != before[name]} == {}
+    export(ledger, tmp_path)
+    ledger.record("a", "tokens", 1, at=at("2024-01-20"))  # late: retention drops it, the file has the rest
+    for _ in range(2):  # the first gives the late event a partition
+        ledger.maintain(keep=keep)
+    restore(ledger, path)
+    assert [row.quantity for row in ledger.call("events", subject="a", until=at("2024-02-01"))] == [3, 2, 1]
+    assert ledger.verify() == []
+
+
+def test_a_detached_month_goes_to_a_file_and_back_too(ledger: Ledger, tmp_path: Path) -> None:
+    simple(ledger)
+    before = everything(ledger)
+    path = export(ledger, tmp_path, detach=True)
+    assert ledger.value("SELECT count(*) FROM meter.events_2024_01_detached") == 3
+    with refused("UM006"):
+        ledger.call("events", subject="a")
+    restore(ledger, path)
+    assert {name: rows for name, rows in everything(ledger).items() if rows != before[name]} == {}
+
+
 @pytest.mark.parametrize("position", [0.0, 0.3, 0.6, 0.99])
 def test_a_file_with_a_changed_byte_is_refused(ledger: Ledger, tmp_path: Path, position: float) -> None:
     simple(ledger)
@@ -341,6 +375,7 @@ def test_a_kill_at_any_step_loses_nothing(ledger: Ledger, meter_dsn: str, tmp_pa
     if step in ("writing", "named"):
         assert everything(ledger) == before
         export(ledger, tmp_path)
+    assert [left.name for left in tmp_path.iterdir() if left.suffix != ".parquet"] == []
     (path,) = tmp_path.glob("*.parquet")
     assert restore(ledger, path).restored_at is not None
     assert everything(ledger) == before
