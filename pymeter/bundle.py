@@ -44,6 +44,7 @@ def bundle_sources(
         _expect(schema, ids[:start]),
         statements.check_names(sources) if after is None else "",
         statements.keep_writers_out() if start and start < len(ids) else "",
+        statements.drop_row_defaults() if start else "",
         *(_migration(migration) for migration in sources.migrations[start:]),
         *(f"-- {file.name}\n{_terminated(file.text)}" for file in sources.functions),
         statements.validate_all(),

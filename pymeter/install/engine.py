@@ -241,6 +241,7 @@ def _install(connection: Connection, schema: str, sources: Sources, *, downgrade
     _run(connection, statements.note_objects(sources))
     if found.pending:
         _run(connection, statements.keep_writers_out())
+    _run(connection, statements.drop_row_defaults())
     for migration in sources.migrations:
         if migration.id in found.pending:
             _apply_migration(connection, migration)

@@ -16,7 +16,7 @@ begin
     if exists (select from moves m where m.state in ('closing', 'arriving')) then
         perform _raise_busy('a subject is being moved, see moves()');  -- its buckets are being copied
     end if;
-    perform _merge_stripes(v_series);
+    perform _merge_stripes(v_series, null);
     -- A drifting meter may have the bucket there as well; rebuild() corrects it.
     insert into rollups select * from _open_halves(v_series) on conflict do nothing;
 end

@@ -17,7 +17,7 @@ begin
         return;
     end if;
     v_before := array(select l from _billed_lines((header).statement_id, known_at) l);
-    v_now := array(select l from _priced_lines(_billed_basis(header, _late_of_statement.subject, known_at, predicted), '{}') l);
+    v_now := array(select l from _priced_lines(_billed_basis(header, _late_of_statement.subject, known_at, predicted), '{}', null) l);
     return query
     select b.item, b.metric, 'late', b.since, b.until, trim_scale(sum(case when b.is_now then b.quantity else - b.quantity end)), max(b.unit),
            b.unit_amount,

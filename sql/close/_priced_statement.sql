@@ -26,7 +26,7 @@ begin
         select coalesce(jsonb_object_agg(u.metric, jsonb_build_object('event_count', u.event_count, 'quantity', trim_scale(u.quantity)::text)), '{}')
         from unnest(_priced_statement.usage) u);
     v_new.header.basis := _without_subject(v_basis) || jsonb_build_object('decisions', _sealed_decisions(header));
-    v_lines := array(select l from _priced_lines(v_basis, v_late) l);
+    v_lines := array(select l from _priced_lines(v_basis, v_late, null) l);
     v_new.lines := array(
         select ((header).statement_id, l.late_of, l.event_count, l.since, l.until, n, l.kind, l.metric, m.aggregate, l.unit, l.quantity,
                 l.price_version, l.tier, l.plan, l.item, l.name, l.currency, l.unit_amount, l.flat_amount, l.exact_amount, l.amount,

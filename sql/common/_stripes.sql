@@ -3,7 +3,7 @@
 -- Only stripes that the caller has locked are merged: one that appears meanwhile keeps what it has. With forget, for which row 0 is locked FOR
 -- UPDATE, they are deleted if the metric is no longer recorded in them: a recorder that waits for one finds none, and creates it again or continues
 -- with row 0. Otherwise they stay, without events, for the recorders that come back to them.
-create or replace function _merge_stripes(series_ids integer[], stripes series[] default null, forget boolean default false)
+create or replace function _merge_stripes(series_ids integer[], stripes series[], forget boolean default false)
 returns bigint
 language plpgsql
 volatile

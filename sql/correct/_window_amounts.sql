@@ -30,7 +30,7 @@ begin
         order by i.n);
     v_basis.usage := array(select u from _segments_usage(v_basis, '{}', null) u);
     v_late := array(select l from _late_invoice_lines(v_scope, true) l);
-    v_before := array(select l from _priced_lines(v_basis, v_late) l where l.kind = 'total');
+    v_before := array(select l from _priced_lines(v_basis, v_late, null) l where l.kind = 'total');
     foreach v_piece in array pieces loop
         v_changes := _segment_changes(v_basis.segments, v_piece);
         if v_changes is null then
@@ -38,7 +38,7 @@ begin
             continue;
         end if;
         v_basis.usage := _with_added(v_basis.usage, v_changes);
-        v_after := array(select l from _priced_lines(v_basis, v_late) l where l.kind = 'total');
+        v_after := array(select l from _priced_lines(v_basis, v_late, null) l where l.kind = 'total');
         v_amounts := v_amounts || array(
             select (v_piece.effect, a.amount - b.amount, a.currency)::effect_amount
             from unnest(v_after) a join unnest(v_before) b on b.currency = a.currency);

@@ -1,6 +1,6 @@
 -- The one computation of what is billed: previews, documents, statements, late usage and simulations call it. Planning would take longer than all
 -- else.
-create or replace function _priced_lines(basis invoice_basis, late invoice_line[], defined metrics[] default null)
+create or replace function _priced_lines(basis invoice_basis, late invoice_line[], defined metrics[])
 returns setof invoice_line
 language plpgsql
 stable
@@ -47,7 +47,7 @@ begin
         v_basis := _invoice_basis(v_scope);
         v_basis.usage := array(select u from _segments_usage(v_basis, '{}', v_scope.as_of) u);
         v_late := array(select l from _late_invoice_lines(v_scope, true) l);
-        return query select l.* from _priced_lines(_with_payments(v_basis, v_late), v_late) l;
+        return query select l.* from _priced_lines(_with_payments(v_basis, v_late), v_late, null) l;
     end if;
     perform _check_snapshot();
 end

@@ -23,7 +23,7 @@ begin
     for v_case in 0 .. 3 loop
         v_basis.usage := case when v_case = 0 then v_so_far
                               else array(select u from _projected_segments(v_basis, v_so_far, v_outlooks, _projected_lines.at, v_case) u) end;
-        v_priced := array(select l from _priced_lines(v_basis, v_late) l);
+        v_priced := array(select l from _priced_lines(v_basis, v_late, null) l);
         v_lines := v_lines || array(select (v_case, n, v_priced[n])::projected_line from generate_subscripts(v_priced, 1) n);
     end loop;
     return query select * from _merged_lines(v_basis, v_lines, v_outlooks, _projected_lines.at);

@@ -95,7 +95,7 @@ begin
     select sum(l.exact_amount) as exact_amount, sum(round(l.exact_amount, d.decimals)) as by_line, min(d.decimals) as decimals,
            count(*) = count(l.exact_amount) as is_known
     into v_sum
-    from _priced_lines(v_basis, '{}') l
+    from _priced_lines(v_basis, '{}', null) l
     cross join lateral (select _currency_decimals(l.currency) as decimals) d
     where l.currency is not null and l.kind <> 'total' and l.since < v_scope.until;
     return case when v_sum.decimals is null then 0 when not v_sum.is_known then null when v_basis.by_line then v_sum.by_line

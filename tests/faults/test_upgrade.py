@@ -26,7 +26,7 @@ from psycopg import sql
 from pymeter.migrate import migrate, status
 from tests.faults.lived_in import go_on, grants, live, picture
 from tests.faults.load import Journal, Writer, assert_exactly_once, compare, define
-from tests.faults.servers import new_database, programs_of
+from tests.faults.servers import installed_servers, new_database, new_server, programs_of
 from tests.faults.test_dump_and_restore import dump
 from tests.helpers import Ledger, at_length
 
@@ -75,6 +75,28 @@ def release(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     with zipfile.ZipFile(request.param) as wheel:
         wheel.extractall(path)
     return Release(request.param.stem, path)
+
+
+@pytest.fixture(
+    scope="module", params=installed_servers().values(), ids=lambda programs: programs.parent.name
+)
+def installed_server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """One of Debian's, which may be of a newer minor release than the one that the tests bring."""
+    with new_server(request.param) as server:
+        yield server.dsn
+
+
+def test_an_installed_server_of_a_newer_minor_release_upgrades_too(
+    release: Release, installed_server: str
+) -> None:
+    """15.20 and the others of its day add no column to a table whose row type is that of a default."""
+    with new_database(installed_server) as dsn:
+        release.migrate(dsn)
+        assert migrate(dsn).functions_replaced
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            ledger = Ledger(connection)
+            ledger.define("tokens", "sum")
+            assert ledger.record("acct_1", "tokens", 5).outcome == "recorded"
 
 
 @pytest.fixture

@@ -162,3 +162,16 @@ def test_functions_talk_to_nothing_but_their_database(db: Connection) -> None:
         " '_log_barrier', '_receive_table')"  # the last only writes a COPY, for the program that moves
     )
     assert _names(db, f"{talks} and p.proname not in {patient}") == []
+
+
+def test_no_default_is_of_the_row_type_of_a_table(db: Connection) -> None:
+    """PostgreSQL 15.20, and other releases since November 2026, would add no column to the table."""
+    of_a_row = """
+        p.pronargdefaults > 0 and exists (
+            select
+            from unnest((p.proargtypes::oid[])[p.pronargs - p.pronargdefaults : p.pronargs - 1]) as d (type)
+            join pg_type t on t.oid = d.type
+            join pg_class c on c.reltype <> 0 and c.reltype in (t.oid, t.typelem)
+            where c.relkind <> 'c')
+    """
+    assert _names(db, of_a_row) == []

@@ -11,6 +11,7 @@ from pymeter.install.statements.checks import check_contents, check_names, check
 from pymeter.install.statements.functions import (
     FUNCTIONS_TO_VALIDATE,
     VALIDATORS,
+    drop_row_defaults,
     first_maintenance,
     settings,
     validate_all,
@@ -26,6 +27,7 @@ __all__ = [
     "check_owner",
     "check_schema_name",
     "do",
+    "drop_row_defaults",
     "first_maintenance",
     "identifier",
     "keep_writers_out",

@@ -20,6 +20,37 @@ SET LOCAL search_path = {identifier(schema)}, pg_temp;
 """
 
 
+def drop_row_defaults() -> str:
+    """Drop our functions with a parameter whose default is of a table's row type. They are created again.
+
+    The minor releases of PostgreSQL of November 2026 (15.20) refuse to add a column to such a table, if it
+    has to be rewritten or its rows checked. Functions of earlier versions of pymeter have such parameters.
+    """
+    return do(
+        """
+DECLARE
+    v_function regprocedure;
+BEGIN
+    FOR v_function IN
+        SELECT f.oid
+        FROM pg_proc AS f
+        WHERE f.pronamespace = quote_ident(current_schema())::regnamespace
+          AND starts_with(f.proname, '_') AND f.pronargdefaults > 0 AND pg_has_role(f.proowner, 'usage')
+          AND EXISTS (
+            SELECT
+            FROM unnest((f.proargtypes::oid[])[f.pronargs - f.pronargdefaults : f.pronargs - 1]) AS d (type)
+            JOIN pg_type AS t ON t.oid = d.type
+            JOIN pg_class AS c ON c.reltype IN (t.oid, t.typelem)
+            WHERE c.reltype <> 0 AND c.relkind <> 'c'
+          )
+    LOOP
+        EXECUTE format('DROP FUNCTION %s', v_function);
+    END LOOP;
+END
+"""
+    )
+
+
 # The functions of the schema that are ours to check; each language has a validator.
 FUNCTIONS_TO_VALIDATE = """
 SELECT f.oid, f.proname, f.prosrc, l.lanname
