@@ -36,6 +36,7 @@ def bundle_sources(
     parts = [
         f"-- pymeter {sources.version}, to be installed as one transaction; functions {sources.sha256}",
         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;" if transaction else _KEEP_SEARCH_PATH,
+        statements.stay_local(schema),
         statements.lock(schema),
         statements.check_contents(schema),
         statements.settings(schema),

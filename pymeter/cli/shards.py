@@ -60,6 +60,9 @@ def init(
 def add(
     ctx: Context,
     shard: Annotated[str, typer.Argument(metavar="NAME=DSN", help="A meter that is not in use.")],
+    citus: Annotated[
+        bool, typer.Option("--citus", help="The DSN is a coordinator's: add a shard on each of its workers.")
+    ] = False,
     map_file: MapFile = _FILE,
     as_json: AsJson = False,
 ) -> None:
@@ -67,10 +70,11 @@ def add(
 
     It has no slots: no subject changes its shard.
     """
+    from pymeter.scale.citus import add_workers
     from pymeter.scale.setup import add as extend
 
     name, dsn = _named(shard)
-    made = extend(map_file, name, dsn, ctx.obj.schema)
+    made = (add_workers if citus else extend)(map_file, name, dsn, ctx.obj.schema)
     show(_document(made), None, lambda _: good(f"{map_file}: {', '.join(made.names)}"), form(as_json))
 
 

@@ -39,6 +39,7 @@ def install(sources: Sources, dsn: str, schema: str, *, downgrade: bool = False)
     with _connect(dsn) as connection:
         # The schema may be another role's: nothing of it is looked up in a program's transaction.
         with transaction(connection):
+            _run(connection, statements.stay_local(schema))
             _run(connection, statements.check_owner(schema))
             found = _compare(connection, schema, sources)
             todo = _todo(connection, found, downgrade=downgrade)
@@ -221,6 +222,7 @@ def _report(found: Status, sources: Sources, todo: _Todo) -> MigrateReport:
 
 
 def _install(connection: Connection, schema: str, sources: Sources, *, downgrade: bool) -> MigrateReport:
+    _run(connection, statements.stay_local(schema))
     _run(connection, statements.lock(schema))
     found = _compare(connection, schema, sources)
     todo = _todo(connection, found, downgrade=downgrade)

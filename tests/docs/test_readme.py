@@ -29,7 +29,7 @@ NOT_RUN = {
     "migrations": ["pymeter", "yoyo"],
     "pymeter": ["pip"],
     "pymeter/contrib": ["pip"],
-    "pymeter/scale": ["createdb"],
+    "pymeter/scale": ["createdb", "pymeter"],
     "pymeter/web": ["pip", "curl", "curl"],
     "sql/archive": ["pip"],
     "sql/notify": ["export"],

@@ -13,12 +13,13 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Protocol
 
 import psycopg
 
@@ -77,6 +78,14 @@ class MoveFigures:
             f" forgotten, {self.drifts} drifts, {self.problems} problems of statements,"
             f" {self.misreported} customers told wrongly"
         )
+
+
+class Killable(Protocol):
+    """A server that can be killed."""
+
+    def kill(self) -> None: ...
+
+    def bring_back(self) -> object: ...
 
 
 class Writer:
@@ -187,27 +196,34 @@ def run_moves(
     directory: Path, count: int, seconds_max: float, say: Callable[[str], None], programs: Path | None = None
 ) -> MoveFigures:
     """Move subjects to and fro under load, so many times or for so long, and count everything."""
+    with _shards(directory, programs) as (path, servers):
+        return moves_on(path, servers, count, seconds_max, say)
+
+
+def moves_on(
+    path: Path, servers: Mapping[str, Killable], count: int, seconds_max: float, say: Callable[[str], None]
+) -> MoveFigures:
+    """As ``run_moves``, on two shards named s1 and s2 that are there already."""
     figures = MoveFigures()
     chance = random.Random(count)
-    with _shards(directory, programs) as (path, servers):
-        dsns = {name: shard.dsn for name, shard in read_map(path).shards.items()}
-        _define(path, figures)
-        stop, told = threading.Event(), threading.Event()
-        writers = [Writer(path, number, stop) for number in range(_WRITERS)]
-        biller = Biller(dsns, told)
-        try:
-            deadline = time.monotonic() + seconds_max
-            while figures.moves < count and time.monotonic() < deadline:
-                _one_move(path, servers, chance, figures)
-                if figures.moves % 25 == 0:
-                    say(f"{figures.moves} moves, {sum(len(one.acknowledged) for one in writers):,} events")
-        finally:
-            stop.set()
-            for writer in writers:
-                writer.join()
-            told.set()
-            biller.join()
-        _count(path, dsns, writers, biller, figures)
+    dsns = {name: shard.dsn for name, shard in read_map(path).shards.items()}
+    _define(path, figures)
+    stop, told = threading.Event(), threading.Event()
+    writers = [Writer(path, number, stop) for number in range(_WRITERS)]
+    biller = Biller(dsns, told)
+    try:
+        deadline = time.monotonic() + seconds_max
+        while figures.moves < count and time.monotonic() < deadline:
+            _one_move(path, servers, chance, figures)
+            if figures.moves % 25 == 0:
+                say(f"{figures.moves} moves, {sum(len(one.acknowledged) for one in writers):,} events")
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join()
+        told.set()
+        biller.join()
+    _count(path, dsns, writers, biller, figures)
     return figures
 
 
@@ -240,7 +256,9 @@ def _define(path: Path, figures: MoveFigures) -> None:
             figures.statements += 1
 
 
-def _one_move(path: Path, servers: dict[str, Server], chance: random.Random, figures: MoveFigures) -> None:
+def _one_move(
+    path: Path, servers: Mapping[str, Killable], chance: random.Random, figures: MoveFigures
+) -> None:
     subject = chance.choice(_SUBJECTS)
     source = read_map(path).shard_of(subject)
     target = "s2" if source == "s1" else "s1"

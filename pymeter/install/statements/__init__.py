@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pymeter.install.statements.bookkeeping import note_installation, note_migration, note_objects, prepare
 from pymeter.install.statements.checks import check_contents, check_names, check_owner, check_schema_name
+from pymeter.install.statements.citus import stay_local
 from pymeter.install.statements.functions import (
     FUNCTIONS_TO_VALIDATE,
     VALIDATORS,
@@ -38,5 +39,6 @@ __all__ = [
     "note_objects",
     "prepare",
     "settings",
+    "stay_local",
     "validate_all",
 ]
