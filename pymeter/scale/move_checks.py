@@ -41,9 +41,17 @@ def check(
             hint="Upgrade both first: pymeter migrate",
         )
     _check_definitions(shard_map, source, target)
+    check_subject(source, target, subject, of_log=True)
+
+
+def check_subject(source: Home, target: Home, subject: str, *, of_log: bool) -> dict[str, Any]:
+    """Raise MoveRefused if something of the subject cannot be moved. Returns what the target has to know.
+
+    `of_log`: look at all of its events, too.
+    """
     with source.transaction():
         problems = source.rows("_move_problems", subject)
-        facts = source.value("_move_facts", subject, True)
+    facts = facts_of(source, subject, of_log=of_log)
     if not problems:
         with target.transaction():
             problems = target.rows("_receive_problems", subject, facts)
@@ -53,6 +61,14 @@ def check(
             detail=f"{subject!r}: " + "; ".join(row["problem"] for row in problems) + ".",
             hint=problems[0]["hint"],
         )
+    return facts
+
+
+def facts_of(source: Home, subject: str, *, of_log: bool) -> dict[str, Any]:
+    """What another meter has to know of a subject before it can come."""
+    with source.transaction():
+        facts: dict[str, Any] = source.value("_move_facts", subject, of_log)
+    return facts
 
 
 def _check_definitions(shard_map: ShardMap, source: Home, target: Home) -> None:

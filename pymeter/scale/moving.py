@@ -21,7 +21,7 @@ from pymeter.models.values import Model
 from pymeter.scale.copying import Copied, copy_log, copy_rest
 from pymeter.scale.errors import MoveRefused, MoveUnfinished
 from pymeter.scale.homes import Home
-from pymeter.scale.move_checks import check
+from pymeter.scale.move_checks import check, check_subject, facts_of
 from pymeter.scale.setup import pin_moved
 from pymeter.scale.shard_map import ShardMap, check_pin, read_map
 
@@ -144,15 +144,22 @@ class Run:
         if here is not None and (here.state == "moved" or there is None):
             self._leave()  # it has been admitted
             return
-        check(self.shard_map, self.source, self.target, self.subject, tell=self.tell)
-        self.tell("expect", {})
-        self.target.commit("expect_subject", self.subject, self.source.name, self.id)
         if here is not None:
-            # An earlier run was interrupted. It can no longer admit the subject.
+            # An earlier run was interrupted. It can no longer admit the subject, which is used meanwhile.
+            self._expect()
             self.source.commit("reopen_home", self.subject, None)
-        self._raise_sequences(time.monotonic() + self.open_wait)
+        check(self.shard_map, self.source, self.target, self.subject, tell=self.tell)
+        if here is None:
+            self._expect()
+        deadline = time.monotonic() + self.open_wait
+        self._raise_sequences(deadline)
+        self._prepare_definitions(deadline)
         self._copy_while_open()
         self._closed()
+
+    def _expect(self) -> None:
+        self.tell("expect", {})
+        self.target.commit("expect_subject", self.subject, self.source.name, self.id)
 
     def _copy_while_open(self) -> None:
         for round_number in range(1, _ROUNDS_MAX + 1):
@@ -177,6 +184,9 @@ class Run:
             self.tell("stop", {})
             self._stop_sending(deadline)
             self._raise_sequences(deadline)
+            # While the log was copied, what had been looked for may have come.
+            facts = check_subject(self.source, self.target, self.subject, of_log=False)
+            self._prepare_definitions(deadline, facts)
             self.tell("rest", {})
             self._marks = copy_rest(self.source, self.target, self.subject, self.id, self.copied, self.tell)
             self.tell("admit", {})
@@ -201,6 +211,14 @@ class Run:
             return True
 
         self._until(deadline, raised)
+
+    def _prepare_definitions(self, deadline: float, facts: dict[str, Any] | None = None) -> None:
+        def prepared() -> bool:
+            self.target.commit("_receive_definitions", self.subject, known)
+            return True
+
+        known = facts or facts_of(self.source, self.subject, of_log=False)
+        self._until(deadline, prepared)
 
     def _until(self, deadline: float, attempt: Callable[[], bool]) -> None:
         while True:
@@ -242,7 +260,6 @@ class Run:
             try:
                 if self._closes:
                     self.source.commit("reopen_home", self.subject, self.id)
-                    self.source.commit("_resume_sending", self.subject)
                 self.tell("reopened", {})
                 return
             except MeterError as refused:

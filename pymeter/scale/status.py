@@ -144,6 +144,8 @@ def _plain(kind: str, row: BaseModel) -> Any:
         for name, value in row.model_dump().items()
         if name not in _OWN and not (name == "since" and kind in _SINCE)
     }
+    if kind == "plans":
+        del fields["currency"]  # prices have it; that of a subject alone is where the subject is
     if kind == "metrics":
         fields["is_retired"] = getattr(row, "retired_at", None) is not None
     return fields

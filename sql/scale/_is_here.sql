@@ -58,3 +58,18 @@ $$;
 
 comment on function _check_here(text) is
     'Raises UM008 if a subject has moved to another shard, or has not arrived yet: what is here of it is no answer.';
+
+-- Not of a subject that is arriving: whoever queues waits for its copy to be complete, or the copy for him.
+create or replace function _is_sealed_copy(subject text)
+returns boolean
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    return exists (select from moves m where m.subject = _is_sealed_copy.subject and m.state = 'moved');
+end
+$$;
+
+comment on function _is_sealed_copy(text) is 'Whether a subject has moved away: what is here of it is reported elsewhere.';

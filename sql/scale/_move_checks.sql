@@ -63,8 +63,32 @@ set search_path from current
 as $$
 #variable_conflict use_column
 begin
-    return _is_known_subject(_has_come.subject) and not exists (select from moves m where m.subject = _has_come.subject);
+    return _has_moved_rows(_has_come.subject) and not exists (select from moves m where m.subject = _has_come.subject);
 end
 $$;
 
 comment on function _has_come(text) is 'Whether a subject is at home here and something is stored of it.';
+
+create or replace function _has_moved_rows(subject text)
+returns boolean
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_table record;
+    v_found boolean;
+begin
+    for v_table in
+        select t.name, t.predicate from _moved_tables() t where t.predicate is not null and t.name not in ('events', 'rollups', 'admin_log')
+    loop
+        execute format('select exists (select from %I t where %s)', v_table.name, _moved_predicate(v_table.predicate, _has_moved_rows.subject))
+        into v_found;
+        exit when v_found;
+    end loop;
+    return v_found;
+end
+$$;
+
+comment on function _has_moved_rows(text) is 'Whether something is stored of a subject that moves with it.';

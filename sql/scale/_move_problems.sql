@@ -11,6 +11,9 @@ declare
     v_months timestamptz[] := array(select _dropped_months());
 begin
     return query
+    select 'nothing is stored of the subject', 'Let it lie there before its first use: pymeter shard pin SUBJECT SHARD'
+    where not _has_moved_rows(_move_problems.subject)
+    union all
     select 'usage of the subject lies in a month that was dropped here', 'Its idempotency keys cannot be told from others. It has to stay here.'
     where exists (select from dropped_rollups d where d.series_id = any (v_ids))
        or exists (
@@ -109,6 +112,11 @@ begin
             cross join lateral (
                 select max(e.event_id) as newest, min(e.event_id) as oldest from events e where e.series_id = s.series_id) e
             where r.mode = 'event' and r.event_name is not null and _move_facts.of_log),
+        'limited', array(select distinct l.metric from limits l where l.subject = _move_facts.subject order by 1),
+        'currencies', (
+            select coalesce(jsonb_object_agg(p.plan, p.currency), '{}') from plans p
+            where p.currency is not null
+              and exists (select from plan_prices o where o.plan = p.plan and o.subject = _move_facts.subject)),
         'roles', array(
             select distinct o.rolname::text from access_grants g join pg_roles o on o.oid = g.role
             where g.subject = _move_facts.subject and g.cluster = _cluster() order by 1));
@@ -117,30 +125,3 @@ $$;
 
 comment on function _move_facts(text, boolean) is
     'What another meter has to know of a subject before it can come: see _receive_problems(). of_log: also what takes a look at all of its events.';
-
--- A right is one of a server, so it is granted anew.
-create or replace function _receive_access(subject text, roles text[])
-returns void
-language plpgsql
-volatile
-set search_path from current
-as $$
-begin
-    perform _check_arriving(_receive_access.subject);
-    perform grant_access(r, 'read', _receive_access.subject) from unnest(roles) r;
-end
-$$;
-
-comment on function _receive_access(text, text[]) is 'Lets roles that are bound to a subject read it here.';
-
--- The installed functions have to be the same: what one meter has written, the other reads.
-create or replace function _installed_sql()
-returns text
-language sql
-stable
-set search_path from current
-as $$
-    select i.sql_sha256 from installation i order by i.installed_at desc limit 1
-$$;
-
-comment on function _installed_sql() is 'The digest of the functions that are installed.';

@@ -75,16 +75,37 @@ set search_path from current
 as $$
 #variable_conflict use_column
 begin
-    insert into report_lanes (biller, customer, event_name)
-    select distinct p.biller, p.customer, p.event_name from pushes p
-    where p.subject = _resume_sending.subject and p.state in ('planned', 'sending')
-    order by 1, 2, 3
-    on conflict do nothing;
-    perform _refresh_lanes(array(select l from _lanes_of(_resume_sending.subject) l), clock_timestamp());
+    perform _make_lanes((select jsonb_agg(to_jsonb(c)) from _customers_of(_resume_sending.subject) c));
 end
 $$;
 
 comment on function _resume_sending(text) is 'Makes the lanes of a subject''s customers anew, after _stop_sending() or at its new home.';
+
+create or replace function _make_lanes(customers jsonb)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_lanes report_lanes[];
+begin
+    insert into report_lanes (biller, customer, event_name)
+    select distinct p.biller, p.customer, p.event_name
+    from jsonb_to_recordset(_make_lanes.customers) c (biller text, customer text)
+    join pushes p on p.biller = c.biller and p.customer = c.customer and p.state in ('planned', 'sending')
+    order by 1, 2, 3
+    on conflict do nothing;
+    v_lanes := array(
+        select l from jsonb_to_recordset(_make_lanes.customers) c (biller text, customer text)
+        join report_lanes l on l.biller = c.biller and l.customer = c.customer
+        order by l.biller, l.customer, l.event_name for update of l);
+    perform _refresh_lanes(v_lanes, clock_timestamp());
+end
+$$;
+
+comment on function _make_lanes(jsonb) is 'Makes the lanes that pushes of customers need; customers: rows of _customers_of().';
 
 -- The sealed copy is history: nothing in it is to be done any more. A push that was open goes on elsewhere, under the same id and identifier.
 create or replace function _end_sending(subject text)
@@ -95,8 +116,9 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_tables text[] := '{unreported,unbilled_statements,reconciliations,report_subjects}';
-    v_table  record;
+    v_tables    text[] := '{unreported,unbilled_statements,reconciliations,report_subjects}';
+    v_table     record;
+    v_customers jsonb := (select jsonb_agg(to_jsonb(c)) from _customers_of(_end_sending.subject) c);
 begin
     perform from billers b order by b.biller for no key update;
     delete from report_lanes l using _lanes_of(_end_sending.subject) u
@@ -108,22 +130,9 @@ begin
     loop
         execute format('delete from %I t where %s', v_table.name, _moved_predicate(v_table.predicate, _end_sending.subject));
     end loop;
+    -- Another subject may have become the customer's since it was looked for: its pushes need their lanes.
+    perform _make_lanes(v_customers);
 end
 $$;
 
 comment on function _end_sending(text) is 'Ends what the old home of a subject would still report: the new one does.';
-
--- Not of a subject that is arriving: whoever queues waits for its copy to be complete, or the copy for him.
-create or replace function _is_sealed_copy(subject text)
-returns boolean
-language plpgsql
-stable
-set search_path from current
-as $$
-#variable_conflict use_column
-begin
-    return exists (select from moves m where m.subject = _is_sealed_copy.subject and m.state = 'moved');
-end
-$$;
-
-comment on function _is_sealed_copy(text) is 'Whether a subject has moved away: what is here of it is reported elsewhere.';

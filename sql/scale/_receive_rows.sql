@@ -102,6 +102,7 @@ begin
         execute format('delete from %I t where %s', _receive_rows.name, _moved_predicate(v_table.predicate, _receive_rows.subject));
     elsif v_table.treatment = 'log' then
         analyze pg_temp.moved_events;
+        perform _check_moved_months();
         delete from pg_temp.moved_events m
         using events e
         where e.series_id = m.series_id and e.at = m.at and e.event_id = m.event_id and e.series_id = any (array(
@@ -120,3 +121,24 @@ $$;
 
 comment on function _receive_rows(text, text) is
     'Puts what has come for a table into it, as _moved_tables() says, for a subject that is arriving. Returns how many rows it wrote.';
+
+create or replace function _check_moved_months()
+returns void
+language plpgsql
+stable
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_months timestamptz[] := array(select _dropped_months());
+begin
+    if v_months <> '{}' and exists (
+        select from pg_temp.moved_events m where date_trunc('month', m.at at time zone interval '0') at time zone interval '0' = any (v_months))
+    then
+        raise exception using errcode = '55000', message = 'this shard has dropped a month in which the subject has usage',
+            hint = 'Move it to a shard that has the month.';
+    end if;
+end
+$$;
+
+comment on function _check_moved_months() is 'Raises 55000 if an event that has come is in a month that was dropped here.';

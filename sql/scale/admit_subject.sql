@@ -11,8 +11,12 @@ declare
 begin
     if _is_open('admit_subject') then perform _check_caller('admit_subject'); end if;
     v_move := _check_run(admit_subject.subject, admit_subject.run, '{arriving}');
+    if v_move.subject is null then
+        return false;
+    end if;
     delete from moves m where m.subject = admit_subject.subject;
-    return v_move.subject is not null;
+    perform _resume_sending(admit_subject.subject);
+    return true;
 end
 $$;
 

@@ -11,8 +11,12 @@ declare
 begin
     if _is_open('reopen_home') then perform _check_caller('reopen_home'); end if;
     v_move := _check_run(reopen_home.subject, reopen_home.run, '{closing}');
+    if v_move.subject is null then
+        return false;
+    end if;
     delete from moves m where m.subject = reopen_home.subject;
-    return v_move.subject is not null;
+    perform _resume_sending(reopen_home.subject);
+    return true;
 end
 $$;
 

@@ -1,0 +1,49 @@
+-- What is stored of a subject may have changed a definition: the first limit makes recording look at limits, the first price fixes a currency.
+create or replace function _receive_definitions(subject text, facts jsonb)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    perform _check_arriving(_receive_definitions.subject);
+    perform _metric_limits_changed(l.metric)
+    from (
+        select m.key as metric from metrics m
+        where not m.limited and m.key in (select jsonb_array_elements_text(_receive_definitions.facts -> 'limited'))
+        order by 1 offset 0
+    ) l;
+    perform _fix_currency(c.plan, c.currency) from jsonb_each_text(_receive_definitions.facts -> 'currencies') c (plan, currency);
+end
+$$;
+
+comment on function _receive_definitions(text, jsonb) is
+    'Lets the definitions here be what the rows of a subject that is arriving need; facts: its _move_facts(). Raises 55P03 if a metric is locked.';
+
+-- A right is one of a server, so it is granted anew.
+create or replace function _receive_access(subject text, roles text[])
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+begin
+    perform _check_arriving(_receive_access.subject);
+    perform grant_access(r, 'read', _receive_access.subject) from unnest(roles) r;
+end
+$$;
+
+comment on function _receive_access(text, text[]) is 'Lets roles that are bound to a subject read it here.';
+
+-- The installed functions have to be the same: what one meter has written, the other reads.
+create or replace function _installed_sql()
+returns text
+language sql
+stable
+set search_path from current
+as $$
+    select i.sql_sha256 from installation i order by i.installed_at desc limit 1
+$$;
+
+comment on function _installed_sql() is 'The digest of the functions that are installed.';
