@@ -67,7 +67,7 @@ class AsyncShardedMeter(AsyncComposedMethods):
         self._sources = sources
         self._concurrency = concurrency
         self._owned: list[Any] = []
-        self._path, self._patience = path, patience
+        self.path, self._patience = path, patience
 
     @classmethod
     def open(
@@ -171,7 +171,7 @@ class AsyncShardedMeter(AsyncComposedMethods):
             if shard is None or pause is None or isinstance(self._sources[name], psycopg.AsyncConnection):
                 raise error
             await asyncio.sleep(pause)
-            self.shard_map = newer_map(self._path, self.shard_map)
+            self.shard_map = newer_map(self.path, self.shard_map)
             try:
                 return await self.meters[shard]._run(call)
             except SubjectMoved as again:
@@ -183,7 +183,7 @@ class AsyncShardedMeter(AsyncComposedMethods):
         if pause is None or isinstance(self._sources[request.shard], psycopg.AsyncConnection):
             return error
         await asyncio.sleep(pause)
-        self.shard_map = newer_map(self._path, self.shard_map)
+        self.shard_map = newer_map(self.path, self.shard_map)
         try:
             steps = RULES[request.call.function].steps(request.call, self.shard_map)
             answer = await self._drive(steps, chances)

@@ -68,7 +68,7 @@ class ShardedMeter(ComposedMethods):
         self._sources = sources
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="pymeter-shard")
         self._owned: list[Any] = []
-        self._path, self._patience = path, patience
+        self.path, self._patience = path, patience
 
     @classmethod
     def open(
@@ -171,7 +171,7 @@ class ShardedMeter(ComposedMethods):
             if shard is None or pause is None or isinstance(self._sources[name], psycopg.Connection):
                 raise error
             time.sleep(pause)
-            self.shard_map = newer_map(self._path, self.shard_map)
+            self.shard_map = newer_map(self.path, self.shard_map)
             try:
                 return self.meters[shard]._run(call)
             except SubjectMoved as again:
@@ -183,7 +183,7 @@ class ShardedMeter(ComposedMethods):
         if pause is None or isinstance(self._sources[request.shard], psycopg.Connection):
             return error
         time.sleep(pause)
-        self.shard_map = newer_map(self._path, self.shard_map)
+        self.shard_map = newer_map(self.path, self.shard_map)
         try:
             steps = RULES[request.call.function].steps(request.call, self.shard_map)
             answer = self._drive(steps, chances)

@@ -84,7 +84,7 @@ def pin(path: StrPath, subject: str, name: str) -> ShardMap:
     home = before.shard_of(subject)
     if home != name:
         with _meter(before.shards[home]) as connected:
-            if found := _belongings(connected.meter, subject):
+            if found := belongings(connected.meter, subject):
                 raise ShardMapError(
                     "the subject has data on its present shard",
                     detail=f"{subject!r} on {home}: {', '.join(found)}.",
@@ -166,7 +166,7 @@ def _number(shard: Shard, ids_above: int) -> None:
         connected.meter.set_shard(shard.number, ids_above=ids_above)
 
 
-def _belongings(meter: Meter, subject: str) -> list[str]:
+def belongings(meter: Meter, subject: str) -> list[str]:
     """What the meter has of a subject."""
     found: dict[str, Any] = {
         "events": meter.events(subject, max_rows=1),

@@ -70,7 +70,7 @@ comment on function health(timestamptz) is
     'may call functions (after a restore without privileges); other roles may create objects in the schema; notifications have not been sent to an '
     'endpoint for an hour; a billing cycle of a subject with statements ended more than a day ago and is not closed; budgets of somebody have not '
     'been judged for a day; the next ids would be those of another shard; subjects '
-    'have been closed for a move for more than five minutes. Notices: periods that could not be closed; gaps between statements; '
+    'have been closed for a move for more than five minutes, or have been arriving by one for more than a day. Notices: periods that could not be closed; gaps between statements; '
     'late usage that maintain() has told of and is not '
     'decided; endpoints that are disabled or have failed for an hour; deliveries that were given up; subjects that were recorded on each of seven '
     'days and then not for 24 hours (the first 100, found by a search that is bounded); bloated tables, by the server''s statistics; billers with '
