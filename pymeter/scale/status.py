@@ -13,6 +13,7 @@ from pymeter.errors import MeterError
 from pymeter.models.values import Model
 from pymeter.scale.client import ShardedMeter
 from pymeter.scale.errors import of_shard
+from pymeter.scale.map_check import map_problem
 from pymeter.scale.shard_map import slot_ranges
 from pymeter.scale.unfinished import UnfinishedMove, unfinished_moves
 from pymeter.secrets import redact
@@ -118,13 +119,8 @@ def _edges(given: str) -> tuple[str, str]:
 
 
 def _problems(meter: ShardedMeter, name: str) -> list[str]:
-    shard, state = meter.shard_map.shards[name], meter.meters[name].shard_state()
-    if (state.number, state.ids_above) != (shard.number, meter.shard_map.ids_above):
-        return [
-            f"the meter is shard {state.number} with ids above {state.ids_above}, the map says"
-            f" {shard.number} and {meter.shard_map.ids_above}"
-        ]
-    return meter.meters[name].health().problems
+    problem = map_problem(meter.shard_map, name, meter.meters[name].shard_state())
+    return [problem] if problem else meter.meters[name].health().problems
 
 
 def _definitions(meter: Meter) -> Definitions:
