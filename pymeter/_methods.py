@@ -4992,26 +4992,28 @@ class Methods:
         """
         return self._run(calls.shard_state())
 
-    def set_shard(self, number: int, *, ids_above: int = 0) -> ShardState:
+    def set_shard(self, number: int, *, ids_above: int = 0, slots: str | None = None) -> ShardState:
         """Make this meter one of up to 1,024 shards, for ever: its ids become unique across all of them.
 
         Args:
             number: The number of the shard, 0 to 1023.
             ids_above: 0 for shards that all begin empty; or the highest id of the one meter that has ids
                 already, the same for all shards.
+            slots: The digest of the slots of its map, by which a client with another map is refused:
+                `pymeter.scale.join` passes it.
 
         Returns:
             The state of the shard.
 
         Raises:
             InvalidInput: a value is not allowed.
-            NotReady: the meter is another shard already, or has ids above `ids_above`.
+            NotReady: the meter is another shard already, has ids above `ids_above`, or is of another map.
             LockUnavailable: (55P03) transactions that have drawn ids did not end within 5 seconds.
 
         Example:
             meter.set_shard(3, ids_above=1_000_000)
         """
-        return self._run(calls.set_shard(number, ids_above=ids_above))
+        return self._run(calls.set_shard(number, ids_above=ids_above, slots=slots))
 
     def moves(self) -> list[Move]:
         """List the subjects that are not at home here, or are about to leave.

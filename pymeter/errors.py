@@ -183,7 +183,7 @@ BY_SQLSTATE: dict[str, type[MeterError]] = {
 }
 
 # Parameters that refuse because of something else that comes first: nothing is wrong with the installation.
-_UNREADY = ("subject", "number", "ids_above", "run", "target")
+_UNREADY = ("subject", "number", "ids_above", "slots", "run", "target")
 _INSTALL_HINT = (
     "Run `pymeter migrate` (or pymeter.migrate(dsn, schema=...)) and check the name of the schema."
 )

@@ -43,20 +43,22 @@ def shard_state() -> Call[ShardState]:
     return Call("shard_state", (), result.one(ShardState))
 
 
-def set_shard(number: int, *, ids_above: int = 0) -> Call[ShardState]:
+def set_shard(number: int, *, ids_above: int = 0, slots: str | None = None) -> Call[ShardState]:
     """Make this meter one of up to 1,024 shards, for ever: its ids become unique across all of them.
 
     Args:
         number: The number of the shard, 0 to 1023.
         ids_above: 0 for shards that all begin empty; or the highest id of the one meter that has ids
             already, the same for all shards.
+        slots: The digest of the slots of its map, by which a client with another map is refused:
+            `pymeter.scale.join` passes it.
 
     Returns:
         The state of the shard.
 
     Raises:
         InvalidInput: a value is not allowed.
-        NotReady: the meter is another shard already, or has ids above `ids_above`.
+        NotReady: the meter is another shard already, has ids above `ids_above`, or is of another map.
         LockUnavailable: (55P03) transactions that have drawn ids did not end within 5 seconds.
 
     Example:
@@ -67,6 +69,7 @@ def set_shard(number: int, *, ids_above: int = 0) -> Call[ShardState]:
         (
             argument.integer("number", "integer", number, required=True),
             argument.integer("ids_above", "bigint", ids_above, required=True),
+            argument.text("slots", slots),
         ),
         result.one(ShardState),
     )

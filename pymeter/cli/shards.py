@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from pymeter.cli.errors import SAYS_NO, CliError, fail
 from pymeter.cli.help import add_command
 from pymeter.cli.options import AsJson, form
-from pymeter.cli.output import bad, counted, good, show, stderr, stdout, table
+from pymeter.cli.output import bad, counted, good, moment, note, show, stderr, stdout, table
 from pymeter.cli.suggestions import SuggestingGroup
 from pymeter.cli.target import Context
 from pymeter.scale.shard_map import ShardMap, read_map, slot_ranges
@@ -153,7 +153,8 @@ def show_map(
 def status(map_file: MapFile = _FILE, as_json: AsJson = False) -> None:
     """Show how the shards are, and compare them.
 
-    Exit status 1: one has a problem, or definitions are not alike.
+    Moves that have not ended are listed, with the command that finishes each.
+    Exit status 1: one has a problem, definitions are not alike, or a subject is closed.
     """
     from pymeter.scale.client import ShardedMeter
     from pymeter.scale.status import status as ask
@@ -236,13 +237,33 @@ def _status_tables(found: ShardsStatus) -> RenderableType:
     shards = table("shard", "number", "slots", "pinned", "problems", numbers=("number", "slots", "pinned"))
     for one in found.shards:
         shards.add_row(one.name, str(one.number), str(one.slots), str(one.pins), "; ".join(one.problems))
+    parts: list[RenderableType] = [shards, *_move_lines(found)]
     if not found.differences:
-        return Group(shards, good("all definitions are alike"))
+        return Group(*parts, good("all definitions are alike"))
     differences = table("definition", "key", "missing on", "differs between")
     for row in found.differences:
         variants = " | ".join(", ".join(names) for names in row.variants) if len(row.variants) > 1 else ""
         differences.add_row(row.kind, row.key, ", ".join(row.missing), variants)
-    return Group(shards, bad("not all definitions are alike"), differences)
+    return Group(*parts, bad("not all definitions are alike"), differences)
+
+
+_STATES = {
+    "closed": "is closed: no shard accepts it",
+    "copying": "is being copied, or was until the command was interrupted",
+    "arrived": "is accepted at its new home",
+    "unmapped": "has moved, and this map does not say so",
+    "unknown": "may be closed: a shard does not answer",
+}
+
+
+def _move_lines(found: ShardsStatus) -> list[RenderableType]:
+    return [
+        (bad if move.state in ("closed", "unknown") else note)(
+            f"{move.subject}, from {move.source} to {move.target} since {moment(move.since)} UTC,"
+            f" {_STATES[move.state]}. Finish it with: {move.command}"
+        )
+        for move in found.moves
+    ]
 
 
 add_command(shard, init)

@@ -42,6 +42,7 @@ from pymeter.migrate import MigrateReport, Status
 from pymeter.models import Drift, Health, MaintenanceAction
 
 _LISTED = ("silent", "bloated")  # notices of what has a list of its own
+_STRAYS_COUNTED = 10_000  # health() counts up to this many
 _NO_INTERVAL = "22007"  # what PostgreSQL raises for a text that is no interval
 
 
@@ -156,7 +157,8 @@ def _add_health(result: Table, state: Health) -> None:
     maintained = f"{moment(state.last_maintained_at)} UTC" if state.last_maintained_at else "never"
     result.add_row("maintained", maintained)
     result.add_row("partitions", f"{state.missing_partitions} missing of this month and the next three")
-    result.add_row("stray events", number(state.stray_events))
+    more = " or more" if state.stray_events == _STRAYS_COUNTED else ""
+    result.add_row("stray events", number(state.stray_events) + more)
     if state.oldest_unreported_at is not None:
         result.add_row("unreported", f"since {moment(state.oldest_unreported_at)} UTC")
     for notice in state.notices:

@@ -24,6 +24,8 @@ class ShardState(Model):
     """The highest id that it had drawn before it became a shard."""
     problems: list[str]
     """Sequences whose next ids would not be those of the shard."""
+    slots: str | None = None
+    """The digest of the slots of the map that it belongs to; None: it was not told."""
 
 
 class Move(Model):

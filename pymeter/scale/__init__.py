@@ -11,6 +11,7 @@ from __future__ import annotations
 from pymeter.scale.async_client import AsyncShardedMeter, AsyncShardTransaction
 from pymeter.scale.client import ShardedMeter, ShardTransaction
 from pymeter.scale.errors import NotSharded, ShardMapError, ShardsFailed, ShardUnavailable
+from pymeter.scale.setup import join
 from pymeter.scale.shard_map import Shard, ShardMap, even_slots, read_map, write_map
 from pymeter.scale.slots import slot_of
 
@@ -26,6 +27,7 @@ __all__ = [
     "ShardedMeter",
     "ShardsFailed",
     "even_slots",
+    "join",
     "read_map",
     "slot_of",
     "write_map",

@@ -12,12 +12,13 @@ import psycopg
 
 from pymeter._async_composed import AsyncComposedMethods
 from pymeter.async_client import AsyncConnectionPool, AsyncMeter
-from pymeter.calls import Call
+from pymeter.calls import Call, shard_state
 from pymeter.errors import SubjectMoved
 from pymeter.models import NewEntry
 from pymeter.scale.client import _finish
 from pymeter.scale.errors import of_shard, unavailable
 from pymeter.scale.following import PATIENCE, Chances, is_split, newer_map, next_shard
+from pymeter.scale.map_check import MapCheck
 from pymeter.scale.routing import RULES
 from pymeter.scale.rules import OnSubject, shard_of_id
 from pymeter.scale.shard_map import ShardMap, read_map
@@ -25,6 +26,36 @@ from pymeter.scale.sources import check_sources, checked_entries, open_pool
 from pymeter.scale.steps import Answer, Reply, Request, Steps, given
 
 T = TypeVar("T")
+
+
+class AsyncMeterOfShard(AsyncMeter):
+    """The meter of a shard, which is compared with the map before the first call."""
+
+    def __init__(
+        self,
+        source: psycopg.AsyncConnection[Any] | AsyncConnectionPool,
+        *,
+        schema: str,
+        prepare: bool | None,
+        check: MapCheck,
+    ) -> None:
+        super().__init__(source, schema=schema, prepare=prepare)
+        self._check = check
+
+    def on(self, connection: psycopg.AsyncConnection[Any]) -> AsyncMeterOfShard:
+        """The same on a connection of the caller."""
+        return AsyncMeterOfShard(connection, schema=self.schema, prepare=self.prepare, check=self._check)
+
+    async def _execute(
+        self, connection: psycopg.AsyncConnection[Any], call: Call[T], params: dict[str, Any]
+    ) -> T:
+        if self._check.is_due(call):
+            may_ask = await (await connection.execute(self._check.may_ask())).fetchone()
+            if may_ask == (True,):
+                self._check.compare(await super()._execute(connection, shard_state(), {}))
+            elif may_ask == (False,):
+                self._check.give_up()
+        return await super()._execute(connection, call, params)
 
 
 class AsyncShardTransaction(NamedTuple):
@@ -59,15 +90,20 @@ class AsyncShardedMeter(AsyncComposedMethods):
         shards a call asks at once, at most."""
         check_sources(shard_map, sources)
         self.shard_map = shard_map
-        self.meters: Mapping[str, AsyncMeter] = {
-            name: AsyncMeter(sources[name], schema=shard_map.shards[name].schema, prepare=prepare)
+        self.meters: Mapping[str, AsyncMeterOfShard] = {
+            name: AsyncMeterOfShard(
+                sources[name],
+                schema=shard_map.shards[name].schema,
+                prepare=prepare,
+                check=MapCheck(shard_map, name),
+            )
             for name in shard_map.names
         }
         """The plain meter of each shard, by name."""
         self._sources = sources
         self._concurrency = concurrency
         self._owned: list[Any] = []
-        self._path, self._patience = path, patience
+        self.path, self._patience = path, patience
 
     @classmethod
     def open(
@@ -129,7 +165,7 @@ class AsyncShardedMeter(AsyncComposedMethods):
             await shard.record("acct_1", "tokens", 120, idempotency_key="req_1")
         """
         name = self.shard_map.shard_of(subject)
-        source, schema = self._sources[name], self.shard_map.shards[name].schema
+        source = self._sources[name]
         async with AsyncExitStack() as stack:
             if isinstance(source, psycopg.AsyncConnection):
                 connection = source
@@ -139,7 +175,7 @@ class AsyncShardedMeter(AsyncComposedMethods):
                 except psycopg.Error as error:
                     raise of_shard(error, name) from error
             await stack.enter_async_context(connection.transaction())
-            yield AsyncShardTransaction(connection, AsyncMeter(connection, schema=schema))
+            yield AsyncShardTransaction(connection, self.meters[name].on(connection))
 
     async def stage_correction(self, id: int, entries: Iterable[NewEntry | Mapping[str, Any]]) -> int:
         name = shard_of_id(self.shard_map, id, "id")
@@ -171,7 +207,7 @@ class AsyncShardedMeter(AsyncComposedMethods):
             if shard is None or pause is None or isinstance(self._sources[name], psycopg.AsyncConnection):
                 raise error
             await asyncio.sleep(pause)
-            self.shard_map = newer_map(self._path, self.shard_map)
+            self.shard_map = newer_map(self.path, self.shard_map)
             try:
                 return await self.meters[shard]._run(call)
             except SubjectMoved as again:
@@ -183,7 +219,7 @@ class AsyncShardedMeter(AsyncComposedMethods):
         if pause is None or isinstance(self._sources[request.shard], psycopg.AsyncConnection):
             return error
         await asyncio.sleep(pause)
-        self.shard_map = newer_map(self._path, self.shard_map)
+        self.shard_map = newer_map(self.path, self.shard_map)
         try:
             steps = RULES[request.call.function].steps(request.call, self.shard_map)
             answer = await self._drive(steps, chances)

@@ -13,12 +13,13 @@ from typing import Any, NamedTuple, Self, TypeVar
 import psycopg
 
 from pymeter._composed import ComposedMethods
-from pymeter.calls import Call
+from pymeter.calls import Call, shard_state
 from pymeter.client import ConnectionPool, Meter
 from pymeter.errors import SubjectMoved
 from pymeter.models import NewEntry
 from pymeter.scale.errors import of_shard, shards_failed, unavailable
 from pymeter.scale.following import PATIENCE, Chances, is_split, newer_map, next_shard
+from pymeter.scale.map_check import MapCheck
 from pymeter.scale.routing import RULES
 from pymeter.scale.rules import OnSubject, shard_of_id
 from pymeter.scale.shard_map import ShardMap, read_map
@@ -26,6 +27,34 @@ from pymeter.scale.sources import check_sources, checked_entries, open_pool
 from pymeter.scale.steps import Answer, Reply, Request, Steps, given
 
 T = TypeVar("T")
+
+
+class MeterOfShard(Meter):
+    """The meter of a shard, which is compared with the map before the first call."""
+
+    def __init__(
+        self,
+        source: psycopg.Connection[Any] | ConnectionPool,
+        *,
+        schema: str,
+        prepare: bool | None,
+        check: MapCheck,
+    ) -> None:
+        super().__init__(source, schema=schema, prepare=prepare)
+        self._check = check
+
+    def on(self, connection: psycopg.Connection[Any]) -> MeterOfShard:
+        """The same on a connection of the caller."""
+        return MeterOfShard(connection, schema=self.schema, prepare=self.prepare, check=self._check)
+
+    def _execute(self, connection: psycopg.Connection[Any], call: Call[T], params: dict[str, Any]) -> T:
+        if self._check.is_due(call):
+            may_ask = connection.execute(self._check.may_ask()).fetchone()
+            if may_ask == (True,):
+                self._check.compare(super()._execute(connection, shard_state(), {}))
+            elif may_ask == (False,):
+                self._check.give_up()
+        return super()._execute(connection, call, params)
 
 
 class ShardTransaction(NamedTuple):
@@ -60,15 +89,20 @@ class ShardedMeter(ComposedMethods):
         shards are asked at once, at most."""
         check_sources(shard_map, sources)
         self.shard_map = shard_map
-        self.meters: Mapping[str, Meter] = {
-            name: Meter(sources[name], schema=shard_map.shards[name].schema, prepare=prepare)
+        self.meters: Mapping[str, MeterOfShard] = {
+            name: MeterOfShard(
+                sources[name],
+                schema=shard_map.shards[name].schema,
+                prepare=prepare,
+                check=MapCheck(shard_map, name),
+            )
             for name in shard_map.names
         }
         """The plain meter of each shard, by name."""
         self._sources = sources
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="pymeter-shard")
         self._owned: list[Any] = []
-        self._path, self._patience = path, patience
+        self.path, self._patience = path, patience
 
     @classmethod
     def open(
@@ -129,7 +163,7 @@ class ShardedMeter(ComposedMethods):
             shard.record("acct_1", "tokens", 120, idempotency_key="req_1")
         """
         name = self.shard_map.shard_of(subject)
-        source, schema = self._sources[name], self.shard_map.shards[name].schema
+        source = self._sources[name]
         with ExitStack() as stack:
             if isinstance(source, psycopg.Connection):
                 connection = source
@@ -139,7 +173,7 @@ class ShardedMeter(ComposedMethods):
                 except psycopg.Error as error:
                     raise of_shard(error, name) from error
             stack.enter_context(connection.transaction())
-            yield ShardTransaction(connection, Meter(connection, schema=schema))
+            yield ShardTransaction(connection, self.meters[name].on(connection))
 
     def stage_correction(self, id: int, entries: Iterable[NewEntry | Mapping[str, Any]]) -> int:
         name = shard_of_id(self.shard_map, id, "id")
@@ -171,7 +205,7 @@ class ShardedMeter(ComposedMethods):
             if shard is None or pause is None or isinstance(self._sources[name], psycopg.Connection):
                 raise error
             time.sleep(pause)
-            self.shard_map = newer_map(self._path, self.shard_map)
+            self.shard_map = newer_map(self.path, self.shard_map)
             try:
                 return self.meters[shard]._run(call)
             except SubjectMoved as again:
@@ -183,7 +217,7 @@ class ShardedMeter(ComposedMethods):
         if pause is None or isinstance(self._sources[request.shard], psycopg.Connection):
             return error
         time.sleep(pause)
-        self.shard_map = newer_map(self._path, self.shard_map)
+        self.shard_map = newer_map(self.path, self.shard_map)
         try:
             steps = RULES[request.call.function].steps(request.call, self.shard_map)
             answer = self._drive(steps, chances)

@@ -44,10 +44,10 @@ def next_shard(error: SubjectMoved, shard_map: ShardMap) -> str | None:
 
 
 def newer_map(path: str | os.PathLike[str] | None, shard_map: ShardMap) -> ShardMap:
-    """The map as the file has it now; the same one if there is no file, or it has other shards."""
+    """The map as the file has it now; the same one if there is no file, or it has other shards or slots."""
     if path is not None:
         with suppress(ShardMapError):
             found = read_map(path)
-            if found.shards == shard_map.shards:
+            if (found.shards, found.slots) == (shard_map.shards, shard_map.slots):
                 return found
     return shard_map

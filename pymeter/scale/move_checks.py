@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from pymeter import Meter
+from pymeter.models import ShardState
 from pymeter.scale.errors import MoveRefused
 from pymeter.scale.homes import Home
+from pymeter.scale.map_check import map_problem
 from pymeter.scale.shard_map import ShardMap
 from pymeter.scale.status import compare
 
@@ -24,11 +26,12 @@ def check(
     tell("check", {})
     for home in (source, target):
         with home.transaction():
-            state = home.rows("shard_state")[0]
-        shard = shard_map.shards[home.name]
-        if (state["number"], state["ids_above"]) != (shard.number, shard_map.ids_above):
+            state = ShardState(**home.rows("shard_state")[0])
+        if problem := map_problem(shard_map, home.name, state):
             raise MoveRefused(
-                "a shard is not the one of the map", detail=f"{home.name}.", hint="pymeter shard status"
+                "a shard is not the one of the map",
+                detail=f"{home.name}: {problem}.",
+                hint="Use the map that the shards were made with: pymeter shard status",
             )
     installed = []
     for home in (source, target):

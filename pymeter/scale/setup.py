@@ -18,7 +18,7 @@ from pymeter.migrate import migrate
 from pymeter.models import ShardState
 from pymeter.program_connection import ProgramPool
 from pymeter.scale.errors import ShardMapError, of_shard, unavailable
-from pymeter.scale.shard_map import Shard, ShardMap, check_pin, even_slots, read_map, write_map
+from pymeter.scale.shard_map import Shard, ShardMap, check_pin, even_slots, read_map, slots_digest, write_map
 from pymeter.scale.slots import SLOTS, slot_of
 from pymeter.secrets import remember_dsn
 
@@ -43,13 +43,21 @@ def init(path: StrPath, dsns: Mapping[str, str], schema: str = "meter") -> Shard
     states = {name: _installed(shard) for name, shard in shards.items()}
     oldest = _oldest(states)
     above = _ids_above(states, oldest)
-    # The oldest first: its ids are what the others have to stay above.
-    for name in sorted(shards, key=lambda name: name != oldest):
-        _number(shards[name], above)
     slots = even_slots(list(shards)) if oldest is None else (oldest,) * SLOTS
     made = ShardMap(shards, slots, ids_above=above, oldest=oldest)
+    join(made)
     write_map(path, made)
     return made
+
+
+def join(shard_map: ShardMap) -> None:
+    """Tell each meter which shard of the map it is, for ever. For a map made in code: `init` and `add` do it.
+
+    The meters are installed, and new, or shards of the same map already.
+    """
+    # The oldest first: its ids are what the others have to stay above.
+    for name in sorted(shard_map.names, key=lambda name: name != shard_map.oldest):
+        _number(shard_map, name)
 
 
 def add(path: StrPath, name: str, dsn: str, schema: str = "meter") -> ShardMap:
@@ -72,7 +80,7 @@ def add(path: StrPath, name: str, dsn: str, schema: str = "meter") -> ShardMap:
             detail=f"{name}: its highest id is {state.highest_id}, which other shards may have drawn too.",
             hint="Use a new database or another schema; import what the meter has.",
         )
-    _number(shard, before.ids_above)
+    _number(made, name)
     _rewrite(path, before, made)
     return made
 
@@ -84,7 +92,7 @@ def pin(path: StrPath, subject: str, name: str) -> ShardMap:
     home = before.shard_of(subject)
     if home != name:
         with _meter(before.shards[home]) as connected:
-            if found := _belongings(connected.meter, subject):
+            if found := belongings(connected.meter, subject):
                 raise ShardMapError(
                     "the subject has data on its present shard",
                     detail=f"{subject!r} on {home}: {', '.join(found)}.",
@@ -161,12 +169,13 @@ def _installed(shard: Shard) -> ShardState:
         return connected.meter.shard_state()
 
 
-def _number(shard: Shard, ids_above: int) -> None:
+def _number(shard_map: ShardMap, name: str) -> None:
+    shard = shard_map.shards[name]
     with _meter(shard) as connected:
-        connected.meter.set_shard(shard.number, ids_above=ids_above)
+        connected.meter.set_shard(shard.number, ids_above=shard_map.ids_above, slots=slots_digest(shard_map))
 
 
-def _belongings(meter: Meter, subject: str) -> list[str]:
+def belongings(meter: Meter, subject: str) -> list[str]:
     """What the meter has of a subject."""
     found: dict[str, Any] = {
         "events": meter.events(subject, max_rows=1),

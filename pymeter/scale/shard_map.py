@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -84,6 +85,15 @@ class ShardMap:
         if 0 < id <= self.ids_above:
             return self.oldest
         return self._by_number.get(id % NUMBERS) if id > 0 else None
+
+
+def slots_digest(shard_map: ShardMap) -> str:
+    """SHA-256 of the numbers of the shards of all slots, joined by commas: what set_shard() keeps of the map.
+
+    Pins and further shards do not change it.
+    """
+    numbers = (str(shard_map.shards[name].number) for name in shard_map.slots)
+    return sha256(",".join(numbers).encode()).hexdigest()
 
 
 def even_slots(names: list[str]) -> tuple[str, ...]:

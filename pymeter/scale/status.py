@@ -13,7 +13,9 @@ from pymeter.errors import MeterError
 from pymeter.models.values import Model
 from pymeter.scale.client import ShardedMeter
 from pymeter.scale.errors import of_shard
+from pymeter.scale.map_check import map_problem
 from pymeter.scale.shard_map import slot_ranges
+from pymeter.scale.unfinished import UnfinishedMove, unfinished_moves
 from pymeter.secrets import redact
 
 
@@ -46,11 +48,14 @@ class ShardsStatus(Model):
 
     shards: list[ShardReport]
     differences: list[Difference]
+    moves: list[UnfinishedMove]
+    """Moves that run, or were interrupted."""
 
     @property
     def good(self) -> bool:
-        """Whether all can be used and are alike."""
-        return not self.differences and not any(shard.problems for shard in self.shards)
+        """Whether all can be used and are alike, and no subject is closed."""
+        closed = any(move.state in ("closed", "unknown") for move in self.moves)
+        return not self.differences and not closed and not any(shard.problems for shard in self.shards)
 
 
 Definitions = Mapping[tuple[str, str], Any]
@@ -81,12 +86,13 @@ _KINDS: Final[Mapping[str, tuple[Callable[[Meter], Any], tuple[str, ...]]]] = {
 def status(meter: ShardedMeter) -> ShardsStatus:
     """Ask every shard; one that does not answer has that as its problem."""
     ranges = slot_ranges(meter.shard_map)
-    shards, found = [], {}
+    shards, found, moves = [], {}, {}
     for name, one in meter.meters.items():
         shard = meter.shard_map.shards[name]
         try:
             problems = _problems(meter, name)
             found[name] = _definitions(one)
+            moves[name] = one.moves()
         except (psycopg.Error, MeterError) as error:
             problems = [redact(str(of_shard(error, name)).partition("\nHINT")[0].replace("\n", " "))]
         shards.append(
@@ -99,7 +105,7 @@ def status(meter: ShardedMeter) -> ShardsStatus:
                 problems=problems,
             )
         )
-    return ShardsStatus(shards=shards, differences=_differences(found))
+    return ShardsStatus(shards=shards, differences=_differences(found), moves=unfinished_moves(meter, moves))
 
 
 def compare(meters: Mapping[str, Meter]) -> list[Difference]:
@@ -113,13 +119,8 @@ def _edges(given: str) -> tuple[str, str]:
 
 
 def _problems(meter: ShardedMeter, name: str) -> list[str]:
-    shard, state = meter.shard_map.shards[name], meter.meters[name].shard_state()
-    if (state.number, state.ids_above) != (shard.number, meter.shard_map.ids_above):
-        return [
-            f"the meter is shard {state.number} with ids above {state.ids_above}, the map says"
-            f" {shard.number} and {meter.shard_map.ids_above}"
-        ]
-    return meter.meters[name].health().problems
+    problem = map_problem(meter.shard_map, name, meter.meters[name].shard_state())
+    return [problem] if problem else meter.meters[name].health().problems
 
 
 def _definitions(meter: Meter) -> Definitions:

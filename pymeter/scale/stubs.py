@@ -13,8 +13,10 @@ from typing import Any, Final
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from pymeter.client import Meter
 from pymeter.scale import stubs_merging as merging
 from pymeter.scale.errors import ShardMapError
+from pymeter.scale.map_check import check_state
 from pymeter.scale.routing import RULES
 from pymeter.scale.rules import NotAcross, Rule
 from pymeter.scale.shard_map import ShardMap
@@ -52,6 +54,7 @@ def stubs(
     """
     front = Front(shard_map, _schema(shard_map))
     with connection.transaction():
+        _check_map(connection, front)
         connection.execute("set local search_path to pg_catalog")
         found = functions(connection, front.schema, RULES)
         types = composite_types(connection, [function.result for function in found])
@@ -71,6 +74,12 @@ def stubs(
     parts += [part for function in found for part in _stub(front, function, RULES[function.name])]
     parts += [*_rights(front, roles or {}), "commit;"]
     return "\n\n".join(parts) + "\n"
+
+
+def _check_map(connection: psycopg.Connection[Any], front: Front) -> None:
+    state = Meter(connection, schema=front.schema).shard_state()
+    named = [shard.name for shard in front.shard_map.shards.values() if shard.number == state.number]
+    check_state(front.shard_map, (named or front.shard_map.names)[0], state)
 
 
 def left_out() -> dict[str, str]:

@@ -6,7 +6,9 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_name text := _partition_name(_archived_partition.month);
+    v_name   text := _partition_name(_archived_partition.month);
+    v_start  timestamptz := _bucket_start('month', _archived_partition.month);
+    v_strays bigint;
 begin
     if _archived_partition.month is null then
         raise exception using errcode = '22004', message = 'month is null', column = 'month', hint = 'Pass an instant of the month (UTC).';
@@ -17,6 +19,14 @@ begin
     end if;
     perform from events where false;  -- locks the log before looking at partitions
     if pg_partition_root(to_regclass(v_name)) is distinct from 'events'::regclass then
+        select count(*) into v_strays
+        from (select from events_default d where d.at >= v_start and d.at < _bucket_end('month', v_start) limit 10000) s;
+        if v_strays > 0 then
+            raise exception using
+                errcode = 'UM007', message = 'the month has no partition of the log yet', column = 'month',
+                detail = format('Events in the default partition: %s%s.', v_strays, case when v_strays = 10000 then ' or more' end),
+                hint = 'Run: pymeter maintain. It makes the partition and moves the events there. Then archive the month.';
+        end if;
         raise exception using
             errcode = 'UM007', message = 'the month has no partition of the log', column = 'month', detail = format('partition %s.', v_name),
             hint = 'It has no events, or they were dropped or archived already: see archives(). maintain() creates partitions.';
@@ -26,7 +36,7 @@ end
 $$;
 
 comment on function _archived_partition(timestamptz) is
-    'The partition of a month that can be archived. Raises 22004, 22023 or UM007 if there is none.';
+    'The partition of a month that can be archived. Raises 22004, 22023 or UM007 if there is none, also if its events are in the default partition.';
 
 create or replace function _archive_source(partition_name text)
 returns text

@@ -128,3 +128,19 @@ end
 $$;
 
 comment on function _shard_problems() is 'Returns a text for each sequence whose next ids would not be those of this shard.';
+
+create or replace function _check_slots(slots text)
+returns void
+language plpgsql
+immutable
+set search_path from current
+as $$
+begin
+    if slots !~ '^[0-9a-f]{64}$' then
+        raise exception using errcode = '22023', message = 'slots is no digest', column = 'slots',
+            detail = format('slots %s.', quote_literal(left(slots, 80))), hint = 'Use 64 lower-case hexadecimal digits, or leave it out.';
+    end if;
+end
+$$;
+
+comment on function _check_slots(text) is 'Raises 22023 for a text that is not the digest of the slots of a map.';

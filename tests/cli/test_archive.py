@@ -39,3 +39,38 @@ def test_what_is_no_month_or_no_archive_is_refused_in_a_line(
     ran = pymeter("archive", "restore", str(tmp_path / "odd.parquet"))
     assert ran.status != 0
     assert "is no archive of this meter" in ran.err
+
+
+def test_a_month_that_maintain_has_not_seen_yet_is_named_as_such(
+    pymeter: Run, meter: Meter, tmp_path: Path
+) -> None:
+    """It was filled afterwards: its events are in the default partition, and neither dropped nor archived."""
+    meter.define_metric("tokens", "sum", "token")
+    meter.record("a", "tokens", 5, at=datetime(2024, 1, 10, tzinfo=UTC))
+    refused = pymeter("archive", "export", "2024-01", "--to", str(tmp_path))
+    assert refused.status != 0
+    said = " ".join(refused.err.split())
+    assert "no partition of the log yet" in said
+    assert "Events in the default partition: 1." in said
+    assert said.partition("hint: ")[2].startswith("Run: pymeter maintain."), said
+    assert "dropped" not in said
+    assert list(tmp_path.iterdir()) == []
+    assert pymeter("maintain").status == 0
+    assert pymeter("archive", "export", "2024-01", "--to", str(tmp_path)).status == 0
+    gone = " ".join(pymeter("archive", "export", "2024-01", "--to", str(tmp_path)).err.split())
+    assert "dropped or archived already" in gone
+
+
+def test_a_count_that_ends_at_a_bound_says_so(pymeter: Run, meter: Meter, tmp_path: Path) -> None:
+    meter.define_metric("tokens", "sum", "token")
+    events = [
+        {"subject": "a", "metric": "tokens", "quantity": 1, "at": f"2024-01-10 10:00:00.{n:06}Z"}
+        for n in range(9_999)
+    ]
+    for first in range(0, len(events), 1000):
+        meter.record_batch(events[first : first + 1000])
+    assert "stray events 9,999 " in " ".join(pymeter("status").out.split())
+    meter.record("a", "tokens", 1, at=datetime(2024, 1, 11, tzinfo=UTC))
+    assert "stray events 10,000 or more" in " ".join(pymeter("status").out.split())
+    refused = pymeter("archive", "export", "2024-01", "--to", str(tmp_path))
+    assert "Events in the default partition: 10000 or more." in " ".join(refused.err.split())

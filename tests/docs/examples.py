@@ -116,7 +116,11 @@ class Runner:
         # Blank lines in front, so that a traceback has the page's own line numbers.
         code = compile("\n" * block.line + block.text, str(self.page), "exec")
         output = io.StringIO()
-        with mock.patch.dict(os.environ, self.environment), contextlib.redirect_stdout(output):
+        with (
+            mock.patch.dict(os.environ, self.environment),
+            contextlib.chdir(self.folder),
+            contextlib.redirect_stdout(output),
+        ):
             try:
                 exec(code, self.names)
             except Exception:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psycopg_pool
 import pytest
@@ -13,7 +14,8 @@ from pymeter.scale import ShardedMeter
 from tests.databases import Databases
 from tests.helpers import ledger, new_ledger
 
-pytest.register_assert_rewrite("tests.scale.twins")
+pytest.register_assert_rewrite("tests.scale.twins", "tests.scale.moves")
+from tests.scale.moves import Pair  # noqa: E402
 from tests.scale.twins import SHARDS, Twins, join, new_map  # noqa: E402
 
 __all__ = ["ledger", "new_ledger"]
@@ -50,3 +52,11 @@ def twins(sharded: ShardedMeter, new_database: NewDatabase) -> Iterator[Twins]:
     """One meter and four shards."""
     with psycopg_pool.ConnectionPool(new_database(), min_size=1, max_size=1) as pool:
         yield Twins(Meter(pool), sharded)
+
+
+@pytest.fixture
+def pair(tmp_path: Path, new_database: NewDatabase) -> Iterator[Pair]:
+    """Two shards whose map is a file, shards.json."""
+    made = Pair(tmp_path / "shards.json", {name: new_database() for name in ("s1", "s2")})
+    with made.meter:
+        yield made

@@ -12,11 +12,34 @@ from typing import Any
 import psycopg
 
 from pymeter import SubjectMoved
-from pymeter.scale import ShardedMeter
+from pymeter.scale import ShardedMeter, read_map, write_map
 from pymeter.scale.moving import Moved, move
+from tests.scale.twins import join, new_map
 
 _FORK = multiprocessing.get_context("fork")
 _SECONDS_MAX = 60
+S = "acct_1"
+
+
+class Pair:
+    """Two shards, and the file of their map."""
+
+    def __init__(self, path: Path, dsns: dict[str, str]) -> None:
+        self.path, self.dsns = path, dsns
+        write_map(path, new_map(dsns))
+        self.meter = ShardedMeter.open(path, max_size=2, patience=0.2)
+        join(self.meter)
+        self.meter.define_metric("sum", "sum", "unit")
+
+    def home(self, subject: str = S) -> str:
+        return read_map(self.path).shard_of(subject)
+
+    def other(self, subject: str = S) -> str:
+        return "s2" if self.home(subject) == "s1" else "s1"
+
+    def total(self, subject: str = S) -> Any:
+        found = self.meter.usage(subject, "sum", period="year")
+        return found.quantity, found.event_count
 
 
 def steps_of(path: Path, subject: str, target: str, **more: Any) -> tuple[Moved, list[str]]:

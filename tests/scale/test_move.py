@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
 from pymeter import LockUnavailable, SubjectMoved
-from pymeter.scale import ShardedMeter, read_map, write_map
+from pymeter.scale import ShardedMeter, read_map
 from pymeter.scale.errors import MoveRefused
 from pymeter.scale.moving import move
 from tests.helpers import at, at_length
-from tests.scale.conftest import NewDatabase
-from tests.scale.moves import cut_connections, homes, killed, meanwhile, steps_of
-from tests.scale.twins import join, new_map
+from tests.scale.moves import Pair, S, cut_connections, homes, killed, meanwhile, steps_of
 
-S = "acct_1"
 STEPS = (
     "expect",
     "copy",
@@ -34,34 +29,6 @@ STEPS = (
     "leave",
     "pin",
 )
-
-
-class Pair:
-    """Two shards, and the file of their map."""
-
-    def __init__(self, path: Path, dsns: dict[str, str]) -> None:
-        self.path, self.dsns = path, dsns
-        write_map(path, new_map(dsns))
-        self.meter = ShardedMeter.open(path, max_size=2, patience=0.2)
-        join(self.meter)
-        self.meter.define_metric("sum", "sum", "unit")
-
-    def home(self, subject: str = S) -> str:
-        return read_map(self.path).shard_of(subject)
-
-    def other(self, subject: str = S) -> str:
-        return "s2" if self.home(subject) == "s1" else "s1"
-
-    def total(self, subject: str = S) -> Any:
-        found = self.meter.usage(subject, "sum", period="year")
-        return found.quantity, found.event_count
-
-
-@pytest.fixture
-def pair(tmp_path: Path, new_database: NewDatabase) -> Iterator[Pair]:
-    made = Pair(tmp_path / "shards.json", {name: new_database() for name in ("s1", "s2")})
-    with made.meter:
-        yield made
 
 
 def test_a_subject_moves_there_and_back_and_its_keys_are_remembered(pair: Pair) -> None:

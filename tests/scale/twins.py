@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from pymeter import Meter, MeterError
 from pymeter.scale import Shard, ShardedMeter, ShardMap, even_slots
+from pymeter.scale.shard_map import slots_digest
 
 Pair = tuple[Any, Any]
 SHARDS = ("s1", "s2", "s3", "s4")
@@ -128,4 +129,6 @@ def new_map(dsns: Mapping[str, str], **more: Any) -> ShardMap:
 def join(meter: ShardedMeter) -> None:
     """Give every meter of the map its number."""
     for name, shard in meter.shard_map.shards.items():
-        meter.meters[name].set_shard(shard.number, ids_above=meter.shard_map.ids_above)
+        meter.meters[name].set_shard(
+            shard.number, ids_above=meter.shard_map.ids_above, slots=slots_digest(meter.shard_map)
+        )

@@ -291,7 +291,7 @@ operate:
 scale:
   shard_slot(shard_key text) -> integer
   shard_state() -> shard_state
-  set_shard(number integer, ids_above bigint = 0) -> shard_state
+  set_shard(number integer, ids_above bigint = 0, slots text = null) -> shard_state
   moves() -> setof moves
   close_home(subject text, target text, wait interval = '00:00:05', run uuid = null) -> moves
   reopen_home(subject text, run uuid = null) -> boolean
@@ -487,7 +487,7 @@ report_subjects(subject text, biller text, customer text)
 moves(subject text, state text, other text, run uuid, copied_id bigint, copied_at timestamptz,
   started_at timestamptz, changed_at timestamptz)
 shard_state(number integer, ids_above bigint, joined_at timestamptz, highest_id bigint,
-  earlier_id bigint, problems text[])
+  earlier_id bigint, problems text[], slots text)
 settled_hour(verdict text, present bigint, absent bigint, uncertain bigint)
 settled_push(push_id bigint, state text, reason text, next_attempt_at timestamptz)
 uncertain_hour(customer text, event_name text, hour timestamptz, delivered_total numeric,
