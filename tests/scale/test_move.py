@@ -85,6 +85,7 @@ def test_a_connection_that_is_cut_leaves_one_home(pair: Pair, step: str, side: s
 
 def test_a_long_transaction_makes_it_give_up_and_reopen(pair: Pair) -> None:
     target = pair.other()
+    pair.meter.record(S, "sum", 0)
     with pair.meter.transaction(S) as (_, shard):
         shard.record(S, "sum", 7, idempotency_key="open")
         with pytest.raises(LockUnavailable):
