@@ -242,7 +242,6 @@ class Run:
             try:
                 if self._closes:
                     self.source.commit("reopen_home", self.subject, self.id)
-                    self.source.commit("_resume_sending", self.subject)
                 self.tell("reopened", {})
                 return
             except MeterError as refused:

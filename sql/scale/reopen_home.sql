@@ -12,6 +12,9 @@ begin
     if _is_open('reopen_home') then perform _check_caller('reopen_home'); end if;
     v_move := _check_run(reopen_home.subject, reopen_home.run, '{closing}');
     delete from moves m where m.subject = reopen_home.subject;
+    if v_move.subject is not null then
+        perform _resume_sending(reopen_home.subject);
+    end if;
     return v_move.subject is not null;
 end
 $$;
