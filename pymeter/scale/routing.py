@@ -21,6 +21,7 @@ from pymeter.scale.rules import (
     OnId,
     OnSubject,
     Rule,
+    SettledPushes,
     SharedAndOwn,
     SplitById,
     SplitBySubject,
@@ -74,7 +75,7 @@ RULES: Final[dict[str, Rule]] = {
     "record_batch": SplitBySubject("events", "Event"),
     "known_events": SplitBySubject("events", "Event"),
     "reserve_batch": SplitBySubject("requests", "Request"),
-    "settle_pushes": SplitById("results", "push_id"),
+    "settle_pushes": SettledPushes("results", "push_id"),
     "settle_deliveries": SplitById("results", "delivery_id"),
     "compare_plans": OfSubjects("subjects", m.compared_plans),
     # --------------------------------------------------------------- definitions, alike on all shards

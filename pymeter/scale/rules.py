@@ -323,6 +323,31 @@ class SplitById(Rule):
 
 
 @dataclass(frozen=True)
+class SettledPushes(SplitById):
+    """As SplitById. The shard that has drawn the id of a push knows only that its subject has moved, if it has:
+    any of the others may be its home.
+    """
+
+    def steps(self, call: Call[Any], shard_map: ShardMap) -> Steps:
+        answer = yield from super().steps(call, shard_map)
+        moved = {row[self.id] for row in answer.rows if _has_moved(row)}
+        if not moved:
+            return answer
+        texts = [
+            text for element, text in elements(given(call, self.argument)) if int(element[self.id]) in moved
+        ]
+        again = raw(call, **{self.argument: array(texts)})
+        found, failed = yield from ask([Request(shard, again) for shard in shard_map.names])
+        home = {row[self.id]: row for row in rows_of(found) if not _has_moved(row)}
+        rows = [home.get(row[self.id], row) for row in answer.rows]
+        return Answer(rows, tuple(found), {**answer.failed, **failed})
+
+
+def _has_moved(push: Row) -> bool:
+    return (push["state"], push["reason"]) == ("replaced", "moved")
+
+
+@dataclass(frozen=True)
 class OfSubjects(Rule):
     """A question about the subjects of a list, or all: each shard is asked about its own."""
 

@@ -70,7 +70,7 @@ as $$
 begin
     with late as (
         update pushes p set error = 'delivered after it had been replaced'
-        where p.push_id = any (push_ids) and p.state = 'replaced' and p.mode <> 'last'
+        where p.push_id = any (push_ids) and p.state = 'replaced' and p.reason is distinct from 'moved' and p.mode <> 'last'
         returning p.customer, p.event_name, p.stamped_at
     )
     insert into reconciliations (biller, customer, event_name, step, range_start, recheck)
@@ -81,4 +81,5 @@ end
 $$;
 
 comment on function _note_late_deliveries(text, bigint[]) is
-    'Marks for reconciliation the hours of pushes of a biller that were reported as delivered after they had been replaced.';
+    'Marks for reconciliation the hours of pushes of a biller that were reported as delivered after they had been replaced; not those of a subject '
+    'that has moved, which its new home has.';

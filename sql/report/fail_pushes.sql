@@ -35,7 +35,9 @@ begin
     v_lanes := array(
         select distinct (p.biller, p.customer, p.event_name, null, null, null, null)::report_lanes
         from pushes p where p.biller = fail_pushes.biller and p.identifier = any (fail_pushes.identifiers));
-    perform _lock_lanes(v_lanes);
+    perform _check_homes(array(
+        select distinct p.subject from pushes p
+        where p.biller = fail_pushes.biller and p.identifier = any (fail_pushes.identifiers) and p.state <> 'replaced')), _lock_lanes(v_lanes);
     update pushes p set
         state = 'rejected', reason = 'failed', error = left(fail_pushes.code, 1000), settled_at = fail_pushes.now,
         unsure_attempts = 0, unsure_since = null, absent_since = null

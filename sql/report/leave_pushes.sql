@@ -10,24 +10,24 @@ as $$
 #variable_conflict use_column
 begin
     if _is_open('leave_pushes') then perform _check_caller('leave_pushes'); end if;
-    perform _check_time('now', leave_pushes.now, required => true), _lock_planning(leave_pushes.biller);
+    perform _check_time('now', leave_pushes.now, required => true), _lock_planning(leave_pushes.biller), _keep_homes();
     if leave_pushes.identifier is null and leave_pushes.reason is null then
         raise exception using
             errcode = '22004', message = 'identifier and reason are both null', column = 'identifier',
             hint = 'Pass the identifier of one push, or a reason such as too_old for all held or rejected pushes that have it.';
     end if;
     if leave_pushes.identifier is not null then
-        perform _check_undelivered(_get_push(leave_pushes.identifier), leave_pushes.biller);
+        perform _check_home(p.subject), _check_undelivered(p, leave_pushes.biller) from _get_push(leave_pushes.identifier) p;
     end if;
     perform _lock_lanes(array(
         select distinct (p.biller, p.customer, p.event_name, null, null, null, null)::report_lanes
         from pushes p
-        where p.biller = leave_pushes.biller and p.state in ('rejected', 'held')
+        where p.biller = leave_pushes.biller and p.state in ('rejected', 'held') and ((select _all_here()) or _is_home(p.subject))
           and (leave_pushes.identifier is null or p.identifier = leave_pushes.identifier)
           and (leave_pushes.reason is null or p.reason = leave_pushes.reason)));
     return query
         update pushes p set state = 'left', settled_at = leave_pushes.now
-        where p.biller = leave_pushes.biller and p.state in ('rejected', 'held')
+        where p.biller = leave_pushes.biller and p.state in ('rejected', 'held') and ((select _all_here()) or _is_home(p.subject))
           and (leave_pushes.identifier is null or p.identifier = leave_pushes.identifier)
           and (leave_pushes.reason is null or p.reason = leave_pushes.reason)
         returning p.*;

@@ -15,7 +15,7 @@ begin
         raise exception using errcode = '22004', message = 'delivered is null', column = 'delivered',
             hint = 'true: the biller has counted it. false: it has not, and a new push is sent.';
     end if;
-    perform _lock_lanes(v_lanes);
+    perform _check_home(v_push.subject), _lock_lanes(v_lanes);
     v_push := _get_push(resolve_push.identifier);
     if v_push.state <> 'uncertain' and not (v_push.state = 'held' and v_push.reason = 'restored') then
         raise exception using errcode = '22023', message = 'the push is not uncertain', column = 'identifier',

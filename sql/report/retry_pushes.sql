@@ -13,9 +13,10 @@ declare
     v_lanes  report_lanes[];
     v_retry  record;
 begin
-    perform _check_time('now', retry_pushes.now, required => true);
+    perform _check_time('now', retry_pushes.now, required => true), _keep_homes();
     if retry_pushes.identifier is not null then
         v_push := _get_push(retry_pushes.identifier);
+        perform _check_home(v_push.subject);
         perform _check_undelivered(v_push, retry_pushes.biller), _check_retriable(v_biller, v_push, retry_pushes.now);
     end if;
     v_lanes := array(

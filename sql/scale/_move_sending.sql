@@ -107,7 +107,9 @@ $$;
 
 comment on function _make_lanes(jsonb) is 'Makes the lanes that pushes of customers need; customers: rows of _customers_of().';
 
--- The sealed copy is history: nothing in it is to be done any more. A push that was open goes on elsewhere, under the same id and identifier.
+-- The sealed copy is history: nothing in it is to be done any more. Its pushes go on elsewhere, under the same ids and identifiers: a rejected one
+-- may be retried there, a delivered one may fail. So all of them are replaced here, which no function changes. If the subject comes back, they
+-- are what they have become.
 create or replace function _end_sending(subject text)
 returns void
 language plpgsql
@@ -123,8 +125,9 @@ begin
     perform from billers b order by b.biller for no key update;
     delete from report_lanes l using _lanes_of(_end_sending.subject) u
     where l.biller = u.biller and l.customer = u.customer and l.event_name = u.event_name;
-    update pushes p set state = 'replaced', reason = 'moved', replaced_by = p.push_id, settled_at = clock_timestamp()
-    where p.subject = _end_sending.subject and p.settled_at is null;
+    update pushes p set
+        state = 'replaced', reason = 'moved', replaced_by = p.push_id, settled_at = coalesce(p.settled_at, clock_timestamp())
+    where p.subject = _end_sending.subject and (p.state, p.reason) is distinct from ('replaced', 'moved');
     for v_table in
         select t.* from _moved_tables() t join unnest(v_tables) with ordinality o (name, n) on o.name = t.name order by o.n
     loop
