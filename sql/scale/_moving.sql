@@ -33,6 +33,27 @@ comment on function _check_run(text, uuid, text[]) is
     'Locks and returns the row of a subject in moves, or a null if it has none. Raises 22004 or 22023 for a bad name, 25001 in a '
     'transaction with one snapshot, 55000 if another run moves the subject or the state is another, 55P03 after 5 seconds.';
 
+create or replace function _check_target(subject text, target text)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    v_move moves := _check_run(_check_target.subject, null, '{closing}');
+begin
+    if v_move.other <> _check_target.target then
+        raise exception using
+            errcode = '55000', message = 'the subject is being moved to another target', column = 'target',
+            detail = format('subject %s, shard %s.', quote_literal(left(_check_target.subject, 80)), v_move.other),
+            hint = 'Nothing was changed. Finish that move, or call reopen_home() first.';
+    end if;
+end
+$$;
+
+comment on function _check_target(text, text) is 'Locks the row of a subject in moves. Raises 55000 if it is not at home here or moves elsewhere.';
+
 create or replace function _note_move(subject text, state text, other text, run uuid)
 returns moves
 language sql

@@ -31,24 +31,3 @@ comment on function close_home(text, text, interval, uuid) is
     'same target waits again. Returns the row of moves(). Raises 55P03 after wait (nothing is closed then), 55000 if the '
     'subject is not at home here or is moving elsewhere, 22004 or 22023 for a bad value, 25001 in a transaction with one snapshot. '
     'Example: BEGIN; SELECT state, other FROM meter.close_home(''acct_1'', ''s2''); ROLLBACK;';
-
-create or replace function _check_target(subject text, target text)
-returns void
-language plpgsql
-volatile
-set search_path from current
-as $$
-#variable_conflict use_column
-declare
-    v_move moves := _check_run(_check_target.subject, null, '{closing}');
-begin
-    if v_move.other <> _check_target.target then
-        raise exception using
-            errcode = '55000', message = 'the subject is being moved to another target', column = 'target',
-            detail = format('subject %s, shard %s.', quote_literal(left(_check_target.subject, 80)), v_move.other),
-            hint = 'Nothing was changed. Finish that move, or call reopen_home() first.';
-    end if;
-end
-$$;
-
-comment on function _check_target(text, text) is 'Locks the row of a subject in moves. Raises 55000 if it is not at home here, or is moving elsewhere.';
