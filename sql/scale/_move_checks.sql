@@ -55,6 +55,21 @@ $$;
 
 comment on function _note_copied(text, bigint, timestamptz) is 'Notes up to where the log of a subject has been copied; nulls: it is not known.';
 
+-- Of what moves, not what is told of it: admin_log names objects of all kinds.
+create or replace function _has_rows(subject text)
+returns boolean
+language plpgsql
+volatile  -- sees what was committed while locks were waited for
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    return exists (select from _move_digests(_has_rows.subject) d where d.name <> 'admin_log' and d.row_count > 0);
+end
+$$;
+
+comment on function _has_rows(text) is 'Whether a table that moves with a subject has a row of it.';
+
 create or replace function _has_come(subject text)
 returns boolean
 language plpgsql
@@ -63,7 +78,7 @@ set search_path from current
 as $$
 #variable_conflict use_column
 begin
-    return _is_known_subject(_has_come.subject) and not exists (select from moves m where m.subject = _has_come.subject);
+    return _has_rows(_has_come.subject) and not exists (select from moves m where m.subject = _has_come.subject);
 end
 $$;
 

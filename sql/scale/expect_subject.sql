@@ -13,7 +13,7 @@ begin
     perform _check_name('source', expect_subject.source, 128);
     v_move := _check_run(expect_subject.subject, null, '{arriving,moved}');
     perform _close_subject(expect_subject.subject, interval '5 seconds');
-    if v_move.state is null and _is_known_subject(expect_subject.subject) then
+    if v_move.state is null and (_is_known_subject(expect_subject.subject) or _has_rows(expect_subject.subject)) then
         raise exception using
             errcode = '55000', message = 'the subject is at home here', column = 'subject',
             detail = format('subject %s.', quote_literal(left(expect_subject.subject, 80))),
