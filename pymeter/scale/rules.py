@@ -324,8 +324,8 @@ class SplitById(Rule):
 
 @dataclass(frozen=True)
 class SettledPushes(SplitById):
-    """As SplitById. The shard that has drawn the id of a push knows only that its subject has moved, if it has:
-    any of the others may be its home.
+    """As SplitById. If the subject of a push has moved, the shard that has drawn its id knows only that: any
+    of the others may be its home.
     """
 
     def steps(self, call: Call[Any], shard_map: ShardMap) -> Steps:

@@ -43,6 +43,7 @@ $$;
 comment on function budget_status(text, timestamptz) is
     'Returns the budgets that count for a subject, and how much of each is spent in the period that contains now: the total of invoice(), computed '
     'now. What has been reached, blocked and projected is what the last judgement found. A budget that another one shadows is left out. reason: why '
-    'the total is unknown, or why the last judgement failed. Raises 22004 or 22023 for a bad value. Example: BEGIN; SELECT amount FROM '
+    'the total is unknown, or why the last judgement failed. Raises 22004 or 22023 for a bad value, UM008 for a subject that is on another shard or '
+    'being moved. Example: BEGIN; SELECT amount FROM '
     'meter.set_budget(100, ''EUR'', subject => ''acct_1''); SELECT amount, spent, remaining, percent, currency, blocked, source FROM '
     'meter.budget_status(''acct_1''); ROLLBACK;';

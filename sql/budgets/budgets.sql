@@ -34,5 +34,6 @@ $$;
 comment on function budgets(text, text, timestamptz, integer, bigint) is
     'Returns the budgets that hold now, or at a time, in the order in which they were set: of a subject or a plan, if one is given. '
     'budget_status() tells which of them count for a subject. Keyset paging: pass the last budget_id as after_id. Raises UM007 for an unknown '
-    'plan, 22004 or 22023 for a bad value. Example: BEGIN; SELECT amount FROM meter.set_budget(100, ''EUR''); SELECT subject, plan, amount, '
+    'plan, 22004 or 22023 for a bad value, UM008 for a subject that is on another shard or being moved. Example: BEGIN; SELECT amount FROM '
+    'meter.set_budget(100, ''EUR''); SELECT subject, plan, amount, '
     'currency, period, action FROM meter.budgets(); ROLLBACK;';

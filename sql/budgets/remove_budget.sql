@@ -52,6 +52,7 @@ comment on function remove_budget(text, text, text, text) is
     'Ends a budget now, and its versions that were to begin later, each at its since. Returns the version that ends it; for a budget that has not '
     'begun, the one that ends it at its first since. What it shadowed counts again. What a subject''s own budget has blocked is free at once, '
     'unless another one counts that is spent; what one of a plan or of everyone has, with the next judgement. Raises UM007 if there is no such '
-    'budget, 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. Example: BEGIN; SELECT amount FROM '
+    'budget, 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, UM008 for a subject that is on another shard '
+    'or being moved. Example: BEGIN; SELECT amount FROM '
     'meter.set_budget(100, ''EUR'', subject => ''acct_1''); SELECT amount, removed FROM meter.remove_budget(''EUR'', subject => ''acct_1''); '
     'ROLLBACK;';

@@ -60,5 +60,6 @@ comment on function set_budget(numeric, text, text, text, text, numeric[], text,
     'found that the amount is spent; alert only notifies; none does neither. since: from when; null: now. projected: marks are compared '
     'with the total that project_invoice() expects, too; only for the period cycle. A change is a new version. A repetition changes nothing. What a '
     'changed budget of a subject does not block any more, by what was spent at its last judgement, is free at once. Returns the version. Raises '
-    'UM007 for an unknown plan, 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. Example: BEGIN; SELECT '
+    'UM007 for an unknown plan, 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, UM008 for a subject that is '
+    'on another shard or being moved. Example: BEGIN; SELECT '
     'amount, currency, period, marks, action FROM meter.set_budget(100, ''EUR'', subject => ''acct_1'', action => ''block''); ROLLBACK;';

@@ -45,5 +45,6 @@ comment on function close_period(text, timestamptz, timestamptz, text, timestamp
     'kind that ended before now (a calendar word, UTC, or cycle). Closing the same period again returns its statement. The subject''s recording '
     'waits until the transaction ends. Raises 22004 or 22023 for a bad value, an until after now, or a part that is closed already; 55000 while a '
     'reservation of the period is open, or if its buckets do not equal the log (run rebuild()); 55P03 if a transaction that records for the '
-    'subject stays open; 25001 in a REPEATABLE READ or SERIALIZABLE transaction; UM006 if the period cuts a bucket of a dropped month. Example: '
+    'subject stays open; 25001 in a REPEATABLE READ or SERIALIZABLE transaction; UM006 if the period cuts a bucket of a dropped month, UM008 for a '
+    'subject that is on another shard or being moved. Example: '
     'BEGIN; SELECT since, until, lines FROM meter.close_period(''acct_1'', ''2026-06-01'', ''2026-07-01'', now => ''2026-07-02''); ROLLBACK;';

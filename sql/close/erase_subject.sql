@@ -41,5 +41,6 @@ comment on function erase_subject(text, text) is
     'or 22023 for a bad name or a pseudonym that is in use, UM007 for a subject that is not known (any more), 55000 while a correction of the '
     'subject is open, or while something is still to be sent to a biller whose customer the subject''s text is, 25001 in a REPEATABLE READ or '
     'SERIALIZABLE transaction, 55P03 if a transaction that records for the subject stays open, or maintain(), reporting or a delivery holds a lock '
-    'for 5 seconds (nothing was changed: try again). Example: BEGIN; SELECT meter.erase_subject(''acct_1'', ''erased_1'') > 0 AS erased; SELECT '
+    'for 5 seconds (nothing was changed: try again), UM008 for a subject that is on another shard or being moved. Example: BEGIN; SELECT '
+    'meter.erase_subject(''acct_1'', ''erased_1'') > 0 AS erased; SELECT '
     'quantity FROM meter.usage(''erased_1'', ''tokens''); ROLLBACK;';

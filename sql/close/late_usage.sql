@@ -54,5 +54,6 @@ comment on function late_usage(text, text, bigint, timestamptz, timestamptz, int
     'between times or values of metadata with different prices. Nulls mean all; since and until: only periods that have a part in that '
     'window. Of all subjects, it looks through the log for what was recorded after the periods were closed. Ordered by statement and metric, at '
     'most max_rows (1 to 10,000); the next page: the last statement that is complete as after_id. Raises UM001 for an unknown metric, UM007 for an '
-    'unknown statement, 22004 or 22023 for a bad value, 40001 as usage() does. Example: SELECT metric, stated, current, delta FROM '
+    'unknown statement, 22004 or 22023 for a bad value, 40001 as usage() does, UM008 for a subject that is on another shard or being moved. '
+    'Example: SELECT metric, stated, current, delta FROM '
     'meter.late_usage(''acct_1'');';

@@ -56,5 +56,6 @@ comment on function settle_late_usage(bigint, text, numeric, text, text) is
     'Returns the outcome settled, duplicate (nothing is open any more) or conflict, and in amount what the decision adds to the next statement, as '
     'late_usage() shows it. Raises UM001 for an unknown metric, UM007 for an unknown '
     'statement, 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 if the subject is being closed, '
-    '40001 as usage() does. Example: SELECT outcome FROM meter.statements(''acct_1'') s, meter.settle_late_usage(s.statement_id, ''tokens'', 0, '
+    '40001 as usage() does, UM008 for a subject that is on another shard or being moved. Example: SELECT outcome FROM meter.statements(''acct_1'') '
+    's, meter.settle_late_usage(s.statement_id, ''tokens'', 0, '
     '''waive'');';

@@ -22,5 +22,6 @@ $$;
 comment on function statement(bigint) is
     'Returns the lines of a statement: those that invoice() had for the period when it was closed (of quantities only, if the subject had no '
     'prices), among them those of earlier periods that are billed with it (kind late, late_of says which statement). Raises UM007 for an unknown '
-    'statement, 22004 for a null. Example: SELECT l.line, l.kind, l.metric, l.quantity, l.amount, l.currency FROM meter.statements(''acct_1'') s, '
+    'statement, 22004 for a null, UM008 for a subject that is on another shard or being moved. Example: SELECT l.line, l.kind, l.metric, '
+    'l.quantity, l.amount, l.currency FROM meter.statements(''acct_1'') s, '
     'meter.statement(s.statement_id) l;';

@@ -20,6 +20,6 @@ $$;
 comment on function statement_document(bigint) is
     'Returns a statement as the text whose SHA-256 is its hash: JSON with sorted keys and without white space, numbers as strings, times in UTC with '
     'six digits. format is the version of this form; subject_digest stands for the subject. Keep it outside of the database, and nobody can change '
-    'the statement unnoticed. Raises UM007 for an unknown statement, 22004 for a null. '
+    'the statement unnoticed. Raises UM007 for an unknown statement, 22004 for a null, UM008 for a subject that is on another shard or being moved. '
     'Example: SELECT encode(sha256(convert_to(meter.statement_document(s.statement_id), ''UTF8'')), ''hex'') = s.hash AS fits FROM '
     'meter.statements(''acct_1'') s;';

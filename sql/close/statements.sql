@@ -33,5 +33,6 @@ $$;
 
 comment on function statements(text, timestamptz, timestamptz, integer, bigint) is
     'Lists statements, the one that was closed last first. subject null: of all subjects. since, until: only periods that have a part in that '
-    'window. At most max_rows (1 to 10,000); the next page: the statement_id of the last row as after_id. Raises 22004 or 22023 for a bad value. '
+    'window. At most max_rows (1 to 10,000); the next page: the statement_id of the last row as after_id. Raises 22004 or 22023 for a bad value, '
+    'UM008 for a subject that is on another shard or being moved. '
     'Example: SELECT statement_id, since, until, hash FROM meter.statements(''acct_1'');';

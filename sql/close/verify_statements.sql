@@ -34,5 +34,5 @@ comment on function verify_statements(text) is
     'Checks statements and returns only what does not fit; no row means that all is as it was closed. Checked are the hash of each statement over '
     'its header and lines, the chain of hashes of each subject, late lines against the decisions, draws of credits against the lines, and every '
     'quantity against the log, read as of the statement''s watermark (not where months were dropped that it needs). subject null: all. Raises 22023 '
-    'for a blank subject, 40001 as usage() does. '
+    'for a blank subject, 40001 as usage() does, UM008 for a subject that is on another shard or being moved. '
     'Example: SELECT count(*) AS problems FROM meter.verify_statements(''acct_1'');';

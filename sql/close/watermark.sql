@@ -29,5 +29,6 @@ comment on function watermark(text) is
     'usage(), summary(), series() and events()) has the same answer for ever, until retention drops the events. Draw it in a statement of its '
     'own, and use it in a later one: a statement does not see what it has waited for. The subject''s recording waits until the transaction ends; '
     'later events get a later recorded_at, also after a failover to a server whose clock is behind. Raises 22004 or 22023 for a bad subject, 25001 '
-    'in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 if a transaction that records for the subject stays open. '
+    'in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 if a transaction that records for the subject stays open, UM008 for a subject that is '
+    'on another shard or being moved. '
     'Example: BEGIN; SELECT meter.watermark(''acct_1'') <= clock_timestamp() AS drawn; ROLLBACK;';

@@ -44,5 +44,5 @@ comment on function what_changed(bigint, text, integer, bigint) is
     'Returns the rows of the log behind late usage: those of a statement''s period that were recorded after it was closed, in the order of '
     'recording, with the columns of events(). metric: only of this one. At most max_rows (1 to 10,000); the next page: the event_id of the last '
     'row as after_id. Raises UM007 for an unknown statement, UM001 for an unknown metric, 22004 or 22023 for a bad value, UM006 '
-    'if rows of it are in an archive, 40001 as usage() does. '
+    'if rows of it are in an archive, 40001 as usage() does, UM008 for a subject that is on another shard or being moved. '
     'Example: SELECT e.at, e.quantity, e.kind FROM meter.statements(''acct_1'') s, meter.what_changed(s.statement_id) e;';

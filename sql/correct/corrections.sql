@@ -39,6 +39,6 @@ $$;
 comment on function corrections(text, text, integer, bigint) is
     'Returns corrections, the latest first: who opened, approved or rejected them, when and why. state: open, approved, rejected or reverted; null: '
     'all. subject: those with an entry for this subject. The next page: the last correction_id as after_id. Raises 22004 or 22023 for a bad '
-    'value. '
+    'value, UM008 for a subject that is on another shard or being moved. '
     'Example: BEGIN; SELECT meter.open_correction(''backfill of June'') > 0 AS opened; SELECT state, reason, entries FROM '
     'meter.corrections(''open''); ROLLBACK;';

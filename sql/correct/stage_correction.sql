@@ -31,6 +31,7 @@ comment on function stage_correction(bigint, jsonb) is
     '[since, until). A record with the key of an event that an earlier entry voids takes its place. Returns how many entries the '
     'correction has. An invalid entry refuses the whole call, and DETAIL names it. With the setting four_eyes, only the role '
     'that opened it may add entries (42501). Raises UM007 for an unknown correction or event, 22023 if it is '
-    'not open, UM001, UM002, UM006, 22004 or 22023 for an entry, as these functions do, 55P03 if the correction is locked for 5 seconds. '
+    'not open, UM001, UM002, UM006, 22004 or 22023 for an entry, as these functions do, 55P03 if the correction is locked for 5 seconds, UM008 for '
+    'a subject that is on another shard or being moved. '
     'Example: BEGIN; SELECT meter.stage_correction(meter.open_correction(''goodwill''), ''[{"entry": "adjust", "subject": "acct_1", "metric": '
     '"tokens", "quantity": -5}]'') AS entries; ROLLBACK;';

@@ -42,6 +42,6 @@ comment on function void_event(text, text, bigint, text, text, timestamptz) is
     'and the new quantity of the period. outcome: applied, or duplicate if the event does not count any more. Limits get the quantity back, and '
     'what was reported to a biller is taken back from it. Raises UM001 for an unknown metric, UM007 for an unknown event, UM006 if its month was '
     'dropped, 22004 or 22023 for a bad value, 42501 with the setting four_eyes, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 if '
-    'its series is locked for more than a second. '
+    'its series is locked for more than a second, UM008 for a subject that is on another shard or being moved. '
     'Example: BEGIN; SELECT outcome FROM meter.record(''acct_9'', ''tokens'', 50, idempotency_key => ''req_9''); SELECT outcome, quantity FROM '
     'meter.void_event(''acct_9'', ''tokens'', idempotency_key => ''req_9'', reason => ''test traffic''); ROLLBACK;';

@@ -18,6 +18,7 @@ $$;
 
 comment on function credits(text, timestamptz) is
     'Returns the credits of a subject that would pay for a period that ends at a moment, in the order in which they are drawn, with what statements '
-    'have drawn and what is left of each. Void ones are left out. Raises 22004 or 22023 for a bad value. Example: BEGIN; SELECT credit_id > 0 AS ok '
+    'have drawn and what is left of each. Void ones are left out. Raises 22004 or 22023 for a bad value, UM008 for a subject that is on another '
+    'shard or being moved. Example: BEGIN; SELECT credit_id > 0 AS ok '
     'FROM meter.grant_credit(''acct_1'', 50, ''EUR'', ''k'', since => ''2026-01-01''); SELECT amount, drawn, remaining, currency FROM '
     'meter.credits(''acct_1''); ROLLBACK;';

@@ -58,5 +58,6 @@ comment on function grant_credit(text, numeric, text, text, integer, timestamptz
     'idempotency_key: a repetition with the same key is the same credit and changes nothing. It pays for periods that end after since (null: now) '
     'and not after expires_at (null: it never expires). Of several, the lower priority is drawn first, then the one that expires earlier, '
     'promotional before paid, the earlier since. source: paid or promotional. Raises UM005 if the key was used for another credit, 22004 or 22023 '
-    'for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 if the subject is being closed. Example: BEGIN; SELECT amount, '
+    'for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 if the subject is being closed, UM008 for a subject that is on '
+    'another shard or being moved. Example: BEGIN; SELECT amount, '
     'remaining, currency, source FROM meter.grant_credit(''acct_1'', 50, ''EUR'', ''welcome'', source => ''promotional''); ROLLBACK;';

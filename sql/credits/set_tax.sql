@@ -41,5 +41,6 @@ comment on function set_tax(text, numeric, boolean, text, timestamptz) is
     'Sets a tax of a subject from a time on, and returns it: percent of what is left to pay after credits. inclusive: prices contain it, and it is '
     'shown, not added. name: what it is called on invoices; several names are several taxes. percent null: it is not due any more. since null: the '
     'first version holds from the beginning, a change from now. An invoice has the taxes that hold when its period ends. Raises 22004 or 22023 for '
-    'a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 if the subject is being closed. Example: BEGIN; SELECT name, '
+    'a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 if the subject is being closed, UM008 for a subject that is on '
+    'another shard or being moved. Example: BEGIN; SELECT name, '
     'percent, inclusive FROM meter.set_tax(''acct_1'', 19, name => ''VAT''); ROLLBACK;';

@@ -14,5 +14,6 @@ end
 $$;
 
 comment on function taxes(text, timestamptz) is
-    'Returns the taxes of a subject for a period that ends at a moment. Raises 22004 or 22023 for a bad value. Example: SELECT name, percent, '
+    'Returns the taxes of a subject for a period that ends at a moment. Raises 22004 or 22023 for a bad value, UM008 for a subject that is on '
+    'another shard or being moved. Example: SELECT name, percent, '
     'inclusive FROM meter.taxes(''acct_1'');';

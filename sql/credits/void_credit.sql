@@ -40,5 +40,6 @@ $$;
 comment on function void_credit(bigint, text) is
     'Takes back what is left of a credit, and returns it; statements that were paid with a part of it stay as they are. One that is void already is '
     'returned unchanged. reason: why, for people. Raises UM007 for an unknown credit, 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or '
-    'SERIALIZABLE transaction, 55P03 if the subject is being closed. Example: SELECT v.remaining, v.void_reason FROM meter.credits(''acct_1'') c, '
+    'SERIALIZABLE transaction, 55P03 if the subject is being closed, UM008 for a subject that is on another shard or being moved. Example: SELECT '
+    'v.remaining, v.void_reason FROM meter.credits(''acct_1'') c, '
     'meter.void_credit(c.credit_id, ''a mistake'') v;';

@@ -39,5 +39,6 @@ comment on function focus_charges(timestamptz, timestamptz, text, text, text) is
     'not after until, so windows that tile return each statement once. subject null: of all subjects. BilledCost sums to the total of a statement '
     'and currency. provider: your company, as ProviderName, PublisherName and InvoiceIssuerName. service_category: a ServiceCategory of the '
     'specification, for all rows. Lines without a price, and those of a currency whose total is unknown, are no charges. Raises 22004 for a null '
-    'time, provider or service_category, 22023 for a bad value. Example: SELECT "ChargeCategory", "BilledCost", "BillingCurrency", "InvoiceId" FROM '
+    'time, provider or service_category, 22023 for a bad value, UM008 for a subject that is on another shard or being moved. Example: SELECT '
+    '"ChargeCategory", "BilledCost", "BillingCurrency", "InvoiceId" FROM '
     'meter.focus_charges(''2026-06-01'', ''2026-07-01'', provider => ''Acme'');';

@@ -43,5 +43,6 @@ comment on function create_api_key(text, text, timestamptz, text) is
     'Creates a key for a program that speaks HTTP. The key is returned only once: the database stores a digest. level: read, write, report, '
     'admin or approve, as for grant_access(). subject: with level read, the key reads this subject only, through the functions that begin with '
     'own_. expires_at: the time from which the key is refused; null: never. name: a label of at most 100 characters, by default the word key and '
-    'its number. Only the owner of the meter can call it. Raises 22004 or 22023 for a null or bad value. Example: BEGIN; SELECT name, level, '
+    'its number. Only the owner of the meter can call it. Raises 22004 or 22023 for a null or bad value, UM008 for a subject that is on another '
+    'shard or being moved. Example: BEGIN; SELECT name, level, '
     'subject, left(key, 8) AS begins FROM meter.create_api_key(''read'', ''acct_1'', name => ''dashboard''); ROLLBACK;';

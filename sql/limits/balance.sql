@@ -28,7 +28,8 @@ comment on function balance(text, text, timestamptz) is
     'period before, top_ups_left: what is left of them, and remaining: all that may still be used. Usage up to and at the moment counts; '
     'limits, top-ups and reservations are those of now, so a late event changes past balances as if it had come in time. Without a limit, '
     'quota, remaining and limited_by are null. Other limits may bind earlier: check_quota() tells. Raises UM001 for an unknown metric, '
-    'UM002 for one that is no sum or count, 22004 or 22023 for a bad value, 40001 as usage() does. Example: BEGIN; SELECT quota FROM '
+    'UM002 for one that is no sum or count, 22004 or 22023 for a bad value, 40001 as usage() does, UM008 for a subject that is on another shard or '
+    'being moved. Example: BEGIN; SELECT quota FROM '
     'meter.set_limit(''tokens'', 500); SELECT quantity FROM meter.top_up(''acct_9'', ''tokens'', 200, ''invoice_17''); SELECT outcome FROM '
     'meter.record(''acct_9'', ''tokens'', 600); SELECT quota, used, top_ups_left, remaining FROM meter.balance(''acct_9'', ''tokens'', at => '
     'clock_timestamp()); ROLLBACK;';

@@ -18,5 +18,6 @@ $$;
 
 comment on function billing_cycle(text, timestamptz) is
     'Returns the billing cycle [since, until) of a subject that contains an instant. A subject without set_billing_cycle() has the calendar '
-    'month, UTC. Cycles tile: adjacent ones never overlap and leave no gap, also where the rule changes. Raises 22004 or 22023 for a bad value. '
+    'month, UTC. Cycles tile: adjacent ones never overlap and leave no gap, also where the rule changes. Raises 22004 or 22023 for a bad value, '
+    'UM008 for a subject that is on another shard or being moved. '
     'Example: SELECT lower(c) AS since, upper(c) AS until FROM meter.billing_cycle(''acct_1'', at => ''2026-06-18 14:00Z'') c;';

@@ -39,5 +39,6 @@ $$;
 comment on function limits(text, text, text, timestamptz, integer, bigint) is
     'Returns the limits that hold now, or at a time, in the order in which they were set: of a metric, a subject or a plan, if one is given. '
     'effective_limits() tells which of them count for a subject. Keyset paging: pass the last limit_id as after_id. Raises UM001 or UM007 for an '
-    'unknown metric or plan, 22004 or 22023 for a bad value. Example: BEGIN; SELECT quota FROM meter.set_limit(''tokens'', 1000, subject => '
+    'unknown metric or plan, 22004 or 22023 for a bad value, UM008 for a subject that is on another shard or being moved. Example: BEGIN; SELECT '
+    'quota FROM meter.set_limit(''tokens'', 1000, subject => '
     '''acct_1''); SELECT metric, subject, period, quota, action FROM meter.limits(subject => ''acct_1''); ROLLBACK;';

@@ -44,6 +44,7 @@ comment on function overruns(text, text, timestamptz, integer) is
     'everything there is beyond a quota, with its cause. The window of a trailing limit ends now. cause overflow: events were counted in '
     'spite of the limit; settle: more was settled than a reservation held; correction: a correction has raised the usage; top_up: a top-up '
     'that covered some of it was voided; limit: it was set, lowered or replaced when more had been used or was held. Looks at every series '
-    'of the limited metrics, or of one metric or subject. Raises UM001 for an unknown metric, 22004 or 22023 for a bad value. Example: '
+    'of the limited metrics, or of one metric or subject. Raises UM001 for an unknown metric, 22004 or 22023 for a bad value, UM008 for a subject '
+    'that is on another shard or being moved. Example: '
     'BEGIN; SELECT quota FROM meter.set_limit(''tokens'', 10); SELECT outcome FROM meter.record(''acct_9'', ''tokens'', 15, overflow => '
     'true); SELECT subject, used, quota, overrun, cause FROM meter.overruns(subject => ''acct_9''); ROLLBACK;';

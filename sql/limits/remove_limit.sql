@@ -54,6 +54,7 @@ $$;
 comment on function remove_limit(text, text, text, text, text) is
     'Ends a limit now, and its versions that were to begin later, each at its since. Returns the version that ends it; for a limit that has not '
     'begun, the one that ends it at its first since. What it shadowed counts again; usage is not touched. Raises UM001 for an unknown metric, '
-    'UM007 if there is no such limit, 22004 or 22023 for a bad value, 55P03 as set_limit() does. Example: BEGIN; SELECT quota FROM '
+    'UM007 if there is no such limit, 22004 or 22023 for a bad value, 55P03 as set_limit() does, UM008 for a subject that is on another shard or '
+    'being moved. Example: BEGIN; SELECT quota FROM '
     'meter.set_limit(''tokens'', 1000, subject => ''acct_1''); SELECT quota, removed FROM meter.remove_limit(''tokens'', subject => ''acct_1''); '
     'ROLLBACK;';

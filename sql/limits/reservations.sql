@@ -38,5 +38,6 @@ $$;
 comment on function reservations(text, text, text, integer, bigint) is
     'Returns reservations, the newest first: of a subject, of a metric, or in a state, if one is given. state: held, settled, released or expired; '
     'one whose expires_at has come is expired. held: how much it holds, or held. Keyset paging: pass the last reservation_id as before_id. Raises '
-    'UM001 for an unknown metric, 22004 or 22023 for a bad value. Example: BEGIN; SELECT outcome FROM meter.reserve(''acct_9'', ''tokens'', 80); '
+    'UM001 for an unknown metric, 22004 or 22023 for a bad value, UM008 for a subject that is on another shard or being moved. Example: BEGIN; '
+    'SELECT outcome FROM meter.reserve(''acct_9'', ''tokens'', 80); '
     'SELECT subject, metric, held, state FROM meter.reservations(subject => ''acct_9'', state => ''held''); ROLLBACK;';

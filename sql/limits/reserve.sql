@@ -89,6 +89,7 @@ comment on function reserve(text, text, numeric, text, numeric, interval, jsonb)
     'is left, but at least this. ttl: how long it holds; null: the setting reservation_ttl, 10 minutes by default. metadata: a JSON object for the '
     'event. held: what it holds; used, held_total, remaining, quota and limited_by: of the limit that binds, null without a limit. Raises UM001 '
     'for an unknown metric, UM002 for one that is retired or has another aggregate than sum or count, 22004 or 22023 for a bad value, 40001 if a '
-    'REPEATABLE READ or SERIALIZABLE transaction must be retried. Example: BEGIN; SELECT quota FROM meter.set_limit(''tokens'', 100, subject => '
+    'REPEATABLE READ or SERIALIZABLE transaction must be retried, UM008 for a subject that is on another shard or being moved. Example: BEGIN; '
+    'SELECT quota FROM meter.set_limit(''tokens'', 100, subject => '
     '''acct_9''); SELECT outcome, held, remaining FROM meter.reserve(''acct_9'', ''tokens'', 80); SELECT outcome, held, remaining FROM '
     'meter.reserve(''acct_9'', ''tokens'', 80, minimum => 10); ROLLBACK;';

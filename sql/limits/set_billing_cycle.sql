@@ -57,5 +57,6 @@ comment on function set_billing_cycle(text, timestamptz, text, text, timestamptz
     'start of a cycle at or after now or since; the cycle that runs then ends there. since in the past changes past cycles; one that then begins '
     'at another time is another period, for which marks fire anew. Rules that begin after now or since are replaced. The subject''s recording '
     'waits until the transaction ends. Raises 22004 or 22023 for a bad value, UM004 if the rule would begin before the end of a statement '
-    '(close_period()), 55P03 if transactions that record for the subject, or close a period of it, stay open for 5 seconds. '
+    '(close_period()), 55P03 if transactions that record for the subject, or close a period of it, stay open for 5 seconds, UM008 for a subject '
+    'that is on another shard or being moved. '
     'Example: BEGIN; SELECT since, every FROM meter.set_billing_cycle(''acct_1'', ''2026-01-31''); ROLLBACK;';

@@ -75,5 +75,5 @@ comment on function set_limit(text, numeric, text, text, text, text, numeric[], 
     'never resets usage, and holds for the whole of the current period. A repetition changes nothing. Returns the version. A limit of a subject '
     'makes the subject''s recording wait until the transaction ends. Raises UM001 for an unknown metric, UM002 for one with the aggregate min or '
     'avg, or without buckets that projected needs, UM007 for an unknown plan, 22004 or 22023 for a bad value, 55P03 if other transactions stay '
-    'open for 5 seconds. Example: BEGIN; SELECT '
+    'open for 5 seconds, UM008 for a subject that is on another shard or being moved. Example: BEGIN; SELECT '
     'metric, period, quota, action, marks FROM meter.set_limit(''tokens'', 1000000, subject => ''acct_1''); ROLLBACK;';

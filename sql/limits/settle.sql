@@ -66,5 +66,6 @@ comment on function settle(bigint, numeric, timestamptz, jsonb) is
     'again is duplicate, another a conflict. After release() or expiry it is recorded too, and the reservation is marked as late. quantity: in the '
     'metric''s unit. at: when the usage happened; null: when it was reserved. metadata: merged over that of reserve(). Returns what record() '
     'returns. Raises UM007 if there is no such reservation, 22004 or 22023 for a bad value, 40001 if a REPEATABLE READ or SERIALIZABLE transaction '
-    'must be retried. Example: BEGIN; SELECT quota FROM meter.set_limit(''tokens'', 100, subject => ''acct_9''); SELECT s.outcome, s.quantity, '
+    'must be retried, UM008 for a subject that is on another shard or being moved. Example: BEGIN; SELECT quota FROM meter.set_limit(''tokens'', '
+    '100, subject => ''acct_9''); SELECT s.outcome, s.quantity, '
     's.remaining FROM meter.reserve(''acct_9'', ''tokens'', 80) r, meter.settle(r.reservation_id, 35) s; ROLLBACK;';

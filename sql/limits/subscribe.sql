@@ -48,5 +48,6 @@ comment on function subscribe(text, text, timestamptz, timestamptz) is
     'the subject. A repetition with the same times changes nothing. The subject''s recording waits until the transaction ends. Raises 22004 or '
     '22023 for a bad value, an overlap with another subscription to the same plan or with a plan of another currency, UM007 for an unknown plan, '
     '55P03 if transactions that record for the subject stay open for 5 seconds, or one that gives a plan its first price '
-    'for 2. Example: BEGIN; SELECT plan FROM meter.define_plan(''pro''); SELECT subject, plan, until '
+    'for 2, UM008 for a subject that is on another shard or being moved. Example: BEGIN; SELECT plan FROM meter.define_plan(''pro''); SELECT '
+    'subject, plan, until '
     'FROM meter.subscribe(''acct_1'', ''pro'', since => ''2026-06-01''); ROLLBACK;';

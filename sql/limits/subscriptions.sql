@@ -19,5 +19,6 @@ end
 $$;
 
 comment on function subscriptions(text, timestamptz) is
-    'Returns the subscriptions of a subject, the earliest first: all, or those at a time. Raises 22004 or 22023 for a bad value. Example: '
+    'Returns the subscriptions of a subject, the earliest first: all, or those at a time. Raises 22004 or 22023 for a bad value, UM008 for a '
+    'subject that is on another shard or being moved. Example: '
     'SELECT plan, since, until FROM meter.subscriptions(''acct_1'');';

@@ -63,5 +63,6 @@ comment on function top_up(text, text, numeric, text, integer, timestamptz, time
     'period. expires_at null: never. source: paid or promotional. Returns the top-up. The subject''s recording waits until the transaction ends. '
     'Raises '
     'UM001 for an unknown metric, UM002 for one that is no sum or count, UM005 if the key was used for another top-up, 22004 or 22023 for a bad '
-    'value, 55P03 as set_limit() does. Example: BEGIN; SELECT quantity, priority, source FROM meter.top_up(''acct_1'', ''tokens'', 200, '
+    'value, 55P03 as set_limit() does, UM008 for a subject that is on another shard or being moved. Example: BEGIN; SELECT quantity, priority, '
+    'source FROM meter.top_up(''acct_1'', ''tokens'', 200, '
     '''invoice_17''); ROLLBACK;';

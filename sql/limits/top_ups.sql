@@ -32,6 +32,7 @@ comment on function top_ups(text, text, timestamptz) is
     'Returns the top-ups of a subject and metric that are active at a moment, in the order in which they are used, with what is used and left of '
     'each '
     'then; first, with the source rollover and without an id, what the period before has left over. Those that are void are left out. Raises UM001 '
-    'for an unknown metric, UM002 for one that is no sum or count, 22004 or 22023 for a bad value, 40001 as usage() does. Example: BEGIN; '
+    'for an unknown metric, UM002 for one that is no sum or count, 22004 or 22023 for a bad value, 40001 as usage() does, UM008 for a subject that '
+    'is on another shard or being moved. Example: BEGIN; '
     'SELECT quantity FROM meter.top_up(''acct_9'', ''tokens'', 200, ''invoice_17''); SELECT quantity, used, remaining, source FROM '
     'meter.top_ups(''acct_9'', ''tokens''); ROLLBACK;';

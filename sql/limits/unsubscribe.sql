@@ -42,6 +42,7 @@ $$;
 
 comment on function unsubscribe(text, text, timestamptz) is
     'Ends a subject''s subscription to a plan at a time, and returns it; one that would begin later is removed, and returned with until equal to '
-    'since. Raises 22004 or 22023 for a bad value, UM007 for an unknown plan or if there is no such subscription, 55P03 as subscribe() does. '
+    'since. Raises 22004 or 22023 for a bad value, UM007 for an unknown plan or if there is no such subscription, 55P03 as subscribe() does, UM008 '
+    'for a subject that is on another shard or being moved. '
     'Example: BEGIN; SELECT plan FROM meter.define_plan(''pro''); SELECT plan FROM meter.subscribe(''acct_1'', ''pro'', since => ''2026-06-01''); '
     'SELECT plan, until FROM meter.unsubscribe(''acct_1'', ''pro'', at => ''2026-07-01''); ROLLBACK;';

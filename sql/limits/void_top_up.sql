@@ -38,6 +38,7 @@ $$;
 comment on function void_top_up(bigint, text) is
     'Takes a top-up back: it then counts as if it had never been, also for usage that took from it, which other top-ups cover instead or which shows '
     'as overrun. reason: why, for people. Returns the top-up; one that is void already is returned unchanged. The subject''s recording waits until '
-    'the transaction ends. Raises UM007 if there is no such top-up, 22004 or 22023 for a bad value, 55P03 as set_limit() does. Example: BEGIN; '
+    'the transaction ends. Raises UM007 if there is no such top-up, 22004 or 22023 for a bad value, 55P03 as set_limit() does, UM008 for a subject '
+    'that is on another shard or being moved. Example: BEGIN; '
     'SELECT v.quantity, v.void_reason FROM meter.top_up(''acct_1'', ''tokens'', 200, ''invoice_17'') t, meter.void_top_up(t.top_up_id, '
     '''refunded'') v; ROLLBACK;';

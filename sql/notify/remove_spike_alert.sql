@@ -30,5 +30,6 @@ $$;
 
 comment on function remove_spike_alert(text, text, interval) is
     'Removes an alert about spikes, and returns what it was. Raises UM001 for an unknown metric, UM007 if there is no such alert, 22004 for a '
-    'null metric. Example: BEGIN; SELECT factor FROM meter.set_spike_alert(''tokens'', 3); SELECT factor FROM '
+    'null metric, UM008 for a subject that is on another shard or being moved. Example: BEGIN; SELECT factor FROM meter.set_spike_alert(''tokens'', '
+    '3); SELECT factor FROM '
     'meter.remove_spike_alert(''tokens''); ROLLBACK;';

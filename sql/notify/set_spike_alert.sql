@@ -35,5 +35,6 @@ comment on function set_spike_alert(text, numeric, text, interval, interval) is
     'on average in windows of that length during the baseline before. subject null: each subject by itself. One alert for each metric, subject '
     'and length; a repetition changes it. Only for a sum or count, and for windows that consist of whole buckets of the metric''s rollup. within: '
     '1 minute to 31 days; baseline: at least three times that, at most 366 days. Returns the alert. Raises UM001 for an unknown metric, UM002 for '
-    'one that cannot be judged, 22004 or 22023 for a bad value. Example: BEGIN; SELECT metric, factor, within, baseline FROM '
+    'one that cannot be judged, 22004 or 22023 for a bad value, UM008 for a subject that is on another shard or being moved. Example: BEGIN; SELECT '
+    'metric, factor, within, baseline FROM '
     'meter.set_spike_alert(''tokens'', 3); ROLLBACK;';

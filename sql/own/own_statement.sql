@@ -23,6 +23,7 @@ $$;
 
 comment on function own_statement(text, bigint) is
     'The lines of a statement of the subject, as statement() returns them, for a role that grant_access() has bound to the subject. Raises UM007 for '
-    'an unknown statement or another subject''s, 22004 for a null, 42501 if the role is not bound to the subject. Example: BEGIN; SET LOCAL ROLE '
+    'an unknown statement or another subject''s, 22004 for a null, 42501 if the role is not bound to the subject, UM008 for a subject that is on '
+    'another shard or being moved. Example: BEGIN; SET LOCAL ROLE '
     'portal; SELECT l.line, l.kind, l.metric, l.quantity, l.amount, l.currency FROM meter.own_statements(''acct_1'') s, '
     'meter.own_statement(''acct_1'', s.statement_id) l; ROLLBACK;';

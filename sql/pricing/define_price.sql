@@ -64,5 +64,6 @@ comment on function define_price(text, text, jsonb, text, text, timestamptz, tex
     'cycle lets the tiers go on counting (continue) or not (restart). The plan''s first price fixes its currency: that of the price, or else the '
     'setting currency. Defining what holds already changes nothing. Statements stay as they are. Raises UM007 for an unknown plan, UM001 for an '
     'unknown metric, 22004 or 22023 for a bad value, such as another currency, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, 55P03 if '
-    'another session is changing prices. Example: BEGIN; SELECT plan FROM meter.define_plan(''pro''); SELECT item, currency FROM '
+    'another session is changing prices, UM008 for a subject that is on another shard or being moved. Example: BEGIN; SELECT plan FROM '
+    'meter.define_plan(''pro''); SELECT item, currency FROM '
     'meter.define_price(''pro'', ''tokens'', ''{"model": "unit", "unit_amount": "0.002", "currency": "EUR"}'', metric => ''tokens''); ROLLBACK;';

@@ -31,4 +31,5 @@ comment on function invoice(text, timestamptz, timestamptz, text, timestamptz, t
     'a line without amounts. Fees of kind advance are in a window that ends with a billing cycle, those of the next cycle too. as_of: by what was '
     'known at that watermark (watermark()): usage, prices, subscriptions and cycles. Raises 22004 or 22023 for a bad value, UM006 if the window '
     'begins or ends, or a price changes, inside a bucket whose events were dropped, 40001 as usage() does, 55P03 for an as_of after the last '
-    'watermark. Example: SELECT item, kind, quantity, unit_amount, amount, currency FROM meter.invoice(''acct_1'', period => ''cycle'');';
+    'watermark, UM008 for a subject that is on another shard or being moved. Example: SELECT item, kind, quantity, unit_amount, amount, currency '
+    'FROM meter.invoice(''acct_1'', period => ''cycle'');';

@@ -46,5 +46,6 @@ $$;
 comment on function prices(text, timestamptz, text, boolean) is
     'Returns the lines of plans that hold at a time, ordered by plan and item. plan null: of all plans. subject: with this subject''s own lines '
     'instead of those that they replace. upcoming: also the versions that begin after it, by time; one that ends the line has the price null. '
-    'plan_minimums() has what a plan costs at least. Raises UM007 for an unknown plan, 22004 or 22023 for a bad value. '
+    'plan_minimums() has what a plan costs at least. Raises UM007 for an unknown plan, 22004 or 22023 for a bad value, UM008 for a subject that is '
+    'on another shard or being moved. '
     'Example: SELECT plan, item, metric, price FROM meter.prices();';

@@ -39,6 +39,7 @@ $$;
 comment on function retire_price(text, text, timestamptz, text) is
     'Ends a line of a plan at a time, until it is defined again, and returns the version, whose price is null. subject: ends this subject''s own '
     'line, so that the plan''s holds again. Versions that begin later are kept. A line that has ended already is returned. Raises UM007 for an '
-    'unknown plan or line, 22004 or 22023 for a bad value, 25001 and 55P03 as define_price() does. Example: BEGIN; SELECT plan FROM '
+    'unknown plan or line, 22004 or 22023 for a bad value, 25001 and 55P03 as define_price() does, UM008 for a subject that is on another shard or '
+    'being moved. Example: BEGIN; SELECT plan FROM '
     'meter.define_plan(''pro''); SELECT item FROM meter.define_price(''pro'', ''base'', ''{"model": "flat", "flat_amount": "20"}''); SELECT item, '
     'price FROM meter.retire_price(''pro'', ''base'', at => ''2026-07-01''); ROLLBACK;';

@@ -36,5 +36,6 @@ comment on function project_invoice(text, timestamptz) is
     'more is used; low, expected, high: those at the low, expected and high usage of all metrics at once. They are null where the usage of a '
     'metric cannot be projected (method none, and reason), and so is the total: unknown, not low. Usage without a price has no amounts. A cycle '
     'that is closed has the lines of its statement (method stated). Nothing is stored. Raises 22004 or 22023 for a bad value, UM006, 40001 as '
-    'invoice() does. Example: SELECT item, kind, so_far, low, expected, high, currency, reason '
+    'invoice() does, UM008 for a subject that is on another shard or being moved. Example: SELECT item, kind, so_far, low, expected, high, '
+    'currency, reason '
     'FROM meter.project_invoice(''acct_1'', now => ''2026-06-18'');';

@@ -38,5 +38,6 @@ comment on function project_usage(text, text, timestamptz) is
     'of the cycle that has passed), weekday_profile (what the same weekdays and hours had in the last 28 days), recent_values (for max, min, last, '
     'avg and unique), unchanged (nothing more is expected) or none: with less than 7 days of history, or after usage stopped, low, expected and '
     'high are null and reason says why. It reads buckets; no forecast is stored. Raises UM001 for an unknown metric, 22004 or 22023 for a bad '
-    'value, UM006 if now or the start of the cycle lies inside a bucket whose events were dropped, 40001 as usage() does. Example: SELECT metric, '
+    'value, UM006 if now or the start of the cycle lies inside a bucket whose events were dropped, 40001 as usage() does, UM008 for a subject that '
+    'is on another shard or being moved. Example: SELECT metric, '
     'used, method, low, expected, high, reason FROM meter.project_usage(''acct_1'', ''tokens'', now => ''2026-06-18'');';

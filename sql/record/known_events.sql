@@ -68,6 +68,6 @@ comment on function known_events(jsonb) is
     'idempotency_key or, if it was recorded without one, by the event_id, recorded_at and at that events() returned. Returns one row for '
     'each known event: duplicate, or conflict if its quantity or member differs. An event with an event_id whose month was dropped is '
     'returned as rejected (55000), because it cannot be compared. Unknown events have no row. Raises 22004 or 22023 if events is not a '
-    'JSON array. '
+    'JSON array, UM008 for a subject that is on another shard or being moved. '
     'Example: SELECT ordinal, outcome FROM meter.known_events(''[{"subject": "acct_1", "metric": "tokens", "quantity": 120, "at": '
     '"2026-06-17T09:00:00Z", "idempotency_key": "req_0"}]'');';

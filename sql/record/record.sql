@@ -100,6 +100,6 @@ comment on function record(text, text, numeric, text, text, timestamptz, jsonb, 
     'metadata: a JSON object, for usage_by(). total false: the result has no quantity, which saves a striped metric a look at all of its stripes. '
     'overflow true: the usage has happened, so no limit refuses it. strict true: refused raises UM003, duplicate and conflict UM005. '
     'Raises 22004 or 22023 for a bad value, UM001 for an unknown metric, UM002 if the metric''s definition forbids the event, 40001 '
-    'if a REPEATABLE READ or SERIALIZABLE transaction must be retried. '
+    'if a REPEATABLE READ or SERIALIZABLE transaction must be retried, UM008 for a subject that is on another shard or being moved. '
     'Example: BEGIN; SELECT outcome, quantity, unit, period_start, period_end FROM meter.record(''acct_1'', ''tokens'', 50, '
     'idempotency_key => ''req_1'', at => ''2026-06-18T14:30:00Z''); ROLLBACK;';

@@ -75,5 +75,6 @@ $$;
 comment on function rebuild(text, text) is
     'Corrects buckets and members that differ from the log; may run while others record. A null subject or metric means all. Returns how '
     'many buckets were corrected. Raises UM001 for an unknown metric, 22023 for a blank subject, 40001 if a REPEATABLE READ or '
-    'SERIALIZABLE transaction must be retried, 55P03 if a row to be corrected is locked for more than a second. '
+    'SERIALIZABLE transaction must be retried, 55P03 if a row to be corrected is locked for more than a second, UM008 for a subject that is on '
+    'another shard or being moved. '
     'Example: SELECT meter.rebuild(''acct_1'') AS corrected;';

@@ -42,5 +42,5 @@ comment on function verify(text, text) is
     'checked against the totals it kept. Buckets of a week or longer, which include them, are checked one by one. The minutes, hours and '
     'days of a dropped month are checked only as their sum: what is month, and bucket_start the month''s. Buckets that include a partition '
     'dropped by hand are not checked. Raises UM001 for an unknown metric, 22023 for a blank subject, 40001 if events were moved to other '
-    'partitions since the snapshot was taken. '
+    'partitions since the snapshot was taken, UM008 for a subject that is on another shard or being moved. '
     'Example: SELECT count(*) AS drifts FROM meter.verify(''acct_1'');';

@@ -64,5 +64,6 @@ comment on function fail_pushes(text, text, text[], text, text, timestamptz, tim
     'Processes an asynchronous error report of the biller, once per event_id, and returns how many pushes were rejected. The pushes with '
     'these identifiers become rejected, with code as their error. Other deliveries under event_name (null: under the event names of those '
     'pushes) between since and until are marked for reconciliation. Raises 22004 or 22023 for a bad value, 25001 in a REPEATABLE READ or '
-    'SERIALIZABLE transaction. Example: SELECT meter.fail_pushes(''stripe'', ''evt_1'', array(SELECT identifier FROM meter.pushes(state => '
+    'SERIALIZABLE transaction, UM008 for a subject that is on another shard or being moved. Example: SELECT meter.fail_pushes(''stripe'', '
+    '''evt_1'', array(SELECT identifier FROM meter.pushes(state => '
     '''resolved'')), ''no_customer'', since => ''2026-06-18'', until => ''2026-06-19'', now => ''2026-06-19 16:30+00'');';

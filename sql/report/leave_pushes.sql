@@ -38,5 +38,6 @@ comment on function leave_pushes(text, text, text, timestamptz) is
     'Decides that rejected or held pushes will not be sent, and returns them: one push, or all that have a reason such as too_old or '
     'refused. Their state becomes left, which report_status() counts. Later usage of the same hour or period is reported as before. Raises '
     '22004 if neither identifier nor reason is given, 22004 or 22023 for a bad value, an unknown identifier or a push in another state, '
-    '25001 in a REPEATABLE READ or SERIALIZABLE transaction. Example: SELECT meter.plan_pushes(now => ''2026-06-18 16:30+00'');
+    '25001 in a REPEATABLE READ or SERIALIZABLE transaction, UM008 for a subject that is on another shard or being moved. Example: SELECT '
+    'meter.plan_pushes(now => ''2026-06-18 16:30+00'');
 SELECT customer, value, state, reason FROM meter.leave_pushes(reason => ''too_old'', now => ''2026-06-19 16:30+00'');';

@@ -26,5 +26,6 @@ $$;
 
 comment on function pushes(text, text, text, integer, bigint) is
     'The journal: pushes, newest first, all or those in one state or of one subject, at most max_rows (1 to 10,000). For the next page, '
-    'pass the last row''s push_id as after_id. Raises 22004 or 22023 for a bad value. Example: SELECT customer, value, state, reason, error '
+    'pass the last row''s push_id as after_id. Raises 22004 or 22023 for a bad value, UM008 for a subject that is on another shard or being moved. '
+    'Example: SELECT customer, value, state, reason, error '
     'FROM meter.pushes(subject => ''acct_2'');';

@@ -42,5 +42,6 @@ comment on function report_subject(text, text, text) is
     'Maps a subject to one of the biller''s customers; a null customer ends the mapping. Usage that was never reported is queued; pushes '
     'that are already planned keep their customer. Several subjects of one customer add up, except in mode last. Repeating a call changes '
     'nothing. Raises 22004 or 22023 for a bad name, 22023 if another subject of the customer has values of a metric in mode last in the '
-    'same period, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. Example: SELECT subject, customer, biller FROM '
+    'same period, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, UM008 for a subject that is on another shard or being moved. Example: '
+    'SELECT subject, customer, biller FROM '
     'meter.report_subject(''acct_1'', ''cus_42'');';

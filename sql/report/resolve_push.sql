@@ -36,5 +36,6 @@ $$;
 comment on function resolve_push(text, boolean, timestamptz) is
     'Manually resolves an uncertain push, or one that is held as restored. If delivered, it becomes resolved; otherwise it is replaced by a '
     'new push with an identifier of its own. Returns the push. Raises 22004 or 22023 for a bad value, an unknown identifier or a push in '
-    'another state, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. Example: SELECT value, state FROM meter.resolve_push((SELECT '
+    'another state, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, UM008 for a subject that is on another shard or being moved. Example: '
+    'SELECT value, state FROM meter.resolve_push((SELECT '
     'identifier FROM meter.pushes(state => ''uncertain'')), delivered => true, now => ''2026-06-19 16:30+00'');';

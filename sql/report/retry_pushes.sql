@@ -37,5 +37,6 @@ comment on function retry_pushes(text, text, timestamptz) is
     'current mappings. Retrying overrides the hold: a negative value is sent, and usage that is too old or late gets the present time, '
     'except in mode last. A push without a customer, with too many digits or superseded by another value stays as it is. A push that is '
     'held as restored may have been sent already, and is retried only by its identifier. Raises 22004 or 22023 for a bad value, an unknown '
-    'identifier, a push in another state or one that cannot be sent, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. Example: '
+    'identifier, a push in another state or one that cannot be sent, 25001 in a REPEATABLE READ or SERIALIZABLE transaction, UM008 for a subject '
+    'that is on another shard or being moved. Example: '
     'SELECT customer, value, stamped_at, state FROM meter.retry_pushes(now => ''2026-06-19 16:30+00'');';

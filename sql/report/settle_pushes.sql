@@ -78,7 +78,8 @@ comment on function settle_pushes(text, text, jsonb, timestamptz) is
     'Records the results of claimed pushes and returns their new states. results is an array of objects with push_id, attempt, outcome and, '
     'optionally, identifier, error and retry_after (seconds). Outcomes: delivered; rejected (permanently refused); unknown (may have been '
     'counted: resent under the same identifier while the biller recognises it, then uncertain); not_applied (not counted: sent again later, '
-    'not before retry_after, immediately if that is 0). A result whose identifier is not that of its push_id is ignored. Raises 22004 or '
+    'not before retry_after, immediately if that is 0). A result whose identifier is not that of its push_id is ignored. A push of '
+    'a subject that has moved to another shard is replaced, reason moved: nothing changes here, its new home takes the result. Raises 22004 or '
     '22023 for a bad value, 25001 in a REPEATABLE READ or SERIALIZABLE transaction. Example: SELECT push_id, state, reason FROM '
     'meter.settle_pushes(''stripe'', ''worker_1'', ''[
     {"push_id": 1, "attempt": 1, "outcome": "delivered"},

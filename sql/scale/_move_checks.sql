@@ -55,6 +55,21 @@ $$;
 
 comment on function _note_copied(text, bigint, timestamptz) is 'Notes up to where the log of a subject has been copied; nulls: it is not known.';
 
+-- Of what moves, not what is told of it: admin_log names objects of all kinds.
+create or replace function _has_rows(subject text)
+returns boolean
+language plpgsql
+volatile  -- sees what was committed while locks were waited for
+set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    return exists (select from _move_digests(_has_rows.subject) d where d.name <> 'admin_log' and d.row_count > 0);
+end
+$$;
+
+comment on function _has_rows(text) is 'Whether a table that moves with a subject has a row of it.';
+
 create or replace function _has_come(subject text)
 returns boolean
 language plpgsql
@@ -63,32 +78,8 @@ set search_path from current
 as $$
 #variable_conflict use_column
 begin
-    return _has_moved_rows(_has_come.subject) and not exists (select from moves m where m.subject = _has_come.subject);
+    return _has_rows(_has_come.subject) and not exists (select from moves m where m.subject = _has_come.subject);
 end
 $$;
 
 comment on function _has_come(text) is 'Whether a subject is at home here and something is stored of it.';
-
-create or replace function _has_moved_rows(subject text)
-returns boolean
-language plpgsql
-volatile
-set search_path from current
-as $$
-#variable_conflict use_column
-declare
-    v_table record;
-    v_found boolean;
-begin
-    for v_table in
-        select t.name, t.predicate from _moved_tables() t where t.predicate is not null and t.name not in ('events', 'rollups', 'admin_log')
-    loop
-        execute format('select exists (select from %I t where %s)', v_table.name, _moved_predicate(v_table.predicate, _has_moved_rows.subject))
-        into v_found;
-        exit when v_found;
-    end loop;
-    return v_found;
-end
-$$;
-
-comment on function _has_moved_rows(text) is 'Whether something is stored of a subject that moves with it.';

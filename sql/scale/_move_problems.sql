@@ -10,9 +10,13 @@ declare
     v_ids    integer[] := array(select s.series_id from _subject_series(_move_problems.subject, null) s);
     v_months timestamptz[] := array(select _dropped_months());
 begin
+    if not _has_rows(_move_problems.subject) then
+        return query select 'nothing is stored of it', format('Let it begin elsewhere: pymeter shard pin %s SHARD', _move_problems.subject);
+        return;
+    end if;
     return query
     select 'nothing is stored of the subject', 'Let it lie there before its first use: pymeter shard pin SUBJECT SHARD'
-    where not _has_moved_rows(_move_problems.subject)
+    where not _has_rows(_move_problems.subject)
     union all
     select 'usage of the subject lies in a month that was dropped here', 'Its idempotency keys cannot be told from others. It has to stay here.'
     where exists (select from dropped_rollups d where d.series_id = any (v_ids))

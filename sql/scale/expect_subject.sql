@@ -15,7 +15,7 @@ begin
     perform _close_subject(expect_subject.subject, interval '5 seconds');
     -- Another run may have changed it while this one waited.
     v_move := _check_run(expect_subject.subject, null, '{arriving,moved}');
-    if v_move.state is null and (_is_known_subject(expect_subject.subject) or _has_moved_rows(expect_subject.subject)) then
+    if v_move.state is null and (_is_known_subject(expect_subject.subject) or _has_rows(expect_subject.subject)) then
         raise exception using
             errcode = '55000', message = 'the subject is at home here', column = 'subject',
             detail = format('subject %s.', quote_literal(left(expect_subject.subject, 80))),

@@ -48,6 +48,7 @@ comment on function compare_plans(text, text, timestamptz, timestamptz, text[]) 
     'Returns what the usage of [since, until) costs each subject under two plans, as if it had had the one or the other, and no other plan, all '
     'the time; at the end, with the subject null, the sum of all. An amount is the sum of the lines that invoice() would have for the window: '
     'without fees of the cycle after it, late usage, credits and taxes. subjects null: all who used a metric that one of the plans has a price '
-    'for, or had one of them. Raises UM007 for an unknown plan, 22004 or 22023 for a bad value, UM006 and 40001 as usage() does. Example: BEGIN; '
+    'for, or had one of them. Raises UM007 for an unknown plan, 22004 or 22023 for a bad value, UM006 and 40001 as usage() does, UM008 for a '
+    'subject that is on another shard or being moved. Example: BEGIN; '
     'SELECT count(meter.define_plan(p)) FROM unnest(''{free,pro}''::text[]) p; SELECT subject, amount_a, amount_b, difference FROM '
     'meter.compare_plans(''free'', ''pro'', ''2026-06-01'', ''2026-07-01''); ROLLBACK;';

@@ -58,5 +58,6 @@ comment on function events(text, text, timestamptz, timestamptz, bigint, integer
     'usage: the event that it replaces. correction_id: the correction that wrote the row. For the '
     'next page, pass the event_id of the last row as after_id. after_at is optional; passing the at of that row, in any precision, '
     'saves a lookup. max_rows: 1 to 10,000. as_of: only rows that had been recorded up to that watermark. Raises UM001 for an unknown metric, '
-    '22004 or 22023 for an invalid argument, 55P03 for an as_of after the last watermark, UM006 if the page needs a month that was archived. '
+    '22004 or 22023 for an invalid argument, 55P03 for an as_of after the last watermark, UM006 if the page needs a month that was archived, UM008 '
+    'for a subject that is on another shard or being moved. '
     'Example: SELECT at, quantity, metadata FROM meter.events(''acct_1'', ''tokens'', until => ''2026-06-19'', max_rows => 2);';

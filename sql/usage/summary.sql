@@ -32,5 +32,6 @@ comment on function summary(text, text, timestamptz, timestamptz, text, timestam
     'Returns the usage of a subject in a window, one row per metric, in the order of the metrics'' keys: the lines of an invoice. Metrics without '
     'usage are included, with quantity 0; retired metrics only if they have usage in the window. Without a window: each metric''s own current '
     'period. With period cycle: in the subject''s billing cycle. as_of: only what had been recorded up to that watermark. Raises 22004 or 22023 '
-    'for an invalid argument, UM006, 40001 and 55P03 as usage() does. Example: SELECT metric, quantity, unit, event_count FROM '
+    'for an invalid argument, UM006, 40001 and 55P03 as usage() does, UM008 for a subject that is on another shard or being moved. Example: SELECT '
+    'metric, quantity, unit, event_count FROM '
     'meter.summary(''acct_1'', period => ''month'', now => ''2026-06-18'');';

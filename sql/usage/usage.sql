@@ -34,5 +34,6 @@ comment on function usage(text, text, text, timestamptz, timestamptz, text, time
     'carry then returns the last value from before the window, with event_count 0 and has_data true. as_of: only what had been recorded up to that '
     'watermark (watermark()). Raises UM001 for an unknown metric, 22004 or 22023 for an invalid argument, UM006 when the window begins or ends '
     'inside a bucket whose events retention has dropped, 40001 when maintain() has moved events to another partition since the snapshot was taken '
-    '(retry the transaction), 55P03 for an as_of after the last watermark. Example: SELECT quantity, unit, event_count FROM '
+    '(retry the transaction), 55P03 for an as_of after the last watermark, UM008 for a subject that is on another shard or being moved. Example: '
+    'SELECT quantity, unit, event_count FROM '
     'meter.usage(''acct_1'', ''tokens'', since => ''2026-06-18'', until => ''2026-06-19'');';

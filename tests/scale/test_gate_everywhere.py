@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import psycopg
@@ -207,6 +208,25 @@ def test_every_id_of_something_that_belongs_to_a_subject_is_tried(meter: Ledger)
         if {"reservation_id", "statement_id", "top_up_id", "credit_id"} & set(p)
     }
     assert by_id - INSIDE.keys() - {"own_statement"} == set()
+
+
+def test_every_function_that_raises_it_says_so(meter: Ledger) -> None:
+    """Or says that it raises what another one does."""
+    raising = {*TAKING_ONE, *INSIDE, "retry_pushes", "leave_pushes", "resolve_push", "fail_pushes"}
+    comments = dict(
+        meter.rows(
+            "SELECT proname, split_part(obj_description(oid, 'pg_proc'), ' Example: ', 1) FROM pg_proc"
+            " WHERE pronamespace = 'meter'::regnamespace AND proname = ANY (%s)",
+            [sorted(raising)],
+        )
+    )
+    assert comments.keys() == raising
+
+    def says(name: str) -> bool:
+        others = re.findall(r"(?:Raises|otherwise|and) as (\w+)\(\) does", comments[name])
+        return "UM008" in comments[name] or any(says(other) for other in others if other != name)
+
+    assert [name for name in sorted(raising) if not says(name)] == []
 
 
 # Questions about all subjects, and work for all. Not asked: what was written about them, such as admin_log.

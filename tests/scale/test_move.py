@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from pymeter import LockUnavailable, SubjectMoved
+from pymeter import LockUnavailable, MeterError, SubjectMoved
 from pymeter.scale import ShardedMeter, read_map
 from pymeter.scale.errors import MoveRefused
 from pymeter.scale.moving import move
@@ -179,3 +179,35 @@ def test_what_cannot_be_moved_exactly_is_refused(pair: Pair) -> None:
     assert "'cus_1' of 'stripe' has other subjects here" in refusal()
     home.report_subject(S, "cus_2")
     move(pair.path, S, target)
+
+
+def test_a_subject_of_which_nothing_is_stored_is_pinned_and_not_moved(pair: Pair) -> None:
+    """It would stay closed: nothing at the new home could tell that it has arrived."""
+    source, target = pair.home(), pair.other()
+    with pytest.raises(MoveRefused) as caught:
+        move(pair.path, S, target)
+    assert "nothing is stored" in (caught.value.detail or "")
+    assert f"pymeter shard pin {S}" in (caught.value.hint or "")
+    assert pair.meter.moves() == []
+    # A metric of its name is no data of it.
+    pair.meter.define_metric(S, "sum", "unit")
+    with pytest.raises(MoveRefused):
+        move(pair.path, S, target)
+    assert homes(pair.meter, S, 1) != []
+    assert pair.home() == source
+
+
+def test_a_subject_that_has_no_usage_yet_moves_with_what_it_has(pair: Pair) -> None:
+    pair.meter.define_plan("pro")
+    source, target = pair.home(), pair.other()
+    pair.meter.subscribe(S, "pro")
+    pair.meter.meters[target].subscribe("x", "pro")
+    move(pair.path, S, target)
+    assert [row.plan for row in pair.meter.subscriptions(S)] == ["pro"]
+    assert homes(pair.meter, S, 1) == [target]
+    # Two subjects of one name cannot become one, whatever they have.
+    alone = next(f"y{n}" for n in range(99) if pair.home(f"y{n}") == source)
+    for shard in (source, target):
+        pair.meter.meters[shard].subscribe(alone, "pro")
+    with pytest.raises(MeterError, match="at home here"):
+        move(pair.path, alone, target)
