@@ -63,8 +63,18 @@ volatile  -- sees what was committed while locks were waited for
 set search_path from current
 as $$
 #variable_conflict use_column
+declare
+    v_table record;
+    v_found boolean;
 begin
-    return exists (select from _move_digests(_has_rows.subject) d where d.name <> 'admin_log' and d.row_count > 0);
+    for v_table in
+        select t.name, t.predicate from _moved_tables() t where t.treatment not in ('log', 'keys') and t.name <> 'admin_log'
+    loop
+        execute format('select exists (select from %I t where %s)', v_table.name, _moved_predicate(v_table.predicate, _has_rows.subject))
+        into v_found;
+        exit when v_found;
+    end loop;
+    return v_found;
 end
 $$;
 
