@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -19,6 +20,8 @@ from pymeter.web.problems import bad_value
 
 _ROWS = 20
 _DIFFERENCES = 50
+_ROWS_OF_REASONS = 10_000
+"""As many as pushes() returns."""
 _DECIDE = ("rejected", "uncertain", "held")
 """The states that wait for a person."""
 _STATES = (
@@ -68,6 +71,8 @@ class Reporting:
                     *((one, _choice(one, counts)) for one in _STATES if one not in _WITHOUT_PUSH),
                 ],
                 state=state,
+                reasons=await _reasons(page, biller, counts),
+                are_all_counted=max(counts[one]["pushes"] for one in ("rejected", "held")) <= _ROWS_OF_REASONS,
                 may_decide=page.may("retry_pushes"),
             )
 
@@ -145,6 +150,18 @@ def _counts(status: Answer) -> dict[str, dict[str, Any]]:
         }
         for state in _STATES
     }
+
+
+async def _reasons(page: Page, biller: str, counts: dict[str, dict[str, Any]]) -> list[tuple[str, int]]:
+    """Why pushes are rejected or held, and how many: the most frequent reason first."""
+    if not page.may("leave_pushes"):
+        return []
+    found: Counter[str] = Counter()
+    for state in ("rejected", "held"):
+        if counts[state]["pushes"]:
+            answer = await page.ask("pushes", biller=biller, state=state, max_rows=_ROWS_OF_REASONS)
+            found.update(row["reason"] for row in answer.rows if row["reason"])
+    return found.most_common()
 
 
 def _earliest(times: Iterable[datetime | None]) -> datetime | None:
