@@ -17,6 +17,8 @@ _TIMES = re.compile(r"(?<=[\d…]) x (?=-?\d)")
 # Words of scripts that are written from right to left, of one text.
 _LEFTWARD = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff"
 _WORDS_LEFTWARD = re.compile(rf"[{_LEFTWARD}]+(?:[\s\-]+[{_LEFTWARD}]+)*")
+_MINUS = "\N{MINUS SIGN}"
+_NEGATIVE = re.compile(r"(?<!\S)-(?=\d)")
 _ISOLATE, _END = "\N{FIRST STRONG ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
 _EARLIER = "Usage of earlier periods"
 _UNPRICED = "Usage without a price"
@@ -64,7 +66,7 @@ class Section:
 
 def money(value: Decimal | None, currency: str | None = None) -> Amount:
     """With the decimals of its currency, a minus sign, and the currency if it is given."""
-    text = "unknown" if value is None else f"{value:,f}".replace("-", "\N{MINUS SIGN}")
+    text = "unknown" if value is None else signed(f"{value:,f}")
     return Amount(f"{text} {currency}" if currency else text, "" if value is None else f"{value:f}")
 
 
@@ -74,8 +76,13 @@ def capitalised(text: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """A text in which a name that is written from right to left does not reorder the numbers after it."""
-    return _WORDS_LEFTWARD.sub(rf"{_ISOLATE}\g<0>{_END}", visible(text))
+    """A text with minus signs, and in which a name that is written from right to left reorders no number."""
+    return _WORDS_LEFTWARD.sub(rf"{_ISOLATE}\g<0>{_END}", visible(_NEGATIVE.sub(_MINUS, text)))
+
+
+def signed(text: str) -> str:
+    """A number as it is written, with a minus sign instead of a hyphen."""
+    return text.replace("-", _MINUS)
 
 
 class Lines:
@@ -137,9 +144,9 @@ class Lines:
         return Row(
             visible(when),
             sentence(_about(line)),
-            quantity(line.quantity),
+            signed(quantity(line.quantity)),
             visible(line.unit or "") if line.quantity is not None else "",
-            "" if line.unit_amount is None else number(line.unit_amount),
+            "" if line.unit_amount is None else signed(number(line.unit_amount)),
             None if line.currency is None else self._money(line.amount, line),
         )
 

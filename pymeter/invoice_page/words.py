@@ -18,6 +18,12 @@ TOTAL = "total"
 
 _DECIMALS_MAX = 6
 _SMALL = Decimal("0.001")
+# Quantities as explanations have them: the number of a statement, a date and a name stay as they are.
+_LARGE = re.compile(
+    r"(?:(?<=\bunits )|(?<=\bunits above )|(?<=\d to )|(?<=\bup to )|(?<=\d x )|(?<=\d [+-] )|(?<=\bpackages of )|(?<=% of )"
+    r"|(?<=\bin the period: )|(?<= / )|(?<= = )|(?<=\bminimum )|(?<=\bwithout it: ))-?\d{4,}(?![\w-])"
+    r"|(?<![\w.:-])-?\d{4,}(?=(?:\.\d+)? (?:x -?\d|free\b|left\b|events\b|of \d))"
+)
 _LONG = re.compile(rf"\b(?!0\.000)(\d+\.\d{{{_DECIMALS_MAX}}})\d{{{_DECIMALS_MAX},}}")
 
 
@@ -78,5 +84,6 @@ def quantity(value: Decimal | None) -> str:
 
 
 def shortened(explanation: str | None) -> str:
-    """An explanation in which decimals that do not end are cut off, with a sign that there are more."""
-    return _LONG.sub(r"\1…", explanation or "")
+    """An explanation with separators in its quantities, and in which decimals that do not end are cut off."""
+    text = _LARGE.sub(lambda found: f"{int(found[0]):,}", explanation or "")
+    return _LONG.sub(r"\1…", text)

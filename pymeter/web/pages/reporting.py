@@ -72,7 +72,8 @@ class Reporting:
                 ],
                 state=state,
                 reasons=await _reasons(page, biller, counts),
-                are_all_counted=max(counts[one]["pushes"] for one in ("rejected", "held")) <= _ROWS_OF_REASONS,
+                are_all_counted=max(counts[one]["pushes"] for one in ("rejected", "held"))
+                <= _ROWS_OF_REASONS,
                 may_decide=page.may("retry_pushes"),
             )
 

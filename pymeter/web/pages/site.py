@@ -144,8 +144,12 @@ class Site:
 
     def problem(self, request: Request, problem: Problem) -> Response:
         """An error as a page."""
-        values = {"title": problem.fields["title"], "problem": problem.fields, "here": ""}
-        response = self.render(request, self.sessions.of(request), "problem.html.jinja", values)
+        signed_in = self.sessions.of(request)
+        path = request.url.path.removeprefix(request.scope.get("root_path", ""))
+        # What was typed is there to be corrected.
+        asked = path if signed_in is not None and request.method == "GET" else None
+        values = {"title": problem.fields["title"], "problem": problem.fields, "here": "", "asked": asked}
+        response = self.render(request, signed_in, "problem.html.jinja", values)
         response.status_code = problem.status
         response.headers.update(problem.headers)
         return response

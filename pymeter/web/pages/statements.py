@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, Response
 
 from pymeter.calls.result import Row, every
 from pymeter.invoice_page import Letter, statement_page
+from pymeter.invoice_page.lines import sentence
 from pymeter.invoice_page.words import shortened
 from pymeter.models import StatementHeader, StatementLine
 from pymeter.web.pages import lookup
@@ -141,7 +142,7 @@ def _statements(page: Page, answer: Answer, most: int) -> Table:
 def _items(page: Page, answer: Answer) -> Table:
     def about(row: Row) -> str:
         of = f"of statement {row['late_of']}" if row["late_of"] is not None else ""
-        return ": ".join(filter(None, (of, shortened(row["explanation"]))))
+        return ": ".join(filter(None, (of, sentence(shortened(row["explanation"])))))
 
     return Table(
         "lines",

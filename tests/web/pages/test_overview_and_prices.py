@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from tests.helpers import Ledger
 from tests.web.conftest import Api
+from tests.web.pages.reading import read, run
 from tests.web.pages.test_signing_in import sign_in
 
 UNIT = {"model": "unit", "currency": "EUR", "unit_amount": "1"}
@@ -75,6 +77,46 @@ def test_a_quantity_costs_what_rate_says(reader: Api, priced: Ledger) -> None:
     lines = rows(reader.client.get("/prices?plan=big&item=tokens&quantity=1,250&csv=rated").text)
     expected = priced.rows("SELECT amount FROM meter.rate(%s::jsonb, 1250)", [as_json(GRADUATED)])
     assert [Decimal(line["amount"]) for line in lines] == [row.amount for row in expected]
+
+
+def test_a_quantity_has_a_total_and_the_amount_of_an_invoice(reader: Api, priced: Ledger) -> None:
+    page = read(reader.client, "/prices", plan="big", item="tokens", quantity="1250.1")
+    assert "What 1,250.1 cost" in page.text
+    assert [row[:2] + row[4:] for row in page.tables["rated"]] == [
+        ["1", "100", "50", "units 1 to 100: 100 x 0.5"],
+        ["2", "1,150.1", "287.525", "units above 100 up to 1,250.1: 1,150.1 x 0.25"],
+        ["Total", "1,250.1", "337.525", ""],
+    ]
+    (statement,) = [one for one in page.statements if "simulate" in one]
+    assert run(priced, statement)[0].simulate["total"] == "337.53"
+    assert "An invoice has 337.53 EUR for them." in page.text
+
+
+def test_what_costs_nothing_for_a_quantity_is_not_offered_for_one(reader: Api, priced: Ledger) -> None:
+    fee = as_json({"model": "flat", "currency": "EUR", "flat_amount": "20"})
+    priced.execute("SELECT meter.define_price('big', 'base', %s::jsonb)", [fee])
+    page = read(reader.client, "/prices", plan="big")
+    form = page.source[page.source.index('name="item"') :]
+    assert re.findall("<option>(.*?)</option>", form[: form.index("</select>")]) == ["tokens"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"item": "tokens", "quantity": "a few"}, "quantity"),
+        ({"a": "small", "b": "big", "since": "June", "until": "2026-07-01"}, "since"),
+    ],
+)
+def test_what_cannot_be_read_stays_in_the_form_beside_the_message(
+    reader: Api, priced: Ledger, query: dict[str, str], field: str
+) -> None:
+    page = read(reader.client, "/prices", plan="big", **query)
+    assert page.status == 400
+    assert page.tables["prices"]
+    (form,) = [form for form in page.forms if field in form]
+    assert form[field] == query[field]
+    after = page.source.index(f'name="{field}"')
+    assert 'class="message bad"' in page.source[after : page.source.index("</section>", after)]
 
 
 def test_two_plans_are_compared_as_compare_plans_does(reader: Api, priced: Ledger) -> None:

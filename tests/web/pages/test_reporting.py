@@ -133,7 +133,9 @@ def test_the_form_of_a_retry_says_which_time_replaces_that_of_the_usage(
 ) -> None:
     old = next(row for row in with_old.call("pushes", state="held") if row.reason == "too_old")
     shown = read(client, "/push", id=old.push_id)
-    told = re.search(r"It becomes usage of now : its time, (.*?), is replaced by (.*?), and stripe", shown.text)
+    told = re.search(
+        r"It becomes usage of now : its time, (.*?), is replaced by (.*?), and stripe", shown.text
+    )
     assert told is not None, shown.text
     before, after = (datetime.fromisoformat(one).replace(tzinfo=UTC) for one in told.groups())
     assert before == old.stamped_at

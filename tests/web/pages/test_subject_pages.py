@@ -18,6 +18,7 @@ from tests.helpers import Ledger
 from tests.web.conftest import Api
 from tests.web.pages.conftest import signed_in, statements, words
 from tests.web.pages.customers import BEFORE, HOSTILE, HUGE, MONTH, NOW, fill, serving
+from tests.web.pages.reading import read
 
 
 @pytest.fixture(scope="module")
@@ -272,6 +273,14 @@ def test_a_bad_question_is_a_page_that_says_why(browser: httpx.Client) -> None:
         assert answer.status_code == status, path
         assert answer.headers["content-type"].startswith("text/html")
         assert word in words(answer.text), path
+
+
+def test_what_was_typed_can_be_corrected_beside_the_message(browser: httpx.Client) -> None:
+    page = read(browser, "/totals", metric="tokens", since="10 days", until="2026-12-01")
+    assert "since is not a time" in page.text
+    (form,) = [form for form in page.forms if form["action"] == "/totals"]
+    assert form == {"action": "/totals", "metric": "tokens", "until": "2026-12-01", "since": "10 days"}
+    assert "since" not in read(browser, "/totals", metric="nothing", since="2026-12-01").forms[-1]
 
 
 def test_a_key_of_another_level_shows_which_one_is_missing(served: Api) -> None:
