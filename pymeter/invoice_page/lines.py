@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -95,10 +95,12 @@ class Lines:
         timezone: str,
         *,
         with_currency: bool,
+        names: Mapping[str, str],
     ) -> None:
         self._period = period
         self._timezone = timezone
         self._with_currency = with_currency
+        self._names = names
         self._lines = [line for line in lines if line.kind not in (*AFTER, TOTAL)]
         self._is_priced = any(line.currency is not None for line in self._lines)
 
@@ -133,7 +135,7 @@ class Lines:
         # Its discount, or its minimum, is a row of the item, and no title.
         of = next((line for line in lines if line.kind in ("usage", "fee", "late")), first)
         return Group(
-            visible(_name(of)),
+            visible(_name(of, self._names)),
             visible(shared),
             [self._row(line, shared) for line in lines],
             None if len(lines) == 1 or first.currency is None else self._money(added(amounts), first),
@@ -161,10 +163,10 @@ class Lines:
         return ", ".join(filter(None, (when, of)))
 
 
-def _name(line: Line) -> str:
+def _name(line: Line, names: Mapping[str, str]) -> str:
     """The title; capitalised where it is a word of ours, and not a name."""
     is_named = line.name is not None or line.item is not None or line.metric is not None
-    return title(line) if is_named else capitalised(title(line))
+    return title(line, names) if is_named else capitalised(title(line))
 
 
 def _about(line: Line) -> str:

@@ -98,8 +98,8 @@ def test_a_page_has_the_lines_and_sums_of_the_invoice(pymeter: Run, priced: Mete
         "it is no plain product"
     )
     assert (discount[0], discount[4]) == ("discount: 10% of 20.00025", Decimal("-2.00"))
-    assert storage == ("storage", "12.25", "GB", "", None)
-    assert [title for title, _, _ in shown.groups] == ["Platform fee", "Tokens", "storage"]
+    assert storage == ("Storage", "12.25", "GB", "", None)
+    assert [title for title, _, _ in shown.groups] == ["Platform fee", "Tokens", "Storage"]
     assert shown.words("tbody", "section") == ["Plan pro", "Usage without a price"]
 
 
@@ -251,8 +251,8 @@ def test_negative_and_large_quantities_are_written_as_amounts_are(pymeter: Run, 
         ("2.9% of 10000, and 300 for 1000 events", "2.9% of 10,000, and 300 for 1,000 events"),
         ("minimum 5000; without it: 3800", "minimum 5,000; without it: 3,800"),
         ("paid credit 12345: 3000 of 15000 left", "paid credit 12345: 3,000 of 15,000 left"),
-        ("of statement 12345, from 2026-10-01 to 2026-11-01", "of statement 12345, from 2026-10-01 to 2026-11-01"),
-        ("of another key: key 0123456789 to 0123456789abc", "of another key: key 0123456789 to 0123456789abc"),
+        ("statement 12345: 2026-10-01 to 2026-11-01", "statement 12345: 2026-10-01 to 2026-11-01"),
+        ("key 0123456789 to 0123456789abc", "key 0123456789 to 0123456789abc"),
         ("2000.1234567890123 x 3", "2,000.123456\N{HORIZONTAL ELLIPSIS} x 3"),
     ],
 )  # fmt: skip
@@ -281,7 +281,7 @@ def test_without_any_price_it_is_a_list_of_quantities(pymeter: Run, priced: Mete
     number = priced.close_period("acct_2", **JUNE).statement_id
     for shown in (draft, page(pymeter, "statement", str(number))):
         assert shown.words("h1")[0].startswith("Usage statement")
-        assert ("tokens", "5", "token", "", None) in shown.rows
+        assert ("Tokens", "5", "token", "", None) in shown.rows
         assert (shown.sums, shown.elements("data"), shown.elements("td", "amount")) == ([], [], [])
         assert not {"price", "Amount", "Total", "Bill"} & set(shown.body.split())
 

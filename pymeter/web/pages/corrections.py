@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pymeter.calls.result import Row
-from pymeter.numbers import number
 from pymeter.web.pages import lookup
 from pymeter.web.pages.asking import Answer
 from pymeter.web.pages.lookup import short
@@ -83,8 +82,11 @@ class Corrections:
         async with self._site.action(request) as (page, fields):
             correction_id = lookup.of_form(fields, "id")
             effects = await page.ask("approve_correction", id=correction_id)
+            await page.name_metrics()
         return page.done(
-            f"Correction {correction_id} is approved. {_changed(effects)}", "/correction", id=correction_id
+            f"Correction {correction_id} is approved. {_changed(page, effects)}",
+            "/correction",
+            id=correction_id,
         )
 
     async def reject(self, request: Request) -> Response:
@@ -107,12 +109,13 @@ class Corrections:
         )
 
 
-def _changed(effects: Answer) -> str:
+def _changed(page: Page, effects: Answer) -> str:
     """What approving returned, which no later question answers."""
     if not effects.rows:
         return "No total has changed."
     texts = [
-        f"{short(row['subject'])}, {row['metric']}: {number(row['before'])} became {number(row['after'])}"
+        f"{short(row['subject'])}, {page.named(row['metric'])}: {quantity(row['before'])} became"
+        f" {quantity(row['after'])}"
         for row in effects.rows[:_TOLD]
     ]
     more = len(effects.rows) - _TOLD
@@ -173,7 +176,7 @@ def _entries(page: Page, answer: Answer, most: int) -> Table:
         answer,
         (
             Column("ordinal", "No.", wide=True),
-            Column("entry", "Entry", below=lambda row: row["metric"]),
+            Column("entry", "Entry", below=lambda row: page.named(row["metric"])),
             Column(
                 "subject",
                 "Subject",
@@ -211,7 +214,7 @@ def _counted(row: Row) -> str:
 def _impact(page: Page, answer: Answer) -> Table:
     def about(row: Row) -> str:
         """The total that changes, and what makes it more than a number."""
-        marks = [f"{row['metric']}, {span(row['since'], row['until'], page.timezone)}"]
+        marks = [f"{page.named(row['metric'])}, {span(row['since'], row['until'], page.timezone)}"]
         if row["closed"]:
             marks.append("a statement holds it")
         if row["reported"]:

@@ -185,13 +185,16 @@ def _deliveries(page: Page, answer: Answer, most: int) -> Table:
 
 
 def _feed(page: Page, answer: Answer, most: int) -> Table:
+    def metric(row: Row) -> str:
+        return "" if row["metric"] is None else page.named(row["metric"])
+
     return Table(
         "notifications",
         "Feed",
         answer,
         (
             Column("notification_id", "No.", of=plain("notification_id"), wide=True),
-            Column("type", "Type", "word", below=lambda row: row["metric"] or ""),
+            Column("type", "Type", "word", below=metric),
             Column(
                 "subject",
                 "Subject",

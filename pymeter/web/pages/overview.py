@@ -77,8 +77,9 @@ def _metrics(page: Page, catalog: Answer, numbers: Answer) -> Table:
             Column(
                 "key",
                 "Metric",
+                of=lambda row: page.named(row["key"]),
                 link=lambda row: page.link("/totals", metric=row["key"]),
-                below=lambda row: row["name"] or "",
+                below=lambda row: row["key"],
             ),
             Column("aggregate", "Aggregate", wide=True),
             Column("unit", "Unit", wide=True),

@@ -40,7 +40,7 @@ class Prices:
             if plan is not None:
                 lines = await page.try_ask("prices", plan=plan, upcoming=True)
                 minimums = await page.try_ask("plan_minimums", plan=plan, upcoming=True)
-                tables += [_lines(plan, lines), _minimums(plan, minimums)]
+                tables += [_lines(page, plan, lines), _minimums(plan, minimums)]
                 rated = await _rated(page, lines)
             compared = await _compared(page, names)
             response = page.render(
@@ -89,14 +89,19 @@ def _plans(page: Page, plans: Answer) -> Table:
     )
 
 
-def _lines(plan: str, lines: Answer) -> Table:
+def _lines(page: Page, plan: str, lines: Answer) -> Table:
     return Table(
         "prices",
         f"Prices of {plan}",
         lines,
         (
             Column("item", "Item", below=lambda row: row["name"] or ""),
-            Column("metric", "Of", of=lambda row: row["metric"] or "a fee", wide=True),
+            Column(
+                "metric",
+                "Of",
+                of=lambda row: "a fee" if row["metric"] is None else page.named(row["metric"]),
+                wide=True,
+            ),
             Column("price", "Price", "lines", of=_in_words),
             Column("since", "Since", of=lambda row: row["since"] or "always", wide=True),
             Column("price_version", "Version", "number", wide=True),

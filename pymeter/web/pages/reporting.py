@@ -53,7 +53,7 @@ class Reporting:
             counts = _counts(status)
             state = page.given("state") or next((one for one in _DECIDE if counts[one]["pushes"]), "all")
             tables = [
-                _status(status),
+                _status(page, status),
                 _differences(page, await page.ask("reconciliation", biller=biller)),
                 await _pushes(page, biller, state),
             ]
@@ -179,14 +179,14 @@ def _number(answer: Answer) -> str:
     return "1 push is" if count == 1 else f"{count:,} pushes are"
 
 
-def _status(status: Answer) -> Table:
+def _status(page: Page, status: Answer) -> Table:
     rows = [row for row in status.rows if row["pushes"]]
     return Table(
         "status",
         "By metric and state",
         status,
         (
-            Column("metric", "Metric"),
+            page.metric_column(),
             Column("state", "State", "state"),
             Column("pushes", "Pushes", "number"),
             Column("quantity", "Quantity", "number"),

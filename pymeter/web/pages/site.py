@@ -19,13 +19,17 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from pymeter import __version__
+from pymeter.calls.result import Row
+from pymeter.invoice_page.lines import capitalised
+from pymeter.invoice_page.words import TOTAL, Line, metric_name, metric_names, title
+from pymeter.models import InvoiceProjection
 from pymeter.visible import visible
 from pymeter.web import body
 from pymeter.web.database import Connection, Database
 from pymeter.web.pages import wording
 from pymeter.web.pages.asking import Answer, Asker, quoted
 from pymeter.web.pages.sessions import Sessions, SignedIn
-from pymeter.web.pages.tables import Table, csv_response
+from pymeter.web.pages.tables import Column, Table, csv_response
 from pymeter.web.problems import Problem, of_database, unavailable
 
 logger = logging.getLogger("pymeter.web")
@@ -89,7 +93,9 @@ class Site:
         signed_in = self._signed_in(request)
         async with self.database.transaction() as connection:
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            yield Page(self, request, signed_in, self._asker(connection, signed_in))
+            page = Page(self, request, signed_in, self._asker(connection, signed_in))
+            await page.name_metrics()
+            yield page
 
     @asynccontextmanager
     async def action(self, request: Request) -> AsyncIterator[tuple[Page, dict[str, str]]]:
@@ -211,6 +217,33 @@ class Page:
         self.may = asker.may
         self.timezone = signed_in.timezone
         self.now = datetime.now(UTC)
+        self.names: dict[str, str | None] = {}
+        """The display names of metrics, by their keys."""
+        self._titles: dict[str, str] = {}
+
+    async def name_metrics(self) -> None:
+        """Read what people call the metrics, for whoever may read it."""
+        if self.csv is None and self.may("catalog"):
+            self.set_names({row["key"]: row["name"] for row in (await self.try_ask("catalog")).rows})
+
+    def set_names(self, names: dict[str, str | None]) -> None:
+        """What the metrics are called: the display names, by their keys."""
+        self.names, self._titles = names, metric_names(names)
+
+    def named(self, metric: str) -> str:
+        """What people call a metric; the CSV of a table has its key."""
+        return metric_name(metric, self._titles)
+
+    def title(self, line: Line | InvoiceProjection) -> str:
+        """What a line of an invoice is of."""
+        if line.kind == TOTAL:
+            return "Total"
+        is_named = line.name is not None or line.item is not None or line.metric is not None
+        return title(line, self._titles) if is_named else capitalised(title(line))
+
+    def metric_column(self, below: Callable[[Row], str] | None = None, **more: Any) -> Column:
+        """The metric of a row."""
+        return Column("metric", "Metric", of=lambda row: self.named(row["metric"]), below=below, **more)
 
     def given(self, name: str) -> str | None:
         """A value of the query; None if it is not there, or blank."""
@@ -249,7 +282,7 @@ class Page:
             response = csv_response(table)
             response.headers.update(UNCACHED)
             return response
-        found = {"tables": by_name, "now": self.now, **values}
+        found = {"tables": by_name, "now": self.now, "named": self.named, **values}
         return self.shown(template, found)
 
     def shown(self, template: str, values: Mapping[str, Any]) -> Response:

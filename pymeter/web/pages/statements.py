@@ -87,7 +87,7 @@ class Statements:
         async with self._site.page(request) as page:
             lines, header = await _asked(page, lookup.required(page, "id"))
             (found,) = _header(header.rows)
-            text = statement_page(found, _lines(lines.rows), Letter(), page.timezone)
+            text = statement_page(found, _lines(lines.rows), Letter(), page.timezone, names=page.names)
         style = hashlib.sha256("".join(_STYLE.findall(text)).encode()).digest()
         policy = (
             f"default-src 'none'; style-src 'sha256-{base64.b64encode(style).decode()}'; base-uri 'none';"
@@ -144,6 +144,9 @@ def _items(page: Page, answer: Answer) -> Table:
         of = f"of statement {row['late_of']}" if row["late_of"] is not None else ""
         return ": ".join(filter(None, (of, sentence(shortened(row["explanation"])))))
 
+    def name(row: Row) -> str:
+        return page.title(StatementLine.model_construct(**row))
+
     return Table(
         "lines",
         "Lines",
@@ -153,7 +156,7 @@ def _items(page: Page, answer: Answer) -> Table:
             Column(
                 "name",
                 "What",
-                of=lambda row: row["name"] or row["metric"] or row["item"] or _kind(row),
+                of=name,
                 below=about,
             ),
             Column(
@@ -196,7 +199,7 @@ async def _changes(page: Page, statement_id: int) -> Table:
         answer,
         (
             Column("event_id", "Event", of=plain("event_id"), wide=True),
-            Column("metric", "Metric", below=lambda row: short(row["idempotency_key"])),
+            page.metric_column(lambda row: short(row["idempotency_key"])),
             Column("kind", "Kind", wide=True),
             Column("quantity", "Quantity", "number", of=lambda row: row["quantity"]),
             Column("at", "Time of the usage", "time", wide=True),
@@ -225,7 +228,9 @@ def _problems(page: Page, answer: Answer) -> Table:
         answer,
         (
             Column("statement_id", "Statement", of=plain("statement_id")),
-            Column("what", "What", below=lambda row: row["metric"] or ""),
+            Column(
+                "what", "What", below=lambda row: "" if row["metric"] is None else page.named(row["metric"])
+            ),
             Column("stated", "Stated"),
             Column("found", "Found"),
         ),

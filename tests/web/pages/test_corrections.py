@@ -66,7 +66,7 @@ def test_approving_makes_it_count_and_tells_what_has_changed(client: httpx.Clien
     one = stage(metered)
     page = send(client, read(client, "/correction", id=one), "/correction/approve")
     assert page.status == 200
-    assert f"Correction {one} is approved. acct_1, tokens: 5 became 3." in page.text
+    assert f"Correction {one} is approved. acct_1, Tokens: 5 became 3." in page.text
     assert page.column("entries", -1) == ["applied"]
     assert used(metered) == 3
     (row,) = metered.call("corrections", state="approved")
@@ -141,7 +141,7 @@ def test_texts_of_others_stay_texts(client: httpx.Client, metered: Ledger) -> No
         assert HOSTILE in page.text
     approved = send(client, read(client, "/correction", id=one), "/correction/approve")
     assert "<script" not in approved.source
-    assert f"{HOSTILE}, tokens: 0 became 7" in approved.text
+    assert f"{HOSTILE}, Tokens: 0 became 7" in approved.text
 
 
 def test_entries_that_can_no_longer_be_applied_are_a_problem_beside_them(

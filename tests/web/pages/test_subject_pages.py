@@ -156,7 +156,7 @@ def test_a_mark_that_is_reached_and_an_overrun_have_a_word(empty: Api) -> None:
     assert "approaching" not in browser.get(of("/subject", subject="acct_1")).text
     filled.record("acct_1", "tokens", 40)
     assert "approaching" in browser.get(of("/subject", subject="acct_1")).text
-    assert "acct_1 tokens 210 of 250 token per cycle" in words(browser.get("/subjects").text)
+    assert "acct_1 Tokens 210 of 250 token per cycle" in words(browser.get("/subjects").text)
     filled.record("acct_1", "tokens", 100, overflow=True)
     text = words(browser.get(of("/subject", subject="acct_1")).text)
     assert "of 250 token and 50 of top-ups; 35 beyond it, 25 held." in text
@@ -212,7 +212,7 @@ def test_limits_and_what_adds_to_them_and_statements(browser: httpx.Client, fill
     assert "shadowed" in text
     assert "gift" in text
     (held,) = filled.call("reservations", subject="acct_1")
-    assert f"{held.reservation_id} r tokens 25" in text
+    assert f"{held.reservation_id} r Tokens 25" in text
     text = words(browser.get(of("/subject/statements", subject="acct_1")).text)
     (statement,) = filled.call("statements", subject="acct_1")
     assert f"{statement.totals['EUR']} EUR" in text
