@@ -63,8 +63,8 @@ NOVEMBER = {"since": "2026-11-01T00:00:00+00:00", "until": "2026-12-01T00:00:00+
 NOTIFICATIONS = {
     "budget.exceeded": (
         {"mark": 100, **NOVEMBER, "period": "cycle",
-         "source": "subject", "currency": "USD", "budget_id": 1, "numerator": Decimal("1522.70"), "projected": False,
-         "denominator": 261, "action": "alert"},
+         "source": "subject", "currency": "USD", "budget_id": 1, "numerator": Decimal("1522.70"),
+         "denominator": 261, "action": "alert", "projected": False},
         "1,522.70 of 261 USD per cycle; mark 100 %; 2026-11-01 to 2026-12-01",
     ),
     "threshold.projected": (

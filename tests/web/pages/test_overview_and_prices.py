@@ -65,6 +65,30 @@ def test_the_overview_of_an_empty_meter_says_what_comes_next(reader: Api, metere
     assert len(rows(reader.client.get("/?csv=metrics").text)) == len(metered.call("catalog"))
 
 
+def test_what_the_overview_tells_of_leads_to_the_page_that_shows_it(reader: Api, metered: Ledger) -> None:
+    metered.call("open_correction", reason="goodwill")
+    metered.call("set_limit", metric="tokens", quota=1, subject="acct_9")
+    metered.record("acct_9", "tokens", 5)
+    metered.call("report_metric", metric="tokens", event_name="used")
+    notices = metered.call("health")[0].notices
+    page = read(reader.client, "/")
+    assert len(notices) == 3
+    shown = {text: page.links[text] for text in notices}
+    assert sorted(shown.values()) == ["/corrections", "/notifications?type=limit.refused", "/reporting"]
+    refused = read(reader.client, shown[next(text for text in notices if "refused" in text)])
+    assert refused.column("notifications", 2) == ["acct_9"]
+
+
+def test_the_rate_is_that_of_the_last_minute(reader: Api, metered: Ledger) -> None:
+    before = read(reader.client, "/").text
+    assert "Rate of the last" in before
+    assert "nothing within a minute" not in before
+    metered.execute("ALTER TABLE meter.events DISABLE TRIGGER USER")
+    metered.execute("UPDATE meter.events SET recorded_at = recorded_at - interval '61 seconds'")
+    metered.execute("ALTER TABLE meter.events ENABLE TRIGGER USER")
+    assert "Recording rate 0 / s nothing within a minute" in read(reader.client, "/").text
+
+
 def test_the_prices_of_a_plan_are_in_words(reader: Api, priced: Ledger) -> None:
     page = reader.client.get("/prices?plan=big").text
     assert "graduated, EUR a unit" in page
