@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import psycopg
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from psycopg_pool import PoolTimeout, TooManyRequests
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -30,7 +31,7 @@ from pymeter.web.pages import wording
 from pymeter.web.pages.asking import Answer, Asker, quoted
 from pymeter.web.pages.sessions import Sessions, SignedIn
 from pymeter.web.pages.tables import Column, Table, csv_response
-from pymeter.web.problems import Problem, of_database, unavailable
+from pymeter.web.problems import Problem, of_database, on_http_error, unavailable
 
 logger = logging.getLogger("pymeter.web")
 
@@ -41,6 +42,7 @@ _ICON = (_STATIC / "icon.svg").read_text(encoding="utf-8")
 _KEPT = {"Cache-Control": "max-age=300"}
 _UNKNOWN = "Whether the change was made is not known: look at the page before you send the form again."
 _UNCHANGED = "Nothing was changed: send the form again."
+_OF_PROGRAMS = ("/v1/", "/openapi.json", "/health", "/metrics")
 _LOST = "the database cannot be reached"
 _ROWS = 50
 _ROWS_OF_CSV = 10_000
@@ -146,6 +148,16 @@ class Site:
         root = request.scope.get("root_path", "")
         return RedirectResponse(
             link(root, "/sign-in", back=back.removeprefix(root) or None), 303, headers=UNCACHED
+        )
+
+    async def on_http_error(self, request: Request, error: Exception) -> Response:
+        """Starlette's handler for its own errors: a page for a person, who has mistyped an address say."""
+        path = request.url.path.removeprefix(request.scope.get("root_path", ""))
+        is_of_programs = path.startswith(_OF_PROGRAMS) or "text/html" not in request.headers.get("accept", "")
+        if is_of_programs or not isinstance(error, HTTPException) or error.status_code != 404:
+            return await on_http_error(request, error)
+        return self.problem(
+            request, Problem(404, "no such page", hint="Its address may be mistyped, or old.")
         )
 
     def problem(self, request: Request, problem: Problem) -> Response:
