@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from starlette.requests import Request
@@ -13,7 +14,7 @@ from pymeter.web.pages.asking import Answer
 from pymeter.web.pages.lookup import short
 from pymeter.web.pages.site import Page, Site
 from pymeter.web.pages.tables import Column, Table, plain
-from pymeter.web.pages.wording import quantity, span
+from pymeter.web.pages.wording import moment, quantity, span
 
 _STATES = (
     (None, "All"),
@@ -66,7 +67,8 @@ class Corrections:
                 "correction_entries", id=correction_id, max_rows=most, after_ordinal=after
             )
             header = await page.ask("corrections", max_rows=1, after_id=correction_id + 1)
-            tables = [_entries(page, entries, most)]
+            voided = {} if page.csv else await _voided(page, entries)
+            tables = [_entries(page, entries, most, voided)]
             if header.row["state"] == "open":
                 tables.append(_impact(page, await page.try_ask("preview_correction", id=correction_id)))
             return page.render(
@@ -167,7 +169,31 @@ def _corrections(page: Page, answer: Answer, most: int) -> Table:
     )
 
 
-def _entries(page: Page, answer: Answer, most: int) -> Table:
+async def _voided(page: Page, entries: Answer) -> dict[int, Row]:
+    """The events that are taken back, by their ids: their entries do not say how much they are of."""
+    found: dict[int, Row] = {}
+    for row in entries.rows:
+        if row["entry"] == "void" and row["corrects"] is not None:
+            # Of what was dropped or is in an archive, nothing is known.
+            event = await page.try_ask(
+                "all_events", metric=row["metric"], after_id=row["corrects"] + 1, max_rows=1
+            )
+            found |= {one["event_id"]: one for one in event.rows if one["event_id"] == row["corrects"]}
+    return found
+
+
+def _entries(page: Page, answer: Answer, most: int, voided: Mapping[int, Row]) -> Table:
+    def counted(row: Row) -> str:
+        """As it counts: what a void takes back is negative."""
+        event = voided.get(row["corrects"])
+        if event is None:
+            return row["member"] or ("" if row["quantity"] is None else quantity(row["quantity"]))
+        return event["member"] or ("" if event["quantity"] is None else quantity(-event["quantity"]))
+
+    def time(row: Row) -> str:
+        at = row["at"] or voided.get(row["corrects"], row)["at"]
+        return "" if at is None else moment(at, page.timezone)
+
     is_decided = any(row["outcome"] is not None for row in answer.rows)
     outcome = [Column("outcome", "Outcome", "state")] if is_decided else []
     return Table(
@@ -183,9 +209,8 @@ def _entries(page: Page, answer: Answer, most: int) -> Table:
                 link=lambda row: page.link("/subject", subject=row["subject"]),
                 below=lambda row: short(row["reason"]),
             ),
-            Column("corrects", "Event", of=_event, link=lambda row: _log(page, row), wide=True),
-            Column("at", "Time of the usage", "time", wide=True),
-            Column("quantity", "Quantity or member", "figure", of=_counted),
+            Column("corrects", "Event", of=_event, link=lambda row: _log(page, row), below=time),
+            Column("quantity", "Quantity or member", "figure", of=counted),
             *outcome,
         ),
         empty="None yet: stage_correction() adds them.",
@@ -205,10 +230,6 @@ def _log(page: Page, row: Row) -> str:
         return ""
     window = {"since": row["at"].isoformat(), "until": (row["at"] + timedelta(seconds=1)).isoformat()}
     return page.link("/events", subject=row["subject"], metric=row["metric"], **window)
-
-
-def _counted(row: Row) -> str:
-    return row["member"] or ("" if row["quantity"] is None else quantity(row["quantity"]))
 
 
 def _impact(page: Page, answer: Answer) -> Table:
