@@ -62,7 +62,8 @@ def _together(data: Data, timezone: str) -> Iterator[str]:
     if isinstance(data.get("totals"), dict):
         yield from (f"{_number(total, key)} {key}" for key, total in sorted(data.pop("totals").items()))
     if taken := _taken(data, "since", "until"):
-        yield span(*map(read_time, taken), timezone)
+        since, until = map(read_time, taken)
+        yield span(since, until, timezone)
 
 
 def _taken(data: Data, *names: str) -> list[Any]:

@@ -17,6 +17,7 @@ from pymeter.invoice_page.words import shortened
 from pymeter.models import StatementHeader, StatementLine
 from pymeter.web.pages import lookup
 from pymeter.web.pages.asking import Answer
+from pymeter.web.pages.decided import decided_table
 from pymeter.web.pages.late import late_table
 from pymeter.web.pages.lookup import short
 from pymeter.web.pages.site import UNCACHED, Page, Site
@@ -59,7 +60,8 @@ class Statements:
             statement_id = lookup.required(page, "id")
             lines, header = await _asked(page, statement_id)
             late = await page.try_ask("late_usage", statement_id=statement_id, max_rows=_LATE_ROWS)
-            tables = [_items(page, lines), late_table(page, late, "Since it was closed")]
+            decided, sources = await decided_table(page, header.row)
+            tables = [_items(page, lines), late_table(page, late, "Since it was closed"), decided]
             tables.append(await _changes(page, statement_id))
             if page.given("verify") is not None:
                 found = await page.try_ask("verify_statements", subject=header.row["subject"])
@@ -70,6 +72,7 @@ class Statements:
                 title=f"Statement {statement_id}",
                 header=header,
                 totals=_totals(header.row),
+                sources=sources,
                 may_verify=page.may("verify_statements"),
             )
 

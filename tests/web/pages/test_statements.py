@@ -105,6 +105,34 @@ def test_only_a_key_of_admin_verifies_and_it_finds_what_was_changed(
     assert "hash" in read(client, "/statement", id=one, verify=1).column("problems", 1)
 
 
+def test_a_statement_says_what_was_decided_since_and_where_it_stands(
+    client: httpx.Client, metered: Ledger, close: Callable[..., int]
+) -> None:
+    one = close("acct_9", 15)
+    assert "decided" not in read(client, "/statement", id=one).tables
+    come_late(metered, "acct_9", 4)
+    settle(client, one, "bill")
+    come_late(metered, "acct_9", 3)
+    settle(client, one, "waive")
+    page = read(client, "/statement", id=one)
+    assert "Nothing waits for a decision." in page.text
+    billed, waived = page.tables["decided"]
+    assert billed[:4] == ["Tokens", "billed", "4", "8.00 EUR"]
+    assert billed[4].startswith("the invoice of ")
+    assert billed[4].endswith(", not closed yet")
+    assert page.links[billed[4]] == "/subject/invoice?subject=acct_9"
+    assert waived == ["Tokens", "waived", "3", "\N{EN DASH}", "never billed"]
+    (statement,) = [text for text in page.statements if "decided => true" in text]
+    (row,) = run(metered, statement)
+    assert (row.billed, row.waived, row.delta) == (4, 3, 0)
+    metered.record("acct_9", "tokens", 1, at=at("2026-07-10"))
+    next_one = metered.call("close_period", subject="acct_9", since=UNTIL, until=at("2026-08-01"))[0]
+    page = read(client, "/statement", id=one)
+    where = f"statement {next_one.statement_id}"
+    assert page.tables["decided"][0] == ["Tokens", "billed", "4", "8.00 EUR", where]
+    assert page.links[where] == f"/statement?id={next_one.statement_id}"
+
+
 @pytest.mark.parametrize("decision", ["bill", "waive"])
 def test_late_usage_is_decided_once(
     client: httpx.Client, metered: Ledger, close: Callable[..., int], decision: str
