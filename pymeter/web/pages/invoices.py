@@ -105,7 +105,9 @@ def _rate(row: Row) -> str:
 
 
 def _count(row: Row) -> str:
-    return "" if row["event_count"] is None or row["metric"] is None else wording.quantity(row["event_count"])
+    if row["event_count"] is None or row["metric"] is None:
+        return ""
+    return "what changed" if row["kind"] == "late" else wording.quantity(row["event_count"])
 
 
 def _amount(row: Row) -> str:

@@ -97,6 +97,8 @@ def _events(page: Page, subject: str) -> Callable[[Row], str]:
     def link(row: Row) -> str:
         if row["event_count"] is None or row["metric"] is None:
             return ""
+        if row["kind"] == "late":  # what changed since the statement, a void say, and not all of its period
+            return page.link("/statement", id=row["late_of"], metric=row["metric"]) + "#changes"
         window = {"since": row["since"].isoformat(), "until": row["until"].isoformat()}
         return page.link("/events", subject=subject, metric=row["metric"], **window)
 

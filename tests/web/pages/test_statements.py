@@ -133,6 +133,23 @@ def test_a_statement_says_what_was_decided_since_and_where_it_stands(
     assert page.links[where] == f"/statement?id={next_one.statement_id}"
 
 
+def test_usage_of_an_earlier_period_leads_to_what_explains_it(
+    client: httpx.Client, metered: Ledger, close: Callable[..., int]
+) -> None:
+    one = close("acct_9", 15)
+    (event,) = metered.call("events", subject="acct_9")
+    named = {"subject": "acct_9", "metric": "tokens", "event_id": event.event_id}
+    (voided,) = metered.call("void_event", **named, reason="test")
+    settle(client, one, "bill")
+    invoice = read(client, "/subject/invoice", subject="acct_9")
+    (row,) = [row for row in invoice.tables["invoice"] if "what changed" in row]
+    assert row[-1] == "\N{MINUS SIGN}30.00 EUR"
+    explained = read(client, invoice.links["what changed"])
+    (change,) = explained.tables["changes"]
+    assert change[1:4] == ["Tokens", "void", "\N{MINUS SIGN}15"]
+    assert explained.links[change[-1]] == f"/correction?id={voided.correction_id}"
+
+
 @pytest.mark.parametrize("decision", ["bill", "waive"])
 def test_late_usage_is_decided_once(
     client: httpx.Client, metered: Ledger, close: Callable[..., int], decision: str
