@@ -2556,6 +2556,7 @@ class AsyncMethods:
         until: datetime | None = None,
         max_rows: int = 1000,
         after_id: int | None = None,
+        decided: bool = False,
     ) -> list[LateUsage]:
         """Return the lines of statements whose usage has changed since, and is not decided yet.
 
@@ -2567,6 +2568,7 @@ class AsyncMethods:
             until: Only periods that begin before this.
             max_rows: The length of a page, at most 10,000.
             after_id: The last statement that is complete, for the next page.
+            decided: Also lines of which something was billed or waived, and nothing is open.
 
         Returns:
             The lines, by statement and metric; ``delta`` is what is open.
@@ -2588,6 +2590,7 @@ class AsyncMethods:
                 until=until,
                 max_rows=max_rows,
                 after_id=after_id,
+                decided=decided,
             )
         )
 

@@ -2542,6 +2542,7 @@ class Methods:
         until: datetime | None = None,
         max_rows: int = 1000,
         after_id: int | None = None,
+        decided: bool = False,
     ) -> list[LateUsage]:
         """Return the lines of statements whose usage has changed since, and is not decided yet.
 
@@ -2553,6 +2554,7 @@ class Methods:
             until: Only periods that begin before this.
             max_rows: The length of a page, at most 10,000.
             after_id: The last statement that is complete, for the next page.
+            decided: Also lines of which something was billed or waived, and nothing is open.
 
         Returns:
             The lines, by statement and metric; ``delta`` is what is open.
@@ -2574,6 +2576,7 @@ class Methods:
                 until=until,
                 max_rows=max_rows,
                 after_id=after_id,
+                decided=decided,
             )
         )
 

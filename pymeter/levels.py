@@ -66,3 +66,13 @@ def missing_level(function: str) -> str:
         f"{function}() needs the level {level}, which the owner of the meter grants with:"
         f" SELECT grant_access(role, '{level}'), or: pymeter grant ROLE {level}"
     )
+
+
+def missing_key(function: str) -> str:
+    """The same for a caller who has sent a key over HTTP."""
+    level = LEVELS.get(function)
+    if level is None or level in ("owner", "login"):
+        return missing_level(function)
+    if level == "own":
+        return f"{function}() needs a key or token of one subject: pymeter key create read --subject SUBJECT"
+    return f"{function}() needs a key of the level {level}: pymeter key create {level} --name NAME"

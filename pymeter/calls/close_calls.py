@@ -235,6 +235,7 @@ def late_usage(
     until: datetime | None = None,
     max_rows: int = 1000,
     after_id: int | None = None,
+    decided: bool = False,
 ) -> Call[list[LateUsage]]:
     """Return the lines of statements whose usage has changed since, and is not decided yet.
 
@@ -246,6 +247,7 @@ def late_usage(
         until: Only periods that begin before this.
         max_rows: The length of a page, at most 10,000.
         after_id: The last statement that is complete, for the next page.
+        decided: Also lines of which something was billed or waived, and nothing is open.
 
     Returns:
         The lines, by statement and metric; ``delta`` is what is open.
@@ -268,6 +270,7 @@ def late_usage(
             argument.time("until", until),
             argument.integer("max_rows", "integer", max_rows),
             argument.integer("after_id", "bigint", after_id),
+            argument.boolean("decided", decided, required=True),
         ),
         result.every(LateUsage),
     )

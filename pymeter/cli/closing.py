@@ -206,7 +206,8 @@ def statement(
 
 def _write_page(meter: Meter, statement_id: int, letter: Letter, timezone: str, output: Path | None) -> None:
     header, lines = _read_statement(meter, statement_id)
-    write_page(lambda: statement_page(header, lines, letter, timezone), output)
+    names = {metric.key: metric.name for metric in meter.catalog()}
+    write_page(lambda: statement_page(header, lines, letter, timezone, names=names), output)
 
 
 def _read_statement(meter: Meter, statement_id: int) -> tuple[StatementHeader, list[StatementLine]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from psycopg.conninfo import make_conninfo
 from rich.console import Console
@@ -21,6 +22,14 @@ _HOST = "127.0.0.1"
 _KEYS_END_AFTER = timedelta(hours=12)
 _LEVELS: tuple[KeyLevel, ...] = ("read", "report", "admin", "approve")
 _QUOTA_OF_PLAN = 1_000_000
+_OTHER_PLAN = "team"
+_OTHER_PRICES: tuple[tuple[str, str | None, str, dict[str, Any]], ...] = (
+    ("base", None, "Platform fee", {"model": "flat", "flat_amount": "90"}),
+    ("seats", "seats", "Seats", {"model": "unit", "unit_amount": "4"}),
+    ("tokens", "tokens", "Tokens", {"model": "package", "package_size": 100_000, "unit_amount": "3"}),
+)
+"""What the page of prices compares the plan with."""
+_LATE_TOKENS = 5000
 
 
 def serve_demo(database: Target, schema: str, seed: int, port: int) -> None:
@@ -58,12 +67,17 @@ def serve_demo(database: Target, schema: str, seed: int, port: int) -> None:
 
 
 def _add_what_waits(meter: Meter, busiest: str) -> None:
-    """What the tour does not show: other customers of the plan, and decisions that wait for somebody."""
+    """What the tour does not show: other customers of the plan, a second plan, and decisions that wait."""
     meter.set_limit("tokens", _QUOTA_OF_PLAN, plan=PLAN, period="cycle", action="alert")
     others = [row.subject for row in meter.subjects() if row.subject not in (busiest, "racer", "writer")]
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     for subject in others:
         meter.subscribe(subject, PLAN, since=midnight.replace(day=1))
+    meter.define_plan(_OTHER_PLAN)
+    for item, metric, name, price in _OTHER_PRICES:
+        meter.define_price(_OTHER_PLAN, item, price, metric=metric, name=name)
+    late = midnight.replace(day=1) - timedelta(hours=9)
+    meter.record(busiest, "tokens", _LATE_TOKENS, idempotency_key="late", at=late)
     # Stripe takes no usage older than 35 days: of what is older, only a little is shown as held.
     meter.report_metric("requests", "api_requests", since=midnight - timedelta(days=36))
     for subject in [busiest, *others[:3]]:
@@ -75,3 +89,5 @@ def _add_what_waits(meter: Meter, busiest: str) -> None:
         correction,
         [VoidEntry(subject=e.subject, metric=e.metric, event_id=e.event_id, at=e.at) for e in events],
     )
+    for _ in ("partitions for the sample", "what waits"):
+        meter.maintain()

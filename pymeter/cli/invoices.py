@@ -107,10 +107,11 @@ def _page(
 ) -> Callable[[], str]:
     """The page of the statement if there is one: it may have been made after the invoice was computed."""
     head = found.header
+    names = {metric.key: metric.name for metric in meter.catalog()}
     exact, is_touched = _closed(meter, head)
     if exact is not None and (head.as_of is None or exact.watermark < head.as_of):
         lines = meter.statement(exact.statement_id)
-        return lambda: statement_page(exact, lines, letter, timezone)
+        return lambda: statement_page(exact, lines, letter, timezone, names=names)
     as_of = head.as_of or asked_at
     if head.until > as_of:
         reason = "The period has not ended."
@@ -120,4 +121,4 @@ def _page(
         reason = "The period is not one that was closed."
     else:
         reason = "The period is not closed yet."
-    return lambda: draft_page(found, Draft(reason, as_of), letter, timezone)
+    return lambda: draft_page(found, Draft(reason, as_of), letter, timezone, names=names)

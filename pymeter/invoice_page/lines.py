@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -17,6 +17,8 @@ _TIMES = re.compile(r"(?<=[\d…]) x (?=-?\d)")
 # Words of scripts that are written from right to left, of one text.
 _LEFTWARD = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff"
 _WORDS_LEFTWARD = re.compile(rf"[{_LEFTWARD}]+(?:[\s\-]+[{_LEFTWARD}]+)*")
+_MINUS = "\N{MINUS SIGN}"
+_NEGATIVE = re.compile(r"(?<!\S)-(?=\d)")
 _ISOLATE, _END = "\N{FIRST STRONG ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
 _EARLIER = "Usage of earlier periods"
 _UNPRICED = "Usage without a price"
@@ -64,7 +66,7 @@ class Section:
 
 def money(value: Decimal | None, currency: str | None = None) -> Amount:
     """With the decimals of its currency, a minus sign, and the currency if it is given."""
-    text = "unknown" if value is None else f"{value:,f}".replace("-", "\N{MINUS SIGN}")
+    text = "unknown" if value is None else signed(f"{value:,f}")
     return Amount(f"{text} {currency}" if currency else text, "" if value is None else f"{value:f}")
 
 
@@ -74,8 +76,13 @@ def capitalised(text: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """A text in which a name that is written from right to left does not reorder the numbers after it."""
-    return _WORDS_LEFTWARD.sub(rf"{_ISOLATE}\g<0>{_END}", visible(text))
+    """A text with minus signs, and in which a name that is written from right to left reorders no number."""
+    return _WORDS_LEFTWARD.sub(rf"{_ISOLATE}\g<0>{_END}", visible(_NEGATIVE.sub(_MINUS, text)))
+
+
+def signed(text: str) -> str:
+    """A number as it is written, with a minus sign instead of a hyphen."""
+    return text.replace("-", _MINUS)
 
 
 class Lines:
@@ -88,10 +95,12 @@ class Lines:
         timezone: str,
         *,
         with_currency: bool,
+        names: Mapping[str, str],
     ) -> None:
         self._period = period
         self._timezone = timezone
         self._with_currency = with_currency
+        self._names = names
         self._lines = [line for line in lines if line.kind not in (*AFTER, TOTAL)]
         self._is_priced = any(line.currency is not None for line in self._lines)
 
@@ -126,7 +135,7 @@ class Lines:
         # Its discount, or its minimum, is a row of the item, and no title.
         of = next((line for line in lines if line.kind in ("usage", "fee", "late")), first)
         return Group(
-            visible(_name(of)),
+            visible(_name(of, self._names)),
             visible(shared),
             [self._row(line, shared) for line in lines],
             None if len(lines) == 1 or first.currency is None else self._money(added(amounts), first),
@@ -137,9 +146,9 @@ class Lines:
         return Row(
             visible(when),
             sentence(_about(line)),
-            quantity(line.quantity),
+            signed(quantity(line.quantity)),
             visible(line.unit or "") if line.quantity is not None else "",
-            "" if line.unit_amount is None else number(line.unit_amount),
+            "" if line.unit_amount is None else signed(number(line.unit_amount)),
             None if line.currency is None else self._money(line.amount, line),
         )
 
@@ -154,10 +163,10 @@ class Lines:
         return ", ".join(filter(None, (when, of)))
 
 
-def _name(line: Line) -> str:
+def _name(line: Line, names: Mapping[str, str]) -> str:
     """The title; capitalised where it is a word of ours, and not a name."""
     is_named = line.name is not None or line.item is not None or line.metric is not None
-    return title(line) if is_named else capitalised(title(line))
+    return title(line, names) if is_named else capitalised(title(line))
 
 
 def _about(line: Line) -> str:

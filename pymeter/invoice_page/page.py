@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import MappingProxyType
 
 from pymeter.invoice_page import moments
 from pymeter.invoice_page.lines import Amount, Lines, capitalised, money, sentence
-from pymeter.invoice_page.words import TOTAL, Line, sums
+from pymeter.invoice_page.words import TOTAL, Line, metric_names, sums
 from pymeter.models import Invoice, StatementHeader, StatementLine
 from pymeter.visible import visible
 
@@ -45,8 +46,15 @@ class SumRow:
     is_total: bool
 
 
-def draft_page(found: Invoice, draft: Draft, letter: Letter, timezone: str = "UTC") -> str:
-    """The page of an invoice that no statement holds."""
+def draft_page(
+    found: Invoice,
+    draft: Draft,
+    letter: Letter,
+    timezone: str = "UTC",
+    *,
+    names: Mapping[str, str | None] = MappingProxyType({}),
+) -> str:
+    """The page of an invoice that no statement holds. `names`: the display names of metrics, by key."""
     head = found.header
     totals = {currency: total.amount for currency, total in found.totals.items()}
     about = {
@@ -57,13 +65,27 @@ def draft_page(found: Invoice, draft: Draft, letter: Letter, timezone: str = "UT
         "details": [],
         "seal": [],
     }
-    return _page(head.subject, (head.since, head.until), found.lines, totals, about, letter, timezone)
+    return _page(
+        head.subject,
+        (head.since, head.until),
+        found.lines,
+        totals,
+        about,
+        letter,
+        timezone,
+        metric_names(names),
+    )
 
 
 def statement_page(
-    header: StatementHeader, lines: Sequence[StatementLine], letter: Letter, timezone: str = "UTC"
+    header: StatementHeader,
+    lines: Sequence[StatementLine],
+    letter: Letter,
+    timezone: str = "UTC",
+    *,
+    names: Mapping[str, str | None] = MappingProxyType({}),
 ) -> str:
-    """The page of a statement."""
+    """The page of a statement. `names`: the display names of metrics, by key."""
     closed = moments.moment(header.closed_at, timezone)
     recorded = header.watermark.astimezone(UTC).replace(tzinfo=None).isoformat()
     seal = [
@@ -81,7 +103,7 @@ def statement_page(
         "seal": seal,
     }
     period = (header.since, header.until)
-    return _page(header.subject, period, lines, header.totals, about, letter, timezone)
+    return _page(header.subject, period, lines, header.totals, about, letter, timezone, metric_names(names))
 
 
 def _page(
@@ -92,10 +114,11 @@ def _page(
     about: Mapping[str, object],
     letter: Letter,
     timezone: str,
+    names: Mapping[str, str],
 ) -> str:
     currencies = {line.currency for line in lines if line.currency is not None} | set(totals)
     is_priced = bool(currencies)
-    table = Lines(lines, period, timezone, with_currency=len(currencies) > 1)
+    table = Lines(lines, period, timezone, with_currency=len(currencies) > 1, names=names)
     return _rendered(
         {
             **about,

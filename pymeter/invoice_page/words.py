@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import MAX_PREC, Decimal, localcontext
@@ -18,6 +19,13 @@ TOTAL = "total"
 
 _DECIMALS_MAX = 6
 _SMALL = Decimal("0.001")
+# Quantities as explanations have them: the number of a statement, a date and a name stay as they are.
+_LARGE = re.compile(
+    r"(?:(?<=\bunits )|(?<=\bunits above )|(?<=\d to )|(?<=\bup to )|(?<=\d x )|(?<=\d [+-] )"
+    r"|(?<=\bpackages of )|(?<=% of )|(?<=\bin the period: )|(?<= / )|(?<= = )|(?<=\bminimum )"
+    r"|(?<=\bwithout it: ))-?\d{4,}(?![\w-])"
+    r"|(?<![\w.:-])-?\d{4,}(?=(?:\.\d+)? (?:x -?\d|free\b|left\b|events\b|of \d))"
+)
 _LONG = re.compile(rf"\b(?!0\.000)(\d+\.\d{{{_DECIMALS_MAX}}})\d{{{_DECIMALS_MAX},}}")
 
 
@@ -53,13 +61,28 @@ def added(amounts: Sequence[Decimal | None]) -> Decimal | None:
         return sum(known, Decimal(0))
 
 
-def title(line: Line | InvoiceProjection) -> str:
-    """What a line is of."""
+def metric_names(names: Mapping[str, str | None]) -> dict[str, str]:
+    """What people call metrics, from the display names of their keys; with the key, if two have one name."""
+    titles = {key: name or metric_name(key, {}) for key, name in names.items()}
+    common = {title for title, count in Counter(titles.values()).items() if count > 1}
+    return {key: f"{title} ({key})" if title in common else title for key, title in titles.items()}
+
+
+def metric_name(key: str, names: Mapping[str, str]) -> str:
+    """What people call a metric: its display name, else its key, with a capital."""
+    spaced = key.replace("_", " ").strip() or key
+    return names.get(key) or spaced[:1].upper() + spaced[1:]
+
+
+def title(line: Line | InvoiceProjection, names: Mapping[str, str] | None = None) -> str:
+    """What a line is of. `names`: of metrics, for people; without them, a metric has its key."""
     if line.kind == "credit":
         return "new credit" if line.item is None else f"credit {line.item}"
     if line.kind == "tax":
         return line.item or ""
     what = line.name or line.item or line.metric
+    if names is not None and line.name is None and line.metric is not None and what == line.metric:
+        what = metric_name(line.metric, names)
     if what is None:
         return f"minimum of {line.plan}"
     kind = {"usage": "", "fee": "", "late": "", "true_up": ": minimum"}
@@ -78,5 +101,6 @@ def quantity(value: Decimal | None) -> str:
 
 
 def shortened(explanation: str | None) -> str:
-    """An explanation in which decimals that do not end are cut off, with a sign that there are more."""
-    return _LONG.sub(r"\1…", explanation or "")
+    """An explanation with separators in its quantities, and in which decimals that do not end are cut off."""
+    text = _LARGE.sub(lambda found: f"{int(found[0]):,}", explanation or "")
+    return _LONG.sub(r"\1…", text)

@@ -74,6 +74,7 @@ def app(
     catalog = Catalog(shared)
     limits = Limits(max_bytes, body_seconds, max_answer_bytes)
     observing = Observing(shared)
+    site = pages.Site(shared, limits, embed_in)
 
     written: tuple[object, str, str] = (None, "", "")
 
@@ -100,14 +101,14 @@ def app(
             Route("/health/ready", observing.ready),
             Route("/health", observing.health),
             Route("/metrics", observing.metrics),
-            *pages.routes(pages.Site(shared, limits, embed_in), start),
+            *pages.routes(site, start),
             *routes,
         ],
         middleware=[Middleware(Counted, observing=observing)],
         exception_handlers={
             problems.Problem: problems.on_problem,
             psycopg.Error: problems.on_database_error,
-            HTTPException: problems.on_http_error,
+            HTTPException: site.on_http_error,
             Exception: problems.on_any_error,
         },
         lifespan=lifespan,

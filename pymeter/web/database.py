@@ -232,6 +232,18 @@ class Database:
             await connection.execute("SELECT set_config('role', %s, true)", [row[0]])
         return row is not None
 
+    async def names_of_metrics(self, connection: Connection) -> dict[str, str | None]:
+        """The display names of all metrics, by their keys, for a page of somebody who may not call catalog():
+        of the names, it shows those of its own metrics. Empty if no role of the server may call it."""
+        before = await (await connection.execute("SELECT current_setting('role')")).fetchone()
+        assert before is not None
+        if not await self.take_role_for(connection, "catalog"):
+            return {}
+        query = sql.SQL("SELECT key, name FROM {}.catalog()").format(sql.Identifier(self.schema))
+        rows = await (await connection.execute(query)).fetchall()
+        await connection.execute("SELECT set_config('role', %s, true)", before)
+        return dict(rows)
+
     async def check(self) -> list[str]:
         """Why no request can be served; empty if they can."""
         try:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pymeter import exact_json
-from pymeter.levels import missing_level
+from pymeter.levels import missing_key
 
 logger = logging.getLogger("pymeter.web")
 
@@ -135,7 +135,7 @@ def of_database(error: psycopg.Error, function: str | None = None) -> Problem:
         return unavailable("the database cannot be reached", "Send it again, with the same idempotency keys.")
     hint = error.diag.message_hint
     if status == 403 and hint is None and function is not None:
-        hint = missing_level(function)
+        hint = missing_key(function)
     elif status == 400 and hint is None:
         hint = "Correct the value: /openapi.json has the types."
     return Problem(

@@ -1,6 +1,6 @@
 create or replace function late_usage(
     subject text default null, metric text default null, statement_id bigint default null, since timestamptz default null,
-    until timestamptz default null, max_rows integer default 1000, after_id bigint default null
+    until timestamptz default null, max_rows integer default 1000, after_id bigint default null, decided boolean default false
 )
 returns setof late_line
 language plpgsql
@@ -38,7 +38,8 @@ begin
         select l.*
         from _late_lines(array(
             select i from unnest(v_ids) i where late_usage.after_id is null or i > late_usage.after_id order by 1), late_usage.metric) l
-        where (late_usage.subject is null or l.subject = late_usage.subject) and (l.delta <> 0 or _has_moved(l))
+        where (late_usage.subject is null or l.subject = late_usage.subject) and (
+            l.delta <> 0 or late_usage.decided and (l.billed <> 0 or l.waived <> 0) or _has_moved(l))
         order by l.statement_id, l.metric
         limit late_usage.max_rows
     ) l
@@ -48,12 +49,13 @@ begin
 end
 $$;
 
-comment on function late_usage(text, text, bigint, timestamptz, timestamptz, integer, bigint) is
+comment on function late_usage(text, text, bigint, timestamptz, timestamptz, integer, bigint, boolean) is
     'Returns the lines of statements whose usage has changed since, and of which something is not decided yet (delta): usage that came late, or '
     'was corrected; amount: what that costs at the prices of the statement. delta is 0 where only the amount is another one: usage has moved '
     'between times or values of metadata with different prices. Nulls mean all; since and until: only periods that have a part in that '
     'window. Of all subjects, it looks through the log for what was recorded after the periods were closed. Ordered by statement and metric, at '
-    'most max_rows (1 to 10,000); the next page: the last statement that is complete as after_id. Raises UM001 for an unknown metric, UM007 for an '
+    'most max_rows (1 to 10,000); the next page: the last statement that is complete as after_id. decided: also lines of which something was billed '
+    'or waived and nothing is open. Raises UM001 for an unknown metric, UM007 for an '
     'unknown statement, 22004 or 22023 for a bad value, 40001 as usage() does, UM008 for a subject that is on another shard or being moved. '
     'Example: SELECT metric, stated, current, delta FROM '
     'meter.late_usage(''acct_1'');';

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
+import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -160,6 +163,25 @@ def test_after_the_demo_three_lines_give_a_ledger_of_ones_own(
     assert (ran.returncode, ran.stdout.splitlines()[-1]) == (0, "0"), ran.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl")
+def test_the_first_lines_of_the_page_on_http_record_and_read_from_an_empty_directory(
+    private: Callable[..., subprocess.CompletedProcess[str]], open_path: Path
+) -> None:
+    page = (Path(__file__).parents[2] / "pymeter/web/README.md").read_text(encoding="utf-8")
+    install, lines = page.split("```sh\n")[1].split("```")[0].split("\n", 1)
+    assert install.startswith("pip install ")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        lines = lines.replace("8080", str(free.getsockname()[1]))
+    folder = open_path / "empty"
+    folder.mkdir()
+    ran = private.bash(f"cd {shlex.quote(str(folder))}\n{lines}kill $!\nwait\n")  # type: ignore[attr-defined]
+    answers = [json.loads(one) for one in re.findall(r"\{[^{}]*\}", ran.stdout)]
+    assert [one["quantity"] for one in answers] == ["120", "120"], ran.stdout + ran.stderr
+    assert (answers[0]["outcome"], answers[1]["metric"]) == ("recorded", "tokens")
+
+
 @pytest.fixture
 def private(open_path: Path) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
     """The command line without any DSN, with a private server of the test's own."""
@@ -183,11 +205,15 @@ def private(open_path: Path) -> Iterator[Callable[..., subprocess.CompletedProce
         )
 
     def bash(text: str, **more: str) -> subprocess.CompletedProcess[str]:
-        scripts = f'pymeter() {{ {shlex.quote(sys.executable)} -m pymeter "$@"; }}\n'
+        program = open_path / "bin/pymeter"
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m pymeter "$@"\n')
+        program.chmod(0o755)
+        found = {"PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
         return subprocess.run(
             ["bash", "-e"],
-            env=environment | more,
-            input=scripts + text,
+            env=environment | found | more,
+            input=text,
             capture_output=True,
             text=True,
             check=False,

@@ -88,7 +88,7 @@ def test_an_invoice_is_a_table_that_a_customer_can_read(pymeter: Run) -> None:
     assert ["Tokens", "4,000", "token", "0.002", "8.00", "USD"] in lines
     assert ["minimum", "of", "pro", "22.00", "USD"] in lines
     assert ["total", "50.00", "USD"] in lines
-    assert "units 1001 to 5000: 4000 x 0.002" in shown
+    assert "units 1,001 to 5,000: 4,000 x 0.002" in shown
     document = pymeter("invoice", "acct_1", *JUNE, "--json").json
     assert document["totals"]["USD"]["amount"] == "50.00"
     assert document["header"]["subject"] == "acct_1"

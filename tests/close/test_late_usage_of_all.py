@@ -287,3 +287,27 @@ def test_a_decision_needs_read_committed(three_late: Ledger) -> None:
             three_late.execute(f"SET TRANSACTION ISOLATION LEVEL {level}")
             with refused("25001"):
                 settle(three_late, 1, "m", 3, "bill")
+
+
+def test_what_was_decided_is_returned_if_it_is_asked_for(ledger: Ledger) -> None:
+    ledger.define("tokens", "sum")
+    billed, waived, open_one = (use_and_close(ledger, subject) for subject in SUBJECTS)
+    for subject in SUBJECTS:
+        ledger.record(subject, "tokens", 5, at=at("2026-06-12"))
+    settle(ledger, billed, "tokens", 5, "bill")
+    settle(ledger, waived, "tokens", 5, "waive")
+    found = {line.statement_id: line for line in ledger.call("late_usage", decided=True)}
+    assert {n: (line.billed, line.waived, line.delta) for n, line in found.items()} == {
+        billed: (5, 0, 0),
+        waived: (0, 5, 0),
+        open_one: (0, 0, 5),
+    }
+    assert [line.statement_id for line in ledger.call("late_usage")] == [open_one]
+    assert ledger.call("late_usage", subject="a") == ledger.call("late_usage", subject="b") == []
+    assert ledger.call("late_usage", statement_id=billed, decided=True) == [found[billed]]
+
+
+def use_and_close(ledger: Ledger, subject: str) -> int:
+    ledger.record(subject, "tokens", 10, at=at("2026-06-10"))
+    (header,) = ledger.call("close_period", subject=subject, since=at("2026-06-01"), until=at("2026-07-01"))
+    return int(header.statement_id)

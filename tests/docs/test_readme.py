@@ -30,7 +30,7 @@ NOT_RUN = {
     "pymeter": ["pip"],
     "pymeter/contrib": ["pip"],
     "pymeter/scale": ["createdb", "pymeter"],
-    "pymeter/web": ["pip", "curl", "curl"],
+    "pymeter/web": ["pip", "pymeter", "curl"],
     "sql/archive": ["pip"],
     "sql/notify": ["export"],
 }

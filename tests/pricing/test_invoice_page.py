@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from pymeter import Meter
 from pymeter.invoice_page import Draft, Letter, draft_page
+from pymeter.invoice_page.words import shortened
 from pymeter.models import Invoice, InvoiceHeader, InvoiceLine, InvoiceTotal
 from tests.cli.conftest import Run, pymeter
 from tests.helpers import examples
@@ -92,13 +93,13 @@ def test_a_page_has_the_lines_and_sums_of_the_invoice(pymeter: Run, priced: Mete
     assert shown.words("th", "amount") == ["Amount (EUR)"]
     fee, *tiers, discount, storage = shown.rows
     assert fee == ("Platform fee one cycle", "1", "", "20", Decimal("20.00"))
-    assert tiers[0] == ("units 1 to 1000", "1,000", "token", "0.01", Decimal("10.00"))
-    assert tiers[1][0] == "units 1001 to 5000: 4000 \N{MULTIPLICATION SIGN} 0.002 + 1.5", (
+    assert tiers[0] == ("units 1 to 1,000", "1,000", "token", "0.01", Decimal("10.00"))
+    assert tiers[1][0] == "units 1,001 to 5,000: 4,000 \N{MULTIPLICATION SIGN} 0.002 + 1.5", (
         "it is no plain product"
     )
     assert (discount[0], discount[4]) == ("discount: 10% of 20.00025", Decimal("-2.00"))
-    assert storage == ("storage", "12.25", "GB", "", None)
-    assert [title for title, _, _ in shown.groups] == ["Platform fee", "Tokens", "storage"]
+    assert storage == ("Storage", "12.25", "GB", "", None)
+    assert [title for title, _, _ in shown.groups] == ["Platform fee", "Tokens", "Storage"]
     assert shown.words("tbody", "section") == ["Plan pro", "Usage without a price"]
 
 
@@ -221,6 +222,46 @@ def test_late_lines_name_the_statement_that_they_belong_to(pymeter: Run, priced:
         assert earlier.count(f"Tokens {days} 2026, statement {statement} ") == 1, earlier
 
 
+def test_negative_and_large_quantities_are_written_as_amounts_are(pymeter: Run, priced: Meter) -> None:
+    may = priced.close_period("acct_1", **MAY).statement_id
+    priced.adjust("acct_1", "tokens", "-1500", reason="refund", at=datetime(2026, 5, 11, tzinfo=UTC))
+    priced.settle_late_usage(may, "tokens", "-1500", "bill")
+    shown = invoice_page(pymeter)
+    now, no_longer, _ = shown.rows[-3:]
+    assert now[:2] == (
+        "now: units above 1,000 up to 4,500.5: 3,500.5 \N{MULTIPLICATION SIGN} 0.002 + 1.5",
+        "\N{MINUS SIGN}499.5",
+    )
+    assert (no_longer[1], no_longer[4]) == ("\N{MINUS SIGN}1,000.5", Decimal("-0.50"))
+    assert not re.search(r"(?<=[\s>])-\d", shown.body)
+    assert not re.search(r"(?<![\d.,:-])\d{4,}(?![\d-])", shown.body.replace("2026", ""))
+
+
+@pytest.mark.parametrize(
+    ("explanation", "shown"),
+    [
+        ("units 100001 to 488007: 388006 x 0.00002", "units 100,001 to 488,007: 388,006 x 0.00002"),
+        (
+            "units above 1000.5 up to 20000.25: 18999.75 x 1",
+            "units above 1,000.5 up to 20,000.25: 18,999.75 x 1",
+        ),
+        ("taken back: -8758 x 5000 + 20000", "taken back: -8,758 x 5,000 + 20,000"),
+        ("in the period: 123456 / 1000 rounded up = 124, 2000 free",
+         "in the period: 123,456 / 1,000 rounded up = 124, 2,000 free"),
+        ("2.9% of 10000, and 300 for 1000 events", "2.9% of 10,000, and 300 for 1,000 events"),
+        ("minimum 5000; without it: 3800", "minimum 5,000; without it: 3,800"),
+        ("paid credit 12345: 3000 of 15000 left", "paid credit 12345: 3,000 of 15,000 left"),
+        ("statement 12345: 2026-10-01 to 2026-11-01", "statement 12345: 2026-10-01 to 2026-11-01"),
+        ("key 0123456789 to 0123456789abc", "key 0123456789 to 0123456789abc"),
+        ("2000.1234567890123 x 3", "2,000.123456\N{HORIZONTAL ELLIPSIS} x 3"),
+    ],
+)  # fmt: skip
+def test_quantities_of_an_explanation_have_separators_and_nothing_else_has(
+    explanation: str, shown: str
+) -> None:
+    assert shortened(explanation) == shown
+
+
 def test_subtotal_credits_and_taxes_stand_between_the_lines_and_the_total(
     pymeter: Run, priced: Meter
 ) -> None:
@@ -240,7 +281,7 @@ def test_without_any_price_it_is_a_list_of_quantities(pymeter: Run, priced: Mete
     number = priced.close_period("acct_2", **JUNE).statement_id
     for shown in (draft, page(pymeter, "statement", str(number))):
         assert shown.words("h1")[0].startswith("Usage statement")
-        assert ("tokens", "5", "token", "", None) in shown.rows
+        assert ("Tokens", "5", "token", "", None) in shown.rows
         assert (shown.sums, shown.elements("data"), shown.elements("td", "amount")) == ([], [], [])
         assert not {"price", "Amount", "Total", "Bill"} & set(shown.body.split())
 

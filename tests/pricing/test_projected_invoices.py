@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
 
-from tests.helpers import Ledger, at
+from tests.helpers import Ledger, at, at_length
 from tests.pricing.billing import MONTH, SUBJECT, Billing, flat, total, unit
 
 NOW = at("2026-06-16 06:00")
@@ -247,5 +248,32 @@ def test_lines_sum_to_the_total_in_every_column(ledger: Ledger) -> None:
         use(billing, metric=f"m{n}")
     lines = projected(billing)
     for column in ("so_far", "low", "expected", "high"):
+        amounts = [getattr(line, column) for line in lines if line.kind != "total"]
+        assert sum(amounts) == getattr(total(lines), column)
+
+
+@pytest.mark.at_length
+@pytest.mark.parametrize("seed", range(at_length(4, 100)))
+def test_no_line_moves_against_its_usage_and_all_sum_to_the_total(ledger: Ledger, seed: int) -> None:
+    """Which line takes up the rounding depends on all lines: also one that is the same in every scenario."""
+    random = Random(seed)
+    count = random.randint(2, 6)
+    billing = Billing(ledger, metrics={f"m{n}": "sum" for n in range(count)})
+    billing.ledger.call("set_setting", name="late_usage", value="bill")
+    for n in range(count):
+        billing.price(f"m{n}", unit(f"0.000{random.randint(1, 99)}"))
+        billing.fee(f"fee{n}", flat(f"{random.randint(1, 9)}.00{random.randint(1, 9)}"))
+        use(billing, metric=f"m{n}", days=random.randint(20, 76))
+    billing.ledger.call("close_period", subject=SUBJECT, since=at("2026-05-01"), until=at("2026-06-01"))
+    for n in range(count):
+        billing.use(random.randint(1, 900), "2026-05-15", f"m{n}")
+    columns = ("so_far", "low", "expected", "high")
+    lines = projected(billing)
+    for line in lines:
+        amounts = [getattr(line, column) for column in columns]
+        assert amounts == sorted(amounts), line
+        if line.kind in ("late", "fee"):
+            assert len(set(amounts)) == 1, line
+    for column in columns:
         amounts = [getattr(line, column) for line in lines if line.kind != "total"]
         assert sum(amounts) == getattr(total(lines), column)

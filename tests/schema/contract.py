@@ -84,7 +84,7 @@ close:
   verify_statements(subject text = null) -> setof statement_problem
   late_usage(subject text = null, metric text = null, statement_id bigint = null,
     since timestamptz = null, until timestamptz = null, max_rows integer = 1000,
-    after_id bigint = null) -> setof late_line
+    after_id bigint = null, decided boolean = false) -> setof late_line
   settle_late_usage(statement_id bigint, metric text, delta numeric, decision text,
     reason text = null) -> late_settlement
   what_changed(statement_id bigint, metric text = null, max_rows integer = 100,

@@ -171,3 +171,21 @@ def test_when_a_key_was_used_is_noted_for_reading_too(api: Api, metered: Ledger)
     assert api.get("/v1/rpc/catalog").status_code == 200
     (key,) = metered.call("api_keys")
     assert abs(key.last_used_at.timestamp() - before) < 30
+
+
+@pytest.mark.parametrize(
+    ("function", "level", "needed"),
+    [
+        ("usage", "write", "pymeter key create read --name NAME"),
+        ("record", "read", "pymeter key create write --name NAME"),
+        ("set_limit", "read", "pymeter key create admin --name NAME"),
+        ("own_usage", "read", "pymeter key create read --subject SUBJECT"),
+    ],
+)
+def test_a_key_of_another_level_is_told_how_to_create_the_right_one(
+    api: Api, metered: Ledger, function: str, level: str, needed: str
+) -> None:
+    given = {"metric": "tokens"} | ({"quota": 1} if function == "set_limit" else {"subject": "a"})
+    answer = api.post(f"/v1/rpc/{function}", given, level)
+    assert (answer.status_code, answer.json()["sqlstate"]) == (403, "42501")
+    assert needed in answer.json()["hint"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from pymeter.calls.result import Row
 from pymeter.web.pages.asking import Answer
+from pymeter.web.pages.site import Page
 
 Ask = Callable[..., Awaitable[Answer]]
 _FULL = Decimal(100)
@@ -114,19 +115,13 @@ class Meters:
         return [meter for meter in self.found if not meter.is_used]
 
 
-async def meters(
-    ask: Ask, try_ask: Ask, subject: str, *, catalog: Answer | None = None, invoice: Answer | None = None
-) -> Meters:
-    """The metrics of a subject. `catalog`: the metrics' names, and which of them have limits at all.
-
-    For the subject itself, which sees no catalog, `invoice`: metrics have the names of its lines.
-    """
-    own = invoice is not None
-    names = {row["metric"]: row["name"] for row in invoice.rows if row["name"]} if invoice else {}
-    of = (lambda name: f"own_{name}") if own else (lambda name: name)
+async def meters(page: Page, subject: str, *, catalog: Answer | None = None, is_own: bool = False) -> Meters:
+    """The metrics of a subject. `catalog`: which have limits at all. `is_own`: for the subject itself."""
+    ask = page.ask
+    of = (lambda name: f"own_{name}") if is_own else (lambda name: name)
     known: dict[str, Row] = {} if catalog is None else {row["key"]: row for row in catalog.rows}
     summary = await ask(of("summary"), subject=subject, period="cycle")
-    projections = await try_ask(of("project_usage"), subject=subject)
+    projections = await page.try_ask(of("project_usage"), subject=subject)
     by_metric = {row["metric"]: row for row in projections.rows}
     made = Meters(summary, projections)
     for total in summary.rows:
@@ -136,10 +131,7 @@ async def meters(
         marks: tuple[Decimal, ...] = ()
         if row is None or row["limited"]:
             quota, marks = await _limit(ask, of, made, subject, metric)
-        name = metric if row is None else row["name"] or metric
-        if own:
-            name = names.get(metric) or metric.replace("_", " ").capitalize()
-        made.found.append(Meter(metric, name, total, quota, marks, by_metric.get(metric)))
+        made.found.append(Meter(metric, page.named(metric), total, quota, marks, by_metric.get(metric)))
     return made
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from pymeter.calls.result import Row
-from pymeter.numbers import number
 from pymeter.web.pages import lookup
 from pymeter.web.pages.asking import Answer
 from pymeter.web.pages.lookup import short
 from pymeter.web.pages.site import Page, Site
 from pymeter.web.pages.tables import Column, Table, plain
-from pymeter.web.pages.wording import quantity, span
+from pymeter.web.pages.wording import moment, quantity, span
 
 _STATES = (
     (None, "All"),
@@ -67,7 +67,8 @@ class Corrections:
                 "correction_entries", id=correction_id, max_rows=most, after_ordinal=after
             )
             header = await page.ask("corrections", max_rows=1, after_id=correction_id + 1)
-            tables = [_entries(page, entries, most)]
+            voided = {} if page.csv else await _voided(page, entries)
+            tables = [_entries(page, entries, most, voided)]
             if header.row["state"] == "open":
                 tables.append(_impact(page, await page.try_ask("preview_correction", id=correction_id)))
             return page.render(
@@ -83,8 +84,11 @@ class Corrections:
         async with self._site.action(request) as (page, fields):
             correction_id = lookup.of_form(fields, "id")
             effects = await page.ask("approve_correction", id=correction_id)
+            await page.name_metrics()
         return page.done(
-            f"Correction {correction_id} is approved. {_changed(effects)}", "/correction", id=correction_id
+            f"Correction {correction_id} is approved. {_changed(page, effects)}",
+            "/correction",
+            id=correction_id,
         )
 
     async def reject(self, request: Request) -> Response:
@@ -107,12 +111,13 @@ class Corrections:
         )
 
 
-def _changed(effects: Answer) -> str:
+def _changed(page: Page, effects: Answer) -> str:
     """What approving returned, which no later question answers."""
     if not effects.rows:
         return "No total has changed."
     texts = [
-        f"{short(row['subject'])}, {row['metric']}: {number(row['before'])} became {number(row['after'])}"
+        f"{short(row['subject'])}, {page.named(row['metric'])}: {quantity(row['before'])} became"
+        f" {quantity(row['after'])}"
         for row in effects.rows[:_TOLD]
     ]
     more = len(effects.rows) - _TOLD
@@ -164,7 +169,31 @@ def _corrections(page: Page, answer: Answer, most: int) -> Table:
     )
 
 
-def _entries(page: Page, answer: Answer, most: int) -> Table:
+async def _voided(page: Page, entries: Answer) -> dict[int, Row]:
+    """The events that are taken back, by their ids: their entries do not say how much they are of."""
+    found: dict[int, Row] = {}
+    for row in entries.rows:
+        if row["entry"] == "void" and row["corrects"] is not None:
+            # Of what was dropped or is in an archive, nothing is known.
+            event = await page.try_ask(
+                "all_events", metric=row["metric"], after_id=row["corrects"] + 1, max_rows=1
+            )
+            found |= {one["event_id"]: one for one in event.rows if one["event_id"] == row["corrects"]}
+    return found
+
+
+def _entries(page: Page, answer: Answer, most: int, voided: Mapping[int, Row]) -> Table:
+    def counted(row: Row) -> str:
+        """As it counts: what a void takes back is negative."""
+        event = voided.get(row["corrects"])
+        if event is None:
+            return row["member"] or ("" if row["quantity"] is None else quantity(row["quantity"]))
+        return event["member"] or ("" if event["quantity"] is None else quantity(-event["quantity"]))
+
+    def time(row: Row) -> str:
+        at = row["at"] or voided.get(row["corrects"], row)["at"]
+        return "" if at is None else moment(at, page.timezone)
+
     is_decided = any(row["outcome"] is not None for row in answer.rows)
     outcome = [Column("outcome", "Outcome", "state")] if is_decided else []
     return Table(
@@ -173,16 +202,15 @@ def _entries(page: Page, answer: Answer, most: int) -> Table:
         answer,
         (
             Column("ordinal", "No.", wide=True),
-            Column("entry", "Entry", below=lambda row: row["metric"]),
+            Column("entry", "Entry", below=lambda row: page.named(row["metric"])),
             Column(
                 "subject",
                 "Subject",
                 link=lambda row: page.link("/subject", subject=row["subject"]),
                 below=lambda row: short(row["reason"]),
             ),
-            Column("corrects", "Event", of=_event, link=lambda row: _log(page, row), wide=True),
-            Column("at", "Time of the usage", "time", wide=True),
-            Column("quantity", "Quantity or member", "figure", of=_counted),
+            Column("corrects", "Event", of=_event, link=lambda row: _log(page, row), below=time),
+            Column("quantity", "Quantity or member", "figure", of=counted),
             *outcome,
         ),
         empty="None yet: stage_correction() adds them.",
@@ -204,14 +232,10 @@ def _log(page: Page, row: Row) -> str:
     return page.link("/events", subject=row["subject"], metric=row["metric"], **window)
 
 
-def _counted(row: Row) -> str:
-    return row["member"] or ("" if row["quantity"] is None else quantity(row["quantity"]))
-
-
 def _impact(page: Page, answer: Answer) -> Table:
     def about(row: Row) -> str:
         """The total that changes, and what makes it more than a number."""
-        marks = [f"{row['metric']}, {span(row['since'], row['until'], page.timezone)}"]
+        marks = [f"{page.named(row['metric'])}, {span(row['since'], row['until'], page.timezone)}"]
         if row["closed"]:
             marks.append("a statement holds it")
         if row["reported"]:

@@ -57,11 +57,12 @@ class Embedded:
             if session.subject is None:
                 raise Problem(401, "the key is of no subject", hint="Send a token of one subject.")
             page = _Page(self._site, request, session, timezone, theme)
+            await page.name_metrics()
             return await self._shown(page, session.subject)
 
     async def _shown(self, page: _Page, subject: str) -> Response:
         invoice = await page.try_ask("own_invoice", subject=subject)
-        found = await meters(page.ask, page.try_ask, subject, invoice=invoice)
+        found = await meters(page, subject, is_own=True)
         expected = await page.try_ask("own_project_invoice", subject=subject)
         budgets = await page.try_ask("own_budget_status", subject=subject)
         credits = await page.try_ask("own_credits", subject=subject, at=page.now)
@@ -120,6 +121,12 @@ class _Page(Page):
         )
         super().__init__(site, request, SignedIn({}, 0.0, timezone=timezone), asker)
         self._theme = theme
+        self._database = site.database
+        self._connection = session.connection
+
+    async def name_metrics(self) -> None:
+        """Read by the server itself: the subject's role may not call catalog()."""
+        self.set_names(await self._database.names_of_metrics(self._connection))
 
     def shown(self, template: str, values: Mapping[str, Any]) -> Response:
         nonce = secrets.token_urlsafe(16)
@@ -148,9 +155,7 @@ def _cycle(summary: Answer) -> tuple[datetime | None, datetime | None] | None:
 
 
 def _lines(page: Page, name: str, title: str, answer: Answer) -> Table:
-    return lines_table(
-        name, title, answer, empty="Nothing is due.", timezone=page.timezone, is_priced_only=True
-    )
+    return lines_table(name, title, answer, empty="Nothing is due.", page=page, is_priced_only=True)
 
 
 def _budgets(page: Page, budgets: Answer) -> Table:

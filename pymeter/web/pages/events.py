@@ -95,7 +95,7 @@ def _table(page: Page, answer: Answer, following: str | None, *, of_all: bool = 
         (
             Column("at", "Time", "time", below=lambda row: _recorded(row, page.timezone)),
             *((subject,) if of_all else ()),
-            *((Column("metric", "Metric"),) if page.given("metric") is None else ()),
+            *((page.metric_column(),) if page.given("metric") is None else ()),
             Column("quantity", "Quantity", "figure", of=_quantity, below=_correction),
             Column(
                 "idempotency_key", "Idempotency key", wide=True, below=lambda row: f"event {row['event_id']}"

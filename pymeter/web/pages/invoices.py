@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from pymeter.calls.result import Row
-from pymeter.invoice_page.lines import capitalised, sentence
-from pymeter.invoice_page.words import shortened, title
+from pymeter.invoice_page.lines import sentence
+from pymeter.invoice_page.words import shortened
 from pymeter.models import InvoiceLine, InvoiceProjection
 from pymeter.web.pages import wording
 from pymeter.web.pages.asking import Answer
+from pymeter.web.pages.site import Page
 from pymeter.web.pages.tables import Column, Table
 
 Link = Callable[[Row], str]
@@ -23,7 +24,7 @@ def lines_table(
     *,
     events: Link | None = None,
     empty: str,
-    timezone: str,
+    page: Page,
     is_priced_only: bool = False,
 ) -> Table:
     """Lines, tier by tier: what, how the amount comes about, and a link to the events behind it."""
@@ -33,10 +34,10 @@ def lines_table(
 
     def item(row: Row) -> str:
         # The other tiers are beneath.
-        return _title(InvoiceLine.model_construct(**row)) if firsts[_item(row)] == id(row) else ""
+        return page.title(InvoiceLine.model_construct(**row)) if firsts[_item(row)] == id(row) else ""
 
     columns = [
-        Column("item", "Item", of=item, below=lambda row: _about(row, timezone)),
+        Column("item", "Item", of=item, below=lambda row: _about(row, page.timezone)),
         Column(
             "quantity",
             "Quantity",
@@ -54,7 +55,7 @@ def lines_table(
     return Table(name, heading, answer, tuple(columns), empty=empty, rows=shown, is_total=_is_total)
 
 
-def projection_table(name: str, heading: str, answer: Answer) -> Table:
+def projection_table(page: Page, name: str, heading: str, answer: Answer) -> Table:
     """What the invoice of the running cycle will say."""
 
     def amount_of(field: str) -> Callable[[Row], str]:
@@ -68,7 +69,7 @@ def projection_table(name: str, heading: str, answer: Answer) -> Table:
             Column(
                 "item",
                 "Item",
-                of=lambda row: _title(InvoiceProjection.model_construct(**row)),
+                of=lambda row: page.title(InvoiceProjection.model_construct(**row)),
                 below=lambda row: (
                     "usage of an earlier period" if row["kind"] == "late" else sentence(row["reason"] or "")
                 ),
@@ -90,13 +91,6 @@ def _item(row: Row) -> Any:
     )
 
 
-def _title(line: InvoiceLine | InvoiceProjection) -> str:
-    if _is_total({"kind": line.kind}):
-        return "Total"
-    is_named = line.name is not None or line.item is not None or line.metric is not None
-    return title(line) if is_named else capitalised(title(line))
-
-
 def _about(row: Row, timezone: str) -> str:
     if _is_total(row):
         return ""
@@ -111,7 +105,9 @@ def _rate(row: Row) -> str:
 
 
 def _count(row: Row) -> str:
-    return "" if row["event_count"] is None or row["metric"] is None else wording.quantity(row["event_count"])
+    if row["event_count"] is None or row["metric"] is None:
+        return ""
+    return "what changed" if row["kind"] == "late" else wording.quantity(row["event_count"])
 
 
 def _amount(row: Row) -> str:

@@ -76,7 +76,9 @@ class LateUsage:
                     detail=f"Open are {quantity(answer.row['delta'])} now. Nothing was decided.",
                     hint="Look at it again, and decide about what is there.",
                 )
-        return page.done(_told(answer.row, fields.get("decision", "")), "/statement", id=statement_id)
+            await page.name_metrics()
+            told = _told(answer.row, page.named(answer.row["metric"]), fields.get("decision", ""))
+        return page.done(told, "/statement", id=statement_id)
 
 
 def _delta(text: str) -> Decimal:
@@ -86,13 +88,13 @@ def _delta(text: str) -> Decimal:
         raise bad_value("delta is not a number", "Follow a link of the list.", "delta") from None
 
 
-def _told(row: Row, decision: str) -> str:
+def _told(row: Row, metric: str, decision: str) -> str:
     if row["outcome"] == "duplicate":
-        return f"Nothing of {row['metric']} was left to decide."
+        return f"Nothing of {metric} was left to decide."
     if decision == "waive":
-        return f"The late usage of {row['metric']} is waived."
+        return f"The late usage of {metric} is waived."
     costs = f": {amount(row['amount'], row['currency'])}" if row["currency"] else ""
-    return f"The late usage of {row['metric']} is billed with the next statement{costs}."
+    return f"The late usage of {metric} is billed with the next statement{costs}."
 
 
 def late_table(page: Page, answer: Answer, title: str, most: int | None = None) -> Table:
@@ -125,7 +127,7 @@ def late_table(page: Page, answer: Answer, title: str, most: int | None = None) 
         answer,
         (
             *([] if most is None else [number]),
-            Column("metric", "Metric", below=None if most is None else statement),
+            page.metric_column(None if most is None else statement),
             Column("stated", "Stated", "number", wide=True),
             Column("current", "Counted now", "number", wide=True),
             Column("delta", "To decide", "number"),

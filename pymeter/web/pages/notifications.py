@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from starlette.requests import Request
 from starlette.responses import Response
 
 from pymeter.calls.result import Row
 from pymeter.web.pages import lookup
 from pymeter.web.pages.asking import Answer
+from pymeter.web.pages.facts import facts
 from pymeter.web.pages.lookup import short
 from pymeter.web.pages.site import Page, Site
 from pymeter.web.pages.tables import Column, Table, plain
-from pymeter.web.pages.wording import fact, text
+from pymeter.web.pages.wording import text
 
 _ROWS = 20
 _STATES = tuple(
@@ -21,9 +20,6 @@ _STATES = tuple(
     for one in (None, "dead", "waiting", "planned", "sending", "delivered")
 )
 _SECTION = "/notifications"
-_FACTS_LENGTH = 160
-_NO_FACTS = ("hash", "action", "limit_id", "budget_id", "subscription_id", "mark_id")
-"""What only programs need."""
 
 
 class Notifications:
@@ -185,20 +181,23 @@ def _deliveries(page: Page, answer: Answer, most: int) -> Table:
 
 
 def _feed(page: Page, answer: Answer, most: int) -> Table:
+    def metric(row: Row) -> str:
+        return "" if row["metric"] is None else page.named(row["metric"])
+
     return Table(
         "notifications",
         "Feed",
         answer,
         (
             Column("notification_id", "No.", of=plain("notification_id"), wide=True),
-            Column("type", "Type", "word", below=lambda row: row["metric"] or ""),
+            Column("type", "Type", "word", below=metric),
             Column(
                 "subject",
                 "Subject",
                 of=lambda row: row["subject"] or "",
                 link=lambda row: _subject(page, row),
             ),
-            Column("data", "Facts", of=_facts(page), wide=True),
+            Column("data", "Facts", of=facts(page.timezone), wide=True),
             Column("created_at", "Written", "ago", wide=True),
         ),
         empty="Nothing.",
@@ -206,21 +205,6 @@ def _feed(page: Page, answer: Answer, most: int) -> Table:
             answer, most, after_notification=answer.rows[-1]["notification_id"] if answer.rows else 0
         ),
     )
-
-
-def _facts(page: Page) -> Callable[[Row], str]:
-    """What is in the data and not in another column, as many as there is room for."""
-
-    def facts(row: Row) -> str:
-        found = [
-            f"{name.replace('_', ' ')} {fact(value, page.timezone)}"
-            for name, value in row["data"].items()
-            if value not in (None, [], {}) and name not in row and name not in _NO_FACTS
-        ]
-        fitting = [one for n, one in enumerate(found) if len("; ".join(found[: n + 1])) <= _FACTS_LENGTH]
-        return "; ".join(fitting + ["\N{HORIZONTAL ELLIPSIS}"] * (len(fitting) < len(found)))
-
-    return facts
 
 
 def _subject(page: Page, row: Row) -> str:

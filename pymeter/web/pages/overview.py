@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,6 +16,17 @@ from pymeter.web.pages.site import Page, Site
 from pymeter.web.pages.tables import Column, Table
 
 _RATE_OF = 100
+_RATE_WITHIN = timedelta(minutes=1)
+_EXPLAINED = (
+    (r"^limits have refused", "/notifications?type=limit.refused"),
+    (r"^corrections waiting", "/corrections"),
+    (r"late usage", "/late-usage"),
+    (r"billing cycle|statements|period could not be closed", "/statements"),
+    (r"reporter|reporting to|not been reported", "/reporting"),
+    (r"notifications have not been sent|endpoint|^deliveries|deliver(?:y|ies) to", "/notifications"),
+    (r"^silent", "/subjects"),
+)
+"""What problems and notices begin with or say, and the page that shows more of it."""
 
 
 class Overview:
@@ -36,22 +48,32 @@ class Overview:
                 [_metrics(page, catalog, numbers), _active(page, activity), _numbers(numbers)],
                 title="Overview",
                 health=health,
-                rate=_rate(newest),
+                rate=_rate(page, newest),
+                explained=lambda text: _explained(page, text),
                 newest=newest,
                 counts={row["name"]: row["value"] for row in numbers.rows if not row["labels"]},
             )
 
 
-def _rate(newest: Answer) -> dict[str, Any] | None:
-    """How many events a second the newest ones came at."""
+def _explained(page: Page, text: str) -> str | None:
+    """The address of the page that shows more about a problem or a notice."""
+    found = next((path for pattern, path in _EXPLAINED if re.search(pattern, text)), None)
+    return None if found is None else page.link(found)
+
+
+def _rate(page: Page, newest: Answer) -> dict[str, Any] | None:
+    """How many events a second the newest ones came at; 0, if the last one was a minute ago."""
     times = [row["recorded_at"] for row in newest.rows]
     if not times:
         return None
-    took = max(times) - min(times)
+    last, took = max(times), max(times) - min(times)
+    is_idle = page.now - last > _RATE_WITHIN
+    per_second = None if took <= timedelta(0) else Decimal(len(times)) / Decimal(took.total_seconds())
     return {
         "events": len(times),
-        "last": max(times),
-        "per_second": None if took <= timedelta(0) else Decimal(len(times)) / Decimal(took.total_seconds()),
+        "last": last,
+        "is_idle": is_idle,
+        "per_second": Decimal(0) if is_idle else per_second,
     }
 
 
@@ -77,8 +99,9 @@ def _metrics(page: Page, catalog: Answer, numbers: Answer) -> Table:
             Column(
                 "key",
                 "Metric",
+                of=lambda row: page.named(row["key"]),
                 link=lambda row: page.link("/totals", metric=row["key"]),
-                below=lambda row: row["name"] or "",
+                below=lambda row: row["key"],
             ),
             Column("aggregate", "Aggregate", wide=True),
             Column("unit", "Unit", wide=True),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -11,12 +13,14 @@ from starlette.responses import Response
 
 from pymeter import price_words
 from pymeter.calls.result import Row
+from pymeter.invoice_page.words import added, shortened
 from pymeter.models import PlanPrice
 from pymeter.times import read_zone
+from pymeter.web.pages import wording
 from pymeter.web.pages.asking import Answer
 from pymeter.web.pages.site import Page, Site
 from pymeter.web.pages.tables import Column, Table
-from pymeter.web.problems import Problem
+from pymeter.web.problems import Problem, bad_value
 
 
 class Prices:
@@ -26,28 +30,44 @@ class Prices:
         self._site = site
 
     async def get(self, request: Request) -> Response:
-        """The page."""
+        """The page. What cannot be read in a form is said in the form, where it stays."""
         async with self._site.page(request) as page:
             plans = await page.ask("plans")
             names = [row["plan"] for row in plans.rows]
             plan = page.given("plan") or (names[0] if names else None)
             tables = [_plans(page, plans)]
+            rated = _Rated()
             if plan is not None:
                 lines = await page.try_ask("prices", plan=plan, upcoming=True)
                 minimums = await page.try_ask("plan_minimums", plan=plan, upcoming=True)
-                tables += [_lines(plan, lines), _minimums(plan, minimums)]
-                if rated := await _rated(page, lines):
-                    tables.append(rated)
+                tables += [_lines(page, plan, lines), _minimums(plan, minimums)]
+                rated = await _rated(page, lines)
             compared = await _compared(page, names)
-            return page.render(
+            response = page.render(
                 "prices.html.jinja",
-                [*tables, *([compared["table"]] if compared["table"] else [])],
+                [*tables, *(one for one in (rated.table, compared["table"]) if one is not None)],
                 title="Prices",
                 plan=plan,
                 names=names,
                 compared=compared,
-                items=[row["item"] for row in lines.rows if row["price"]] if plan is not None else [],
+                rated=rated,
             )
+            if rated.problem or compared["problem"]:
+                response.status_code = 400
+            return response
+
+
+@dataclass(frozen=True)
+class _Rated:
+    """The form of a quantity, and what it costs."""
+
+    items: tuple[str, ...] = ()
+    """Those that cost something for a quantity; a fee does not."""
+    item: str | None = None
+    problem: Problem | None = None
+    table: Table | None = None
+    billed: Answer | None = None
+    """The amount of an invoice: a row of simulate()."""
 
 
 def _plans(page: Page, plans: Answer) -> Table:
@@ -69,14 +89,19 @@ def _plans(page: Page, plans: Answer) -> Table:
     )
 
 
-def _lines(plan: str, lines: Answer) -> Table:
+def _lines(page: Page, plan: str, lines: Answer) -> Table:
     return Table(
         "prices",
         f"Prices of {plan}",
         lines,
         (
             Column("item", "Item", below=lambda row: row["name"] or ""),
-            Column("metric", "Of", of=lambda row: row["metric"] or "a fee", wide=True),
+            Column(
+                "metric",
+                "Of",
+                of=lambda row: "a fee" if row["metric"] is None else page.named(row["metric"]),
+                wide=True,
+            ),
             Column("price", "Price", "lines", of=_in_words),
             Column("since", "Since", of=lambda row: row["since"] or "always", wide=True),
             Column("price_version", "Version", "number", wide=True),
@@ -103,31 +128,67 @@ def _minimums(plan: str, minimums: Answer) -> Table:
     )
 
 
-async def _rated(page: Page, lines: Answer) -> Table | None:
+async def _rated(page: Page, lines: Answer) -> _Rated:
     """What a quantity costs under one line."""
-    item, given = page.given("item"), page.given("quantity")
-    line = next((row for row in lines.rows if row["item"] == item and row["price"]), None)
+    items = {row["item"]: row for row in reversed(lines.rows) if row["price"] and row["metric"]}
+    found = _Rated(tuple(sorted(items)), page.given("item"))
+    line, given = items.get(found.item or ""), page.given("quantity")
     if line is None or given is None:
-        return None
+        return found
     try:
         quantity = Decimal(given.replace(",", ""))
     except InvalidOperation:
-        raise Problem(
-            400, "the quantity is not a number", sqlstate="22023", hint="Write 1500 or 0.5."
-        ) from None
+        problem = bad_value("the quantity is not a number", "Write 1500 or 0.5.", "quantity")
+        if page.csv is not None:
+            raise problem from None
+        return replace(found, problem=problem)
+    answer = await page.try_ask("rate", price=line["price"], quantity=quantity, event_count=1)
+    total = added([row["amount"] for row in answer.rows])
+    billed = await _billed(page, line["currency"], total) if answer.rows and total is not None else None
+    return replace(found, table=_tiers(answer, line["currency"], quantity, total), billed=billed)
+
+
+async def _billed(page: Page, currency: str, total: Decimal) -> Answer | None:
+    """An exact amount as an invoice has it."""
+    scenario = {
+        "currency": currency,
+        "prices": [{"item": "sum", "price": {"model": "flat", "flat_amount": f"{total:f}"}}],
+    }
+    answer = await page.try_ask("simulate", scenario=scenario)
+    return None if answer.problem else answer
+
+
+def _tiers(answer: Answer, currency: str, quantity: Decimal, total: Decimal | None) -> Table:
+    sum_of_all = {"tier": None, "unit_amount": None, "flat_amount": None, "explanation": "", "is_total": True}
+    rows: tuple[Row, ...] = tuple({**row, "is_total": False} for row in answer.rows)
+    if rows:
+        rows += ({**sum_of_all, "quantity": quantity, "amount": total},)
+
+    def exact(name: str) -> Callable[[Row], str]:
+        return lambda row: "" if row[name] is None else wording.quantity(row[name])
+
     return Table(
         "rated",
-        f"What {given} cost",
-        await page.try_ask("rate", price=line["price"], quantity=quantity, event_count=1),
+        f"What {wording.quantity(quantity) if quantity.is_finite() else quantity} cost",
+        answer,
         (
-            Column("tier", "Tier", "number"),
-            Column("quantity", "Quantity", "number"),
-            Column("unit_amount", "Unit amount", "amount"),
-            Column("flat_amount", "Flat amount", "amount", wide=True),
-            Column("amount", f"Amount ({line['currency']})", "amount"),
-            Column("explanation", "Explanation", wide=True),
+            Column(
+                "tier", "Tier", "figure", of=lambda row: "Total" if row["is_total"] else exact("tier")(row)
+            ),
+            Column("quantity", "Quantity", "figure", of=exact("quantity")),
+            Column("unit_amount", "Unit amount", "figure", of=exact("unit_amount")),
+            Column("flat_amount", "Flat amount", "figure", of=exact("flat_amount"), wide=True),
+            Column(
+                "amount",
+                f"Amount ({currency})",
+                "figure",
+                of=lambda row: "unknown" if row["amount"] is None else exact("amount")(row),
+            ),
+            Column("explanation", "Explanation", of=lambda row: shortened(row["explanation"]), wide=True),
         ),
         note="Exact: an invoice rounds the sum of an item, not its tiers.",
+        rows=rows,
+        is_total=lambda row: row["is_total"],
     )
 
 
@@ -142,15 +203,16 @@ async def _compared(page: Page, names: list[str]) -> dict[str, Any]:
         "until": until or f"{default_until:%Y-%m-%d}",
         "table": None,
         "total": None,
+        "problem": None,
     }
     if page.given("a") and page.given("b"):
-        answer = await page.try_ask(
-            "compare_plans",
-            plan_a=found["a"],
-            plan_b=found["b"],
-            since=_start_of(found["since"], page.timezone),
-            until=_start_of(found["until"], page.timezone),
-        )
+        try:
+            window = {name: _start_of(found[name], page.timezone) for name in ("since", "until")}
+        except Problem as problem:
+            if page.csv is not None:
+                raise
+            return found | {"problem": problem}
+        answer = await page.try_ask("compare_plans", plan_a=found["a"], plan_b=found["b"], **window)
         found["table"] = _comparison(page, answer, found["a"], found["b"])
         found["total"] = answer.rows[-1] if answer.rows else None
     return found

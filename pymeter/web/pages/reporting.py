@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -19,6 +20,8 @@ from pymeter.web.problems import bad_value
 
 _ROWS = 20
 _DIFFERENCES = 50
+_ROWS_OF_REASONS = 10_000
+"""As many as pushes() returns."""
 _DECIDE = ("rejected", "uncertain", "held")
 """The states that wait for a person."""
 _STATES = (
@@ -50,7 +53,7 @@ class Reporting:
             counts = _counts(status)
             state = page.given("state") or next((one for one in _DECIDE if counts[one]["pushes"]), "all")
             tables = [
-                _status(status),
+                _status(page, status),
                 _differences(page, await page.ask("reconciliation", biller=biller)),
                 await _pushes(page, biller, state),
             ]
@@ -68,6 +71,9 @@ class Reporting:
                     *((one, _choice(one, counts)) for one in _STATES if one not in _WITHOUT_PUSH),
                 ],
                 state=state,
+                reasons=await _reasons(page, biller, counts),
+                are_all_counted=max(counts[one]["pushes"] for one in ("rejected", "held"))
+                <= _ROWS_OF_REASONS,
                 may_decide=page.may("retry_pushes"),
             )
 
@@ -147,6 +153,18 @@ def _counts(status: Answer) -> dict[str, dict[str, Any]]:
     }
 
 
+async def _reasons(page: Page, biller: str, counts: dict[str, dict[str, Any]]) -> list[tuple[str, int]]:
+    """Why pushes are rejected or held, and how many: the most frequent reason first."""
+    if not page.may("leave_pushes"):
+        return []
+    found: Counter[str] = Counter()
+    for state in ("rejected", "held"):
+        if counts[state]["pushes"]:
+            answer = await page.ask("pushes", biller=biller, state=state, max_rows=_ROWS_OF_REASONS)
+            found.update(row["reason"] for row in answer.rows if row["reason"])
+    return found.most_common()
+
+
 def _earliest(times: Iterable[datetime | None]) -> datetime | None:
     return min((one for one in times if one is not None), default=None)
 
@@ -161,14 +179,14 @@ def _number(answer: Answer) -> str:
     return "1 push is" if count == 1 else f"{count:,} pushes are"
 
 
-def _status(status: Answer) -> Table:
+def _status(page: Page, status: Answer) -> Table:
     rows = [row for row in status.rows if row["pushes"]]
     return Table(
         "status",
         "By metric and state",
         status,
         (
-            Column("metric", "Metric"),
+            page.metric_column(),
             Column("state", "State", "state"),
             Column("pushes", "Pushes", "number"),
             Column("quantity", "Quantity", "number"),

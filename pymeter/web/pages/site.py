@@ -14,19 +14,24 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import psycopg
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from psycopg_pool import PoolTimeout, TooManyRequests
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from pymeter import __version__
+from pymeter.calls.result import Row
+from pymeter.invoice_page.lines import capitalised
+from pymeter.invoice_page.words import TOTAL, Line, metric_name, metric_names, title
+from pymeter.models import InvoiceProjection
 from pymeter.visible import visible
 from pymeter.web import body
 from pymeter.web.database import Connection, Database
 from pymeter.web.pages import wording
 from pymeter.web.pages.asking import Answer, Asker, quoted
 from pymeter.web.pages.sessions import Sessions, SignedIn
-from pymeter.web.pages.tables import Table, csv_response
-from pymeter.web.problems import Problem, of_database, unavailable
+from pymeter.web.pages.tables import Column, Table, csv_response
+from pymeter.web.problems import Problem, of_database, on_http_error, unavailable
 
 logger = logging.getLogger("pymeter.web")
 
@@ -37,6 +42,7 @@ _ICON = (_STATIC / "icon.svg").read_text(encoding="utf-8")
 _KEPT = {"Cache-Control": "max-age=300"}
 _UNKNOWN = "Whether the change was made is not known: look at the page before you send the form again."
 _UNCHANGED = "Nothing was changed: send the form again."
+_OF_PROGRAMS = ("/v1/", "/openapi.json", "/health", "/metrics")
 _LOST = "the database cannot be reached"
 _ROWS = 50
 _ROWS_OF_CSV = 10_000
@@ -89,7 +95,9 @@ class Site:
         signed_in = self._signed_in(request)
         async with self.database.transaction() as connection:
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            yield Page(self, request, signed_in, self._asker(connection, signed_in))
+            page = Page(self, request, signed_in, self._asker(connection, signed_in))
+            await page.name_metrics()
+            yield page
 
     @asynccontextmanager
     async def action(self, request: Request) -> AsyncIterator[tuple[Page, dict[str, str]]]:
@@ -142,10 +150,24 @@ class Site:
             link(root, "/sign-in", back=back.removeprefix(root) or None), 303, headers=UNCACHED
         )
 
+    async def on_http_error(self, request: Request, error: Exception) -> Response:
+        """Starlette's handler for its own errors: a page for a person, who has mistyped an address say."""
+        path = request.url.path.removeprefix(request.scope.get("root_path", ""))
+        is_of_programs = path.startswith(_OF_PROGRAMS) or "text/html" not in request.headers.get("accept", "")
+        if is_of_programs or not isinstance(error, HTTPException) or error.status_code != 404:
+            return await on_http_error(request, error)
+        return self.problem(
+            request, Problem(404, "no such page", hint="Its address may be mistyped, or old.")
+        )
+
     def problem(self, request: Request, problem: Problem) -> Response:
         """An error as a page."""
-        values = {"title": problem.fields["title"], "problem": problem.fields, "here": ""}
-        response = self.render(request, self.sessions.of(request), "problem.html.jinja", values)
+        signed_in = self.sessions.of(request)
+        path = request.url.path.removeprefix(request.scope.get("root_path", ""))
+        # What was typed is there to be corrected.
+        asked = path if signed_in is not None and request.method == "GET" else None
+        values = {"title": problem.fields["title"], "problem": problem.fields, "here": "", "asked": asked}
+        response = self.render(request, signed_in, "problem.html.jinja", values)
         response.status_code = problem.status
         response.headers.update(problem.headers)
         return response
@@ -207,6 +229,33 @@ class Page:
         self.may = asker.may
         self.timezone = signed_in.timezone
         self.now = datetime.now(UTC)
+        self.names: dict[str, str | None] = {}
+        """The display names of metrics, by their keys."""
+        self._titles: dict[str, str] = {}
+
+    async def name_metrics(self) -> None:
+        """Read what people call the metrics, for whoever may read it."""
+        if self.csv is None and self.may("catalog"):
+            self.set_names({row["key"]: row["name"] for row in (await self.try_ask("catalog")).rows})
+
+    def set_names(self, names: dict[str, str | None]) -> None:
+        """What the metrics are called: the display names, by their keys."""
+        self.names, self._titles = names, metric_names(names)
+
+    def named(self, metric: str) -> str:
+        """What people call a metric; the CSV of a table has its key."""
+        return metric_name(metric, self._titles)
+
+    def title(self, line: Line | InvoiceProjection) -> str:
+        """What a line of an invoice is of."""
+        if line.kind == TOTAL:
+            return "Total"
+        is_named = line.name is not None or line.item is not None or line.metric is not None
+        return title(line, self._titles) if is_named else capitalised(title(line))
+
+    def metric_column(self, below: Callable[[Row], str] | None = None, **more: Any) -> Column:
+        """The metric of a row."""
+        return Column("metric", "Metric", of=lambda row: self.named(row["metric"]), below=below, **more)
 
     def given(self, name: str) -> str | None:
         """A value of the query; None if it is not there, or blank."""
@@ -245,7 +294,7 @@ class Page:
             response = csv_response(table)
             response.headers.update(UNCACHED)
             return response
-        found = {"tables": by_name, "now": self.now, **values}
+        found = {"tables": by_name, "now": self.now, "named": self.named, **values}
         return self.shown(template, found)
 
     def shown(self, template: str, values: Mapping[str, Any]) -> Response:

@@ -12,10 +12,12 @@ from starlette.responses import HTMLResponse, Response
 
 from pymeter.calls.result import Row, every
 from pymeter.invoice_page import Letter, statement_page
+from pymeter.invoice_page.lines import sentence
 from pymeter.invoice_page.words import shortened
 from pymeter.models import StatementHeader, StatementLine
 from pymeter.web.pages import lookup
 from pymeter.web.pages.asking import Answer
+from pymeter.web.pages.decided import decided_table
 from pymeter.web.pages.late import late_table
 from pymeter.web.pages.lookup import short
 from pymeter.web.pages.site import UNCACHED, Page, Site
@@ -58,7 +60,8 @@ class Statements:
             statement_id = lookup.required(page, "id")
             lines, header = await _asked(page, statement_id)
             late = await page.try_ask("late_usage", statement_id=statement_id, max_rows=_LATE_ROWS)
-            tables = [_items(page, lines), late_table(page, late, "Since it was closed")]
+            decided, sources = await decided_table(page, header.row)
+            tables = [_items(page, lines), late_table(page, late, "Since it was closed"), decided]
             tables.append(await _changes(page, statement_id))
             if page.given("verify") is not None:
                 found = await page.try_ask("verify_statements", subject=header.row["subject"])
@@ -69,6 +72,7 @@ class Statements:
                 title=f"Statement {statement_id}",
                 header=header,
                 totals=_totals(header.row),
+                sources=sources,
                 may_verify=page.may("verify_statements"),
             )
 
@@ -86,7 +90,7 @@ class Statements:
         async with self._site.page(request) as page:
             lines, header = await _asked(page, lookup.required(page, "id"))
             (found,) = _header(header.rows)
-            text = statement_page(found, _lines(lines.rows), Letter(), page.timezone)
+            text = statement_page(found, _lines(lines.rows), Letter(), page.timezone, names=page.names)
         style = hashlib.sha256("".join(_STYLE.findall(text)).encode()).digest()
         policy = (
             f"default-src 'none'; style-src 'sha256-{base64.b64encode(style).decode()}'; base-uri 'none';"
@@ -141,7 +145,10 @@ def _statements(page: Page, answer: Answer, most: int) -> Table:
 def _items(page: Page, answer: Answer) -> Table:
     def about(row: Row) -> str:
         of = f"of statement {row['late_of']}" if row["late_of"] is not None else ""
-        return ": ".join(filter(None, (of, shortened(row["explanation"]))))
+        return ": ".join(filter(None, (of, sentence(shortened(row["explanation"])))))
+
+    def name(row: Row) -> str:
+        return page.title(StatementLine.model_construct(**row))
 
     return Table(
         "lines",
@@ -152,7 +159,7 @@ def _items(page: Page, answer: Answer) -> Table:
             Column(
                 "name",
                 "What",
-                of=lambda row: row["name"] or row["metric"] or row["item"] or _kind(row),
+                of=name,
                 below=about,
             ),
             Column(
@@ -195,7 +202,7 @@ async def _changes(page: Page, statement_id: int) -> Table:
         answer,
         (
             Column("event_id", "Event", of=plain("event_id"), wide=True),
-            Column("metric", "Metric", below=lambda row: short(row["idempotency_key"])),
+            page.metric_column(lambda row: short(row["idempotency_key"])),
             Column("kind", "Kind", wide=True),
             Column("quantity", "Quantity", "number", of=lambda row: row["quantity"]),
             Column("at", "Time of the usage", "time", wide=True),
@@ -224,7 +231,9 @@ def _problems(page: Page, answer: Answer) -> Table:
         answer,
         (
             Column("statement_id", "Statement", of=plain("statement_id")),
-            Column("what", "What", below=lambda row: row["metric"] or ""),
+            Column(
+                "what", "What", below=lambda row: "" if row["metric"] is None else page.named(row["metric"])
+            ),
             Column("stated", "Stated"),
             Column("found", "Found"),
         ),

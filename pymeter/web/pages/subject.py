@@ -45,7 +45,7 @@ class Subject:
             plans = await page.ask("subscriptions", subject=subject, at=page.now)
             newest = await page.ask("events", subject=subject, max_rows=1)
             catalog = await page.ask("catalog")
-            found = await meters(page.ask, page.try_ask, subject, catalog=catalog)
+            found = await meters(page, subject, catalog=catalog)
             tables = [Table("summary", "Usage", found.summary, ())]
             metric = page.given("metric") or (_first(found) if newest.rows else None)
             values = {} if metric is None else await _of_metric(page, subject, metric, catalog, tables)
@@ -80,7 +80,7 @@ async def _of_metric(
     of = {"subject": subject, "metric": metric}
     series = await page.ask("series", **of, since=since, until=until, step=step, timezone=timezone)
     row = next((row for row in catalog.rows if row["key"] == metric), None)
-    title, unit = (metric, "") if row is None else (row["name"] or metric, row["unit"])
+    title, unit = page.named(metric), "" if row is None else row["unit"]
     tables.append(_buckets(series))
     sample = await page.ask("events", **of, max_rows=_SAMPLE)
     dimensions = _dimensions(row["metadata"] for row in sample.rows)

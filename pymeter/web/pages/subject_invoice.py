@@ -48,12 +48,14 @@ class SubjectInvoice:
                     lines,
                     events=_events(page, subject),
                     empty="Nothing is due: no usage, and no plan with fees.",
-                    timezone=page.timezone,
+                    page=page,
                 ),
                 _credits(await page.try_ask("credits", subject=subject, at=page.now)),
             ]
             if projection is not None:
-                tables.append(projection_table("projection", "Expected at the end of the cycle", projection))
+                tables.append(
+                    projection_table(page, "projection", "Expected at the end of the cycle", projection)
+                )
             if budgets is not None:
                 tables.append(_budgets(page, budgets))
             return page.render(
@@ -78,7 +80,7 @@ class SubjectInvoice:
             cycle = (await page.ask("billing_cycle", subject=subject, at=at)).row["billing_cycle"]
             answer = await page.ask("invoice_json", subject=subject, since=cycle.lower, until=cycle.upper)
             found = Invoice.model_validate(answer.row["invoice_json"])
-            text = draft_page(found, Draft(_DRAFT, page.now), Letter(), page.timezone)
+            text = draft_page(found, Draft(_DRAFT, page.now), Letter(), page.timezone, names=page.names)
             # The page has its own style, and nothing else.
             policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
             return HTMLResponse(
@@ -95,6 +97,8 @@ def _events(page: Page, subject: str) -> Callable[[Row], str]:
     def link(row: Row) -> str:
         if row["event_count"] is None or row["metric"] is None:
             return ""
+        if row["kind"] == "late":  # what changed since the statement, a void say, and not all of its period
+            return page.link("/statement", id=row["late_of"], metric=row["metric"]) + "#changes"
         window = {"since": row["since"].isoformat(), "until": row["until"].isoformat()}
         return page.link("/events", subject=subject, metric=row["metric"], **window)
 

@@ -51,7 +51,7 @@ class SubjectLimits:
 
 async def _of_metric(page: Page, subject: str, metric: Row, tables: list[Table]) -> list[str]:
     """The tables of a limited metric: their names."""
-    key, title = metric["key"], visible(metric["name"] or metric["key"])
+    key, title = metric["key"], visible(page.named(metric["key"]))
     limits = await page.ask("effective_limits", subject=subject, metric=key)
     if not limits.rows:
         return []
@@ -128,7 +128,7 @@ def _over(page: Page, over: Answer) -> Table:
         "Beyond a limit",
         over,
         (
-            Column("metric", "Metric", link=lambda row: _usage(page, row), below=lambda row: row["unit"]),
+            page.metric_column(lambda row: row["unit"], link=lambda row: _usage(page, row)),
             Column("limited_by", "Limit", below=lambda row: f"per {row['period']}", wide=True),
             Column("used", "Used", "number"),
             Column("quota", "Quota", "number", wide=True),
@@ -149,7 +149,7 @@ def _reservations(page: Page, held: Answer) -> Table:
         held,
         (
             Column("reservation_id", "Reservation", of=lambda row: f"{row['reservation_id']}", below=_key),
-            Column("metric", "Metric"),
+            page.metric_column(),
             Column("held", "Held", "number"),
             Column("settled_quantity", "Used", "number", wide=True),
             Column("state", "State", "state"),

@@ -79,7 +79,7 @@ def _late(page: Page, late: Answer) -> Table:
                 link=lambda row: page.link("/statement", id=row["statement_id"]),
                 below=lambda row: wording.span(row["since"], row["until"], page.timezone),
             ),
-            Column("metric", "Metric", below=lambda row: row["unit"]),
+            page.metric_column(lambda row: row["unit"]),
             Column("stated", "Stated", "number", wide=True),
             Column("current", "Now", "number", wide=True),
             Column("delta", "To decide", "number"),

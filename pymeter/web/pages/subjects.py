@@ -66,7 +66,7 @@ def _over(page: Page, over: Answer) -> Table:
             Column(
                 "subject", "Subject", link=lambda row: page.link("/subject/limits", subject=row["subject"])
             ),
-            Column("metric", "Metric"),
+            page.metric_column(),
             Column("limited_by", "Limit", below=lambda row: f"per {row['period']}", wide=True),
             Column("used", "Used", "number", below=lambda row: row["unit"]),
             Column("quota", "Quota", "number", wide=True),
@@ -99,7 +99,7 @@ def _reached(page: Page, name: str, title: str, told: Answer, rows: list[Row]) -
         told,
         (
             Column("subject", "Subject", link=lambda row: page.link("/subject", subject=row["subject"])),
-            Column("metric", "Metric"),
+            page.metric_column(),
             Column("mark", "Reached", of=_mark, wide=True),
             Column("created_at", "When", "ago"),
         ),

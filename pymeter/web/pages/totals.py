@@ -78,7 +78,7 @@ def _totals(
     after = {"since": since, "until": until, "after_subject": last}
     return Table(
         "totals",
-        f"{visible(metric)} by subject",
+        f"{visible(page.named(metric))} by subject",
         answer,
         (
             Column(

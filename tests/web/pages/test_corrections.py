@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from tests.helpers import Ledger
+from tests.helpers import Ledger, at
 from tests.keys.conftest import Server
 from tests.web.conftest import Api
 from tests.web.pages.conftest import signed_in
@@ -62,11 +63,38 @@ def test_the_impact_is_what_the_shown_select_returns(client: httpx.Client, meter
     assert [row["subject"] for row in rows_of_csv(client, "/correction", "entries", id=one)] == ["acct_2"]
 
 
+def test_a_void_says_how_much_it_takes_back_of_which_event_also_on_a_narrow_screen(
+    client: httpx.Client, metered: Ledger
+) -> None:
+    metered.define("users", "unique", "user")
+    metered.define("peak", "max", "token")
+    tokens = metered.record("acct_1", "tokens", "1234.5", idempotency_key="a", at=at("2026-06-18 14:30:05"))
+    user = metered.record("acct_1", "users", member="u_1")
+    peak = metered.record("acct_1", "peak", 40)
+    (opened,) = metered.call("open_correction", reason="doubled")
+    one = int(opened[0])
+    for metric, recorded in (("tokens", tokens), ("users", user), ("peak", peak)):
+        entry = {"entry": "void", "subject": "acct_1", "metric": metric, "event_id": recorded.event_id}
+        metered.call("stage_correction", id=one, entries=Jsonb([entry]))
+    taken = ["\N{MINUS SIGN}1,234.5", "u_1", "\N{MINUS SIGN}40"]
+    page = read(client, "/correction", id=one)
+    assert page.column("entries", -1) == taken
+    assert page.column("entries", 3)[0] == f"event {tokens.event_id}"
+    assert "2026-06-18 14:30:05" in page.text
+    heads = re.findall(r'<th scope="col" class="([^"]*)">([^<]*)</th>', page.source.split('id="entries"')[1])
+    assert "wide" not in {title: kind for kind, title in heads}["Event"]
+    (row, *_) = rows_of_csv(client, "/correction", "entries", id=one)
+    assert row["quantity"] == ""
+    send(client, page, "/correction/approve")
+    approved = read(client, "/correction", id=one)
+    assert approved.column("entries", -2) == taken
+
+
 def test_approving_makes_it_count_and_tells_what_has_changed(client: httpx.Client, metered: Ledger) -> None:
     one = stage(metered)
     page = send(client, read(client, "/correction", id=one), "/correction/approve")
     assert page.status == 200
-    assert f"Correction {one} is approved. acct_1, tokens: 5 became 3." in page.text
+    assert f"Correction {one} is approved. acct_1, Tokens: 5 became 3." in page.text
     assert page.column("entries", -1) == ["applied"]
     assert used(metered) == 3
     (row,) = metered.call("corrections", state="approved")
@@ -141,7 +169,7 @@ def test_texts_of_others_stay_texts(client: httpx.Client, metered: Ledger) -> No
         assert HOSTILE in page.text
     approved = send(client, read(client, "/correction", id=one), "/correction/approve")
     assert "<script" not in approved.source
-    assert f"{HOSTILE}, tokens: 0 became 7" in approved.text
+    assert f"{HOSTILE}, Tokens: 0 became 7" in approved.text
 
 
 def test_entries_that_can_no_longer_be_applied_are_a_problem_beside_them(

@@ -39,10 +39,16 @@ PATHS = {
     "statements": "/statements",
     "statement": "/statement?id=1",
     "late usage": "/late-usage",
+    "a line of late usage": "/late-line?statement=1&metric=tokens",
+    "a push": "/push?biller=stripe&id=1",
+    "an address that is none": "/nosuch",
+    "a quantity that is none": "/prices?plan=pro&item=tokens&quantity=abc",
+    "a time that is none": "/totals?since=yesterday",
     "reporting": "/reporting",
     "notifications": "/notifications",
     "prices": "/prices?plan=pro&item=tokens&quantity=250000",
-    "what if": "/prices?" + urlencode({"a": "pro", "b": "pro", "since": "2026-01-01", "until": "2027-01-01"}),
+    "what if": "/prices?"
+    + urlencode({"a": "pro", "b": "team", "since": "2026-01-01", "until": "2027-01-01"}),
     "a subject that is unknown": "/subject?subject=nobody",
     "an error": "/statement?id=999",
     "sign in": "/sign-in",
@@ -166,10 +172,20 @@ def test_an_operator_approves_a_correction_without_javascript(browser: Any, site
 
 def test_an_operator_compares_two_plans(page: Any, site: Site) -> None:
     page.get_by_role("link", name="Prices").click()
-    page.get_by_label("Since").fill("2026-01-01")
-    page.get_by_label("Until, excluded").fill("2027-01-01")
     page.get_by_role("button", name="Compare").click()
-    assert page.get_by_text("would pay more").count() == 1
+    told = page.get_by_text("would pay more").inner_text()
+    more, less = (int(one) for one in re.findall(r"\d+", told)[:2])
+    assert more > 0 < less, "the sample has a plan for each kind of customer"
+
+
+def test_the_sample_has_late_usage_that_waits(page: Any, site: Site) -> None:
+    assert page.get_by_text(re.compile("late usage that is not decided: 1")).count() == 1
+    page.goto(f"{site.base}/statements")
+    page.get_by_role("link", name="Decide", exact=True).click()
+    page.get_by_role("row", name=re.compile(BUSIEST)).get_by_role("link", name="Decide").click()
+    assert "5,000 tokens" in page.content()
+    page.goto(f"{site.base}/statement?id=1")
+    assert page.get_by_role("row", name=re.compile("billed")).count() == 1
 
 
 def test_tables_are_files_too(page: Any, site: Site) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Any
+
 import httpx
 import pytest
 from psycopg.types.json import Jsonb
 
+from pymeter.web.pages.facts import facts
 from tests.helpers import Ledger
 from tests.web.conftest import Api
 from tests.web.pages.conftest import signed_in
@@ -52,6 +56,61 @@ def sent(metered: Ledger) -> Ledger:
 def dead(ledger: Ledger) -> int:
     (row,) = ledger.call("deliveries", endpoint=NAME, state="dead")
     return int(row.delivery_id)
+
+
+OCTOBER = {"since": "2026-10-01T00:00:00+00:00", "until": "2026-11-01T00:00:00+00:00"}
+NOVEMBER = {"since": "2026-11-01T00:00:00+00:00", "until": "2026-12-01T00:00:00+00:00"}
+NOTIFICATIONS = {
+    "budget.exceeded": (
+        {"mark": 100, **NOVEMBER, "period": "cycle",
+         "source": "subject", "currency": "USD", "budget_id": 1, "numerator": Decimal("1522.70"),
+         "denominator": 261, "action": "alert", "projected": False},
+        "1,522.70 of 261 USD per cycle; mark 100 %; 2026-11-01 to 2026-12-01",
+    ),
+    "threshold.projected": (
+        {"mark": 80, "limit": "default", "limit_id": 2, "unit": "tokens", "period": "month", "numerator": 700,
+         "denominator": 1000, "low": 900, "expected": 1070, "high": Decimal("1200.5")},
+        "700 of 1,000 tokens per month; mark 80 %; expected 1,070 (900 to 1,200.5); limit default",
+    ),
+    "limit.refused": (
+        {"limit": "default", "unit": "tokens", "period": "month", "numerator": 1000, "denominator": 1000,
+         "refused": 50},
+        "1,000 of 1,000 tokens per month; limit default; refused 50",
+    ),
+    "period.closed": (
+        {**OCTOBER, "hash": "758",
+         "statement_id": 1234, "totals": {"USD": "1516.50", "EUR": None}},
+        "unknown EUR; 1,516.50 USD; 2026-10-01 to 2026-11-01; statement 1234",
+    ),
+    "correction.applied": (
+        {"before": 428494, "after": 419736, "delta": -8758, "limits": [], "reason": "disputed",
+         "correction_id": 1,
+         **OCTOBER},
+        "428,494 became 419,736 (\N{MINUS SIGN}8,758); 2026-10-01 to 2026-11-01; reason disputed;"
+        " correction 1",
+    ),
+    "usage.late": (
+        {"stated": 10, "current": 15, "delta": 5, "billed": 0, "waived": 0, "unit": "tokens",
+         "amount": "0.10",
+         "currency": "USD", "statement_id": 1},
+        "10 stated, 15 now, 5 to decide; costs 0.10 USD; billed 0; waived 0; unit tokens; statement 1",
+    ),
+    "metric.updated": (
+        {"revision": 2, "striped": False, "carry": True, "before": {"name": None}, "retired_at": None},
+        'revision 2; carry; before {"name":null}',
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", NOTIFICATIONS)
+def test_the_facts_of_a_notification_are_words_and_amounts(kind: str) -> None:
+    data, said = NOTIFICATIONS[kind]
+    row: Any = {"type": kind, "subject": "acct_1", "metric": "tokens", "data": data}
+    before = dict(data)
+    assert facts("UTC")(row) == said
+    assert data == before
+    long = {"reason": "x" * 120, "at": "2026-06-18T00:00:00+02:00", "note": "y" * 20}
+    assert facts("UTC")(row | {"data": long}).endswith("at 2026-06-17 22:00:00; \N{HORIZONTAL ELLIPSIS}")
 
 
 def test_endpoints_are_shown_with_what_is_wrong(client: httpx.Client, sent: Ledger) -> None:

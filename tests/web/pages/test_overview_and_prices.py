@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from tests.helpers import Ledger
 from tests.web.conftest import Api
+from tests.web.pages.reading import read, run
 from tests.web.pages.test_signing_in import sign_in
 
 UNIT = {"model": "unit", "currency": "EUR", "unit_amount": "1"}
@@ -63,6 +65,30 @@ def test_the_overview_of_an_empty_meter_says_what_comes_next(reader: Api, metere
     assert len(rows(reader.client.get("/?csv=metrics").text)) == len(metered.call("catalog"))
 
 
+def test_what_the_overview_tells_of_leads_to_the_page_that_shows_it(reader: Api, metered: Ledger) -> None:
+    metered.call("open_correction", reason="goodwill")
+    metered.call("set_limit", metric="tokens", quota=1, subject="acct_9")
+    metered.record("acct_9", "tokens", 5)
+    metered.call("report_metric", metric="tokens", event_name="used")
+    notices = metered.call("health")[0].notices
+    page = read(reader.client, "/")
+    assert len(notices) == 3
+    shown = {text: page.links[text] for text in notices}
+    assert sorted(shown.values()) == ["/corrections", "/notifications?type=limit.refused", "/reporting"]
+    refused = read(reader.client, shown[next(text for text in notices if "refused" in text)])
+    assert refused.column("notifications", 2) == ["acct_9"]
+
+
+def test_the_rate_is_that_of_the_last_minute(reader: Api, metered: Ledger) -> None:
+    before = read(reader.client, "/").text
+    assert "Rate of the last" in before
+    assert "nothing within a minute" not in before
+    metered.execute("ALTER TABLE meter.events DISABLE TRIGGER USER")
+    metered.execute("UPDATE meter.events SET recorded_at = recorded_at - interval '61 seconds'")
+    metered.execute("ALTER TABLE meter.events ENABLE TRIGGER USER")
+    assert "Recording rate 0 / s nothing within a minute" in read(reader.client, "/").text
+
+
 def test_the_prices_of_a_plan_are_in_words(reader: Api, priced: Ledger) -> None:
     page = reader.client.get("/prices?plan=big").text
     assert "graduated, EUR a unit" in page
@@ -75,6 +101,46 @@ def test_a_quantity_costs_what_rate_says(reader: Api, priced: Ledger) -> None:
     lines = rows(reader.client.get("/prices?plan=big&item=tokens&quantity=1,250&csv=rated").text)
     expected = priced.rows("SELECT amount FROM meter.rate(%s::jsonb, 1250)", [as_json(GRADUATED)])
     assert [Decimal(line["amount"]) for line in lines] == [row.amount for row in expected]
+
+
+def test_a_quantity_has_a_total_and_the_amount_of_an_invoice(reader: Api, priced: Ledger) -> None:
+    page = read(reader.client, "/prices", plan="big", item="tokens", quantity="1250.1")
+    assert "What 1,250.1 cost" in page.text
+    assert [row[:2] + row[4:] for row in page.tables["rated"]] == [
+        ["1", "100", "50", "units 1 to 100: 100 x 0.5"],
+        ["2", "1,150.1", "287.525", "units above 100 up to 1,250.1: 1,150.1 x 0.25"],
+        ["Total", "1,250.1", "337.525", ""],
+    ]
+    (statement,) = [one for one in page.statements if "simulate" in one]
+    assert run(priced, statement)[0].simulate["total"] == "337.53"
+    assert "An invoice has 337.53 EUR for them." in page.text
+
+
+def test_what_costs_nothing_for_a_quantity_is_not_offered_for_one(reader: Api, priced: Ledger) -> None:
+    fee = as_json({"model": "flat", "currency": "EUR", "flat_amount": "20"})
+    priced.execute("SELECT meter.define_price('big', 'base', %s::jsonb)", [fee])
+    page = read(reader.client, "/prices", plan="big")
+    form = page.source[page.source.index('name="item"') :]
+    assert re.findall("<option>(.*?)</option>", form[: form.index("</select>")]) == ["tokens"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"item": "tokens", "quantity": "a few"}, "quantity"),
+        ({"a": "small", "b": "big", "since": "June", "until": "2026-07-01"}, "since"),
+    ],
+)
+def test_what_cannot_be_read_stays_in_the_form_beside_the_message(
+    reader: Api, priced: Ledger, query: dict[str, str], field: str
+) -> None:
+    page = read(reader.client, "/prices", plan="big", **query)
+    assert page.status == 400
+    assert page.tables["prices"]
+    (form,) = [form for form in page.forms if field in form]
+    assert form[field] == query[field]
+    after = page.source.index(f'name="{field}"')
+    assert 'class="message bad"' in page.source[after : page.source.index("</section>", after)]
 
 
 def test_two_plans_are_compared_as_compare_plans_does(reader: Api, priced: Ledger) -> None:

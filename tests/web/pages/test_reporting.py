@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import httpx
@@ -102,6 +104,46 @@ def test_all_that_are_rejected_or_held_are_decided_at_once(client: httpx.Client,
     retried = send(client, page, "/reporting/retry")
     assert "1 push is planned anew." in retried.text
     assert reported.call("pushes", state="held") == []
+
+
+@pytest.fixture
+def with_old(reported: Ledger) -> Ledger:
+    """And two pushes of usage that is older than the biller takes."""
+    for day in (50, 51):
+        reported.record("acct_1", "tokens", 2, at=datetime.now(UTC) - timedelta(days=day))
+    reported.call("plan_pushes")
+    return reported
+
+
+def test_the_reasons_that_can_be_left_are_those_that_exist_the_most_frequent_first(
+    client: httpx.Client, with_old: Ledger
+) -> None:
+    page = read(client, "/reporting")
+    offered = re.findall(r'<option value="(\w+)">(.*?)</option>', page.source)
+    assert offered[0] == ("too_old", "too_old: 2 pushes")
+    assert sorted(offered[1:]) == [("negative", "negative: 1 push"), ("refused", "refused: 1 push")]
+    for reason, number in (("too_old", "2 pushes are"), ("negative", "1 push is"), ("refused", "1 push is")):
+        left = send(client, page, "/reporting/leave", left_reason=reason)
+        assert f"{number} left: never sent." in left.text
+    assert "Leave all of one kind" not in read(client, "/reporting").text
+
+
+def test_the_form_of_a_retry_says_which_time_replaces_that_of_the_usage(
+    client: httpx.Client, with_old: Ledger
+) -> None:
+    old = next(row for row in with_old.call("pushes", state="held") if row.reason == "too_old")
+    shown = read(client, "/push", id=old.push_id)
+    told = re.search(
+        r"It becomes usage of now : its time, (.*?), is replaced by (.*?), and stripe", shown.text
+    )
+    assert told is not None, shown.text
+    before, after = (datetime.fromisoformat(one).replace(tzinfo=UTC) for one in told.groups())
+    assert before == old.stamped_at
+    send(client, shown, "/reporting/retry")
+    (made,) = (row for row in with_old.call("pushes") if row.replaces == old.push_id)
+    assert abs(made.stamped_at - after) < timedelta(minutes=1)
+    rejected = read(client, "/push", id=push(with_old, "rejected"))
+    assert "If stripe no longer takes the time of its usage, it becomes usage of now" in rejected.text
 
 
 @pytest.mark.parametrize(("delivered", "state"), [("true", "resolved"), ("false", "replaced")])

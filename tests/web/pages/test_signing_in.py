@@ -247,3 +247,17 @@ def test_what_is_shown_is_what_the_shown_statement_returns(api: Api, metered: Le
     lines = api.client.get("/?csv=metrics").text.splitlines()
     assert len(lines) == 1 + len(metered.call("catalog"))
     assert api.client.get("/?csv=nothing").status_code == 404
+
+
+def test_an_address_that_is_none_is_a_page_with_the_way_home_for_a_person(api: Api) -> None:
+    html = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    stranger = api.client.get("/nosuch", headers=html)
+    assert (stranger.status_code, stranger.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert '<a href="/">To the first page</a>' in stranger.text
+    sign_in(api, api.key("read"))
+    assert '<a href="/">To the overview</a>' in api.client.get("/nosuch?a=b", headers=html).text
+    with mounted(api) as client:
+        assert '<a href="/meter/">' in client.get("/meter/nosuch", headers=html).text
+    for path, headers in (("/nosuch", {}), ("/v1/nosuch", html), ("/health/nosuch", html)):
+        answer = api.client.get(path, headers=headers)
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")

@@ -105,6 +105,51 @@ def test_only_a_key_of_admin_verifies_and_it_finds_what_was_changed(
     assert "hash" in read(client, "/statement", id=one, verify=1).column("problems", 1)
 
 
+def test_a_statement_says_what_was_decided_since_and_where_it_stands(
+    client: httpx.Client, metered: Ledger, close: Callable[..., int]
+) -> None:
+    one = close("acct_9", 15)
+    assert "decided" not in read(client, "/statement", id=one).tables
+    come_late(metered, "acct_9", 4)
+    settle(client, one, "bill")
+    come_late(metered, "acct_9", 3)
+    settle(client, one, "waive")
+    page = read(client, "/statement", id=one)
+    assert "Nothing waits for a decision." in page.text
+    billed, waived = page.tables["decided"]
+    assert billed[:4] == ["Tokens", "billed", "4", "8.00 EUR"]
+    assert billed[4].startswith("the invoice of ")
+    assert billed[4].endswith(", not closed yet")
+    assert page.links[billed[4]] == "/subject/invoice?subject=acct_9"
+    assert waived == ["Tokens", "waived", "3", "\N{EN DASH}", "never billed"]
+    (statement,) = [text for text in page.statements if "decided => true" in text]
+    (row,) = run(metered, statement)
+    assert (row.billed, row.waived, row.delta) == (4, 3, 0)
+    metered.record("acct_9", "tokens", 1, at=at("2026-07-10"))
+    next_one = metered.call("close_period", subject="acct_9", since=UNTIL, until=at("2026-08-01"))[0]
+    page = read(client, "/statement", id=one)
+    where = f"statement {next_one.statement_id}"
+    assert page.tables["decided"][0] == ["Tokens", "billed", "4", "8.00 EUR", where]
+    assert page.links[where] == f"/statement?id={next_one.statement_id}"
+
+
+def test_usage_of_an_earlier_period_leads_to_what_explains_it(
+    client: httpx.Client, metered: Ledger, close: Callable[..., int]
+) -> None:
+    one = close("acct_9", 15)
+    (event,) = metered.call("events", subject="acct_9")
+    named = {"subject": "acct_9", "metric": "tokens", "event_id": event.event_id}
+    (voided,) = metered.call("void_event", **named, reason="test")
+    settle(client, one, "bill")
+    invoice = read(client, "/subject/invoice", subject="acct_9")
+    (row,) = [row for row in invoice.tables["invoice"] if "what changed" in row]
+    assert row[-1] == "\N{MINUS SIGN}30.00 EUR"
+    explained = read(client, invoice.links["what changed"])
+    (change,) = explained.tables["changes"]
+    assert change[1:4] == ["Tokens", "void", "\N{MINUS SIGN}15"]
+    assert explained.links[change[-1]] == f"/correction?id={voided.correction_id}"
+
+
 @pytest.mark.parametrize("decision", ["bill", "waive"])
 def test_late_usage_is_decided_once(
     client: httpx.Client, metered: Ledger, close: Callable[..., int], decision: str
@@ -165,7 +210,7 @@ def test_pages_of_late_usage_show_each_line_once(
         address = "/late-usage"
         while address:
             page = read(client, address)
-            shown += [(int(row[0]), row[1]) for row in page.tables.get("late", [])]
+            shown += [(int(row[0]), row[1].lower()) for row in page.tables.get("late", [])]
             address = f"/late-usage{page.links['Next page']}" if "Next page" in page.links else ""
         assert shown == expected, rows
 

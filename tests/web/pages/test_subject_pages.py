@@ -18,6 +18,7 @@ from tests.helpers import Ledger
 from tests.web.conftest import Api
 from tests.web.pages.conftest import signed_in, statements, words
 from tests.web.pages.customers import BEFORE, HOSTILE, HUGE, MONTH, NOW, fill, serving
+from tests.web.pages.reading import read
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +156,7 @@ def test_a_mark_that_is_reached_and_an_overrun_have_a_word(empty: Api) -> None:
     assert "approaching" not in browser.get(of("/subject", subject="acct_1")).text
     filled.record("acct_1", "tokens", 40)
     assert "approaching" in browser.get(of("/subject", subject="acct_1")).text
-    assert "acct_1 tokens 210 of 250 token per cycle" in words(browser.get("/subjects").text)
+    assert "acct_1 Tokens 210 of 250 token per cycle" in words(browser.get("/subjects").text)
     filled.record("acct_1", "tokens", 100, overflow=True)
     text = words(browser.get(of("/subject", subject="acct_1")).text)
     assert "of 250 token and 50 of top-ups; 35 beyond it, 25 held." in text
@@ -211,7 +212,7 @@ def test_limits_and_what_adds_to_them_and_statements(browser: httpx.Client, fill
     assert "shadowed" in text
     assert "gift" in text
     (held,) = filled.call("reservations", subject="acct_1")
-    assert f"{held.reservation_id} r tokens 25" in text
+    assert f"{held.reservation_id} r Tokens 25" in text
     text = words(browser.get(of("/subject/statements", subject="acct_1")).text)
     (statement,) = filled.call("statements", subject="acct_1")
     assert f"{statement.totals['EUR']} EUR" in text
@@ -272,6 +273,14 @@ def test_a_bad_question_is_a_page_that_says_why(browser: httpx.Client) -> None:
         assert answer.status_code == status, path
         assert answer.headers["content-type"].startswith("text/html")
         assert word in words(answer.text), path
+
+
+def test_what_was_typed_can_be_corrected_beside_the_message(browser: httpx.Client) -> None:
+    page = read(browser, "/totals", metric="tokens", since="10 days", until="2026-12-01")
+    assert "since is not a time" in page.text
+    (form,) = [form for form in page.forms if form["action"] == "/totals"]
+    assert form == {"action": "/totals", "metric": "tokens", "until": "2026-12-01", "since": "10 days"}
+    assert "since" not in read(browser, "/totals", metric="nothing", since="2026-12-01").forms[-1]
 
 
 def test_a_key_of_another_level_shows_which_one_is_missing(served: Api) -> None:
