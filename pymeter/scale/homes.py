@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import psycopg
 from psycopg import sql
@@ -30,6 +31,8 @@ class State(NamedTuple):
 
     state: str
     other: str
+    run: UUID | None
+    """Which run has written it; None: somebody who called the function."""
 
 
 class Digest(NamedTuple):
@@ -95,7 +98,7 @@ class Home:
         """Whether the subject is closing, moved or arriving here."""
         with self.transaction():
             found = [row for row in self.rows("moves") if row["subject"] == subject]
-        return State(found[0]["state"], found[0]["other"]) if found else None
+        return State(found[0]["state"], found[0]["other"], found[0]["run"]) if found else None
 
     def digests(self, function: str, *arguments: Any) -> dict[str, Digest]:
         """What a function says of tables, by their names."""

@@ -95,18 +95,21 @@ declare
     v_role       text := _session_role();
     v_correction bigint;
     v_void       bigint;
-    v_now        timestamptz := greatest(clock_timestamp(), (
-        select s.recorded_after from series s where s.series_id = _write_void.series_id and s.stripe = 0));
+    v_now        timestamptz;
 begin
+    -- First, so that the clock is read and the id drawn under the lock that _log_barrier() looks for.
+    insert into events (event_id, at, recorded_at, series_id, quantity, metadata)
+    values (nextval('event_ids'), at, greatest(clock_timestamp(), (
+                select s.recorded_after from series s where s.series_id = _write_void.series_id and s.stripe = 0)),
+            series_id, - quantity, metadata)
+    returning events.event_id, recorded_at into v_void, v_now;
     insert into event_kinds (event_id, at, corrects, correction_id, series_id, counts, kind, recorded_at)
-    values (nextval('event_ids'), at, event_id, nextval('correction_ids'), series_id, -1, 'void', v_now)
-    returning event_kinds.event_id, correction_id into v_void, v_correction;
+    values (v_void, at, event_id, nextval('correction_ids'), series_id, -1, 'void', v_now)
+    returning correction_id into v_correction;
     insert into corrections (correction_id, state, reason, opened_by, decided_by, decided_at)
     values (v_correction, 'approved', reason, v_role, v_role, clock_timestamp());
     insert into correction_entries (correction_id, ordinal, entry, subject, metric, corrects, corrects_at, idempotency_key, outcome, event_id)
     values (v_correction, 1, 'void', subject, metric, event_id, at, idempotency_key, 'applied', v_void);
-    insert into events (event_id, at, recorded_at, series_id, quantity, metadata)
-    values (v_void, at, v_now, series_id, - quantity, metadata);
     if billers is not null then
         insert into unreported (at, event_id, series_id, biller) select at, v_void, series_id, unnest(array_remove(billers, ''));
     end if;

@@ -12,12 +12,14 @@ set jit to off
 as $$
 #variable_conflict use_column
 declare
-    -- No watermark is drawn meanwhile: that needs the locks of corrections.
-    v_now timestamptz := greatest(clock_timestamp(), (
+    v_now timestamptz;
+begin
+    -- The clock is read under this lock, which _log_barrier() looks for. No watermark is drawn meanwhile: that needs the locks of corrections.
+    lock table only events in row exclusive mode;
+    v_now := greatest(clock_timestamp(), (
         select max(r.recorded_after)
         from (select distinct s.series_id from unnest(steps) s) s
         cross join lateral (select r.recorded_after from series r where r.series_id = s.series_id and r.stripe = 0 offset 0) r));
-begin
     update event_kinds k set undone_by = s.event_id
     from unnest(steps) s
     where s.kind = 'void' and k.event_id = any (array[s.corrects]) and k.kind = 'void';

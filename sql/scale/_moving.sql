@@ -12,7 +12,7 @@ declare
 begin
     perform _check_read_committed('moving a subject'), _check_name('subject', _check_run.subject, 512);
     select * into v_move from moves m where m.subject = _check_run.subject for update;
-    if v_move.run <> _check_run.run then
+    if v_move.subject is not null and _check_run.run is not null and v_move.run is distinct from _check_run.run then
         raise exception using
             errcode = '55000', message = 'another run moves the subject', column = 'run',
             detail = format('subject %s.', quote_literal(left(_check_run.subject, 80))),
@@ -53,6 +53,22 @@ end
 $$;
 
 comment on function _check_target(text, text) is 'Locks the row of a subject in moves. Raises 55000 if it is not at home here or moves elsewhere.';
+
+create or replace function _check_closed(subject text, run uuid)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+begin
+    if (_check_run(subject, run, '{closing}')).state is null then
+        raise exception using errcode = '55000', message = 'the subject was reopened', column = 'subject',
+            detail = format('subject %s.', quote_literal(left(subject, 80))), hint = 'It is recorded here. Run the command again.';
+    end if;
+end
+$$;
+
+comment on function _check_closed(text, uuid) is 'Locks the row of a subject in moves. Raises 55000 unless that run has closed it.';
 
 create or replace function _note_move(subject text, state text, other text, run uuid)
 returns moves

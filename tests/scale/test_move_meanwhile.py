@@ -14,7 +14,7 @@ import pytest
 from pymeter import Meter, MeterError
 from pymeter.scale import ShardedMeter, read_map, write_map
 from pymeter.scale.errors import MoveRefused
-from pymeter.scale.moving import move
+from pymeter.scale.moving import Moved, move
 from tests.helpers import at
 from tests.scale.conftest import NewDatabase
 from tests.scale.moves import Pair, S, homes, killed, meanwhile
@@ -241,3 +241,111 @@ def test_of_two_moves_to_different_shards_at_one_moment_one_is_refused(
     (won,) = (name for name, result in results.items() if not isinstance(result, MeterError))
     assert homes(meter, S, 1) == [won]
     assert meter.usage(S, "sum", period="year").quantity == 21
+
+
+def _approve(meter: Meter) -> object:
+    correction = meter.open_correction("why")
+    entries = [{"entry": "void", "subject": S, "metric": "sum", "idempotency_key": "k1"}]
+    meter.stage_correction(correction, entries)
+    return meter.approve_correction(correction)
+
+
+@pytest.mark.parametrize(
+    ("correct", "table", "remains"),
+    [
+        (
+            lambda meter: meter.void_event(S, "sum", idempotency_key="k1", reason="why"),
+            "correction_entries",
+            6,
+        ),
+        (_approve, "event_kinds", 6),
+        (
+            lambda meter: meter.revert_correction(meter.corrections()[0].correction_id, "why"),
+            "event_kinds",
+            6,
+        ),
+    ],
+    ids=["void_event", "approve_correction", "revert_correction"],
+)
+def test_a_correction_that_is_slow_while_the_log_is_copied_is_waited_for(
+    pair: Pair,
+    wait_until_blocked: Callable[[psycopg.Connection[Any], str], None],
+    correct: Callable[[Meter], object],
+    table: str,
+    remains: int,
+) -> None:
+    """It has drawn its id and read the clock, and waits for a lock before it is done."""
+    for number in range(1, 4):
+        pair.meter.record(S, "sum", number, idempotency_key=f"k{number}")
+    pair.meter.adjust(S, "sum", 1, reason="why", idempotency_key="adjusted")
+    home = pair.dsns[pair.home()]
+    holder = psycopg.connect(home)
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            with psycopg.connect(home, autocommit=True, application_name="corrector") as connection:
+                correct(Meter(connection))
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+
+    def begin() -> None:
+        holder.execute(f"LOCK TABLE meter.{table} IN SHARE MODE".encode())
+        thread.start()
+        with psycopg.connect(home, autocommit=True) as observer:
+            wait_until_blocked(observer, "corrector")
+        threading.Timer(0.7, holder.commit).start()
+
+    move(pair.path, S, pair.other(), tell=meanwhile("copy", begin))
+    thread.join(20)
+    holder.close()
+    assert errors == []
+    assert pair.total()[0] == remains
+    assert pair.meter.verify(S) == []
+
+
+def test_a_repetition_that_lags_behind_another_one_reopens_nothing(pair: Pair) -> None:
+    """Both find that a mover has died. One finishes; the other then goes on with what it knew."""
+    pair.meter.record(S, "sum", 5)
+    source, target = pair.home(), pair.other()
+    killed(pair.path, S, target, "rest")
+    finished: list[Moved] = []
+    with pytest.raises(MeterError) as error:
+        move(
+            pair.path,
+            S,
+            target,
+            tell=meanwhile("expect", lambda: finished.append(move(pair.path, S, target))),
+        )
+    assert error.value.sqlstate == "55000"
+    assert finished
+    assert homes(pair.meter, S, 1) == [target]
+    assert pair.meter.meters[source].moves()[0].state == "moved"
+
+
+def test_a_repetition_that_lags_behind_closes_another_ones_home_no_more(pair: Pair) -> None:
+    """It found that the subject had been admitted; meanwhile that was finished, and the subject came back."""
+    pair.meter.record(S, "sum", 5)
+    source, target = pair.home(), pair.other()
+    killed(pair.path, S, target, "leave")
+
+    def go_on() -> None:
+        move(pair.path, S, target)
+        move(pair.path, S, source)
+        pair.meter.meters[source].close_home(S, target)
+
+    with pytest.raises(MeterError):
+        move(pair.path, S, target, tell=meanwhile("leave", go_on))
+    assert pair.meter.meters[source].moves()[0].state == "closing"
+
+
+def test_a_subject_that_was_reopened_by_hand_is_not_admitted(pair: Pair) -> None:
+    pair.meter.record(S, "sum", 5)
+    here = pair.meter.meters[pair.home()]
+    with pytest.raises(MeterError, match="was reopened"):
+        move(pair.path, S, pair.other(), tell=meanwhile("admit", lambda: here.reopen_home(S)))
+    assert homes(pair.meter, S, 1) == [pair.home()]
+    move(pair.path, S, pair.other())
+    assert pair.total()[0] == 5
