@@ -76,7 +76,6 @@ def copy_rest(
                 else:
                     target.rows("_receive_rows", name, subject)
         target.rows("_receive_access", subject, facts["roles"])
-        target.rows("_resume_sending", subject)
         target.rows("_note_copied", subject, marks["up_to_id"], marks["up_to_at"])
         tell("compare", {})
         _compare_all(source, target, subject, part, here)

@@ -74,7 +74,7 @@ RULES: Final[dict[str, Rule]] = {
     "record_batch": SplitBySubject("events", "Event"),
     "known_events": SplitBySubject("events", "Event"),
     "reserve_batch": SplitBySubject("requests", "Request"),
-    "settle_pushes": SplitById("results", "push_id"),
+    "settle_pushes": SplitById("results", "push_id", moves=True),
     "settle_deliveries": SplitById("results", "delivery_id"),
     "compare_plans": OfSubjects("subjects", m.compared_plans),
     # --------------------------------------------------------------- definitions, alike on all shards

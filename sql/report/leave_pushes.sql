@@ -17,7 +17,7 @@ begin
             hint = 'Pass the identifier of one push, or a reason such as too_old for all held or rejected pushes that have it.';
     end if;
     if leave_pushes.identifier is not null then
-        perform _check_undelivered(_get_push(leave_pushes.identifier), leave_pushes.biller);
+        perform _check_home(p.subject), _check_undelivered(p, leave_pushes.biller) from _get_push(leave_pushes.identifier) p;
     end if;
     perform _lock_lanes(array(
         select distinct (p.biller, p.customer, p.event_name, null, null, null, null)::report_lanes
@@ -29,7 +29,7 @@ begin
         update pushes p set state = 'left', settled_at = leave_pushes.now
         where p.biller = leave_pushes.biller and p.state in ('rejected', 'held')
           and (leave_pushes.identifier is null or p.identifier = leave_pushes.identifier)
-          and (leave_pushes.reason is null or p.reason = leave_pushes.reason)
+          and (leave_pushes.reason is null or p.reason = leave_pushes.reason) and ((select _all_here()) or _is_home(p.subject))
         returning p.*;
 end
 $$;

@@ -16,7 +16,7 @@ begin
     perform _check_time('now', retry_pushes.now, required => true);
     if retry_pushes.identifier is not null then
         v_push := _get_push(retry_pushes.identifier);
-        perform _check_undelivered(v_push, retry_pushes.biller), _check_retriable(v_biller, v_push, retry_pushes.now);
+        perform _check_home(v_push.subject), _check_undelivered(v_push, retry_pushes.biller), _check_retriable(v_biller, v_push, retry_pushes.now);
     end if;
     v_lanes := array(
         select distinct (retry_pushes.biller, l.customer, l.event_name, null, null, null, null)::report_lanes

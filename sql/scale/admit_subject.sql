@@ -12,6 +12,9 @@ begin
     if _is_open('admit_subject') then perform _check_caller('admit_subject'); end if;
     v_move := _check_run(admit_subject.subject, admit_subject.run, '{arriving}');
     delete from moves m where m.subject = admit_subject.subject;
+    if v_move.subject is not null then
+        perform _resume_sending(admit_subject.subject);
+    end if;
     return v_move.subject is not null;
 end
 $$;
