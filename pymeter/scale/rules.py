@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
@@ -9,12 +10,12 @@ from typing import Any
 
 from pymeter.calls import Call, argument, customer_subjects
 from pymeter.calls.result import Row
-from pymeter.errors import InvalidInput, MeterError, NotFound, NullInput
+from pymeter.errors import InvalidInput, MeterError, NotFound, NullInput, SubjectMoved
 from pymeter.scale.errors import NotSharded, ShardUnavailable, of_shard
 from pymeter.scale.merging import Answers, Merge, by, rows_of
 from pymeter.scale.shard_map import ShardMap
 from pymeter.scale.splitting import array, elements, split, with_ordinal
-from pymeter.scale.steps import Answer, Replies, Request, Steps, ask, ask_one, given, raw
+from pymeter.scale.steps import Answer, Asking, Replies, Request, Steps, ask, ask_one, given, raw
 
 
 class Rule:
@@ -231,11 +232,11 @@ class Known(Rule):
         if self.otherwise is not None and given(call, self.argument) is None:
             return (yield from self.otherwise.steps(call, shard_map))
         refused: dict[str, list[MeterError]] = {}
-        lost: ShardUnavailable | None = None
+        lost: ShardUnavailable | SubjectMoved | None = None
         for shard in shard_map.names:
             try:
                 return (yield from on(shard, call))
-            except ShardUnavailable as error:
+            except (ShardUnavailable, SubjectMoved) as error:
                 lost = error
             except MeterError as error:
                 refused.setdefault(error.message, []).append(error)
@@ -291,10 +292,15 @@ def _ask_parts(
 
 @dataclass(frozen=True)
 class SplitById(Rule):
-    """Results of what was taken off queues: each goes to the shard whose id it has."""
+    """Results of what was taken off queues: each goes to the shard whose id it has.
+
+    `moves`: what moves with a subject keeps its id, so the other shards are asked about what this one
+    does not have any more.
+    """
 
     argument: str
     id: str
+    moves: bool = False
 
     def steps(self, call: Call[Any], shard_map: ShardMap) -> Steps:
         def id_of(element: Any) -> int | None:
@@ -309,7 +315,7 @@ class SplitById(Rule):
         if document is None or not isinstance(document.obj, str):
             return (yield from on(shard_map.names[0], call))
         parts = split(document, shard_of)
-        if len(parts) < 2:
+        if len(parts) < 2 and not self.moves:
             return (yield from on(next(iter(parts), shard_map.names[0]), call))
         places = {id_of(element): place for place, (element, _) in enumerate(elements(document))}
         answers, failed = yield from ask(
@@ -317,9 +323,30 @@ class SplitById(Rule):
                 Request(shard, raw(call, **{self.argument: array(texts)}))
                 for shard, (_, texts) in parts.items()
             ]
+            or [Request(shard_map.names[0], raw(call))]
         )
-        rows = sorted(rows_of(answers), key=lambda row: places.get(row[self.id], len(places)))
+        rows = rows_of(answers)
+        if self.moves:
+            found = {row[self.id] for row in rows}
+            left = {
+                shard: [text for text in parts[shard][1] if id_of(json.loads(text)) not in found]
+                for shard in answers
+                if shard in parts
+            }
+            more, lost = yield from self._elsewhere(call, shard_map, left)
+            rows = [*rows, *rows_of(more)]
+            answers, failed = {**more, **answers}, {**lost, **failed}
+        rows = sorted(rows, key=lambda row: places.get(row[self.id], len(places)))
         return Answer(rows, tuple(answers), failed)
+
+    def _elsewhere(self, call: Call[Any], shard_map: ShardMap, left: dict[str, list[str]]) -> Asking:
+        """What each shard has left, on all others."""
+        requests = [
+            Request(name, raw(call, **{self.argument: array(texts)}))
+            for name in shard_map.names
+            if (texts := [text for shard in left if shard != name for text in left[shard]])
+        ]
+        return (yield from ask(requests)) if requests else ({}, {})
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ as $$
 #variable_conflict use_column
 begin
     if _is_open('reject_correction') then perform _check_caller('reject_correction'); end if;
-    perform _check_name('reason', reject_correction.reason, 10000), _check_four_eyes(_lock_correction(id, '{open}'));
+    perform _check_name('reason', reject_correction.reason, 10000), _check_four_eyes(_lock_correction(id, '{open}')),
+        _check_homes(array(select e.subject from correction_entries e where e.correction_id = id));
     update corrections c
     set state = 'rejected', decided_by = _session_role(), decided_at = clock_timestamp(), decision = reject_correction.reason
     where c.correction_id = id;

@@ -9,6 +9,8 @@ $$;
 
 comment on function _credential(text) is 'What a program sends instead of a key: its SHA-256, hexadecimal.';
 
+-- A key of a subject that is not at home here may have been revoked where it is, also while it is still closing here: so it is refused where it
+-- could not be revoked either.
 -- A digest of a random key tells nothing about another one, so that looking it up in an index needs no constant time. A signature does.
 create or replace function _credential_holder(credential text, at timestamptz)
 returns authentication
@@ -25,6 +27,7 @@ begin
     if credential ~ '^[0-9a-f]{64}$' then
         select * into v_key from api_keys k where k.digest = sha256(convert_to(credential, 'UTF8'));
         if _is_in_force(v_key, _credential_holder.at) then
+            perform _refuse_moved(array[v_key.subject]);
             return (v_key.key_id, v_key.name, case when v_key.subject is null then v_key.level else 'own' end, v_key.subject, null::text,
                     v_key.expires_at);
         end if;
@@ -39,11 +42,13 @@ begin
         or not _is_signed(v_key, v_parts) then
         return null;
     end if;
+    perform _refuse_moved(array[v_key.subject]);
     return _token_holder(v_key, v_parts);
 end
 $$;
 
-comment on function _credential_holder(text, timestamptz) is 'Who a credential is of at a time; null if it is not valid. The role is null.';
+comment on function _credential_holder(text, timestamptz) is 'Who a credential is of at a time; null if it is not valid. The role is null. Raises UM008 if its key is bound to a subject that is not at home '
+    'here.';
 
 -- Inlined: no SET, nothing outside pg_catalog.
 create or replace function _is_in_force(key api_keys, at timestamptz)

@@ -5,7 +5,9 @@ stable
 security definer
 set search_path from current
 as $$
-    select _as_api_key(k) from api_keys k where not _is_open('api_keys') or _check_caller('api_keys') order by k.key_id
+    select _as_api_key(k) from api_keys k
+    where (not _is_open('api_keys') or _check_caller('api_keys')) and ((select _all_here()) or _is_here(k.subject))
+    order by k.key_id
 $$;
 
 comment on function api_keys() is

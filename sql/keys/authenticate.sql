@@ -30,6 +30,6 @@ comment on function authenticate(text) is
     'hexadecimal, so that no key reaches the database or its log; or a token that was signed with a key of level read: key_id, expiry (seconds '
     'since 1970), the subject (UTF-8, hexadecimal) and the HMAC-SHA256 of these three, joined by dots; its key is the hexadecimal SHA-256 of the '
     'credential. A token reads its subject, like a key that is bound to it. role is null if the session is a member of no role with just this '
-    'level. For a role with the level login. Raises 28000 for a credential that is null, malformed, unknown, revoked or expired. Example: BEGIN; '
-    'SELECT a.name, a.level, a.subject FROM meter.create_api_key(''read'', ''acct_1'', name => ''portal'') k, '
-    'meter.authenticate(encode(sha256(k.key::bytea), ''hex'')) a; ROLLBACK;';
+    'level. For a role with the level login. Raises 28000 for a credential that is null, malformed, unknown, revoked or expired, UM008 if its '
+    'key is bound to a subject that is not at home here. Example: BEGIN; SELECT a.name, a.level, a.subject FROM '
+    'meter.create_api_key(''read'', ''acct_1'', name => ''portal'') k, meter.authenticate(encode(sha256(k.key::bytea), ''hex'')) a; ROLLBACK;';

@@ -16,6 +16,8 @@ begin
         raise exception using errcode = '22004', message = 'key_id is null', column = 'key_id', hint = 'Pass the key_id of a row of api_keys().';
     end if;
     v_before := _get_api_key(revoke_api_key.key_id);
+    perform _check_home(v_before.subject);
+    v_before := _get_api_key(revoke_api_key.key_id);
     update api_keys k set revoked_at = clock_timestamp() where k.key_id = revoke_api_key.key_id and k.revoked_at is null;
     v_after := _get_api_key(revoke_api_key.key_id);
     if v_after is distinct from v_before then
@@ -27,5 +29,6 @@ $$;
 
 comment on function revoke_api_key(bigint) is
     'Revokes a key: from the commit on, the key and tokens that were signed with it are refused. Revoking it again changes nothing. Returns the '
-    'key without the secret. Raises UM007 for an unknown key, 22004 for a null. Example: BEGIN; SELECT k.name, k.revoked_at IS NOT NULL AS '
-    'revoked FROM meter.create_api_key(''write'', name => ''worker'') n, meter.revoke_api_key(n.key_id) k; ROLLBACK;';
+    'key without the secret. Raises UM007 for an unknown key, UM008 if its subject is not at home here, 22004 for a null. Example: BEGIN; '
+    'SELECT k.name, k.revoked_at IS NOT NULL AS revoked FROM meter.create_api_key(''write'', name => ''worker'') n, '
+    'meter.revoke_api_key(n.key_id) k; ROLLBACK;';

@@ -28,7 +28,7 @@ begin
         cross join lateral (
             select p.push_id, p.due_at from pushes p
             where p.biller = l.biller and p.customer = l.customer and p.event_name = l.event_name and p.state = 'planned'
-              and p.next_attempt_at <= _claim_lanes.now
+              and p.next_attempt_at <= _claim_lanes.now and ((select _all_here()) or _is_home(p.subject))
             order by p.due_at, p.push_id limit _claim_lanes.per_lane
         ) c
         order by l.ordinality, c.due_at, c.push_id

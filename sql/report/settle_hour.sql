@@ -48,7 +48,9 @@ begin
         where p.biller = settle_hour.biller and p.customer = settle_hour.customer and p.event_name = settle_hour.event_name
           and p.stamped_at >= settle_hour.hour and p.stamped_at < _bucket_end('hour', settle_hour.hour) and p.state = 'uncertain'
         order by p.push_id);
-    if exists (select from unnest(v_pushes) p where not _is_home(p.subject)) then
+    -- The shard that has the customer now asks the biller itself.
+    perform _enter_homes(array(select distinct u.subject from unnest(v_pushes) u));
+    if exists (select from unnest(v_pushes) u where not _is_home(u.subject)) then
         return ('busy', 0, 0, v_totals.uncertain_pushes)::settled_hour;
     end if;
     v_present := case

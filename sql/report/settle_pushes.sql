@@ -28,8 +28,9 @@ begin
     v_results := array(
         select r from unnest(v_results) r
         where exists (
-            select from (select p.biller, p.identifier from pushes p where p.push_id = r.push_id offset 0) p
-            where p.biller = settle_pushes.biller and (r.identifier is null or r.identifier = p.identifier)));
+            select from (select p.biller, p.identifier, p.subject from pushes p where p.push_id = r.push_id offset 0) p
+            where p.biller = settle_pushes.biller and (r.identifier is null or r.identifier = p.identifier)
+              and ((select _all_here()) or _is_here(p.subject))));
     v_push_ids := array(select push_id from unnest(v_results));
     v_lanes := array(
         select distinct (p.biller, p.customer, p.event_name, null, null, null, null)::report_lanes

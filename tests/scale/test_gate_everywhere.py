@@ -53,6 +53,19 @@ INSIDE: dict[str, dict[str, Any]] = {
     },
     "approve_correction": {},
     "revert_correction": {"reason": "x"},
+    "reject_correction": {"reason": "x"},
+    "revoke_api_key": {},
+    "resolve_push": {"delivered": True},
+    "retry_pushes": {"biller": "stripe"},
+    "leave_pushes": {"biller": "stripe"},
+}
+# What may be an id of something that belongs to a subject; and functions of which it is not, and why.
+IDS = {"reservation_id", "statement_id", "top_up_id", "credit_id", "key_id", "identifier", "id"}
+OF_NO_SUBJECT = {
+    "own_statement": "it has the subject, too",
+    "confirm_push": "it reads; a worker sends nothing of which this is not true",
+    "preview_correction": "it reads",
+    "correction_entries": "it reads what was written",
 }
 # What else the other functions need, besides the subject.
 MORE: dict[str, dict[str, Any]] = {
@@ -158,13 +171,16 @@ def test_every_function_that_takes_a_subject_refuses_one_that_is_elsewhere(meter
         "statement_id": meter.value("SELECT max(statement_id) FROM meter.statements"),
         "top_up_id": meter.value("SELECT max(top_up_id) FROM meter.top_ups"),
         "credit_id": meter.value("SELECT max(credit_id) FROM meter.credits"),
+        "key_id": meter.value("SELECT key_id FROM meter.create_api_key('read', 'a')"),
     }
+    pushes = planned(meter)
     opened = meter.value("SELECT meter.open_correction('x')")
     entries = INSIDE["stage_correction"]
     call(meter, "stage_correction", {"id": opened} | entries)
     approved = meter.value("SELECT (meter.adjust('a', 'tokens', 1, reason => 'x')).correction_id")
     empty = meter.value("SELECT meter.open_correction('y')")
     away(meter, state)
+    before = copied(meter)
     cases: list[tuple[str, dict[str, Any]]] = []
     for name in TAKING_ONE:
         arguments = dict((READING | WRITING).get(name.removeprefix("own_"), {}))
@@ -173,7 +189,9 @@ def test_every_function_that_takes_a_subject_refuses_one_that_is_elsewhere(meter
         parameters = functions()[name]
         known = {key: value for key, value in ids.items() if key in parameters}
         if "id" in parameters:
-            known = {"id": {"approve_correction": opened, "revert_correction": approved}.get(name, empty)}
+            known = {"id": {"stage_correction": empty, "revert_correction": approved}.get(name, opened)}
+        if "identifier" in parameters:
+            known = {"identifier": pushes["uncertain" if name == "resolve_push" else "rejected"]}
         cases.append((name, known | arguments))
     other: dict[str, str] = {}
     for name, arguments in cases:
@@ -186,6 +204,60 @@ def test_every_function_that_takes_a_subject_refuses_one_that_is_elsewhere(meter
         if name not in other and (caught.value.sqlstate, caught.value.diag.message_detail) != ("UM008", "s2"):
             other[name] = str(caught.value)
     assert other == {}
+    work_of_reporters(meter, pushes)
+    assert copied(meter) == before
+
+
+def planned(meter: Ledger) -> dict[str, str]:
+    """The identifiers of pushes in some states. What they are is the reporter's business; tests/report."""
+    states = ("rejected", "held", "uncertain", "delivered", "planned")
+    meter.execute(
+        "SELECT meter.report_metric('tokens', 'api_tokens', since => date_trunc('hour', now()) - '9 h'::interval)"
+    )
+    for hours in range(len(states)):
+        meter.execute("SELECT meter.record('a', 'tokens', 1, at => now() - %s::interval)", [f"{hours} h"])
+    meter.execute("SELECT meter.plan_pushes()")
+    found = [row.identifier for row in meter.rows("SELECT identifier FROM meter.claim_pushes('stripe', 'w')")]
+    for state, identifier in zip(states, found, strict=True):
+        meter.execute(
+            """
+            UPDATE meter.pushes SET state = %(state)s, reason = 'x',
+                settled_at = CASE WHEN %(state)s IN ('rejected', 'delivered') THEN now() END,
+                unsure_attempts = CASE WHEN %(state)s = 'uncertain' THEN 1 ELSE 0 END,
+                unsure_since = CASE WHEN %(state)s = 'uncertain' THEN now() END
+            WHERE identifier = %(identifier)s
+            """,
+            {"state": state, "identifier": identifier},
+        )
+    return dict(zip(states, found, strict=True))
+
+
+def work_of_reporters(meter: Ledger, pushes: dict[str, str]) -> None:
+    """What takes pushes by their customer, hour or reason, or is told of some of many."""
+    hours = meter.rows("SELECT DISTINCT date_trunc('hour', stamped_at) AS hour FROM meter.pushes")
+    for (hour,) in hours:
+        for name in (
+            "settle_hour('stripe', 'cus_a', 'api_tokens', %s, 0)",
+            "settle_hour('stripe', 'cus_a', 'api_tokens', %s, 1)",
+        ):
+            meter.execute(f"SELECT meter.{name}", [hour])
+    known = list(pushes.values())
+    meter.execute("SELECT meter.fail_pushes('stripe', 'evt_1', %s, 'x')", [known])
+    meter.execute("SELECT meter.retry_pushes()")
+    meter.execute("SELECT meter.leave_pushes(reason => 'x')")
+    for row in meter.rows("SELECT push_id FROM meter.pushes"):
+        for outcome in ("delivered", "rejected"):
+            result = [{"push_id": row.push_id, "attempt": 1, "outcome": outcome}]
+            assert meter.rows("SELECT meter.settle_pushes('stripe', 'w', %s)", [Jsonb(result)]) == []
+    assert meter.rows("SELECT * FROM meter.claim_pushes('stripe', 'w', now => now() + '10 min')") == []
+
+
+def copied(meter: Ledger) -> list[Any]:
+    """What is here of the subject."""
+    return [
+        meter.rows("SELECT * FROM meter._move_digests('a')"),
+        meter.rows("SELECT * FROM meter._move_log_digests('a', 'true', 'reservations')"),
+    ]
 
 
 def test_a_role_that_is_bound_to_it_is_told_too(meter: Ledger) -> None:
@@ -202,12 +274,8 @@ def test_a_role_that_is_bound_to_it_is_told_too(meter: Ledger) -> None:
 
 
 def test_every_id_of_something_that_belongs_to_a_subject_is_tried(meter: Ledger) -> None:
-    by_id = {
-        n
-        for n, p in functions().items()
-        if {"reservation_id", "statement_id", "top_up_id", "credit_id"} & set(p)
-    }
-    assert by_id - INSIDE.keys() - {"own_statement"} == set()
+    by_id = {n for n, p in functions().items() if IDS & set(p)}
+    assert by_id - INSIDE.keys() - OF_NO_SUBJECT.keys() == set()
 
 
 def test_every_function_that_raises_it_says_so(meter: Ledger) -> None:
