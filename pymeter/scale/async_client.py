@@ -12,7 +12,7 @@ import psycopg
 
 from pymeter._async_composed import AsyncComposedMethods
 from pymeter.async_client import AsyncConnectionPool, AsyncMeter
-from pymeter.calls import Call, shard_state
+from pymeter.calls import Call, erase_subject, shard_state
 from pymeter.errors import SubjectMoved
 from pymeter.models import NewEntry
 from pymeter.scale.client import _finish
@@ -20,7 +20,7 @@ from pymeter.scale.errors import of_shard, unavailable
 from pymeter.scale.following import PATIENCE, Chances, is_split, newer_map, next_shard
 from pymeter.scale.map_check import MapCheck
 from pymeter.scale.routing import RULES
-from pymeter.scale.rules import OnSubject, shard_of_id
+from pymeter.scale.rules import ErasedRows, OnSubject, erased_rows, shard_of_id
 from pymeter.scale.shard_map import ShardMap, read_map
 from pymeter.scale.sources import check_sources, checked_entries, open_pool
 from pymeter.scale.steps import Answer, Reply, Request, Steps, given
@@ -180,6 +180,11 @@ class AsyncShardedMeter(AsyncComposedMethods):
     async def stage_correction(self, id: int, entries: Iterable[NewEntry | Mapping[str, Any]]) -> int:
         name = shard_of_id(self.shard_map, id, "id")
         return await self.meters[name].stage_correction(id, checked_entries(self.shard_map, name, entries))
+
+    async def erase_subject(self, subject: str, pseudonym: str) -> ErasedRows:
+        """As of a meter, on all shards that have or had the subject; the result says what each did."""
+        call = erase_subject(subject, pseudonym)
+        return await self._run(Call(call.function, call.arguments, erased_rows))
 
     async def _run(self, call: Call[T]) -> T:
         rule = RULES[call.function]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 import psycopg
 
 from pymeter._composed import ComposedMethods
-from pymeter.calls import Call, shard_state
+from pymeter.calls import Call, erase_subject, shard_state
 from pymeter.client import ConnectionPool, Meter
 from pymeter.errors import SubjectMoved
 from pymeter.models import NewEntry
@@ -21,7 +21,7 @@ from pymeter.scale.errors import of_shard, shards_failed, unavailable
 from pymeter.scale.following import PATIENCE, Chances, is_split, newer_map, next_shard
 from pymeter.scale.map_check import MapCheck
 from pymeter.scale.routing import RULES
-from pymeter.scale.rules import OnSubject, shard_of_id
+from pymeter.scale.rules import ErasedRows, OnSubject, erased_rows, shard_of_id
 from pymeter.scale.shard_map import ShardMap, read_map
 from pymeter.scale.sources import check_sources, checked_entries, open_pool
 from pymeter.scale.steps import Answer, Reply, Request, Steps, given
@@ -178,6 +178,11 @@ class ShardedMeter(ComposedMethods):
     def stage_correction(self, id: int, entries: Iterable[NewEntry | Mapping[str, Any]]) -> int:
         name = shard_of_id(self.shard_map, id, "id")
         return self.meters[name].stage_correction(id, checked_entries(self.shard_map, name, entries))
+
+    def erase_subject(self, subject: str, pseudonym: str) -> ErasedRows:
+        """As of a meter, on all shards that have or had the subject; the result says what each did."""
+        call = erase_subject(subject, pseudonym)
+        return self._run(Call(call.function, call.arguments, erased_rows))
 
     def _run(self, call: Call[T]) -> T:
         rule = RULES[call.function]

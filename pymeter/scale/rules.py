@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from pymeter.calls import Call, argument, customer_subjects
 from pymeter.calls.result import Row
@@ -16,6 +16,18 @@ from pymeter.scale.merging import Answers, Merge, by, rows_of
 from pymeter.scale.shard_map import ShardMap
 from pymeter.scale.splitting import array, elements, split, with_ordinal
 from pymeter.scale.steps import Answer, Asking, Replies, Request, Steps, ask, ask_one, given, raw
+
+
+class ErasedRows(int):
+    """How many rows of the log were rewritten, on all shards together."""
+
+    shards: dict[str, int]
+    """The shards that had something of the subject, with the rows of each."""
+
+    def __new__(cls, shards: dict[str, int]) -> Self:
+        made = super().__new__(cls, sum(shards.values()))
+        made.shards = shards
+        return made
 
 
 class Rule:
@@ -462,7 +474,11 @@ class MapCustomer(Rule):
 
 @dataclass(frozen=True)
 class Erasing(Rule):
-    """On the shard of the subject, where its pseudonym has to lie as well."""
+    """On the shard of the subject, where its pseudonym has to lie as well; then on all others, which may have
+    sealed copies of it, or roles that are bound to it.
+
+    A repetition after a failure finds it erased on some of them.
+    """
 
     def steps(self, call: Call[Any], shard_map: ShardMap) -> Steps:
         subject, pseudonym = given(call, "subject"), given(call, "pseudonym")
@@ -475,7 +491,33 @@ class Erasing(Rule):
                     detail=f"subject on {home}, pseudonym {pseudonym!r} on {other}.",
                     hint=f"Pin the pseudonym first: pymeter shard pin {pseudonym} {home}",
                 )
+            return self._everywhere(call, home, shard_map)
         return OnSubject().steps(call, shard_map)
+
+    def _everywhere(self, call: Call[Any], home: str, shard_map: ShardMap) -> Steps:
+        others = [shard for shard in shard_map.names if shard != home]
+        (first,) = yield [Request(home, raw(call))]
+        if isinstance(first, Exception) and not isinstance(first, NotFound):
+            raise of_shard(first, home)
+        replies = yield [Request(shard, raw(call)) for shard in others]
+        erased: dict[str, int] = {}
+        failed: dict[str, Exception] = {}
+        for shard, reply in zip([home, *others], [first, *replies], strict=True):
+            if isinstance(reply, NotFound):
+                continue
+            if isinstance(reply, Exception):
+                failed[shard] = of_shard(reply, shard)
+            else:
+                (erased[shard],) = reply[0].values()
+        if isinstance(first, Exception) and not erased and not failed:
+            raise first
+        return Answer([{"erase_subject": ErasedRows(erased)}], tuple(erased), failed)
+
+
+def erased_rows(rows: Sequence[Row]) -> ErasedRows:
+    """What `Erasing` answers."""
+    found: ErasedRows = rows[0]["erase_subject"]
+    return found
 
 
 @dataclass(frozen=True)

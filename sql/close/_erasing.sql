@@ -49,7 +49,7 @@ begin
     perform from reservations r where r.subject = _erase.subject order by r.reservation_id for update;
     perform _enter_limited_subjects(array[_erase.subject]);
     lock table unique_members in row exclusive mode;  -- before rows of series, because rebuild() has this order
-    v_series := _lock_subjects(array[_erase.subject]);
+    v_series := case when _is_sealed_copy(_erase.subject) then _lock_sealed_copy(_erase.subject) else _lock_subjects(array[_erase.subject]) end;
     perform _check_nothing_open(_erase.subject, v_series);
     insert into erasures (series_id, transaction) select i, pg_current_xact_id() from unnest(v_series) i;
     perform _erase_keys(v_series, _erase.keys);
@@ -57,6 +57,7 @@ begin
     perform _rename_series(v_series, _erase.subject, _erase.pseudonym), _rename_reported(_erase.subject, _erase.pseudonym),
         _erase_corrections(_erase.subject, _erase.pseudonym), _erase_limits(_erase.subject, _erase.pseudonym),
         _erase_admin_log(_erase.subject, _erase.pseudonym);
+    update moves m set subject = _erase.pseudonym where m.subject = _erase.subject and m.state = 'moved';
     delete from erasures e where e.series_id = any (v_series);
     perform _log_change('erase_subject', _erase.pseudonym, null, jsonb_build_object('rows', v_rows));
     return v_rows;

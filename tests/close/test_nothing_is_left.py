@@ -121,7 +121,7 @@ def test_every_function_that_takes_a_text_is_called_here(words: Words) -> None:
     }
     # These read, or act on what others have written.
     others = {"erase_subject", "rebuild", "leave_pushes", "retry_pushes"}
-    # A subject that is not at home cannot be erased: UM008.
+    # Of a subject that has moved: tests/scale/test_erasing_copies.py.
     others |= {"leave_home", "expect_subject", "admit_subject"}
     assert takes - others - words.called == set()
 

@@ -183,6 +183,8 @@ def test_every_function_that_takes_a_subject_refuses_one_that_is_elsewhere(meter
     before = copied(meter)
     cases: list[tuple[str, dict[str, Any]]] = []
     for name in TAKING_ONE:
+        if name == "erase_subject" and state == "moved":
+            continue  # it erases the sealed copy: test_erasing_copies.py
         arguments = dict((READING | WRITING).get(name.removeprefix("own_"), {}))
         cases.append((name, arguments | MORE.get(name, {}) | {"subject": "a"}))
     for name, arguments in INSIDE.items():
