@@ -31,6 +31,7 @@ _FEW_ROWS: Final = 2_000
 # Others who wait for the same lock have three quarters of the time.
 _PAUSE: Final = 0.15
 _RETRIES: Final = 5
+_BUSY: Final = ("55P03", "40P01")
 _LOST: Final = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
@@ -233,7 +234,7 @@ class Run:
                 if attempt():
                     return
             except (MeterError, psycopg.Error) as error:
-                if error.sqlstate not in ("55P03", "40P01"):
+                if error.sqlstate not in _BUSY:
                     raise
                 failure = error
             if time.monotonic() > deadline:
@@ -271,7 +272,9 @@ class Run:
             except MeterError as refused:
                 if refused.sqlstate == "55000":
                     return  # another run has taken over, or nothing was closed
-                raise
+                if refused.sqlstate not in _BUSY:
+                    raise
+                time.sleep(0.2 * 2**attempt)
             except _LOST:
                 time.sleep(0.2 * 2**attempt)
         error.add_note(

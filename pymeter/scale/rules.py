@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pymeter.scale.errors import NotSharded, ShardUnavailable, of_shard
 from pymeter.scale.merging import Answers, Merge, by, rows_of
 from pymeter.scale.shard_map import ShardMap
 from pymeter.scale.splitting import array, elements, split, with_ordinal
-from pymeter.scale.steps import Answer, Asking, Replies, Request, Steps, ask, ask_one, given, raw
+from pymeter.scale.steps import Answer, Replies, Request, Steps, ask, ask_one, given, raw
 
 
 class ErasedRows(int):
@@ -304,15 +303,10 @@ def _ask_parts(
 
 @dataclass(frozen=True)
 class SplitById(Rule):
-    """Results of what was taken off queues: each goes to the shard whose id it has.
-
-    `moves`: what moves with a subject keeps its id, so the other shards are asked about what this one
-    does not have any more.
-    """
+    """Results of what was taken off queues: each goes to the shard whose id it has."""
 
     argument: str
     id: str
-    moves: bool = False
 
     def steps(self, call: Call[Any], shard_map: ShardMap) -> Steps:
         def id_of(element: Any) -> int | None:
@@ -327,7 +321,7 @@ class SplitById(Rule):
         if document is None or not isinstance(document.obj, str):
             return (yield from on(shard_map.names[0], call))
         parts = split(document, shard_of)
-        if len(parts) < 2 and not self.moves:
+        if len(parts) < 2:
             return (yield from on(next(iter(parts), shard_map.names[0]), call))
         places = {id_of(element): place for place, (element, _) in enumerate(elements(document))}
         answers, failed = yield from ask(
@@ -335,30 +329,9 @@ class SplitById(Rule):
                 Request(shard, raw(call, **{self.argument: array(texts)}))
                 for shard, (_, texts) in parts.items()
             ]
-            or [Request(shard_map.names[0], raw(call))]
         )
-        rows = rows_of(answers)
-        if self.moves:
-            found = {row[self.id] for row in rows}
-            left = {
-                shard: [text for text in parts[shard][1] if id_of(json.loads(text)) not in found]
-                for shard in answers
-                if shard in parts
-            }
-            more, lost = yield from self._elsewhere(call, shard_map, left)
-            rows = [*rows, *rows_of(more)]
-            answers, failed = {**more, **answers}, {**lost, **failed}
-        rows = sorted(rows, key=lambda row: places.get(row[self.id], len(places)))
+        rows = sorted(rows_of(answers), key=lambda row: places.get(row[self.id], len(places)))
         return Answer(rows, tuple(answers), failed)
-
-    def _elsewhere(self, call: Call[Any], shard_map: ShardMap, left: dict[str, list[str]]) -> Asking:
-        """What each shard has left, on all others."""
-        requests = [
-            Request(name, raw(call, **{self.argument: array(texts)}))
-            for name in shard_map.names
-            if (texts := [text for shard in left if shard != name for text in left[shard]])
-        ]
-        return (yield from ask(requests)) if requests else ({}, {})
 
 
 @dataclass(frozen=True)

@@ -19,5 +19,5 @@ $$;
 comment on function reject_correction(bigint, text) is
     'Closes an open correction without applying it; its entries stay to be read. reason: why, 1 to 10,000 characters. With the setting '
     'four_eyes, the role that opened it may not reject it (42501). Raises UM007 for an unknown correction, 22023 if it is not open, 22004 or 22023 '
-    'for a bad reason. '
+    'for a bad reason, UM008 for an entry of a subject that is on another shard or being moved. '
     'Example: BEGIN; SELECT meter.reject_correction(meter.open_correction(''backfill of June''), ''wrong month''); ROLLBACK;';

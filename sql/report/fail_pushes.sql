@@ -42,14 +42,13 @@ begin
         state = 'rejected', reason = 'failed', error = left(fail_pushes.code, 1000), settled_at = fail_pushes.now,
         unsure_attempts = 0, unsure_since = null, absent_since = null
     where p.biller = fail_pushes.biller and p.identifier = any (fail_pushes.identifiers)
-      and p.state in ('planned', 'sending', 'delivered', 'uncertain', 'resolved') and ((select _all_here()) or _is_here(p.subject));
+      and p.state in ('planned', 'sending', 'delivered', 'uncertain', 'resolved');
     get diagnostics v_failed = row_count;
     perform _refresh_lanes(v_lanes, fail_pushes.now);
     insert into reconciliations (biller, customer, event_name, step, range_start, recheck)
     select distinct p.biller, p.customer, p.event_name, 'hour', _bucket_start('hour', p.stamped_at), true
     from pushes p
     where p.biller = fail_pushes.biller and p.state in ('delivered', 'resolved') and p.mode <> 'last'
-      and ((select _all_here()) or _is_here(p.subject))
       and (p.event_name = fail_pushes.event_name
            or fail_pushes.event_name is null and p.event_name in (select l.event_name from unnest(v_lanes) l))
       and p.settled_at >= fail_pushes.since and p.settled_at < fail_pushes.until

@@ -29,7 +29,7 @@ begin
         update pushes p set state = 'left', settled_at = leave_pushes.now
         where p.biller = leave_pushes.biller and p.state in ('rejected', 'held') and ((select _all_here()) or _is_home(p.subject))
           and (leave_pushes.identifier is null or p.identifier = leave_pushes.identifier)
-          and (leave_pushes.reason is null or p.reason = leave_pushes.reason) and ((select _all_here()) or _is_home(p.subject))
+          and (leave_pushes.reason is null or p.reason = leave_pushes.reason)
         returning p.*;
 end
 $$;

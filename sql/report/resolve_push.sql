@@ -10,7 +10,7 @@ declare
     v_push  pushes := case when not _is_open('resolve_push') or _check_caller('resolve_push') then _get_push(resolve_push.identifier) end;
     v_lanes report_lanes[] := array[(v_push.biller, v_push.customer, v_push.event_name, null, null, null, null)::report_lanes];
 begin
-    perform _check_time('now', resolve_push.now, required => true), _check_read_committed(), _check_home(v_push.subject);
+    perform _check_time('now', resolve_push.now, required => true), _check_read_committed();
     if resolve_push.delivered is null then
         raise exception using errcode = '22004', message = 'delivered is null', column = 'delivered',
             hint = 'true: the biller has counted it. false: it has not, and a new push is sent.';

@@ -28,9 +28,8 @@ begin
     v_results := array(
         select r from unnest(v_results) r
         where exists (
-            select from (select p.biller, p.identifier, p.subject from pushes p where p.push_id = r.push_id offset 0) p
-            where p.biller = settle_pushes.biller and (r.identifier is null or r.identifier = p.identifier)
-              and ((select _all_here()) or _is_here(p.subject))));
+            select from (select p.biller, p.identifier from pushes p where p.push_id = r.push_id offset 0) p
+            where p.biller = settle_pushes.biller and (r.identifier is null or r.identifier = p.identifier)));
     v_push_ids := array(select push_id from unnest(v_results));
     v_lanes := array(
         select distinct (p.biller, p.customer, p.event_name, null, null, null, null)::report_lanes
@@ -61,7 +60,7 @@ begin
         end as state
     ) o
     where q.push_id = any (v_push_ids) and q.push_id = r.push_id
-      and p.subject = q.subject and p.push_id = q.push_id
+      and p.subject = q.subject and p.push_id = q.push_id and ((select _all_here()) or _is_here(q.subject))
       and (q.state = 'sending' and q.attempts = r.attempt
            or r.outcome = 'delivered' and r.attempt between 1 and q.attempts
               and (q.state in ('planned', 'sending', 'uncertain', 'held', 'left') or q.state = 'rejected' and q.reason <> 'failed'));

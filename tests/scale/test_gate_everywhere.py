@@ -214,7 +214,8 @@ def planned(meter: Ledger) -> dict[str, str]:
     """The identifiers of pushes in some states. What they are is the reporter's business; tests/report."""
     states = ("rejected", "held", "uncertain", "delivered", "planned")
     meter.execute(
-        "SELECT meter.report_metric('tokens', 'api_tokens', since => date_trunc('hour', now()) - '9 h'::interval)"
+        "SELECT meter.report_metric('tokens', 'api_tokens',"
+        " since => date_trunc('hour', now()) - '9 h'::interval)"
     )
     for hours in range(len(states)):
         meter.execute("SELECT meter.record('a', 'tokens', 1, at => now() - %s::interval)", [f"{hours} h"])
@@ -244,13 +245,15 @@ def work_of_reporters(meter: Ledger, pushes: dict[str, str]) -> None:
         ):
             meter.execute(f"SELECT meter.{name}", [hour])
     known = list(pushes.values())
-    meter.execute("SELECT meter.fail_pushes('stripe', 'evt_1', %s, 'x')", [known])
+    with pytest.raises(psycopg.Error) as caught:
+        meter.execute("SELECT meter.fail_pushes('stripe', 'evt_1', %s, 'x')", [known])
+    assert caught.value.sqlstate == "UM008"
     meter.execute("SELECT meter.retry_pushes()")
     meter.execute("SELECT meter.leave_pushes(reason => 'x')")
     for row in meter.rows("SELECT push_id FROM meter.pushes"):
         for outcome in ("delivered", "rejected"):
             result = [{"push_id": row.push_id, "attempt": 1, "outcome": outcome}]
-            assert meter.rows("SELECT meter.settle_pushes('stripe', 'w', %s)", [Jsonb(result)]) == []
+            meter.rows("SELECT meter.settle_pushes('stripe', 'w', %s)", [Jsonb(result)])
     assert meter.rows("SELECT * FROM meter.claim_pushes('stripe', 'w', now => now() + '10 min')") == []
 
 

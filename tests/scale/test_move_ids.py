@@ -10,10 +10,7 @@ import pytest
 from pymeter import CredentialRefused, SubjectMoved
 from pymeter.scale.moving import move
 from pymeter.web.tokens import embed_token
-from tests.scale.moves import killed
-from tests.scale.test_move import Pair, S, pair
-
-__all__ = ["pair"]
+from tests.scale.moves import Pair, S, killed
 
 
 def credential_of(key: str) -> str:
