@@ -94,8 +94,12 @@ def pin(
 
 
 def move(
-    subject: Annotated[str, typer.Argument(help="The subject.")],
-    target: Annotated[str, typer.Argument(metavar="SHARD", help="Where it is to lie.")],
+    subjects_and_target: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SUBJECT... SHARD", help="The subject, or several; and where they are to lie."
+        ),
+    ],
     wait: Annotated[
         float, typer.Option(min=0, max=60, help="Seconds that others are waited for while it is closed.")
     ] = 5,
@@ -105,11 +109,15 @@ def move(
     """Move a subject to another shard, or go on with a move.
 
     Recording goes on while events are copied; then the subject is closed for a moment.
+    Subjects of one customer of a biller are moved by one command.
     What was interrupted is completed by a repetition. Exit status 1: it cannot be moved as it is.
     """
     from pymeter.scale.errors import MoveRefused
     from pymeter.scale.moving import move as run
 
+    *subjects, target = subjects_and_target
+    if not subjects:
+        raise typer.BadParameter("name a subject, and the shard that it is to lie on")
     began = time.monotonic()
 
     def tell(step: str, facts: dict[str, Any]) -> None:
@@ -118,17 +126,18 @@ def move(
         stderr().print(line, highlight=False, markup=False)
 
     try:
-        moved = run(map_file, subject, target, wait=wait, tell=tell)
+        moved = run(map_file, subjects, target, wait=wait, tell=tell)
     except MoveRefused as refused:
         fail(refused, SAYS_NO)
     show(moved, None, _moved_line, form(as_json))
 
 
 def _moved_line(moved: Moved) -> RenderableType:
+    lie = f"{', '.join(moved.subjects)} {'lies' if len(moved.subjects) == 1 else 'lie'}"
     if moved.source == moved.target:
-        return good(f"{moved.subject} lies on {moved.target} already")
+        return good(f"{lie} on {moved.target} already")
     return good(
-        f"{moved.subject} lies on {moved.target}: {counted(moved.events, 'event')} copied, "
+        f"{lie} on {moved.target}: {counted(moved.events, 'event')} copied, "
         f"closed for {moved.closed_milliseconds / 1000:.2f} s"
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pymeter import Meter
@@ -10,7 +10,7 @@ from pymeter.models import ShardState
 from pymeter.scale.errors import MoveRefused
 from pymeter.scale.homes import Home
 from pymeter.scale.map_check import map_problem
-from pymeter.scale.shard_map import ShardMap
+from pymeter.scale.shard_map import ShardMap, move_command
 from pymeter.scale.status import compare
 
 
@@ -18,7 +18,7 @@ def check(
     shard_map: ShardMap,
     source: Home,
     target: Home,
-    subject: str,
+    subjects: Sequence[str],
     *,
     tell: Callable[[str, dict[str, Any]], None],
 ) -> None:
@@ -44,25 +44,34 @@ def check(
             hint="Upgrade both first: pymeter migrate",
         )
     _check_definitions(shard_map, source, target)
-    check_subject(source, target, subject, of_log=True)
+    for subject in subjects:
+        check_subject(source, target, subject, subjects, of_log=True)
 
 
-def check_subject(source: Home, target: Home, subject: str, *, of_log: bool) -> dict[str, Any]:
+def check_subject(
+    source: Home, target: Home, subject: str, subjects: Sequence[str], *, of_log: bool
+) -> dict[str, Any]:
     """Raise MoveRefused if something of the subject cannot be moved. Returns what the target has to know.
 
-    `of_log`: look at all of its events, too.
+    `subjects`: those that move together. `of_log`: look at all of its events, too.
     """
+    together = list(subjects)
     with source.transaction():
-        problems = source.rows("_move_problems", subject)
+        problems = source.rows("_move_problems", subject, together)
+        others = source.rows("_customers_subjects", subject, together)
     facts = facts_of(source, subject, of_log=of_log)
     if not problems:
         with target.transaction():
             problems = target.rows("_receive_problems", subject, facts)
     if problems:
+        hint = problems[0]["hint"]
+        if hint.endswith(":"):
+            all_of_them = [*together, *dict.fromkeys(row["other"] for row in others)]
+            hint += f" {move_command(all_of_them, target.name)}"
         raise MoveRefused(
             "the subject cannot be moved",
             detail=f"{subject!r}: " + "; ".join(row["problem"] for row in problems) + ".",
-            hint=problems[0]["hint"],
+            hint=hint,
         )
     return facts
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -238,3 +239,11 @@ def check_pin(shard_map: ShardMap, subject: str, name: str) -> None:
             detail=f"{name!r} for {subject!r}.",
             hint=f"It has: {', '.join(shard_map.names)}.",
         )
+
+
+def move_command(subjects: Sequence[str], target: str, path: str | os.PathLike[str] | None = None) -> str:
+    """The command that moves subjects together, or finishes their move; `path`: the file of the map."""
+    usual = path is None or os.fspath(path) == "shards.json"
+    more = [] if usual else ["--map", os.fspath(path or "")]
+    marked = ["--"] if any(subject.startswith("-") for subject in subjects) else []
+    return shlex.join(["pymeter", "shard", "move", *more, *marked, *subjects, target])

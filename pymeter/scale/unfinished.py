@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from collections.abc import Mapping
 from typing import Literal
 
@@ -12,6 +10,7 @@ from pymeter.models import Move
 from pymeter.models.values import Model, Moment
 from pymeter.scale.client import ShardedMeter
 from pymeter.scale.setup import belongings
+from pymeter.scale.shard_map import move_command
 
 UnfinishedState = Literal["closed", "copying", "arrived", "unmapped", "unknown"]
 
@@ -31,42 +30,37 @@ class UnfinishedMove(Model):
     """What finishes it."""
 
 
-def move_command(subject: str, target: str, path: str | os.PathLike[str] | None = None) -> str:
-    """The command that moves a subject, or finishes its move; `path`: the file of the map."""
-    usual = path is None or os.fspath(path) == "shards.json"
-    more = [] if usual else ["--map", os.fspath(path or "")]
-    words = ["pymeter", "shard", "move", *more, *(["--"] if subject.startswith("-") else []), subject, target]
-    return shlex.join(words)
-
-
 def unfinished_moves(meter: ShardedMeter, moves: Mapping[str, list[Move]]) -> list[UnfinishedMove]:
     """What the shards say of subjects that are not at home; `moves`: of each shard that answers."""
     rows = {(move.subject, shard): move for shard, found in moves.items() for move in found}
-    unfinished = []
+    found: list[tuple[Move, str, str, UnfinishedState]] = []
     for (subject, shard), move in sorted(rows.items()):
         source, target = (move.other, shard) if move.state == "arriving" else (shard, move.other)
         leaving = rows.get((subject, source))
         if move.state == "arriving":
-            if leaving is not None and leaving.state == "closing":
-                continue  # the row of the source tells more
-            state: UnfinishedState = "copying" if source in moves else "unknown"
+            if leaving is None or leaving.state != "closing":  # that row tells more
+                found.append((move, source, target, "copying" if source in moves else "unknown"))
         elif move.state == "closing":
-            state = _of_closed(meter, subject, target, rows, moves)
+            found.append((move, source, target, _of_closed(meter, subject, target, rows, moves)))
         elif meter.shard_map.shard_of(subject) == shard:
-            state = "unmapped"
-        else:
-            continue
-        unfinished.append(
-            UnfinishedMove(
-                subject=subject,
-                source=source,
-                target=target,
-                state=state,
-                since=move.changed_at,
-                command=move_command(subject, target, meter.path),
-            )
+            found.append((move, source, target, "unmapped"))
+    return [
+        UnfinishedMove(
+            subject=move.subject,
+            source=source,
+            target=target,
+            state=state,
+            since=move.changed_at,
+            command=move_command(_together(move, found), target, meter.path),
         )
-    return unfinished
+        for move, source, target, state in found
+    ]
+
+
+def _together(move: Move, found: list[tuple[Move, str, str, UnfinishedState]]) -> list[str]:
+    """The subjects of one run: those of one customer can only be moved together."""
+    mates = [other.subject for other, *_ in found if other.run is not None and other.run == move.run]
+    return mates or [move.subject]
 
 
 def _of_closed(

@@ -1,5 +1,5 @@
 -- What the old home has that cannot be moved exactly.
-create or replace function _move_problems(subject text)
+create or replace function _move_problems(subject text, together text[])
 returns table (problem text, hint text)
 language plpgsql
 stable
@@ -34,11 +34,11 @@ begin
         select from correction_entries e join corrections c on c.correction_id = e.correction_id
         where e.subject = _move_problems.subject and c.state = 'open')
     union all
-    select format('customer %s of %s has other subjects here', quote_literal(left(c.customer, 80)), quote_literal(c.biller)),
-           'What is reported is summed by customer, on one shard. Give the subject a customer of its own first.'
-    from _customers_of(_move_problems.subject) c
-    where exists (select from customer_subjects(c.customer, c.biller) o where o.subject <> _move_problems.subject)
-       or exists (select from pushes p where p.biller = c.biller and p.customer = c.customer and p.subject <> _move_problems.subject)
+    select format('customer %s of %s has other subjects here: %s', quote_literal(left(o.customer, 80)), quote_literal(o.biller),
+               string_agg(quote_literal(left(o.other, 80)), ', ' order by o.other)),
+           'What is reported is summed by customer, on one shard. Move its subjects together:'
+    from _customers_subjects(_move_problems.subject, together) o
+    group by o.biller, o.customer
     union all
     select format('the journal of %s may have lost pushes', quote_literal(j.biller)),
            'It was adopted on another server. Wait until the usage of that time is too old to be sent.'
@@ -48,7 +48,8 @@ begin
 end
 $$;
 
-comment on function _move_problems(text) is 'Why a subject cannot leave this meter; no row: it can.';
+comment on function _move_problems(text, text[]) is
+    'Why a subject cannot leave this meter together with others (itself among them); no row: it can.';
 
 create or replace function _receive_problems(subject text, facts jsonb)
 returns table (problem text, hint text)

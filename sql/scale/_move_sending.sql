@@ -1,24 +1,3 @@
-create or replace function _customers_of(subject text)
-returns table (biller text, customer text)
-language plpgsql
-stable
-set search_path from current
-as $$
-#variable_conflict use_column
-begin
-    return query
-    select b.biller, c.customer
-    from billers b
-    left join report_subjects r on r.biller = b.biller and r.subject = _customers_of.subject
-    cross join lateral (select _customer(r.customer, _customers_of.subject, b.subject_is_customer)) c (customer)
-    where c.customer is not null
-    union
-    select p.biller, p.customer from pushes p where p.subject = _customers_of.subject;
-end
-$$;
-
-comment on function _customers_of(text) is 'The customers as which a subject is or was reported, of each biller.';
-
 create or replace function _lanes_of(subject text)
 returns setof report_lanes
 language plpgsql

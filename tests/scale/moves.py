@@ -49,7 +49,7 @@ def steps_of(path: Path, subject: str, target: str, **more: Any) -> tuple[Moved,
     return moved, steps
 
 
-def killed(path: Path, subject: str, target: str, at_step: str) -> None:
+def killed(path: Path, subject: str | list[str], target: str, at_step: str) -> None:
     """A mover that is gone, by kill -9, as this step begins."""
 
     def tell(step: str, _facts: dict[str, Any]) -> None:

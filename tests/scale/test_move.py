@@ -173,10 +173,11 @@ def test_what_cannot_be_moved_exactly_is_refused(pair: Pair) -> None:
     home.define_plan("only here")
     assert "definitions" in refusal()
     pair.meter.define_plan("only here")
-    for subject in (S, next(f"x{n}" for n in range(99) if pair.home(f"x{n}") == pair.home())):
+    mate = next(f"x{n}" for n in range(99) if pair.home(f"x{n}") == pair.home())
+    for subject in (S, mate):
         home.report_subject(subject, "cus_1")
     pair.meter.define_biller("stripe")
-    assert "'cus_1' of 'stripe' has other subjects here" in refusal()
+    assert f"'cus_1' of 'stripe' has other subjects here: '{mate}'" in refusal()
     home.report_subject(S, "cus_2")
     move(pair.path, S, target)
 

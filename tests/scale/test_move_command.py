@@ -104,8 +104,8 @@ def test_the_command_tells_its_steps_and_what_it_did(healthy: Pair) -> None:
     moved = run(healthy, "move", S, target)
     assert moved.exit_code == 0, moved.output
     document = json.loads(moved.stdout)
-    assert {key: document[key] for key in ("subject", "source", "target", "events")} == {
-        "subject": S,
+    assert {key: document[key] for key in ("subjects", "source", "target", "events")} == {
+        "subjects": [S],
         "source": source,
         "target": target,
         "events": 1,
