@@ -35,15 +35,3 @@ end
 $$;
 
 comment on function _receive_access(text, text[]) is 'Lets roles that are bound to a subject read it here.';
-
--- The installed functions have to be the same: what one meter has written, the other reads.
-create or replace function _installed_sql()
-returns text
-language sql
-stable
-set search_path from current
-as $$
-    select i.sql_sha256 from installation i order by i.installed_at desc limit 1
-$$;
-
-comment on function _installed_sql() is 'The digest of the functions that are installed.';
