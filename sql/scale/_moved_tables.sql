@@ -52,8 +52,7 @@ as $$
         ('budget_spending', 'replace', null, 't.subject = $subject'),
         ('fired_budget_marks', 'replace', null, 't.subject = $subject'),
         ('api_keys', 'replace', null, 't.subject = $subject'),
-        ('admin_log', 'replace', null,
-         '(t.object = $subject or t.before ->> ''subject'' = $subject or t.after ->> ''subject'' = $subject)')
+        ('admin_log', 'keep', null, 't.action = any (_actions_on_subjects()) and $subject in (t.before ->> ''subject'', t.after ->> ''subject'')')
     ) t (name, treatment, numbered, predicate)
 $$;
 
@@ -61,6 +60,19 @@ comment on function _moved_tables() is
     'The tables that have rows of subjects, and which rows those are. treatment, at the new home: log (what is missing is added), keys (as log; '
     'found by the log), keep (what is missing is added; rows never change), update (added or updated), replace (deleted and inserted) or series. '
     'numbered: a column with a number that every meter draws for itself, and of what.';
+
+-- Each of them logs rows that have the subject. What it is called as an object may also be the name of a metric or a plan.
+create or replace function _actions_on_subjects()
+returns text[]
+language sql
+immutable
+set search_path from current
+as $$
+    select '{set_billing_cycle,subscribe,unsubscribe,top_up,void_top_up,set_limit,remove_limit,set_budget,remove_budget,set_spike_alert,
+        remove_spike_alert,grant_credit,void_credit,set_tax,define_price,retire_price,create_api_key,revoke_api_key}'::text[]
+$$;
+
+comment on function _actions_on_subjects() is 'What admin_log notes of a subject, and not of the meter only.';
 
 create or replace function _meter_tables()
 returns table (name text, reason text)
