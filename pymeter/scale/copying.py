@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from psycopg.types.json import Jsonb
+
 from pymeter.scale.errors import CopiesDiffer
 from pymeter.scale.homes import Digest, Home, stream
 
@@ -63,7 +65,7 @@ def copy_rest(
         here = source.digests("_move_digests", subject)
         if here["sealed_subjects"].rows:
             target.rows("_receive_subject_id", subject)
-            numbers = target.value("_receive_series", subject, [])
+            numbers = _numbers(target, subject, [])
         _log(source, target, subject, numbers, part, "reservations", copied)
         old = target.digests("_move_digests", subject)
         for name, digest in here.items():
@@ -96,7 +98,12 @@ def _part(
     until = (marks["up_to_id"], marks["up_to_at"]) if marks else (None, None)
     part = source.value("_log_part", known["copied_id"], known["copied_at"], *until)
     metrics = (facts or source.value("_move_facts", subject, False))["metrics"]
-    return part, target.value("_receive_series", subject, metrics)
+    return part, _numbers(target, subject, metrics)
+
+
+def _numbers(target: Home, subject: str, metrics: list[str]) -> Jsonb:
+    """How the target numbers the series, which it makes if need be."""
+    return Jsonb(target.value("_receive_series", subject, metrics))
 
 
 def _log(source: Home, target: Home, subject: str, numbers: Any, part: str, also: str, copied: Copied) -> int:

@@ -119,8 +119,4 @@ def stream(source: Home, query: str, target: Home, name: str) -> int:
 
 
 def _adapted(value: Any) -> Any:
-    return (
-        Jsonb(value)
-        if isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict))
-        else value
-    )
+    return Jsonb(value) if isinstance(value, dict) else value  # a list is an array, which may be empty

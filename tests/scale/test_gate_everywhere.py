@@ -211,7 +211,7 @@ def planned(meter: Ledger) -> dict[str, str]:
     """The identifiers of pushes in some states. What they are is the reporter's business; tests/report."""
     states = ("rejected", "held", "uncertain", "delivered", "planned")
     meter.execute(
-        "SELECT meter.report_metric('tokens', 'api_tokens', since => date_trunc('hour', now()) - '9 h'::interval)"
+        "SELECT meter.report_metric('tokens', 'api_tokens', since => date_trunc('hour', now() - '9 h'::interval))"
     )
     for hours in range(len(states)):
         meter.execute("SELECT meter.record('a', 'tokens', 1, at => now() - %s::interval)", [f"{hours} h"])

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from pymeter import Meter
+from pymeter.scale.errors import MoveRefused
 from pymeter.scale.moving import move
-from tests.scale.test_move import Pair, pair
+from tests.helpers import at
+from tests.scale.moves import killed
+from tests.scale.test_move import Pair, S, pair
 
 __all__ = ["pair"]
 
@@ -59,3 +65,42 @@ def test_every_change_that_is_logged_is_known_to_be_of_a_subject_or_of_the_meter
         row = connection.execute("SELECT meter._actions_on_subjects()").fetchone()
     assert row is not None
     assert sorted([*row[0], *OF_THE_METER]) == sorted(actions)
+
+
+WITHOUT_SERIES: dict[str, Callable[[Meter], object]] = {
+    "credit": lambda home: home.grant_credit(S, 10, "USD", "k1"),
+    "key": lambda home: home.create_api_key("read", subject=S),
+    "limit": lambda home: home.set_limit("sum", 10, subject=S),
+    "subscription": lambda home: home.subscribe(S, "pro"),
+    "cycle": lambda home: home.set_billing_cycle(S, datetime(2026, 11, 15, tzinfo=UTC)),
+}
+
+
+@pytest.mark.parametrize("kind", WITHOUT_SERIES)
+def test_a_subject_that_has_used_nothing_moves(pair: Pair, kind: str) -> None:
+    pair.meter.define_plan("pro")
+    WITHOUT_SERIES[kind](pair.meter.meter_of(S))
+    before = [pair.meter.credits(S), pair.meter.api_keys(), pair.meter.limits(subject=S)]
+    before += [pair.meter.subscriptions(S), [pair.meter.billing_cycle(S, at=at("2026-12-01"))]]
+    assert move(pair.path, S, pair.other()).events == 0
+    after = [pair.meter.credits(S), pair.meter.api_keys(), pair.meter.limits(subject=S)]
+    after += [pair.meter.subscriptions(S), [pair.meter.billing_cycle(S, at=at("2026-12-01"))]]
+    assert after == before
+    assert pair.meter.record(S, "sum", 1).outcome == "recorded"
+
+
+def test_a_month_is_dropped_although_a_part_of_it_is_of_a_subject_that_never_arrived(pair: Pair) -> None:
+    other = next(f"x{n}" for n in range(99) if pair.home(f"x{n}") == pair.other())
+    for subject in (S, other):
+        pair.meter.record(subject, "sum", 5, at=at("2026-05-18 12:00"))
+    target = pair.meter.meters[pair.other()]
+    target.maintain()
+    killed(pair.path, S, pair.other(), "close")
+    before = pair.total(other)
+    actions = {row.action for row in target.maintain(timedelta(days=90)) if row.object == "events_2026_05"}
+    assert actions == {"dropped partition"}
+    assert pair.total(other) == before
+    assert (target.verify(), target.rebuild()) == ([], 0)
+    with pytest.raises(MoveRefused, match="dropped a month"):
+        move(pair.path, S, pair.other())
+    assert pair.total() == (5, 1)
