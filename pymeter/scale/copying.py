@@ -55,6 +55,9 @@ def copy_rest(
 ) -> dict[str, Any]:
     """Copy the rest of a closed subject, and compare the copies. Returns the marks that no event is above."""
     with source.transaction():
+        source.rows("_require_durable_commit")
+        source.rows("_announce_apart_from_now", subject)
+    with source.transaction():
         definitions = source.digests("_move_definitions")
     with target.transaction(), source.transaction("REPEATABLE READ"):
         facts = source.value("_move_facts", subject, False)

@@ -95,7 +95,7 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_tables text[] := '{unreported,unbilled_statements,reconciliations,report_subjects}';
+    v_tables text[] := '{unreported,unbilled_statements,reconciliations,report_subjects,announced_subjects}';
     v_table  record;
 begin
     perform from billers b order by b.biller for no key update;

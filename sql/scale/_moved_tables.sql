@@ -42,6 +42,7 @@ as $$
         ('reservations', 'replace', null, 't.subject = $subject'),
         ('top_ups', 'replace', null, 't.subject = $subject'),
         ('spike_alerts', 'replace', null, 't.subject = $subject'),
+        ('announced_subjects', 'replace', null, 't.subject = $subject'),
         ('detected_spikes', 'replace', 'spike_alert_id spike_alert', 't.subject = $subject'),
         ('plan_prices', 'replace', null, 't.subject = $subject'),
         ('credits', 'replace', null, 't.subject = $subject'),
@@ -90,7 +91,7 @@ as $$
         ('shard', 'which meter it is'), ('moves', 'where subjects are'), ('report_journals', 'where the journal is'),
         ('report_lanes', 'made anew by _resume_sending()'), ('report_errors', 'reports of the biller that were dealt with here'),
         ('access_grants', 'roles of a server: granted anew by _receive_access()'),
-        ('announced_periods', 'how far an announcement has come'), ('projection_rounds', 'how far a round has come'),
+        ('announced_periods', 'how far an announcement has come: see announced_subjects'), ('projection_rounds', 'how far a round has come'),
         ('notifications', 'told by the meter that wrote them'), ('deliveries', 'sent by the meter that planned them')
     ) t (name, reason)
 $$;

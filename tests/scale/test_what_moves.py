@@ -104,3 +104,88 @@ def test_a_month_is_dropped_although_a_part_of_it_is_of_a_subject_that_never_arr
     with pytest.raises(MoveRefused, match="dropped a month"):
         move(pair.path, S, pair.other())
     assert pair.total() == (5, 1)
+
+
+def told(pair: Pair, subject: str = S) -> list[datetime]:
+    """The periods that a subject was told of, by all shards."""
+    rows = [row for one in pair.meter.meters.values() for row in one.notifications("usage.aggregated")]
+    return sorted(datetime.fromisoformat(row.data["since"]) for row in rows if row.subject == subject)
+
+
+@pytest.fixture
+def announcing(pair: Pair) -> Pair:
+    """Both shards announce days, and have a day with usage of several subjects behind them."""
+    pair.meter.define_metric("daily", "sum", "unit", period="day")
+    pair.meter.define_endpoint("e", "https://example.org/x", types=["usage.aggregated"])
+    for subject in (S, "acct_0", "acct_2", "acct_3"):
+        for day in range(3):
+            pair.meter.record(subject, "daily", 5, at=DAY + day * ONE + timedelta(hours=9))
+    for dsn in pair.dsns.values():
+        with psycopg.connect(dsn) as connection:
+            connection.execute("UPDATE meter.announced_periods SET next_start = %s", [DAY])
+    return pair
+
+
+DAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=3)
+ONE = timedelta(days=1)
+
+
+@pytest.mark.parametrize("ahead", ["source", "target", "both", "none"])
+def test_a_period_is_announced_once_by_whichever_shard(announcing: Pair, ahead: str) -> None:
+    pair = announcing
+    source, target = pair.meter.meter_of(S), pair.meter.meters[pair.other()]
+    first = DAY + ONE + timedelta(minutes=2)
+    for name, one in (("source", source), ("target", target)):
+        if ahead in (name, "both"):
+            one.plan_deliveries(now=first)
+    move(pair.path, S, pair.other())
+    for now in (first, first, first + ONE):
+        for one in (source, target):
+            one.plan_deliveries(now=now)
+    assert told(pair) == [DAY, DAY + ONE]
+    # And back, with the new home behind.
+    source.plan_deliveries(now=first + 2 * ONE)
+    move(pair.path, S, pair.other())
+    for one in (source, target, source):
+        one.plan_deliveries(now=first + 2 * ONE)
+    assert told(pair) == [DAY, DAY + ONE, DAY + 2 * ONE]
+    for subject in ("acct_0", "acct_2", "acct_3"):
+        assert told(pair, subject) == told(pair)
+    for dsn in pair.dsns.values():
+        with psycopg.connect(dsn) as connection:
+            assert connection.execute("TABLE meter.announced_subjects").fetchall() == []
+
+
+@pytest.mark.parametrize("at_subject", range(4))
+def test_a_shard_that_has_announced_a_part_of_a_period_goes_on_with_the_rest(
+    announcing: Pair, at_subject: int
+) -> None:
+    pair = announcing
+    now = DAY + ONE + timedelta(minutes=2)
+    for one in pair.meter.meters.values():
+        for _ in range(at_subject):
+            one.plan_deliveries(1, now=now)
+    move(pair.path, S, pair.other())
+    for _ in range(20):
+        for one in pair.meter.meters.values():
+            one.plan_deliveries(1, now=now)
+    for subject in (S, "acct_0", "acct_2", "acct_3"):
+        assert told(pair, subject) == [DAY]
+
+
+@pytest.mark.parametrize("step", ["compare", "admit", "leave"])
+def test_what_is_announced_while_a_move_is_unfinished_is_announced_once(announcing: Pair, step: str) -> None:
+    pair = announcing
+    meters, now = list(pair.meter.meters.values()), DAY + ONE + timedelta(minutes=2)
+    killed(pair.path, S, pair.other(), step)
+    for one in meters:
+        one.plan_deliveries(now=now)
+    assert told(pair) == ([DAY] if step == "leave" else [])
+    if step == "admit":
+        pair.meter.meter_of(S).reopen_home(S)
+        pair.meter.meter_of(S).plan_deliveries(now=now)
+        assert told(pair) == [DAY]
+    move(pair.path, S, pair.other())
+    for one in meters:
+        one.plan_deliveries(now=now + ONE)
+    assert told(pair) == [DAY, DAY + ONE]
