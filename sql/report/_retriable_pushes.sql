@@ -32,7 +32,8 @@ as $$
     from pushes p
     left join report_subjects s on s.subject = p.subject and s.biller = p.biller
     cross join lateral (select _customer(s.customer, p.subject, (_retriable_pushes.biller).subject_is_customer) as customer) c
-    where p.biller = (_retriable_pushes.biller).biller and p.state in ('rejected', 'held') and p.mode = 'item' and ((select _all_here()) or _is_home(p.subject))
+    where p.biller = (_retriable_pushes.biller).biller and p.state in ('rejected', 'held') and p.mode = 'item'
+      and ((select _all_here()) or _is_home(p.subject))
       and (_retriable_pushes.identifier is null and p.reason is distinct from 'restored' or p.identifier = _retriable_pushes.identifier)
       and c.customer is not null and _digit_count(p.value) <= (_retriable_pushes.biller).max_digits and _is_minor_amount(p.metric, p.value)
     order by 1
