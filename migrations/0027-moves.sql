@@ -29,5 +29,21 @@ comment on column moves.copied_at is 'A recorded_at, as copied_id is an event_id
 comment on column moves.started_at is 'When the subject was first moved.';
 comment on column moves.changed_at is 'When the state last changed.';
 
+-- Meters announce the periods of all subjects in order, and are not equally far.
+create table announced_subjects (
+    subject    text        collate "C" not null,
+    metric     text        collate "C" not null,
+    next_start timestamptz not null,
+
+    constraint announced_subjects_pkey primary key (subject, metric)
+);
+
+comment on table announced_subjects is
+    'How far usage.aggregated has been written for a subject that is being moved or has come, until the meter as a whole is as far: see '
+    'announced_periods.';
+comment on column announced_subjects.subject is 'The subject.';
+comment on column announced_subjects.metric is 'Of which metric.';
+comment on column announced_subjects.next_start is 'The start of the first period that has not been announced for the subject.';
+
 -- Who writes for a subject keeps one of these until it has committed; who closes the subject takes it alone.
 insert into locks (name) select 'home ' || n from generate_series(0, 1023) n union all select 'homes' on conflict do nothing;

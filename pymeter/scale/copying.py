@@ -55,6 +55,9 @@ def copy_rest(
 ) -> dict[str, Any]:
     """Copy the rest of a closed subject, and compare the copies. Returns the marks that no event is above."""
     with source.transaction():
+        source.rows("_require_durable_commit")
+        source.rows("_announce_apart_from_now", subject)
+    with source.transaction():
         definitions = source.digests("_move_definitions")
     with target.transaction(), source.transaction("REPEATABLE READ"):
         facts = source.value("_move_facts", subject, False)
@@ -65,7 +68,7 @@ def copy_rest(
         here = source.digests("_move_digests", subject)
         if here["sealed_subjects"].rows:
             target.rows("_receive_subject_id", subject)
-            numbers = Jsonb(target.value("_receive_series", subject, []))
+            numbers = _numbers(target, subject, [])
         _log(source, target, subject, numbers, part, "reservations", copied)
         old = target.digests("_move_digests", subject)
         for name, digest in here.items():
@@ -98,7 +101,12 @@ def _part(
     until = (marks["up_to_id"], marks["up_to_at"]) if marks else (None, None)
     part = source.value("_log_part", known["copied_id"], known["copied_at"], *until)
     metrics = (facts or source.value("_move_facts", subject, False))["metrics"]
-    return part, Jsonb(target.value("_receive_series", subject, metrics))
+    return part, _numbers(target, subject, metrics)
+
+
+def _numbers(target: Home, subject: str, metrics: list[str]) -> Jsonb:
+    """How the target numbers the series, which it makes if need be."""
+    return Jsonb(target.value("_receive_series", subject, metrics))
 
 
 def _log(source: Home, target: Home, subject: str, numbers: Any, part: str, also: str, copied: Copied) -> int:

@@ -122,4 +122,4 @@ def stream(source: Home, query: str, target: Home, name: str) -> int:
 
 
 def _adapted(value: Any) -> Any:
-    return Jsonb(value) if isinstance(value, dict) else value
+    return Jsonb(value) if isinstance(value, dict) else value  # a list is an array, which may be empty

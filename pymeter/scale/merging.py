@@ -58,13 +58,25 @@ class Ordered:
 
     columns: tuple[str, ...]
 
+    once: bool = False
+    """Of several rows with the same value of the first column, only the first one counts."""
+
     def __call__(self, answers: Answers) -> list[Row]:
-        return sorted(rows_of(answers), key=by(*self.columns))
+        rows = sorted(rows_of(answers), key=by(*self.columns))
+        if self.once:
+            key = self.columns[0].removeprefix("-")
+            rows = list({row[key]: row for row in reversed(rows)}.values())[::-1]
+        return rows
 
 
 def ordered(*columns: str) -> Ordered:
     """All rows, in this order."""
     return Ordered(columns)
+
+
+def once(*columns: str) -> Ordered:
+    """As `ordered`, of what the old home keeps when a subject moves: the first column is the id."""
+    return Ordered(columns, once=True)
 
 
 def added(answers: Answers) -> list[Row]:

@@ -181,7 +181,7 @@ class Run:
             self.target.commit("expect_subject", subject, self.source.name, self.id)
 
     def _leave_those_admitted(self) -> dict[str, uuid.UUID | None]:
-        """End what earlier runs have all but done. Returns the others that are closed, with the run of each."""
+        """End what earlier runs have all but done. Returns those that are closed, with the run of each."""
         closed: dict[str, uuid.UUID | None] = {}
         admitted: dict[str, uuid.UUID | None] = {}
         for subject in self.subjects:

@@ -72,6 +72,13 @@ def _term(column: str, function: Function, only: str | None) -> str:
     return f"{value}{collation}{' desc' if column.startswith('-') else ''} nulls last"
 
 
+def distinct(rule: Rule) -> str:
+    """What a select list begins with, if rows that two shards have count once."""
+    if not (isinstance(rule, Merged) and isinstance(rule.merge, Ordered) and rule.merge.once):
+        return ""
+    return f"distinct on (t.{identifier(rule.merge.columns[0].removeprefix('-'))}) "
+
+
 def pages(rule: Rule) -> bool:
     """Whether max_rows counts for all shards together."""
     return rule.pages if isinstance(rule, Merged) else isinstance(rule, If) and pages(rule.rule)

@@ -22,7 +22,7 @@ from pymeter.scale.rules import (
 )
 from pymeter.scale.shard_map import ShardMap
 from pymeter.scale.stubs_catalog import Field, Function
-from pymeter.scale.stubs_merging import aggregated, ordering, pages, unsupported
+from pymeter.scale.stubs_merging import aggregated, distinct, ordering, pages, unsupported
 from pymeter.scale.stubs_quoting import identifier, literal
 from pymeter.scale.stubs_templates import (
     CHECKED_PAGE,
@@ -212,7 +212,7 @@ def _merged(stub: _Stub, places: str, final: Rule, checked: str = "") -> str:
     limit = f"\n    limit nullif(greatest({stub.argument('max_rows')}, 0), 0)" if pages(final) else ""
     return ROWS.format(
         checked=checked,
-        listed=stub.listed,
+        listed=distinct(final) + stub.listed,
         rows=stub.on(places),
         named=stub.named,
         order=ordering(final, stub.function),

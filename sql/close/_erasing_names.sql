@@ -12,6 +12,7 @@ begin
     update announced_periods a set after_subject = (
         select max(s.subject) from series s where s.metric = a.metric and s.subject < _rename_series.subject)
     where a.after_subject = _rename_series.subject;
+    update announced_subjects n set subject = _rename_series.pseudonym where n.subject = _rename_series.subject;
     update projection_rounds p set after_subject = (
         select max(s.subject) from series s where s.metric = p.metric and s.subject < _rename_series.subject)
     where p.after_subject = _rename_series.subject;

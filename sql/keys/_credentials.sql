@@ -47,8 +47,8 @@ begin
 end
 $$;
 
-comment on function _credential_holder(text, timestamptz) is
-    'Who a credential is of at a time; null if it is not valid. The role is null. Raises UM008 if its key is bound to a subject that is not at home '
+comment on function _credential_holder(text, timestamptz) is 'Who a credential is of at a time; null if it is not valid. The role is null. '
+    'Raises UM008 if its key is bound to a subject that is not at home '
     'here.';
 
 -- Inlined: no SET, nothing outside pg_catalog.

@@ -8,29 +8,29 @@ as $$
 #variable_conflict use_column
 declare
     c_delay  constant interval := interval '1 minute';
-    v_since  timestamptz := (select min(e.since) from endpoints e where 'usage.aggregated' = any (e.types) and e.disabled_at is null);
     v_due    record;
     v_count  bigint := 0;
     v_found  bigint;
 begin
-    if v_since is null then
+    if not _begin_announcing() then
         return 0;
     end if;
-    insert into announced_periods (metric, next_start)
-    select m.key, _bucket_start(m.period, greatest(v_since, m.defined_at)) from metrics m where m.period <> 'never'
-    order by m.key
-    on conflict do nothing;
     -- A clock that was ahead is right again.
     update announced_periods a set next_start = _bucket_start(m.period, _announce_periods.now), after_subject = null
     from metrics m
     where m.key = a.metric and m.period <> 'never' and a.next_start > _bucket_end(m.period, _announce_periods.now);
+    update announced_subjects n set next_start = _bucket_start(m.period, _announce_periods.now)
+    from metrics m
+    where m.key = n.metric and m.period <> 'never' and n.next_start > _bucket_end(m.period, _announce_periods.now);
+    v_count := _announce_apart(_announce_periods.max_rows);
     loop
         select m as metric, a.next_start, a.after_subject, _bucket_end(m.period, a.next_start) as next_end into v_due
         from announced_periods a
         join metrics m on m.key = a.metric
         where m.period <> 'never' and _bucket_end(m.period, a.next_start) + c_delay <= _announce_periods.now
         order by a.next_start, a.metric
-        limit 1;
+        limit 1
+        for update of a;  -- see _announce_apart()
         exit when not found or v_count >= _announce_periods.max_rows;
         v_found := _announce_period(v_due.metric, v_due.next_start, v_due.next_end, v_due.after_subject,
                                     (_announce_periods.max_rows - v_count)::integer);
@@ -62,10 +62,11 @@ begin
                             _announce_period.max_rows) u
     ), written as (
         insert into notifications (type, subject, metric, data)
-        select 'usage.aggregated', f.subject, v_metric.key, jsonb_build_object(
-            'period', v_metric.period, 'since', _announce_period.since, 'until', _announce_period.until, 'quantity', trim_scale(f.quantity),
-            'event_count', f.event_count, 'unit', v_metric.unit, 'aggregate', v_metric.aggregate)
-        from found f where f.event_count > 0 or f.quantity <> 0
+        select 'usage.aggregated', f.subject, v_metric.key,
+               _aggregated(v_metric, _announce_period.since, _announce_period.until, f.quantity, f.event_count)
+        from found f
+        where (f.event_count > 0 or f.quantity <> 0)
+          and not exists (select from announced_subjects n where n.subject = f.subject and n.metric = v_metric.key)
         order by f.subject
     )
     select count(*), max(f.subject) into v_found, v_last from found f;
@@ -90,6 +91,7 @@ as $$
 begin
     if not exists (select from endpoints e where 'usage.aggregated' = any (e.types)) then
         delete from announced_periods;
+        delete from announced_subjects;
     elsif not asked_before then
         insert into announced_periods (metric, next_start)
         select m.key, _bucket_start(m.period, clock_timestamp()) from metrics m where m.period <> 'never'

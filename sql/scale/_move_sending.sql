@@ -97,7 +97,7 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    v_tables    text[] := '{unreported,unbilled_statements,reconciliations,report_subjects}';
+    v_tables    text[] := '{unreported,unbilled_statements,reconciliations,report_subjects,announced_subjects}';
     v_table     record;
     v_customers jsonb := (select jsonb_agg(to_jsonb(c)) from _customers_of(_end_sending.subject) c);
 begin

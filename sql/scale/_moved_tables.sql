@@ -42,6 +42,7 @@ as $$
         ('reservations', 'replace', null, 't.subject = $subject'),
         ('top_ups', 'replace', null, 't.subject = $subject'),
         ('spike_alerts', 'replace', null, 't.subject = $subject'),
+        ('announced_subjects', 'replace', null, 't.subject = $subject'),
         ('detected_spikes', 'replace', 'spike_alert_id spike_alert', 't.subject = $subject'),
         ('plan_prices', 'replace', null, 't.subject = $subject'),
         ('credits', 'replace', null, 't.subject = $subject'),
@@ -52,8 +53,7 @@ as $$
         ('budget_spending', 'replace', null, 't.subject = $subject'),
         ('fired_budget_marks', 'replace', null, 't.subject = $subject'),
         ('api_keys', 'replace', null, 't.subject = $subject'),
-        ('admin_log', 'replace', null,
-         '(t.object = $subject or t.before ->> ''subject'' = $subject or t.after ->> ''subject'' = $subject)')
+        ('admin_log', 'keep', null, 't.action = any (_actions_on_subjects()) and $subject in (t.before ->> ''subject'', t.after ->> ''subject'')')
     ) t (name, treatment, numbered, predicate)
 $$;
 
@@ -61,6 +61,19 @@ comment on function _moved_tables() is
     'The tables that have rows of subjects, and which rows those are. treatment, at the new home: log (what is missing is added), keys (as log; '
     'found by the log), keep (what is missing is added; rows never change), update (added or updated), replace (deleted and inserted) or series. '
     'numbered: a column with a number that every meter draws for itself, and of what.';
+
+-- Each of them logs rows that have the subject. What it is called as an object may also be the name of a metric or a plan.
+create or replace function _actions_on_subjects()
+returns text[]
+language sql
+immutable
+set search_path from current
+as $$
+    select '{set_billing_cycle,subscribe,unsubscribe,top_up,void_top_up,set_limit,remove_limit,set_budget,remove_budget,set_spike_alert,
+        remove_spike_alert,grant_credit,void_credit,set_tax,define_price,retire_price,create_api_key,revoke_api_key}'::text[]
+$$;
+
+comment on function _actions_on_subjects() is 'What admin_log notes of a subject, and not of the meter only.';
 
 create or replace function _meter_tables()
 returns table (name text, reason text)
@@ -78,7 +91,7 @@ as $$
         ('shard', 'which meter it is'), ('moves', 'where subjects are'), ('report_journals', 'where the journal is'),
         ('report_lanes', 'made anew by _resume_sending()'), ('report_errors', 'reports of the biller that were dealt with here'),
         ('access_grants', 'roles of a server: granted anew by _receive_access()'),
-        ('announced_periods', 'how far an announcement has come'), ('projection_rounds', 'how far a round has come'),
+        ('announced_periods', 'how far an announcement has come: see announced_subjects'), ('projection_rounds', 'how far a round has come'),
         ('notifications', 'told by the meter that wrote them'), ('deliveries', 'sent by the meter that planned them')
     ) t (name, reason)
 $$;

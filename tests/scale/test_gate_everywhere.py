@@ -214,8 +214,7 @@ def planned(meter: Ledger) -> dict[str, str]:
     """The identifiers of pushes in some states. What they are is the reporter's business; tests/report."""
     states = ("rejected", "held", "uncertain", "delivered", "planned")
     meter.execute(
-        "SELECT meter.report_metric('tokens', 'api_tokens',"
-        " since => date_trunc('hour', now()) - '9 h'::interval)"
+        "SELECT meter.report_metric('tokens', 'units', since => date_trunc('hour', now() - '9 h'::interval))"
     )
     for hours in range(len(states)):
         meter.execute("SELECT meter.record('a', 'tokens', 1, at => now() - %s::interval)", [f"{hours} h"])
@@ -240,8 +239,8 @@ def work_of_reporters(meter: Ledger, pushes: dict[str, str]) -> None:
     hours = meter.rows("SELECT DISTINCT date_trunc('hour', stamped_at) AS hour FROM meter.pushes")
     for (hour,) in hours:
         for name in (
-            "settle_hour('stripe', 'cus_a', 'api_tokens', %s, 0)",
-            "settle_hour('stripe', 'cus_a', 'api_tokens', %s, 1)",
+            "settle_hour('stripe', 'cus_a', 'units', %s, 0)",
+            "settle_hour('stripe', 'cus_a', 'units', %s, 1)",
         ):
             meter.execute(f"SELECT meter.{name}", [hour])
     known = list(pushes.values())
