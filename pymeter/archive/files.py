@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pymeter.archive.partial import new_partial, remove_leftovers
 from pymeter.archive.rows import SCHEMA, RowDigest
 
 Advance = Callable[[int], None]
@@ -46,34 +48,52 @@ def write_file(
     The name has a part of the digest, so another part of the same month has another name.
     """
     stem = f"events_{month:%Y_%m}"
-    temporary = directory / f".{stem}-{os.getpid()}.partial"
-    _remove_leftovers(directory, stem)
-    try:
-        digest = _write(batches, month, temporary, advance)
-        content = read_back(temporary)
-        if (content.rows, content.digest) != (digest.rows, digest.hexdigest()):
+    remove_leftovers(directory, stem)
+    with new_partial(directory, stem) as (file, temporary):
+        digest = _write(batches, month, file, advance)
+        written = read_back(temporary)
+        if (written.rows, written.digest) != (digest.rows, digest.hexdigest()):
             raise BadFile(
                 "the file does not hold what was written to it", "Check the disk, then export again."
             )
-        path = directory / f"{stem}-{content.digest[:12]}.parquet"
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path = directory / f"{stem}-{written.digest[:12]}.parquet"
+        content = _name(temporary, path, written)
     _sync(directory)
-    return FileContent(path, content.sha256, content.rows, content.digest)
+    return content
 
 
-def _remove_leftovers(directory: Path, stem: str) -> None:
-    """What killed programs of this machine have not completed."""
-    for left in directory.glob(f".{stem}-*.partial"):
-        number = left.name.removeprefix(f".{stem}-").removesuffix(".partial")
-        if number.isdecimal() and not Path(f"/proc/{number}").exists() and Path("/proc/self").exists():
-            left.unlink(missing_ok=True)
+def _name(temporary: Path, path: Path, written: FileContent) -> FileContent:
+    """Give a file its name, and say what is there now. A complete file that has the name stays as it is.
+
+    It has the same rows, perhaps in other bytes, by which the archive of another meter knows it.
+    """
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        if (there := _complete(path, written)) is not None:
+            _sync(path)
+            return there
+        temporary.replace(path)
+    except OSError:  # the file system has no links
+        temporary.replace(path)
+    if file_hash(path) != written.sha256:
+        raise BadFile(
+            f"{path.name} was changed meanwhile", "Find out what else writes there, then export again."
+        )
+    return replace(written, path=path)
 
 
-def _write(batches: Iterable[pa.RecordBatch], month: datetime, path: Path, advance: Advance) -> RowDigest:
+def _complete(path: Path, written: FileContent) -> FileContent | None:
+    try:
+        there = read_back(path)
+    except BadFile:
+        return None
+    return there if (there.rows, there.digest) == (written.rows, written.digest) else None
+
+
+def _write(batches: Iterable[pa.RecordBatch], month: datetime, file: BinaryIO, advance: Advance) -> RowDigest:
     digest = RowDigest()
-    with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
+    with pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
         for batch in batches:
             writer.write_batch(batch)
             digest.add(batch)
@@ -82,7 +102,8 @@ def _write(batches: Iterable[pa.RecordBatch], month: datetime, path: Path, advan
         writer.add_key_value_metadata(
             {f"pymeter.{key}": value for key, value in {**known, "digest": digest.hexdigest()}.items()}
         )
-    _sync(path)
+    file.flush()
+    os.fsync(file.fileno())
     return digest
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 
@@ -18,6 +18,7 @@ from pymeter.migrate import migrate
 from pymeter.models import ShardState
 from pymeter.program_connection import ProgramPool
 from pymeter.scale.errors import ShardMapError, of_shard, unavailable
+from pymeter.scale.private_calls import pin_problems
 from pymeter.scale.shard_map import Shard, ShardMap, check_pin, even_slots, read_map, slots_digest, write_map
 from pymeter.scale.slots import SLOTS, slot_of
 from pymeter.secrets import remember_dsn
@@ -91,16 +92,25 @@ def pin(path: StrPath, subject: str, name: str) -> ShardMap:
     check_pin(before, subject, name)
     home = before.shard_of(subject)
     if home != name:
-        with _meter(before.shards[home]) as connected:
-            if found := belongings(connected.meter, subject):
-                raise ShardMapError(
-                    "the subject has data on its present shard",
-                    detail=f"{subject!r} on {home}: {', '.join(found)}.",
-                    hint="Pin subjects before their first use.",
-                )
+        _check_unused(before.shards[home], subject)
     made = replace(before, pins={**before.pins, subject: name})
     _rewrite(path, before, made)
     return made
+
+
+def _check_unused(shard: Shard, subject: str) -> None:
+    """The shard decides: nothing of the subject may stay behind on it."""
+    with _meter(shard) as connected:
+        try:
+            problems = connected.meter._run(pin_problems(subject))
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise ShardMapError(
+                "only the owner of the meters can pin a subject",
+                detail=f"{shard.name}: {error.diag.message_primary}.",
+                hint="Use a map with the owner's DSNs, as for pymeter shard move.",
+            ) from error
+    for problem in problems:
+        raise ShardMapError(problem.problem, detail=f"{subject!r} on {shard.name}.", hint=problem.hint)
 
 
 def pin_moved(path: StrPath, subject: str, name: str) -> ShardMap:
@@ -173,22 +183,6 @@ def _number(shard_map: ShardMap, name: str) -> None:
     shard = shard_map.shards[name]
     with _meter(shard) as connected:
         connected.meter.set_shard(shard.number, ids_above=shard_map.ids_above, slots=slots_digest(shard_map))
-
-
-def belongings(meter: Meter, subject: str) -> list[str]:
-    """What the meter has of a subject."""
-    found: dict[str, Any] = {
-        "events": meter.events(subject, max_rows=1),
-        "reservations": meter.reservations(subject, max_rows=1),
-        "subscriptions": meter.subscriptions(subject),
-        "limits": meter.limits(subject=subject, max_rows=1),
-        "budgets": meter.budgets(subject=subject, max_rows=1),
-        "credits": meter.credits(subject),
-        "taxes": meter.taxes(subject),
-        "statements": meter.statements(subject, max_rows=1),
-        "corrections": meter.corrections(subject=subject, max_rows=1),
-    }
-    return [name for name, rows in found.items() if rows]
 
 
 class _meter:

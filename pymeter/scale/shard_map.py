@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -130,9 +131,10 @@ def write_map(path: str | os.PathLike[str], shard_map: ShardMap) -> None:
     """Write the file: whoever reads it meanwhile sees the old map or the new one, and nothing else."""
     target = Path(path)
     text = json.dumps(_document(shard_map), indent=2, ensure_ascii=False) + "\n"
-    written = target.with_name(f".{target.name}.{os.getpid()}")
+    # Not by the number of the process: two containers that share the file may have the same one.
+    written = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
-        with written.open("w", encoding="utf-8") as file:
+        with written.open("x", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

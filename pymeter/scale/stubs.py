@@ -22,6 +22,7 @@ from pymeter.scale.rules import NotAcross, Rule
 from pymeter.scale.shard_map import ShardMap
 from pymeter.scale.stubs_catalog import Function, composite_types, functions
 from pymeter.scale.stubs_quoting import identifier, is_plain, literal
+from pymeter.scale.stubs_rights import forget_guard, rights
 from pymeter.scale.stubs_routing import routing
 from pymeter.scale.stubs_rules import stub_of
 
@@ -61,6 +62,7 @@ def stubs(
     parts = [
         _HEAD.format(shards=", ".join(shard_map.names)),
         "begin;\nset local client_min_messages to warning;",
+        forget_guard(front.server),
         _prepare(front),
         _server(front),
     ]
@@ -72,7 +74,7 @@ def stubs(
     ]
     parts.append(routing(shard_map, front.schema))
     parts += [part for function in found for part in _stub(front, function, RULES[function.name])]
-    parts += [*_rights(front, roles or {}), "commit;"]
+    parts += [*rights(front.schema, front.server, roles or {}), "commit;"]
     return "\n\n".join(parts) + "\n"
 
 
@@ -137,19 +139,6 @@ def _server(front: Front) -> str:
         f"drop server if exists {server} cascade;\n"
         f"create server {server} foreign data wrapper plproxy options (\n    {listed}\n);"
     )
-
-
-def _rights(front: Front, roles: Mapping[str, str | None]) -> Iterator[str]:
-    schema, server = identifier(front.schema), identifier(front.server)
-    yield f"revoke execute on all functions in schema {schema} from public;"
-    for role, on_shards in roles.items():
-        name = identifier(role)
-        yield (
-            f"grant usage on schema {schema} to {name};\n"
-            f"grant usage on foreign server {server} to {name};\n"
-            f"grant execute on all functions in schema {schema} to {name};\n"
-            f"create user mapping for {name} server {server} options (user {literal(on_shards or role)});"
-        )
 
 
 _HEAD = """\

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from pymeter.errors import SubjectMoved
+import psycopg
+
 from pymeter.models import Move
 from pymeter.models.values import Model, Moment
 from pymeter.scale.client import ShardedMeter
-from pymeter.scale.setup import belongings
+from pymeter.scale.private_calls import has_come
 from pymeter.scale.shard_map import move_command
 
 UnfinishedState = Literal["closed", "copying", "arrived", "unmapped", "unknown"]
@@ -24,7 +25,7 @@ class UnfinishedMove(Model):
     state: UnfinishedState
     """closed: no shard accepts the subject; copying: the source accepts it; arrived: the target does, and the
     source has not noted it; unmapped: the target does, and the map names the source; unknown: a shard that
-    does not answer knows."""
+    does not answer knows, or answers its owner only."""
     since: Moment
     command: str
     """What finishes it."""
@@ -76,6 +77,6 @@ def _of_closed(
     if (subject, target) in rows:
         return "closed"
     try:
-        return "arrived" if belongings(meter.meters[target], subject) else "closed"
-    except SubjectMoved:
-        return "closed"
+        return "arrived" if meter.meters[target]._run(has_come(subject)) else "closed"
+    except psycopg.errors.InsufficientPrivilege:
+        return "unknown"

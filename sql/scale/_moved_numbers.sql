@@ -1,4 +1,5 @@
--- Limits and spike alerts of a plan or of everybody are on all shards, with ids of each. The versions of a limit are counted from the last.
+-- Limits and spike alerts of a plan or of everybody are on all shards, with ids of each. The versions of a limit are counted from the one that holds
+-- now, which is 0: those before it, below 0, are not on a shard that was added since, and those that are to come may be only here.
 create or replace function _moved_numbers(subject text)
 returns table (kind text, key text, number bigint)
 language plpgsql
@@ -6,6 +7,8 @@ stable
 set search_path from current
 as $$
 #variable_conflict use_column
+declare
+    v_now timestamptz := clock_timestamp();  -- as set_limit(), which may have committed since this transaction began
 begin
     return query
     select 'series', s.metric_key, s.series_id::bigint from _subject_series(_moved_numbers.subject, null) s
@@ -13,8 +16,10 @@ begin
     select 'subject', '', w.subject_id from sealed_subjects w where w.subject = _moved_numbers.subject
     union all
     select 'limit', jsonb_build_array(l.metric, l.name, l.period, l.plan,
-               row_number() over (partition by l.metric, l.name, l.period, l.plan order by l.limit_id desc))::text, l.limit_id
-    from limits l where l.subject is null
+               row_number() over (v order by l.since, l.limit_id) - count(*) filter (where l.since <= v_now) over v)::text, l.limit_id
+    from limits l
+    where l.subject is null
+    window v as (partition by l.metric, l.name, l.period, l.plan)
     union all
     select 'spike_alert', jsonb_build_array(a.metric, a.within)::text, a.spike_alert_id from spike_alerts a where a.subject is null;
 end

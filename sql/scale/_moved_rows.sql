@@ -1,3 +1,6 @@
+-- Which marks of a limit have fired keeps them from firing twice. Those of a version that the other meter does not have are left out: usage there is
+-- never checked against it. So are those of past versions of common limits where meters are compared, since one of the two may not have them.
+--
 -- COPY takes a query as text, and so the rows go from server to server as they are, in binary and without being held anywhere.
 create or replace function _moved_rows(name text, subject text, numbers jsonb, part text default 'true')
 returns text
@@ -11,6 +14,7 @@ declare
     v_column text;
     v_kind   text;
     v_map    text;
+    v_both   text := 'true';
     v_list   text;
 begin
     select * into strict v_table from _moved_tables() t where t.name = _moved_rows.name;
@@ -24,13 +28,15 @@ begin
             end, ', ' order by c.n)
         from unnest(_moved_columns(_moved_rows.name)) with ordinality c (c, n));
     if v_kind is not null then
+        v_both := case when _moved_rows.numbers is not null then '(m.number is null or m.other is not null)'
+                       when v_kind = 'limit' then 'coalesce((m.key::jsonb ->> 4)::bigint, 0) >= 0' else 'true' end;
         select format(' %sjoin unnest(%L::bigint[], %L::text[], %L::bigint[]) m (number, key, other) on m.number = t.%I',
                    case when v_kind in ('limit', 'spike_alert') then 'left ' end, coalesce(array_agg(m.number), '{}'),
                    coalesce(array_agg(m.key), '{}'), coalesce(array_agg(m.other), '{}'), v_column)
         into v_map
         from _move_map(_moved_rows.subject, coalesce(_moved_rows.numbers, '[]')) m where m.kind = v_kind;
     end if;
-    return format('select %s from %I t%s where %s and (%s)', v_list, _moved_rows.name, v_map,
+    return format('select %s from %I t%s where %s and %s and (%s)', v_list, _moved_rows.name, v_map, v_both,
                   _moved_predicate(v_table.predicate, _moved_rows.subject), _moved_rows.part);
 end
 $$;

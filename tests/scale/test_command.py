@@ -59,7 +59,7 @@ def test_shards_from_the_first_to_the_fifth(run: Run, tmp_path: Path, new_databa
         meter.meters["s2"].set_limit("tokens", 5)
     run("shard", "pin", "new", "s5")
     assert read_map(path).shard_of("new") == "s5"
-    assert "data on its present shard" in run("shard", "pin", "acct_1", "s5", status=EXIT_COULD_NOT)
+    assert "something is stored of the subject" in run("shard", "pin", "acct_1", "s5", status=EXIT_COULD_NOT)
     status = run("shard", "status", status=EXIT_REFUSED)
     assert [(d["kind"], d["missing"]) for d in status["differences"]] == [
         ("limits", ["s1", "s3", "s4", "s5"])

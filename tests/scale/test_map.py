@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,25 @@ def test_a_map_that_was_written_is_read(tmp_path_factory: Any, pins: dict[str, s
     written = ShardMap(new_map(DSNS).shards, slots, pins=pins, ids_above=7, oldest="b")
     write_map(path, written)
     assert read_map(path) == written
+
+
+def test_two_programs_that_write_a_map_at_one_moment_write_a_whole_one_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may have one process number, in two containers."""
+    path = tmp_path / "shards.json"
+    synced = os.fsync
+    first, second = new_map(DSNS), new_map(DSNS, pins={"x": "b"})
+
+    def fsync(number: int) -> None:
+        monkeypatch.setattr(os, "fsync", synced)
+        write_map(path, second)
+        assert read_map(path) == second
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_map(path, first)
+    assert read_map(path) == first
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_subject_lies_where_its_slot_or_its_pin_says() -> None:

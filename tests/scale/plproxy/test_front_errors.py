@@ -262,6 +262,80 @@ def test_a_role_needs_to_be_named_and_has_its_own_rights_on_the_shards(
         assert rows == []
 
 
+@pytest.fixture
+def tenants(server: Server) -> tuple[str, str]:
+    names = ("front_tenant", "front_other")
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
+        for name in names:
+            connection.execute(f"DROP ROLE IF EXISTS {name}; CREATE ROLE {name} LOGIN".encode())
+    return names
+
+
+_BECOME_ANOTHER = (
+    "ALTER USER MAPPING FOR CURRENT_USER SERVER meter_shards OPTIONS (SET user 'postgres')",
+    "ALTER USER MAPPING FOR CURRENT_USER SERVER meter_shards OPTIONS (DROP user)",
+    "ALTER USER MAPPING FOR CURRENT_USER SERVER meter_shards OPTIONS (ADD password 'x')",
+    "DROP USER MAPPING FOR CURRENT_USER SERVER meter_shards",
+    "DROP OWNED BY CURRENT_USER",
+)
+
+
+def test_a_role_of_the_front_cannot_become_another_one_on_the_shards(
+    new_database: NewDatabase, shard_map: ShardMap, sharded: ShardedMeter, tenants: tuple[str, str]
+) -> None:
+    sharded.define_metric("bordered", "sum", "unit")
+    tenant, other = tenants
+    sharded.access.grant(other, "read", "acct")
+    dsn = build_front(new_database(None), shard_map, {tenant: other})
+    build_front(dsn, shard_map, {tenant: other})
+    with psycopg.connect(dsn, autocommit=True) as owner:
+        owner.execute("CREATE SERVER mine FOREIGN DATA WRAPPER plproxy OPTIONS (p0 'dbname=x')")
+        owner.execute(f"GRANT USAGE ON FOREIGN SERVER mine, meter_shards TO {tenant}, {other}".encode())
+        owner.execute(f"GRANT CREATE ON SCHEMA public TO {tenant}".encode())
+    with psycopg.connect(make_conninfo(dsn, user=tenant), autocommit=True) as connection:
+        meter = Meter(connection)
+        for statement in _BECOME_ANOTHER:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege) as refused:
+                connection.execute(statement.encode())
+            assert refused.value.diag.message_hint, statement
+        # Operators and functions of the caller do not come before those of PostgreSQL.
+        connection.execute("CREATE FUNCTION public.yes(name, text) RETURNS boolean LANGUAGE sql RETURN false")
+        connection.execute("CREATE OPERATOR public.= (FUNCTION = yes, LEFTARG = name, RIGHTARG = text)")
+        connection.execute("SET search_path TO public, pg_catalog")
+        for statement in _BECOME_ANOTHER:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement.encode())
+        assert meter.for_subject("acct").usage("bordered").quantity == 0
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            meter.record("acct", "bordered", 1)
+        # Mappings of other servers, and what else a role drops, are its own.
+        for statement in (
+            "CREATE USER MAPPING FOR CURRENT_USER SERVER mine OPTIONS (user 'x')",
+            "ALTER USER MAPPING FOR CURRENT_USER SERVER mine OPTIONS (SET user 'y')",
+            "DROP USER MAPPING FOR CURRENT_USER SERVER mine",
+            "DROP OPERATOR public.= (name, text)",
+        ):
+            connection.execute(statement.encode())
+    with (
+        psycopg.connect(make_conninfo(dsn, user=other), autocommit=True) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(
+            "CREATE USER MAPPING FOR CURRENT_USER SERVER meter_shards OPTIONS (user 'postgres')"
+        )
+    with psycopg.connect(dsn, autocommit=True) as owner:
+        owner.execute("SET session_replication_role TO replica")
+        owner.execute(
+            f"ALTER USER MAPPING FOR {tenant} SERVER meter_shards OPTIONS (ADD password 'x')".encode()
+        )
+        # PL/Proxy's language makes functions that connect as anybody.
+        trusted = owner.execute("SELECT lanpltrusted FROM pg_language WHERE lanname = 'plproxy'").fetchone()
+        assert trusted == (False,)
+        modes = owner.execute("SELECT evtenabled FROM pg_event_trigger ORDER BY evtname").fetchall()
+        assert modes == [("A",), ("A",)]
+    assert sharded.usage("acct", "bordered").quantity == 0
+
+
 # ------------------------------------------------------------------------------------- the SQL
 
 
