@@ -210,7 +210,7 @@ def _entries(page: Page, answer: Answer, most: int, voided: Mapping[int, Row]) -
                 below=lambda row: short(row["reason"]),
             ),
             Column("corrects", "Event", of=_event, link=lambda row: _log(page, row), below=time),
-            Column("quantity", "Quantity or member", "figure", of=counted),
+            Column("quantity", "Quantity", "figure", of=counted),
             *outcome,
         ),
         empty="None yet: stage_correction() adds them.",
