@@ -40,3 +40,4 @@ drop function if exists _delivery_notices();
 drop function if exists _unpriced_line(invoice_scope, metrics, invoice_segment, bigint, numeric, text, boolean);
 drop function if exists _series_in_scope(text, text);
 drop function if exists late_usage(text, text, bigint, timestamptz, timestamptz, integer, bigint);
+drop function if exists _scenario_amount(numeric[], boolean);

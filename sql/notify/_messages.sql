@@ -69,6 +69,10 @@ as $$
             format('%s: %s has used %s of %s %s of %s%s (limit %s, %s).', notification.type, notification.subject,
                 d ->> 'numerator', d ->> 'denominator', d ->> 'unit', notification.metric,
                 ', mark ' || (d ->> 'mark') || ' %', d ->> 'limit', d ->> 'period')
+        when notification.type like 'budget.%' then
+            format('%s: %s %s %s of %s %s%s (%s).', notification.type, notification.subject,
+                case when (d -> 'projected')::boolean then 'is expected to spend' else 'has spent' end,
+                d ->> 'numerator', d ->> 'denominator', d ->> 'currency', ', mark ' || (d ->> 'mark') || ' %', d ->> 'period')
         when notification.type = 'spike.detected' then
             format('spike.detected: %s has used %s %s of %s since %s, %s times what is usual (%s).', notification.subject, d ->> 'quantity',
                 d ->> 'unit', notification.metric, d ->> 'since', d ->> 'ratio', d ->> 'expected')

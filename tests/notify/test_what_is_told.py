@@ -10,6 +10,7 @@ from itertools import product
 from typing import Any
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.helpers import Ledger, at_length, refused
 from tests.notify.conftest import STEP, Outbox
@@ -501,6 +502,24 @@ def test_the_body_of_each_format_says_what_happened(outbox: Outbox) -> None:
     assert mail["text"].startswith("threshold.exceeded: <a&b> has used 1 of 1")
     assert bodies["chat", "metric.defined"]["text"].startswith("metric.defined: seats")
     assert len({one.message_id for one in outbox.all()}) == 2
+
+
+def test_a_budget_is_told_in_words(outbox: Outbox) -> None:
+    ledger = outbox.ledger
+    outbox.endpoint("mail", ["budget.exceeded"], url="mailto:ops@example.com", format="email")
+    ledger.define("calls", "count")
+    ledger.call("define_plan", plan="pro")
+    price = {"model": "unit", "unit_amount": "2.5", "currency": "EUR"}
+    ledger.call("define_price", plan="pro", item="calls", price=Jsonb(price), metric="calls")
+    ledger.call("subscribe", subject="acct_1", plan="pro")
+    ledger.call("set_budget", subject="acct_1", amount=2, currency="EUR")
+    ledger.record("acct_1", "calls")
+    ledger.call("judge_budgets")
+    outbox.plan()
+    (sent,) = outbox.all()
+    assert json.loads(sent.body)["text"] == (
+        "budget.exceeded: acct_1 has spent 2.5 of 2 EUR, mark 100 % (cycle)."
+    )
 
 
 def test_a_changed_definition_is_told_with_what_it_was(outbox: Outbox) -> None:

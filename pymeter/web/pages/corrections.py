@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 
 from starlette.requests import Request
@@ -67,7 +66,7 @@ class Corrections:
                 "correction_entries", id=correction_id, max_rows=most, after_ordinal=after
             )
             header = await page.ask("corrections", max_rows=1, after_id=correction_id + 1)
-            voided = {} if page.csv else await _voided(page, entries)
+            voided = [] if page.csv else await _voided(page, entries)
             tables = [_entries(page, entries, most, voided)]
             if header.row["state"] == "open":
                 tables.append(_impact(page, await page.try_ask("preview_correction", id=correction_id)))
@@ -169,23 +168,26 @@ def _corrections(page: Page, answer: Answer, most: int) -> Table:
     )
 
 
-async def _voided(page: Page, entries: Answer) -> dict[int, Row]:
-    """The events that are taken back, by their ids: their entries do not say how much they are of."""
-    found: dict[int, Row] = {}
-    for row in entries.rows:
-        if row["entry"] == "void" and row["corrects"] is not None:
-            # Of what was dropped or is in an archive, nothing is known.
-            event = await page.try_ask(
-                "all_events", metric=row["metric"], after_id=row["corrects"] + 1, max_rows=1
-            )
-            found |= {one["event_id"]: one for one in event.rows if one["event_id"] == row["corrects"]}
-    return found
+async def _voided(page: Page, entries: Answer) -> list[Answer]:
+    """The events that are taken back: their entries do not say how much they are of.
+
+    Of what was dropped or is in an archive, nothing is known.
+    """
+    return [
+        await page.try_ask("all_events", metric=row["metric"], after_id=row["corrects"] + 1, max_rows=1)
+        for row in entries.rows
+        if row["entry"] == "void" and row["corrects"] is not None
+    ]
 
 
-def _entries(page: Page, answer: Answer, most: int, voided: Mapping[int, Row]) -> Table:
+def _entries(page: Page, answer: Answer, most: int, events: list[Answer]) -> Table:
+    # Of an event that is gone, the one before it was found.
+    named = {row["corrects"] for row in answer.rows}
+    voided = {row["event_id"]: row for found in events for row in found.rows if row["event_id"] in named}
+
     def counted(row: Row) -> str:
         """As it counts: what a void takes back is negative."""
-        event = voided.get(row["corrects"])
+        event = voided.get(row["corrects"]) if row["entry"] == "void" else None
         if event is None:
             return row["member"] or ("" if row["quantity"] is None else quantity(row["quantity"]))
         return event["member"] or ("" if event["quantity"] is None else quantity(-event["quantity"]))
@@ -210,9 +212,10 @@ def _entries(page: Page, answer: Answer, most: int, voided: Mapping[int, Row]) -
                 below=lambda row: short(row["reason"]),
             ),
             Column("corrects", "Event", of=_event, link=lambda row: _log(page, row), below=time),
-            Column("quantity", "Quantity or member", "figure", of=counted),
+            Column("quantity", "Quantity", "figure", of=counted),
             *outcome,
         ),
+        more=tuple(events),
         empty="None yet: stage_correction() adds them.",
         next=page.next(answer, most, after_ordinal=answer.rows[-1]["ordinal"] if answer.rows else 0),
     )

@@ -17,8 +17,8 @@ from pymeter.web.pages.wording import quantity, span
 _LATER = 100
 
 
-async def decided_table(page: Page, header: Row) -> tuple[Table, list[Answer]]:
-    """A row for each decision and place; and the answers that say where it stands."""
+async def decided_table(page: Page, header: Row) -> Table:
+    """A row for each decision and place."""
     answer = await page.try_ask("late_usage", statement_id=header["statement_id"], decided=True)
     lines = [row for row in answer.rows if row["billed"] or row["waived"]]
     left = {row["metric"]: row["billed"] for row in lines if row["billed"]}
@@ -28,7 +28,7 @@ async def decided_table(page: Page, header: Row) -> tuple[Table, list[Answer]]:
         rows = await _billed(page, header, left, sources)
     rows += [_row(metric, billed, "the next statement") for metric, billed in left.items() if billed]
     rows += [_row(row["metric"], row["waived"], "never billed", "waived") for row in lines if row["waived"]]
-    return _table(page, answer, rows), sources
+    return _table(page, answer, rows, sources)
 
 
 async def _billed(page: Page, header: Row, left: dict[str, Decimal], sources: list[Answer]) -> list[Row]:
@@ -80,7 +80,7 @@ def _row(
     return row | {"amount": amount, "currency": currency, "link": link}
 
 
-def _table(page: Page, answer: Answer, rows: list[Row]) -> Table:
+def _table(page: Page, answer: Answer, rows: list[Row], sources: list[Answer]) -> Table:
     return Table(
         "decided",
         "What was decided since",
@@ -93,4 +93,5 @@ def _table(page: Page, answer: Answer, rows: list[Row]) -> Table:
             Column("where", "On", link=lambda row: row["link"]),
         ),
         rows=tuple(rows),
+        more=tuple(sources),
     )

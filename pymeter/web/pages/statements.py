@@ -60,7 +60,7 @@ class Statements:
             statement_id = lookup.required(page, "id")
             lines, header = await _asked(page, statement_id)
             late = await page.try_ask("late_usage", statement_id=statement_id, max_rows=_LATE_ROWS)
-            decided, sources = await decided_table(page, header.row)
+            decided = await decided_table(page, header.row)
             tables = [_items(page, lines), late_table(page, late, "Since it was closed"), decided]
             tables.append(await _changes(page, statement_id))
             if page.given("verify") is not None:
@@ -72,7 +72,6 @@ class Statements:
                 title=f"Statement {statement_id}",
                 header=header,
                 totals=_totals(header.row),
-                sources=sources,
                 may_verify=page.may("verify_statements"),
             )
 

@@ -62,6 +62,8 @@ class Table:
     """If they are fewer than those of the answer, or in another order."""
     is_total: Callable[[Row], bool] | None = None
     """Whether a row is a sum of those above it."""
+    more: tuple[Answer, ...] = ()
+    """Other answers that the rows are made of; their statements are shown, too."""
     actions: Mapping[str, Any] = field(default_factory=dict)
     """For the template."""
 
