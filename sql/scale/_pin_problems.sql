@@ -10,7 +10,7 @@ as $$
 begin
     return query
     select 'something is stored of the subject', 'Pin subjects before their first use. This one can be moved: pymeter shard move SUBJECT SHARD'
-    where _has_moved_rows(_pin_problems.subject)
+    where _has_rows(_pin_problems.subject)
     union all
     select 'the subject is being moved, or has moved', 'Run: pymeter shard status'
     where exists (select from moves m where m.subject = _pin_problems.subject)
