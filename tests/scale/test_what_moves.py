@@ -189,3 +189,14 @@ def test_what_is_announced_while_a_move_is_unfinished_is_announced_once(announci
     for one in meters:
         one.plan_deliveries(now=now + ONE)
     assert told(pair) == [DAY, DAY + ONE]
+
+
+def test_a_correction_of_subjects_that_are_on_two_shards_now_is_listed_once(pair: Pair) -> None:
+    other = next(f"x{n}" for n in range(99) if pair.home(f"x{n}") == pair.home())
+    home = pair.meter.meter_of(S)
+    id_ = home.open_correction("why")
+    entries = [{"entry": "adjust", "subject": name, "metric": "sum", "quantity": 7} for name in (S, other)]
+    home.stage_correction(id_, entries)
+    home.approve_correction(id_)
+    move(pair.path, S, pair.other())
+    assert [(row.correction_id, row.entries) for row in pair.meter.corrections()] == [(id_, 2)]
