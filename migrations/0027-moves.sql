@@ -45,5 +45,18 @@ comment on column announced_subjects.subject is 'The subject.';
 comment on column announced_subjects.metric is 'Of which metric.';
 comment on column announced_subjects.next_start is 'The start of the first period that has not been announced for the subject.';
 
+-- Of a correction of several subjects, a part may have come.
+create table shared_corrections (
+    correction_id bigint  not null,
+    entry_count   integer not null,
+
+    constraint shared_corrections_pkey primary key (correction_id)
+);
+
+comment on table shared_corrections is
+    'Corrections of several subjects of which one has come from another shard. What is not all here is not reverted.';
+comment on column shared_corrections.correction_id is 'The correction.';
+comment on column shared_corrections.entry_count is 'How many entries it has on all shards together.';
+
 -- Who writes for a subject keeps one of these until it has committed; who closes the subject takes it alone.
 insert into locks (name) select 'home ' || n from generate_series(0, 1023) n union all select 'homes' on conflict do nothing;

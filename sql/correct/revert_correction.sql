@@ -18,6 +18,7 @@ begin
     v_correction := _lock_correction(id, '{approved}');
     perform _check_four_eyes(v_correction), _check_homes(array(
         select e.subject from correction_entries e where e.correction_id = id));
+    perform _check_whole(id);
     if v_correction.reverts is not null then
         raise exception using errcode = '22023', message = 'the correction takes back another one', column = 'id',
             detail = format('Correction %s reverts %s.', id, v_correction.reverts), hint = 'Make the change again as a new correction.';
@@ -45,6 +46,6 @@ comment on function revert_correction(bigint, text) is
     'adjusted does not. Idempotency keys stay spent. reason: why, 1 to 10,000 characters. Returns the id of the new correction, which cannot be '
     'reverted itself. With the setting four_eyes, the role that opened the correction may not revert it (42501). Raises UM007 for an unknown '
     'correction, 22023 if it is not approved, or while a later correction has changed its events (HINT names it), UM006 if a month of its events '
-    'was dropped, otherwise as approve_correction() does. '
+    'was dropped, 55000 if entries of it are on another shard, otherwise as approve_correction() does. '
     'Example: BEGIN; SELECT meter.revert_correction((SELECT correction_id FROM meter.adjust(''acct_9'', ''tokens'', -5, reason => ''goodwill'')), '
     '''wrong account'') > 0 AS reverted; ROLLBACK;';

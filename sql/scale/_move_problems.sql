@@ -117,6 +117,16 @@ begin
             cross join lateral (
                 select max(e.event_id) as newest, min(e.event_id) as oldest from events e where e.series_id = s.series_id) e
             where r.mode = 'event' and r.event_name is not null and _move_facts.of_log),
+        'corrections', (
+            select coalesce(jsonb_object_agg(n.correction_id, n.entry_count), '{}')
+            from (
+                select c.correction_id, coalesce(max(s.entry_count), count(*)) as entry_count
+                from unnest(_corrections_of(_move_facts.subject)) c (correction_id)
+                join correction_entries e on e.correction_id = c.correction_id
+                left join shared_corrections s on s.correction_id = c.correction_id
+                group by 1
+                having max(s.entry_count) is not null or bool_or(e.subject <> _move_facts.subject)
+            ) n),
         'limited', array(select distinct l.metric from limits l where l.subject = _move_facts.subject order by 1),
         'currencies', (
             select coalesce(jsonb_object_agg(p.plan, p.currency), '{}') from plans p

@@ -89,6 +89,7 @@ as $$
         ('log_months', 'the months of the log'), ('key_marks', 'of maintain()'), ('keys_moved', 'of maintain()'), ('maintenance', 'of maintain()'),
         ('archives', 'months of the log'), ('archived_rows', 'of a transaction'), ('archives_changed', 'of archive_month()'),
         ('shard', 'which meter it is'), ('moves', 'where subjects are'), ('report_journals', 'where the journal is'),
+        ('shared_corrections', 'noted by _receive_definitions()'),
         ('report_lanes', 'made anew by _resume_sending()'), ('report_errors', 'reports of the biller that were dealt with here'),
         ('access_grants', 'roles of a server: granted anew by _receive_access()'),
         ('announced_periods', 'how far an announcement has come: see announced_subjects'), ('projection_rounds', 'how far a round has come'),

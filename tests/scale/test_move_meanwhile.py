@@ -349,3 +349,25 @@ def test_a_subject_that_was_reopened_by_hand_is_not_admitted(pair: Pair) -> None
     assert homes(pair.meter, S, 1) == [pair.home()]
     move(pair.path, S, pair.other())
     assert pair.total()[0] == 5
+
+
+def test_a_correction_of_two_subjects_is_reverted_where_both_are(pair: Pair) -> None:
+    other = _neighbour(pair)
+    for subject in (S, other):
+        pair.meter.record(subject, "sum", 5)
+    here = pair.meter.meters[pair.home()]
+    correction = here.open_correction("why")
+    here.stage_correction(
+        correction,
+        [{"entry": "adjust", "subject": name, "metric": "sum", "quantity": 2} for name in (S, other)],
+    )
+    here.approve_correction(correction)
+    move(pair.path, S, pair.other())
+    with pytest.raises(MeterError, match="a part of the correction is on another shard") as error:
+        pair.meter.revert_correction(correction, "wrong")
+    assert error.value.sqlstate == "55000"
+    assert (pair.total()[0], pair.total(other)[0]) == (7, 7)
+    move(pair.path, other, pair.home())
+    pair.meter.revert_correction(correction, "wrong")
+    assert (pair.total()[0], pair.total(other)[0]) == (5, 5)
+    assert pair.meter.verify() == []

@@ -14,10 +14,7 @@ from pymeter import Meter
 from pymeter.scale.errors import MoveRefused
 from pymeter.scale.moving import move
 from tests.helpers import at
-from tests.scale.moves import killed
-from tests.scale.test_move import Pair, S, pair
-
-__all__ = ["pair"]
+from tests.scale.moves import Pair, S, killed
 
 # What is logged of the meter only. What a role may do is that of a server; an erased subject does not move.
 OF_THE_METER = {
