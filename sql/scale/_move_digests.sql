@@ -36,7 +36,8 @@ begin
 end
 $$;
 
-comment on function _move_digests(text) is 'What a meter has of a subject, table by table, without the log, its keys, and what other meters may not have; fired_marks has a row more.';
+comment on function _move_digests(text) is
+    'What a meter has of a subject, table by table, without the log, its keys, and what other meters may not have; fired_marks has a row more.';
 
 -- What is known already is below both marks: ids grow, except that settle() gives the event the id of its reservation; so does recorded_at.
 create or replace function _log_part(known_id bigint, known_at timestamptz, up_to_id bigint, up_to_at timestamptz)
