@@ -15,6 +15,7 @@ begin
         or exists (select from budgets t where t.subject = _is_known_subject.name)
         or exists (select from budget_judgements t where t.subject = _is_known_subject.name)
         or exists (select from api_keys t where t.subject = _is_known_subject.name)
+        or exists (select from plan_prices t where t.subject = _is_known_subject.name)
         or exists (select from spike_alerts t where t.subject = _is_known_subject.name)
         or exists (select from report_subjects t where t.subject = _is_known_subject.name)
         or exists (select from reported t where t.subject = _is_known_subject.name)

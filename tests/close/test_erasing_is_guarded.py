@@ -52,6 +52,21 @@ def test_what_is_no_subject_or_no_pseudonym_is_refused(ledger: Ledger) -> None:
     assert ledger.usage("b", "m", **MONTH).quantity == 1
 
 
+def test_a_price_of_its_own_alone_makes_a_subject(ledger: Ledger) -> None:
+    """It is erased, and no other subject gets its prices by taking its text for a pseudonym."""
+    ledger.define("m", "sum")
+    record(ledger, "m", 1, subject="b")
+    ledger.call("define_plan", plan="pro")
+    price = Jsonb({"currency": "USD", "model": "unit", "unit_amount": "3"})
+    ledger.call("define_price", plan="pro", item="units", price=price, metric="m", subject="a")
+    with pytest.raises(psycopg.Error) as refused:
+        erase(ledger, "b", "a")
+    assert refused.value.sqlstate == "22023"
+    erase(ledger)
+    found = ledger.rows("SELECT subject FROM meter.plan_prices")
+    assert [row[0] for row in found] == ["nobody"]
+
+
 @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
 def test_an_older_snapshot_is_refused(new_ledger: NewLedger, level: str) -> None:
     other = new_ledger("other", autocommit=False)
