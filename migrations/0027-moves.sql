@@ -47,8 +47,8 @@ comment on column announced_subjects.next_start is 'The start of the first perio
 
 -- Of a correction of several subjects, a part may have come.
 create table shared_corrections (
-    correction_id bigint  not null,
-    entry_count   integer not null,
+    correction_id bigint not null,
+    entry_count   bigint not null,
 
     constraint shared_corrections_pkey primary key (correction_id)
 );

@@ -8,7 +8,7 @@ as $$
 #variable_conflict use_column
 declare
     v_count bigint;
-    v_whole integer;
+    v_whole bigint;
 begin
     select s.entry_count into v_whole from shared_corrections s where s.correction_id = _check_whole.correction_id;
     if not found then

@@ -16,7 +16,7 @@ begin
         order by 1 offset 0
     ) l;
     insert into shared_corrections (correction_id, entry_count)
-    select c.id::bigint, c.entry_count::integer from jsonb_each_text(_receive_definitions.facts -> 'corrections') c (id, entry_count)
+    select c.id::bigint, c.entry_count::bigint from jsonb_each_text(_receive_definitions.facts -> 'corrections') c (id, entry_count)
     on conflict do nothing;
     perform _fix_currency(c.plan, c.currency) from jsonb_each_text(_receive_definitions.facts -> 'currencies') c (plan, currency);
 end
