@@ -21,8 +21,8 @@ def check(
     subjects: Sequence[str],
     *,
     tell: Callable[[str, dict[str, Any]], None],
-) -> None:
-    """Raise MoveRefused, with all reasons."""
+) -> dict[str, dict[str, Any]]:
+    """Raise MoveRefused, with all reasons. Returns what the target has to know of each subject."""
     tell("check", {})
     for home in (source, target):
         with home.transaction():
@@ -44,8 +44,7 @@ def check(
             hint="Upgrade both first: pymeter migrate",
         )
     _check_definitions(shard_map, source, target)
-    for subject in subjects:
-        check_subject(source, target, subject, subjects, of_log=True)
+    return {s: check_subject(source, target, s, subjects, of_log=True) for s in subjects}
 
 
 def check_subject(
@@ -59,7 +58,7 @@ def check_subject(
     with source.transaction():
         problems = source.rows("_move_problems", subject, together)
         others = source.rows("_customers_subjects", subject, together)
-    facts = facts_of(source, subject, of_log=of_log)
+        facts: dict[str, Any] = source.value("_move_facts", subject, of_log)
     if not problems:
         with target.transaction():
             problems = target.rows("_receive_problems", subject, facts)
@@ -73,13 +72,6 @@ def check_subject(
             detail=f"{subject!r}: " + "; ".join(row["problem"] for row in problems) + ".",
             hint=hint,
         )
-    return facts
-
-
-def facts_of(source: Home, subject: str, *, of_log: bool) -> dict[str, Any]:
-    """What another meter has to know of a subject before it can come."""
-    with source.transaction():
-        facts: dict[str, Any] = source.value("_move_facts", subject, of_log)
     return facts
 
 

@@ -21,7 +21,7 @@ from pymeter.models.values import Model
 from pymeter.scale.copying import Copied, copy_log, copy_rest
 from pymeter.scale.errors import CopiesDiffer, MoveRefused, MoveUnfinished
 from pymeter.scale.homes import Home
-from pymeter.scale.move_checks import check, check_subject, facts_of
+from pymeter.scale.move_checks import check, check_subject
 from pymeter.scale.setup import pin_moved
 from pymeter.scale.shard_map import ShardMap, check_pin, move_command, read_map
 
@@ -165,12 +165,12 @@ class Run:
         self._expect(list(closed))
         for subject, run in closed.items():
             self.source.commit("reopen_home", subject, run)
-        check(self.shard_map, self.source, self.target, self.subjects, tell=self.tell)
+        facts = check(self.shard_map, self.source, self.target, self.subjects, tell=self.tell)
         self._expect([subject for subject in self.subjects if subject not in closed])
         deadline = time.monotonic() + self.open_wait
         self._raise_sequences(deadline)
         for subject in self.subjects:
-            self._prepare_definitions(deadline, subject, facts_of(self.source, subject, of_log=False))
+            self._prepare_definitions(deadline, subject, facts[subject])
             self._copy_while_open(subject)
         self._closed()
 

@@ -49,7 +49,7 @@ $$;
 comment on function _announced_until(text, text) is
     'Up to where a metric has been announced by this meter as far as a subject is concerned; null if it is not announced.';
 
--- From here on the subject is announced apart from the others, wherever it is. Whoever is announcing is waited for: he may be at the subject.
+-- From here on the subject is announced apart from the others, wherever it is. An announcement that is running is waited for.
 create or replace function _announce_apart_from_now(subject text)
 returns void
 language plpgsql

@@ -55,7 +55,7 @@ $$;
 
 comment on function _note_copied(text, bigint, timestamptz) is 'Notes up to where the log of a subject has been copied; nulls: it is not known.';
 
--- Of what moves, not what is told of it: admin_log names objects of all kinds.
+-- admin_log does not count: it names objects of all kinds, and tells of the subject without being a part of it.
 create or replace function _has_rows(subject text)
 returns boolean
 language plpgsql
